@@ -1,0 +1,8 @@
+"""``python -m wordspot`` is the ``wordspot`` command."""
+
+import sys
+
+from wordspot.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""The command line: parse, call, and turn expected errors into one line and an exit status.
+
+Each command is a module of `wordspot.commands` with ``HELP``, ``EXAMPLE``, ``add_arguments(parser)`` and
+``run(args)``. They import numpy, torch and the rest inside `run` only, so that ``--help`` answers at once.
+
+Exit status: 0 done, 1 an expected error (one line on stderr), 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from wordspot import __version__
+from wordspot.errors import WordspotError
+
+COMMANDS = ("demo", "speak", "download", "check", "align", "train", "evaluate", "spectrogram")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="wordspot",
+        description="From a folder of words to one small file that hears them.",
+        epilog="`wordspot COMMAND --help` explains a command and shows an example.",
+    )
+    parser.add_argument("--version", action="version", version=f"wordspot {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = importlib.import_module(f"wordspot.commands.{name.replace('-', '_')}")
+        subparser = subparsers.add_parser(
+            name,
+            help=module.HELP,
+            description=module.HELP[0].upper() + module.HELP[1:] + ".",
+            epilog=f"example:\n  {module.EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; see the module's docstring for what is returned."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args) or 0)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - so that the flush at exit does not fail again
+        return 1
+    except (WordspotError, OSError) as error:
+        return _fail(_one_line(error), 1)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, WordspotError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"wordspot: {message}", file=sys.stderr)  # noqa: T201
+    return status

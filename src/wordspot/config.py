@@ -1,0 +1,423 @@
+"""Every setting of a run: frozen, checked when made, to and from JSON. A default exists here and nowhere else.
+
+A configuration is built in layers, each overriding the one before: the defaults below, the front end's preset
+(`FEATURES`), the model's recipe, the flags, and ``--set section.field=value``. All go through `override`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wordspot.errors import ConfigError
+
+CONFIG_VERSION = 1
+SETS = ("training", "validation", "testing")
+FRONT_ENDS = ("logmel", "mfcc", "average", "micro", "spectrogram", "psf_mfcc")
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw")
+MAX_SAMPLE_RATE = 192_000
+MAX_CLIP_SAMPLES = 10_000_000
+MAX_STEPS = 100_000_000
+
+
+def _field(default: Any, help: str) -> Any:  # noqa: A002 - the same word as argparse's
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which recordings are used, and in which set each is. Percentages as in the classic tutorial."""
+
+    silence_percent: float = _field(10.0, "silence clips, as a percentage of the keyword clips")
+    unknown_percent: float = _field(10.0, "unknown-word clips, as a percentage of the keyword clips")
+    unknown_pool: str = _field(
+        "all", "training draws unknown words from 'all' of them, or only the 'first' N (classic)"
+    )
+    balance: float = _field(0.0, "0: draw words as often as they were recorded; 1: each word equally often")
+    validation_percent: float = _field(10.0, "part of the recordings held out for validation")
+    testing_percent: float = _field(10.0, "part of the recordings held out for testing")
+    split: str = _field("hash", "'hash' of the file name, or 'lists': validation_list.txt and testing_list.txt")
+    noise_split: str = _field("held-out", "'held-out' noise for each set, or 'shared' between the sets (classic)")
+    seed: int = _field(59185, "seed of the choice of unknown words and of the silence clips")
+
+    def __post_init__(self) -> None:
+        for name in ("silence_percent", "unknown_percent"):
+            _check_range(self, name, 0, 1000)
+        for name in ("validation_percent", "testing_percent"):
+            _check_range(self, name, 0, 100)
+        _check_range(self, "balance", 0, 1)
+        _check_range(self, "seed", 0, 2**63 - 1)
+        if self.validation_percent + self.testing_percent > 100:
+            raise ConfigError(
+                "validation_percent and testing_percent together must be at most 100, got "
+                f"{self.validation_percent:g} + {self.testing_percent:g}; lower one of them"
+            )
+        _check_choice(self, "split", ("hash", "lists"))
+        _check_choice(self, "noise_split", ("held-out", "shared"))
+        _check_choice(self, "unknown_pool", ("all", "first"))
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """The front end: from samples to a [frames, coefficients] picture of the clip."""
+
+    kind: str = _field("logmel", f"front end, one of {', '.join(FRONT_ENDS)}")
+    sample_rate: int = _field(16_000, "Hz; recordings at other rates are resampled to it")
+    clip_ms: float = _field(1000.0, "length of a clip")
+    window_ms: float = _field(30.0, "length of an analysis window")
+    hop_ms: float = _field(10.0, "from one window's start to the next one's")
+    n_mels: int = _field(40, "mel channels")
+    n_coefficients: int = _field(40, "cepstral coefficients kept (mfcc, psf_mfcc)")
+    low_hz: float = _field(60.0, "lower edge of the mel channels")
+    high_hz: float = _field(7600.0, "upper edge of the mel channels")
+    fft_size: int = _field(0, "length of the Fourier transform; 0: the next power of two above the window")
+
+    def __post_init__(self) -> None:
+        _check_choice(self, "kind", FRONT_ENDS)
+        _check_range(self, "sample_rate", 1000, MAX_SAMPLE_RATE)
+        for name in ("clip_ms", "window_ms", "hop_ms"):
+            _check_range(self, name, 0.1, 1e7)
+        if self.clip_samples > MAX_CLIP_SAMPLES:
+            raise ConfigError(
+                f"a clip must be at most {MAX_CLIP_SAMPLES} samples, got {self.clip_samples}; lower clip_ms"
+            )
+        if self.hop_samples < 1:
+            raise ConfigError(f"hop_ms must be at least one sample long, got {self.hop_ms:g} ms; raise it")
+        if not 2 <= self.window_samples <= self.clip_samples:
+            raise ConfigError(
+                f"window_ms must lie between two samples and the clip's {self.clip_ms:g} ms, got {self.window_ms:g}"
+            )
+        _check_range(self, "n_mels", 1, 512)
+        _check_range(self, "n_coefficients", 1, self.n_mels if self.kind in ("mfcc", "psf_mfcc") else 512)
+        _check_range(self, "fft_size", 0, 2**20)
+        if self.fft_size and (self.fft_size < self.window_samples or self.fft_size % 2):
+            raise ConfigError(
+                f"fft_size must be 0, or even and at least the window's {self.window_samples} samples, got {self.fft_size}"
+            )
+        if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
+            raise ConfigError(
+                f"low_hz < high_hz <= half the sample rate ({self.sample_rate / 2:g}) expected, "
+                f"got {self.low_hz:g} and {self.high_hz:g}"
+            )
+        if self.kind == "micro" and self.sample_rate * self.window_ms / 1000 > 4096:
+            raise ConfigError("the micro front end takes windows of at most 4096 samples; lower window_ms")
+
+    @property
+    def clip_samples(self) -> int:
+        return int(self.sample_rate * self.clip_ms / 1000)
+
+    @property
+    def window_samples(self) -> int:
+        return int(self.sample_rate * self.window_ms / 1000)
+
+    @property
+    def hop_samples(self) -> int:
+        return int(self.sample_rate * self.hop_ms / 1000)
+
+    @property
+    def n_fft(self) -> int:
+        """`fft_size`, or the next power of two that holds the window."""
+        return self.fft_size or 1 << (self.window_samples - 1).bit_length()
+
+
+#: Front ends by name, with the settings each of them is known for.
+FEATURES: dict[str, FeatureConfig] = {
+    "logmel": FeatureConfig(),
+    "mfcc": FeatureConfig(kind="mfcc", low_hz=20, high_hz=4000),
+    "average": FeatureConfig(kind="average"),
+    "micro": FeatureConfig(kind="micro", hop_ms=20, low_hz=125, high_hz=7500),
+    "spectrogram": FeatureConfig(kind="spectrogram"),
+    "psf_mfcc": FeatureConfig(
+        kind="psf_mfcc", sample_rate=22_050, window_ms=25, fft_size=2048, n_mels=26, n_coefficients=13,
+        low_hz=0, high_hz=11_025,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What chance does to a training clip. Validation and testing clips are never changed."""
+
+    time_shift_ms: float = _field(100.0, "clips move by up to this much, either way")
+    background_volume: float = _field(0.1, "loudest background noise mixed in, 1: as recorded")
+    background_frequency: float = _field(0.8, "part of the clips with background noise")
+    snr_db: tuple[float, ...] = _field((), "LOW,HIGH: mix noise at such a signal-to-noise ratio instead of at a volume")
+    gain_db: float = _field(0.0, "clips are made louder or softer by up to this much")
+    speed: float = _field(0.0, "clips play up to this part faster or slower (0.1: ten percent)")
+    room_frequency: float = _field(0.0, "part of the clips that sound as in a room")
+    room_ms: float = _field(300.0, "longest reverberation time (RT60) of such rooms")
+    time_masks: int = _field(0, "stretches of time blanked in the features")
+    time_mask_frames: int = _field(20, "longest such stretch")
+    frequency_masks: int = _field(0, "bands of coefficients blanked in the features")
+    frequency_mask_bands: int = _field(6, "widest such band")
+
+    def __post_init__(self) -> None:
+        _check_range(self, "time_shift_ms", 0, 1e6)
+        _check_range(self, "background_volume", 0, 1)
+        _check_range(self, "background_frequency", 0, 1)
+        _check_range(self, "gain_db", 0, 60)
+        _check_range(self, "speed", 0, 0.5)
+        _check_range(self, "room_frequency", 0, 1)
+        _check_range(self, "room_ms", 1, 5000)
+        for name in ("time_masks", "time_mask_frames", "frequency_masks", "frequency_mask_bands"):
+            _check_range(self, name, 0, 10_000)
+        if self.snr_db and (len(self.snr_db) != 2 or not -60 <= self.snr_db[0] <= self.snr_db[1] <= 120):
+            raise ConfigError(f"snr_db must be LOW,HIGH with -60 <= LOW <= HIGH <= 120, got {self.snr_db}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network, and the options its constructor takes beyond the sizes that follow from the data."""
+
+    name: str = _field("low_latency_conv", "a built-in model, or my_package:make for your own")
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ConfigError("model.name must not be empty; see `wordspot train --help` for the models")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The training loop. `steps` and `learning_rates` are lists of equal length, one entry a phase."""
+
+    steps: tuple[int, ...] = _field((15_000, 3_000), "training steps of each phase")
+    learning_rates: tuple[float, ...] = _field((0.001, 0.0001), "learning rate of each phase")
+    schedule: str = _field("constant", "'constant' within each phase, or 'cosine': warm up, then fall to zero")
+    warmup_steps: int = _field(0, "steps over which a cosine schedule warms up")
+    batch_size: int = _field(100, "clips a step")
+    optimizer: str = _field("sgd", f"one of {', '.join(OPTIMIZERS)}")
+    weight_decay: float = _field(0.0, "weight decay")
+    label_smoothing: float = _field(0.0, "part of each label's weight spread over all labels")
+    average_decay: float = _field(0.0, "evaluate and keep a running mean of the weights that forgets at this rate")
+    evaluate_every: int = _field(400, "steps between evaluations on the validation set")
+    save_every: int = _field(100, "steps between checkpoints")
+    keep_checkpoints: int = _field(3, "newest checkpoints kept, beside the best one")
+    precision: str = _field("float32", "'float32', 'bf16', or 'auto': bf16 where the processor has it")
+    check_nans: bool = _field(False, "stop at the first NaN or infinity and name the layer it came from")
+    seed: int = _field(0, "seed of the weights, the order of the clips, and all other chance")
+
+    def __post_init__(self) -> None:
+        if not self.steps or len(self.steps) != len(self.learning_rates):
+            raise ConfigError(
+                "steps and learning_rates must be lists of the same length, got "
+                f"{len(self.steps)} ({_commas(self.steps)}) and {len(self.learning_rates)} ({_commas(self.learning_rates)})"
+            )
+        for step in self.steps:
+            if not 1 <= step <= MAX_STEPS:
+                raise ConfigError(f"each of steps must be a whole number from 1 to {MAX_STEPS}, got {step}")
+        for rate in self.learning_rates:
+            if not (math.isfinite(rate) and rate >= 0):
+                raise ConfigError(f"each of learning_rates must be a number of at least 0, got {rate}")
+        _check_choice(self, "schedule", ("constant", "cosine"))
+        _check_choice(self, "optimizer", OPTIMIZERS)
+        _check_choice(self, "precision", ("float32", "bf16", "auto"))
+        _check_range(self, "warmup_steps", 0, MAX_STEPS)
+        _check_range(self, "batch_size", 1, 100_000)
+        _check_range(self, "weight_decay", 0, 10)
+        _check_range(self, "label_smoothing", 0, 0.99)
+        _check_range(self, "average_decay", 0, 0.99999)
+        for name in ("evaluate_every", "save_every", "keep_checkpoints"):
+            _check_range(self, name, 1, MAX_STEPS)
+        _check_range(self, "seed", 0, 2**31 - 1)
+
+    @property
+    def total_steps(self) -> int:
+        return sum(self.steps)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything a run is made of. Travels in the run's folder and inside every checkpoint."""
+
+    words: tuple[str, ...]
+    task: str = "words"
+    data: DataConfig = field(default_factory=DataConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        _check_choice(self, "task", ("words",))
+        if not self.words:
+            raise ConfigError("at least one word is expected, got none; name them with --words yes,no")
+        for word in self.words:
+            if word != word.strip() or not word or word.startswith("_") or set(word) & set("/\\\n\r\t\0"):
+                raise ConfigError(
+                    f"a word must not be empty, start with '_' or hold slashes, got {word!r}; a word is a folder's name"
+                )
+        repeated = sorted({word for word in self.words if self.words.count(word) > 1})
+        if repeated:
+            raise ConfigError(f"each word must be named once, got {', '.join(repeated)} more than once")
+
+
+def override(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
+    """`config` with each ``section.field`` of `settings` replaced; values may be of the field's type or strings.
+
+    ``model.X`` for an X that is no field of `ModelConfig` becomes an option of the model's constructor.
+
+    Raises:
+        ConfigError: no such section or field (the nearest names are given), or a value that does not fit it.
+    """
+    sections: dict[str, dict[str, Any]] = {}
+    for key, value in settings.items():
+        section, _, name = key.partition(".")
+        if section not in _SECTIONS or not name:
+            known = [f"{s}.{f.name}" for s, kind in _SECTIONS.items() for f in dataclasses.fields(kind)]
+            raise ConfigError(f"no setting {key!r}; expected section.field{_nearest(key, known)}")
+        sections.setdefault(section, {})[name] = value
+    changed = {
+        section: _override_section(getattr(config, section), section, values) for section, values in sections.items()
+    }
+    return dataclasses.replace(config, **changed)
+
+
+def parse_settings(texts: list[str]) -> dict[str, str]:
+    """``["model.rank=4"]`` → ``{"model.rank": "4"}``.
+
+    Raises:
+        ConfigError: a text without ``=``.
+    """
+    settings = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set expects section.field=value, got {text!r}")
+        settings[key.strip()] = value.strip()
+    return settings
+
+
+def to_json(config: RunConfig) -> dict[str, Any]:
+    """A JSON-ready dict of `config`, with the version of its layout."""
+    return {"config_version": CONFIG_VERSION, **json.loads(json.dumps(dataclasses.asdict(config)))}
+
+
+def from_json(value: Any) -> RunConfig:
+    """The configuration that `to_json` wrote.
+
+    Raises:
+        ConfigError: not such a dict, from a newer version, or with values that do not fit.
+    """
+    if not isinstance(value, dict):
+        raise ConfigError(f"a configuration must be a JSON object, got {type(value).__name__}")
+    version = value.get("config_version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ConfigError(f"a configuration carries config_version {CONFIG_VERSION}, got {version!r}")
+    if version > CONFIG_VERSION:
+        raise ConfigError(
+            f"this configuration is of version {version}, this wordspot reads up to {CONFIG_VERSION}; install a newer wordspot"
+        )
+    _check_names(value, {"config_version"} | {f.name for f in dataclasses.fields(RunConfig)}, "the configuration")
+    words = value.get("words")
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ConfigError(f"words must be a list of strings, got {words!r}")
+    sections = {}
+    for name, kind in _SECTIONS.items():
+        given = value.get(name, {})
+        if not isinstance(given, dict):
+            raise ConfigError(f"{name} must be a JSON object, got {type(given).__name__}")
+        sections[name] = _override_section(kind(), name, given)
+    return RunConfig(words=tuple(words), task=value.get("task", "words"), **sections)
+
+
+_SECTIONS: dict[str, type] = {
+    "data": DataConfig,
+    "features": FeatureConfig,
+    "augment": AugmentConfig,
+    "model": ModelConfig,
+    "training": TrainingConfig,
+}
+
+
+def _override_section(section: Any, prefix: str, values: Mapping[str, Any]) -> Any:
+    hints = typing.get_type_hints(type(section))
+    fields = {f.name for f in dataclasses.fields(section)}
+    changed: dict[str, Any] = {}
+    for name, value in values.items():
+        if prefix == "model" and name not in fields:
+            changed["options"] = {**changed.get("options", section.options), name: _literal(value)}
+            continue
+        if name not in fields:
+            raise ConfigError(f"no setting {prefix}.{name}{_nearest(name, sorted(fields))}")
+        changed[name] = _coerce(value, hints[name], f"{prefix}.{name}")
+    return dataclasses.replace(section, **changed)
+
+
+def _coerce(value: Any, kind: Any, name: str) -> Any:
+    """`value` as `kind` (int, float, bool, str, dict or a tuple of one of them), from its own type or from a string."""
+    if typing.get_origin(kind) is tuple:
+        items = [v for v in value.split(",") if v.strip()] if isinstance(value, str) else value
+        if not isinstance(items, (list, tuple)):
+            raise ConfigError(f"{name} must be a list, got {value!r}")
+        return tuple(_coerce(item, typing.get_args(kind)[0], name) for item in items)
+    origin = typing.get_origin(kind) or kind
+    if origin is dict and isinstance(value, dict):
+        return dict(value)
+    if isinstance(value, str):
+        value = _from_string(value.strip(), origin)
+    if origin is float and type(value) is int and abs(value) < 2**63:
+        value = float(value)
+    if type(value) is not origin or (origin is float and not math.isfinite(value)):
+        raise ConfigError(f"{name} must be {_kind_name(origin)}, got {value!r}")
+    return value
+
+
+def _from_string(text: str, kind: Any) -> Any:
+    if kind is bool:
+        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.lower(), text)
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _kind_name(kind: Any) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "a JSON object"}
+    return names.get(kind, str(kind)) if not isinstance(kind, types.GenericAlias) else str(kind)
+
+
+def _literal(value: Any) -> Any:
+    """A model option typed on the command line: a JSON value where it parses as one, else text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (json.JSONDecodeError, RecursionError):
+        return value
+
+
+def _check_names(given: Mapping[str, Any], known: set[str], where: str) -> None:
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"{where} has an unknown entry {name!r}{_nearest(str(name), sorted(known))}")
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else f"; expected one of {', '.join(known)}"
+
+
+def _check_range(section: Any, name: str, low: float, high: float) -> None:
+    value = getattr(section, name)
+    if not low <= value <= high:
+        raise ConfigError(f"{name} must lie between {low:g} and {high:g}, got {value:g}")
+
+
+def _check_choice(section: Any, name: str, choices: tuple[str, ...]) -> None:
+    value = getattr(section, name)
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _commas(values: tuple[Any, ...]) -> str:
+    return ",".join(str(value) for value in values)

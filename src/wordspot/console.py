@@ -1,0 +1,70 @@
+"""What the command line draws: tables, JSON and progress bars. Library code yields records and never prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+def stdout() -> Console:
+    """The terminal for results. Wide when piped, so that no table is folded."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+
+
+def stderr() -> Console:
+    """The terminal for progress and notes."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """A line on stdout, as it is."""
+    stdout().print(text, markup=False)
+
+
+def note(text: str) -> None:
+    """A line on stderr, as it is: progress, warnings, hints."""
+    stderr().print(text, markup=False)
+
+
+def print_json(value: Any) -> None:
+    """`value` as indented JSON on stdout; labels stay readable in any script."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table on stdout; the first column stands left, the others right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title) if title else None, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for position, column in enumerate(columns):
+        table.add_column(Text(column), justify="left" if position == 0 else "right")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    stdout().print(table)
+
+
+def progress_bar() -> Progress:
+    """A progress bar on stderr, to be used as a context; silent where stderr is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=stderr(),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
