@@ -31,6 +31,22 @@ def _field(default: Any, help: str) -> Any:  # noqa: A002 - the same word as arg
     return field(default=default, metadata={"help": help})
 
 
+def _check_range(section: Any, name: str, low: float, high: float) -> None:
+    value = getattr(section, name)
+    if not low <= value <= high:
+        raise ConfigError(f"{name} must lie between {low:g} and {high:g}, got {value:g}")
+
+
+def _check_choice(section: Any, name: str, choices: tuple[str, ...]) -> None:
+    value = getattr(section, name)
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _commas(values: tuple[Any, ...]) -> str:
+    return ",".join(str(value) for value in values)
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Which recordings are used, and in which set each is. Percentages as in the classic tutorial."""
@@ -115,16 +131,47 @@ class FeatureConfig:
 
     @property
     def window_samples(self) -> int:
-        return int(self.sample_rate * self.window_ms / 1000)
+        return self._in_samples(self.window_ms)
 
     @property
     def hop_samples(self) -> int:
-        return int(self.sample_rate * self.hop_ms / 1000)
+        return self._in_samples(self.hop_ms)
 
     @property
     def n_fft(self) -> int:
         """`fft_size`, or the next power of two that holds the window."""
         return self.fft_size or 1 << (self.window_samples - 1).bit_length()
+
+    @property
+    def n_bins(self) -> int:
+        """Bins of the spectrum, from 0 Hz to half the sample rate."""
+        return self.n_fft // 2 + 1
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of a clip. Only `psf_mfcc` pads the end to a whole window, as its definition says."""
+        beyond = self.clip_samples - self.window_samples
+        return 1 + (-(-beyond // self.hop_samples) if self.kind == "psf_mfcc" else beyond // self.hop_samples)
+
+    @property
+    def n_features(self) -> int:
+        """Values of a frame."""
+        if self.kind in ("mfcc", "psf_mfcc"):
+            return self.n_coefficients
+        if self.kind == "spectrogram":
+            return self.n_bins
+        if self.kind == "average":
+            return -(-self.n_bins // self.average_width)
+        return self.n_mels
+
+    @property
+    def average_width(self) -> int:
+        """Bins that `average` takes together."""
+        return max(self.n_bins // self.n_mels, 1)
+
+    def _in_samples(self, milliseconds: float) -> int:
+        """Down to a whole sample, as TensorFlow does; python_speech_features rounds, halves upward."""
+        return int(self.sample_rate * milliseconds / 1000 + (0.5 if self.kind == "psf_mfcc" else 0))
 
 
 #: Front ends by name, with the settings each of them is known for.
@@ -196,7 +243,6 @@ class TrainingConfig:
     optimizer: str = _field("sgd", f"one of {', '.join(OPTIMIZERS)}")
     weight_decay: float = _field(0.0, "weight decay")
     label_smoothing: float = _field(0.0, "part of each label's weight spread over all labels")
-    average_decay: float = _field(0.0, "evaluate and keep a running mean of the weights that forgets at this rate")
     evaluate_every: int = _field(400, "steps between evaluations on the validation set")
     save_every: int = _field(100, "steps between checkpoints")
     keep_checkpoints: int = _field(3, "newest checkpoints kept, beside the best one")
@@ -223,7 +269,6 @@ class TrainingConfig:
         _check_range(self, "batch_size", 1, 100_000)
         _check_range(self, "weight_decay", 0, 10)
         _check_range(self, "label_smoothing", 0, 0.99)
-        _check_range(self, "average_decay", 0, 0.99999)
         for name in ("evaluate_every", "save_every", "keep_checkpoints"):
             _check_range(self, name, 1, MAX_STEPS)
         _check_range(self, "seed", 0, 2**31 - 1)
@@ -405,19 +450,3 @@ def _check_names(given: Mapping[str, Any], known: set[str], where: str) -> None:
 def _nearest(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3)
     return f"; did you mean {' or '.join(close)}?" if close else f"; expected one of {', '.join(known)}"
-
-
-def _check_range(section: Any, name: str, low: float, high: float) -> None:
-    value = getattr(section, name)
-    if not low <= value <= high:
-        raise ConfigError(f"{name} must lie between {low:g} and {high:g}, got {value:g}")
-
-
-def _check_choice(section: Any, name: str, choices: tuple[str, ...]) -> None:
-    value = getattr(section, name)
-    if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-
-
-def _commas(values: tuple[Any, ...]) -> str:
-    return ",".join(str(value) for value in values)

@@ -1,0 +1,146 @@
+"""From decoded clips to batches on a device: drawn and augmented for training, fixed for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from wordspot.augment import Augmenter, mix_noise
+from wordspot.cache import DecodedClips
+from wordspot.config import SETS, RunConfig
+from wordspot.dataset import SILENCE, ClipSet, split_noise
+
+_SET_NUMBERS = {"training": 0, "validation": 1, "testing": 2, "all": 3}
+#: Decoded clips up to this size move to the device as a whole; larger ones stay memory-mapped and move by batches.
+_RESIDENT_BYTES = 4 << 30
+
+
+class Batches:
+    """Batches of one data folder's clips.
+
+    Training clips are drawn with replacement, by weight. Validation and testing go through their set once, unchanged;
+    their silence clips are drawn from a fixed generator per set, so that two evaluations of one model agree to the bit.
+    """
+
+    def __init__(
+        self, config: RunConfig, decoded: DecodedClips, sets: dict[str, ClipSet], device: torch.device
+    ) -> None:
+        self.sets, self.device = sets, device
+        self.clip_samples = config.features.clip_samples
+        self.batch_size = config.training.batch_size
+        self.data_seed = config.data.seed
+        self.augmenter = Augmenter(config.augment, config.features)
+        store = device if decoded.clips.nbytes <= _RESIDENT_BYTES else torch.device("cpu")
+        self._clips = torch.from_numpy(decoded.clips).to(store)
+        noise, self._noise_parts = _noise_of_sets(config, decoded, set(sets))
+        self._noise = noise.to(store)
+        self._labels = {name: torch.from_numpy(clips.labels).to(device) for name, clips in sets.items()}
+        self._cumulative = {
+            name: torch.from_numpy(np.cumsum(clips.weights)).to(store) for name, clips in sets.items() if len(clips)
+        }
+        self._rows = {name: torch.from_numpy(clips.rows).to(store) for name, clips in sets.items()}
+
+    def has_noise(self, name: str) -> bool:
+        """Whether the set of this name has background noise to draw from."""
+        return len(self._noise_parts[name]) > 0
+
+    def training_batch(self, generator: Generator) -> tuple[Tensor, Tensor]:
+        """A batch drawn from the training set and augmented: audio [batch, samples], labels [batch]."""
+        cumulative = self._cumulative["training"]
+        drawn = torch.rand(self.batch_size, generator=generator, device=self.device, dtype=torch.float64)
+        places = torch.searchsorted(cumulative, drawn.to(cumulative.device) * cumulative[-1], right=True)
+        places = places.clamp(max=len(cumulative) - 1)
+        labels = self._labels["training"][places.to(self.device)]
+        audio = self._gather(self._rows["training"][places])
+        noise = self._draw_noise("training", self.batch_size, generator)
+        return self.augmenter.augment(audio, labels == SILENCE, noise, generator), labels
+
+    def evaluation_batches(self, name: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """The set of this name once, in order: audio [batch, samples], labels [batch]."""
+        silence = self._silence(name)
+        n_silence = 0
+        for start in range(0, len(self.sets[name]), self.batch_size):
+            labels = self._labels[name][start : start + self.batch_size]
+            audio = self._gather(self._rows[name][start : start + self.batch_size])
+            is_silence = labels == SILENCE
+            count = int(is_silence.sum())
+            audio[is_silence] = silence[n_silence : n_silence + count]
+            n_silence += count
+            yield audio, labels
+
+    def clip(self, name: str, position: int) -> Tensor:
+        """One clip of a set as it is evaluated: float32 [samples], on the CPU."""
+        labels = self.sets[name].labels
+        if labels[position] == SILENCE:
+            return self._silence(name)[int((labels[:position] == SILENCE).sum())].cpu()
+        return self._gather(self._rows[name][position : position + 1])[0].cpu()
+
+    def _gather(self, rows: Tensor) -> Tensor:
+        """float32 [batch, samples] of the clips in these rows; silence (row -1) is zeros."""
+        audio = self._clips[rows.clamp(min=0)].to(self.device).float() / 32768
+        return audio * (rows >= 0).to(self.device)[:, None]
+
+    def _silence(self, name: str) -> Tensor:
+        """The silence clips of a set: float32 [clips, samples], background at a volume from U(0, 1)."""
+        count = int((self.sets[name].labels == SILENCE).sum())
+        audio = torch.zeros(count, self.clip_samples, device=self.device)
+        if count == 0 or not self.has_noise(name):
+            return audio
+        seed = step_seed(self.data_seed, 0, _SET_NUMBERS[name])
+        generator = torch.Generator().manual_seed(seed)
+        parts = self._noise_parts[name]
+        which = torch.randint(len(parts), (count,), generator=generator)
+        places = torch.rand(count, generator=generator, dtype=torch.float64)
+        noise = self._noise_at(parts, which, places)
+        return mix_noise(audio, noise, torch.rand(count, generator=generator).to(self.device))
+
+    def _draw_noise(self, name: str, count: int, generator: Generator) -> Tensor | None:
+        parts = self._noise_parts[name]
+        if not len(parts):
+            return None
+        which = torch.randint(len(parts), (count,), generator=generator, device=self.device)
+        places = torch.rand(count, generator=generator, device=self.device, dtype=torch.float64)
+        return self._noise_at(parts, which.cpu(), places.cpu())
+
+    def _noise_at(self, parts: Tensor, which: Tensor, places: Tensor) -> Tensor:
+        """Stretches of noise [batch, samples]: of part `which`, at `places` in [0, 1) of the room there is."""
+        start, stop = parts[which].unbind(1)
+        starts = start + (places * (stop - start - self.clip_samples + 1)).long()
+        stretches = self._noise.unfold(0, self.clip_samples, 1)[starts.to(self._noise.device)]
+        return stretches.to(self.device).float() / 32768
+
+
+def step_seed(*numbers: int) -> int:
+    """A seed mixed from a run's seed, a step, and what the chance is for: the same numbers, the same chance.
+
+    Seeding each step anew is what lets a run resume from any checkpoint, to the bit.
+    """
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _noise_of_sets(config: RunConfig, decoded: DecodedClips, names: set[str]) -> tuple[Tensor, dict[str, Tensor]]:
+    """All usable stretches of noise, end to end (int16), and each set's stretches in it: int64 [parts, (start, stop)].
+
+    A stretch shorter than a clip is repeated until it is as long. A folder judged as a whole uses all its noise.
+    """
+    lengths = decoded.noise_lengths
+    split = split_noise(decoded.listing.noise, lengths, config.data, config.features.clip_samples)
+    split["all"] = [(position, 0, length) for position, length in enumerate(lengths)]
+    pieces: list[np.ndarray] = []
+    parts: dict[str, Tensor] = {}
+    position = 0
+    for name in (*SETS, "all"):
+        places = []
+        for recording, start, stop in split[name] if name in names else []:
+            piece = decoded.noise[decoded.bounds[recording] + start : decoded.bounds[recording] + stop]
+            if len(piece) < config.features.clip_samples:
+                piece = np.resize(piece, config.features.clip_samples)
+            pieces.append(piece)
+            places.append((position, position + len(piece)))
+            position += len(piece)
+        parts[name] = torch.tensor(places, dtype=torch.int64).reshape(-1, 2)
+    joined = np.concatenate(pieces) if pieces else np.zeros(config.features.clip_samples, np.int16)
+    return torch.from_numpy(joined), parts

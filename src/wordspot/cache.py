@@ -1,0 +1,180 @@
+"""Decoded clips, kept once as one memory-mapped int16 array, so that a second run starts in a second.
+
+A cache folder holds ``clips.npy`` (int16 [clips, clip_samples]), ``noise.npy`` (int16 [samples], all noise recordings end
+to end) and ``index.json``. Its name is a hash of the folder's listing (paths, sizes, times of change) and of how the clips
+were decoded. It is made aside and renamed when whole, so two runs that start together end with one good cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.audio import read_audio, to_int16
+from wordspot.dataset import Listing, Recording
+from wordspot.errors import DataError, WordspotError
+from wordspot.files import atomic_folder, read_json, write_json
+
+_LAYOUT = 1
+_CHUNK = 256
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class DecodedClips:
+    """A data folder's decoded recordings, with the damaged ones left out.
+
+    listing: what was decoded, in order.
+    clips: int16 [len(listing.clips), clip_samples], cropped or padded with zeros at the end.
+    noise: int16 [samples], the noise recordings end to end; recording i is ``noise[bounds[i]:bounds[i + 1]]``.
+    hashes: SHA-256 of each clip's file.
+    problems: one line for each recording that could not be decoded.
+    """
+
+    listing: Listing
+    clips: NDArray[np.int16]
+    noise: NDArray[np.int16]
+    bounds: tuple[int, ...]
+    hashes: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def noise_lengths(self) -> list[int]:
+        return [stop - start for start, stop in zip(self.bounds, self.bounds[1:], strict=False)]
+
+
+def cache_root() -> Path:
+    """Where caches live: ``$WORDSPOT_CACHE``, or the platform's folder for such things."""
+    if given := os.environ.get("WORDSPOT_CACHE"):
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "wordspot" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "wordspot"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wordspot"
+
+
+def decode_folder(
+    listing: Listing, sample_rate: int, clip_samples: int, progress: Progress | None = None
+) -> DecodedClips:
+    """The folder's clips from the cache, which is filled first where it is not there.
+
+    Args:
+        listing: the recordings.
+        sample_rate: Hz; recordings at other rates are resampled.
+        clip_samples: samples a clip is cropped or padded to.
+        progress: called with the number of recordings done and their total.
+
+    Raises:
+        DataError: not one clip could be decoded.
+        OSError: the cache cannot be written (a full disk, say); nothing half-written stays.
+    """
+    family = cache_root() / hashlib.sha256(str(listing.root.resolve()).encode()).hexdigest()[:16]
+    folder = family / f"{_listing_hash(listing, sample_rate, clip_samples)}-{sample_rate}-{clip_samples}"
+    if not (folder / "index.json").is_file():
+        with atomic_folder(folder) as temporary:
+            _fill(temporary, listing, sample_rate, clip_samples, progress)
+        _drop_outdated(family, folder, f"-{sample_rate}-{clip_samples}")
+    return _load(folder, listing)
+
+
+def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, progress: Progress | None) -> None:
+    total = len(listing.clips) + len(listing.noise)
+    array = np.lib.format.open_memmap(
+        folder / "clips.npy", mode="w+", dtype=np.int16, shape=(len(listing.clips), clip_samples)
+    )
+    kept: list[int] = []
+    hashes: list[str] = []
+    problems: list[str] = []
+    for done, (position, result) in enumerate(_decode_all(listing, listing.clips, sample_rate)):
+        if isinstance(result, str):
+            problems.append(result)
+        else:
+            samples, digest = result
+            cropped = samples[:clip_samples]
+            array[len(kept), : len(cropped)] = cropped
+            kept.append(position)
+            hashes.append(digest)
+        if progress:
+            progress(done + 1, total)
+    array.flush()
+    del array
+    noise_kept, noise, noise_problems = _decode_noise(listing, sample_rate)
+    np.save(folder / "noise.npy", np.concatenate([*noise, np.zeros(0, np.int16)]))
+    if progress:
+        progress(total, total)
+    if not kept:
+        raise DataError(f"{listing.root}: none of the {len(listing.clips)} recordings could be read; {problems[0]}")
+    bounds = [0, *np.cumsum([len(samples) for samples in noise]).tolist()]
+    write_json(
+        folder / "index.json",
+        {"clips": kept, "hashes": hashes, "noise": noise_kept, "bounds": bounds, "problems": problems + noise_problems},
+    )
+
+
+def _decode_noise(listing: Listing, sample_rate: int) -> tuple[list[int], list[NDArray[np.int16]], list[str]]:
+    kept: list[int] = []
+    noise: list[NDArray[np.int16]] = []
+    problems: list[str] = []
+    for position, result in _decode_all(listing, listing.noise, sample_rate):
+        if isinstance(result, str):
+            problems.append(result)
+        else:
+            kept.append(position)
+            noise.append(result[0])
+    return kept, noise, problems
+
+
+def _decode_all(
+    listing: Listing, recordings: tuple[Recording, ...], sample_rate: int
+) -> Iterator[tuple[int, tuple[NDArray[np.int16], str] | str]]:
+    """Decode in threads (libsndfile runs outside Python's lock), a bounded number ahead, in order."""
+
+    def decode(recording: Recording) -> tuple[NDArray[np.int16], str] | str:
+        path = listing.root / recording.path
+        try:
+            audio, _ = read_audio(path, sample_rate, channel=0)
+            return to_int16(audio), hashlib.sha256(path.read_bytes()).hexdigest()
+        except (WordspotError, OSError) as error:
+            return str(error)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(recordings), _CHUNK):
+            yield from enumerate(pool.map(decode, recordings[start : start + _CHUNK]), start)
+
+
+def _load(folder: Path, listing: Listing) -> DecodedClips:
+    index = read_json(folder / "index.json")
+    kept = replace(
+        listing,
+        clips=tuple(listing.clips[position] for position in index["clips"]),
+        noise=tuple(listing.noise[position] for position in index["noise"]),
+    )
+    # "c": changes stay in memory and never reach the file, yet torch sees a writable array
+    clips = np.load(folder / "clips.npy", mmap_mode="c", allow_pickle=False)[: len(kept.clips)]
+    noise = np.load(folder / "noise.npy", allow_pickle=False)
+    return DecodedClips(kept, clips, noise, tuple(index["bounds"]), tuple(index["hashes"]), tuple(index["problems"]))
+
+
+def _listing_hash(listing: Listing, sample_rate: int, clip_samples: int) -> str:
+    rows = [[r.path, r.word, r.size, r.mtime_ns] for r in (*listing.clips, *listing.noise)]
+    text = json.dumps([_LAYOUT, sample_rate, clip_samples, rows], ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _drop_outdated(family: Path, current: Path, suffix: str) -> None:
+    """Remove this folder's caches of earlier contents. One still in use keeps working where the system allows it."""
+    for old in family.iterdir():
+        if old != current and old.name.endswith(suffix) and not old.name.startswith("."):
+            shutil.rmtree(old, ignore_errors=True)

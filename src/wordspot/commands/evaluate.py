@@ -1,0 +1,138 @@
+"""``wordspot evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wordspot.cache import DecodedClips
+    from wordspot.config import RunConfig
+    from wordspot.dataset import Listing
+
+HELP = "measure a trained model on a folder of recordings"
+EXAMPLE = "wordspot evaluate runs/four recordings --report report.html"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="RUN", type=Path, help="the folder of a run")
+    parser.add_argument("data", metavar="DIR", type=Path, help="one folder of recordings per word")
+    parser.add_argument(
+        "--split", choices=("training", "validation", "testing", "all"), default="testing",
+        help="which set; 'all' judges a foreign folder: every clip once (default: testing)",
+    )  # fmt: skip
+    parser.add_argument("--checkpoint", metavar="STEP", type=int, help="this checkpoint, not the best on validation")
+    parser.add_argument("--report", metavar="HTML", type=Path, help="write a page with figures and the worst clips")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    from wordspot import console
+
+    measures = evaluate(args.model, args.data, args.split, args.checkpoint, args.device, args.report)
+    if args.json:
+        console.print_json(measures)
+    else:
+        print_measures(measures)
+        if args.report:
+            console.say(f"report: {args.report}")
+
+
+def evaluate(
+    model: Path, data: Path, split: str, step: int | None, device: str, report: Path | None = None
+) -> dict[str, Any]:
+    """Measure a run's checkpoint on one set of a folder; with `report`, write the page as well."""
+    from wordspot.batches import Batches
+    from wordspot.checkpoint import RunFolder
+    from wordspot.dataset import build_sets, build_whole, labels_of, list_recordings
+    from wordspot.device import resolve_device
+    from wordspot.errors import DataError
+    from wordspot.evaluation import measure_clips
+    from wordspot.features import make_front_end
+    from wordspot.models import make_model
+    from wordspot.training import load_weights, predict, speakers_of
+
+    checkpoint = RunFolder(model).load(step)
+    config = checkpoint.config
+    where = resolve_device(device)
+    decoded = decode(list_recordings(data), config)
+    if split == "all":
+        clips = build_whole(decoded.listing, config.words, config.data)
+    else:
+        clips = build_sets(decoded.listing, config.words, config.data)[split]
+    if not len(clips):
+        raise DataError(f"{data}: expected clips in the {split} set, but it is empty; try --split all")
+    batches = Batches(config, decoded, {split: clips}, where)
+    if not batches.has_noise(split):
+        console_note = "there is no background noise for this set; its silence clips are digital zeros"
+        _note(console_note)
+    labels = labels_of(config.words)
+    network = make_model(config.model, config.features.n_frames, config.features.n_features, len(labels)).to(where)
+    load_weights(network, checkpoint)
+    posteriors = predict(network, make_front_end(config.features).to(where), batches, split)
+    measures = {
+        "model": str(model), "step": checkpoint.step, "data": str(data), "split": split,
+        **measure_clips(labels, clips.labels, posteriors, speakers_of(decoded, clips)),
+        "left_out": list(decoded.problems),
+    }  # fmt: skip
+    if report:
+        from wordspot.report import write_report
+
+        write_report(report, measures, RunFolder(model).read_log(), posteriors, clips, decoded.listing, batches, split)
+    return measures
+
+
+def decode(listing: Listing, config: RunConfig) -> DecodedClips:
+    """Decode a folder with a progress bar; recordings that cannot be read are listed and left out."""
+    from wordspot import console
+    from wordspot.cache import decode_folder
+
+    with console.progress_bar() as bar:
+        task = bar.add_task("decoding recordings", total=None)
+        decoded = decode_folder(
+            listing, config.features.sample_rate, config.features.clip_samples,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    for problem in decoded.problems:
+        console.note(f"left out: {problem}")
+    if decoded.problems:
+        console.note(f"{len(decoded.problems)} recordings could not be read and are left out")
+    return decoded
+
+
+def print_measures(measures: dict[str, Any]) -> None:
+    """The figures as tables."""
+    from wordspot import console
+
+    def percent(value: float | None) -> str:
+        return "–" if value is None else f"{100 * value:.1f}"
+
+    labels = measures["labels"]
+    console.print_table("Confusion (rows: truth, columns: answers)", ["", *labels], [
+        [label, *row] for label, row in zip(labels, measures["confusion"], strict=True)
+    ])  # fmt: skip
+    console.print_table("Per label, in percent", ["", "clips", "precision", "recall", "equal error rate"], [
+        [label, row["n"], percent(row["precision"]), percent(row["recall"]), percent(row["equal_error_rate"])]
+        for label, row in measures["per_label"].items()
+    ])  # fmt: skip
+    speakers = measures["speakers"]
+    if speakers["n"]:
+        low, middle, high = (percent(value) for value in speakers["quartiles"])
+        console.say(
+            f"{speakers['n']} speakers: a quarter of them below {low} %, half below {middle} %, lowest "
+            f"{percent(speakers['lowest'])} %"
+        )
+    console.say(f"calibration error {percent(measures['calibration']['error'])} %")
+    console.say(
+        f"Accuracy on {measures['split']}: {percent(measures['accuracy'])} % (N={measures['n']}, 95 % interval "
+        f"{percent(measures['accuracy_low'])} to {percent(measures['accuracy_high'])}); keywords alone "
+        f"{percent(measures['keyword_accuracy'])} %"
+    )
+
+
+def _note(text: str) -> None:
+    from wordspot import console
+
+    console.note(text)

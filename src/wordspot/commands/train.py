@@ -1,0 +1,126 @@
+"""``wordspot train``."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wordspot.settings import add_flags
+
+if TYPE_CHECKING:
+    from wordspot.training import EvaluationRecord, Trainer
+
+HELP = "train a model on a folder of recordings"
+EXAMPLE = "wordspot train recordings --words yes,no,up,down --out runs/four"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DIR", type=Path, help="one folder of recordings per word")
+    parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="the folder of the run")
+    parser.add_argument("--task", choices=("words",), default="words", help="what is learned (default: words)")
+    parser.add_argument("--resume", action="store_true", help="go on where the run in --out was broken off")
+    parser.add_argument("--checkpoint", metavar="STEP", type=int, help="with --resume: go on from this checkpoint")
+    parser.add_argument("--force", action="store_true", help="begin anew in an --out that holds a run")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    add_flags(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    from wordspot import console
+    from wordspot.checkpoint import RunFolder
+    from wordspot.errors import ConfigError
+    from wordspot.settings import build_config, check_resumed
+
+    if args.checkpoint is not None and not args.resume:
+        raise ConfigError("--checkpoint names where to resume; give --resume with it")
+    config = check_resumed(RunFolder(args.out).read_config(), args) if args.resume else build_config(args)
+    trainer = make_trainer(config, args.data, args.out, args.device, resume=args.resume, force=args.force)
+    if args.resume:
+        trainer.resume(args.checkpoint)
+        console.note(f"resuming at step {trainer.step} of {config.training.total_steps}")
+    train(trainer)
+    console.say(f"next: wordspot evaluate {args.out} {args.data} --report {args.out / 'report.html'}")
+
+
+def make_trainer(config: Any, data: Path, out: Path, device: str, *, resume: bool, force: bool) -> Trainer:
+    """A trainer on the recordings of `data`; damaged ones are listed and left out."""
+    from wordspot.commands.evaluate import decode
+    from wordspot.dataset import check_words, list_recordings
+    from wordspot.device import resolve_device
+    from wordspot.errors import ConfigError
+    from wordspot.files import prepare_out
+    from wordspot.training import Trainer
+
+    listing = list_recordings(data)
+    check_words(listing, config.words)
+    where = resolve_device(device)
+    decoded = decode(listing, config)
+    if not resume:
+        if out.is_dir() and any(out.iterdir()) and not force:
+            raise ConfigError(
+                f"{out}: expected a new or empty folder, but it holds files; name another --out, --resume to go on with "
+                "the run in it, or --force to begin anew"
+            )
+        trainer = Trainer(config, decoded, out, where)
+        prepare_out(out, force=force)
+        trainer.start()
+        return trainer
+    return Trainer(config, decoded, out, where)
+
+
+def train(trainer: Trainer) -> EvaluationRecord:
+    """Train with a progress bar, saying each evaluation; returns the last one, on the testing set."""
+    from wordspot import console
+    from wordspot.metrics import wilson_interval
+    from wordspot.training import StepRecord
+
+    settings = trainer.config.training
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    console.note(
+        f"{trainer.config.model.name}: {parameters:,} parameters, {len(trainer.sets['training']):,} training clips, "
+        f"{trainer.device.type} {trainer.precision}"
+    )
+    last: Any = None
+    with _graceful_stop() as stop, console.progress_bar() as bar:
+        task = bar.add_task("training", total=settings.total_steps, completed=trainer.step)
+        try:
+            for record in trainer.train(stop):
+                if isinstance(record, StepRecord):
+                    text = (
+                        f"rate {record.learning_rate:.2g}  loss {record.cross_entropy:.3f}  "
+                        f"accuracy {100 * record.accuracy:.0f} %"
+                    )
+                    bar.update(task, completed=record.step, description=text)
+                    continue
+                last = record
+                low, high = wilson_interval(round(record.accuracy * record.n), record.n)
+                console.note(
+                    f"Step {record.step}: {record.set.capitalize()} accuracy = {100 * record.accuracy:.1f}% "
+                    f"(N={record.n}, 95 % interval {100 * low:.1f} to {100 * high:.1f})"
+                )
+        except KeyboardInterrupt:
+            console.note(f"stopped after step {trainer.step}; the same command with --resume goes on from there")
+            raise
+    return last
+
+
+@contextmanager
+def _graceful_stop() -> Iterator[Any]:
+    """The first Ctrl-C asks training to stop after the step at hand; a second one interrupts at once."""
+    asked = False
+
+    def ask(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,33 @@
+"""Which device to compute on, and in which precision."""
+
+from __future__ import annotations
+
+import torch
+
+from wordspot.errors import ConfigError
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto``: a CUDA device when there is one, else the CPU.
+
+    Raises:
+        ConfigError: a device that this machine or this torch does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
+        raise ConfigError(f"--device must be auto, cpu or (where there is one) cuda or cuda:N, got {name!r}")
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {name}: {str(error).splitlines()[0]}") from error
+    return torch.device(name)
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """``auto``: bf16 where the processor computes in it, else float32."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "float32"

@@ -1,0 +1,200 @@
+"""The front ends: from samples to features, as modules with one definition for training, streaming and export.
+
+`make_front_end(config)` gives a module with
+
+- ``forward(audio)``: float32 [batch, samples] in [-1, 1] → float32 [batch, frames, features] of every whole window;
+- ``initial_state(batch)`` and ``step(audio, state)``: hops in, as many frames out, and the state for the next call.
+
+From a zero state the first frames see zeros before the sound began; from frame ``window / hop - 1`` on, a stream's frames
+are those of the whole recording. The spectrum is taken by FFT, or, with ``transform="matrix"``, by one product with the
+windowed DFT of the bins in use, which is what an exported file holds; both give the same values to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wordspot import filterbanks
+from wordspot.config import FeatureConfig
+from wordspot.errors import ConfigError
+
+# What log-mel energies of speech measure on average; features near zero mean and unit variance suit every optimiser.
+_LOGMEL_FLOOR, _LOGMEL_MEAN, _LOGMEL_SCALE = 1e-6, -4.0, 0.25
+_PREEMPHASIS, _LIFTER, _INT16 = 0.97, 22, 32768.0
+
+
+class SpectralFrontEnd(nn.Module):
+    """A Hann-windowed power spectrum per frame, and a head that turns it into features."""
+
+    window: Tensor
+    dft: Tensor
+
+    def __init__(self, config: FeatureConfig, head: nn.Module, transform: str = "fft") -> None:
+        super().__init__()
+        if transform not in ("fft", "matrix"):
+            raise ConfigError(f"transform must be 'fft' or 'matrix', got {transform!r}")
+        self.config, self.transform, self.head = config, transform, head
+        window = filterbanks.hann(config.window_samples)
+        self.register_buffer("window", _float32(window), persistent=False)
+        if transform == "matrix":
+            dft = filterbanks.windowed_dft(window, config.n_fft, np.arange(config.n_bins))
+            self.register_buffer("dft", _float32(dft), persistent=False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """audio: float32 [batch, samples] → features: float32 [batch, frames, features]."""
+        features: Tensor = self.head(self._power(_frame(audio, self.config)))
+        return features
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Zeros for the samples before a stream began: [batch, window - hop]."""
+        return self.window.new_zeros(batch, self.config.window_samples - self.config.hop_samples)
+
+    def step(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """audio: [batch, hop · k], state: [batch, window - hop] → features [batch, k, features], state."""
+        joined = torch.cat([state, audio], dim=1)
+        return self(joined), joined[:, joined.shape[1] - state.shape[1] :]
+
+    def _power(self, frames: Tensor) -> Tensor:
+        if self.transform == "matrix":
+            real, imaginary = (frames @ self.dft).chunk(2, dim=-1)
+            return real.square() + imaginary.square()
+        spectrum = torch.fft.rfft(frames * self.window, self.config.n_fft)
+        return spectrum.real.square() + spectrum.imag.square()
+
+
+class PsfMfcc(nn.Module):
+    """python_speech_features' MFCC of int16-scaled samples: rectangular window, coefficient 0 the log of the energy.
+
+    The end is padded with zeros to a whole window, as there. Pre-emphasis reaches one sample back, so a stream's state
+    holds one sample more than the other front ends'.
+    """
+
+    def __init__(self, config: FeatureConfig) -> None:
+        super().__init__()
+        self.config = config
+        mel = filterbanks.psf_mel(config.n_bins, config.sample_rate, config.n_mels, config.low_hz, config.high_hz)
+        dct = filterbanks.cosine_transform(config.n_mels, config.n_coefficients, orthonormal=True)
+        lifted = dct * filterbanks.sine_lifter(config.n_coefficients, _LIFTER)
+        self.register_buffer("mel", _float32(mel), persistent=False)
+        self.register_buffer("dct", _float32(lifted), persistent=False)
+        self.mel: Tensor
+        self.dct: Tensor
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """audio: float32 [batch, samples] → features: float32 [batch, frames, coefficients]."""
+        beyond = max(audio.shape[1] - self.config.window_samples, 0)
+        n_frames = 1 + -(-beyond // self.config.hop_samples)
+        missing = self.config.window_samples + (n_frames - 1) * self.config.hop_samples - audio.shape[1]
+        emphasised = nn.functional.pad(_emphasise(audio, torch.zeros_like(audio[:, :1])), (0, missing))
+        return self._cepstrum(_frame(emphasised, self.config))
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Zeros: [batch, window - hop + 1]."""
+        return self.mel.new_zeros(batch, self.config.window_samples - self.config.hop_samples + 1)
+
+    def step(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """audio: [batch, hop · k], state: [batch, window - hop + 1] → features [batch, k, coefficients], state."""
+        joined = torch.cat([state, audio], dim=1)
+        features = self._cepstrum(_frame(_emphasise(joined[:, 1:], joined[:, :1]), self.config))
+        return features, joined[:, joined.shape[1] - state.shape[1] :]
+
+    def _cepstrum(self, frames: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft(frames * _INT16, self.config.n_fft)
+        power = (spectrum.real.square() + spectrum.imag.square()) / self.config.n_fft
+        epsilon = float(np.finfo(np.float64).eps)
+        energy = _positive(power.sum(dim=-1, keepdim=True), epsilon).log()
+        cepstrum = _positive(power @ self.mel, epsilon).log() @ self.dct
+        return torch.cat([energy, cepstrum[..., 1:]], dim=-1)
+
+
+class _Mfcc(nn.Module):
+    """Power → TensorFlow's mel channels of the magnitude → log → cosine transform."""
+
+    def __init__(self, config: FeatureConfig) -> None:
+        super().__init__()
+        mel = filterbanks.tensorflow_mel(
+            config.n_bins, config.sample_rate, config.n_mels, config.low_hz, config.high_hz
+        )
+        dct = filterbanks.cosine_transform(config.n_mels, config.n_coefficients, orthonormal=False)
+        self.register_buffer("mel", _float32(mel), persistent=False)
+        self.register_buffer("dct", _float32(dct), persistent=False)
+        self.mel: Tensor
+        self.dct: Tensor
+
+    def forward(self, power: Tensor) -> Tensor:
+        return (power.sqrt() @ self.mel).clamp(min=1e-12).log() @ self.dct
+
+
+class _LogMel(nn.Module):
+    """Power → HTK's mel channels → log, near zero mean and unit variance."""
+
+    def __init__(self, config: FeatureConfig) -> None:
+        super().__init__()
+        mel = filterbanks.htk_mel(config.n_bins, config.sample_rate, config.n_mels, config.low_hz, config.high_hz)
+        self.register_buffer("mel", _float32(mel), persistent=False)
+        self.mel: Tensor
+
+    def forward(self, power: Tensor) -> Tensor:
+        return ((power @ self.mel + _LOGMEL_FLOOR).log() - _LOGMEL_MEAN) * _LOGMEL_SCALE
+
+
+class _Average(nn.Module):
+    """Power averaged over neighbouring bins; the last group is filled up evenly on both sides and counts real bins only."""
+
+    def __init__(self, config: FeatureConfig) -> None:
+        super().__init__()
+        starts = np.arange(config.n_features) * config.average_width
+        starts -= (config.n_features * config.average_width - config.n_bins) // 2
+        weights = np.zeros((config.n_bins, config.n_features))
+        for column, start in enumerate(starts):
+            first, stop = max(int(start), 0), min(int(start) + config.average_width, config.n_bins)
+            weights[first:stop, column] = 1 / (stop - first)
+        self.register_buffer("weights", _float32(weights), persistent=False)
+        self.weights: Tensor
+
+    def forward(self, power: Tensor) -> Tensor:
+        return power @ self.weights
+
+
+def make_front_end(config: FeatureConfig, transform: str = "fft") -> Any:
+    """The front end that `config` describes, as a module with ``forward``, ``initial_state`` and ``step``."""
+    return _FRONT_ENDS[config.kind](config, transform)
+
+
+def _micro(config: FeatureConfig, _: str) -> nn.Module:
+    from wordspot.micro import MicroFrontEnd
+
+    return MicroFrontEnd(config)
+
+
+_FRONT_ENDS: dict[str, Callable[[FeatureConfig, str], nn.Module]] = {
+    "logmel": lambda config, transform: SpectralFrontEnd(config, _LogMel(config), transform),
+    "mfcc": lambda config, transform: SpectralFrontEnd(config, _Mfcc(config), transform),
+    "average": lambda config, transform: SpectralFrontEnd(config, _Average(config), transform),
+    "spectrogram": lambda config, transform: SpectralFrontEnd(config, nn.Identity(), transform),
+    "micro": _micro,
+    "psf_mfcc": lambda config, _: PsfMfcc(config),
+}
+
+
+def _frame(audio: Tensor, config: FeatureConfig) -> Tensor:
+    """[batch, samples] → [batch, frames, window]; the tail that fills no window is dropped."""
+    return audio.unfold(1, config.window_samples, config.hop_samples)
+
+
+def _emphasise(audio: Tensor, before: Tensor) -> Tensor:
+    """x[t] - 0.97 x[t - 1], with `before` [batch, 1] as the sample before the first."""
+    return audio - _PREEMPHASIS * torch.cat([before, audio[:, :-1]], dim=1)
+
+
+def _positive(values: Tensor, epsilon: float) -> Tensor:
+    return torch.where(values == 0, values.new_tensor(epsilon), values)
+
+
+def _float32(matrix: filterbanks.Matrix) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32))

@@ -1,0 +1,91 @@
+"""The networks by name. A network knows features and logits, and nothing of losses, devices or files.
+
+A constructor is called as ``make(n_frames, n_features, n_labels, **options)`` and returns a module that maps features
+[batch, n_frames, n_features] to logits [batch, n_labels]. It may carry two dicts beside it, ``recipe`` (how it trains
+best) and ``classic`` (how the original trained it), of settings as `config.override` takes them, where ``features`` alone
+names a front end of `config.FEATURES`. Names of your own models are ``package.module:make``, the same as below.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from wordspot.config import ModelConfig
+from wordspot.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MODELS = {
+    "single_fc": "wordspot.models.classic:SingleFc",
+    "conv": "wordspot.models.classic:Conv",
+    "low_latency_conv": "wordspot.models.classic:LowLatencyConv",
+    "low_latency_svdf": "wordspot.models.classic:LowLatencySvdf",
+    "tiny_conv": "wordspot.models.classic:TinyConv",
+    "tiny_embedding_conv": "wordspot.models.classic:TinyEmbeddingConv",
+}
+
+
+def find_constructor(name: str) -> Callable[..., nn.Module]:
+    """The constructor of a built-in model, or of your own by import path.
+
+    Raises:
+        ConfigError: no such name, module or attribute.
+    """
+    path = MODELS.get(name, name)
+    module_name, colon, attribute = path.partition(":")
+    if not colon:
+        raise ConfigError(f"no model {name!r}; expected one of {', '.join(MODELS)}, or my_package:make for your own")
+    try:
+        make = getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        if name in MODELS or error.name is None or not module_name.startswith(error.name):
+            raise
+        raise ConfigError(f"model {name!r}: no module {module_name!r}; is it installed, or on PYTHONPATH?") from error
+    except AttributeError as error:
+        raise ConfigError(f"model {name!r}: the module {module_name!r} has no {attribute!r}") from error
+    if not callable(make):
+        raise ConfigError(f"model {name!r}: expected a class or function, got {type(make).__name__}")
+    return make
+
+
+def find_recipe(name: str, recipe: str) -> dict[str, Any]:
+    """The settings of a model's recipe: ``default`` or ``classic``.
+
+    Raises:
+        ConfigError: another name, or a model that has no classic recipe.
+    """
+    if recipe not in ("default", "classic"):
+        raise ConfigError(f"--recipe must be 'default' or 'classic', got {recipe!r}")
+    settings = getattr(find_constructor(name), "classic" if recipe == "classic" else "recipe", None)
+    if settings is None and recipe == "classic":
+        raise ConfigError(f"model {name!r} has no classic recipe; the classic models are {', '.join(MODELS)}")
+    return dict(settings or {})
+
+
+def make_model(config: ModelConfig, n_frames: int, n_features: int, n_labels: int) -> nn.Module:
+    """Build the network that `config` names.
+
+    Raises:
+        ConfigError: no such model, an option its constructor does not take, or a value it refuses.
+    """
+    make = find_constructor(config.name)
+    known = inspect.signature(make).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        options = [name for name in known if name not in ("n_frames", "n_features", "n_labels")]
+        for name in config.options:
+            if name not in options:
+                has = f"it has {', '.join(options)}" if options else "it has none"
+                raise ConfigError(f"model {config.name!r} has no option {name!r}; {has}")
+    try:
+        return make(n_frames, n_features, n_labels, **config.options)
+    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
+        if config.name in MODELS:
+            raise ConfigError(
+                f"model {config.name!r} cannot be built for {n_frames} frames of {n_features} features with "
+                f"{config.options or 'its own options'}: {error}"
+            ) from error
+        raise

@@ -1,0 +1,121 @@
+"""From the command line to a configuration: defaults, front end, recipe, flags, ``--set``, each over the one before.
+
+Every flag here is a field of `wordspot.config` under its own name; its help and its default come from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any
+
+from wordspot.config import FEATURES, ModelConfig, RunConfig, override, parse_settings
+from wordspot.errors import ConfigError
+
+#: Fields that have a flag of their own; all others are reached by ``--set``.
+FLAGS = (
+    "training.steps", "training.learning_rates", "training.batch_size", "training.optimizer", "training.schedule",
+    "training.evaluate_every", "training.save_every", "training.precision", "training.check_nans", "training.seed",
+    "features.sample_rate", "features.clip_ms", "features.window_ms", "features.hop_ms",
+    "data.silence_percent", "data.unknown_percent", "data.validation_percent", "data.testing_percent", "data.split",
+    "augment.time_shift_ms", "augment.background_volume", "augment.background_frequency",
+)  # fmt: skip
+
+#: What may change when a run is resumed: it decides how training is watched, not what it computes.
+_FREE_ON_RESUME = (
+    "training.evaluate_every", "training.save_every", "training.keep_checkpoints", "training.check_nans",
+)  # fmt: skip
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add ``--words``, ``--model``, ``--features``, ``--recipe``, the flags of `FLAGS` and ``--set``."""
+    parser.add_argument("--words", metavar="A,B,C", help="the words to tell apart: names of folders")
+    parser.add_argument(
+        "--model", metavar="NAME", help=f"the network, or my_package:make (default: {ModelConfig().name})"
+    )
+    parser.add_argument(
+        "--features", metavar="NAME", choices=tuple(FEATURES),
+        help=f"the front end: {', '.join(FEATURES)} (default: the recipe's, else {next(iter(FEATURES))})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--recipe", choices=("default", "classic"), default="default",
+        help="the model's own settings: our best, or the classic tutorial's (default: default)",
+    )  # fmt: skip
+    group = parser.add_argument_group("settings", "flags override the model's recipe")
+    for setting in FLAGS:
+        section, name = setting.split(".")
+        field = _field(section, name)
+        flag = "--" + name.replace("_", "-")
+        if field.type == "bool":
+            group.add_argument(flag, dest=setting, action="store_const", const="true", help=field.metadata["help"])
+        else:
+            default = field.default if not isinstance(field.default, tuple) else ",".join(map(str, field.default))
+            text = f"{field.metadata['help']} (default: {default})"
+            group.add_argument(flag, dest=setting, metavar="X", help=text.replace("%", "%%"))
+    group.add_argument(
+        "--set", dest="settings", metavar="SECTION.FIELD=VALUE", action="append", default=[],
+        help="any other setting, or an option of the model: --set model.rank=4",
+    )  # fmt: skip
+
+
+def build_config(args: argparse.Namespace) -> RunConfig:
+    """The configuration that a command line asks for.
+
+    Raises:
+        ConfigError: no words, or settings that make no sense.
+    """
+    from wordspot.models import find_recipe
+
+    if not args.words:
+        raise ConfigError("expected the words to tell apart; name them with --words yes,no")
+    asked = _asked(args)
+    name = str(asked.pop("model.name", None) or args.model or ModelConfig().name)
+    recipe = find_recipe(name, args.recipe)
+    features = args.features or recipe.pop("features", next(iter(FEATURES)))
+    recipe.pop("features", None)
+    words = tuple(word.strip() for word in args.words.split(","))
+    config = RunConfig(words=words, features=FEATURES[features], model=ModelConfig(name=name))
+    return override(override(config, recipe), asked)
+
+
+def check_resumed(config: RunConfig, args: argparse.Namespace) -> RunConfig:
+    """The configuration of a run to resume, with what the command line may change of it.
+
+    Raises:
+        ConfigError: the command line asks for something else than the run was begun with.
+    """
+    asked = _asked(args)
+    if args.model:
+        asked["model.name"] = args.model
+    if args.words and tuple(word.strip() for word in args.words.split(",")) != config.words:
+        raise ConfigError(
+            f"--words {args.words}: the run was begun with {','.join(config.words)}; leave out --words, or begin a new run"
+        )
+    changed = override(config, asked)
+    free = {setting: getattr(getattr(changed, s), n) for setting in _FREE_ON_RESUME for s, n in [setting.split(".")]}
+    allowed = override(config, free)
+    if changed != allowed:
+        wrong = next(key for key in asked if _value(changed, key) != _value(allowed, key))
+        raise ConfigError(
+            f"{wrong}: the run was begun with {_value(config, wrong)}, the command line says {_value(changed, wrong)}; "
+            "leave the flag out, or begin a new run with another --out"
+        )
+    if args.features and config.features.kind != args.features:
+        raise ConfigError(f"--features {args.features}: the run was begun with {config.features.kind}; leave it out")
+    return allowed
+
+
+def _asked(args: argparse.Namespace) -> dict[str, Any]:
+    flags = {setting: value for setting in FLAGS if (value := getattr(args, setting, None)) is not None}
+    return flags | parse_settings(args.settings)
+
+
+def _value(config: RunConfig, setting: str) -> Any:
+    section, _, name = setting.partition(".")
+    part = getattr(config, section)
+    return part.options.get(name) if section == "model" and name not in ("name", "options") else getattr(part, name)
+
+
+def _field(section: str, name: str) -> dataclasses.Field[Any]:
+    kinds = {field.name: field.default_factory for field in dataclasses.fields(RunConfig)}
+    return next(field for field in dataclasses.fields(kinds[section]) if field.name == name)  # type: ignore[arg-type]
