@@ -14,6 +14,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from wordspot.containers import check_whole
 from wordspot.errors import AudioError, ConfigError, NotFoundError
 from wordspot.files import atomic_path
 
@@ -23,7 +24,9 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", "
 #: Longest recording decoded as a whole: six hours at 16 kHz. A header that promises more is refused, not allocated.
 MAX_SAMPLES = 6 * 3600 * 16_000
 MAX_CHANNELS = 64
+MIN_RATE, MAX_RATE = 1000, 1_000_000
 _BLOCK = 1 << 16
+_NO_COUNT = 2**63 - 1  # libsndfile's number of samples where a FLAC's header leaves it out
 _PEAK_LIMIT = 1e4  # a float file this far outside [-1, 1] is damaged, or raw numbers of another scale
 
 
@@ -34,6 +37,7 @@ class AudioInfo:
     sample_rate: int
     n_channels: int
     n_samples: int
+    """0 where the header does not tell: a FLAC written to a pipe."""
     format: str
 
     @property
@@ -46,10 +50,10 @@ def read_info(path: Path) -> AudioInfo:
 
     Raises:
         NotFoundError: no such file.
-        AudioError: empty, or no sound file that can be read.
+        AudioError: empty, truncated, or no sound file that can be read.
     """
     with _open(path) as file:
-        return AudioInfo(file.samplerate, file.channels, file.frames, f"{file.format} {file.subtype}")
+        return AudioInfo(file.samplerate, file.channels, _promised(file), f"{file.format} {file.subtype}")
 
 
 def read_audio(path: Path, sample_rate: int | None = None, *, channel: int | None = None) -> tuple[Samples, int]:
@@ -68,18 +72,18 @@ def read_audio(path: Path, sample_rate: int | None = None, *, channel: int | Non
         AudioError: damaged, empty, truncated, holding NaN or infinity, or absurdly long.
     """
     with _open(path) as file:
-        if file.channels > MAX_CHANNELS or file.frames > MAX_SAMPLES or file.frames * file.channels > 4 * MAX_SAMPLES:
-            raise AudioError(
-                f"{path}: expected at most {MAX_SAMPLES} samples in at most {MAX_CHANNELS} channels, "
-                f"its header says {file.frames} in {file.channels}; cut the recording into parts"
-            )
+        _check_header(file, path)
         audio, rate = _decode(file, path, channel), int(file.samplerate)
     if audio.size == 0:
         raise AudioError(f"{path}: expected a recording, but it holds no samples; record it again or remove it")
     _check_samples(audio, path)
-    if sample_rate is not None and rate != sample_rate:
-        audio, rate = resample(audio, rate, sample_rate), sample_rate
-    return audio, rate
+    if sample_rate is None or rate == sample_rate:
+        return audio, rate
+    if audio.size * sample_rate > MAX_SAMPLES * rate:
+        raise AudioError(
+            f"{path}: expected at most {MAX_SAMPLES} samples at {sample_rate} Hz; cut the recording into parts"
+        )
+    return resample(audio, rate, sample_rate), sample_rate
 
 
 def resample(audio: Samples, from_rate: int, to_rate: int) -> Samples:
@@ -94,16 +98,25 @@ def write_audio(path: Path, audio: Samples, sample_rate: int) -> None:
 
     Raises:
         ConfigError: a suffix that names none of these.
+        AudioError: NaN or infinity among the samples.
+        OSError: the disk is full, or another reason why not all of it could be written.
     """
     formats = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
     if path.suffix.lower() not in formats:
         raise ConfigError(f"{path}: expected a name that ends in {', '.join(formats)}")
+    if not np.isfinite(audio).all():
+        raise AudioError(f"{path}: expected finite samples to write, got NaN or infinity")
     container, subtype = formats[path.suffix.lower()]
     with atomic_path(path) as temporary:
         try:
-            soundfile.write(temporary, to_int16(audio), sample_rate, format=container, subtype=subtype)
+            with soundfile.SoundFile(temporary, "w", sample_rate, 1, subtype, format=container) as file:
+                for start in range(0, len(audio), _BLOCK):  # a long Vorbis in one piece overflows libsndfile's stack
+                    file.write(to_int16(audio[start : start + _BLOCK]))
+            written = soundfile.info(temporary).frames if len(audio) else 0
         except soundfile.LibsndfileError as error:
-            raise OSError(f"{path}: could not be written ({_reason(error)})") from error
+            raise OSError(f"{path}: could not be written ({_reason(error)}); is the disk full?") from error
+        if written != len(audio):  # Vorbis keeps silent about a full disk
+            raise OSError(f"{path}: only {written} of {len(audio)} samples could be written; is the disk full?")
 
 
 def to_int16(audio: Samples) -> NDArray[np.int16]:
@@ -121,20 +134,50 @@ def is_audio_name(name: str) -> bool:
     return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]
+    """A sound file that is only read onward: soundfile seeks after every block, which costs an MP3 its next frames."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 def _open(path: Path) -> soundfile.SoundFile:
+    if path.is_dir():
+        raise NotFoundError(f"{path}: expected a sound file, but it is a folder")
     if not path.is_file():
         raise NotFoundError(f"{path}: expected a sound file, but there is no such file")
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: expected a recording, but the file is empty (0 bytes)")
     try:
-        return soundfile.SoundFile(path)
+        return _Forward(check_whole(path))
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: .raw wants a rate, which no file can give
         raise AudioError(f"{path}: expected WAV, FLAC, Ogg or MP3, but it cannot be read ({_reason(error)})") from error
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be opened ({error.strerror}); check who may read it") from error
+
+
+def _promised(file: soundfile.SoundFile) -> int:
+    return 0 if file.frames == _NO_COUNT else int(file.frames)
+
+
+def _check_header(file: soundfile.SoundFile, path: Path) -> None:
+    """Refuse what would cost absurd time or memory before anything is decoded."""
+    n_samples = _promised(file)
+    if file.channels > MAX_CHANNELS or n_samples > MAX_SAMPLES or n_samples * file.channels > 4 * MAX_SAMPLES:
+        raise AudioError(
+            f"{path}: expected at most {MAX_SAMPLES} samples in at most {MAX_CHANNELS} channels, "
+            f"its header says {n_samples} in {file.channels}; cut the recording into parts"
+        )
+    if not MIN_RATE <= file.samplerate <= MAX_RATE:
+        raise AudioError(
+            f"{path}: expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, its header says {file.samplerate}; "
+            "convert it again or remove it"
+        )
 
 
 def _decode(file: soundfile.SoundFile, path: Path, channel: int | None) -> Samples:
     """Decode block by block, so that a header that promises too much costs no memory, down to mono."""
-    promised, blocks = file.frames, []
+    promised, blocks = _promised(file), []
     try:
         while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
             blocks.append(_to_mono(block, channel, path))
@@ -145,10 +188,8 @@ def _decode(file: soundfile.SoundFile, path: Path, channel: int | None) -> Sampl
             f"{path}: damaged, it does not decode ({_reason(error)}); convert it again or remove it"
         ) from error
     audio = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    if file.format not in ("MP3", "MPEG") and len(audio) < promised:
+    if file.format != "MP3" and len(audio) < promised:  # an MP3's count may be an estimate; its frames are checked
         raise AudioError(f"{path}: truncated, its header promises {promised} samples, it holds {len(audio)}")
-    if file.format in ("WAV", "WAVEX"):
-        _check_wav_length(path)
     return audio
 
 
@@ -158,32 +199,6 @@ def _to_mono(block: Samples, channel: int | None, path: Path) -> Samples:
     if channel >= block.shape[1]:
         raise AudioError(f"{path}: channel {channel} was asked for, it has {block.shape[1]}; count from 0")
     return block[:, channel].copy()
-
-
-def _check_wav_length(path: Path) -> None:
-    """Refuse a WAV whose data chunk promises more bytes than the file has: libsndfile shortens it without a word.
-
-    A size of 0 or 0xFFFFFFFF stands for "unknown" in files written to a pipe, which are read to their end.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF":
-            return
-        position = 12
-        while len(chunk := file.read(8)) == 8:
-            name, length = chunk[:4], int.from_bytes(chunk[4:], "little")
-            position += 8
-            if name == b"data":
-                if length < 0x7FFFFFF0 and position + length > size:
-                    raise AudioError(
-                        f"{path}: truncated, its header promises {length} bytes of sound, it holds {size - position}"
-                    )
-                return
-            position += length + length % 2
-            if position >= size:
-                return
-            file.seek(position)
 
 
 def _check_samples(audio: Samples, path: Path) -> None:

@@ -9,6 +9,7 @@ Exit status: 0 done, 1 an expected error (one line on stderr), 2 wrong usage, 13
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -18,6 +19,14 @@ from wordspot import __version__
 from wordspot.errors import WordspotError
 
 COMMANDS = ("demo", "speak", "download", "check", "align", "train", "evaluate", "spectrogram")
+
+_WHAT_TO_DO = {
+    errno.ENOSPC: "free some space and run it again",
+    errno.EDQUOT: "free some space and run it again",
+    errno.EACCES: "name a place that you may use",
+    errno.EPERM: "name a place that you may use",
+    errno.EROFS: "name a place that you may write to",
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,8 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; see the module's docstring for what is returned."""
-    args = build_parser().parse_args(argv)
     try:
+        args = build_parser().parse_args(argv)
         return int(args.run(args) or 0)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
@@ -60,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, WordspotError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}"
+        hint = _WHAT_TO_DO.get(error.errno or 0)
+        return f"{where}{error.strerror}{f'; {hint}' if hint else ''}"
     return " ".join(str(error).split())
 
 

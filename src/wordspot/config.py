@@ -25,6 +25,7 @@ OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw")
 MAX_SAMPLE_RATE = 192_000
 MAX_CLIP_SAMPLES = 10_000_000
 MAX_STEPS = 100_000_000
+_NOT_IN_WORDS = frozenset("/\\\n\r\t\0").union(map(chr, range(0xD800, 0xE000)))  # the latter: bytes that are no UTF-8
 
 
 def _field(default: Any, help: str) -> Any:  # noqa: A002 - the same word as argparse's
@@ -34,17 +35,26 @@ def _field(default: Any, help: str) -> Any:  # noqa: A002 - the same word as arg
 def _check_range(section: Any, name: str, low: float, high: float) -> None:
     value = getattr(section, name)
     if not low <= value <= high:
-        raise ConfigError(f"{name} must lie between {low:g} and {high:g}, got {value:g}")
+        raise ConfigError(f"{name} must lie between {low:g} and {high:g}, got {_shown(value)}")
 
 
 def _check_choice(section: Any, name: str, choices: tuple[str, ...]) -> None:
     value = getattr(section, name)
     if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    """`value` as an error message shows it: short, whatever it is."""
+    try:
+        text = f"{value:g}" if isinstance(value, float) else repr(value)
+    except (ValueError, RecursionError):  # Python prints no whole number of more than 4300 digits
+        return "a value too large to show"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _commas(values: tuple[Any, ...]) -> str:
-    return ",".join(str(value) for value in values)
+    return ",".join(_shown(value) for value in values[:20]) + (",..." if len(values) > 20 else "")
 
 
 @dataclass(frozen=True)
@@ -224,9 +234,16 @@ class ModelConfig:
     """Which network, and the options its constructor takes beyond the sizes that follow from the data."""
 
     name: str = _field("low_latency_conv", "a built-in model, or my_package:make for your own")
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "arguments of the model's constructor, such as rank; any JSON values"}
+    )
 
     def __post_init__(self) -> None:
+        try:
+            plain = json.loads(json.dumps(self.options, allow_nan=False))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigError(f"model.options must hold finite JSON values, got {_shown(self.options)}") from error
+        object.__setattr__(self, "options", plain)  # as a run's folder gives it back: a tuple is a list there
         if not self.name:
             raise ConfigError("model.name must not be empty; see `wordspot train --help` for the models")
 
@@ -258,7 +275,7 @@ class TrainingConfig:
             )
         for step in self.steps:
             if not 1 <= step <= MAX_STEPS:
-                raise ConfigError(f"each of steps must be a whole number from 1 to {MAX_STEPS}, got {step}")
+                raise ConfigError(f"each of steps must be a whole number from 1 to {MAX_STEPS}, got {_shown(step)}")
         for rate in self.learning_rates:
             if not (math.isfinite(rate) and rate >= 0):
                 raise ConfigError(f"each of learning_rates must be a number of at least 0, got {rate}")
@@ -282,8 +299,8 @@ class TrainingConfig:
 class RunConfig:
     """Everything a run is made of. Travels in the run's folder and inside every checkpoint."""
 
-    words: tuple[str, ...]
-    task: str = "words"
+    words: tuple[str, ...] = field(metadata={"help": "the words to tell apart, each a folder of recordings"})
+    task: str = _field("words", "what is learned; so far only 'words': one label for a clip of about a second")
     data: DataConfig = field(default_factory=DataConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -295,9 +312,10 @@ class RunConfig:
         if not self.words:
             raise ConfigError("at least one word is expected, got none; name them with --words yes,no")
         for word in self.words:
-            if word != word.strip() or not word or word.startswith("_") or set(word) & set("/\\\n\r\t\0"):
+            if word != word.strip() or not word or word[0] in "._" or not _NOT_IN_WORDS.isdisjoint(word):
                 raise ConfigError(
-                    f"a word must not be empty, start with '_' or hold slashes, got {word!r}; a word is a folder's name"
+                    "a word must be UTF-8, not be empty, not start with '_' or '.' and hold no slashes, "
+                    f"got {_shown(word)}; a word is a folder's name"
                 )
         repeated = sorted({word for word in self.words if self.words.count(word) > 1})
         if repeated:
@@ -355,20 +373,21 @@ def from_json(value: Any) -> RunConfig:
         raise ConfigError(f"a configuration must be a JSON object, got {type(value).__name__}")
     version = value.get("config_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ConfigError(f"a configuration carries config_version {CONFIG_VERSION}, got {version!r}")
+        raise ConfigError(f"a configuration carries config_version {CONFIG_VERSION}, got {_shown(version)}")
     if version > CONFIG_VERSION:
         raise ConfigError(
-            f"this configuration is of version {version}, this wordspot reads up to {CONFIG_VERSION}; install a newer wordspot"
+            f"this configuration is of version {_shown(version)}, this wordspot reads up to {CONFIG_VERSION}; install a newer wordspot"
         )
     _check_names(value, {"config_version"} | {f.name for f in dataclasses.fields(RunConfig)}, "the configuration")
     words = value.get("words")
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ConfigError(f"words must be a list of strings, got {words!r}")
+        raise ConfigError(f"words must be a list of strings, got {_shown(words)}")
     sections = {}
     for name, kind in _SECTIONS.items():
         given = value.get(name, {})
         if not isinstance(given, dict):
             raise ConfigError(f"{name} must be a JSON object, got {type(given).__name__}")
+        _check_names(given, {f.name for f in dataclasses.fields(kind)}, name)
         sections[name] = _override_section(kind(), name, given)
     return RunConfig(words=tuple(words), task=value.get("task", "words"), **sections)
 
@@ -399,9 +418,9 @@ def _override_section(section: Any, prefix: str, values: Mapping[str, Any]) -> A
 def _coerce(value: Any, kind: Any, name: str) -> Any:
     """`value` as `kind` (int, float, bool, str, dict or a tuple of one of them), from its own type or from a string."""
     if typing.get_origin(kind) is tuple:
-        items = [v for v in value.split(",") if v.strip()] if isinstance(value, str) else value
+        items = (value.split(",") if value.strip() else []) if isinstance(value, str) else value
         if not isinstance(items, (list, tuple)):
-            raise ConfigError(f"{name} must be a list, got {value!r}")
+            raise ConfigError(f"{name} must be a list, got {_shown(value)}")
         return tuple(_coerce(item, typing.get_args(kind)[0], name) for item in items)
     origin = typing.get_origin(kind) or kind
     if origin is dict and isinstance(value, dict):
@@ -411,7 +430,7 @@ def _coerce(value: Any, kind: Any, name: str) -> Any:
     if origin is float and type(value) is int and abs(value) < 2**63:
         value = float(value)
     if type(value) is not origin or (origin is float and not math.isfinite(value)):
-        raise ConfigError(f"{name} must be {_kind_name(origin)}, got {value!r}")
+        raise ConfigError(f"{name} must be {_kind_name(origin)}, got {_shown(value)}")
     return value
 
 
@@ -437,7 +456,7 @@ def _literal(value: Any) -> Any:
         return value
     try:
         return json.loads(value)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no JSON, or a number of thousands of digits
         return value
 
 
@@ -448,5 +467,5 @@ def _check_names(given: Mapping[str, Any], known: set[str], where: str) -> None:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3)
+    close = difflib.get_close_matches(name[:100], known, n=3)
     return f"; did you mean {' or '.join(close)}?" if close else f"; expected one of {', '.join(known)}"

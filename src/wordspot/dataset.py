@@ -114,7 +114,7 @@ def list_recordings(root: Path) -> Listing:
 
     Raises:
         NotFoundError: no such folder.
-        DataError: no recordings at all, or a `NOISE_FOLDER` that is empty.
+        DataError: no recordings at all, a `NOISE_FOLDER` that is empty, or a name that is not UTF-8.
     """
     if not root.is_dir():
         raise NotFoundError(f"{root}: expected a folder with one folder per word, but there is no such folder")
@@ -139,17 +139,21 @@ def assign_sets(listing: Listing, config: DataConfig) -> list[str]:
 
     Raises:
         NotFoundError: ``split="lists"`` and a list file is missing.
-        DataError: a list names the same recording as the other one.
+        DataError: a list names the same recording as the other one, or none that exists.
     """
     if config.split == "hash":
         return [which_set(clip.path, config.validation_percent, config.testing_percent) for clip in listing.clips]
     validation, testing = (_read_list(listing.root / f"{name}_list.txt") for name in ("validation", "testing"))
     if both := sorted(validation & testing):
         raise DataError(f"{listing.root}: {both[0]} stands in validation_list.txt and in testing_list.txt; remove one")
-    return [
-        "validation" if clip.path in validation else "testing" if clip.path in testing else "training"
-        for clip in listing.clips
-    ]
+    paths = [unicodedata.normalize("NFC", clip.path) for clip in listing.clips]
+    for name, listed in (("validation", validation), ("testing", testing)):
+        if listed and listed.isdisjoint(paths):
+            raise DataError(
+                f"{listing.root}: none of the {len(listed)} recordings in {name}_list.txt is here, such as "
+                f"{min(listed)}; expected a line like {paths[0]}"
+            )
+    return ["validation" if path in validation else "testing" if path in testing else "training" for path in paths]
 
 
 def build_sets(listing: Listing, words: Sequence[str], config: DataConfig) -> dict[str, ClipSet]:
@@ -255,12 +259,12 @@ def split_noise(
 
 
 def noise_source(path: str) -> str:
-    """The recording that a noise file was cut from: its name without a last ``-A`` or ``_3``.
+    """The recording that a noise file was cut from: its name without what ends it, such as ``-A``, ``_3`` or ``-A-10``.
 
     ``environment/rain/1-17367-A.ogg`` → ``1-17367``: cuts of one source share it.
     """
     stem = path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    return re.sub(r"(?<=.)[-_](?:[A-Za-z]|\d{1,2})$", "", stem)
+    return re.sub(r"(?<=.)(?:[-_](?:[A-Za-z]|\d{1,2}))+$", "", stem)
 
 
 def _add_in_time(
@@ -295,6 +299,8 @@ def _list_folder(folder: Path, word: str) -> list[Recording]:
     recordings = []
     for path in sorted(folder.iterdir()):
         if is_audio_name(path.name) and path.is_file():
+            if not _is_utf8(f"{folder.name}/{path.name}"):
+                raise DataError(f"{folder.parent}: expected names in UTF-8, got {folder.name}/{path.name!r}; rename it")
             stat = path.stat()
             recordings.append(Recording(f"{folder.name}/{path.name}", word, stat.st_size, stat.st_mtime_ns))
     return recordings
@@ -303,5 +309,16 @@ def _list_folder(folder: Path, word: str) -> list[Recording]:
 def _read_list(path: Path) -> set[str]:
     if not path.is_file():
         raise NotFoundError(f"{path}: expected a list of recordings, one word/file a line, but there is no such file")
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    return {line.strip().replace("\\", "/") for line in lines if line.strip()}
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: expected UTF-8 text, but it is not ({error.reason}); save it as UTF-8") from error
+    return {unicodedata.normalize("NFC", line.strip().replace("\\", "/")) for line in lines if line.strip()}
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

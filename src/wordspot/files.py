@@ -21,18 +21,19 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Whatever goes wrong inside the block (a full disk, Ctrl-C), the temporary file is removed and the target is
     untouched. The temporary name keeps the target's suffix, since some writers choose their format by it.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _naming(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -74,7 +75,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise WordspotError(f"{path}: expected JSON, but it does not parse ({error})") from error
 
 
@@ -89,6 +90,17 @@ def prepare_out(out: Path, *, force: bool, hint: str = "--force to write into it
     if out.is_dir() and not force and any(out.iterdir()):
         raise ConfigError(f"{out}: expected a new or empty folder, but it holds files; name another --out, or {hint}")
     out.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """An error of the system about the temporary file, or about no file, is told as one about `target`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and (error.filename is None or Path(str(error.filename)).name.startswith(f".{target.stem}.")):
+            error.filename = str(target)
+        raise
 
 
 def _umask() -> int:

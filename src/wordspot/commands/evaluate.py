@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wordspot.batches import Batches
     from wordspot.cache import DecodedClips
+    from wordspot.checkpoint import RunFolder
     from wordspot.config import RunConfig
     from wordspot.dataset import Listing
 
@@ -44,6 +49,7 @@ def evaluate(
     model: Path, data: Path, split: str, step: int | None, device: str, report: Path | None = None
 ) -> dict[str, Any]:
     """Measure a run's checkpoint on one set of a folder; with `report`, write the page as well."""
+    from wordspot import console
     from wordspot.batches import Batches
     from wordspot.checkpoint import RunFolder
     from wordspot.dataset import build_sets, build_whole, labels_of, list_recordings
@@ -66,8 +72,7 @@ def evaluate(
         raise DataError(f"{data}: expected clips in the {split} set, but it is empty; try --split all")
     batches = Batches(config, decoded, {split: clips}, where)
     if not batches.has_noise(split):
-        console_note = "there is no background noise for this set; its silence clips are digital zeros"
-        _note(console_note)
+        console.note("there is no background noise for this set; its silence clips are digital zeros")
     labels = labels_of(config.words)
     network = make_model(config.model, config.features.n_frames, config.features.n_features, len(labels)).to(where)
     load_weights(network, checkpoint)
@@ -78,9 +83,7 @@ def evaluate(
         "left_out": list(decoded.problems),
     }  # fmt: skip
     if report:
-        from wordspot.report import write_report
-
-        write_report(report, measures, RunFolder(model).read_log(), posteriors, clips, decoded.listing, batches, split)
+        _write_report(report, measures, posteriors, batches, split, decoded, RunFolder(model))
     return measures
 
 
@@ -119,7 +122,7 @@ def print_measures(measures: dict[str, Any]) -> None:
     ])  # fmt: skip
     speakers = measures["speakers"]
     if speakers["n"]:
-        low, middle, high = (percent(value) for value in speakers["quartiles"])
+        low, middle, _ = (percent(value) for value in speakers["quartiles"])
         console.say(
             f"{speakers['n']} speakers: a quarter of them below {low} %, half below {middle} %, lowest "
             f"{percent(speakers['lowest'])} %"
@@ -132,7 +135,27 @@ def print_measures(measures: dict[str, Any]) -> None:
     )
 
 
-def _note(text: str) -> None:
-    from wordspot import console
+def _write_report(
+    path: Path,
+    measures: dict[str, Any],
+    posteriors: NDArray[np.float64],
+    batches: Batches,
+    split: str,
+    decoded: DecodedClips,
+    run: RunFolder,
+) -> None:
+    from wordspot.report import ConfusedClip, most_confused, write_report
 
-    console.note(text)
+    clips, labels = batches.sets[split], measures["labels"]
+    confused = [
+        ConfusedClip(
+            decoded.listing.clips[clips.rows[position]].path if clips.rows[position] >= 0 else "background noise",
+            labels[clips.labels[position]],
+            labels[posteriors[position].argmax()],
+            float(posteriors[position].max()),
+            batches.clip(split, position).numpy(),
+        )
+        for position in most_confused(clips.labels, posteriors)
+    ]
+    sample_rate = batches.augmenter.sample_rate
+    write_report(path, measures, clips.labels, posteriors, run.read_log(), confused, sample_rate)
