@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' arrays are small, and two workers share the cores
+
+import pytest  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -23,3 +25,11 @@ def shared_data() -> Path:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the user's own cache of decoded clips."""
     monkeypatch.setenv("WORDSPOT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def tone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of four "words" that are tones, 30 speakers, and one noise. Not to be written to."""
+    from made import make_tone_folder
+
+    return make_tone_folder(tmp_path_factory.mktemp("tones") / "data")

@@ -426,6 +426,25 @@ def test_a_flipped_byte_in_an_ogg_page(put: Put) -> None:
         read_audio(put(bytes(ogg), "a.ogg"))
 
 
+def ogg_page(lacing: bytes, body: bytes) -> bytes:
+    """A page as RFC 3533 lays it out, with its checksum computed bit by bit."""
+    head = b"OggS\0\0" + struct.pack("<qII", 0, 1, 99)
+    tail = bytes([len(lacing)]) + lacing + body
+    checksum = 0
+    for byte in head + bytes(4) + tail:
+        checksum ^= byte << 24
+        for _ in range(8):
+            checksum = (checksum << 1 ^ (0x04C11DB7 if checksum >> 31 else 0)) & 0xFFFFFFFF
+    return head + struct.pack("<I", checksum) + tail
+
+
+def test_an_ogg_cut_between_two_pages_of_one_packet(put: Put) -> None:
+    ogg = encoded("OGG", "VORBIS")
+    assert len(read_audio(put(ogg + ogg_page(b"\xfe", bytes(254)), "a.ogg"))[0]) == 16_000  # a packet that ends
+    with pytest.raises(AudioError, match=r"a.ogg: truncated, its last Ogg page announces another"):
+        read_audio(put(ogg + ogg_page(b"\xff", bytes(255)), "a.ogg"))
+
+
 def test_a_hole_in_a_flac(put: Put) -> None:
     flac = bytearray(encoded("FLAC", "PCM_16", np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)))
     flac[len(flac) // 2 : len(flac) // 2 + 50] = bytes(50)
@@ -451,6 +470,7 @@ def test_raw_numbers_of_another_scale(put: Put) -> None:
     [
         (wav(SOUND, size=0x7FFFEFFF), "truncated, its header promises"),
         (wav(SOUND, size=2**20), "truncated, its header promises"),
+        (wav(SOUND, size=2**20, before=chunk(b"bext", bytes(603))), "truncated, its header promises"),
         (rf64(SOUND, 2**40), "truncated, its header promises"),
         (rf64(SOUND, 2**64 - 2), "truncated, its header promises"),
         (wav(SOUND, channels=65_535), "cannot be read"),
@@ -610,28 +630,37 @@ from wordspot.audio import write_audio
 
 folder = Path(sys.argv[1])
 noise = np.random.default_rng(0).uniform(-0.5, 0.5, 200_000).astype(np.float32)
-resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
-for name in ("a.wav", "a.flac", "a.ogg"):
-    try:
-        write_audio(folder / name, noise, 16_000)
-    except OSError as error:
-        print(error)
+names = ("a.wav", "a.flac", "a.ogg")
+sizes = []
+for name in names:
+    write_audio(folder / "free" / name, noise, 16_000)
+    sizes.append((folder / "free" / name).stat().st_size)
+    (folder / "free" / name).unlink()
+for part in (1, 0.98, 0.3):  # a byte, the last block, and most of it do not fit
+    for name, size in zip(names, sizes):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(size * part) - 1, resource.RLIM_INFINITY))
+        try:
+            write_audio(folder / "full" / name, noise, 16_000)
+        except OSError as error:
+            print(error)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files there")
 def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
     names = ["a.flac", "a.ogg", "a.wav"]
     for name in names:
-        (tmp_path / name).write_bytes(b"old")
+        (full / name).write_bytes(b"old")
     run = subprocess.run([sys.executable, "-c", FULL_DISK, tmp_path], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
-    assert len(lines) == 3, run.stdout
+    assert len(lines) == 9, run.stdout
     assert all("could be written" in line or "could not be written" in line for line in lines)
     assert all("is the disk full?" in line for line in lines)
-    assert sorted(path.name for path in tmp_path.iterdir()) == names
-    assert all((tmp_path / name).read_bytes() == b"old" for name in names)
+    assert sorted(path.name for path in full.iterdir()) == names
+    assert all((full / name).read_bytes() == b"old" for name in names)
 
 
 def test_interrupting_a_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

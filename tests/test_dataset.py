@@ -119,6 +119,15 @@ def test_a_recording_is_in_the_set_its_percentage_falls_into(name: str, validati
     assert which_set(name, validation, testing) == expected
 
 
+def test_a_recording_just_at_the_edge_is_beyond_it() -> None:
+    percent = hash_percent("foo.wav")
+    assert which_set("foo.wav", percent, 0) == "training"
+    assert which_set("foo.wav", percent, 1) == "testing"
+    assert which_set("foo.wav", math.nextafter(percent, 100), 0) == "validation"
+    assert which_set("foo.wav", 0, percent) == "training"
+    assert which_set("foo.wav", 0, math.nextafter(percent, 100)) == "testing"
+
+
 def test_nothing_held_out_and_everything_held_out() -> None:
     files = [f"{number}.wav" for number in range(200)]
     assert {which_set(name, 0, 0) for name in files} == {"training"}

@@ -198,6 +198,58 @@ def test_samples_are_rounded_and_saturated_as_in_files() -> None:
     assert torch.equal(front_end(torch.from_numpy(audio)[None]), front_end(torch.from_numpy(stored)[None]))
 
 
+def test_root_rounds_to_nearest_and_keeps_16_bits() -> None:
+    roots = {0: 0, 1: 1, 2: 1, 3: 2, 6: 2, 7: 3, 65535**2 + 65535: 65535, 2**32 - 1: 65535, 2**32: 65536}
+    big = 2**22 + 12_345
+    roots |= {big**2 + big: big, big**2 + big + 1: big + 1}
+    assert micro._root(torch.tensor(list(roots), dtype=torch.float64)).tolist() == list(roots.values())
+
+
+def test_subtract_leaves_a_twentieth() -> None:
+    signal, noise = torch.tensor([1000, 1000, 1000, 0]), torch.tensor([300 * 1024 + 1, 990 * 1024, 2000 * 1024, 5 * 1024])
+    assert micro._subtract(signal, noise).tolist() == [699, 49, 49, 0]
+
+
+def test_log_equals_the_c_library() -> None:
+    """The CRC-32 is of `LogScaleApply` at scale_shift 6 and correction_bits 3, made like the others."""
+    logs = MicroFrontEnd(TEN_MS)._log(torch.arange(20_000)).numpy()
+    assert logs[[0, 1, 2, 100, 19_999]].tolist() == LOGROW
+    assert zlib.crc32(logs.astype("<u2").tobytes()) == LOGCRC
+
+
+def int16(value: int) -> int:
+    return (value + 32_768) % 65_536 - 32_768
+
+
+def unpack(z: list[complex]) -> list[int]:
+    """KISS FFT's way from a transform of n complex points to the energy of bins 1 to n - 1, a number at a time."""
+
+    def halve(value: int) -> int:
+        return (value * 16_383 + 16_384) >> 15
+
+    n, energy = len(z), [0] * (len(z) + 1)
+    for k in range(1, n // 2 + 1):
+        angle = -np.pi * (k / n + 0.5)
+        turn_r, turn_i = int(np.floor(0.5 + 32_767 * np.cos(angle))), int(np.floor(0.5 + 32_767 * np.sin(angle)))
+        near_r, near_i = halve(int(z[k].real)), halve(int(z[k].imag))
+        far_r, far_i = halve(int(z[n - k].real)), halve(int16(-int(z[n - k].imag)))
+        odd_r, odd_i = near_r - far_r, near_i - far_i
+        r = int16((odd_r * turn_r - odd_i * turn_i + 16_384) >> 15)
+        i = int16((odd_r * turn_i + odd_i * turn_r + 16_384) >> 15)
+        even_r, even_i = near_r + far_r, near_i + far_i
+        energy[k] = ((even_r + r) >> 1) ** 2 + ((even_i + i) >> 1) ** 2
+        energy[n - k] = ((even_r - r) >> 1) ** 2 + ((i - even_i) >> 1) ** 2
+    return energy[1:n]
+
+
+def test_unpacking_the_real_transform_at_the_ends_of_int16() -> None:
+    generator = np.random.default_rng(7)
+    z = generator.choice([-32_768, -32_767, -1, 0, 32_767, 20_000, -23_171], (2, 64, 50)).astype(np.int32)
+    energy = micro._FixedFft(128)._energy(torch.from_numpy(z)).numpy()
+    for frame in range(z.shape[2]):
+        assert energy[:, frame].tolist() == unpack((z[0, :, frame] + 1j * z[1, :, frame]).tolist())
+
+
 def test_log1p_is_near_the_logarithm() -> None:
     x = np.concatenate([np.linspace(0, 1, 5000), np.linspace(1, 140, 5000)]).astype(np.float32)
     exact = np.log1p(x.astype(np.float64))

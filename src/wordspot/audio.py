@@ -115,8 +115,8 @@ def write_audio(path: Path, audio: Samples, sample_rate: int) -> None:
             written = soundfile.info(temporary).frames if len(audio) else 0
         except soundfile.LibsndfileError as error:
             raise OSError(f"{path}: could not be written ({_reason(error)}); is the disk full?") from error
-        if written != len(audio):  # Vorbis keeps silent about a full disk
-            raise OSError(f"{path}: only {written} of {len(audio)} samples could be written; is the disk full?")
+        if written != len(audio):  # FLAC and Vorbis keep silent where the end does not fit the disk
+            raise OSError(f"{path}: not all of its {len(audio)} samples could be written; is the disk full?")
 
 
 def to_int16(audio: Samples) -> NDArray[np.int16]:

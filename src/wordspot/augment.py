@@ -22,6 +22,7 @@ def time_shift(audio: Tensor, shifts: Tensor) -> Tensor:
         shifts: int64 [batch], in samples; negative moves a clip earlier.
     """
     n = audio.shape[1]
+    shifts = shifts.clamp(-n, n)  # a clip moved by its whole length is gone
     reach = int(shifts.abs().max()) if len(shifts) else 0
     padded = torch.nn.functional.pad(audio, (reach, reach))
     starts = reach - shifts + torch.arange(len(audio), device=audio.device) * padded.shape[1]
@@ -36,11 +37,11 @@ def change_speed(audio: Tensor, factors: Tensor) -> Tensor:
         factors: float32 [batch]; 1.1 is ten percent faster. What a slower clip lacks room for is cut at both ends.
     """
     n = audio.shape[1]
-    middle = (n - 1) / 2
-    positions = (torch.arange(n, device=audio.device) - middle) * factors[:, None] + middle
-    base = positions.floor()
-    t = positions - base
-    index = base.long() + 2  # two zeros stand before and after the clip
+    position = torch.arange(n, device=audio.device)
+    moved = (position - (n - 1) / 2) * (factors[:, None] - 1)  # small beside the position, so float32 keeps it exact
+    base = moved.floor()
+    t = moved - base
+    index = position + base.long() + 2  # two zeros stand before and after the clip
     outside = (index < 1) | (index > n + 1)
     padded = torch.nn.functional.pad(audio, (2, 3))
     index = index.clamp(1, n + 1)

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from wordspot.augment import Augmenter, mix_noise
 from wordspot.cache import DecodedClips
 from wordspot.config import SETS, RunConfig
-from wordspot.dataset import SILENCE, ClipSet, split_noise
+from wordspot.dataset import SILENCE, ClipSet, labels_of, split_noise
 
 _SET_NUMBERS = {"training": 0, "validation": 1, "testing": 2, "all": 3}
 #: Decoded clips up to this size move to the device as a whole; larger ones stay memory-mapped and move by batches.
@@ -29,6 +29,7 @@ class Batches:
         self, config: RunConfig, decoded: DecodedClips, sets: dict[str, ClipSet], device: torch.device
     ) -> None:
         self.sets, self.device = sets, device
+        self.n_labels = len(labels_of(config.words))
         self.clip_samples = config.features.clip_samples
         self.batch_size = config.training.batch_size
         self.data_seed = config.data.seed

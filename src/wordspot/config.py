@@ -244,7 +244,7 @@ class ModelConfig:
         except (TypeError, ValueError, RecursionError) as error:
             raise ConfigError(f"model.options must hold finite JSON values, got {_shown(self.options)}") from error
         object.__setattr__(self, "options", plain)  # as a run's folder gives it back: a tuple is a list there
-        if not self.name:
+        if not self.name.strip():
             raise ConfigError("model.name must not be empty; see `wordspot train --help` for the models")
 
 
@@ -426,7 +426,7 @@ def _coerce(value: Any, kind: Any, name: str) -> Any:
     if origin is dict and isinstance(value, dict):
         return dict(value)
     if isinstance(value, str):
-        value = _from_string(value.strip(), origin)
+        value = _from_string(value, origin)
     if origin is float and type(value) is int and abs(value) < 2**63:
         value = float(value)
     if type(value) is not origin or (origin is float and not math.isfinite(value)):
@@ -436,7 +436,9 @@ def _coerce(value: Any, kind: Any, name: str) -> Any:
 
 def _from_string(text: str, kind: Any) -> Any:
     if kind is bool:
-        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.lower(), text)
+        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
+            text.strip().lower(), text
+        )
     if kind in (int, float):
         try:
             return kind(text)

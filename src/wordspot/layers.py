@@ -37,6 +37,8 @@ class Svdf(nn.Module):
 
     def __init__(self, n_frames: int, n_features: int, n_units: int, rank: int) -> None:
         super().__init__()
+        if n_units < 1 or rank < 1:
+            raise ValueError(f"an SVDF needs at least one unit of rank 1, got {n_units} of rank {rank}")
         self.n_frames, self.n_units, self.rank = n_frames, n_units, rank
         self.frequency = nn.Parameter(torch.empty(n_features, n_units * rank))
         self.time = nn.Parameter(torch.empty(n_units * rank, n_frames))

@@ -91,6 +91,8 @@ def det_curve(scores: Floats, is_target: NDArray[np.bool_]) -> Curve:
 
 def area_under_roc(curve: Curve) -> float:
     """The chance that a target scores above another clip, ties counted half."""
+    if len(curve.thresholds) < 2:
+        return math.nan  # of no clips at all
     return float(np.trapezoid(curve.hit_rate, curve.false_alarm_rate))
 
 

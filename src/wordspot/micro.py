@@ -147,9 +147,7 @@ class MicroFrontEnd(nn.Module):
         shift = 15 - _bit_length(peak)
         energy = self.fft(_wrap_(rows.bitwise_left_shift(shift)))
         total = self.mel @ energy.double()  # whole numbers below 2**46: exact in any order
-        root = total.sqrt().round()
-        root = torch.where(total < 2**32, root.clamp(max=65535), root)
-        return root.long().bitwise_right_shift(shift).reshape(-1, *frames.shape[1:])
+        return _root(total).bitwise_right_shift(shift).reshape(-1, *frames.shape[1:])
 
     def _noise(self, signal: Tensor, estimate: Tensor) -> Tensor:
         """The estimate of the noise after each frame, like `signal`; `estimate` [n_mels, batch] is the one before."""
@@ -269,6 +267,12 @@ def _conjugate(z: Tensor) -> Tensor:
 def _wrap_(values: Tensor) -> Tensor:
     """int32 → the int16 of the same low 16 bits, held in int32, in place."""
     return values.bitwise_left_shift_(16).bitwise_right_shift_(16)
+
+
+def _root(total: Tensor) -> Tensor:
+    """Whole numbers in float64 → the nearest whole square root, int64; 16 bits, where the number has 32, stay 16."""
+    root = total.sqrt().round()
+    return torch.where(total < 2**32, root.clamp(max=65535), root).long()
 
 
 def _subtract(signal: Tensor, noise: Tensor) -> Tensor:

@@ -203,11 +203,11 @@ class Trainer:
 def predict(model: nn.Module, front_end: nn.Module, batches: Batches, name: str) -> NDArray[np.float64]:
     """Posteriors float64 [n, labels] of the set of this name, in its order; dropout is off."""
     model.eval()
-    rows = []
+    rows = [np.zeros((0, batches.n_labels))]
     with torch.inference_mode():
         for audio, _ in batches.evaluation_batches(name):
             rows.append(torch.softmax(model(front_end(audio)).double(), dim=1).cpu().numpy())
-    return np.concatenate(rows) if rows else np.zeros((0, 1))
+    return np.concatenate(rows)
 
 
 def learning_rate(settings: TrainingConfig, step: int) -> float:

@@ -37,16 +37,17 @@ def find_constructor(name: str) -> Callable[..., nn.Module]:
     """
     path = MODELS.get(name, name)
     module_name, colon, attribute = path.partition(":")
-    if not colon:
+    if not colon or not module_name or module_name.startswith("."):
         raise ConfigError(f"no model {name!r}; expected one of {', '.join(MODELS)}, or my_package:make for your own")
     try:
-        make = getattr(importlib.import_module(module_name), attribute)
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if name in MODELS or error.name is None or not module_name.startswith(error.name):
+        if name in MODELS or error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise
         raise ConfigError(f"model {name!r}: no module {module_name!r}; is it installed, or on PYTHONPATH?") from error
-    except AttributeError as error:
-        raise ConfigError(f"model {name!r}: the module {module_name!r} has no {attribute!r}") from error
+    if not hasattr(module, attribute):
+        raise ConfigError(f"model {name!r}: the module {module_name!r} has no {attribute!r}")
+    make: Callable[..., nn.Module] = getattr(module, attribute)
     if not callable(make):
         raise ConfigError(f"model {name!r}: expected a class or function, got {type(make).__name__}")
     return make

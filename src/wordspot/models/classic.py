@@ -80,6 +80,8 @@ class LowLatencyConv(nn.Module):
 
     def __init__(self, n_frames: int, n_features: int, n_labels: int, dropout: float = 0.5) -> None:
         super().__init__()
+        if n_features < 8:
+            raise ValueError(f"its filters span 8 features, got {n_features}")
         self.layers = nn.Sequential(_conv(1, 186, (n_frames, 8)), nn.ReLU(), nn.Dropout(dropout))
         self.head = nn.Sequential(
             _linear((n_features - 7) * 186, 128), nn.Dropout(dropout),
