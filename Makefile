@@ -10,7 +10,7 @@ demo: $(VENV)/installed-demo
 	$(BIN)/wordspot demo --out demo --force
 
 test: $(VENV)/installed-dev lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check src tests benchmarks

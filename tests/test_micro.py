@@ -206,15 +206,18 @@ def test_root_rounds_to_nearest_and_keeps_16_bits() -> None:
 
 
 def test_subtract_leaves_a_twentieth() -> None:
-    signal, noise = torch.tensor([1000, 1000, 1000, 0]), torch.tensor([300 * 1024 + 1, 990 * 1024, 2000 * 1024, 5 * 1024])
+    signal, noise = (
+        torch.tensor([1000, 1000, 1000, 0]),
+        torch.tensor([300 * 1024 + 1, 990 * 1024, 2000 * 1024, 5 * 1024]),
+    )
     assert micro._subtract(signal, noise).tolist() == [699, 49, 49, 0]
 
 
 def test_log_equals_the_c_library() -> None:
     """The CRC-32 is of `LogScaleApply` at scale_shift 6 and correction_bits 3, made like the others."""
     logs = MicroFrontEnd(TEN_MS)._log(torch.arange(20_000)).numpy()
-    assert logs[[0, 1, 2, 100, 19_999]].tolist() == LOGROW
-    assert zlib.crc32(logs.astype("<u2").tobytes()) == LOGCRC
+    assert logs[[0, 1, 2, 100, 19_999]].tolist() == [0, 133, 177, 428, 767]
+    assert zlib.crc32(logs.astype("<u2").tobytes()) == 0x50553BB4
 
 
 def int16(value: int) -> int:

@@ -205,9 +205,10 @@ def test_run_folder_is_complete(unbroken: Path, tone_folder: Path) -> None:
         assert row["sha256"] == hashlib.sha256((tone_folder / row["path"]).read_bytes()).hexdigest()
     assert json.loads((unbroken / "versions.json").read_text())["torch"] == torch.__version__.split("+")[0] or True
     metrics = json.loads((unbroken / "metrics.json").read_text())
-    assert metrics["testing"]["n"] == len([r for r in rows if r["set"] == "testing"]) + metrics["testing"]["per_label"][
-        "_silence_"
-    ]["n"]
+    assert (
+        metrics["testing"]["n"]
+        == len([r for r in rows if r["set"] == "testing"]) + metrics["testing"]["per_label"]["_silence_"]["n"]
+    )
     assert metrics["best_step"] in RunFolder(unbroken).steps()
 
 

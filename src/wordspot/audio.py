@@ -6,6 +6,7 @@ changed by the SoX resampler (`soxr`). Nothing is ever decimated in silence.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,6 +118,13 @@ def write_audio(path: Path, audio: Samples, sample_rate: int) -> None:
             raise OSError(f"{path}: could not be written ({_reason(error)}); is the disk full?") from error
         if written != len(audio):  # FLAC and Vorbis keep silent where the end does not fit the disk
             raise OSError(f"{path}: not all of its {len(audio)} samples could be written; is the disk full?")
+
+
+def encode_wav(audio: Samples, sample_rate: int) -> bytes:
+    """float32 [samples] as the bytes of a 16-bit WAV file."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, to_int16(audio), sample_rate, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
 
 
 def to_int16(audio: Samples) -> NDArray[np.int16]:

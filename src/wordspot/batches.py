@@ -65,18 +65,19 @@ class Batches:
         n_silence = 0
         for start in range(0, len(self.sets[name]), self.batch_size):
             labels = self._labels[name][start : start + self.batch_size]
-            audio = self._gather(self._rows[name][start : start + self.batch_size])
-            is_silence = labels == SILENCE
-            count = int(is_silence.sum())
-            audio[is_silence] = silence[n_silence : n_silence + count]
+            rows = self._rows[name][start : start + self.batch_size]
+            audio = self._gather(rows)
+            is_made = (rows < 0).to(self.device)
+            count = int(is_made.sum())
+            audio[is_made] = silence[n_silence : n_silence + count]
             n_silence += count
             yield audio, labels
 
     def clip(self, name: str, position: int) -> Tensor:
         """One clip of a set as it is evaluated: float32 [samples], on the CPU."""
-        labels = self.sets[name].labels
-        if labels[position] == SILENCE:
-            return self._silence(name)[int((labels[:position] == SILENCE).sum())].cpu()
+        rows = self.sets[name].rows
+        if rows[position] < 0:
+            return self._silence(name)[int((rows[:position] < 0).sum())].cpu()
         return self._gather(self._rows[name][position : position + 1])[0].cpu()
 
     def _gather(self, rows: Tensor) -> Tensor:
@@ -85,8 +86,8 @@ class Batches:
         return audio * (rows >= 0).to(self.device)[:, None]
 
     def _silence(self, name: str) -> Tensor:
-        """The silence clips of a set: float32 [clips, samples], background at a volume from U(0, 1)."""
-        count = int((self.sets[name].labels == SILENCE).sum())
+        """The silence clips made for a set: float32 [clips, samples], background at a volume from U(0, 1)."""
+        count = int((self.sets[name].rows < 0).sum())
         audio = torch.zeros(count, self.clip_samples, device=self.device)
         if count == 0 or not self.has_noise(name):
             return audio

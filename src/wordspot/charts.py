@@ -121,7 +121,7 @@ def save_spectrogram(path: Path, picture: NDArray[np.float32], config: FeatureCo
 
 
 def save_classic_spectrogram(path: Path, audio: NDArray[np.float32]) -> None:
-    """Write a PNG as the classic's ``wav_to_spectrogram``: magnitudes × 100 as grey, time downward, no axes.
+    """Write a PNG as the classic's ``wav_to_spectrogram``: magnitudes × 64 as grey, time downward, no axes.
 
     Window 256, stride 128, as there; each pixel is one bin of one window, cut at white.
     """
@@ -134,7 +134,7 @@ def save_classic_spectrogram(path: Path, audio: NDArray[np.float32]) -> None:
     frames = np.lib.stride_tricks.sliding_window_view(audio, 256)[::128]
     magnitude = np.abs(np.fft.rfft(frames * hann(256), axis=1))
     with atomic_path(path) as temporary:
-        Image.fromarray(np.clip(magnitude * 100, 0, 255).astype(np.uint8)).save(temporary, format="PNG")
+        Image.fromarray(np.clip(magnitude * 64, 0, 255).astype(np.uint8)).save(temporary, format="PNG")
 
 
 def _figure(width: float, height: float, n_axes: int) -> tuple[Figure, list[Axes]]:

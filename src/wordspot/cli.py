@@ -16,9 +16,11 @@ import sys
 from collections.abc import Sequence
 
 from wordspot import __version__
-from wordspot.errors import WordspotError
+from wordspot.errors import MissingExtraError, WordspotError
 
 COMMANDS = ("demo", "speak", "download", "check", "align", "train", "evaluate", "spectrogram")
+
+_TRAIN_PACKAGES = ("torch", "safetensors", "tensorboard", "matplotlib", "PIL")
 
 _WHAT_TO_DO = {
     errno.ENOSPC: "free some space and run it again",
@@ -64,6 +66,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (WordspotError, OSError) as error:
         return _fail(_one_line(error), 1)
+    except ModuleNotFoundError as error:
+        return _fail(_one_line(_missing_extra(error)), 1)
+
+
+def _missing_extra(error: ModuleNotFoundError) -> MissingExtraError:
+    """What to say where a package of the extra "train" is not installed; any other missing module is raised again."""
+    package = (error.name or "").partition(".")[0]
+    if package not in _TRAIN_PACKAGES:
+        raise error
+    return MissingExtraError(f'this needs {package}, which is not installed; run: pip install "wordspot[train]"')
 
 
 def _one_line(error: Exception) -> str:

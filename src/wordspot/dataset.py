@@ -112,6 +112,8 @@ def which_set(path: str, validation_percent: float, testing_percent: float) -> s
 def list_recordings(root: Path) -> Listing:
     """All recordings one folder below `root`, sorted; hidden folders and those that begin with ``_`` are no words.
 
+    Folders named `SILENCE_LABEL` and `UNKNOWN_LABEL`, as in Google's test archive, hold recordings of just that.
+
     Raises:
         NotFoundError: no such folder.
         DataError: no recordings at all, a `NOISE_FOLDER` that is empty, or a name that is not UTF-8.
@@ -125,7 +127,7 @@ def list_recordings(root: Path) -> Listing:
             noise = _list_folder(folder, NOISE_FOLDER)
             if not noise:
                 raise DataError(f"{folder}: expected noise recordings, but it is empty; add some or remove the folder")
-        elif not folder.name.startswith((".", "_")):
+        elif folder.name in (SILENCE_LABEL, UNKNOWN_LABEL) or not folder.name.startswith((".", "_")):
             clips += _list_folder(folder, normalize_word(folder.name))
     if not clips:
         raise DataError(
@@ -172,7 +174,8 @@ def build_sets(listing: Listing, words: Sequence[str], config: DataConfig) -> di
     unknown: dict[str, list[tuple[int, int]]] = {name: [] for name in SETS}
     for row, (clip, name) in enumerate(zip(listing.clips, sets, strict=True)):
         label = wanted.get(clip.word, UNKNOWN)
-        (unknown if label == UNKNOWN else keywords)[name].append((row, label))
+        if clip.word != SILENCE_LABEL:  # silence is made from noise
+            (unknown if label == UNKNOWN else keywords)[name].append((row, label))
 
     shuffler = random.Random(config.seed)
     chosen: dict[str, list[tuple[int, int]]] = {}
@@ -192,12 +195,14 @@ def build_sets(listing: Listing, words: Sequence[str], config: DataConfig) -> di
 def build_whole(listing: Listing, words: Sequence[str], config: DataConfig) -> ClipSet:
     """Every clip of a folder once, and silence as `silence_percent` of the keyword clips: how a foreign folder is judged.
 
-    Folders that are none of `words` count as unknown. Wanted words without a folder are allowed.
+    Folders that are none of `words` count as unknown. Wanted words without a folder are allowed. Where the folder brings
+    recorded silence of its own (`SILENCE_LABEL`), none is made.
     """
-    wanted = {normalize_word(word): position + 2 for position, word in enumerate(words)}
+    wanted = {normalize_word(word): position + 2 for position, word in enumerate(words)} | {SILENCE_LABEL: SILENCE}
     examples = [(row, wanted.get(clip.word, UNKNOWN)) for row, clip in enumerate(listing.clips)]
-    n_keywords = sum(label != UNKNOWN for _, label in examples)
-    examples += [(-1, SILENCE)] * math.ceil(n_keywords * config.silence_percent / 100)
+    if SILENCE_LABEL not in listing.words:
+        n_keywords = sum(label != UNKNOWN for _, label in examples)
+        examples += [(-1, SILENCE)] * math.ceil(n_keywords * config.silence_percent / 100)
     return _clip_set(examples, n_unknown=0, balance=0)
 
 

@@ -40,9 +40,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``target`` that is renamed to it on success and removed on failure.
 
-    When another process made ``target`` in the meantime, ours is dropped and theirs stays: both hold the same.
+    When another process made ``target`` in the meantime, ours is dropped and theirs stays: both hold the same. A target
+    that held files from the beginning is an error.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    was_there = target.exists()
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         yield temporary
@@ -50,7 +52,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         try:
             temporary.rename(target)
         except OSError:
-            if not target.is_dir():
+            if was_there or not target.is_dir():
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

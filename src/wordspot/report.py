@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from wordspot import charts
-from wordspot.audio import Samples, to_int16
+from wordspot.audio import Samples, encode_wav
 from wordspot.files import write_text
 from wordspot.metrics import det_curve
 
@@ -137,9 +135,7 @@ def _clip_list(confused: Sequence[ConfusedClip], sample_rate: int) -> str:
 
 
 def _data_url(audio: Samples, sample_rate: int) -> str:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, to_int16(audio), sample_rate, format="WAV", subtype="PCM_16")
-    return f"data:audio/wav;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f"data:audio/wav;base64,{base64.b64encode(encode_wav(audio, sample_rate)).decode()}"
 
 
 def _section(title: str, body: str) -> str:

@@ -21,6 +21,9 @@ FLAGS = (
     "augment.time_shift_ms", "augment.background_volume", "augment.background_frequency",
 )  # fmt: skip
 
+#: What nearly every model's recipe sets, so that the field's own default says little.
+_OF_THE_RECIPE = ("training.steps", "training.learning_rates", "training.optimizer", "training.schedule")
+
 #: What may change when a run is resumed: it decides how training is watched, not what it computes.
 _FREE_ON_RESUME = (
     "training.evaluate_every", "training.save_every", "training.keep_checkpoints", "training.check_nans",
@@ -49,7 +52,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         if field.type == "bool":
             group.add_argument(flag, dest=setting, action="store_const", const="true", help=field.metadata["help"])
         else:
-            default = field.default if not isinstance(field.default, tuple) else ",".join(map(str, field.default))
+            default = "the recipe's" if setting in _OF_THE_RECIPE else field.default
             text = f"{field.metadata['help']} (default: {default})"
             group.add_argument(flag, dest=setting, metavar="X", help=text.replace("%", "%%"))
     group.add_argument(
