@@ -132,7 +132,7 @@ def test_two_runs_that_start_together(tone_folder: Path, tmp_path: Path, own_cac
     assert [run.returncode for run in runs] == [0, 0, 0]
     assert len(answers) == 1
     assert len([path for path in own_cache.rglob("*") if path.name == "index.json"]) == 1
-    assert not [path for path in own_cache.glob("*/.*")]
+    assert not list(own_cache.glob("*/.*"))
 
 
 def test_an_interrupt_leaves_nothing(folder: Path, own_cache: Path) -> None:

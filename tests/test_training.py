@@ -274,7 +274,7 @@ def test_a_checkpoint_of_another_model_is_refused(unbroken: Path, tone_folder: P
 
     shutil.copytree(unbroken, tmp_path / "run")
     other = make_trainer(tone_folder, tmp_path / "run", model="single_fc")
-    with pytest.raises(CheckpointError, match="of another model.*tiny_conv"):
+    with pytest.raises(CheckpointError, match=r"of another model.*tiny_conv"):
         other.resume()
 
 
@@ -287,7 +287,7 @@ def test_without_validation_the_last_checkpoint_is_taken(tone_folder: Path, tmp_
     trainer = make_trainer(tone_folder, tmp_path, **{"data.validation_percent": 0, "training.steps": (3,)})
     trainer.start()
     records = list(trainer.train())
-    assert [record.n for record in records if isinstance(record, EvaluationRecord)][0] == 0
+    assert next(record.n for record in records if isinstance(record, EvaluationRecord)) == 0
     assert RunFolder(tmp_path).load().step == 3
 
 

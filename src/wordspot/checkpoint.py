@@ -12,6 +12,7 @@ A run's folder::
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +187,12 @@ class RunFolder:
         for step in steps:
             if step not in kept:
                 self.checkpoint_path(step).unlink()
+
+    def clear(self) -> None:
+        """Forget a run that was here before, and touch nothing else."""
+        shutil.rmtree(self.tensorboard, ignore_errors=True)
+        self.drop_after(-1)
+        self.log.unlink(missing_ok=True)
 
     def drop_after(self, step: int) -> None:
         """Forget all that came after `step`: checkpoints and lines of the log."""

@@ -410,7 +410,9 @@ def _override_section(section: Any, prefix: str, values: Mapping[str, Any]) -> A
             changed["options"] = {**changed.get("options", section.options), name: _literal(value)}
             continue
         if name not in fields:
-            raise ConfigError(f"no setting {prefix}.{name}{_nearest(name, sorted(fields))}")
+            raise ConfigError(
+                f"no setting {prefix}.{name}{_nearest(f'{prefix}.{name}', [f'{prefix}.{known}' for known in sorted(fields)])}"
+            )
         changed[name] = _coerce(value, hints[name], f"{prefix}.{name}")
     return dataclasses.replace(section, **changed)
 

@@ -82,7 +82,8 @@ class Trainer:
         self.step, self.best_step, self.best_accuracy = 0, 0, -1.0
 
     def start(self) -> None:
-        """Write what the run's folder holds from its beginning."""
+        """Write what the run's folder holds from its beginning; what another run left there goes."""
+        self.run.clear()
         self.run.write_config(self.config)
         write_versions(self.run.path, self.device)
         write_listing(self.run.path, self.decoded, self.sets, self.labels)
