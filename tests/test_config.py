@@ -278,7 +278,7 @@ def test_settings_typed_on_the_command_line() -> None:
         ({"model.rank": "NaN"}, "model.options must hold finite JSON values"),
         ({"model.rank": "1e999"}, "model.options must hold finite JSON values"),
         ({"model.rank": {1, 2}}, "model.options must hold finite JSON values"),
-        ({"features.hop": 20}, "no setting features.hop; did you mean hop_ms"),
+        ({"features.hop": 20}, "no setting features.hop; did you mean features.hop_ms"),
         ({"feature.hop_ms": 20}, "no setting 'feature.hop_ms'.*did you mean features.hop_ms"),
         ({"hop_ms": 20}, "no setting 'hop_ms'; expected section.field"),
         ({"features.": 20}, "no setting 'features.'; expected section.field"),

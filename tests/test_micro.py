@@ -183,7 +183,9 @@ def test_values_of_the_preset() -> None:
     assert integers[12, ::8].tolist() == [580, 588, 556, 585, 563]
 
 
-def test_clips_of_a_batch_are_independent() -> None:
+@pytest.mark.parametrize("frames_at_once", [1, 35, 400])
+def test_clips_of_a_batch_are_independent(frames_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(micro, "_FRAMES_AT_ONCE", frames_at_once)
     front_end = MicroFrontEnd(FEATURES["micro"])
     clips = torch.from_numpy(to_float(np.stack([noise(p, p) for p in (3, 30_000, 500, 0, 90, 9000, 1)])))
     for clip, features in zip(clips, front_end(clips), strict=True):

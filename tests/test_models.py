@@ -283,7 +283,7 @@ def test_options_reach_the_network() -> None:
 )
 def test_what_cannot_be_built_is_an_error(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        make(name, **options)
+        make_model(ModelConfig(name, options), 98, 40, 12)
     assert "\n" not in str(caught.value)
 
 

@@ -88,7 +88,7 @@ def room_impulses(rt60_s: Tensor, level: Tensor, sample_rate: int, generator: Ge
 
 def mix_noise(audio: Tensor, noise: Tensor, volume: Tensor) -> Tensor:
     """``clip(audio + noise * volume, -1, 1)``; audio, noise [batch, samples], volume [batch]."""
-    return (audio + noise * volume[:, None]).clamp(-1, 1)
+    return torch.addcmul(audio, noise, volume[:, None]).clamp_(-1, 1)
 
 
 def volume_for_snr(audio: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:

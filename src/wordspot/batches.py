@@ -82,8 +82,8 @@ class Batches:
 
     def _gather(self, rows: Tensor) -> Tensor:
         """float32 [batch, samples] of the clips in these rows; silence (row -1) is zeros."""
-        audio = self._clips[rows.clamp(min=0)].to(self.device).float() / 32768
-        return audio * (rows >= 0).to(self.device)[:, None]
+        audio = self._clips[rows.clamp(min=0)].to(self.device).float().div_(32768)
+        return audio.masked_fill_((rows < 0).to(self.device)[:, None], 0.0)
 
     def _silence(self, name: str) -> Tensor:
         """The silence clips made for a set: float32 [clips, samples], background at a volume from U(0, 1)."""
@@ -112,7 +112,7 @@ class Batches:
         start, stop = parts[which].unbind(1)
         starts = start + (places * (stop - start - self.clip_samples + 1)).long()
         stretches = self._noise.unfold(0, self.clip_samples, 1)[starts.to(self._noise.device)]
-        return stretches.to(self.device).float() / 32768
+        return stretches.to(self.device).float().div_(32768)
 
 
 def step_seed(*numbers: int) -> int:

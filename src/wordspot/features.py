@@ -29,7 +29,10 @@ _PREEMPHASIS, _LIFTER, _INT16 = 0.97, 22, 32768.0
 
 
 class SpectralFrontEnd(nn.Module):
-    """A Hann-windowed power spectrum per frame, and a head that turns it into features."""
+    """A Hann-windowed power spectrum per frame, and a head that turns it into features.
+
+    A head that has no use for some bins says which it takes in its attribute ``bins``.
+    """
 
     window: Tensor
     dft: Tensor
@@ -39,10 +42,11 @@ class SpectralFrontEnd(nn.Module):
         if transform not in ("fft", "matrix"):
             raise ConfigError(f"transform must be 'fft' or 'matrix', got {transform!r}")
         self.config, self.transform, self.head = config, transform, head
+        self._bins: slice = getattr(head, "bins", slice(None))
         window = filterbanks.hann(config.window_samples)
         self.register_buffer("window", _float32(window), persistent=False)
         if transform == "matrix":
-            dft = filterbanks.windowed_dft(window, config.n_fft, np.arange(config.n_bins))
+            dft = filterbanks.windowed_dft(window, config.n_fft, np.arange(config.n_bins)[self._bins])
             self.register_buffer("dft", _float32(dft), persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
@@ -63,7 +67,7 @@ class SpectralFrontEnd(nn.Module):
         if self.transform == "matrix":
             real, imaginary = (frames @ self.dft).chunk(2, dim=-1)
             return real.square() + imaginary.square()
-        spectrum = torch.fft.rfft(frames * self.window, self.config.n_fft)
+        spectrum = torch.fft.rfft(frames * self.window, self.config.n_fft)[..., self._bins]
         return spectrum.real.square() + spectrum.imag.square()
 
 
@@ -121,7 +125,8 @@ class _Mfcc(nn.Module):
             config.n_bins, config.sample_rate, config.n_mels, config.low_hz, config.high_hz
         )
         dct = filterbanks.cosine_transform(config.n_mels, config.n_coefficients, orthonormal=False)
-        self.register_buffer("mel", _float32(mel), persistent=False)
+        self.bins = _used_bins(mel)
+        self.register_buffer("mel", _float32(mel[self.bins]), persistent=False)
         self.register_buffer("dct", _float32(dct), persistent=False)
         self.mel: Tensor
         self.dct: Tensor
@@ -136,7 +141,8 @@ class _LogMel(nn.Module):
     def __init__(self, config: FeatureConfig) -> None:
         super().__init__()
         mel = filterbanks.htk_mel(config.n_bins, config.sample_rate, config.n_mels, config.low_hz, config.high_hz)
-        self.register_buffer("mel", _float32(mel), persistent=False)
+        self.bins = _used_bins(mel)
+        self.register_buffer("mel", _float32(mel[self.bins]), persistent=False)
         self.mel: Tensor
 
     def forward(self, power: Tensor) -> Tensor:
@@ -194,6 +200,12 @@ def _emphasise(audio: Tensor, before: Tensor) -> Tensor:
 
 def _positive(values: Tensor, epsilon: float) -> Tensor:
     return torch.where(values == 0, values.new_tensor(epsilon), values)
+
+
+def _used_bins(mel: filterbanks.Matrix) -> slice:
+    """From the first to the last bin that any channel takes from."""
+    used = np.flatnonzero(mel.any(axis=1))
+    return slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
 
 
 def _float32(matrix: filterbanks.Matrix) -> Tensor:

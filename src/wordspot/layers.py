@@ -27,6 +27,24 @@ class SamePad2d(nn.Module):
         return total // 2, total - total // 2
 
 
+class Dropout(nn.Dropout):
+    """`torch.nn.Dropout` whose chance costs an eighth on a CPU: eight elements share the bytes of one random number.
+
+    The rate is rounded to a multiple of 1/256, which leaves 0.5 as it is. torch's own draws a number an element, on one
+    core: a third of the time of a training step of the classic `conv`.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as in torch
+        dropped = round(self.p * 256)
+        if not self.training or input.device.type != "cpu" or not 0 < dropped < 256:
+            return super().forward(input)
+        chance = torch.empty(-(-input.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        # the order of the bytes is any order: they lie in memory as the input does, which is fastest to multiply
+        alike = torch.empty_like(input, dtype=torch.uint8)
+        kept = chance.view(torch.uint8)[: input.numel()].as_strided(alike.shape, alike.stride()) >= dropped
+        return input * kept.to(input.dtype).mul_(256 / (256 - dropped))
+
+
 class Svdf(nn.Module):
     """A layer of rank-limited filters over frequency and time (Nakkiran et al. 2015), with bias.
 
