@@ -22,7 +22,7 @@ _CLASSIC: dict[str, Any] = {
     "training.optimizer": "sgd",
 }
 _RECIPE: dict[str, Any] = {
-    "training.steps": (6_000,),
+    "training.steps": (5_000,),
     "training.learning_rates": (0.001,),
     "training.optimizer": "adamw",
     "training.weight_decay": 0.01,
@@ -98,7 +98,7 @@ class LowLatencyConv(nn.Module):
 class LowLatencySvdf(nn.Module):
     """An SVDF layer and three linear layers (Nakkiran et al. 2015). Streams: `step` takes frames as they come."""
 
-    recipe: ClassVar = {**_RECIPE, "training.steps": (6_000,)}
+    recipe: ClassVar = _RECIPE
     classic: ClassVar = {
         **_CLASSIC,
         "training.steps": (100_000, 35_000),
