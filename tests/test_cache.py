@@ -163,3 +163,10 @@ def test_resampled_to_the_rate_asked_for(folder: Path) -> None:
     assert decoded.noise_lengths == [1500]
     # a ramp stays a ramp: sample i of 8 kHz stands where sample 2 i + 1 stood
     np.testing.assert_allclose(decoded.clips[0, 100:700], np.arange(1, 1600, 2)[100:700], atol=2)
+
+
+def test_no_place_for_the_cache(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("WORDSPOT_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DataError, match="set WORDSPOT_CACHE to a folder you may write to"):
+        decode_folder(list_recordings(folder), 16_000, 1600)

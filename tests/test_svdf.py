@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from numpy.typing import NDArray
 
-from wordspot.layers import SamePad2d, Svdf
+from wordspot.layers import Dropout, SamePad2d, Svdf
 
 
 def random_svdf(n_frames: int, n_features: int, n_units: int, rank: int) -> Svdf:
@@ -100,3 +101,65 @@ def test_same_padding(
     assert inside.eq(1).all()
     assert padded.sum() == inside.sum(), "zeros around it"
     assert torch.nn.Conv2d(3, 1, kernel, stride)(padded).shape[2:] == (-(-size[0] // stride), -(-size[1] // stride))
+
+
+@pytest.mark.parametrize(("p", "rate"), [(0.5, 0.5), (0.25, 0.25), (0.3, 77 / 256), (0.001, 0.001)])
+def test_dropout_keeps_the_rest_and_the_mean(p: float, rate: float) -> None:
+    torch.manual_seed(0)
+    x = torch.full((100, 1003), 3.0)
+    y = Dropout(p)(x)
+    heard = y[y != 0]
+    torch.testing.assert_close(heard, torch.full_like(heard, 3 / (1 - rate)))
+    share = 1 - heard.numel() / x.numel()
+    assert share == pytest.approx(rate, abs=4 * (rate * (1 - rate) / x.numel()) ** 0.5)
+
+
+def test_dropout_is_chance_for_each_element() -> None:
+    """Eight elements share a random number: each of them is dropped as often, and none with its neighbours."""
+    torch.manual_seed(0)
+    kept = Dropout(0.5)(torch.ones(40_000, 8)) != 0
+    patterns = (kept * 2 ** torch.arange(8)).sum(dim=1)
+    assert scipy.stats.chisquare(torch.bincount(patterns, minlength=256).numpy()).pvalue > 1e-3
+
+
+def test_dropout_follows_the_seed() -> None:
+    def drop(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return Dropout(0.5)(torch.ones(64, 64))
+
+    assert torch.equal(drop(1), drop(1))
+    assert not torch.equal(drop(1), drop(2))
+
+
+def test_dropout_takes_any_memory_order() -> None:
+    x = torch.randn(4, 6, 5, 7, generator=torch.Generator().manual_seed(0))
+    layer = Dropout(0.5)
+    for same in (
+        x,
+        x.contiguous(memory_format=torch.channels_last),
+        x.transpose(1, 3),
+        x[:, ::2, 1:],
+        x[:0],
+        x[:1].expand(9, -1, -1, -1),
+    ):
+        y = layer(same)
+        assert y.shape == same.shape
+        kept = y != 0
+        torch.testing.assert_close(y[kept], 2 * same[kept])
+        if same.numel():
+            assert 0.3 < float(kept.float().mean()) < 0.7
+
+
+def test_dropout_lets_gradients_through_where_it_keeps() -> None:
+    x = torch.ones(50, 50, requires_grad=True)
+    y = Dropout(0.5)(x)
+    y.sum().backward()
+    assert torch.equal(x.grad, y.detach())
+
+
+def test_dropout_rests() -> None:
+    x = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(Dropout(0.5).eval()(x), x)
+    assert torch.equal(Dropout(0.0)(x), x)
+    assert not Dropout(1.0)(x).any()
+    assert Dropout(0.5)(x.bfloat16()).dtype == torch.bfloat16

@@ -77,9 +77,10 @@ def decode_folder(
         progress: called with the number of recordings done and their total.
 
     Raises:
-        DataError: not one clip could be decoded.
+        DataError: not one clip could be decoded, or there is no place for the cache.
         OSError: the cache cannot be written (a full disk, say); nothing half-written stays.
     """
+    _make_root()
     family = cache_root() / hashlib.sha256(str(listing.root.resolve()).encode()).hexdigest()[:16]
     folder = family / f"{_listing_hash(listing, sample_rate, clip_samples)}-{sample_rate}-{clip_samples}"
     if not (folder / "index.json").is_file():
@@ -87,6 +88,16 @@ def decode_folder(
             _fill(temporary, listing, sample_rate, clip_samples, progress)
         _drop_outdated(family, folder, f"-{sample_rate}-{clip_samples}")
     return _load(folder, listing)
+
+
+def _make_root() -> None:
+    root = cache_root()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{root}: decoded clips cannot be kept here ({error.strerror}); set WORDSPOT_CACHE to a folder you may write to"
+        ) from error
 
 
 def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, progress: Progress | None) -> None:

@@ -28,6 +28,8 @@ _WHAT_TO_DO = {
     errno.EACCES: "name a place that you may use",
     errno.EPERM: "name a place that you may use",
     errno.EROFS: "name a place that you may write to",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path: a part of it is a file",
 }
 
 
