@@ -13,11 +13,11 @@ import tempfile
 from pathlib import Path
 
 from wordspot.cache import decode_folder
-from wordspot.config import FEATURES, ModelConfig, RunConfig, override
+from wordspot.config import override
 from wordspot.dataset import list_recordings
 from wordspot.device import resolve_device
 from wordspot.metrics import wilson_interval
-from wordspot.models import find_recipe
+from wordspot.settings import recipe_config
 from wordspot.training import Trainer
 
 FOLDERS = ("bed", "cat", "happy", "_background_noise_")
@@ -41,10 +41,9 @@ def main() -> None:
 
 
 def learn(folder: Path, out: Path, steps: int, seed: int, precision: str) -> None:
-    recipe = find_recipe("conv", "classic")
-    config = RunConfig(words=("bed", "cat"), features=FEATURES[recipe.pop("features")], model=ModelConfig("conv"))
+    config = recipe_config(("bed", "cat"), "conv", "classic")
     config = override(
-        config, recipe | {"training.optimizer": "nesterov", "training.precision": precision, "training.seed": seed}
+        config, {"training.optimizer": "nesterov", "training.precision": precision, "training.seed": seed}
     )
     decoded = decode_folder(list_recordings(folder), config.features.sample_rate, config.features.clip_samples)
     trainer = Trainer(config, decoded, out, resolve_device("auto"))

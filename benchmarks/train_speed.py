@@ -21,10 +21,10 @@ from typing import Any
 import torch
 
 from wordspot.cache import decode_folder
-from wordspot.config import FEATURES, ModelConfig, RunConfig, override
+from wordspot.config import override
 from wordspot.dataset import list_recordings
 from wordspot.device import resolve_device
-from wordspot.models import find_recipe
+from wordspot.settings import recipe_config
 from wordspot.training import Trainer
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -67,9 +67,8 @@ def main() -> None:
 
 
 def make_trainer(model: str, precision: str, listing: Any, device: torch.device, out: Path) -> Trainer:
-    recipe = find_recipe(model, "classic")
-    config = RunConfig(words=WORDS, features=FEATURES[recipe.pop("features")], model=ModelConfig(model))
-    config = override(config, {**recipe, "training.precision": precision, "training.optimizer": "nesterov"})
+    config = recipe_config(WORDS, model, "classic")
+    config = override(config, {"training.precision": precision, "training.optimizer": "nesterov"})
     decoded = decode_folder(listing, config.features.sample_rate, config.features.clip_samples)
     return Trainer(config, decoded, out, device)
 

@@ -23,7 +23,7 @@ def make_batches(data: Path, **settings: Any) -> Batches:
     config = override(RunConfig(words=WORDS), {"training.batch_size": 16} | settings)
     decoded = decode_folder(list_recordings(data), 16_000, 16_000)
     sets = build_sets(decoded.listing, WORDS, config.data)
-    return Batches(config, decoded, {**sets, "all": build_whole(decoded.listing, WORDS, config.data)}, CPU)
+    return Batches(config, decoded, {**sets, "all": build_whole(decoded.listing, WORDS)}, CPU)
 
 
 def test_evaluation_goes_through_the_set_once_unchanged(tone_folder: Path) -> None:
@@ -148,6 +148,13 @@ def test_recorded_silence_and_unknown_folders_are_taken_as_such(tmp_path: Path, 
     assert (whole.rows >= 0).all()
     audio = torch.cat([audio for audio, _ in batches.evaluation_batches("all")])
     assert float(audio[whole.labels == SILENCE].std()) == pytest.approx(0.001, rel=0.05)
+
+
+def test_a_whole_folder_is_the_same_for_every_model(tone_folder: Path) -> None:
+    one = make_batches(tone_folder)
+    two = make_batches(tone_folder, **{"data.seed": 3, "data.silence_percent": 50, "training.batch_size": 7})
+    clips = [torch.cat([audio for audio, _ in batches.evaluation_batches("all")]) for batches in (one, two)]
+    assert torch.equal(clips[0], clips[1])
 
 
 def test_seeds_differ_by_every_number() -> None:

@@ -170,3 +170,49 @@ def test_no_place_for_the_cache(folder: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("WORDSPOT_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(DataError, match="set WORDSPOT_CACHE to a folder you may write to"):
         decode_folder(list_recordings(folder), 16_000, 1600)
+
+
+@pytest.mark.parametrize("name", ["clips.npy", "noise.npy", "index.json"])
+def test_a_damaged_cache_is_made_anew(folder: Path, own_cache: Path, name: str) -> None:
+    first = decode_folder(list_recordings(folder), 16_000, 1600)
+    clips = np.array(first.clips)  # a copy: the file below a memory map must not shrink
+    path = next(own_cache.glob(f"*/*/{name}"))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    again = decode_folder(list_recordings(folder), 16_000, 1600)
+    np.testing.assert_array_equal(again.clips, clips)
+    np.testing.assert_array_equal(again.noise, first.noise)
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = cache.read_audio
+
+    def refuse(path: Path, *args: object, **options: object) -> object:
+        if path.parent.name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cache, "read_audio", refuse)
+    decoded = decode_folder(list_recordings(folder), 16_000, 1600)
+    assert len(decoded.clips) == 2
+    assert "b/x.wav" in decoded.problems[0]
+    monkeypatch.setattr(cache, "read_audio", read)
+    assert len(decode_folder(list_recordings(folder), 16_000, 1600).clips) == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="RLIMIT_FSIZE is POSIX")
+def test_a_full_disk_is_one_line_and_leaves_nothing(folder: Path, own_cache: Path) -> None:
+    program = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))\n"
+        "from pathlib import Path\n"
+        "from wordspot.cache import decode_folder\n"
+        "from wordspot.dataset import list_recordings\n"
+        "try:\n"
+        "    decode_folder(list_recordings(Path(sys.argv[1])), 16000, 16000)\n"
+        "except OSError as error:\n"
+        "    print('refused', error.errno)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True)
+    assert done.stdout.startswith("refused"), done.stderr
+    assert not [path for path in own_cache.rglob("*") if path.is_file()]

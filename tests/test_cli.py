@@ -165,7 +165,10 @@ def test_what_a_command_returns_is_the_status(
             OSError(errno.EROFS, "Read-only file system", "a"),
             "a: Read-only file system; name a place that you may write to",
         ),
-        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a"), "a: No such file or directory; check the path"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file or directory", "a"),
+            "a: No such file or directory; check the path",
+        ),
         (OSError("a.ogg: could not be written; is the disk full?"), "a.ogg: could not be written; is the disk full?"),
     ],
 )

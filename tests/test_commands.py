@@ -77,6 +77,26 @@ def test_evaluate_json(capsys: pytest.CaptureFixture[str], trained: Path, tone_f
         assert answers[name]["confusion"] == metrics[name]["confusion"]
 
 
+def test_figures_on_what_was_trained_on_are_called_so(
+    capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path
+) -> None:
+    testing = run(capsys, "evaluate", trained, tone_folder, "--json")
+    assert "flatter" not in testing[2]
+    assert json.loads(testing[1])["clips_trained_on"] == 0
+    _, out, error = run(capsys, "evaluate", trained, tone_folder, "--split", "training", "--json")
+    answer = json.loads(out)
+    assert answer["clips_trained_on"] == answer["n"] - answer["per_label"]["_silence_"]["n"]
+    assert "the figures flatter the model" in error
+    # copies under other names are told by their contents, other takes of a speaker by the name
+    known = next(
+        path for path in sorted((tone_folder / "low").iterdir()) if path.name in (trained / "data.csv").read_text()
+    )
+    (tmp_path / "low").mkdir()
+    shutil.copy(known, tmp_path / "low" / "renamed.wav")
+    _, out, _ = run(capsys, "evaluate", trained, tmp_path, "--split", "all", "--json")
+    assert json.loads(out)["clips_trained_on"] == 1
+
+
 def test_two_evaluations_agree_to_the_bit(capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path) -> None:
     first = run(capsys, "evaluate", trained, tone_folder, "--json")
     assert run(capsys, "evaluate", trained, tone_folder, "--json") == first

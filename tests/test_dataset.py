@@ -395,16 +395,16 @@ def test_balance_evens_out_the_words(balance: float) -> None:
 
 def test_a_foreign_folder_is_judged_on_every_clip_once() -> None:
     listing = listing_of({"Yes": 3, "up": 4, "ja": 5})
-    whole = build_whole(listing, ["no", "yes"], DataConfig(silence_percent=25))
-    assert count_labels(whole) == {SILENCE: 2, UNKNOWN: 18, 3: 6}  # ceil(6 · 0.25) of silence; "no" has no folder
+    whole = build_whole(listing, ["no", "yes"])
+    assert count_labels(whole) == {SILENCE: 1, UNKNOWN: 18, 3: 6}  # ceil(6 · 0.1) of silence; "no" has no folder
     assert sorted(whole.rows[whole.rows >= 0].tolist()) == list(range(24))
     assert (whole.weights == 1).all()
-    again = build_whole(listing, ["no", "yes"], DataConfig(silence_percent=25))
+    again = build_whole(listing, ["no", "yes"])
     np.testing.assert_array_equal(whole.rows, again.rows)
 
 
 def test_a_foreign_folder_without_a_known_word() -> None:
-    assert count_labels(build_whole(listing_of({"ja": 5}), ["yes"], DataConfig())) == {UNKNOWN: 10}
+    assert count_labels(build_whole(listing_of({"ja": 5}), ["yes"])) == {UNKNOWN: 10}
 
 
 def test_splitting_by_the_folders_own_lists(folder: Make) -> None:

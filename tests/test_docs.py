@@ -74,3 +74,19 @@ def test_every_source_file_has_its_line_in_the_readme() -> None:
             continue
         name = f"{path.name}/" if path.is_dir() else path.name
         assert f"`{name}`" in text, name
+
+
+def test_every_dependency_has_its_row() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *(item for items in project["optional-dependencies"].values() for item in items),
+    ]
+    names = {re.split(r"[<>=\[]", item)[0] for item in wanted} - {"wordspot"}
+    table = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| ([\w-]+) \([\d.]+", table, flags=re.M))
+    assert names == rows
+    pinned = set(re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), flags=re.M))
+    assert {name.lower() for name in names} <= {name.lower() for name in pinned}

@@ -334,7 +334,7 @@ def test_labels_that_differ_only_in_their_encoding(healthy: Path) -> None:
 
 def test_folders_without_recordings_and_stray_files(healthy: Path) -> None:
     (healthy / "empty").mkdir()
-    (healthy / "_silence_").mkdir()
+    (healthy / "_extra_").mkdir()
     (healthy / "yes" / "deeper").mkdir()
     (healthy / "yes" / "phone.m4a").write_bytes(b"m4a")
     (healthy / "notes.txt").write_text("")
@@ -344,7 +344,7 @@ def test_folders_without_recordings_and_stray_files(healthy: Path) -> None:
         "empty-folder": ("warning", {"empty"}),
         "stray-recording": ("warning", {"stray.wav"}),
         "stray": ("note", {"notes.txt"}),
-        "ignored": ("note", {"_silence_", "yes/deeper", "yes/phone.m4a"}),
+        "ignored": ("note", {"_extra_", "yes/deeper", "yes/phone.m4a"}),
     }
 
 

@@ -28,7 +28,7 @@ MAX_CHANNELS = 64
 MIN_RATE, MAX_RATE = 1000, 1_000_000
 _BLOCK = 1 << 16
 _NO_COUNT = 2**63 - 1  # libsndfile's number of samples where a FLAC's header leaves it out
-_PEAK_LIMIT = 1e4  # a float file this far outside [-1, 1] is damaged, or raw numbers of another scale
+_PEAK_LIMIT = 8.0  # a float file this far outside [-1, 1] is damaged, or of another scale (int16 numbers, say)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from wordspot.augment import Augmenter, mix_noise
 from wordspot.cache import DecodedClips
-from wordspot.config import SETS, RunConfig
+from wordspot.config import SETS, DataConfig, RunConfig
 from wordspot.dataset import SILENCE, ClipSet, labels_of, split_noise
 
 _SET_NUMBERS = {"training": 0, "validation": 1, "testing": 2, "all": 3}
@@ -32,7 +32,8 @@ class Batches:
         self.n_labels = len(labels_of(config.words))
         self.clip_samples = config.features.clip_samples
         self.batch_size = config.training.batch_size
-        self.data_seed = config.data.seed
+        # a folder judged as a whole gets the same silence whatever the model was trained with
+        self._silence_seeds = dict.fromkeys(_SET_NUMBERS, config.data.seed) | {"all": DataConfig.seed}
         self.augmenter = Augmenter(config.augment, config.features)
         store = device if decoded.clips.nbytes <= _RESIDENT_BYTES else torch.device("cpu")
         self._clips = torch.from_numpy(decoded.clips).to(store)
@@ -61,7 +62,6 @@ class Batches:
 
     def evaluation_batches(self, name: str) -> Iterator[tuple[Tensor, Tensor]]:
         """The set of this name once, in order: audio [batch, samples], labels [batch]."""
-        silence = self._silence(name)
         n_silence = 0
         for start in range(0, len(self.sets[name]), self.batch_size):
             labels = self._labels[name][start : start + self.batch_size]
@@ -69,7 +69,7 @@ class Batches:
             audio = self._gather(rows)
             is_made = (rows < 0).to(self.device)
             count = int(is_made.sum())
-            audio[is_made] = silence[n_silence : n_silence + count]
+            audio[is_made] = self._silence(name, n_silence, n_silence + count)
             n_silence += count
             yield audio, labels
 
@@ -77,7 +77,8 @@ class Batches:
         """One clip of a set as it is evaluated: float32 [samples], on the CPU."""
         rows = self.sets[name].rows
         if rows[position] < 0:
-            return self._silence(name)[int((rows[:position] < 0).sum())].cpu()
+            place = int((rows[:position] < 0).sum())
+            return self._silence(name, place, place + 1)[0].cpu()
         return self._gather(self._rows[name][position : position + 1])[0].cpu()
 
     def _gather(self, rows: Tensor) -> Tensor:
@@ -85,19 +86,18 @@ class Batches:
         audio = self._clips[rows.clamp(min=0)].to(self.device).float().div_(32768)
         return audio.masked_fill_((rows < 0).to(self.device)[:, None], 0.0)
 
-    def _silence(self, name: str) -> Tensor:
-        """The silence clips made for a set: float32 [clips, samples], background at a volume from U(0, 1)."""
-        count = int((self.sets[name].rows < 0).sum())
-        audio = torch.zeros(count, self.clip_samples, device=self.device)
-        if count == 0 or not self.has_noise(name):
-            return audio
-        seed = step_seed(self.data_seed, 0, _SET_NUMBERS[name])
-        generator = torch.Generator().manual_seed(seed)
+    def _silence(self, name: str, start: int, stop: int) -> Tensor:
+        """The silence clips `start` to `stop` made for a set: float32 [clips, samples], background at a volume of U(0, 1)."""
+        audio = torch.zeros(stop - start, self.clip_samples, device=self.device)
         parts = self._noise_parts[name]
-        which = torch.randint(len(parts), (count,), generator=generator)
-        places = torch.rand(count, generator=generator, dtype=torch.float64)
-        noise = self._noise_at(parts, which, places)
-        return mix_noise(audio, noise, torch.rand(count, generator=generator).to(self.device))
+        if start == stop or not len(parts):
+            return audio
+        count = int((self.sets[name].rows < 0).sum())
+        generator = torch.Generator().manual_seed(step_seed(self._silence_seeds[name], 0, _SET_NUMBERS[name]))
+        which = torch.randint(len(parts), (count,), generator=generator)[start:stop]
+        places = torch.rand(count, generator=generator, dtype=torch.float64)[start:stop]
+        volume = torch.rand(count, generator=generator)[start:stop]
+        return mix_noise(audio, self._noise_at(parts, which, places), volume.to(self.device))
 
     def _draw_noise(self, name: str, count: int, generator: Generator) -> Tensor | None:
         parts = self._noise_parts[name]

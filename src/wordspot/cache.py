@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,13 @@ class DecodedClips:
         return [stop - start for start, stop in zip(self.bounds, self.bounds[1:], strict=False)]
 
 
+@dataclass(frozen=True)
+class _Problem:
+    text: str
+    may_pass: bool
+    """The file could not be opened, rather than decoded: try again next time."""
+
+
 def cache_root() -> Path:
     """Where caches live: ``$WORDSPOT_CACHE``, or the platform's folder for such things."""
     if given := os.environ.get("WORDSPOT_CACHE"):
@@ -83,11 +91,16 @@ def decode_folder(
     _make_root()
     family = cache_root() / hashlib.sha256(str(listing.root.resolve()).encode()).hexdigest()[:16]
     folder = family / f"{_listing_hash(listing, sample_rate, clip_samples)}-{sample_rate}-{clip_samples}"
-    if not (folder / "index.json").is_file():
+    decoded = _load(folder, listing)
+    if decoded is None:
+        shutil.rmtree(folder, ignore_errors=True)
         with atomic_folder(folder) as temporary:
             _fill(temporary, listing, sample_rate, clip_samples, progress)
         _drop_outdated(family, folder, f"-{sample_rate}-{clip_samples}")
-    return _load(folder, listing)
+        decoded = _load(folder, listing, again=False)
+    if decoded is None:
+        raise DataError(f"{folder}: the cache of decoded clips was written but cannot be read back; is the disk sound?")
+    return decoded
 
 
 def _make_root() -> None:
@@ -102,44 +115,54 @@ def _make_root() -> None:
 
 def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, progress: Progress | None) -> None:
     total = len(listing.clips) + len(listing.noise)
-    array = np.lib.format.open_memmap(
-        folder / "clips.npy", mode="w+", dtype=np.int16, shape=(len(listing.clips), clip_samples)
-    )
     kept: list[int] = []
     hashes: list[str] = []
-    problems: list[str] = []
-    for done, (position, result) in enumerate(_decode_all(listing, listing.clips, sample_rate)):
-        if isinstance(result, str):
-            problems.append(result)
-        else:
-            samples, digest = result
-            cropped = samples[:clip_samples]
-            array[len(kept), : len(cropped)] = cropped
-            kept.append(position)
-            hashes.append(digest)
-        if progress:
-            progress(done + 1, total)
-    array.flush()
-    del array
+    problems: list[_Problem] = []
+    # written as a plain file: a page of a memory map that finds the disk full kills the process
+    with (folder / "clips.npy").open("wb") as file:
+        header = {"descr": "<i2", "fortran_order": False, "shape": (len(listing.clips), clip_samples)}
+        np.lib.format.write_array_header_2_0(file, header)
+        for done, (position, result) in enumerate(_decode_all(listing, listing.clips, sample_rate)):
+            if isinstance(result, _Problem):
+                problems.append(result)
+            else:
+                samples, digest = result
+                row = np.zeros(clip_samples, "<i2")
+                row[: min(len(samples), clip_samples)] = samples[:clip_samples]
+                file.write(row.tobytes())
+                kept.append(position)
+                hashes.append(digest)
+            if progress:
+                progress(done + 1, total)
+        for _ in problems:
+            file.write(bytes(2 * clip_samples))
+        _sync(file)
     noise_kept, noise, noise_problems = _decode_noise(listing, sample_rate)
-    np.save(folder / "noise.npy", np.concatenate([*noise, np.zeros(0, np.int16)]))
+    with (folder / "noise.npy").open("wb") as file:
+        np.save(file, np.concatenate([*noise, np.zeros(0, np.int16)]), allow_pickle=False)
+        _sync(file)
     if progress:
         progress(total, total)
     if not kept:
-        raise DataError(f"{listing.root}: none of the {len(listing.clips)} recordings could be read; {problems[0]}")
+        raise DataError(
+            f"{listing.root}: none of the {len(listing.clips)} recordings could be read; {problems[0].text}"
+        )
     bounds = [0, *np.cumsum([len(samples) for samples in noise]).tolist()]
-    write_json(
-        folder / "index.json",
-        {"clips": kept, "hashes": hashes, "noise": noise_kept, "bounds": bounds, "problems": problems + noise_problems},
-    )
+    problems += noise_problems
+    index = {
+        "clips": kept, "hashes": hashes, "noise": noise_kept, "bounds": bounds,
+        "problems": [problem.text for problem in problems],
+        "final": not any(problem.may_pass for problem in problems),
+    }  # fmt: skip
+    write_json(folder / "index.json", index)
 
 
-def _decode_noise(listing: Listing, sample_rate: int) -> tuple[list[int], list[NDArray[np.int16]], list[str]]:
+def _decode_noise(listing: Listing, sample_rate: int) -> tuple[list[int], list[NDArray[np.int16]], list[_Problem]]:
     kept: list[int] = []
     noise: list[NDArray[np.int16]] = []
-    problems: list[str] = []
+    problems: list[_Problem] = []
     for position, result in _decode_all(listing, listing.noise, sample_rate):
-        if isinstance(result, str):
+        if isinstance(result, _Problem):
             problems.append(result)
         else:
             kept.append(position)
@@ -149,33 +172,46 @@ def _decode_noise(listing: Listing, sample_rate: int) -> tuple[list[int], list[N
 
 def _decode_all(
     listing: Listing, recordings: tuple[Recording, ...], sample_rate: int
-) -> Iterator[tuple[int, tuple[NDArray[np.int16], str] | str]]:
+) -> Iterator[tuple[int, tuple[NDArray[np.int16], str] | _Problem]]:
     """Decode in threads (libsndfile runs outside Python's lock), a bounded number ahead, in order."""
 
-    def decode(recording: Recording) -> tuple[NDArray[np.int16], str] | str:
+    def decode(recording: Recording) -> tuple[NDArray[np.int16], str] | _Problem:
         path = listing.root / recording.path
         try:
             audio, _ = read_audio(path, sample_rate, channel=0)
             return to_int16(audio), hashlib.sha256(path.read_bytes()).hexdigest()
         except (WordspotError, OSError) as error:
-            return str(error)
+            may_pass = isinstance(error, OSError) or isinstance(error.__cause__, OSError)
+            return _Problem(str(error), may_pass)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(recordings), _CHUNK):
             yield from enumerate(pool.map(decode, recordings[start : start + _CHUNK]), start)
 
 
-def _load(folder: Path, listing: Listing) -> DecodedClips:
-    index = read_json(folder / "index.json")
-    kept = replace(
-        listing,
-        clips=tuple(listing.clips[position] for position in index["clips"]),
-        noise=tuple(listing.noise[position] for position in index["noise"]),
-    )
-    # "c": changes stay in memory and never reach the file, yet torch sees a writable array
-    clips = np.load(folder / "clips.npy", mmap_mode="c", allow_pickle=False)[: len(kept.clips)]
-    noise = np.load(folder / "noise.npy", allow_pickle=False)
-    return DecodedClips(kept, clips, noise, tuple(index["bounds"]), tuple(index["hashes"]), tuple(index["problems"]))
+def _load(folder: Path, listing: Listing, *, again: bool = True) -> DecodedClips | None:
+    """What `folder` holds; None where it is missing, damaged, or (with `again`) where some files could not be opened."""
+    try:
+        index = read_json(folder / "index.json")
+        if again and not index["final"]:
+            return None
+        kept = replace(
+            listing,
+            clips=tuple(listing.clips[position] for position in index["clips"]),
+            noise=tuple(listing.noise[position] for position in index["noise"]),
+        )
+        # "c": changes stay in memory and never reach the file, yet torch sees a writable array
+        clips = np.load(folder / "clips.npy", mmap_mode="c", allow_pickle=False)[: len(kept.clips)]
+        noise = np.load(folder / "noise.npy", allow_pickle=False)
+        bounds, hashes, problems = (tuple(index[name]) for name in ("bounds", "hashes", "problems"))
+    except (WordspotError, OSError, ValueError, KeyError, TypeError, IndexError, EOFError):
+        return None
+    return DecodedClips(kept, clips, noise, bounds, hashes, problems)
+
+
+def _sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _listing_hash(listing: Listing, sample_rate: int, clip_samples: int) -> str:

@@ -80,7 +80,13 @@ def draw_error_curves(curves: dict[str, Curve]) -> str:
         right.plot(100 * curve.false_alarm_rate, 100 * curve.hit_rate, **style)
     left.set(xscale="log", yscale="log", xlabel="false alarms, percent", ylabel="misses, percent", title="DET")
     left.set(xlim=(0.01, 100), ylim=(0.1, 100))
-    right.set(xlabel="false alarms, percent", ylabel="hits, percent", title="ROC", xlim=(-0.3, 20), ylim=(50, 100.5))
+    right.set(
+        xlabel="false alarms, percent",
+        ylabel="hits, percent",
+        title="ROC, upper left corner",
+        xlim=(-0.3, 20),
+        ylim=(50, 100.5),
+    )
     for axes in (left, right):
         axes.grid(alpha=0.25)
     right.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)

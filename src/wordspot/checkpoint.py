@@ -46,6 +46,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically: a kill at any instant leaves the file as it was before, or whole."""
     from safetensors.torch import save_file
 
+    # copied, since safetensors refuses tensors that share their memory, as tied weights do
     tensors = {f"model.{name}": tensor for name, tensor in checkpoint.weights.items()}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in checkpoint.optimizer.items()}
     metadata = {
@@ -57,7 +58,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     with atomic_path(path) as temporary:
         try:
             save_file(
-                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary, metadata
+                {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
+                temporary,
+                metadata,
             )
         except Exception as error:
             if "os error" in str(error).lower():  # safetensors reports a full disk as its own error
@@ -196,13 +199,16 @@ class RunFolder:
 
     def drop_after(self, step: int) -> None:
         """Forget all that came after `step`: checkpoints and lines of the log."""
+        for unfinished in self.checkpoints.glob(".step-*"):  # of a run that was killed while it saved
+            unfinished.unlink(missing_ok=True)
         for later in self.steps():
             if later > step:
                 self.checkpoint_path(later).unlink()
         self.metrics.unlink(missing_ok=True)
         if self.log.is_file():
             lines = self.log.read_text(encoding="utf-8").splitlines()
-            write_text(self.log, "".join(f"{line}\n" for line in lines if _step_of(line) <= step))
+            kept = [line for line in lines if _step_of(line) <= step and json.loads(line).get("set") != "testing"]
+            write_text(self.log, "".join(f"{line}\n" for line in kept))
 
     def read_log(self) -> list[dict[str, Any]]:
         """The log's whole lines, as dicts; a last line that a kill cut short is left out."""

@@ -255,7 +255,7 @@ class TrainingConfig:
     steps: tuple[int, ...] = _field((15_000, 3_000), "training steps of each phase")
     learning_rates: tuple[float, ...] = _field((0.001, 0.0001), "learning rate of each phase")
     schedule: str = _field("constant", "'constant' within each phase, or 'cosine': warm up, then fall to zero")
-    warmup_steps: int = _field(0, "steps over which a cosine schedule warms up")
+    warmup_steps: int = _field(0, "steps over which a cosine schedule warms up; at most a tenth of all")
     batch_size: int = _field(100, "clips a step")
     optimizer: str = _field("sgd", f"one of {', '.join(OPTIMIZERS)}")
     weight_decay: float = _field(0.0, "weight decay")
@@ -320,6 +320,17 @@ class RunConfig:
         repeated = sorted({word for word in self.words if self.words.count(word) > 1})
         if repeated:
             raise ConfigError(f"each word must be named once, got {', '.join(repeated)} more than once")
+
+
+#: What may change when a run is resumed: it decides how training is watched and kept, not what it computes.
+FREE_ON_RESUME = ("training.evaluate_every", "training.save_every", "training.keep_checkpoints", "training.check_nans")
+
+
+def with_free_settings(config: RunConfig, changed: RunConfig) -> RunConfig:
+    """`config` with the settings of `FREE_ON_RESUME` as in `changed`."""
+    free = [name.partition(".")[2] for name in FREE_ON_RESUME]
+    training = dataclasses.replace(config.training, **{name: getattr(changed.training, name) for name in free})
+    return dataclasses.replace(config, training=training)
 
 
 def override(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:

@@ -29,6 +29,7 @@ UNKNOWN_LABEL = "_unknown_"
 SILENCE, UNKNOWN = 0, 1
 NOISE_FOLDER = "_background_noise_"
 _MAX_PER_WORD = 2**27 - 1
+_WHOLE_SILENCE_PERCENT = 10
 _SHUFFLE_ORDER = ("validation", "testing", "training")
 
 
@@ -44,8 +45,9 @@ class Recording:
     mtime_ns: int
 
     @property
-    def speaker(self) -> str:
-        return hash_name(self.path)
+    def speaker(self) -> str | None:
+        """What stands before ``_nohash_`` in the file's name; None where the name does not say."""
+        return hash_name(self.path) if "_nohash_" in self.path.rsplit("/", 1)[-1] else None
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,10 @@ def build_sets(listing: Listing, words: Sequence[str], config: DataConfig) -> di
     return {name: _clip_set(chosen[name], n_unknown[name], config.balance) for name in SETS}
 
 
-def build_whole(listing: Listing, words: Sequence[str], config: DataConfig) -> ClipSet:
-    """Every clip of a folder once, and silence as `silence_percent` of the keyword clips: how a foreign folder is judged.
+def build_whole(listing: Listing, words: Sequence[str]) -> ClipSet:
+    """Every clip of a folder once, and silence as ten percent of the keyword clips: how a foreign folder is judged.
+
+    The same for every model, whatever it was trained with.
 
     Folders that are none of `words` count as unknown. Wanted words without a folder are allowed. Where the folder brings
     recorded silence of its own (`SILENCE_LABEL`), none is made.
@@ -202,7 +206,7 @@ def build_whole(listing: Listing, words: Sequence[str], config: DataConfig) -> C
     examples = [(row, wanted.get(clip.word, UNKNOWN)) for row, clip in enumerate(listing.clips)]
     if SILENCE_LABEL not in listing.words:
         n_keywords = sum(label != UNKNOWN for _, label in examples)
-        examples += [(-1, SILENCE)] * math.ceil(n_keywords * config.silence_percent / 100)
+        examples += [(-1, SILENCE)] * math.ceil(n_keywords * _WHOLE_SILENCE_PERCENT / 100)
     return _clip_set(examples, n_unknown=0, balance=0)
 
 

@@ -22,7 +22,15 @@ import numpy as np
 
 from wordspot.audio import Samples, is_audio_name, read_audio, read_info, to_int16
 from wordspot.config import SETS, DataConfig, FeatureConfig
-from wordspot.dataset import NOISE_FOLDER, Listing, Recording, assign_sets, normalize_word
+from wordspot.dataset import (
+    NOISE_FOLDER,
+    SILENCE_LABEL,
+    UNKNOWN_LABEL,
+    Listing,
+    Recording,
+    assign_sets,
+    normalize_word,
+)
 from wordspot.errors import NotFoundError, WordspotError
 
 SEVERITIES = ("error", "warning", "note")
@@ -168,7 +176,7 @@ def _survey(root: Path, findings: list[Finding]) -> Listing:
             _look_at_stray(path, findings)
         elif path.name == NOISE_FOLDER:
             noise = _list_folder(path, NOISE_FOLDER, findings)
-        elif path.name.startswith("_"):
+        elif path.name.startswith("_") and path.name not in (SILENCE_LABEL, UNKNOWN_LABEL):
             findings.append(Finding("note", "ignored", f"{path.name}: begins with _, so it is no word", (path.name,)))
         else:
             clips += _list_folder(path, normalize_word(path.name), findings)
@@ -239,7 +247,7 @@ def _measure(root: Path, recording: Recording) -> _Clip | str:
     """The measures of a recording, or why there are none."""
     path = root / recording.path
     try:
-        audio, rate = read_audio(path)
+        audio, rate = read_audio(path, channel=0)
         return _Clip(
             recording,
             sample_rate=rate,
@@ -310,7 +318,7 @@ def _check_duplicates(clips: Sequence[_Clip], sets: dict[str, str]) -> Iterator[
 def _check_speakers(listing: Listing, sets: dict[str, str]) -> Iterator[Finding]:
     takes: dict[str, list[str]] = defaultdict(list)
     for clip in listing.clips:
-        if "_nohash_" in clip.path and clip.path in sets:
+        if clip.speaker is not None and clip.path in sets:
             takes[clip.speaker].append(clip.path)
     for speaker, paths in takes.items():
         names = sorted({sets[path] for path in paths}, key=SETS.index)
@@ -355,10 +363,10 @@ def _check_formats(clips: Sequence[_Clip], sample_rate: int) -> Iterator[Finding
     channels = Counter(clip.n_channels for clip in clips)
     several = [clip.recording.path for clip in clips if clip.n_channels > 1]
     if len(channels) > 1:
-        text = f"numbers of channels differ: {_tally(channels, 'channel(s)')}; they are mixed down to one"
+        text = f"numbers of channels differ: {_tally(channels, 'channel(s)')}; only the first is used"
         yield Finding("warning", "mixed-channels", text, tuple(several))
     else:
-        yield from _finding("note", "channels", "more than one channel; they are mixed down to one", several)
+        yield from _finding("note", "channels", "more than one channel; only the first is used", several)
 
 
 def _finding(severity: str, code: str, message: str, paths: Iterable[str]) -> Iterator[Finding]:

@@ -39,8 +39,6 @@ class SpectralFrontEnd(nn.Module):
 
     def __init__(self, config: FeatureConfig, head: nn.Module, transform: str = "fft") -> None:
         super().__init__()
-        if transform not in ("fft", "matrix"):
-            raise ConfigError(f"transform must be 'fft' or 'matrix', got {transform!r}")
         self.config, self.transform, self.head = config, transform, head
         self._bins: slice = getattr(head, "bins", slice(None))
         window = filterbanks.hann(config.window_samples)
@@ -65,10 +63,9 @@ class SpectralFrontEnd(nn.Module):
 
     def _power(self, frames: Tensor) -> Tensor:
         if self.transform == "matrix":
-            real, imaginary = (frames @ self.dft).chunk(2, dim=-1)
-            return real.square() + imaginary.square()
+            return _sum_of_squares(*(frames @ self.dft).chunk(2, dim=-1))
         spectrum = torch.fft.rfft(frames * self.window, self.config.n_fft)[..., self._bins]
-        return spectrum.real.square() + spectrum.imag.square()
+        return _sum_of_squares(spectrum.real, spectrum.imag)
 
 
 class PsfMfcc(nn.Module):
@@ -78,9 +75,14 @@ class PsfMfcc(nn.Module):
     holds one sample more than the other front ends'.
     """
 
-    def __init__(self, config: FeatureConfig) -> None:
+    dft: Tensor
+
+    def __init__(self, config: FeatureConfig, transform: str = "fft") -> None:
         super().__init__()
-        self.config = config
+        self.config, self.transform = config, transform
+        if transform == "matrix":
+            dft = filterbanks.windowed_dft(np.ones(config.window_samples), config.n_fft, np.arange(config.n_bins))
+            self.register_buffer("dft", _float32(dft), persistent=False)
         mel = filterbanks.psf_mel(config.n_bins, config.sample_rate, config.n_mels, config.low_hz, config.high_hz)
         dct = filterbanks.cosine_transform(config.n_mels, config.n_coefficients, orthonormal=True)
         lifted = dct * filterbanks.sine_lifter(config.n_coefficients, _LIFTER)
@@ -108,12 +110,17 @@ class PsfMfcc(nn.Module):
         return features, joined[:, joined.shape[1] - state.shape[1] :]
 
     def _cepstrum(self, frames: Tensor) -> Tensor:
-        spectrum = torch.fft.rfft(frames * _INT16, self.config.n_fft)
-        power = (spectrum.real.square() + spectrum.imag.square()) / self.config.n_fft
+        power = self._power(frames * _INT16) / self.config.n_fft
         epsilon = float(np.finfo(np.float64).eps)
         energy = _positive(power.sum(dim=-1, keepdim=True), epsilon).log()
         cepstrum = _positive(power @ self.mel, epsilon).log() @ self.dct
         return torch.cat([energy, cepstrum[..., 1:]], dim=-1)
+
+    def _power(self, frames: Tensor) -> Tensor:
+        if self.transform == "matrix":
+            return _sum_of_squares(*(frames @ self.dft).chunk(2, dim=-1))
+        spectrum = torch.fft.rfft(frames, self.config.n_fft)
+        return _sum_of_squares(spectrum.real, spectrum.imag)
 
 
 class _Mfcc(nn.Module):
@@ -168,7 +175,13 @@ class _Average(nn.Module):
 
 
 def make_front_end(config: FeatureConfig, transform: str = "fft") -> Any:
-    """The front end that `config` describes, as a module with ``forward``, ``initial_state`` and ``step``."""
+    """The front end that `config` describes, as a module with ``forward``, ``initial_state`` and ``step``.
+
+    Raises:
+        ConfigError: a transform that is neither ``fft`` nor ``matrix``.
+    """
+    if transform not in ("fft", "matrix"):
+        raise ConfigError(f"transform must be 'fft' or 'matrix', got {transform!r}")
     return _FRONT_ENDS[config.kind](config, transform)
 
 
@@ -184,7 +197,7 @@ _FRONT_ENDS: dict[str, Callable[[FeatureConfig, str], nn.Module]] = {
     "average": lambda config, transform: SpectralFrontEnd(config, _Average(config), transform),
     "spectrogram": lambda config, transform: SpectralFrontEnd(config, nn.Identity(), transform),
     "micro": _micro,
-    "psf_mfcc": lambda config, _: PsfMfcc(config),
+    "psf_mfcc": PsfMfcc,
 }
 
 
@@ -196,6 +209,10 @@ def _frame(audio: Tensor, config: FeatureConfig) -> Tensor:
 def _emphasise(audio: Tensor, before: Tensor) -> Tensor:
     """x[t] - 0.97 x[t - 1], with `before` [batch, 1] as the sample before the first."""
     return audio - _PREEMPHASIS * torch.cat([before, audio[:, :-1]], dim=1)
+
+
+def _sum_of_squares(real: Tensor, imaginary: Tensor) -> Tensor:
+    return real.square() + imaginary.square()
 
 
 def _positive(values: Tensor, epsilon: float) -> Tensor:

@@ -82,7 +82,13 @@ def read_json(path: Path) -> Any:
 
 
 def prepare_out(out: Path, *, force: bool, hint: str = "--force to write into it all the same") -> None:
-    """Make the output folder ``out``, refusing one that already holds something.
+    """Make the output folder ``out``, refusing one that already holds something, as `check_out` does."""
+    check_out(out, force=force, hint=hint)
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def check_out(out: Path, *, force: bool, hint: str) -> None:
+    """Refuse an output folder that already holds something.
 
     Raises:
         ConfigError: ``out`` is a file, or a folder that is not empty and ``force`` is off.
@@ -91,7 +97,6 @@ def prepare_out(out: Path, *, force: bool, hint: str = "--force to write into it
         raise ConfigError(f"{out}: expected a folder to write to, but it is a file; name another --out")
     if out.is_dir() and not force and any(out.iterdir()):
         raise ConfigError(f"{out}: expected a new or empty folder, but it holds files; name another --out, or {hint}")
-    out.mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import importlib.metadata
 import io
+import itertools
 import json
 import platform
 from pathlib import Path
@@ -13,6 +14,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import wordspot
+from wordspot.dataset import hash_name
+from wordspot.errors import DataError
 from wordspot.files import write_json, write_text
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ class RunLog:
         name = line.get("set", "training")
         for measure in ("accuracy", "cross_entropy"):
             self._board.add_scalar(f"{measure}/{name}", line[measure], line["step"])
+        if line["kind"] == "evaluation":
+            self._board.flush()
         if "learning_rate" in line:
             self._board.add_scalar("learning_rate", line["learning_rate"], line["step"])
         return record
@@ -64,8 +69,8 @@ class RunLog:
             self._board.add_image(f"features/{label}", picture, 0, dataformats="HW")
 
 
-def write_listing(out: Path, decoded: DecodedClips, sets: dict[str, ClipSet], labels: tuple[str, ...]) -> None:
-    """Write ``data.csv``: every recording used, with its set, label, path and the SHA-256 of its file."""
+def listing_text(decoded: DecodedClips, sets: dict[str, ClipSet], labels: tuple[str, ...]) -> str:
+    """What ``data.csv`` holds: every recording used, with its set, label, path and the SHA-256 of its file."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["set", "label", "path", "sha256"])
@@ -73,7 +78,40 @@ def write_listing(out: Path, decoded: DecodedClips, sets: dict[str, ClipSet], la
         rows = [(int(row), int(label)) for row, label in zip(clips.rows, clips.labels, strict=True) if row >= 0]
         for row, label in sorted(rows):
             writer.writerow([name, labels[label], decoded.listing.clips[row].path, decoded.hashes[row]])
-    write_text(out / "data.csv", text.getvalue())
+    return text.getvalue()
+
+
+def write_listing(out: Path, listing: str) -> None:
+    """Write ``data.csv``."""
+    write_text(out / "data.csv", listing)
+
+
+def check_listing(out: Path, listing: str) -> None:
+    """Compare the recordings at hand with ``data.csv``, where the run got as far as writing it.
+
+    Raises:
+        DataError: they differ; the message names the first line that does.
+    """
+    path = out / "data.csv"
+    before = path.read_text(encoding="utf-8") if path.is_file() else listing
+    if before != listing:
+        pairs = itertools.zip_longest(before.splitlines(), listing.splitlines(), fillvalue="nothing")
+        old, new = next(pair for pair in pairs if pair[0] != pair[1])
+        raise DataError(
+            f"{path}: the recordings are not those the run was begun with: {old!r} was there, {new!r} is; "
+            "give the same folder, or begin a new run"
+        )
+
+
+def trained_on(out: Path) -> tuple[set[str], set[str]]:
+    """The SHA-256 of the recordings a run was trained on, and the speakers their names tell."""
+    path = out / "data.csv"
+    if not path.is_file():
+        return set(), set()
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("set") == "training"]
+    names = {row["path"] for row in rows if "_nohash_" in row["path"].rsplit("/", 1)[-1]}
+    return {row["sha256"] for row in rows}, {hash_name(name) for name in names}
 
 
 def write_versions(out: Path, device: torch.device) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-from wordspot.config import FEATURES, ModelConfig, RunConfig, override, parse_settings
+from wordspot.config import FEATURES, ModelConfig, RunConfig, override, parse_settings, with_free_settings
 from wordspot.errors import ConfigError
 
 #: Fields that have a flag of their own; all others are reached by ``--set``.
@@ -23,11 +24,6 @@ FLAGS = (
 
 #: What nearly every model's recipe sets, so that the field's own default says little.
 _OF_THE_RECIPE = ("training.steps", "training.learning_rates", "training.optimizer", "training.schedule")
-
-#: What may change when a run is resumed: it decides how training is watched, not what it computes.
-_FREE_ON_RESUME = (
-    "training.evaluate_every", "training.save_every", "training.keep_checkpoints", "training.check_nans",
-)  # fmt: skip
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -61,24 +57,38 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def recipe_config(words: Sequence[str], model: str, recipe: str = "default", features: str | None = None) -> RunConfig:
+    """The configuration of a model's recipe: ``default`` or ``classic``; `features` names another front end than its own.
+
+    Raises:
+        ConfigError: no such model, or a recipe that it does not have.
+    """
+    from wordspot.models import find_recipe
+
+    settings = find_recipe(model, recipe)
+    own_features = settings.pop("features", next(iter(FEATURES)))
+    config = RunConfig(words=tuple(words), features=FEATURES[features or own_features], model=ModelConfig(name=model))
+    return override(config, settings)
+
+
 def build_config(args: argparse.Namespace) -> RunConfig:
     """The configuration that a command line asks for.
 
     Raises:
         ConfigError: no words, or settings that make no sense.
     """
-    from wordspot.models import find_recipe
-
     if not args.words:
         raise ConfigError("expected the words to tell apart; name them with --words yes,no")
     asked = _asked(args)
-    name = str(asked.pop("model.name", None) or args.model or ModelConfig().name)
-    recipe = find_recipe(name, args.recipe)
-    features = args.features or recipe.pop("features", next(iter(FEATURES)))
-    recipe.pop("features", None)
-    words = tuple(word.strip() for word in args.words.split(","))
-    config = RunConfig(words=words, features=FEATURES[features], model=ModelConfig(name=name))
-    return override(override(config, recipe), asked)
+    model = str(asked.pop("model.name", None) or args.model or ModelConfig().name)
+    config = recipe_config(_words(args.words), model, args.recipe, args.features)
+    if "," in str(asked.get("training.steps", "")):
+        asked.setdefault("training.schedule", "constant")  # rates given for each phase mean just these rates
+    return override(config, asked)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(","))
 
 
 def check_resumed(config: RunConfig, args: argparse.Namespace) -> RunConfig:
@@ -90,13 +100,12 @@ def check_resumed(config: RunConfig, args: argparse.Namespace) -> RunConfig:
     asked = _asked(args)
     if args.model:
         asked["model.name"] = args.model
-    if args.words and tuple(word.strip() for word in args.words.split(",")) != config.words:
+    if args.words and _words(args.words) != config.words:
         raise ConfigError(
             f"--words {args.words}: the run was begun with {','.join(config.words)}; leave out --words, or begin a new run"
         )
     changed = override(config, asked)
-    free = {setting: getattr(getattr(changed, s), n) for setting in _FREE_ON_RESUME for s, n in [setting.split(".")]}
-    allowed = override(config, free)
+    allowed = with_free_settings(config, changed)
     if changed != allowed:
         wrong = next(key for key in asked if _value(changed, key) != _value(allowed, key))
         raise ConfigError(

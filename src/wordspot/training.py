@@ -7,7 +7,6 @@ with the same weights, to the bit, as one that was not (on one machine's CPU).
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from wordspot.batches import Batches, step_seed
 from wordspot.cache import DecodedClips
 from wordspot.checkpoint import Checkpoint, RunFolder, save_checkpoint
-from wordspot.config import RunConfig, TrainingConfig
+from wordspot.config import RunConfig, TrainingConfig, with_free_settings
 from wordspot.dataset import ClipSet, build_sets, labels_of
 from wordspot.device import resolve_precision
 from wordspot.errors import CheckpointError, DataError, TrainingError
@@ -31,7 +30,7 @@ from wordspot.features import make_front_end
 from wordspot.files import write_json
 from wordspot.metrics import confusion_matrix
 from wordspot.models import make_model
-from wordspot.runlog import RunLog, write_listing, write_versions
+from wordspot.runlog import RunLog, check_listing, listing_text, write_listing, write_versions
 
 _INITIAL, _STEP = 0, 1  # what chance is for, as the last number of a step's seed
 
@@ -86,16 +85,27 @@ class Trainer:
         self.run.clear()
         self.run.write_config(self.config)
         write_versions(self.run.path, self.device)
-        write_listing(self.run.path, self.decoded, self.sets, self.labels)
+        write_listing(self.run.path, listing_text(self.decoded, self.sets, self.labels))
 
     def resume(self, step: int | None = None) -> None:
         """Go on from the checkpoint of `step`, or the newest; what the run did after it is forgotten.
 
         Raises:
             NotFoundError: no such checkpoint.
-            CheckpointError: it is of another model.
+            CheckpointError: it is of another model or run.
+            DataError: the recordings are not those that the run was begun with.
         """
+        listing = listing_text(self.decoded, self.sets, self.labels)
+        check_listing(self.run.path, listing)
+        if step is None and not self.run.steps():  # broken off before the first checkpoint
+            self.start()
+            return
         checkpoint = self.run.load(self.run.latest_step() if step is None else step)
+        if with_free_settings(checkpoint.config, self.config) != self.config:
+            raise CheckpointError(
+                f"the checkpoint of step {checkpoint.step} is of another model or run: its configuration "
+                f"({checkpoint.config.model.name!r}, words {','.join(checkpoint.config.words)}) is not the run's"
+            )
         load_weights(self.model, checkpoint)
         _load_optimizer(self.optimizer, checkpoint.optimizer)
         self.step, self.best_step = checkpoint.step, checkpoint.best_step
@@ -120,8 +130,9 @@ class Trainer:
                     record = self.evaluate("validation")
                     if record.n and record.accuracy > self.best_accuracy:
                         self.best_step, self.best_accuracy = self.step, record.accuracy
+                    log.write(record)
                     self._save()
-                    yield log.write(record)
+                    yield record
                 elif self.step % settings.save_every == 0:
                     self._save()
                 if stop():
@@ -131,7 +142,9 @@ class Trainer:
 
     def evaluate(self, name: str) -> EvaluationRecord:
         """The network as it is now, on the set of this name."""
-        posteriors = predict(self.model, self.front_end, self.batches, name)
+        return self._record(name, predict(self.model, self.front_end, self.batches, name))
+
+    def _record(self, name: str, posteriors: NDArray[np.float64]) -> EvaluationRecord:
         truth = self.sets[name].labels
         confusion = confusion_matrix(truth, posteriors.argmax(axis=1), len(self.labels))
         n = len(truth)
@@ -179,8 +192,7 @@ class Trainer:
                 self.labels, self.sets[name].labels, posteriors, speakers_of(self.decoded, self.sets[name])
             )
         write_json(self.run.metrics, figures)
-        record = self.evaluate("testing")
-        return dataclasses.replace(record, step=self.step)
+        return self._record("testing", posteriors)
 
     def _save(self) -> None:
         checkpoint = Checkpoint(
@@ -217,9 +229,10 @@ def learning_rate(settings: TrainingConfig, step: int) -> float:
     rate = settings.learning_rates[min(phase, len(settings.learning_rates) - 1)]
     if settings.schedule == "constant":
         return rate
-    if step <= settings.warmup_steps:
-        return rate * step / settings.warmup_steps
-    done = (step - settings.warmup_steps) / max(settings.total_steps - settings.warmup_steps, 1)
+    warmup = min(settings.warmup_steps, settings.total_steps // 10)
+    if step <= warmup:
+        return rate * step / warmup
+    done = (step - warmup) / (settings.total_steps - warmup)
     return rate * 0.5 * (1 + math.cos(math.pi * done))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 HELP = "do the main job on synthetic voices: speak, train, measure, report"
@@ -13,6 +14,7 @@ OTHERS = (
     "bed", "bird", "cat", "dog", "eight", "five", "four", "happy", "house", "marvin", "nine", "one", "seven", "sheila",
     "six", "three", "tree", "two", "wow", "zero",
 )  # fmt: skip
+_MARKER = ".wordspot-demo"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,51 +22,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--per-word", metavar="N", type=int, default=200, help="clips of each word (default: 200)")
     parser.add_argument("--steps", metavar="N", type=int, default=2500, help="training steps (default: 2500)")
     parser.add_argument("--seed", type=int, default=0, help="of the voices and of the training (default: 0)")
-    parser.add_argument("--force", action="store_true", help="write into a DIR that already holds files")
+    parser.add_argument("--force", action="store_true", help="write over the demo that DIR already holds")
 
 
 def run(args: argparse.Namespace) -> None:
     from wordspot import console
     from wordspot.commands.evaluate import evaluate, print_measures
     from wordspot.commands.train import make_trainer, train
-    from wordspot.config import ModelConfig, RunConfig, override
-    from wordspot.files import prepare_out
-    from wordspot.models import find_recipe
+    from wordspot.config import ModelConfig, override
+    from wordspot.settings import recipe_config
 
-    recipe = find_recipe(ModelConfig().name, "default")
     settings = {
         "training.steps": (args.steps,),
-        "training.learning_rates": recipe["training.learning_rates"][:1],
-        "training.warmup_steps": min(100, args.steps // 10),
         "training.evaluate_every": max(args.steps // 5, 1),
         "training.seed": args.seed,
     }
-    config = override(RunConfig(words=WORDS), recipe | settings)
-    prepare_out(args.out, force=args.force)
+    config = override(recipe_config(WORDS, ModelConfig().name), settings)
     recordings, run_folder, report = args.out / "recordings", args.out / "run", args.out / "report.html"
+    _prepare(args.out, recordings, force=args.force)
 
     console.say(f"1. Synthetic voices speak {len(WORDS)} words and {len(OTHERS)} others into {recordings}")
-    _speak(recordings, args.per_word, args.seed, force=args.force)
+    _speak(recordings, args.per_word, args.seed)
     console.say(f"2. A {config.model.name} network learns them: {args.steps} steps")
-    train(make_trainer(config, recordings, run_folder, "auto", resume=False, force=args.force))
+    trainer = make_trainer(config, recordings, run_folder, "auto", resume=False, force=args.force)
+    train(trainer, when_stopped="run the demo again to begin anew")
     console.say("3. It is measured on voices it never heard")
     print_measures(evaluate(run_folder, recordings, "testing", None, "auto", report))
-    console.say(f"The page to look at: {report}")
+    program = sys.argv[0] if Path(sys.argv[0]).name == "wordspot" else "wordspot"
     console.say(
-        "This model knows synthetic voices only and does not hear people well yet. With recordings of people:\n"
-        f"  wordspot train recordings --words {','.join(WORDS)} --out runs/ten"
+        f"The page to look at: {report}\n"
+        "This model knows synthetic voices only and does not hear people well yet. Put takes of people into a folder per\n"
+        "word (and other words, and noise: README.md) and train on them:\n"
+        f"  {program} train FOLDER --words {','.join(WORDS)} --out runs/ten\n"
+        "To see what the network sees of a clip:\n"
+        f"  {program} spectrogram {_first_clip(recordings)} --out {args.out / 'clip.png'} --features logmel"
     )
 
 
-def _speak(out: Path, per_word: int, seed: int, *, force: bool) -> None:
-    """The wanted words, fewer clips of each of the others, and noise."""
-    import shutil
+def _prepare(out: Path, recordings: Path, *, force: bool) -> None:
+    """Make the demo's folder. With `force` an earlier demo's is written over, but never anybody's own recordings."""
+    from wordspot.errors import ConfigError
+    from wordspot.files import prepare_out, write_text
 
+    prepare_out(out, force=force)
+    if recordings.exists() and not (recordings / _MARKER).is_file():
+        raise ConfigError(f"{recordings}: expected an earlier demo's folder, but it is not; name another --out")
+    recordings.mkdir(exist_ok=True)
+    write_text(recordings / _MARKER, "wordspot demo wrote this folder, and writes over it when it runs again.\n")
+
+
+def _speak(out: Path, per_word: int, seed: int) -> None:
+    """The wanted words, fewer clips of each of the others, and noise."""
     from wordspot import console
     from wordspot.voices import find_engines, make_noise, speak_words
 
-    if force and out.exists():
-        shutil.rmtree(out)
     engines = find_engines()
     per_other = max(per_word // 5, 2)
     with console.progress_bar() as bar:
@@ -75,3 +86,7 @@ def _speak(out: Path, per_word: int, seed: int, *, force: bool) -> None:
                 progress=lambda word: bar.update(task, advance=1, description=word),
             )  # fmt: skip
         make_noise(out, seed=seed, seconds=60, engines=engines, avoid=WORDS)
+
+
+def _first_clip(recordings: Path) -> Path:
+    return min((recordings / WORDS[0]).iterdir())

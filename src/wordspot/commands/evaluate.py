@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wordspot.cache import DecodedClips
     from wordspot.checkpoint import RunFolder
     from wordspot.config import RunConfig
-    from wordspot.dataset import Listing
+    from wordspot.dataset import ClipSet, Listing
 
 HELP = "measure a trained model on a folder of recordings"
 EXAMPLE = "wordspot evaluate runs/four recordings --report report.html"
@@ -65,7 +65,7 @@ def evaluate(
     where = resolve_device(device)
     decoded = decode(list_recordings(data), config)
     if split == "all":
-        clips = build_whole(decoded.listing, config.words, config.data)
+        clips = build_whole(decoded.listing, config.words)
     else:
         clips = build_sets(decoded.listing, config.words, config.data)[split]
     if not len(clips):
@@ -77,14 +77,31 @@ def evaluate(
     network = make_model(config.model, config.features.n_frames, config.features.n_features, len(labels)).to(where)
     load_weights(network, checkpoint)
     posteriors = predict(network, make_front_end(config.features).to(where), batches, split)
+    n_seen, n_known = _count_trained_on(RunFolder(model), decoded, clips)
+    if n_seen or n_known:
+        console.note(
+            f"{n_seen} of these {len(clips)} clips were trained on, and {n_known} more are by speakers who were: the figures "
+            "flatter the model"
+        )
     measures = {
         "model": str(model), "step": checkpoint.step, "data": str(data), "split": split,
         **measure_clips(labels, clips.labels, posteriors, speakers_of(decoded, clips)),
-        "left_out": list(decoded.problems),
+        "clips_trained_on": n_seen, "other_clips_of_speakers_trained_on": n_known, "left_out": list(decoded.problems),
     }  # fmt: skip
     if report:
         _write_report(report, measures, posteriors, batches, split, decoded, RunFolder(model))
     return measures
+
+
+def _count_trained_on(run: RunFolder, decoded: DecodedClips, clips: ClipSet) -> tuple[int, int]:
+    """How many of the clips the model was trained on, and how many others are by speakers it was trained on."""
+    from wordspot.runlog import trained_on
+
+    hashes, speakers = trained_on(run.path)
+    rows = [int(row) for row in clips.rows if row >= 0]
+    seen = [row for row in rows if decoded.hashes[row] in hashes]
+    known = [row for row in rows if decoded.listing.clips[row].speaker in speakers]
+    return len(seen), len(set(known) - set(seen))
 
 
 def decode(listing: Listing, config: RunConfig) -> DecodedClips:

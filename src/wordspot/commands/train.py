@@ -51,29 +51,31 @@ def make_trainer(config: Any, data: Path, out: Path, device: str, *, resume: boo
     from wordspot.commands.evaluate import decode
     from wordspot.dataset import check_words, list_recordings
     from wordspot.device import resolve_device
-    from wordspot.errors import ConfigError
-    from wordspot.files import prepare_out
+    from wordspot.files import check_out, prepare_out
     from wordspot.training import Trainer
 
     listing = list_recordings(data)
     check_words(listing, config.words)
     where = resolve_device(device)
-    decoded = decode(listing, config)
+    hint = "--resume to go on with the run in it, or --force to begin anew"
     if not resume:
-        if out.is_dir() and any(out.iterdir()) and not force:
-            raise ConfigError(
-                f"{out}: expected a new or empty folder, but it holds files; name another --out, --resume to go on with "
-                "the run in it, or --force to begin anew"
-            )
-        trainer = Trainer(config, decoded, out, where)
-        prepare_out(out, force=force)
+        check_out(out, force=force, hint=hint)
+    trainer = Trainer(config, decode(listing, config), out, where)
+    if not resume:
+        prepare_out(out, force=force, hint=hint)
         trainer.start()
-        return trainer
-    return Trainer(config, decoded, out, where)
+    return trainer
 
 
-def train(trainer: Trainer) -> EvaluationRecord:
-    """Train with a progress bar, saying each evaluation; returns the last one, on the testing set."""
+def train(
+    trainer: Trainer, when_stopped: str = "the same command with --resume goes on from there"
+) -> EvaluationRecord:
+    """Train with a progress bar, saying each evaluation; returns the last one, on the testing set.
+
+    Args:
+        trainer: what to train.
+        when_stopped: what to say after Ctrl-C.
+    """
     from wordspot import console
     from wordspot.metrics import wilson_interval
     from wordspot.training import StepRecord
@@ -84,6 +86,8 @@ def train(trainer: Trainer) -> EvaluationRecord:
         f"{trainer.config.model.name}: {parameters:,} parameters, {len(trainer.sets['training']):,} training clips, "
         f"{trainer.device.type} {trainer.precision}"
     )
+    for line in _warnings(trainer):
+        console.note(line)
     last: Any = None
     with _graceful_stop() as stop, console.progress_bar() as bar:
         task = bar.add_task("training", total=settings.total_steps, completed=trainer.step)
@@ -103,9 +107,19 @@ def train(trainer: Trainer) -> EvaluationRecord:
                     f"(N={record.n}, 95 % interval {100 * low:.1f} to {100 * high:.1f})"
                 )
         except KeyboardInterrupt:
-            console.note(f"stopped after step {trainer.step}; the same command with --resume goes on from there")
+            console.note(f"stopped after step {trainer.step}; {when_stopped}")
             raise
     return last
+
+
+def _warnings(trainer: Trainer) -> Iterator[str]:
+    """What the user should know of the data before training begins."""
+    if not trainer.batches.has_noise("training"):
+        yield "there is no _background_noise_: silence is digital zeros, and the model will not know real rooms"
+    for name, clips in trainer.sets.items():
+        missing = [label for position, label in enumerate(trainer.labels) if not (clips.labels == position).any()]
+        if missing and len(clips):
+            yield f"the {name} set holds no clip of {', '.join(missing)}"
 
 
 @contextmanager
