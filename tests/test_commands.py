@@ -180,7 +180,7 @@ MISTAKES = [
     ("did you mean training.batch_size", "{data}", "--words", "low", "--set", "training.batchsize=3"),
     ("--set expects section.field=value", "{data}", "--words", "low", "--set", "training"),
     ("training.batch_size must be a whole number, got 'many'", "{data}", "--words", "low", "--batch-size", "many"),
-    ("no model 'resnet'; expected one of single_fc", "{data}", "--words", "low", "--model", "resnet"),
+    ("no model 'resnet'; expected one of residual_1d", "{data}", "--words", "low", "--model", "resnet"),
     ("has no option 'rank'; it has dropout", "{data}", "--words", "low", "--model", "tiny_conv", "--set", "model.rank=2"),
     ("no module 'nowhere'", "{data}", "--words", "low", "--model", "nowhere:make"),
     ("--device must be", "{data}", "--words", "low", "--device", "tpu"),

@@ -233,7 +233,7 @@ class AugmentConfig:
 class ModelConfig:
     """Which network, and the options its constructor takes beyond the sizes that follow from the data."""
 
-    name: str = _field("low_latency_conv", "a built-in model, or my_package:make for your own")
+    name: str = _field("residual_1d", "a built-in model, or my_package:make for your own")
     options: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "arguments of the model's constructor, such as rank; any JSON values"}
     )

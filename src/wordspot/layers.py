@@ -78,3 +78,45 @@ class Svdf(nn.Module):
         filtered = nn.functional.conv1d(activations, self.time.unsqueeze(1), groups=len(self.time))
         summed = filtered.reshape(len(x), self.n_units, self.rank, -1).sum(dim=2)
         return summed.transpose(1, 2) + self.bias, activations[:, :, x.shape[1] :]
+
+
+class ValidConv1d(nn.Conv1d):
+    """A convolution over time that never pads: `context` frames fewer come out than went in.
+
+    ``step`` keeps the last `context` frames, so a stream gives what the whole recording gives.
+    """
+
+    @property
+    def context(self) -> int:
+        """Frames before the present one that an output sees."""
+        return (self.kernel_size[0] - 1) * self.dilation[0]
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Zeros for the frames before: [batch, channels in, context]."""
+        return self.weight.new_zeros(batch, self.in_channels, self.context)
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """x: [batch, channels in, k] → [batch, channels out, k], state."""
+        joined = torch.cat([state, x], dim=2)
+        return self(joined), joined[:, :, x.shape[2] :]
+
+
+class MeanOverTime(nn.Module):
+    """The mean of the last `n_frames` frames at every frame: computed from the frames, never a running sum."""
+
+    def __init__(self, n_channels: int, n_frames: int) -> None:
+        super().__init__()
+        self.n_channels, self.n_frames = n_channels, n_frames
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [batch, channels, frames] → [batch, channels, frames - n_frames + 1]."""
+        return nn.functional.avg_pool1d(x, self.n_frames, stride=1)
+
+    def initial_state(self, batch: int, like: Tensor) -> Tensor:
+        """Zeros for the frames before: [batch, channels, n_frames - 1], of the kind of `like`."""
+        return like.new_zeros(batch, self.n_channels, self.n_frames - 1)
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """x: [batch, channels, k] → [batch, channels, k], state."""
+        joined = torch.cat([state, x], dim=2)
+        return self(joined), joined[:, :, x.shape[2] :]

@@ -34,7 +34,10 @@ def confusion_matrix(truth: Ints, predicted: Ints, n_labels: int) -> Ints:
 
 
 def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a proportion (Wilson 1927); (0, 1) where nothing was measured."""
+    """The 95 % interval of a proportion (Wilson 1927); (0, 1) where nothing was measured.
+
+    It takes the trials for independent: several takes of few speakers make it too narrow.
+    """
     if n == 0:
         return 0.0, 1.0
     share = n_right / n

@@ -92,7 +92,11 @@ def _summary(measures: dict[str, Any]) -> str:
         f"Run <code>{html.escape(measures['model'])}</code>, checkpoint of step {measures['step']}, on the "
         f"{measures['split']} set of <code>{html.escape(measures['data'])}</code>."
     )
-    return f'<p>{source}</p><div class="facts">{boxes}</div>'
+    caution = (
+        "The interval takes the clips for independent. Takes of one speaker are not quite, so with few speakers it is too "
+        "narrow."
+    )
+    return f'<p>{source}</p><div class="facts">{boxes}</div><p><small>{caution}</small></p>'
 
 
 def _label_table(measures: dict[str, Any]) -> str:
@@ -170,7 +174,7 @@ svg {{ display: block; max-width: 100%; height: auto; background: white; border-
 svg text {{ font-family: system-ui, sans-serif; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ text-align: right; padding: .25rem .8rem; border-bottom: 1px solid var(--edge); }}
+th, td {{ white-space: nowrap; text-align: right; padding: .25rem .8rem; border-bottom: 1px solid var(--edge); }}
 th:first-child, td:first-child {{ text-align: left; padding-left: 0; }}
 th {{ font-weight: 600; font-size: .9rem; }}
 code {{ font-size: .85em; overflow-wrap: anywhere; }}

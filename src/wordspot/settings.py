@@ -12,6 +12,7 @@ from typing import Any
 
 from wordspot.config import FEATURES, ModelConfig, RunConfig, override, parse_settings, with_free_settings
 from wordspot.errors import ConfigError
+from wordspot.models import MODELS, find_recipe
 
 #: Fields that have a flag of their own; all others are reached by ``--set``.
 FLAGS = (
@@ -23,14 +24,22 @@ FLAGS = (
 )  # fmt: skip
 
 #: What nearly every model's recipe sets, so that the field's own default says little.
-_OF_THE_RECIPE = ("training.steps", "training.learning_rates", "training.optimizer", "training.schedule")
+_OF_THE_RECIPE = (
+    "training.steps",
+    "training.learning_rates",
+    "training.optimizer",
+    "training.schedule",
+    "training.precision",
+)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add ``--words``, ``--model``, ``--features``, ``--recipe``, the flags of `FLAGS` and ``--set``."""
     parser.add_argument("--words", metavar="A,B,C", help="the words to tell apart: names of folders")
     parser.add_argument(
-        "--model", metavar="NAME", help=f"the network, or my_package:make (default: {ModelConfig().name})"
+        "--model",
+        metavar="NAME",
+        help=f"the network: {', '.join(MODELS)}, or my_package:make (default: {ModelConfig().name})",
     )
     parser.add_argument(
         "--features", metavar="NAME", choices=tuple(FEATURES),
@@ -63,8 +72,6 @@ def recipe_config(words: Sequence[str], model: str, recipe: str = "default", fea
     Raises:
         ConfigError: no such model, or a recipe that it does not have.
     """
-    from wordspot.models import find_recipe
-
     settings = find_recipe(model, recipe)
     own_features = settings.pop("features", next(iter(FEATURES)))
     config = RunConfig(words=tuple(words), features=FEATURES[features or own_features], model=ModelConfig(name=model))

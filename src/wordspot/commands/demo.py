@@ -20,7 +20,7 @@ _MARKER = ".wordspot-demo"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("demo"), help="what to make (default: demo)")
     parser.add_argument("--per-word", metavar="N", type=int, default=200, help="clips of each word (default: 200)")
-    parser.add_argument("--steps", metavar="N", type=int, default=2500, help="training steps (default: 2500)")
+    parser.add_argument("--steps", metavar="N", type=int, default=1500, help="training steps (default: 1500)")
     parser.add_argument("--seed", type=int, default=0, help="of the voices and of the training (default: 0)")
     parser.add_argument("--force", action="store_true", help="write over the demo that DIR already holds")
 

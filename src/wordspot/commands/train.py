@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="the folder of the run")
     parser.add_argument("--task", choices=("words",), default="words", help="what is learned (default: words)")
     parser.add_argument("--resume", action="store_true", help="go on where the run in --out was broken off")
-    parser.add_argument("--checkpoint", metavar="STEP", type=int, help="with --resume: go on from this checkpoint")
+    parser.add_argument(
+        "--checkpoint", metavar="STEP", type=int, help="with --resume: go on from this one, and forget what came after"
+    )
     parser.add_argument("--force", action="store_true", help="begin anew in an --out that holds a run")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     add_flags(parser)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 MODELS = {
+    "residual_1d": "wordspot.models.residual:Residual1d",
     "single_fc": "wordspot.models.classic:SingleFc",
     "conv": "wordspot.models.classic:Conv",
     "low_latency_conv": "wordspot.models.classic:LowLatencyConv",
@@ -63,7 +64,9 @@ def find_recipe(name: str, recipe: str) -> dict[str, Any]:
         raise ConfigError(f"--recipe must be 'default' or 'classic', got {recipe!r}")
     settings = getattr(find_constructor(name), "classic" if recipe == "classic" else "recipe", None)
     if settings is None and recipe == "classic":
-        raise ConfigError(f"model {name!r} has no classic recipe; the classic models are {', '.join(MODELS)}")
+        raise ConfigError(
+            f"model {name!r} has no classic recipe, since the tutorial did not know it; leave out --recipe classic"
+        )
     return dict(settings or {})
 
 
