@@ -216,3 +216,20 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(folder: Path, own_cache: Pat
     done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True)
     assert done.stdout.startswith("refused"), done.stderr
     assert not [path for path in own_cache.rglob("*") if path.is_file()]
+
+
+def test_a_run_that_was_faster_is_welcome(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run finishes between our look for the cache and our beginning to make it."""
+    load, looks = cache._load, []
+
+    def late(*args: object, **options: object) -> object:
+        looks.append(args)
+        if len(looks) == 1:
+            monkeypatch.setattr(cache, "_load", load)
+            decode_folder(list_recordings(folder), 16_000, 1600)
+            monkeypatch.setattr(cache, "_load", late)
+            return None
+        return load(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cache, "_load", late)
+    assert len(decode_folder(list_recordings(folder), 16_000, 1600).clips) == 3

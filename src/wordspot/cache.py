@@ -91,11 +91,17 @@ def decode_folder(
     _make_root()
     family = cache_root() / hashlib.sha256(str(listing.root.resolve()).encode()).hexdigest()[:16]
     folder = family / f"{_listing_hash(listing, sample_rate, clip_samples)}-{sample_rate}-{clip_samples}"
+    was_there = folder.is_dir()
     decoded = _load(folder, listing)
     if decoded is None:
-        shutil.rmtree(folder, ignore_errors=True)
-        with atomic_folder(folder) as temporary:
-            _fill(temporary, listing, sample_rate, clip_samples, progress)
+        if was_there:  # damaged, or to be tried again; never one that another run finishes just now
+            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            with atomic_folder(folder) as temporary:
+                _fill(temporary, listing, sample_rate, clip_samples, progress)
+        except OSError:
+            if _load(folder, listing, again=False) is None:  # else another run was faster
+                raise
         _drop_outdated(family, folder, f"-{sample_rate}-{clip_samples}")
         decoded = _load(folder, listing, again=False)
     if decoded is None:
