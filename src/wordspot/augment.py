@@ -13,6 +13,8 @@ from torch import Generator, Tensor
 
 from wordspot.config import AugmentConfig, FeatureConfig
 
+_CLIPS_AT_ONCE = 4
+
 
 def time_shift(audio: Tensor, shifts: Tensor) -> Tensor:
     """Move each clip later by its shift, zeros filling in.
@@ -36,6 +38,9 @@ def change_speed(audio: Tensor, factors: Tensor) -> Tensor:
         audio: float32 [batch, samples].
         factors: float32 [batch]; 1.1 is ten percent faster. What a slower clip lacks room for is cut at both ends.
     """
+    if len(audio) > _CLIPS_AT_ONCE and audio.device.type == "cpu":  # so few at once stay in the cache: half the time
+        parts = zip(audio.split(_CLIPS_AT_ONCE), factors.split(_CLIPS_AT_ONCE), strict=True)
+        return torch.cat([change_speed(*part) for part in parts])
     n = audio.shape[1]
     position = torch.arange(n, device=audio.device)
     moved = (position - (n - 1) / 2) * (factors[:, None] - 1)  # small beside the position, so float32 keeps it exact
@@ -116,7 +121,9 @@ class Augmenter:
     def __init__(self, config: AugmentConfig, features: FeatureConfig) -> None:
         self.config, self.sample_rate = config, features.sample_rate
 
-    def augment(self, audio: Tensor, is_silence: Tensor, noise: Tensor | None, generator: Generator) -> Tensor:
+    def augment(
+        self, audio: Tensor, is_silence: Tensor, noise: Tensor | None, generator: Generator, n_scenes: int = 0
+    ) -> Tensor:
         """A training batch as the network shall hear it.
 
         Args:
@@ -124,6 +131,7 @@ class Augmenter:
             is_silence: bool [batch].
             noise: float32 [batch, samples], a stretch of background for each clip, or None where there is none.
             generator: the source of all chance, on the batch's device.
+            n_scenes: so many clips at the beginning are cut from scenes: they stay where they are, and noise is never off.
         """
         if self.config.speed > 0:
             factors = 1 + self.config.speed * (2 * self._uniform(audio, generator) - 1)
@@ -131,6 +139,7 @@ class Augmenter:
         reach = int(self.config.time_shift_ms * self.sample_rate / 1000)
         if reach > 0:
             shifts = torch.randint(-reach, reach, (len(audio),), generator=generator, device=audio.device)
+            shifts[:n_scenes] = 0
             audio = time_shift(audio, shifts)
         if self.config.room_frequency > 0:
             audio = self._add_rooms(audio, generator)
@@ -139,7 +148,7 @@ class Augmenter:
             audio = audio * (10 ** (gain_db / 20))[:, None]
         if noise is None:
             return audio.clamp(-1, 1)
-        return mix_noise(audio, noise, self._volumes(audio, is_silence, noise, generator))
+        return mix_noise(audio, noise, self._volumes(audio, is_silence, noise, generator, n_scenes))
 
     def mask(self, features: Tensor, generator: Generator) -> Tensor:
         """Blank stretches of time and bands of frequency in features [batch, frames, features]."""
@@ -151,10 +160,13 @@ class Augmenter:
                 features = mask_features(features, n_masks, widest, axis, generator)
         return features
 
-    def _volumes(self, audio: Tensor, is_silence: Tensor, noise: Tensor, generator: Generator) -> Tensor:
+    def _volumes(
+        self, audio: Tensor, is_silence: Tensor, noise: Tensor, generator: Generator, n_scenes: int
+    ) -> Tensor:
         """Silence: U(0, 1). Else, with probability `background_frequency`: U(0, `background_volume`) or by SNR. Else 0."""
         loudness = self._uniform(audio, generator)
         chosen = self._uniform(audio, generator) < self.config.background_frequency
+        chosen[:n_scenes] = True
         if self.config.snr_db:
             low, high = self.config.snr_db
             spoken = volume_for_snr(audio, noise, low + (high - low) * loudness)

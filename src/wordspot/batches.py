@@ -6,12 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from wordspot.audio import to_float
 from wordspot.augment import Augmenter, mix_noise
 from wordspot.cache import DecodedClips
 from wordspot.config import SETS, DataConfig, RunConfig
 from wordspot.dataset import SILENCE, ClipSet, labels_of, split_noise
+from wordspot.scene_windows import cut_windows, label_windows, place_windows
+from wordspot.truth import speech_bounds
 
 _SET_NUMBERS = {"training": 0, "validation": 1, "testing": 2, "all": 3}
 #: Decoded clips up to this size move to the device as a whole; larger ones stay memory-mapped and move by batches.
@@ -44,21 +48,50 @@ class Batches:
             name: torch.from_numpy(np.cumsum(clips.weights)).to(store) for name, clips in sets.items() if len(clips)
         }
         self._rows = {name: torch.from_numpy(clips.rows).to(store) for name, clips in sets.items()}
+        self.sample_rate = config.features.sample_rate
+        self._n_scenes = round(config.augment.scene_share * self.batch_size) if "training" in sets else 0
+        if self._n_scenes:
+            bounds = _speech_bounds(decoded, sets["training"], self.sample_rate)
+            self._bounds = torch.from_numpy(bounds).to(device)
 
     def has_noise(self, name: str) -> bool:
         """Whether the set of this name has background noise to draw from."""
         return len(self._noise_parts[name]) > 0
 
     def training_batch(self, generator: Generator) -> tuple[Tensor, Tensor]:
-        """A batch drawn from the training set and augmented: audio [batch, samples], labels [batch]."""
-        cumulative = self._cumulative["training"]
-        drawn = torch.rand(self.batch_size, generator=generator, device=self.device, dtype=torch.float64)
-        places = torch.searchsorted(cumulative, drawn.to(cumulative.device) * cumulative[-1], right=True)
-        places = places.clamp(max=len(cumulative) - 1)
+        """A batch drawn from the training set and augmented: audio [batch, samples], labels [batch].
+
+        The first `scene_share` of it are windows cut from scenes; some of those have the label `scene_windows.IGNORED`.
+        """
+        places = self._draw_places(self.batch_size, generator)
         labels = self._labels["training"][places.to(self.device)]
         audio = self._gather(self._rows["training"][places])
+        n = self._n_scenes
+        is_silence = labels == SILENCE
+        if n:
+            is_silence[:n] = False  # of a scene, noise is a part as loud as elsewhere
+            audio[:n], labels[:n] = self._scene_windows(audio[:n], places[:n], generator)
         noise = self._draw_noise("training", self.batch_size, generator)
-        return self.augmenter.augment(audio, labels == SILENCE, noise, generator), labels
+        return self.augmenter.augment(audio, is_silence, noise, generator, n_scenes=n), labels
+
+    def _scene_windows(self, audio: Tensor, places: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Windows around the clips at `places` [n], between two others: audio [n, samples], labels [n]."""
+        n = len(places)
+        others = self._draw_places(2 * n, generator)
+        neighbours = self._gather(self._rows["training"][others])
+        in_row = torch.stack([others[:n], places, others[n:]], dim=1).to(self.device)
+        clips = torch.stack([neighbours[:n], audio, neighbours[n:]], dim=1)
+        labels, bounds = self._labels["training"][in_row], self._bounds[in_row]
+        starts = place_windows(bounds, self.clip_samples, self.sample_rate, generator)
+        windows = cut_windows(clips, starts, self.sample_rate)
+        return windows, label_windows(labels, bounds, starts, self.clip_samples, self.sample_rate)
+
+    def _draw_places(self, count: int, generator: Generator) -> Tensor:
+        """Places in the training set, drawn by weight with replacement: int64 [count], where the clips are stored."""
+        cumulative = self._cumulative["training"]
+        drawn = torch.rand(count, generator=generator, device=self.device, dtype=torch.float64)
+        places = torch.searchsorted(cumulative, drawn.to(cumulative.device) * cumulative[-1], right=True)
+        return places.clamp(max=len(cumulative) - 1)
 
     def evaluation_batches(self, name: str) -> Iterator[tuple[Tensor, Tensor]]:
         """The set of this name once, in order: audio [batch, samples], labels [batch]."""
@@ -121,6 +154,15 @@ def step_seed(*numbers: int) -> int:
     Seeding each step anew is what lets a run resume from any checkpoint, to the bit.
     """
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _speech_bounds(decoded: DecodedClips, clips: ClipSet, sample_rate: int) -> NDArray[np.int64]:
+    """Where each clip of a set holds speech: int64 [n, (first, stop)] in samples; silence holds none."""
+    bounds = np.zeros((len(clips), 2), np.int64)
+    for place, row in enumerate(clips.rows):
+        if row >= 0:
+            bounds[place] = speech_bounds(to_float(decoded.clips[row]), sample_rate)
+    return bounds
 
 
 def _noise_of_sets(config: RunConfig, decoded: DecodedClips, names: set[str]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -31,6 +31,7 @@ from wordspot.files import write_json
 from wordspot.metrics import confusion_matrix
 from wordspot.models import make_model
 from wordspot.runlog import RunLog, check_listing, listing_text, write_listing, write_versions
+from wordspot.scene_windows import IGNORED
 
 _INITIAL, _STEP = 0, 1  # what chance is for, as the last number of a step's seed
 
@@ -172,13 +173,14 @@ class Trainer:
         watch = _watch_nans(self.model) if settings.check_nans else contextlib.nullcontext()
         with watch, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.model(features)
-        loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)
+        loss = nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED, label_smoothing=settings.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if settings.check_nans:
             _check_gradients(self.model, loss, step)
         self.optimizer.step()
-        accuracy = (logits.argmax(dim=1) == labels).float().mean()
+        counted = labels != IGNORED
+        accuracy = (logits.argmax(dim=1) == labels)[counted].float().mean()
         return StepRecord(step, rate, float(accuracy), float(loss.detach()))
 
     def _finish(self) -> EvaluationRecord:
