@@ -22,6 +22,7 @@ CONFIG_VERSION = 1
 SETS = ("training", "validation", "testing")
 FRONT_ENDS = ("logmel", "mfcc", "average", "micro", "spectrogram", "psf_mfcc")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw")
+DECODERS = ("peak", "classic", "micro")
 MAX_SAMPLE_RATE = 192_000
 MAX_CLIP_SAMPLES = 10_000_000
 MAX_STEPS = 100_000_000
@@ -206,6 +207,7 @@ class AugmentConfig:
     background_volume: float = _field(0.1, "loudest background noise mixed in, 1: as recorded")
     background_frequency: float = _field(0.8, "part of the clips with background noise")
     snr_db: tuple[float, ...] = _field((), "LOW,HIGH: mix noise at such a signal-to-noise ratio instead of at a volume")
+    scene_share: float = _field(0.0, "part of the clips that are windows cut from a scene, the word at any offset")
     gain_db: float = _field(0.0, "clips are made louder or softer by up to this much")
     speed: float = _field(0.0, "clips play up to this part faster or slower (0.1: ten percent)")
     room_frequency: float = _field(0.0, "part of the clips that sound as in a room")
@@ -219,6 +221,7 @@ class AugmentConfig:
         _check_range(self, "time_shift_ms", 0, 1e6)
         _check_range(self, "background_volume", 0, 1)
         _check_range(self, "background_frequency", 0, 1)
+        _check_range(self, "scene_share", 0, 1)
         _check_range(self, "gain_db", 0, 60)
         _check_range(self, "speed", 0, 0.5)
         _check_range(self, "room_frequency", 0, 1)
@@ -293,6 +296,76 @@ class TrainingConfig:
     @property
     def total_steps(self) -> int:
         return sum(self.steps)
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """From scores to detections. Travels in an exported file's card; it is no part of a run's configuration."""
+
+    kind: str = _field("peak", f"the rule, one of {', '.join(DECODERS)}")
+    average_ms: float = _field(150.0, "a score is the mean of the posteriors of so much time")
+    threshold: float = _field(0.6, "what a score must exceed, for words without a threshold of their own")
+    thresholds: dict[str, float] = field(default_factory=dict, metadata={"help": "threshold of single words"})
+    suppression_ms: float = _field(500.0, "classic, micro: no new label so soon after the one before")
+    minimum_count: int = _field(3, "classic, micro: posteriors that a mean needs")
+    refractory_ms: float = _field(750.0, "peak: a word is given once in so much time, other words in half of it")
+    confirm_ms: float = _field(100.0, "peak: a peak is given out once it has not been exceeded for so long")
+    stride_ms: float = _field(0.0, "0: every posterior counts; else one of each so many milliseconds")
+
+    def __post_init__(self) -> None:
+        _check_choice(self, "kind", DECODERS)
+        for name in ("average_ms", "suppression_ms", "refractory_ms", "confirm_ms", "stride_ms"):
+            _check_range(self, name, 0, 1e6)
+        _check_range(self, "threshold", 0, 1)
+        _check_range(self, "minimum_count", 1, 1_000_000)
+        for word, threshold in self.thresholds.items():
+            number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
+            if not isinstance(word, str) or not number or not 0 <= threshold <= 1:
+                raise ConfigError(
+                    f"each of thresholds must be a word and a number from 0 to 1, got {_shown(word)}: {_shown(threshold)}"
+                )
+        object.__setattr__(self, "thresholds", {word: float(value) for word, value in self.thresholds.items()})
+
+    def threshold_of(self, label: str) -> float:
+        """The threshold of a label: its own, or the one for all."""
+        return self.thresholds.get(label, self.threshold)
+
+
+#: RecognizeCommands as in TensorFlow's speech_commands example.
+CLASSIC_DECODER = DecoderConfig(kind="classic", average_ms=1000, threshold=0.2)
+#: Its variant for microcontrollers, with the settings it has there: a repeated word is heard again.
+MICRO_DECODER = DecoderConfig(kind="micro", average_ms=1000, threshold=200 / 255, suppression_ms=1500)
+
+
+def decoder_to_json(config: DecoderConfig) -> dict[str, Any]:
+    """A JSON-ready dict of `config`."""
+    return dataclasses.asdict(config)
+
+
+def decoder_from_json(value: Any) -> DecoderConfig:
+    """The settings that `decoder_to_json` wrote; those that are missing have their defaults.
+
+    Raises:
+        ConfigError: not such a dict, an unknown entry, or a value that does not fit.
+    """
+    if not isinstance(value, dict):
+        raise ConfigError(f"decoder settings must be a JSON object, got {type(value).__name__}")
+    _check_names(value, {f.name for f in dataclasses.fields(DecoderConfig)}, "the decoder's settings")
+    return _override_section(DecoderConfig(), "decoder", value)
+
+
+def override_decoder(config: DecoderConfig, settings: Mapping[str, Any]) -> DecoderConfig:
+    """`config` with fields replaced; values may be strings, for ``thresholds`` such as ``yes=0.5,no=0.7``.
+
+    Raises:
+        ConfigError: no such field, or a value that does not fit it.
+    """
+    settings = dict(settings)
+    if isinstance(text := settings.get("thresholds"), str):
+        pairs = parse_settings([pair for pair in text.split(",") if pair.strip()])
+        numbers = {word: _coerce(value, float, f"the threshold of {word}") for word, value in pairs.items()}
+        settings["thresholds"] = {**config.thresholds, **numbers}
+    return _override_section(config, "decoder", settings)
 
 
 @dataclass(frozen=True)
