@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wordspot.config import FeatureConfig
 from wordspot.files import atomic_path
-from wordspot.metrics import Curve
+from wordspot.metrics import Curve, StreamCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,6 +104,55 @@ def draw_calibration(calibration: dict[str, Any]) -> str:
     axes.plot(confidence, accuracy, color=_BLUE, linewidth=1.2)
     axes.scatter(confidence, accuracy, s=15 + 150 * counts[used] / counts.sum(), color=_BLUE)
     axes.set(xlabel="top posterior, percent", ylabel="right, percent", xlim=(0, 103), ylim=(0, 103))
+    axes.grid(alpha=0.25)
+    return _svg(figure)
+
+
+def draw_stream_curves(curves: dict[str, StreamCurve], chosen: dict[str, tuple[float, float]]) -> str:
+    """Per word, misses against false accepts per hour (DET over streams), as SVG.
+
+    Where a curve reaches no false accept at all it cannot be drawn on a logarithmic axis: it ends on the left edge, at half
+    an accept in the hours tested.
+
+    Args:
+        curves: by the name in the legend, the first drawn boldest; those of words that were never spoken are left out.
+        chosen: (false accepts per hour, miss rate) at the decoder's thresholds, marked by a dot.
+    """
+    import matplotlib as mpl
+
+    figure, (axes,) = _figure(8.0, 4.6, 1)
+    colours = mpl.colormaps["tab20"]
+    drawn = {name: curve for name, curve in curves.items() if curve.n_words and curve.hours}
+    floor = min((0.5 / curve.hours for curve in drawn.values()), default=0.1)
+    for position, (name, curve) in enumerate(drawn.items()):
+        is_first = position == 0
+        order = np.lexsort((-curve.miss_rate, curve.false_accepts_per_hour))
+        rate = np.maximum(curve.false_accepts_per_hour[order], floor)
+        style: dict[str, Any] = {"color": "black" if is_first else colours((position - 1) % 20)}
+        style["linewidth"] = 2.0 if is_first else 1.2
+        axes.plot(rate, 100 * curve.miss_rate[order], drawstyle="steps-post", label=name, **style)
+        if name in chosen:
+            axes.plot(max(chosen[name][0], floor), 100 * chosen[name][1], "o", markersize=5, color=style["color"])
+    axes.axvline(2 * floor, color=_GREY, linewidth=0.8, linestyle=":")
+    axes.set(xscale="log", ylim=(-2, 102), xlabel="false accepts per hour", ylabel="misses, percent")
+    axes.set_xlim(left=0.9 * floor)
+    axes.set_title("dots: the decoder's thresholds; dotted: one false accept in the hours tested", fontsize=9)
+    axes.grid(alpha=0.25)
+    if drawn:
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def draw_latencies(latencies_ms: Sequence[float]) -> str:
+    """A histogram of latencies as SVG; lines stand at the median and at 90 %."""
+    figure, (axes,) = _figure(6.0, 2.8, 1)
+    axes.hist(latencies_ms, bins=40, color=_BLUE)
+    for part, name in ((0.5, "median"), (0.9, "90 %")):
+        place = float(np.quantile(latencies_ms, part))
+        axes.axvline(place, color=_ORANGE, linewidth=1.2)
+        axes.annotate(f" {name} {place:.0f} ms", (place, 1 if part < 0.9 else 0.85), xycoords=("data", "axes fraction"),
+                      va="top", fontsize=8)  # fmt: skip
+    axes.set(xlabel="latency after the word's end, ms", ylabel="hits")
     axes.grid(alpha=0.25)
     return _svg(figure)
 

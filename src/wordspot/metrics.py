@@ -4,11 +4,13 @@ Conventions. A label's detector says yes where its posterior is at or above a th
 a *false alarm* another clip it said yes to; rates are parts of the targets and of the others. Curves run over every
 threshold that makes a difference, from "never" to "always", with tied scores taken together. The equal error rate is read
 off the straight line between the two neighbouring points of the curve. What cannot be computed (a precision without a
-single answer) is NaN, not zero. All are checked against cases worked out by hand.
+single answer) is NaN, not zero. On streams there are no "other clips" to count: false accepts are counted per hour of
+audio, as a Poisson process whose mean has an exact interval. All are checked against cases worked out by hand.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,6 +48,75 @@ def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
     low = 0.0 if n_right == 0 else (middle - spread) / scale
     high = 1.0 if n_right == n else (middle + spread) / scale
     return low, high
+
+
+@functools.lru_cache(maxsize=4096)
+def poisson_interval(n_events: int) -> tuple[float, float]:
+    """The exact 95 % interval of the mean of a Poisson count (Garwood 1936): half of two quantiles of chi-square.
+
+    The lower end is the mean at which so many events or more have a chance of 2.5 %, the upper the one at which so few or
+    fewer have. No event at all leaves (0, 3.69).
+    """
+    if n_events < 0:
+        raise ValueError(f"a count of events must be at least 0, got {n_events}")
+    low = 0.0 if n_events == 0 else _poisson_mean(n_events - 1, 0.975)
+    return low, _poisson_mean(n_events, 0.025)
+
+
+def _poisson_mean(n_events: int, chance: float) -> float:
+    """The mean at which at most `n_events` come with this `chance`, by bisection: the chance falls as the mean grows."""
+    counts = np.arange(n_events + 1)
+    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(counts[1:]))])
+    low, high = 0.0, n_events + 10 * math.sqrt(n_events + 1) + 10
+    while (middle := (low + high) / 2) not in (low, high):
+        terms = counts * math.log(middle) - log_factorials
+        top = float(terms.max())
+        log_chance = top + math.log(float(np.exp(terms - top).sum())) - middle
+        low, high = (middle, high) if log_chance > math.log(chance) else (low, middle)
+    return middle
+
+
+@dataclass(frozen=True)
+class EventRate:
+    """A count of events over hours of audio: how many an hour, and the 95 % interval of that; NaN where no time passed."""
+
+    n: int
+    hours: float
+
+    @property
+    def per_hour(self) -> float:
+        return self.n / self.hours if self.hours else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        if not self.hours:
+            return math.nan, math.nan
+        low, high = poisson_interval(self.n)
+        return low / self.hours, high / self.hours
+
+
+@dataclass(frozen=True)
+class StreamCurve:
+    """A word's errors on streams as its threshold rises: a DET curve with false accepts per hour as its other axis.
+
+    thresholds : float64 [points]; n_hits, n_false_accepts : int64 [points]
+    n_words : how often the word was spoken; hours : of audio
+    """
+
+    thresholds: Floats
+    n_hits: Ints
+    n_false_accepts: Ints
+    n_words: int
+    hours: float
+
+    @property
+    def miss_rate(self) -> Floats:
+        """NaN where the word was never spoken."""
+        return 1 - self.n_hits / self.n_words if self.n_words else np.full(len(self.n_hits), np.nan)
+
+    @property
+    def false_accepts_per_hour(self) -> Floats:
+        return self.n_false_accepts / self.hours if self.hours else np.full(len(self.n_hits), np.nan)
 
 
 def precision_and_recall(confusion: Ints) -> tuple[Floats, Floats]:
