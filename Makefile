@@ -24,7 +24,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed-demo: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(INSTALL) -e '.[train,voices]'
+	$(INSTALL) -e '.[export,voices]'
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt

@@ -31,6 +31,8 @@ ORDER = (
 WITHOUT_TORCH = (
     "errors", "config", "card", "metrics", "audio", "dataset", "doctor", "voices", "scenes", "decoder", "detector",
     "evaluation", "report", "microphone", "server", "scan", "commands", "cli",
+    "truth", "soundscape", "silence", "moving_mean", "stream_measures", "stream_sweep", "stream_tuning", "stream_report",
+    "onnx_walk", "self_test", "inference", "resampler", "blocks", "actions",
 )  # fmt: skip
 
 #: What is imported inside functions only, because it takes long to load.
@@ -45,7 +47,8 @@ WALLS = [
     ("dataset", {"augment", "scenes", "features", "models", "training"}),
     ("decoder", {"audio", "dataset", "features", "models", "training", "evaluation"}),
     ("detector", {"export", "features", "models", "training", "evaluation"}),
-    ("export", {"detector", "dataset"}),
+    ("export", {"detector", "inference", "decoder"}),
+    ("scene_windows", {"features", "models", "training"}),
 ]
 
 

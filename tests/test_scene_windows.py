@@ -12,7 +12,7 @@ from wordspot.batches import Batches
 from wordspot.cache import decode_folder
 from wordspot.config import RunConfig, override
 from wordspot.dataset import SILENCE, UNKNOWN, build_sets, list_recordings
-from wordspot.scene_windows import IGNORED, cut_windows, label_windows, place_windows
+from wordspot.scene_windows import IGNORED, cut_windows, label_windows, place_windows, reverse_some
 
 RATE = 1000  # samples are milliseconds
 N = 1000
@@ -145,3 +145,14 @@ def test_a_share_of_the_training_batch_is_cut_from_scenes(tone_folder: Path) -> 
 def test_without_a_share_the_batches_are_as_they_were(tone_folder: Path) -> None:
     _, labels = scene_batches(tone_folder, 0).training_batch(Generator().manual_seed(1))
     assert (labels != IGNORED).all()
+
+
+def test_a_word_played_backward_is_unknown() -> None:
+    clips = torch.arange(24.0).reshape(2, 3, 4)
+    bounds = torch.tensor([[[0, 1], [1, 3], [2, 4]]] * 2)
+    labels = torch.tensor([[A, B, C], [SILENCE, UNKNOWN, C]])
+    backward = torch.tensor([[False, True, True], [True, True, False]])
+    played, where, called = reverse_some(clips, bounds, labels, backward)
+    assert played[0].tolist() == [[0, 1, 2, 3], [7, 6, 5, 4], [11, 10, 9, 8]]
+    assert where.tolist() == [[[0, 1], [1, 3], [0, 2]], [[3, 4], [1, 3], [2, 4]]]
+    assert called.tolist() == [[A, UNKNOWN, UNKNOWN], [SILENCE, UNKNOWN, C]]

@@ -39,7 +39,7 @@ def change_speed(audio: Tensor, factors: Tensor) -> Tensor:
         factors: float32 [batch]; 1.1 is ten percent faster. What a slower clip lacks room for is cut at both ends.
     """
     if len(audio) > _CLIPS_AT_ONCE and audio.device.type == "cpu":  # so few at once stay in the cache: half the time
-        parts = zip(audio.split(_CLIPS_AT_ONCE), factors.split(_CLIPS_AT_ONCE), strict=True)
+        parts = zip(torch.split(audio, _CLIPS_AT_ONCE), torch.split(factors, _CLIPS_AT_ONCE), strict=True)
         return torch.cat([change_speed(*part) for part in parts])
     n = audio.shape[1]
     position = torch.arange(n, device=audio.device)
@@ -160,9 +160,7 @@ class Augmenter:
                 features = mask_features(features, n_masks, widest, axis, generator)
         return features
 
-    def _volumes(
-        self, audio: Tensor, is_silence: Tensor, noise: Tensor, generator: Generator, n_scenes: int
-    ) -> Tensor:
+    def _volumes(self, audio: Tensor, is_silence: Tensor, noise: Tensor, generator: Generator, n_scenes: int) -> Tensor:
         """Silence: U(0, 1). Else, with probability `background_frequency`: U(0, `background_volume`) or by SNR. Else 0."""
         loudness = self._uniform(audio, generator)
         chosen = self._uniform(audio, generator) < self.config.background_frequency
@@ -170,6 +168,8 @@ class Augmenter:
         if self.config.snr_db:
             low, high = self.config.snr_db
             spoken = volume_for_snr(audio, noise, low + (high - low) * loudness)
+            least = loudness[:n_scenes] * self.config.background_volume  # also where hardly a word is heard
+            spoken[:n_scenes] = torch.maximum(spoken[:n_scenes], least)
         else:
             spoken = loudness * self.config.background_volume
         return torch.where(is_silence, loudness, torch.where(chosen, spoken, torch.zeros_like(spoken)))

@@ -14,12 +14,14 @@ from wordspot.augment import Augmenter, mix_noise
 from wordspot.cache import DecodedClips
 from wordspot.config import SETS, DataConfig, RunConfig
 from wordspot.dataset import SILENCE, ClipSet, labels_of, split_noise
-from wordspot.scene_windows import cut_windows, label_windows, place_windows
+from wordspot.made_noise import make_babble, make_sounds
+from wordspot.scene_windows import cut_windows, label_windows, place_windows, reverse_some
 from wordspot.truth import speech_bounds
 
 _SET_NUMBERS = {"training": 0, "validation": 1, "testing": 2, "all": 3}
 #: Decoded clips up to this size move to the device as a whole; larger ones stay memory-mapped and move by batches.
 _RESIDENT_BYTES = 4 << 30
+_MADE_SECONDS = 240
 
 
 class Batches:
@@ -42,6 +44,10 @@ class Batches:
         store = device if decoded.clips.nbytes <= _RESIDENT_BYTES else torch.device("cpu")
         self._clips = torch.from_numpy(decoded.clips).to(store)
         noise, self._noise_parts = _noise_of_sets(config, decoded, set(sets))
+        if "training" in sets:
+            noise, self._noise_parts["training"] = _add_made_noise(
+                config, noise, self._noise_parts["training"], decoded.clips[_spoken_rows(sets["training"])]
+            )
         self._noise = noise.to(store)
         self._labels = {name: torch.from_numpy(clips.labels).to(device) for name, clips in sets.items()}
         self._cumulative = {
@@ -53,6 +59,7 @@ class Batches:
         if self._n_scenes:
             bounds = _speech_bounds(decoded, sets["training"], self.sample_rate)
             self._bounds = torch.from_numpy(bounds).to(device)
+            self._reversed_share = config.augment.reversed_share
 
     def has_noise(self, name: str) -> bool:
         """Whether the set of this name has background noise to draw from."""
@@ -82,6 +89,8 @@ class Batches:
         in_row = torch.stack([others[:n], places, others[n:]], dim=1).to(self.device)
         clips = torch.stack([neighbours[:n], audio, neighbours[n:]], dim=1)
         labels, bounds = self._labels["training"][in_row], self._bounds[in_row]
+        backward = torch.rand(labels.shape, generator=generator, device=self.device) < self._reversed_share
+        clips, bounds, labels = reverse_some(clips, bounds, labels, backward)
         starts = place_windows(bounds, self.clip_samples, self.sample_rate, generator)
         windows = cut_windows(clips, starts, self.sample_rate)
         return windows, label_windows(labels, bounds, starts, self.clip_samples, self.sample_rate)
@@ -154,6 +163,27 @@ def step_seed(*numbers: int) -> int:
     Seeding each step anew is what lets a run resume from any checkpoint, to the bit.
     """
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _add_made_noise(config: RunConfig, noise: Tensor, parts: Tensor, clips: NDArray[np.int16]) -> tuple[Tensor, Tensor]:
+    """The noise and training's parts of it, with as many made parts as `made_noise` asks for, by turns babble and sounds."""
+    share = config.augment.made_noise
+    n_made = round(max(len(parts), 1) * share / (1 - share))
+    rng = np.random.default_rng([config.data.seed, n_made])
+    n_samples = max(_MADE_SECONDS * config.features.sample_rate, config.features.clip_samples)
+    made = [
+        make_sounds(n_samples, config.features.sample_rate, rng) if number % 2 else make_babble(clips, n_samples, rng)
+        for number in range(n_made)
+    ]
+    if not made:
+        return noise, parts
+    starts = len(noise) + n_samples * torch.arange(n_made)
+    joined = torch.cat([noise, *(torch.from_numpy(piece) for piece in made)])
+    return joined, torch.cat([parts, torch.stack([starts, starts + n_samples], dim=1)])
+
+
+def _spoken_rows(clips: ClipSet) -> NDArray[np.int64]:
+    return clips.rows[clips.rows >= 0]
 
 
 def _speech_bounds(decoded: DecodedClips, clips: ClipSet, sample_rate: int) -> NDArray[np.int64]:

@@ -18,7 +18,10 @@ from collections.abc import Sequence
 from wordspot import __version__
 from wordspot.errors import MissingExtraError, WordspotError
 
-COMMANDS = ("demo", "speak", "download", "check", "align", "train", "evaluate", "spectrogram")
+COMMANDS = (
+    "demo", "speak", "download", "check", "align", "train", "evaluate", "spectrogram", "export", "verify", "info", "label",
+    "detect", "listen", "make-stream", "test-stream", "tune",
+)  # fmt: skip
 
 _TRAIN_PACKAGES = ("torch", "safetensors", "tensorboard", "matplotlib", "PIL")
 

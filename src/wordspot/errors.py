@@ -35,3 +35,11 @@ class NotFoundError(WordspotError, FileNotFoundError):
 
 class MissingExtraError(WordspotError, ImportError):
     """An optional dependency that is not installed. The message carries the line that installs it."""
+
+
+class CardError(WordspotError, ValueError):
+    """An exported model file that is damaged, hostile, or none that wordspot wrote."""
+
+
+class ExportError(WordspotError, ValueError):
+    """A model that cannot be exported, or an exported file that does not give what torch gives."""

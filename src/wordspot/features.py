@@ -54,7 +54,7 @@ class SpectralFrontEnd(nn.Module):
         if torch.compiler.is_exporting() or audio.device.type != "cpu":
             return self._features(audio)
         # so few clips' spectra at once stay in the processor's cache: less than two thirds of the time
-        return torch.cat([self._features(part) for part in audio.split(_CLIPS_AT_ONCE)])
+        return torch.cat([self._features(part) for part in torch.split(audio, _CLIPS_AT_ONCE)])
 
     def _features(self, audio: Tensor) -> Tensor:
         features: Tensor = self.head(self._power(_frame(audio, self.config)))

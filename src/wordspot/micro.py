@@ -92,7 +92,7 @@ class MicroFrontEnd(nn.Module):
                 "pad the recording with zeros"
             )
         _, estimate, missing = self.initial_state(audio.shape[0])
-        return self._features(audio, estimate, torch.zeros_like(missing))[0]
+        return self.of_windows(audio, estimate, torch.zeros_like(missing))[0]
 
     def initial_state(self, batch: int) -> MicroState:
         """The state before anything was heard, for `step`."""
@@ -113,10 +113,10 @@ class MicroFrontEnd(nn.Module):
             )
         samples, estimate, missing = state
         joined = torch.cat([samples, audio], dim=1)
-        features, estimate = self._features(joined, estimate, missing)
+        features, estimate = self.of_windows(joined, estimate, missing)
         return features, (joined[:, audio.shape[1] :], estimate, (missing - features.shape[1]).clamp(min=0))
 
-    def _features(self, audio: Tensor, estimate: Tensor, missing: Tensor) -> tuple[Tensor, Tensor]:
+    def of_windows(self, audio: Tensor, estimate: Tensor, missing: Tensor) -> tuple[Tensor, Tensor]:
         """All whole windows of [batch, samples] → features [batch, frames, n_mels], estimate [batch, n_mels]."""
         window, hop = self.config.window_samples, self.config.hop_samples
         n_frames = 1 + (audio.shape[1] - window) // hop
@@ -162,7 +162,7 @@ class MicroFrontEnd(nn.Module):
     def _gain(self, signal: Tensor, noise: Tensor) -> Tensor:
         """The signal over the noise, its lower end squared; the gain is a parabola in each octave of the noise."""
         octave = _bit_length(noise)
-        start, slope, bend = self.gains[:, octave].unbind()
+        start, slope, bend = (row[octave] for row in self.gains)
         position = (noise << 11).bitwise_right_shift(octave) & 0x3FF
         change = (((bend * position) >> 5) + (slope << 5)) * position
         gain = start + ((change + 2**14) >> 15)
@@ -266,6 +266,8 @@ def _conjugate(z: Tensor) -> Tensor:
 
 def _wrap_(values: Tensor) -> Tensor:
     """int32 → the int16 of the same low 16 bits, held in int32, in place."""
+    if torch.compiler.is_exporting():  # ONNX says nothing of what a sum beyond 32 bits becomes
+        return ((values + 2**15) & 0xFFFF) - 2**15
     return values.bitwise_left_shift_(16).bitwise_right_shift_(16)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from wordspot.dataset import SILENCE
+from wordspot.dataset import SILENCE, UNKNOWN
 
 #: The label of a window that training leaves out (the one that `torch.nn.functional.cross_entropy` ignores).
 IGNORED = -100
@@ -18,6 +18,26 @@ _GAP_MS = (120.0, 1200.0)
 _RAMP_MS = 20.0
 _WHOLE_MS = 30.0  # so little of a word may be missing and it still counts as whole
 _PART = 0.25  # from so much missing on it counts as part of a word
+
+
+def reverse_some(clips: Tensor, bounds: Tensor, labels: Tensor, backward: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Play some clips backward: a voice that says a word nobody knows.
+
+    Args:
+        clips: float32 [..., samples].
+        bounds: int64 [..., 2], where their speech is.
+        labels: int64 [...].
+        backward: bool [...], which.
+
+    Returns:
+        clips, bounds and labels, as given where they are not backward.
+    """
+    flipped = clips.shape[-1] - bounds.flip(-1)
+    return (
+        torch.where(backward[..., None], clips.flip(-1), clips),
+        torch.where(backward[..., None], flipped, bounds),
+        torch.where(backward & (labels != SILENCE), labels.new_full((), UNKNOWN), labels),
+    )
 
 
 def place_windows(bounds: Tensor, n_samples: int, sample_rate: int, generator: Generator) -> Tensor:

@@ -173,7 +173,9 @@ class Trainer:
         watch = _watch_nans(self.model) if settings.check_nans else contextlib.nullcontext()
         with watch, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.model(features)
-        loss = nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED, label_smoothing=settings.label_smoothing)
+        loss = nn.functional.cross_entropy(
+            logits.float(), labels, ignore_index=IGNORED, label_smoothing=settings.label_smoothing
+        )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if settings.check_nans:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
-HELP = "do the main job on synthetic voices: speak, train, measure, report"
+HELP = "do the main job on synthetic voices: speak, train, measure, export, listen"
 EXAMPLE = "wordspot demo --out demo"
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from wordspot import console
+    from wordspot.commands import export, make_stream, test_stream
     from wordspot.commands.evaluate import evaluate, print_measures
     from wordspot.commands.train import make_trainer, train
     from wordspot.config import ModelConfig, override
@@ -48,15 +50,33 @@ def run(args: argparse.Namespace) -> None:
     train(trainer, when_stopped="run the demo again to begin anew")
     console.say("3. It is measured on voices it never heard")
     print_measures(evaluate(run_folder, recordings, "testing", None, "auto", report))
+    console.say(
+        "4. It becomes one file, which needs no torch, and that file listens to a stream of words by those voices"
+    )
+    model, stream = args.out / "words.onnx", args.out / "stream.wav"
+    _command(export, run_folder, "--out", model, "--force")
+    words = ",".join(WORDS)
+    _command(make_stream, recordings, "--words", words, "--out", stream, "--minutes", 5, "--seed", args.seed, "--force")
+    truth, page = stream.with_suffix(".csv"), args.out / "stream.html"
+    _command(test_stream, model, stream, "--truth", truth, "--report", page)
     program = sys.argv[0] if Path(sys.argv[0]).name == "wordspot" else "wordspot"
     console.say(
-        f"The page to look at: {report}\n"
+        f"The pages to look at: {report} and {page}\n"
         "This model knows synthetic voices only and does not hear people well yet. Put takes of people into a folder per\n"
         "word (and other words, and noise: README.md) and train on them:\n"
-        f"  {program} train FOLDER --words {','.join(WORDS)} --out runs/ten\n"
+        f"  {program} train FOLDER --words {words} --out runs/ten\n"
+        "A model of people's words comes with wordspot; with a microphone:\n"
+        f"  {program} listen\n"
         "To see what the network sees of a clip:\n"
         f"  {program} spectrogram {_first_clip(recordings)} --out {args.out / 'clip.png'} --features logmel"
     )
+
+
+def _command(module: Any, *words: object) -> None:
+    """Run another command as if these words had been typed."""
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    module.run(parser.parse_args([str(word) for word in words]))
 
 
 def _prepare(out: Path, recordings: Path, *, force: bool) -> None:

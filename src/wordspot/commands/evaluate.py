@@ -1,8 +1,9 @@
-"""``wordspot evaluate``."""
+"""``wordspot evaluate``: a run with torch, an exported file without."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wordspot.batches import Batches
     from wordspot.cache import DecodedClips
     from wordspot.checkpoint import RunFolder
     from wordspot.config import RunConfig
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 HELP = "measure a trained model on a folder of recordings"
 EXAMPLE = "wordspot evaluate runs/four recordings --report report.html"
+_NO_NOISE = "there is no background noise for this set; its silence clips are digital zeros"
+_CLIPS_AT_ONCE = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="RUN", type=Path, help="the folder of a run")
+    parser.add_argument(
+        "model", metavar="RUN|FILE.onnx", type=Path, help="the folder of a run, or an exported file (needs no torch)"
+    )
     parser.add_argument("data", metavar="DIR", type=Path, help="one folder of recordings per word")
     parser.add_argument(
         "--split", choices=("training", "validation", "testing", "all"), default="testing",
@@ -48,13 +52,14 @@ def run(args: argparse.Namespace) -> None:
 def evaluate(
     model: Path, data: Path, split: str, step: int | None, device: str, report: Path | None = None
 ) -> dict[str, Any]:
-    """Measure a run's checkpoint on one set of a folder; with `report`, write the page as well."""
+    """Measure a run's checkpoint, or an exported file, on one set of a folder; with `report`, write the page as well."""
+    if model.suffix.lower() == ".onnx" and not model.is_dir():
+        return evaluate_file(model, data, split, step, report)
     from wordspot import console
     from wordspot.batches import Batches
     from wordspot.checkpoint import RunFolder
-    from wordspot.dataset import build_sets, build_whole, labels_of, list_recordings
+    from wordspot.dataset import labels_of, list_recordings
     from wordspot.device import resolve_device
-    from wordspot.errors import DataError
     from wordspot.evaluation import measure_clips
     from wordspot.features import make_front_end
     from wordspot.models import make_model
@@ -64,15 +69,10 @@ def evaluate(
     config = checkpoint.config
     where = resolve_device(device)
     decoded = decode(list_recordings(data), config)
-    if split == "all":
-        clips = build_whole(decoded.listing, config.words)
-    else:
-        clips = build_sets(decoded.listing, config.words, config.data)[split]
-    if not len(clips):
-        raise DataError(f"{data}: expected clips in the {split} set, but it is empty; try --split all")
+    clips = _choose_clips(decoded, config, split)
     batches = Batches(config, decoded, {split: clips}, where)
     if not batches.has_noise(split):
-        console.note("there is no background noise for this set; its silence clips are digital zeros")
+        console.note(_NO_NOISE)
     labels = labels_of(config.words)
     network = make_model(config.model, config.features.n_frames, config.features.n_features, len(labels)).to(where)
     load_weights(network, checkpoint)
@@ -89,8 +89,70 @@ def evaluate(
         "clips_trained_on": n_seen, "other_clips_of_speakers_trained_on": n_known, "left_out": list(decoded.problems),
     }  # fmt: skip
     if report:
-        _write_report(report, measures, posteriors, batches, split, decoded, RunFolder(model))
+        log = RunFolder(model).read_log()
+        _write_report(
+            report, measures, posteriors, clips, decoded, config, log, lambda at: batches.clip(split, at).numpy()
+        )
     return measures
+
+
+def evaluate_file(model: Path, data: Path, split: str, step: int | None, report: Path | None = None) -> dict[str, Any]:
+    """Measure an exported file on one set of a folder: the clips, silence among them, that `evaluate` takes for its run."""
+    import numpy as np
+
+    from wordspot import console
+    from wordspot.audio import to_float
+    from wordspot.config import from_json
+    from wordspot.dataset import labels_of, list_recordings
+    from wordspot.detector import Classifier
+    from wordspot.errors import CardError, ConfigError
+    from wordspot.evaluation import measure_clips
+    from wordspot.silence import Silence
+
+    if step is not None:
+        raise ConfigError(f"--checkpoint is for the folder of a run; {model} holds one state of its network")
+    classifier = Classifier(model)
+    config, labels = from_json(classifier.card.config), classifier.card.labels
+    if labels != labels_of(config.words) or classifier.card.clip_samples != config.features.clip_samples:
+        raise CardError(f"{model}: expected the labels and the clip of its own configuration; export it again")
+    decoded = decode(list_recordings(data), config)
+    clips = _choose_clips(decoded, config, split)
+    is_made = clips.rows < 0
+    silence, order = Silence(config, decoded, split, int(is_made.sum())), np.cumsum(is_made) - 1
+    if not silence.has_noise:
+        console.note(_NO_NOISE)
+
+    def clip(at: int) -> NDArray[np.float32]:
+        return silence.clip(int(order[at])) if is_made[at] else to_float(decoded.clips[clips.rows[at]])
+
+    starts = range(0, len(clips), _CLIPS_AT_ONCE)
+    batches = (np.stack([clip(at) for at in range(i, min(i + _CLIPS_AT_ONCE, len(clips)))]) for i in starts)
+    posteriors = np.concatenate([classifier.classify(batch) for batch in batches]).astype(np.float64)
+    if split in ("training", "all"):
+        console.note("an exported file does not say which recordings it was trained on: such clips flatter it")
+    speakers = [decoded.listing.clips[row].speaker if row >= 0 else None for row in clips.rows]
+    measures = {
+        "model": str(model), "step": None, "data": str(data), "split": split,
+        **measure_clips(labels, clips.labels, posteriors, speakers),
+        "clips_trained_on": None, "other_clips_of_speakers_trained_on": None, "left_out": list(decoded.problems),
+    }  # fmt: skip
+    if report:
+        _write_report(report, measures, posteriors, clips, decoded, config, [], clip)
+    return measures
+
+
+def _choose_clips(decoded: DecodedClips, config: RunConfig, split: str) -> ClipSet:
+    """The clips of a set; of ``all``, every clip of the folder once."""
+    from wordspot.dataset import build_sets, build_whole
+    from wordspot.errors import DataError
+
+    if split == "all":
+        clips = build_whole(decoded.listing, config.words)
+    else:
+        clips = build_sets(decoded.listing, config.words, config.data)[split]
+    if not len(clips):
+        raise DataError(f"{decoded.listing.root}: expected clips in the {split} set, but it is empty; try --split all")
+    return clips
 
 
 def _count_trained_on(run: RunFolder, decoded: DecodedClips, clips: ClipSet) -> tuple[int, int]:
@@ -156,23 +218,24 @@ def _write_report(
     path: Path,
     measures: dict[str, Any],
     posteriors: NDArray[np.float64],
-    batches: Batches,
-    split: str,
+    clips: ClipSet,
     decoded: DecodedClips,
-    run: RunFolder,
+    config: RunConfig,
+    log: list[dict[str, Any]],
+    clip: Callable[[int], NDArray[np.float32]],
 ) -> None:
+    """`clip` gives the sound of the clip at a position of the set."""
     from wordspot.report import ConfusedClip, most_confused, write_report
 
-    clips, labels = batches.sets[split], measures["labels"]
+    labels = measures["labels"]
     confused = [
         ConfusedClip(
             decoded.listing.clips[clips.rows[position]].path if clips.rows[position] >= 0 else "background noise",
             labels[clips.labels[position]],
             labels[posteriors[position].argmax()],
             float(posteriors[position].max()),
-            batches.clip(split, position).numpy(),
+            clip(position),
         )
         for position in most_confused(clips.labels, posteriors)
     ]
-    sample_rate = batches.augmenter.sample_rate
-    write_report(path, measures, clips.labels, posteriors, run.read_log(), confused, sample_rate)
+    write_report(path, measures, clips.labels, posteriors, log, confused, config.features.sample_rate)

@@ -170,14 +170,14 @@ def score_stream(
     import numpy as np
 
     from wordspot.blocks import read_blocks
-    from wordspot.detector import Scorer
+    from wordspot.detector import CLIP_STRIDE_MS, Scorer
     from wordspot.errors import DataError
     from wordspot.stream_sweep import ScoredStream
     from wordspot.truth import read_truth
 
     spoken = tuple(read_truth(truth)) if truth else ()
     rate, blocks = read_blocks(path)
-    scorer = Scorer(model, sample_rate=rate, stride_ms=config.stride_ms or 30.0)
+    scorer = Scorer(model, sample_rate=rate, stride_ms=config.stride_ms or CLIP_STRIDE_MS)
     parts, n_samples = [], 0
     for block in blocks:
         parts.append(scorer.feed(block))

@@ -1,0 +1,152 @@
+"""What travels inside an exported file: labels, sizes, decoder settings, the data's licences and a self-test.
+
+The card is JSON in the file's metadata, under the key ``wordspot``. `read_card` looks at the whole file in bounded
+steps before anything is given to onnxruntime, and refuses whatever wordspot does not write itself.
+
+The self-test's signal, for every language: with whole numbers, for sample n from 0 ::
+
+    phase(n) = (start · n + sweep · n · n) mod 2**24                of two tones, (start, sweep) each
+    random(n) = 48271 · random(n - 1) mod (2**31 - 1)               with random(-1) = seed
+    loud(n) = 1 + (n div 2048) mod 4                                four levels of loudness, in turn
+    value(n) = loud(n) / 4 · (6000 · sin(2π · phase_1(n) / 2**24) + 4000 · sin(2π · phase_2(n) / 2**24))
+             + 1000 · (2 · random(n) / (2**31 - 1) - 1)
+    sample(n) = floor(value(n) + 1/2) / 32768
+
+All products stay below 2**53, where floating point is exact, and each sample is one that 16 bits hold.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot import onnx_shapes, onnx_walk
+from wordspot.card_schema import MODULUS, PHASES, Card, SelfTest, State, parse_card, shown, to_json
+from wordspot.errors import CardError, NotFoundError
+
+__all__ = ["Card", "SelfTest", "State", "make_self_test", "read_card", "self_test_signal", "to_json", "with_card"]
+
+KEY = "wordspot"
+MAX_FILE_BYTES = 64 << 20
+_FACTOR, _BLOCK = 48271, 2048
+_MANY, _MANY_SCALE = 256, 64  # so many steps or clips at once may take so much more: in proportion, not squared
+
+
+def read_card(model: Path | str | bytes, name: str = "") -> Card:
+    """The card of an exported file, after the whole file was looked at in bounded steps.
+
+    Args:
+        model: the file, or its content.
+        name: what messages call it; else the path.
+
+    Raises:
+        NotFoundError: no such file.
+        CardError: not an ONNX file that wordspot wrote, or one that asks for more than it may; one line says what.
+    """
+    name, data = _contents(model, name)
+    try:
+        walked = onnx_walk.walk(data)
+        card = parse_card(walked.metadata.get(KEY))
+        _check_against(card, walked)
+    except CardError as error:
+        raise CardError(f"{name}: {error}") from error.__cause__
+    return card
+
+
+def with_card(model: bytes, card: Card) -> bytes:
+    """`model`, an ONNX file, with `card` in the place of the one it carries."""
+    text = json.dumps(to_json(card), ensure_ascii=False, allow_nan=False)
+    return onnx_walk.with_metadata(model, KEY, text)
+
+
+def self_test_signal(test: SelfTest) -> NDArray[np.float32]:
+    """The self-test's signal: float32 [n_samples], by the formula of the module's docstring."""
+    n = np.arange(test.n_samples, dtype=np.int64)
+    phases = [2 * np.pi / PHASES * ((start * n + sweep * n * n) % PHASES) for start, sweep in test.tones]
+    loudness = (1 + n // 2048 % 4) / 4
+    tones = loudness * (6000 * np.sin(phases[0]) + 4000 * np.sin(phases[1]))
+    noise = 1000 * (2 * _random(test.seed, test.n_samples) / MODULUS - 1)
+    return (np.floor(tones + noise + 0.5) / 32768).astype(np.float32)
+
+
+def _random(seed: int, n_samples: int) -> NDArray[np.int64]:
+    """The numbers of the formula, `_BLOCK` at a time: each is the one that many before, times a power of the factor."""
+    powers = np.array([pow(_FACTOR, exponent, MODULUS) for exponent in range(1, _BLOCK + 1)], np.int64)
+    blocks = []
+    for _ in range(-(-n_samples // _BLOCK)):
+        blocks.append(powers * seed % MODULUS)
+        seed = int(blocks[-1][-1])
+    return np.concatenate(blocks)[:n_samples]
+
+
+def make_self_test(clip_samples: int, step_samples: int) -> SelfTest:
+    """A self-test for a model of these sizes, still without what torch gives for it."""
+    step = step_samples or 1
+    ends = tuple(clip_samples + clip_samples * part // 8 // step * step for part in (0, 1, 2, 4))
+    sweep = 3 * PHASES // (20 * ends[-1])  # the upper tone moves by 0.3 of the sample rate
+    return SelfTest(
+        n_samples=ends[-1],
+        seed=1,
+        tones=((PHASES // 80, sweep), (PHASES // 20, 0)),
+        ends=tuple(sorted(set(ends))),
+        log_posteriors=(),
+    )
+
+
+def _contents(model: Path | str | bytes, name: str) -> tuple[str, bytes]:
+    """A name for messages, and the bytes."""
+    if not isinstance(model, bytes):
+        path = Path(model)
+        name = name or str(path)
+        if not path.is_file():
+            raise NotFoundError(f"{name}: expected an exported model, but there is no such file")
+        with path.open("rb") as file:
+            model = file.read(MAX_FILE_BYTES + 1)
+    name = name or "the model"
+    if len(model) > MAX_FILE_BYTES:
+        raise CardError(f"{name}: expected an exported model of at most {MAX_FILE_BYTES >> 20} MB, got a larger file")
+    return name, model
+
+
+def _check_against(card: Card, walked: onnx_walk.Walked) -> None:
+    """The card and the graph must say the same of inputs and outputs, and ask for no more than a keyword spotter needs."""
+    if set(walked.opsets) != {""} or walked.opsets[""] not in onnx_shapes.OPSETS:
+        raise CardError(
+            f"expected ONNX operators of version {onnx_shapes.OPSETS[0]} to {onnx_shapes.OPSETS[-1]}, got {shown(walked.opsets)}"
+        )
+    free = 0 if card.kind == "clip" else 1
+    states = [(state.name, state.shape, None) for state in card.states]
+    new_states = [(f"new_{state.name}", state.shape, None) for state in card.states]
+    _check_values("inputs", [("audio", (1, card.clip_samples), free), *states], walked.inputs)
+    _check_values("outputs", [("scores", (1,) * (free + 1) + (len(card.labels),), free), *new_states], walked.outputs)
+    for count, scale in ((1, 1), (_MANY, _MANY_SCALE)):
+        sizes = {state.name: state.shape for state in card.states}
+        audio = (count, card.clip_samples) if card.kind == "clip" else (1, count * card.step_samples)
+        shapes = onnx_shapes.infer_shapes(walked, {"audio": audio, **sizes}, scale)
+        scores = (count, len(card.labels)) if card.kind == "clip" else (1, count, len(card.labels))
+        expected = {"scores": scores, **{f"new_{name}": shape for name, shape in sizes.items()}}
+        for name, shape in expected.items():
+            if shapes.get(name) != shape:
+                raise CardError(
+                    f"expected {name!r} of shape {list(shape)} by its card, but the graph gives {shown(shapes.get(name))}"
+                )
+
+
+def _check_values(
+    what: str, expected: list[tuple[str, tuple[int, ...], int | None]], found: list[onnx_walk.Value]
+) -> None:
+    """Names, element type and shape as declared; an expected value is a name, a shape, and the axis that is free."""
+    names, given = [name for name, _, _ in expected], [value.name for value in found]
+    if names != given:
+        raise CardError(f"expected the {what} {shown(names)} by its card, got {shown(given)}")
+    for (name, shape, free), value in zip(expected, found, strict=True):
+        fits = len(value.shape) == len(shape) and all(
+            isinstance(size, str) if axis == free else size == shape[axis] for axis, size in enumerate(value.shape)
+        )
+        if value.element_type != "float32" or not fits:
+            raise CardError(
+                f"expected {name!r} as float32 {shown(list(shape))} by its card, got {value.element_type} {shown(list(value.shape))}"
+            )

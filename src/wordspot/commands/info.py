@@ -1,0 +1,60 @@
+"""``wordspot info``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wordspot.card import Card
+
+_DATA = {"name": "recordings", "clips": "trained on"}
+
+HELP = "what an exported file says of itself: words, sizes, settings, licences"
+EXAMPLE = "wordspot info words.onnx"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        type=Path,
+        nargs="?",
+        help="an exported file (default: the one that comes with wordspot)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the whole card as JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    from wordspot import console
+    from wordspot.card import read_card, to_json
+    from wordspot.inference import read_model
+
+    name, model = read_model(args.model)
+    card = read_card(model, name)
+    if args.json:
+        console.print_json({"model": name, "bytes": len(model), **to_json(card)})
+        return
+    for entry, value in _lines(card, len(model)):
+        console.say(f"{entry:14} {value}")
+
+
+def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
+    features, model = card.config.get("features", {}), card.config.get("model", {})
+    judged = f"{1000 * card.clip_samples / card.sample_rate:g} ms of sound at {card.sample_rate} Hz"
+    if card.kind == "stream":
+        judged += f", every {1000 * card.step_samples / card.sample_rate:g} ms"
+    thresholds = ", ".join(f"{word} {value:g}" for word, value in card.decoder.thresholds.items())
+    return [
+        ("words", ", ".join(label for label in card.labels if not label.startswith("_"))),
+        ("kind", f"{card.kind}, judges {judged}"),
+        ("network", f"{model.get('name', '?')} on {features.get('kind', '?')}"),
+        ("size", f"{size / 1000:.0f} kB" + (", int8" if card.quantization == "int8" else "")),
+        (
+            "decoder",
+            f"{card.decoder.kind}, threshold {card.decoder.threshold:g}" + (f"; {thresholds}" if thresholds else ""),
+        ),
+        *((_DATA.get(name, name), value) for name, value in card.data.items() if value not in ("", None)),
+        ("exported by", f"wordspot {card.wordspot_version}"),
+    ]

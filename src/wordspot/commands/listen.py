@@ -1,0 +1,264 @@
+"""``wordspot listen``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wordspot.commands.detect import add_threshold, as_json, as_text, with_threshold
+from wordspot.commands.label import MODEL_HELP
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wordspot.actions import Recorder, Runner
+    from wordspot.decoder import Detection
+    from wordspot.detector import Detector
+
+    Block = NDArray[np.int16] | NDArray[np.float32]
+
+HELP = "hear words live: from a microphone, standard input or a file"
+EXAMPLE = "wordspot listen words.onnx --save heard"
+BLOCK_MS = 20.0
+_METER_SECONDS = 0.1
+_METER_WIDTH = 30
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "paths", nargs="*", metavar="SOURCE",
+        help="- for raw samples on standard input (16-bit little-endian, mono), or a sound file, played at its own speed; "
+        f"nothing: a microphone. {MODEL_HELP}",
+    )  # fmt: skip
+    parser.add_argument("--microphone", metavar="NAME", help="its name, a part of it, or its number")
+    parser.add_argument("--list-microphones", action="store_true", help="show the microphones and end")
+    parser.add_argument("--rate", type=int, metavar="HZ", help="sample rate of standard input (default: the model's)")
+    parser.add_argument("--fast", action="store_true", help="take a file as fast as it goes")
+    add_threshold(parser)
+    parser.add_argument(
+        "--save", type=Path, metavar="DIR", help="keep the sound of each detection, with a second before it, as WAV"
+    )
+    parser.add_argument(
+        "--exec", metavar="COMMAND", dest="command",
+        help="run a program per detection, without a shell; WORDSPOT_LABEL, WORDSPOT_SCORE and WORDSPOT_TIME_MS in its "
+        "environment say what was heard",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print a JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        if args.list_microphones:
+            _list_microphones(args.json)
+        else:
+            _listen(args)
+    except KeyboardInterrupt:  # how listening usually ends: no message
+        return 130
+    return 0
+
+
+def _listen(args: argparse.Namespace) -> None:
+    from wordspot.actions import Recorder, Runner
+    from wordspot.detector import Detector, open_model
+
+    model_path, source = _split(args.paths)
+    _check_source(args, source)
+    runner = Runner(args.command) if args.command else None
+    model = open_model(model_path)
+    decoder = with_threshold(model.card.decoder, args.threshold)
+    rate, blocks = _open_source(args, source, model.card.sample_rate)
+    detector = Detector(model, decoder, rate)
+    recorder = None
+    if args.save:
+        recorder = Recorder(args.save, rate, 1000 * model.card.clip_samples / model.card.sample_rate)
+    listener = _Listener(detector, recorder, runner, as_json_lines=args.json)
+    try:
+        for block in blocks:
+            listener.feed(block)
+        listener.finish()
+    finally:
+        listener.meter.clear()
+
+
+class _Listener:
+    """Feeds a detector and tells what it heard."""
+
+    def __init__(
+        self, detector: Detector, recorder: Recorder | None, runner: Runner | None, *, as_json_lines: bool
+    ) -> None:
+        self.detector, self.recorder, self.runner, self.as_json_lines = detector, recorder, runner, as_json_lines
+        self.meter = _Meter()
+
+    def feed(self, block: Block) -> None:
+        if self.recorder:
+            self.recorder.feed(block)
+        for detection in self.detector.feed(block):
+            self._tell(detection)
+        self.meter.feed(block)
+
+    def finish(self) -> None:
+        """The source has ended."""
+        for detection in self.detector.flush():
+            self._tell(detection)
+        self._note(self.runner.finish() if self.runner else [])
+
+    def _tell(self, detection: Detection) -> None:
+        """A line, the sound, and the program."""
+        self.meter.clear()
+        saved = self._save(detection)
+        if self.as_json_lines:
+            value = as_json(detection) | ({"saved": str(saved)} if saved else {})
+            line = json.dumps(value, ensure_ascii=False)
+        else:
+            line = as_text(detection) + (f"  {saved}" if saved else "")
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+        self._note(self.runner.start(detection) if self.runner else [])
+
+    def _save(self, detection: Detection) -> Path | None:
+        """Keep the sound; where that fails (a full disk, say), listening goes on."""
+        try:
+            return self.recorder.write(detection) if self.recorder else None
+        except OSError as error:
+            self._note([f"--save: {error}"])
+            return None
+
+    def _note(self, lines: list[str]) -> None:
+        from wordspot import console
+
+        for line in lines:
+            self.meter.clear()
+            console.note(line)
+
+
+class _Meter:
+    """How loud it is: a line on stderr that is drawn over and over; nothing where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._is_on, self._is_drawn, self._next, self._peak = sys.stderr.isatty(), False, 0.0, 0.0
+
+    def feed(self, block: Block) -> None:
+        if not self._is_on or not len(block):
+            return
+        scale = 32768 if block.dtype.kind == "i" else 1
+        self._peak = max(self._peak, max(float(block.max()), -float(block.min())) / scale)
+        if time.monotonic() < self._next:
+            return
+        import math
+
+        level = max(20 * math.log10(max(self._peak, 1e-6)), -60)
+        filled = round(_METER_WIDTH * (1 + min(level, 0) / 60))
+        sys.stderr.write(f"\r[{'#' * filled:{_METER_WIDTH}}] {level:4.0f} dB ")
+        sys.stderr.flush()
+        self._is_drawn, self._next, self._peak = True, time.monotonic() + _METER_SECONDS, 0.0
+
+    def clear(self) -> None:
+        """Wipe the line, so that another can be written."""
+        if self._is_drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._is_drawn = False
+
+
+def _split(texts: list[str]) -> tuple[Path | None, str | None]:
+    """The model and the source; None each where it is not given."""
+    from wordspot.errors import ConfigError
+
+    rest = list(texts)
+    model = Path(rest.pop(0)) if rest and rest[0].lower().endswith(".onnx") else None
+    if len(rest) > 1:
+        raise ConfigError(
+            f"expected one source, - or a sound file, got {', '.join(rest)}; `wordspot detect` takes several"
+        )
+    return model, rest[0] if rest else None
+
+
+def _check_source(args: argparse.Namespace, source: str | None) -> None:
+    """Refuse flags that another source would need."""
+    from wordspot.errors import ConfigError
+
+    if args.rate is not None and source != "-":
+        raise ConfigError("--rate is for standard input; a file and a microphone say their own")
+    if args.microphone is not None and source is not None:
+        raise ConfigError(f"expected a microphone or {source}, got both; leave one out")
+    if args.fast and source in (None, "-"):
+        raise ConfigError("--fast is for a file; standard input is taken as fast as it comes")
+
+
+def _open_source(args: argparse.Namespace, source: str | None, model_rate: int) -> tuple[int, Iterator[Block]]:
+    """The sample rate of a source, and its blocks."""
+    if source == "-":
+        rate = args.rate or model_rate
+        return rate, _standard_input(rate)
+    if source is not None:
+        from wordspot.blocks import read_blocks
+
+        rate, blocks = read_blocks(Path(source), 1000.0 if args.fast else BLOCK_MS)
+        return rate, blocks if args.fast else _at_real_time(blocks, rate)
+    return _microphone(args.microphone, model_rate)
+
+
+def _standard_input(rate: int) -> Iterator[Block]:
+    """Blocks of 20 ms as they come."""
+    import numpy as np
+
+    from wordspot import console
+
+    size = 2 * max(round(rate * BLOCK_MS / 1000), 1)
+    while data := sys.stdin.buffer.read(size):
+        if len(data) % 2:
+            console.note("standard input ended in the middle of a sample; its last byte is left out")
+        yield np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.int16, copy=False)
+
+
+def _at_real_time(blocks: Iterator[Any], rate: int) -> Iterator[Block]:
+    """Each block when it would have been heard to its end."""
+    start, n_samples = time.monotonic(), 0
+    for block in blocks:
+        n_samples += len(block)
+        time.sleep(max(start + n_samples / rate - time.monotonic(), 0))
+        yield block
+
+
+def _microphone(name: str | None, model_rate: int) -> tuple[int, Iterator[Block]]:
+    from wordspot import console
+    from wordspot.microphone import Microphone
+
+    microphone = Microphone(name, model_rate, BLOCK_MS)
+    console.note(f"listening to {microphone.info.name} at {microphone.sample_rate} Hz; Ctrl-C ends")
+
+    def blocks() -> Iterator[Block]:
+        told = 0
+        with microphone:
+            for block in microphone.blocks():
+                if microphone.n_lost > told:
+                    told = microphone.n_lost
+                    console.note(f"sound was lost, {told} times so far: this computer is too busy")
+                yield block
+
+    return microphone.sample_rate, blocks()
+
+
+def _list_microphones(as_json_text: bool) -> None:
+    import dataclasses
+
+    from wordspot import console
+    from wordspot.microphone import list_microphones
+
+    found = list_microphones()
+    if as_json_text:
+        console.print_json([dataclasses.asdict(device) for device in found])
+    elif not found:
+        console.note("no microphone was found; is one plugged in, and may this program use it?")
+    else:
+        rows = [
+            [device.index, device.name, device.system, device.sample_rate, "default" if device.is_default else ""]
+            for device in found
+        ]
+        console.print_table("", ["number", "name", "system", "Hz", ""], rows)

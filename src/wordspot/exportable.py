@@ -1,0 +1,133 @@
+"""What an exported file computes, as torch modules: sound in, posteriors out, the front end in few operators.
+
+On a device an operator costs more than its arithmetic. So the sound is cut into windows and transformed by one
+convolution whose kernel is the windowed DFT, and the mel channels are one more: the same sums as `features`, in an order
+of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wordspot import filterbanks
+from wordspot.config import FeatureConfig
+from wordspot.features import PsfMfcc, SpectralFrontEnd
+from wordspot.micro import MicroFrontEnd
+
+#: The name of the DFT's kernel, which `onnx_rewrite.compute_dft` looks for.
+DFT = "dft"
+
+
+class StreamScores(nn.Module):
+    """A streaming front end and network: (audio [1, step · k], sound, *state) → (posteriors [1, k, labels], *new state)."""
+
+    def __init__(self, front_end: SpectralFrontEnd, network: nn.Module) -> None:
+        super().__init__()
+        self.features, self.network = _ConvolvedFrontEnd(front_end), network
+        self._is_bare = isinstance(network.initial_state(1), Tensor)  # type: ignore[operator]
+
+    def forward(self, audio: Tensor, sound: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        joined = torch.cat([sound, audio], dim=1)
+        before = state[0] if self._is_bare else state
+        logits, after = self.network.step(self.features(joined), before)  # type: ignore[operator]
+        return (logits.softmax(dim=-1), joined[:, -sound.shape[1] :], *unpacked(after))
+
+    def initial_state(self) -> tuple[Tensor, ...]:
+        """Zeros: the last window - hop samples, then the network's state."""
+        config = self.features.config
+        sound = torch.zeros(1, config.window_samples - config.hop_samples)
+        return (sound, *unpacked(self.network.initial_state(1)))  # type: ignore[operator]
+
+
+class ClipScores(nn.Module):
+    """Any front end and network on whole clips: audio [n, clip_samples] → posteriors [n, labels]."""
+
+    def __init__(self, front_end: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        known = {SpectralFrontEnd: _ConvolvedFrontEnd, PsfMfcc: _ConvolvedPsfMfcc, MicroFrontEnd: _MicroOnClips}
+        self.features: nn.Module = known[type(front_end)](front_end)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        posteriors: Tensor = self.network(self.features(audio)).softmax(dim=-1)
+        return posteriors
+
+
+def unpacked(state: Any) -> tuple[Tensor, ...]:
+    """A network's state as a flat tuple: one tensor, or a tuple of them."""
+    return (state,) if isinstance(state, Tensor) else tuple(state)
+
+
+class _ConvolvedDft(nn.Module):
+    """Windows and their DFT as one convolution: [batch, samples] → re | im: [batch, 2 · bins, 1, frames]."""
+
+    def __init__(self, window: filterbanks.Matrix, config: FeatureConfig, bins: slice) -> None:
+        super().__init__()
+        self.hop = config.hop_samples
+        dft = filterbanks.windowed_dft(window, config.n_fft, np.arange(config.n_bins)[bins])
+        self.register_buffer(DFT, _float32(dft.T)[:, None, None, :], persistent=False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        return nn.functional.conv2d(audio[:, None, None, :], self.get_buffer(DFT), stride=(1, self.hop))
+
+
+class _ConvolvedFrontEnd(nn.Module):
+    """`SpectralFrontEnd` on whole windows: [batch, samples] → [batch, frames, features]."""
+
+    def __init__(self, front_end: SpectralFrontEnd) -> None:
+        super().__init__()
+        self.config = front_end.config
+        self.head = cast(Any, front_end.head)
+        bins = getattr(self.head, "bins", slice(None))
+        self.transform = _ConvolvedDft(filterbanks.hann(self.config.window_samples), self.config, bins)
+        self.channels: nn.Conv2d | None = None
+        if hasattr(self.head, "of_power"):  # its first step is linear: it sums over re and im as well
+            weight, bias = self.head.of_power()
+            self.channels = nn.Conv2d(2 * weight.shape[0], weight.shape[1], 1)
+            self.channels.weight = nn.Parameter(torch.cat([weight, weight]).T[:, :, None, None].contiguous())
+            self.channels.bias = nn.Parameter(torch.full((weight.shape[1],), bias))
+
+    def forward(self, audio: Tensor) -> Tensor:
+        spectrum = self.transform(audio)
+        squares = spectrum * spectrum
+        if self.channels is None:
+            real, imaginary = squares.squeeze(2).transpose(1, 2).chunk(2, dim=2)
+            features: Tensor = self.head(real + imaginary)
+            return features
+        return self.head.after_power(self.channels(squares)).squeeze(2).transpose(1, 2)
+
+
+class _ConvolvedPsfMfcc(nn.Module):
+    """`PsfMfcc` on clips: [batch, samples] → [batch, frames, coefficients]."""
+
+    def __init__(self, front_end: PsfMfcc) -> None:
+        super().__init__()
+        self.front_end, config = front_end, front_end.config
+        self.transform = _ConvolvedDft(np.ones(config.window_samples), config, slice(None))
+
+    def forward(self, audio: Tensor) -> Tensor:
+        spectrum = self.transform(self.front_end.prepare(audio)).squeeze(2).transpose(1, 2)
+        real, imaginary = spectrum.square().chunk(2, dim=2)
+        return self.front_end.cepstrum(real + imaginary)
+
+
+class _MicroOnClips(nn.Module):
+    """`MicroFrontEnd` on clips, from a state that says nothing of how many there are: [batch, samples] → features."""
+
+    def __init__(self, front_end: MicroFrontEnd) -> None:
+        super().__init__()
+        self.front_end = front_end
+        _, estimate, missing = front_end.initial_state(1)
+        self.register_buffer("estimate", estimate, persistent=False)
+        self.register_buffer("missing", torch.zeros_like(missing), persistent=False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        return self.front_end.of_windows(audio, self.get_buffer("estimate"), self.get_buffer("missing"))[0]
+
+
+def _float32(matrix: filterbanks.Matrix) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32))

@@ -1,0 +1,203 @@
+"""Sound from a microphone, block by block, through sounddevice (the extra "listen").
+
+The blocks wait in a queue of bounded length, so that a computer that is busy for a moment loses nothing, and one that
+is too slow loses sound, and can say how much, rather than falling ever further behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import queue
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.errors import MissingExtraError, WordspotError
+
+_QUEUE_SECONDS = 10.0
+_LOST_SECONDS = 3.0  # without a block: a device that was unplugged often says nothing
+_INSTALL = 'pip install "wordspot[listen]"'
+
+
+class MicrophoneError(WordspotError, OSError):
+    """A microphone that is not there, cannot be opened, or was lost."""
+
+
+@dataclass(frozen=True)
+class MicrophoneInfo:
+    """A device that records, as one of the operating system's sound systems shows it. sample_rate: Hz, its own."""
+
+    index: int
+    name: str
+    system: str
+    n_channels: int
+    sample_rate: int
+    is_default: bool
+
+
+def list_microphones() -> list[MicrophoneInfo]:
+    """The devices that record.
+
+    Raises:
+        MissingExtraError: sounddevice, or the PortAudio library below it, is not installed.
+    """
+    sounddevice = _import_sounddevice()
+    default = _default_index(sounddevice)
+    systems = [system["name"] for system in sounddevice.query_hostapis()]
+    return [
+        MicrophoneInfo(
+            index=index,
+            name=device["name"],
+            system=systems[device["hostapi"]],
+            n_channels=device["max_input_channels"],
+            sample_rate=round(device["default_samplerate"]),
+            is_default=index == default,
+        )
+        for index, device in enumerate(sounddevice.query_devices())
+        if device["max_input_channels"] > 0
+    ]
+
+
+def find_microphone(name: str | None) -> MicrophoneInfo:
+    """The microphone of this name, part of a name (case is ignored) or number; None: the system's default.
+
+    Where several sound systems show the same device, as on Windows, the default's system decides.
+
+    Raises:
+        MissingExtraError: sounddevice is not installed.
+        MicrophoneError: none fits, or several do; the message lists them.
+    """
+    found = list_microphones()
+    if not found:
+        raise MicrophoneError(
+            "expected a microphone, but this system has none; plug one in, or give a file or - for standard input"
+        )
+    default = next((device for device in found if device.is_default), found[0])
+    if name is None:
+        return default
+    fitting = [device for device in found if name in (device.name, str(device.index))]
+    fitting = fitting or [device for device in found if name.lower() in device.name.lower()]
+    if len(fitting) > 1:
+        fitting = [device for device in fitting if device.system == default.system] or fitting
+    if len(fitting) != 1:
+        listed = ", ".join(f"{device.index}: {device.name} ({device.system})" for device in fitting or found)
+        what = "several fit" if fitting else "none fits; there are"
+        raise MicrophoneError(f"microphone {name!r}: expected the name or number of one, {what} {listed}")
+    return fitting[0]
+
+
+class Microphone:
+    """An open microphone: a context that yields blocks of int16 [samples], mono.
+
+    Args:
+        name: as `find_microphone` takes it.
+        sample_rate: Hz wanted; where the device refuses it, its own is taken.
+        block_ms: length of a block.
+
+    After it is opened, `sample_rate` is what it gives. `n_lost` counts the blocks that were lost because nobody took
+    them in time.
+
+    Raises:
+        MissingExtraError: sounddevice is not installed.
+        MicrophoneError: no such microphone, or it cannot be opened.
+    """
+
+    def __init__(self, name: str | None = None, sample_rate: int = 16_000, block_ms: float = 20.0) -> None:
+        self.info = find_microphone(name)
+        self._sounddevice = _import_sounddevice()
+        self.sample_rate, self.n_lost = self._possible_rate(sample_rate), 0
+        self._blocks: queue.Queue[NDArray[np.int16] | None] = queue.Queue(max(int(_QUEUE_SECONDS * 1000 / block_ms), 1))
+        try:
+            self._stream = self._sounddevice.InputStream(
+                samplerate=self.sample_rate,
+                blocksize=round(self.sample_rate * block_ms / 1000),
+                device=self.info.index,
+                channels=1,
+                dtype="int16",
+                callback=self._take,
+                finished_callback=self._finished,
+            )
+        except self._sounddevice.PortAudioError as error:
+            raise MicrophoneError(self._cannot_open(error)) from error
+
+    def __enter__(self) -> Self:
+        try:
+            self._stream.start()
+        except self._sounddevice.PortAudioError as error:
+            self._stream.close()
+            raise MicrophoneError(self._cannot_open(error)) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def blocks(self) -> Iterator[NDArray[np.int16]]:
+        """The sound from now on, without end.
+
+        Raises:
+            MicrophoneError: the device was lost.
+        """
+        while True:
+            try:
+                block = self._blocks.get(timeout=_LOST_SECONDS)
+            except queue.Empty:
+                block = None
+            if block is None:
+                raise MicrophoneError(
+                    f"the microphone {self.info.name} gives no more sound; plug it in and start again"
+                )
+            yield block
+
+    def _take(self, data: NDArray[np.int16], n_frames: int, time: Any, status: Any) -> None:
+        """Called by PortAudio on a thread of its own: must neither wait nor fail."""
+        if status.input_overflow:
+            self.n_lost += 1
+        try:
+            self._blocks.put_nowait(data[:, 0].copy())
+        except queue.Full:
+            self.n_lost += 1
+
+    def _finished(self) -> None:
+        """Called when the stream ends, which it does by itself only where the device is lost."""
+        with contextlib.suppress(queue.Full):  # then the loss shows when the queue is empty
+            self._blocks.put_nowait(None)
+
+    def _possible_rate(self, wanted: int) -> int:
+        try:
+            self._sounddevice.check_input_settings(self.info.index, channels=1, dtype="int16", samplerate=wanted)
+        except self._sounddevice.PortAudioError:
+            return self.info.sample_rate
+        return wanted
+
+    def _cannot_open(self, error: Exception) -> str:
+        return (
+            f"the microphone {self.info.name} cannot be opened ({' '.join(str(error).split())}); is another program "
+            "using it, and may this one? `wordspot listen --list-microphones` lists others"
+        )
+
+
+def _import_sounddevice() -> Any:
+    try:
+        return importlib.import_module("sounddevice")
+    except ImportError as error:
+        raise MissingExtraError(f"a microphone needs sounddevice, which is not installed; run: {_INSTALL}") from error
+    except OSError as error:  # what sounddevice raises where PortAudio itself is missing
+        raise MissingExtraError(
+            "a microphone needs the PortAudio library, which is not installed; install it with your system's packages "
+            "(Debian, Ubuntu: apt install libportaudio2)"
+        ) from error
+
+
+def _default_index(sounddevice: Any) -> int:
+    """The default device's number; -1 where the system names none."""
+    try:
+        return int(sounddevice.query_devices(kind="input")["index"])
+    except (sounddevice.PortAudioError, ValueError):
+        return -1

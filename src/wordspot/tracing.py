@@ -1,0 +1,147 @@
+"""From a front end and a network to an ONNX graph and its card, through torch's exporter."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+import wordspot
+from wordspot.card import Card, State, make_self_test
+from wordspot.config import DecoderConfig, RunConfig, to_json
+from wordspot.dataset import labels_of
+from wordspot.errors import ExportError, MissingExtraError
+from wordspot.exportable import ClipScores, StreamScores
+from wordspot.features import SpectralFrontEnd
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18
+_TRACED_STEPS, _TRACED_CLIPS = 11, 3
+_MOST = 1 << 20  # steps or clips that one call may take
+
+
+def why_no_stream(network: nn.Module, front_end: nn.Module, config: RunConfig) -> str:
+    """Why network and front end cannot be exported as a stream; empty where they can."""
+    features = config.features
+    if not (hasattr(network, "step") and hasattr(network, "initial_state")):
+        return f"the network {config.model.name} judges whole clips"
+    if not isinstance(front_end, SpectralFrontEnd):
+        return f"the front end {features.kind} cannot be exported as a stream"
+    if features.window_samples % features.hop_samples:
+        return f"the window of {features.window_ms:g} ms is no multiple of the hop of {features.hop_ms:g} ms"
+    if any(0 in state.shape for state in StreamScores(front_end, network).initial_state()):
+        return "a part of its state is empty, as where the window is no longer than the hop"
+    step = step_samples(network, config)
+    if features.clip_samples % step:
+        return f"the clip of {features.clip_samples} samples is no multiple of the network's step of {step}"
+    return ""
+
+
+def step_samples(network: nn.Module, config: RunConfig) -> int:
+    """Samples from one row of a stream's scores to the next: a hop, or as many as the network takes at once."""
+    return config.features.hop_samples * int(getattr(network, "hop_frames", 1))
+
+
+def trace(network: nn.Module, front_end: nn.Module, config: RunConfig) -> tuple[onnx.ModelProto, Card]:
+    """The graph, not yet tidied, and the card, still without the answers of its self-test.
+
+    Raises:
+        ExportError: the exporter cannot take the network.
+        MissingExtraError: its packages are not installed.
+    """
+    step = 0 if why_no_stream(network, front_end, config) else step_samples(network, config)
+    graph = _stream(network, front_end, config, step) if step else _clips(network, front_end, config)
+    states = [
+        State(value.name, tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim))
+        for value in graph.graph.input[1:]
+    ]
+    card = Card(
+        kind="stream" if step else "clip",
+        labels=labels_of(config.words),
+        sample_rate=config.features.sample_rate,
+        clip_samples=config.features.clip_samples,
+        step_samples=step,
+        states=tuple(states),
+        decoder=DecoderConfig(),
+        self_test=make_self_test(config.features.clip_samples, step),
+        config=to_json(config),
+        wordspot_version=wordspot.__version__,
+    )
+    return graph, card
+
+
+def _stream(network: nn.Module, front_end: Any, config: RunConfig, step: int) -> onnx.ModelProto:
+    module = StreamScores(front_end, network)
+    state = module.initial_state()
+    names = ["sound", *(f"state_{number}" for number in range(len(state) - 1))]
+    steps = torch.export.Dim("steps", min=1, max=_MOST)
+    shapes: Any = ({1: step * steps}, {}, tuple({} for _ in state[1:]))
+    outputs = ["scores", *(f"new_{name}" for name in names)]
+    model = _to_onnx(module, (torch.zeros(1, step * _TRACED_STEPS), *state), ["audio", *names], outputs, shapes, config)
+    _free(model.graph.output[0], 1, "steps")
+    return model
+
+
+def _clips(network: nn.Module, front_end: nn.Module, config: RunConfig) -> onnx.ModelProto:
+    audio = torch.zeros(_TRACED_CLIPS, config.features.clip_samples)
+    shapes = ({0: torch.export.Dim("clips", min=1, max=_MOST)},)
+    model = _to_onnx(ClipScores(front_end, network), (audio,), ["audio"], ["scores"], shapes, config)
+    _free(model.graph.output[0], 0, "clips")
+    return model
+
+
+def _to_onnx(
+    module: Any, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], shapes: Any, config: RunConfig
+) -> onnx.ModelProto:
+    try:
+        from wordspot.onnx_rewrite import rewrite
+        from wordspot.onnx_shifts import SHIFTS
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f'exporting needs {error.name}, which is not installed; run: pip install "wordspot[export]"'
+        ) from error
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                module.eval(), inputs, dynamo=True, opset_version=OPSET, input_names=names, output_names=outputs,
+                dynamic_shapes=shapes, external_data=False, verbose=False, custom_translation_table=SHIFTS,
+            )  # fmt: skip
+            assert program is not None
+            model = program.model_proto
+        except Exception as error:  # whatever a network of the user's own does that the exporter cannot follow
+            reason = " ".join(str(error.__cause__ or error).split())[:300]
+            raise ExportError(f"torch's exporter cannot take the model {config.model.name!r}: {reason}") from error
+    bins: slice = getattr(getattr(module.features, "head", None), "bins", slice(0))
+    rewrite(model, config.features.n_fft, bins.start or 0)
+    return model
+
+
+def _free(value: onnx.ValueInfoProto, axis: int, name: str) -> None:
+    """Say of an output that it is as long as its input; some of torch's operators freeze the traced length in its type."""
+    value.type.tensor_type.shape.dim[axis].Clear()
+    value.type.tensor_type.shape.dim[axis].dim_param = name
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks on what it does without."""
+    logs = [
+        logging.getLogger(name) for name in ("torch.onnx._internal.exporter._registration", "onnxscript", "onnx_ir")
+    ]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
