@@ -162,3 +162,17 @@ def test_seeds_differ_by_every_number() -> None:
     assert len(seeds) == 750
     assert step_seed(1, 2, 3) == step_seed(1, 2, 3)
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_some_words_are_played_backward_as_unknown(tone_folder: Path) -> None:
+    """A third of all clips; silence stays silence. Reading where else the labels are equal shows the rest unchanged."""
+    settings = {"training.batch_size": 600, "augment.time_shift_ms": 0, "augment.background_frequency": 0}
+    plain, some = (make_batches(tone_folder, **settings, **{"augment.reversed_share": share}) for share in (0, 0.33))
+    audio, labels = plain.training_batch(torch.Generator().manual_seed(3))
+    played, called = some.training_batch(torch.Generator().manual_seed(3))
+    moved = (called == UNKNOWN) & (labels > UNKNOWN)
+    assert float(moved.sum() / (labels > UNKNOWN).sum()) == pytest.approx(0.33, abs=0.07)
+    assert torch.equal(called[~moved], labels[~moved])
+    assert torch.equal(played[moved], audio[moved].flip(1))
+    same = labels > UNKNOWN
+    assert torch.equal(played[same & ~moved], audio[same & ~moved])

@@ -378,6 +378,19 @@ def test_too_few_unknown_clips_are_not_drawn_more_often() -> None:
     assert (clips.weights == 1).all()
 
 
+def test_training_draws_unknown_words_as_often_as_their_weight_says() -> None:
+    listing = listing_of({"yes": 300, "bed": 200})
+    plain, heavy = (build_sets(listing, ["yes"], DataConfig(unknown_weight=weight)) for weight in (1.0, 2.5))
+    unknown = plain["training"].labels == UNKNOWN
+    n_keywords = int((plain["training"].labels > UNKNOWN).sum())
+    assert plain["training"].weights[unknown].sum() == pytest.approx(math.ceil(n_keywords / 10))
+    np.testing.assert_allclose(heavy["training"].weights[unknown], 2.5 * plain["training"].weights[unknown])
+    np.testing.assert_array_equal(heavy["training"].weights[~unknown], plain["training"].weights[~unknown])
+    for name in ("validation", "testing"):
+        np.testing.assert_array_equal(heavy[name].rows, plain[name].rows)
+        np.testing.assert_array_equal(heavy[name].weights, plain[name].weights)
+
+
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
 def test_balance_evens_out_the_words(balance: float) -> None:
     # 40, 10 and 10 training clips: the mean is 20. At 1 each word weighs 20; at 0.5 n · sqrt(20 / n).

@@ -154,7 +154,12 @@ def test_other_sizes_of_the_transform() -> None:
 
 @pytest.mark.parametrize("kind", ["micro", "psf_mfcc"])
 def test_front_ends_that_judge_clips(kind: str) -> None:
-    features = dataclasses.replace(FEATURES[kind], clip_ms=100)
+    if kind == "micro":  # a short transform: its stages make most of the graph
+        features = FeatureConfig(
+            kind="micro", sample_rate=8000, clip_ms=60, window_ms=16, hop_ms=8, n_mels=10, low_hz=125, high_hz=3500
+        )
+    else:
+        features = dataclasses.replace(FEATURES[kind], clip_ms=100)
     network, config = make("single_fc", features)
     exported = export_network(network, config)
     assert exported.card.kind == "clip"
@@ -361,7 +366,7 @@ def test_lifted_convolutions_give_the_same() -> None:
     module = Mixed()
     with torch.no_grad():
         module.train()(torch.randn(4, 3, 20))
-    lifted_equals_plain(module, torch.randn(2, 3, 12), {"BatchNormalization": 0, "Unsqueeze": 0, "Squeeze": 2})
+    lifted_equals_plain(module, torch.randn(2, 3, 12), {"BatchNormalization": 0, "Unsqueeze": 1, "Squeeze": 2})
 
 
 # ----------------------------------------------------------------------------------------------------- runs and commands

@@ -265,7 +265,11 @@ def test_options_reach_the_network() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("convv", {}, "no model 'convv'; expected one of residual_1d, bcresnet, gru, single_fc, conv, .*or my_package:make"),
+        (
+            "convv",
+            {},
+            "no model 'convv'; expected one of residual_1d, bcresnet, gru, single_fc, conv, .*or my_package:make",
+        ),
         ("conv", {"rank": 2}, "model 'conv' has no option 'rank'; it has dropout"),
         ("single_fc", {"dropout": 0.1}, "model 'single_fc' has no option 'dropout'; it has none"),
         ("conv", {"n_frames": 3}, "model 'conv' has no option 'n_frames'"),

@@ -59,7 +59,7 @@ class Batches:
         if self._n_scenes:
             bounds = _speech_bounds(decoded, sets["training"], self.sample_rate)
             self._bounds = torch.from_numpy(bounds).to(device)
-            self._reversed_share = config.augment.reversed_share
+        self._reversed_share = config.augment.reversed_share
 
     def has_noise(self, name: str) -> bool:
         """Whether the set of this name has background noise to draw from."""
@@ -78,6 +78,8 @@ class Batches:
         if n:
             is_silence[:n] = False  # of a scene, noise is a part as loud as elsewhere
             audio[:n], labels[:n] = self._scene_windows(audio[:n], places[:n], generator)
+        if self._reversed_share > 0:
+            audio[n:], labels[n:] = self._play_some_backward(audio[n:], labels[n:], generator)
         noise = self._draw_noise("training", self.batch_size, generator)
         return self.augmenter.augment(audio, is_silence, noise, generator, n_scenes=n), labels
 
@@ -89,11 +91,20 @@ class Batches:
         in_row = torch.stack([others[:n], places, others[n:]], dim=1).to(self.device)
         clips = torch.stack([neighbours[:n], audio, neighbours[n:]], dim=1)
         labels, bounds = self._labels["training"][in_row], self._bounds[in_row]
-        backward = torch.rand(labels.shape, generator=generator, device=self.device) < self._reversed_share
-        clips, bounds, labels = reverse_some(clips, bounds, labels, backward)
+        if self._reversed_share > 0:
+            clips, bounds, labels = reverse_some(clips, bounds, labels, self._backward(labels, generator))
         starts = place_windows(bounds, self.clip_samples, self.sample_rate, generator)
         windows = cut_windows(clips, starts, self.sample_rate)
         return windows, label_windows(labels, bounds, starts, self.clip_samples, self.sample_rate)
+
+    def _play_some_backward(self, audio: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        nowhere = labels.new_zeros(len(labels), 2)
+        audio, _, labels = reverse_some(audio, nowhere, labels, self._backward(labels, generator))
+        return audio, labels
+
+    def _backward(self, labels: Tensor, generator: Generator) -> Tensor:
+        """Which clips are played backward: bool, of the shape of `labels`."""
+        return torch.rand(labels.shape, generator=generator, device=self.device) < self._reversed_share
 
     def _draw_places(self, count: int, generator: Generator) -> Tensor:
         """Places in the training set, drawn by weight with replacement: int64 [count], where the clips are stored."""

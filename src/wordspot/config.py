@@ -67,6 +67,7 @@ class DataConfig:
     unknown_pool: str = _field(
         "all", "training draws unknown words from 'all' of them, or only the 'first' N (classic)"
     )
+    unknown_weight: float = _field(1.0, "training draws unknown words so many times as often as unknown_percent says")
     balance: float = _field(0.0, "0: draw words as often as they were recorded; 1: each word equally often")
     validation_percent: float = _field(10.0, "part of the recordings held out for validation")
     testing_percent: float = _field(10.0, "part of the recordings held out for testing")
@@ -79,6 +80,7 @@ class DataConfig:
             _check_range(self, name, 0, 1000)
         for name in ("validation_percent", "testing_percent"):
             _check_range(self, name, 0, 100)
+        _check_range(self, "unknown_weight", 0, 100)
         _check_range(self, "balance", 0, 1)
         _check_range(self, "seed", 0, 2**63 - 1)
         if self.validation_percent + self.testing_percent > 100:
@@ -208,7 +210,7 @@ class AugmentConfig:
     background_frequency: float = _field(0.8, "part of the clips with background noise")
     snr_db: tuple[float, ...] = _field((), "LOW,HIGH: mix noise at such a signal-to-noise ratio instead of at a volume")
     scene_share: float = _field(0.0, "part of the clips that are windows cut from a scene, the word at any offset")
-    reversed_share: float = _field(0.0, "part of the words in such scenes that are played backward: unknown words")
+    reversed_share: float = _field(0.0, "part of the words that are played backward, as unknown words")
     made_noise: float = _field(0.0, "part of training's noise that is made: babble of its clips, and drawn sounds")
     gain_db: float = _field(0.0, "clips are made louder or softer by up to this much")
     speed: float = _field(0.0, "clips play up to this part faster or slower (0.1: ten percent)")

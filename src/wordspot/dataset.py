@@ -191,7 +191,8 @@ def build_sets(listing: Listing, words: Sequence[str], config: DataConfig) -> di
         chosen[name] = keywords[name] + [(-1, SILENCE)] * n_silence + taken
     for name in _SHUFFLE_ORDER:
         shuffler.shuffle(chosen[name])
-    return {name: _clip_set(chosen[name], n_unknown[name], config.balance) for name in SETS}
+    weights = {"training": config.unknown_weight}
+    return {name: _clip_set(chosen[name], n_unknown[name], config.balance, weights.get(name, 1.0)) for name in SETS}
 
 
 def build_whole(listing: Listing, words: Sequence[str]) -> ClipSet:
@@ -289,13 +290,16 @@ def _add_in_time(
         start = stop
 
 
-def _clip_set(examples: Iterable[tuple[int, int]], n_unknown: int, balance: float) -> ClipSet:
+def _clip_set(
+    examples: Iterable[tuple[int, int]], n_unknown: int, balance: float, unknown_weight: float = 1.0
+) -> ClipSet:
     pairs = np.array(list(examples), dtype=np.int64).reshape(-1, 2)
     rows, labels = pairs[:, 0].copy(), pairs[:, 1].copy()
     weights = np.ones(len(rows))
     held = int((labels == UNKNOWN).sum())
     if held > n_unknown > 0:
         weights[labels == UNKNOWN] = n_unknown / held
+    weights[labels == UNKNOWN] *= unknown_weight
     counts = np.bincount(labels[labels > UNKNOWN]) if (labels > UNKNOWN).any() else np.zeros(0)
     if balance > 0 and counts.size:
         mean = counts[counts > 0].mean()
