@@ -32,7 +32,7 @@ class Residual1d(nn.Module):
         dropout: before the last layer.
     """
 
-    recipe: ClassVar[dict[str, Any]] = {**STREAMING, "training.steps": (15_000,)}
+    recipe: ClassVar[dict[str, Any]] = {**STREAMING, "training.steps": (12_000,)}
 
     def __init__(
         self,
