@@ -13,10 +13,10 @@ import tempfile
 from pathlib import Path
 
 from wordspot.cache import decode_folder
-from wordspot.config import override
 from wordspot.dataset import list_recordings
 from wordspot.device import resolve_device
 from wordspot.metrics import wilson_interval
+from wordspot.overrides import override
 from wordspot.settings import recipe_config
 from wordspot.training import Trainer
 

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from wordspot import console
-from wordspot.config import CLASSIC_DECODER
+from wordspot.config import CLASSIC_TEST_DECODER
 from wordspot.detector import Model, Scorer, open_model
 from wordspot.metrics import wilson_interval
 from wordspot.scenes import classic_stream, load_material
-from wordspot.stream_measures import ClassicFigures
+from wordspot.stream_measures import TIME_TOLERANCE_MS, ClassicFigures
 from wordspot.stream_sweep import Bench, ScoredStream
 from wordspot.stream_tuning import tune_classic
 
-STRIDE_MS, TOLERANCE_MS, SECONDS = 30.0, 750.0, 600
+SECONDS = 600
 
 
 def make_bench(model: Model, data: Path, split: str, seeds: list[int]) -> Bench:
@@ -32,10 +32,10 @@ def make_bench(model: Model, data: Path, split: str, seeds: list[int]) -> Bench:
     streams = []
     for seed in seeds:
         scene = classic_stream(material, SECONDS, np.random.default_rng(seed))
-        scorer = Scorer(model, stride_ms=STRIDE_MS)
+        scorer = Scorer(model, stride_ms=CLASSIC_TEST_DECODER.stride_ms)
         scores, end_ms = scorer.feed(scene.audio)
         streams.append(ScoredStream(scores, end_ms, scene.words, 1000 * SECONDS))
-    return Bench(tuple(streams), card.labels, 1000 * card.clip_samples / card.sample_rate, TOLERANCE_MS)
+    return Bench(tuple(streams), card.labels, 1000 * card.clip_samples / card.sample_rate, TIME_TOLERANCE_MS)
 
 
 def row(name: str, figures: ClassicFigures) -> list[object]:
@@ -57,13 +57,10 @@ def main() -> None:
     )  # fmt: skip
     args = parser.parse_args()
     model, seeds = open_model(args.model), [int(seed) for seed in args.seeds.split(",")]
-    classic = dataclasses.replace(
-        CLASSIC_DECODER, stride_ms=STRIDE_MS, average_ms=500, threshold=0.7, suppression_ms=1500
-    )
     validation, testing = (make_bench(model, args.data, split, seeds) for split in ("validation", "testing"))
-    tuned, _ = tune_classic(validation, classic, args.limit)
+    tuned, _ = tune_classic(validation, CLASSIC_TEST_DECODER, args.limit)
     rows = []
-    for name, config in (("default settings", classic), ("tuned on validation", tuned)):
+    for name, config in (("default settings", CLASSIC_TEST_DECODER), ("tuned on validation", tuned)):
         rows.append(row(f"validation, {name}", validation.classic(config)))
         for seed, stream in zip(seeds, testing.streams, strict=True):
             one = dataclasses.replace(testing, streams=(stream,))

@@ -21,9 +21,9 @@ from typing import Any
 import torch
 
 from wordspot.cache import decode_folder
-from wordspot.config import override
 from wordspot.dataset import list_recordings
 from wordspot.device import resolve_device
+from wordspot.overrides import override
 from wordspot.settings import recipe_config
 from wordspot.training import Trainer
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from wordspot.card import Card, SelfTest, State, self_test_signal, with_card
-from wordspot.config import DecoderConfig, RunConfig, to_json
+from wordspot.config import DecoderConfig, RunConfig
+from wordspot.overrides import to_json
 
 RATE, STEP = 16_000, 160
 LABELS = ("_silence_", "_unknown_", "a", "b")

@@ -324,6 +324,24 @@ def test_ratio_of_the_configuration_is_reached() -> None:
     assert scipy.stats.kstest((ratios - 5) / 10, "uniform").pvalue > 1e-3
 
 
+def test_windows_of_scenes_stay_where_they_are() -> None:
+    clips, is_silence = noise(100, 4000), torch.zeros(100, dtype=torch.bool)
+    moved = augmenter(time_shift_ms=100).augment(clips, is_silence, None, seeded(), n_scenes=40)
+    changed = (moved != clips).any(dim=1)
+    assert not changed[:40].any()
+    assert float(changed[40:].float().mean()) > 0.9  # a shift may be 0
+
+
+def test_windows_of_scenes_have_noise_even_where_nothing_is_said() -> None:
+    hiss, is_silence = noise(800, 500, 0.2, seed=2), torch.zeros(800, dtype=torch.bool)
+    mixed = augmenter(background_volume=0.5, snr_db=(0, 40)).augment(
+        torch.zeros(800, 500), is_silence, hiss, seeded(), n_scenes=400
+    )
+    volumes = (rms(mixed) / rms(hiss)).numpy()
+    assert scipy.stats.kstest(volumes[:400] / 0.5, "uniform").pvalue > 1e-3
+    assert not volumes[400:].any()
+
+
 def test_gain_is_uniform_in_decibels() -> None:
     audio = noise(1000, 50, 0.001)
     louder = augmenter(gain_db=12).augment(audio, torch.zeros(1000, dtype=torch.bool), None, seeded())

@@ -10,10 +10,12 @@ import pytest
 import soundfile
 import torch
 
-from wordspot.batches import Batches, step_seed
+from wordspot.batches import Batches
 from wordspot.cache import decode_folder
-from wordspot.config import RunConfig, override
+from wordspot.config import RunConfig
 from wordspot.dataset import SILENCE, UNKNOWN, build_sets, build_whole, list_recordings
+from wordspot.overrides import override
+from wordspot.silence import step_seed
 
 WORDS = ("low", "middle", "high")
 CPU = torch.device("cpu")

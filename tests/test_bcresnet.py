@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wordspot.config import ModelConfig, RunConfig, override
+from wordspot.config import ModelConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.layers import FrequencyConv, PointConv, SubSpectralNorm, ValidConv2d
 from wordspot.models import find_recipe, make_model
+from wordspot.overrides import override
 
 # of the paper, for 40 mel channels and 12 labels
 N_PARAMETERS = {1: 9_232, 1.5: 17_154, 2: 27_284, 3: 54_168, 6: 187_812, 8: 321_068}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import math
 import random
@@ -18,8 +19,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from made_onnx import LABELS, made_card, made_model, stream_graph
+from wordspot import onnx_shapes
 from wordspot.card import SelfTest, make_self_test, read_card, self_test_signal, to_json, with_card
 from wordspot.card_schema import parse_card
 from wordspot.errors import CardError, NotFoundError
@@ -190,6 +193,26 @@ def outer_product(op_type: str) -> Change:
     return both(add_constants(column=column, row=row), add_node(op_type, "column", "row"))
 
 
+def hidden_growth(model: onnx.ModelProto) -> None:
+    """A slice that is empty in Python and holds one sample in ONNX, 5,000 times beside itself, thrice: 10**11 values."""
+    constants = {"s": np.array([-(10**9)]), "e": np.array([-(2**62)]), "axis": np.array([1]), "back": np.array([-1])}
+    add_constants(**constants)(model)
+    nodes = [helper.make_node("Slice", ["audio", "s", "e", "axis", "back"], ["grown_0"])]
+    for number in range(3):
+        nodes.append(helper.make_node("Concat", [f"grown_{number}"] * 5000, [f"grown_{number + 1}"], axis=1))
+    model.graph.node.extend(nodes)
+
+
+def many_products(model: onnx.ModelProto) -> None:
+    add_constants(column=np.ones((4096, 1), np.float32), row=np.ones((1, 4096), np.float32))(model)
+    model.graph.node.extend(helper.make_node("Mul", ["column", "row"], [f"made_{number}"]) for number in range(4))
+
+
+def nothing_sliced(model: onnx.ModelProto) -> None:
+    add_constants(s=np.array([5]), axis=np.array([1]))(model)
+    add_node("Slice", "audio", "s", "s", "axis")(model)
+
+
 def set_dims(*dims: int) -> Change:
     def change(model: onnx.ModelProto) -> None:
         tensor = next(tensor for tensor in model.graph.initializer if tensor.name == "one")
@@ -281,7 +304,12 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "a shape computed": (computed_shape, "a constant of the file"),
     "more dims than bytes": (set_dims(1000), "expected 4000 bytes"),
     "a product of dims beyond 64 bits": (set_dims(*[1 << 25] * 6), "bytes in the constant 'one'"),
-    "negative dims": (set_dims(-1), "sizes from 0 to"),
+    "negative dims": (set_dims(-1), "sizes from 1 to"),
+    "no elements": (set_dims(0), "sizes from 1 to"),
+    "an array made empty": (nothing_sliced, "arrays that hold something, but 'made' is of shape"),
+    "growth hidden behind an empty slice": (hidden_growth, "arrays of at most"),
+    "many large arrays": (many_products, "values together"),
+    "many numbers in an attribute": (add_node("LeakyRelu", "audio", alpha=[0.0] * 200_000), "at most 100000 entries"),
     "many dims": (set_dims(*[1] * 30), "at most 8 of them"),
     "a value made twice": (lambda model: model.graph.node.append(model.graph.node[0]), "made once, got 'hops' twice"),
     "a constant named as an input": (add_constants(audio=np.zeros(1, np.float32)), "got 'audio' twice"),
@@ -304,6 +332,30 @@ def test_a_hostile_file_is_refused(name: str, stream: bytes) -> None:
         read_card(changed(stream, change))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+def test_a_self_test_that_takes_too_long_is_refused(stream: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """119 or 120 steps; each makes some 1,000 values and products at least."""
+    monkeypatch.setattr("wordspot.card._MAX_TEST_WORK", 10_000)
+    with pytest.raises(CardError, match="self-test of at most 10000 multiplications, but it asks for more"):
+        read_card(stream)
+    monkeypatch.setattr("wordspot.card._MAX_TEST_WORK", 10_000_000)
+    read_card(stream)
+
+
+def test_slices_are_as_long_as_onnxs_own() -> None:
+    """Against onnx's reference evaluator, for all starts, ends and steps about an array of 5."""
+    nodes = [helper.make_node("Slice", ["x", "start", "end", "axes", "step"], ["y"])]
+    model = ReferenceEvaluator(nodes[0])
+    x, axes = np.zeros(5, np.float32), np.array([0])
+    for start, end, step in itertools.product(
+        (-9, -6, -5, -2, 0, 3, 5, 9), (-9, -6, -5, -1, 0, 4, 5, 9), (-3, -1, 1, 2)
+    ):
+        if step < 0 and start < -5:
+            continue  # there it is Python's rule that the evaluator follows, and onnxruntime ONNX's
+        values = {"x": x, "start": np.array([start]), "end": np.array([end]), "axes": axes, "step": np.array([step])}
+        assert len(model.run(None, values)[0]) == onnx_shapes._slice_length(5, start, end, step), (start, end, step)
+    assert onnx_shapes._slice_length(5, -9, -(2**62), -1) == 1
 
 
 def test_a_field_given_twice_is_refused(stream: bytes) -> None:
@@ -370,6 +422,21 @@ BAD_CARDS: dict[str, tuple[str, str]] = {
     "three tones": (in_test(tones=[[1, 1]] * 3), "two tones"),
     "a tone beyond floating point": (in_test(tones=[[1, 1 << 40], [1, 1]]), "sweep of its card"),
     "any tolerance": (in_test(tolerance=5), "tolerance of its card from"),
+    "clips of a gigabyte": (
+        text_of(
+            kind="clip",
+            step_samples=0,
+            states=[],
+            clip_samples=1 << 20,
+            self_test={
+                **to_json(made_card())["self_test"],
+                "n_samples": 1 << 20,
+                "ends": [1 << 20] * 64,
+                "log_posteriors": [[0.0, -99.0, -99.0, -99.0]] * 64,
+            },
+        ),
+        "samples together in the self-test",
+    ),
 }
 
 

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wordspot.checkpoint import Checkpoint, RunFolder, load_checkpoint, save_checkpoint
-from wordspot.config import RunConfig, to_json
+from wordspot.config import RunConfig
 from wordspot.errors import CheckpointError, ConfigError, NotFoundError, WordspotError
+from wordspot.overrides import to_json
 
 CONFIG = RunConfig(words=("汪汪叫", "喵喵喵"))
 

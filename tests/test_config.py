@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wordspot.config import (
-    CONFIG_VERSION,
     FEATURES,
     FRONT_ENDS,
     OPTIMIZERS,
@@ -22,12 +21,9 @@ from wordspot.config import (
     ModelConfig,
     RunConfig,
     TrainingConfig,
-    from_json,
-    override,
-    parse_settings,
-    to_json,
 )
 from wordspot.errors import ConfigError
+from wordspot.overrides import CONFIG_VERSION, from_json, override, parse_settings, to_json
 
 SECTIONS = {
     "data": DataConfig,

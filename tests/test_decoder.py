@@ -13,17 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordspot.config import (
-    CLASSIC_DECODER,
-    DECODERS,
-    MICRO_DECODER,
-    DecoderConfig,
-    decoder_from_json,
-    decoder_to_json,
-    override_decoder,
-)
+from wordspot.config import CLASSIC_DECODER, DECODERS, MICRO_DECODER, DecoderConfig
 from wordspot.decoder import Decoder, Detection, RecognizeCommands, ScoreError, make_decoder
 from wordspot.errors import ConfigError, WordspotError
+from wordspot.overrides import decoder_from_json, decoder_to_json, override_decoder
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "decoder.json").read_text(encoding="utf-8"))
 LABELS = ("_silence_", "_unknown_", "a", "b")
@@ -190,6 +183,7 @@ def test_reset_begins_a_new_stream() -> None:
         ([[0.5, 0.5, 0, 1.01]], [10], "posteriors, not logits.*got 0 to 1.01"),
         ([[1, 0, 0, 0]], [np.nan], "finite times, got nan"),
         ([[1, 0, 0, 0]], [np.inf], "finite times, got inf"),
+        ([[1, 0, 0, 0]], [-np.inf], "finite times, got -inf"),
         ([[1, 0, 0, 0]] * 2, [10, 9], "never fall, got 9 ms after 10 ms; reset"),
         ([[1, 0, 0, 0]], [4], "never fall, got 4 ms after 5 ms"),
     ],

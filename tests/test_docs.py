@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from wordspot.cli import build_parser
-from wordspot.config import RunConfig, override, parse_settings
+from wordspot.config import RunConfig
+from wordspot.overrides import override, parse_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

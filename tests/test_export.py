@@ -223,8 +223,8 @@ class Odd(nn.Module):
     [
         ("differ", r"within 0\.0001 of torch's from the exported file, but they differ by 0\.000.*nothing was written"),
         ("add up", "would be refused: .*only operators that wordspot uses, got ':CumSum'; nothing was written"),
-        ("choose", "exporter cannot take the model"),
-        ("freeze", "exporter cannot take the model|would be refused"),
+        ("choose", "the model 'odd:Odd' cannot be exported"),
+        ("freeze", "cannot be exported|would be refused"),
     ],
 )
 def test_a_network_that_cannot_be_exported_is_refused(what: str, message: str) -> None:
@@ -261,6 +261,16 @@ def test_weights_in_8_bits(residual: tuple[Exported, nn.Module, RunConfig]) -> N
     small = run_stream(opened.session, card, audio, 50)
     whole = run_stream(open_model(exported.model).session, card, audio, 50)
     assert 0 < np.abs(small - whole).max() < 0.02
+
+
+def test_a_file_in_8_bits_that_no_reader_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def quantize_badly(model: onnx.ModelProto) -> None:
+        model.graph.node.append(helper.make_node("Sinh", [model.graph.node[0].output[0]], ["odd"]))
+
+    monkeypatch.setattr("wordspot.quantize.quantize_weights", quantize_badly)
+    network, config = make("single_fc", dataclasses.replace(FEATURES["logmel"], clip_ms=100))
+    with pytest.raises(ExportError, match=r"would be refused: .*only operators that wordspot uses, got ':Sinh'"):
+        export_network(network, config, int8=True)
 
 
 def test_quantized_weights_are_within_half_a_step() -> None:
@@ -314,6 +324,13 @@ def test_a_sparse_matrix_comes_back_exactly(axis: int, dtype: Any) -> None:
     onnx_rewrite.compute_sparse(model, model.graph.initializer[0])
     assert "m" not in [tensor.name for tensor in model.graph.initializer]
     assert (evaluate(model, {"x": np.ones(1, np.float32)})[0] == matrix.astype(np.float32)).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 4096), (4096, 1)])
+def test_a_single_row_or_column_stays(shape: tuple[int, int]) -> None:
+    model = graph_of([helper.make_node("Mul", ["x", "m"], ["y"])], {"m": np.ones(shape, np.float32)}, [1], [*shape])
+    onnx_rewrite.compute_sparse(model, model.graph.initializer[0])
+    assert [tensor.name for tensor in model.graph.initializer] == ["m"]
 
 
 def test_a_full_matrix_stays() -> None:
@@ -400,6 +417,11 @@ def test_export_verify_and_info(run: Path, tmp_path: Path, capsys: pytest.Captur
     assert "low, high" in text
     assert "CC BY 4.0" in text
     assert "Åsa" in text
+    strange = tmp_path / "strange.onnx"
+    card = dataclasses.replace(read_card(out), config={"features": 5, "model": ["x"]})
+    strange.write_bytes(with_card(out.read_bytes(), card))
+    assert main(["info", str(strange)]) == 0
+    assert "? on ?" in capsys.readouterr().out
     assert main(["info", str(out), "--json"]) == 0
     info = json.loads(capsys.readouterr().out)
     assert info["data"] == {"clips": 2, "licence": "CC BY 4.0", "attribution": "Åsa"}
@@ -446,6 +468,8 @@ def test_int8_that_costs_too_much_is_refused(
     ):
         export_run(run, out, int8=True, data=tone_folder)
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ExportError, match="at most nan points"):
+        export_run(run, out, int8=True, data=tone_folder, max_loss=float("nan"))
     assert export_run(run, out, int8=True, data=tone_folder, max_loss=2)["bytes"] == out.stat().st_size
 
 
@@ -455,6 +479,11 @@ def test_int8_without_clips_to_measure_on_is_refused(run: Path, tone_folder: Pat
     with pytest.raises(DataError):
         export_run(run, tmp_path / "words.onnx", int8=True, data=tone_folder / "low")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_by_which_nobody_knows_a_model_is_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"words\.bin: expected a name that ends in \.onnx"):
+        export_run(run, tmp_path / "words.bin")
 
 
 def test_a_folder_is_no_file_to_write(run: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ ORDER = (
 
 #: These answer on a small device, or at once: no torch, not even through what they import.
 WITHOUT_TORCH = (
-    "errors", "config", "card", "metrics", "audio", "dataset", "doctor", "voices", "scenes", "decoder", "detector",
+    "errors", "config", "overrides", "card", "metrics", "audio", "dataset", "doctor", "voices", "scenes", "decoder", "detector",
     "evaluation", "report", "microphone", "server", "scan", "commands", "cli",
     "truth", "soundscape", "silence", "moving_mean", "stream_measures", "stream_sweep", "stream_tuning", "stream_report",
     "onnx_walk", "self_test", "inference", "resampler", "blocks", "actions",

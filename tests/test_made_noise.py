@@ -11,9 +11,10 @@ from torch import Generator
 
 from wordspot.batches import Batches
 from wordspot.cache import decode_folder
-from wordspot.config import RunConfig, override
+from wordspot.config import RunConfig
 from wordspot.dataset import build_sets, list_recordings
 from wordspot.made_noise import LEVEL, make_babble, make_sounds
+from wordspot.overrides import override
 
 RATE = 16_000
 
@@ -70,7 +71,7 @@ def test_training_hears_it_as_often_as_asked_and_evaluation_never(tone_folder: P
     """The folder's own noise is white; of a made sound two neighbouring samples are seldom independent."""
 
     def correlated(share: float) -> float:
-        noise = batches_of(tone_folder, share)._draw_noise("training", 400, Generator().manual_seed(0))
+        noise = batches_of(tone_folder, share)._draw_noise(400, Generator().manual_seed(0))
         assert noise is not None
         next_to = (noise[:, 1:] * noise[:, :-1]).mean(dim=1) / noise.square().mean(dim=1)
         return float((next_to.abs() > 0.1).float().mean())

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from wordspot.config import ModelConfig, RunConfig, override
+from wordspot.config import ModelConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.layers import Gru
 from wordspot.models import find_recipe, make_model
+from wordspot.overrides import override
 
 
 def make(n_frames: int = 98, **options: object) -> Any:

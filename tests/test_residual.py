@@ -93,3 +93,5 @@ def test_dilations_that_see_more_than_a_clip_are_refused() -> None:
         make(dilations="1,2,4,8")
     with pytest.raises(ConfigError, match="residual_1d"):
         make(dilations="one")
+    with pytest.raises(ConfigError, match="dilations must be at least 1, got 1,0,2"):
+        make(dilations="1,0,2")

@@ -10,8 +10,9 @@ from torch import Generator, Tensor
 
 from wordspot.batches import Batches
 from wordspot.cache import decode_folder
-from wordspot.config import RunConfig, override
+from wordspot.config import RunConfig
 from wordspot.dataset import SILENCE, UNKNOWN, build_sets, list_recordings
+from wordspot.overrides import override
 from wordspot.scene_windows import IGNORED, cut_windows, label_windows, place_windows, reverse_some
 
 RATE = 1000  # samples are milliseconds

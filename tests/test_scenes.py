@@ -311,6 +311,17 @@ def test_command_writes_the_stream_and_three_truths(
     assert report["seconds"] == 30
 
 
+def test_command_tells_of_noise_that_is_not_there(
+    tone_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("--words", "low", "--minutes", 0.1, "--set", "data.testing_percent=40")
+    make(tone_folder, *flags, "--out", tmp_path / "with.wav")
+    assert "noise" not in capsys.readouterr().err
+    monkeypatch.setattr("wordspot.scenes.split_noise", lambda *_: {"testing": []})
+    make(tone_folder, *flags, "--out", tmp_path / "without.wav")
+    assert "no background noise for the testing set, so the stream has none" in capsys.readouterr().err
+
+
 def test_command_makes_scenes(tone_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ("--words", "low", "--kind", "scene", "--minutes", 1, "--set", "data.testing_percent=40")
     make(
@@ -334,6 +345,7 @@ def test_command_makes_scenes(tone_folder: Path, tmp_path: Path, capsys: pytest.
         (("--out", "s.wav", "--set", "training.seed=1"), r"--set takes data\.FIELD=VALUE here"),
         (("--out", "s.wav", "--seed", "-1"), "--seed must be a whole number from 0 on, got -1"),
         (("--out", "s.wav", "--minutes", "0"), "more than 0, got 0"),
+        (("--out", "s.wav", "--words", ""), "a word must .* not be empty"),
     ],
 )
 def test_command_refuses(

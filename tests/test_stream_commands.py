@@ -35,11 +35,6 @@ CSV = "label,start_ms,end_ms\na,3000,4000\nb,8000,9000\na,14000,15000\nbed,20000
 CLASSIC = "a, 3000\nb, 8000\na, 14000\n_unknown_, 20000\n"
 
 
-@pytest.fixture(autouse=True)
-def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "COMMANDS", tuple(dict.fromkeys((*cli.COMMANDS, "test-stream", "tune"))))
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stream")
@@ -216,6 +211,34 @@ def test_mistakes_are_told_in_one_line(
     (files / "late.csv").write_text("label,start_ms\na,31000\n")
     named = [files / arg if arg.endswith((".csv", ".txt")) else arg for arg in args]
     fails(capsys, match, "test-stream", files / "model.onnx", files / "stream.wav", *named)
+
+
+def test_a_bad_truth_is_told_before_the_first_stream_is_heard(
+    capsys: pytest.CaptureFixture[str], files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (files / "bad.csv").write_text("label,start_ms\na,3000\nb,soon\n")
+    monkeypatch.setattr("wordspot.commands.test_stream.score_stream", None)  # a call would fail otherwise
+    fails(
+        capsys, r"bad\.csv, line 3: expected a number, got 'soon'", "test-stream", files / "model.onnx",
+        files / "stream.wav", files / "quiet.wav", "--truth", files / "stream.csv", "--truth", files / "bad.csv",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_samples_that_are_no_numbers_are_told(
+    capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path, bad: float
+) -> None:
+    audio = np.zeros(3 * RATE, np.float32)
+    audio[2 * RATE + 5] = bad
+    soundfile.write(tmp_path / "bad.wav", audio, RATE, subtype="FLOAT")
+    fails(capsys, r"bad\.wav", "test-stream", files / "model.onnx", tmp_path / "bad.wav", "--no-words")
+
+
+def test_a_stream_cut_in_the_middle_of_a_sample_is_told(
+    capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cut.wav").write_bytes((files / "stream.wav").read_bytes()[:-5])
+    fails(capsys, r"cut\.wav", "test-stream", files / "model.onnx", tmp_path / "cut.wav", "--no-words")
 
 
 def test_a_truth_of_other_words_is_told(capsys: pytest.CaptureFixture[str], files: Path) -> None:

@@ -21,10 +21,11 @@ import torch
 
 from wordspot.cache import decode_folder
 from wordspot.checkpoint import RunFolder, load_checkpoint
-from wordspot.config import FEATURES, ModelConfig, RunConfig, override
+from wordspot.config import FEATURES, ModelConfig, RunConfig
 from wordspot.dataset import list_recordings
 from wordspot.device import resolve_device, resolve_precision
 from wordspot.errors import CheckpointError, ConfigError, DataError, TrainingError
+from wordspot.overrides import override
 from wordspot.training import EvaluationRecord, StepRecord, Trainer, learning_rate
 
 WORDS = ("low", "middle", "high")

@@ -29,11 +29,12 @@ from wordspot.audio import read_audio
 from wordspot.blocks import read_blocks
 from wordspot.cache import decode_folder
 from wordspot.cli import main
-from wordspot.config import RunConfig, override, to_json
+from wordspot.config import RunConfig
 from wordspot.dataset import build_sets, build_whole, list_recordings
 from wordspot.decoder import Detection
 from wordspot.errors import AudioError, ConfigError, NotFoundError
-from wordspot.silence import Silence
+from wordspot.overrides import override, to_json
+from wordspot.silence import Silence, noise_stretches, step_seed
 
 CLIP = 1600
 USED = ("label", "detect", "listen")
@@ -93,6 +94,25 @@ def test_label_over_a_folder_names_each_file(capsys: pytest.CaptureFixture[str],
     (tmp_path / "in" / "notes.txt").write_text("no sound")
     status, out, _ = run(capsys, "label", model, tmp_path / "in", "--top", "1")
     assert (status, out) == (0, "\ndeep/y.flac\nb (score = 0.73000)\n\nx.wav\na (score = 0.73000)\n")
+
+
+def test_label_over_two_folders_tells_them_apart(
+    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
+) -> None:
+    paths = [wav(tmp_path / name / "x.wav", level(0.75)) for name in ("one", "two")]
+    _, out, _ = run(capsys, "label", model, tmp_path / "one", tmp_path / "two", "--json")
+    assert [answer["file"] for answer in json.loads(out)] == [str(path) for path in paths]
+
+
+def test_labels_are_written_in_utf8_whatever_the_locale(tmp_path: Path) -> None:
+    path, clip = tmp_path / "m.onnx", wav(tmp_path / "c.wav", level(0.75))
+    path.write_bytes(made_model(clip_samples=CLIP, labels=("_silence_", "_unknown_", "наверх", "b"), config={}))
+    env = {name: value for name, value in os.environ.items() if name not in ("LANG", "PYTHONIOENCODING")}
+    done = subprocess.run(
+        [sys.executable, "-m", "wordspot", "label", path, clip, "--top", "1"],
+        capture_output=True, env={**env, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    )  # fmt: skip
+    assert (done.stdout.decode("utf-8"), done.stderr) == (f"наверх (score = 0.73000){os.linesep}", b"")
 
 
 def test_label_as_json_and_csv(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
@@ -221,6 +241,18 @@ def test_detect_mixes_a_chime_in_where_a_word_ended(
     for end in ends:
         spectrum = np.abs(np.fft.rfft((after - np.pad(before, (0, len(after) - len(before))))[end : end + 4800]))
         assert spectrum.argmax() * 10 == pytest.approx(880, abs=10)
+
+
+def test_detect_refuses_a_chime_that_cannot_be_written_before_it_listens(
+    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
+) -> None:
+    path = wav(tmp_path / "s.wav", spoken())
+    fails(
+        capsys, r"out\.mp3: expected a name that ends in \.wav", "detect", model, path, "--chime", tmp_path / "out.mp3"
+    )
+    fails(
+        capsys, "expected another file than the recording", "detect", model, path, "--chime", tmp_path / "." / "s.wav"
+    )
 
 
 def test_detect_with_another_threshold(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
@@ -373,6 +405,7 @@ def test_names_of_kept_sounds_suit_any_system_and_never_collide(tmp_path: Path) 
     assert len(set(paths)) == 4
     assert all(re.fullmatch(r"\d{8}-\d{6}-(a_b_|汪汪|__)-0\.50(-\d)?\.wav", path.name) for path in paths), paths
     assert len(read_audio(paths[0])[0]) == 50  # the stream had no more
+    assert recorder.write(Detection("𠀋" * 200, 3.0, 0.5, 3.0)).is_file()  # four bytes each; a name has 255
 
 
 def test_the_recorder_forgets_what_is_long_past(tmp_path: Path) -> None:
@@ -398,6 +431,26 @@ def test_listen_runs_a_program_for_each_detection(
         score, time_ms = (tmp_path / f"heard {row['label']}").read_text().split()
         assert float(score) == pytest.approx(row["score"], abs=1e-4)
         assert float(time_ms) == pytest.approx(row["time_ms"], abs=0.5)
+
+
+def test_a_command_is_split_as_its_system_writes_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = r'C:\tools\beep.exe -f "C:\my sounds\a.wav" it\'s #1'
+    monkeypatch.setattr(actions, "_ESCAPE", "")
+    with pytest.raises(ValueError, match="No closing quotation"):
+        actions._split(command)
+    assert actions._split(command.replace("'", "")) == [
+        r"C:\tools\beep.exe", "-f", r"C:\my sounds\a.wav", "it\\s", "#1"
+    ]  # fmt: skip
+    monkeypatch.setattr(actions, "_ESCAPE", "\\")
+    assert actions._split(r"/opt/a\ b 'c d' \"e") == ["/opt/a b", "c d", '"e']
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an executable of POSIX")
+def test_a_program_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "beep").write_text("#!/bin/sh\n")
+    (tmp_path / "beep").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Runner("beep -x")._arguments == [str(tmp_path / "beep"), "-x"]
 
 
 def test_no_shell_sees_the_command(listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path) -> None:
@@ -508,7 +561,7 @@ def test_a_terminal_gets_a_meter_that_leaves_the_lines_alone(
     meters = re.findall(r"\r\[(#*) *\] ( *-?\d+) dB", screen.getvalue())
     assert ("", " -60") in [(bar, text.rjust(4)) for bar, text in meters]
     assert max(len(bar) for bar, _ in meters) == round(30 * (1 - 1.94 / 60))  # 0.8 of full scale is -1.94 dB
-    assert screen.getvalue().endswith("\r\x1b[K")
+    assert re.search(r"\] +-?\d+ dB \r {41}\r$", screen.getvalue())  # wiped in the end
 
 
 def listen_program(model: Path, *args: object) -> subprocess.Popen[bytes]:
@@ -555,11 +608,21 @@ def test_silence_is_what_torch_makes_to_the_bit(tone_folder: Path, name: str) ->
     sets = {"all": build_whole(decoded.listing, config.words), **build_sets(decoded.listing, config.words, config.data)}
     batches = Batches(config, decoded, {name: sets[name]}, torch.device("cpu"))
     made = sets[name].rows < 0
-    silence = Silence(config, decoded, name, int(made.sum()))
+    silence = Silence(config, decoded, name, n := int(made.sum()))
+    number = ("training", "validation", "testing", "all").index(name)
+    generator = torch.Generator().manual_seed(step_seed(config.data.seed, 0, number))
+    stretches = noise_stretches(config, decoded, name)
+    which = torch.randint(len(stretches), (n,), generator=generator).tolist()
+    places = torch.rand(n, generator=generator, dtype=torch.float64).tolist()
+    volumes = torch.rand(n, generator=generator).numpy()
     theirs = torch.cat([audio for audio, _ in batches.evaluation_batches(name)]).numpy()[made]
-    assert len(theirs) >= 3
-    assert np.abs(theirs).max() > 0.01
-    assert (np.stack([silence.clip(position) for position in range(len(theirs))]) == theirs).all()
+    assert n == len(theirs) >= 3
+    for position, (of, place, volume) in enumerate(zip(which, places, volumes, strict=True)):
+        start = int(place * (len(stretches[of]) - 16_000 + 1))
+        expected = stretches[of][start : start + 16_000].astype(np.float32) / 32768 * volume
+        assert np.abs(expected).max() > 1e-4
+        assert (silence.clip(position) == expected).all()
+        assert (theirs[position] == expected).all()
 
 
 def test_a_set_without_noise_has_silence_of_zeros(tone_folder: Path) -> None:
@@ -622,8 +685,12 @@ def test_evaluate_a_file_that_does_not_fit(
     capsys: pytest.CaptureFixture[str], tone_model: Path, tone_folder: Path, model: Path, tmp_path: Path
 ) -> None:
     fails(capsys, "--checkpoint is for the folder of a run", "evaluate", tone_model, tone_folder, "--checkpoint", "3")
-    fails(capsys, "expected the labels and the clip of its own configuration", "evaluate", model, tone_folder)
+    fails(capsys, "expected the labels, rate and clip of its own configuration", "evaluate", model, tone_folder)
     fails(capsys, "none.onnx: expected a model", "evaluate", tmp_path / "none.onnx", tone_folder)
+    rate = tmp_path / "rate.onnx"
+    slow = {"features.sample_rate": 8000, "features.clip_ms": 2000, "features.high_hz": 3900}
+    rate.write_bytes(made_model(config=to_json(override(RunConfig(words=("a", "b")), slow))))
+    fails(capsys, "labels, rate and clip of its own configuration", "evaluate", rate, tone_folder)
     other = tmp_path / "other.onnx"
     other.write_bytes(made_model())
     assert made_card().labels[2:] == ("a", "b")

@@ -22,6 +22,8 @@ from wordspot.errors import ConfigError
 _BEFORE_MS = 1000.0
 _LONGEST_WAIT_MS = 5000.0  # of a detection for its confirmation
 MAX_RUNNING = 8
+_ESCAPE = "" if sys.platform == "win32" else "\\"  # there, paths are full of it
+_LONGEST_IN_A_NAME = 50  # letters of a label; of four bytes each, they leave room in the 255 that a name may have
 
 
 class Recorder:
@@ -84,11 +86,13 @@ class Runner:
 
     def __init__(self, command: str) -> None:
         try:
-            self._arguments = shlex.split(command)
+            self._arguments = _split(command)
         except ValueError as error:
             raise ConfigError(f"--exec expects a program and its arguments, got {command!r} ({error})") from error
-        if not self._arguments or shutil.which(self._arguments[0]) is None:
+        program = shutil.which(self._arguments[0]) if self._arguments else None
+        if program is None:
             raise ConfigError(f"--exec expects a program that can be run, got {command!r}; give its path")
+        self._arguments[0] = program  # Windows would not find NAME.cmd by NAME
         self._running: list[subprocess.Popen[bytes]] = []
 
     def start(self, detection: Detection) -> list[str]:
@@ -131,6 +135,13 @@ class Runner:
         return problems + self.check()
 
 
+def _split(command: str) -> list[str]:
+    """A command's words: quotes as in a shell, and nothing else of one."""
+    lexer = shlex.shlex(command, posix=True)
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", _ESCAPE
+    return list(lexer)
+
+
 def _stderr() -> int:
     """Where programs write to: what is on stdout are detections."""
     try:
@@ -141,4 +152,5 @@ def _stderr() -> int:
 
 def _in_a_name(label: str) -> str:
     """`label` as part of a file's name on any system."""
-    return "".join(letter if letter.isalnum() or letter in "-_ " else "_" for letter in label).strip() or "_"
+    letters = label[:_LONGEST_IN_A_NAME]
+    return "".join(letter if letter.isalnum() or letter in "-_ " else "_" for letter in letters).strip() or "_"

@@ -28,6 +28,7 @@ MAX_CHANNELS = 64
 MIN_RATE, MAX_RATE = 1000, 1_000_000
 _BLOCK = 1 << 16
 _NO_COUNT = 2**63 - 1  # libsndfile's number of samples where a FLAC's header leaves it out
+_WRITTEN = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
 _PEAK_LIMIT = 8.0  # a float file this far outside [-1, 1] is damaged, or of another scale (int16 numbers, say)
 
 
@@ -102,12 +103,10 @@ def write_audio(path: Path, audio: Samples, sample_rate: int) -> None:
         AudioError: NaN or infinity among the samples.
         OSError: the disk is full, or another reason why not all of it could be written.
     """
-    formats = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
-    if path.suffix.lower() not in formats:
-        raise ConfigError(f"{path}: expected a name that ends in {', '.join(formats)}")
+    check_out_name(path)
     if not np.isfinite(audio).all():
         raise AudioError(f"{path}: expected finite samples to write, got NaN or infinity")
-    container, subtype = formats[path.suffix.lower()]
+    container, subtype = _WRITTEN[path.suffix.lower()]
     with atomic_path(path) as temporary:
         try:
             with soundfile.SoundFile(temporary, "w", sample_rate, 1, subtype, format=container) as file:
@@ -118,6 +117,12 @@ def write_audio(path: Path, audio: Samples, sample_rate: int) -> None:
             raise OSError(f"{path}: could not be written ({_reason(error)}); is the disk full?") from error
         if written != len(audio):  # FLAC and Vorbis keep silent where the end does not fit the disk
             raise OSError(f"{path}: not all of its {len(audio)} samples could be written; is the disk full?")
+
+
+def check_out_name(path: Path) -> None:
+    """Raises ConfigError for a name whose suffix `write_audio` does not know."""
+    if path.suffix.lower() not in _WRITTEN:
+        raise ConfigError(f"{path}: expected a name that ends in {', '.join(_WRITTEN)}")
 
 
 def encode_wav(audio: Samples, sample_rate: int) -> bytes:

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from wordspot.audio import to_float
-from wordspot.augment import Augmenter, mix_noise
+from wordspot.augment import Augmenter
 from wordspot.cache import DecodedClips
-from wordspot.config import SETS, DataConfig, RunConfig
-from wordspot.dataset import SILENCE, ClipSet, labels_of, split_noise
+from wordspot.config import RunConfig
+from wordspot.dataset import SILENCE, ClipSet, labels_of
 from wordspot.made_noise import make_babble, make_sounds
 from wordspot.scene_windows import cut_windows, label_windows, place_windows, reverse_some
+from wordspot.silence import Silence, noise_stretches
 from wordspot.truth import speech_bounds
 
-_SET_NUMBERS = {"training": 0, "validation": 1, "testing": 2, "all": 3}
 #: Decoded clips up to this size move to the device as a whole; larger ones stay memory-mapped and move by batches.
 _RESIDENT_BYTES = 4 << 30
 _MADE_SECONDS = 240
@@ -28,7 +28,7 @@ class Batches:
     """Batches of one data folder's clips.
 
     Training clips are drawn with replacement, by weight. Validation and testing go through their set once, unchanged;
-    their silence clips are drawn from a fixed generator per set, so that two evaluations of one model agree to the bit.
+    their silence clips are those of `Silence`, so that two evaluations of one model agree to the bit.
     """
 
     def __init__(
@@ -38,17 +38,15 @@ class Batches:
         self.n_labels = len(labels_of(config.words))
         self.clip_samples = config.features.clip_samples
         self.batch_size = config.training.batch_size
-        # a folder judged as a whole gets the same silence whatever the model was trained with
-        self._silence_seeds = dict.fromkeys(_SET_NUMBERS, config.data.seed) | {"all": DataConfig.seed}
+        self._silence_of = {
+            name: Silence(config, decoded, name, int((clips.rows < 0).sum())) for name, clips in sets.items()
+        }
         self.augmenter = Augmenter(config.augment, config.features)
         store = device if decoded.clips.nbytes <= _RESIDENT_BYTES else torch.device("cpu")
         self._clips = torch.from_numpy(decoded.clips).to(store)
-        noise, self._noise_parts = _noise_of_sets(config, decoded, set(sets))
         if "training" in sets:
-            noise, self._noise_parts["training"] = _add_made_noise(
-                config, noise, self._noise_parts["training"], decoded.clips[_spoken_rows(sets["training"])]
-            )
-        self._noise = noise.to(store)
+            noise, self._noise_parts = _training_noise(config, decoded, sets["training"])
+            self._noise = noise.to(store)
         self._labels = {name: torch.from_numpy(clips.labels).to(device) for name, clips in sets.items()}
         self._cumulative = {
             name: torch.from_numpy(np.cumsum(clips.weights)).to(store) for name, clips in sets.items() if len(clips)
@@ -63,7 +61,7 @@ class Batches:
 
     def has_noise(self, name: str) -> bool:
         """Whether the set of this name has background noise to draw from."""
-        return len(self._noise_parts[name]) > 0
+        return self._silence_of[name].has_noise
 
     def training_batch(self, generator: Generator) -> tuple[Tensor, Tensor]:
         """A batch drawn from the training set and augmented: audio [batch, samples], labels [batch].
@@ -80,7 +78,7 @@ class Batches:
             audio[:n], labels[:n] = self._scene_windows(audio[:n], places[:n], generator)
         if self._reversed_share > 0:
             audio[n:], labels[n:] = self._play_some_backward(audio[n:], labels[n:], generator)
-        noise = self._draw_noise("training", self.batch_size, generator)
+        noise = self._draw_noise(self.batch_size, generator)
         return self.augmenter.augment(audio, is_silence, noise, generator, n_scenes=n), labels
 
     def _scene_windows(self, audio: Tensor, places: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -140,61 +138,45 @@ class Batches:
         return audio.masked_fill_((rows < 0).to(self.device)[:, None], 0.0)
 
     def _silence(self, name: str, start: int, stop: int) -> Tensor:
-        """The silence clips `start` to `stop` made for a set: float32 [clips, samples], background at a volume of U(0, 1)."""
-        audio = torch.zeros(stop - start, self.clip_samples, device=self.device)
-        parts = self._noise_parts[name]
-        if start == stop or not len(parts):
-            return audio
-        count = int((self.sets[name].rows < 0).sum())
-        generator = torch.Generator().manual_seed(step_seed(self._silence_seeds[name], 0, _SET_NUMBERS[name]))
-        which = torch.randint(len(parts), (count,), generator=generator)[start:stop]
-        places = torch.rand(count, generator=generator, dtype=torch.float64)[start:stop]
-        volume = torch.rand(count, generator=generator)[start:stop]
-        return mix_noise(audio, self._noise_at(parts, which, places), volume.to(self.device))
+        """The silence clips `start` to `stop` made for a set: float32 [clips, samples]."""
+        made = [self._silence_of[name].clip(position) for position in range(start, stop)]
+        clips = np.stack(made) if made else np.zeros((0, self.clip_samples), np.float32)
+        return torch.from_numpy(clips).to(self.device)
 
-    def _draw_noise(self, name: str, count: int, generator: Generator) -> Tensor | None:
-        parts = self._noise_parts[name]
-        if not len(parts):
+    def _draw_noise(self, count: int, generator: Generator) -> Tensor | None:
+        if not len(self._noise_parts):
             return None
-        which = torch.randint(len(parts), (count,), generator=generator, device=self.device)
+        which = torch.randint(len(self._noise_parts), (count,), generator=generator, device=self.device)
         places = torch.rand(count, generator=generator, device=self.device, dtype=torch.float64)
-        return self._noise_at(parts, which.cpu(), places.cpu())
+        return self._noise_at(which.cpu(), places.cpu())
 
-    def _noise_at(self, parts: Tensor, which: Tensor, places: Tensor) -> Tensor:
+    def _noise_at(self, which: Tensor, places: Tensor) -> Tensor:
         """Stretches of noise [batch, samples]: of part `which`, at `places` in [0, 1) of the room there is."""
-        start, stop = parts[which].unbind(1)
+        start, stop = self._noise_parts[which].unbind(1)
         starts = start + (places * (stop - start - self.clip_samples + 1)).long()
         stretches = self._noise.unfold(0, self.clip_samples, 1)[starts.to(self._noise.device)]
         return stretches.to(self.device).float().div_(32768)
 
 
-def step_seed(*numbers: int) -> int:
-    """A seed mixed from a run's seed, a step, and what the chance is for: the same numbers, the same chance.
+def _training_noise(config: RunConfig, decoded: DecodedClips, clips: ClipSet) -> tuple[Tensor, Tensor]:
+    """Training's noise, end to end (int16), and its parts: int64 [parts, (start, stop)]; what is made comes last."""
+    pieces = noise_stretches(config, decoded, "training")
+    pieces += _made_noise(config, decoded.clips[clips.rows[clips.rows >= 0]], len(pieces))
+    stops = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
+    joined = np.concatenate([*pieces, np.zeros(0 if pieces else config.features.clip_samples, np.int16)])
+    return torch.from_numpy(joined), torch.from_numpy(np.stack([stops[:-1], stops[1:]], axis=1))
 
-    Seeding each step anew is what lets a run resume from any checkpoint, to the bit.
-    """
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
-
-def _add_made_noise(config: RunConfig, noise: Tensor, parts: Tensor, clips: NDArray[np.int16]) -> tuple[Tensor, Tensor]:
-    """The noise and training's parts of it, with as many made parts as `made_noise` asks for, by turns babble and sounds."""
+def _made_noise(config: RunConfig, clips: NDArray[np.int16], n_recorded: int) -> list[NDArray[np.int16]]:
+    """As many pieces as `made_noise` asks for beside those recorded, by turns babble of `clips` and sounds."""
     share = config.augment.made_noise
-    n_made = round(max(len(parts), 1) * share / (1 - share))
+    n_made = round(max(n_recorded, 1) * share / (1 - share))
     rng = np.random.default_rng([config.data.seed, n_made])
     n_samples = max(_MADE_SECONDS * config.features.sample_rate, config.features.clip_samples)
-    made = [
+    return [
         make_sounds(n_samples, config.features.sample_rate, rng) if number % 2 else make_babble(clips, n_samples, rng)
         for number in range(n_made)
     ]
-    if not made:
-        return noise, parts
-    starts = len(noise) + n_samples * torch.arange(n_made)
-    joined = torch.cat([noise, *(torch.from_numpy(piece) for piece in made)])
-    return joined, torch.cat([parts, torch.stack([starts, starts + n_samples], dim=1)])
-
-
-def _spoken_rows(clips: ClipSet) -> NDArray[np.int64]:
-    return clips.rows[clips.rows >= 0]
 
 
 def _speech_bounds(decoded: DecodedClips, clips: ClipSet, sample_rate: int) -> NDArray[np.int64]:
@@ -204,28 +186,3 @@ def _speech_bounds(decoded: DecodedClips, clips: ClipSet, sample_rate: int) -> N
         if row >= 0:
             bounds[place] = speech_bounds(to_float(decoded.clips[row]), sample_rate)
     return bounds
-
-
-def _noise_of_sets(config: RunConfig, decoded: DecodedClips, names: set[str]) -> tuple[Tensor, dict[str, Tensor]]:
-    """All usable stretches of noise, end to end (int16), and each set's stretches in it: int64 [parts, (start, stop)].
-
-    A stretch shorter than a clip is repeated until it is as long. A folder judged as a whole uses all its noise.
-    """
-    lengths = decoded.noise_lengths
-    split = split_noise(decoded.listing.noise, lengths, config.data, config.features.clip_samples)
-    split["all"] = [(position, 0, length) for position, length in enumerate(lengths)]
-    pieces: list[np.ndarray] = []
-    parts: dict[str, Tensor] = {}
-    position = 0
-    for name in (*SETS, "all"):
-        places = []
-        for recording, start, stop in split[name] if name in names else []:
-            piece = decoded.noise[decoded.bounds[recording] + start : decoded.bounds[recording] + stop]
-            if len(piece) < config.features.clip_samples:
-                piece = np.resize(piece, config.features.clip_samples)
-            pieces.append(piece)
-            places.append((position, position + len(piece)))
-            position += len(piece)
-        parts[name] = torch.tensor(places, dtype=torch.int64).reshape(-1, 2)
-    joined = np.concatenate(pieces) if pieces else np.zeros(config.features.clip_samples, np.int16)
-    return torch.from_numpy(joined), parts

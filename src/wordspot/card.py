@@ -27,12 +27,17 @@ from wordspot import onnx_shapes, onnx_walk
 from wordspot.card_schema import MODULUS, PHASES, Card, SelfTest, State, parse_card, shown, to_json
 from wordspot.errors import CardError, NotFoundError
 
-__all__ = ["Card", "SelfTest", "State", "make_self_test", "read_card", "self_test_signal", "to_json", "with_card"]
+__all__ = [
+    "Card", "SelfTest", "State", "make_self_test", "most_at_once", "read_card", "read_content", "self_test_signal", "to_json",
+    "with_card",
+]  # fmt: skip
 
 KEY = "wordspot"
-MAX_FILE_BYTES = 64 << 20
+_MAX_FILE_BYTES = 64 << 20
 _FACTOR, _BLOCK = 48271, 2048
-_MANY, _MANY_SCALE = 256, 64  # so many steps or clips at once may take so much more: in proportion, not squared
+_MOST_STEPS, _MOST_CLIPS, _MOST_SAMPLES = 256, 32, 1 << 21  # of one call
+_MANY_SCALE = 8  # so much more than one step or clip may they take: in proportion, not squared
+_MAX_TEST_WORK = 1 << 36  # multiplications, and values made, in a whole self-test: some seconds
 
 
 def read_card(model: Path | str | bytes, name: str = "") -> Card:
@@ -40,13 +45,15 @@ def read_card(model: Path | str | bytes, name: str = "") -> Card:
 
     Args:
         model: the file, or its content.
-        name: what messages call it; else the path.
+        name: what messages call a content; a file goes by its path.
 
     Raises:
         NotFoundError: no such file.
         CardError: not an ONNX file that wordspot wrote, or one that asks for more than it may; one line says what.
     """
-    name, data = _contents(model, name)
+    name, data = (name or "the model", model) if isinstance(model, bytes) else read_content(Path(model))
+    if len(data) > _MAX_FILE_BYTES:
+        raise CardError(f"{name}: expected an exported model of at most {_MAX_FILE_BYTES >> 20} MB, got a larger file")
     try:
         walked = onnx_walk.walk(data)
         card = parse_card(walked.metadata.get(KEY))
@@ -54,6 +61,24 @@ def read_card(model: Path | str | bytes, name: str = "") -> Card:
     except CardError as error:
         raise CardError(f"{name}: {error}") from error.__cause__
     return card
+
+
+def read_content(path: Path) -> tuple[str, bytes]:
+    """A file's name, and its content for `read_card`: no more of it than shows that it is too large.
+
+    Raises:
+        NotFoundError: no such file.
+    """
+    if not path.is_file():
+        kind = "it is a folder" if path.is_dir() else "there is no such file"
+        raise NotFoundError(f"{path}: expected a model, a file that `wordspot export` wrote, but {kind}")
+    with path.open("rb") as file:
+        return str(path), file.read(_MAX_FILE_BYTES + 1)
+
+
+def most_at_once(card: Card) -> int:
+    """How many steps of a stream, or clips, one call takes: for so many `read_card` has looked at a file."""
+    return _MOST_STEPS if card.kind == "stream" else max(min(_MOST_CLIPS, _MOST_SAMPLES // card.clip_samples), 1)
 
 
 def with_card(model: bytes, card: Card) -> bytes:
@@ -96,21 +121,6 @@ def make_self_test(clip_samples: int, step_samples: int) -> SelfTest:
     )
 
 
-def _contents(model: Path | str | bytes, name: str) -> tuple[str, bytes]:
-    """A name for messages, and the bytes."""
-    if not isinstance(model, bytes):
-        path = Path(model)
-        name = name or str(path)
-        if not path.is_file():
-            raise NotFoundError(f"{name}: expected an exported model, but there is no such file")
-        with path.open("rb") as file:
-            model = file.read(MAX_FILE_BYTES + 1)
-    name = name or "the model"
-    if len(model) > MAX_FILE_BYTES:
-        raise CardError(f"{name}: expected an exported model of at most {MAX_FILE_BYTES >> 20} MB, got a larger file")
-    return name, model
-
-
 def _check_against(card: Card, walked: onnx_walk.Walked) -> None:
     """The card and the graph must say the same of inputs and outputs, and ask for no more than a keyword spotter needs."""
     if set(walked.opsets) != {""} or walked.opsets[""] not in onnx_shapes.OPSETS:
@@ -122,17 +132,26 @@ def _check_against(card: Card, walked: onnx_walk.Walked) -> None:
     new_states = [(f"new_{state.name}", state.shape, None) for state in card.states]
     _check_values("inputs", [("audio", (1, card.clip_samples), free), *states], walked.inputs)
     _check_values("outputs", [("scores", (1,) * (free + 1) + (len(card.labels),), free), *new_states], walked.outputs)
-    for count, scale in ((1, 1), (_MANY, _MANY_SCALE)):
-        sizes = {state.name: state.shape for state in card.states}
-        audio = (count, card.clip_samples) if card.kind == "clip" else (1, count * card.step_samples)
-        shapes = onnx_shapes.infer_shapes(walked, {"audio": audio, **sizes}, scale)
-        scores = (count, len(card.labels)) if card.kind == "clip" else (1, count, len(card.labels))
-        expected = {"scores": scores, **{f"new_{name}": shape for name, shape in sizes.items()}}
-        for name, shape in expected.items():
-            if shapes.get(name) != shape:
-                raise CardError(
-                    f"expected {name!r} of shape {list(shape)} by its card, but the graph gives {shown(shapes.get(name))}"
-                )
+    _check_shapes(card, walked, 1, 1)
+    count = most_at_once(card)
+    known = _check_shapes(card, walked, count, _MANY_SCALE)
+    n_rows = len(card.self_test.ends) if card.kind == "clip" else card.self_test.n_samples // card.step_samples
+    if (known.products + known.total) * n_rows > _MAX_TEST_WORK * count:
+        raise CardError(f"expected a self-test of at most {_MAX_TEST_WORK} multiplications, but it asks for more")
+
+
+def _check_shapes(card: Card, walked: onnx_walk.Walked, count: int, scale: int) -> onnx_shapes.Shapes:
+    """The outputs' shapes where so many steps or clips are given at once; what all that takes."""
+    sizes = {state.name: state.shape for state in card.states}
+    audio = (count, card.clip_samples) if card.kind == "clip" else (1, count * card.step_samples)
+    known = onnx_shapes.infer_shapes(walked, {"audio": audio, **sizes}, scale)
+    scores = (count, len(card.labels)) if card.kind == "clip" else (1, count, len(card.labels))
+    for name, shape in {"scores": scores, **{f"new_{name}": shape for name, shape in sizes.items()}}.items():
+        if known.shapes.get(name) != shape:
+            raise CardError(
+                f"expected {name!r} of shape {list(shape)} by its card, but the graph gives {shown(known.shapes.get(name))}"
+            )
+    return known
 
 
 def _check_values(

@@ -9,17 +9,19 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
 
-from wordspot.config import MAX_CLIP_SAMPLES, MAX_SAMPLE_RATE, DecoderConfig, decoder_from_json, decoder_to_json
+from wordspot.config import MAX_SAMPLE_RATE, DecoderConfig
 from wordspot.errors import CardError, ConfigError
+from wordspot.overrides import decoder_from_json, decoder_to_json
 
 FORMAT_VERSION = 1
 KINDS = ("stream", "clip")
 QUANTIZATIONS = ("none", "int8")
 MAX_CARD_BYTES = 1 << 20
 MODULUS, PHASES = 2**31 - 1, 2**24  # of the self-test's noise and tones
+_MAX_CLIP_SAMPLES = 1 << 21  # 131 s at 16 kHz
 _MAX_LABELS, _MAX_LABEL_LENGTH = 1000, 200
 _MAX_STATES, _MAX_STATE_VALUES = 100, 1 << 22
-_MAX_TEST_SAMPLES, _MAX_TEST_ROWS = 1 << 18, 64
+_MAX_TEST_SAMPLES, _MAX_TEST_ROWS, _MAX_TEST_VALUES = 1 << 18, 64, 1 << 24
 _MAX_DEPTH = 12
 _NOT_IN_TEXT = ("Cc", "Cs", "Zl", "Zp")  # controls, surrogates, ends of lines
 
@@ -42,7 +44,7 @@ class SelfTest:
     ends: where the judged audio ends, in samples: of a stream the row ``end / step_samples - 1`` of the scores, of a clip
         model the clip ``[end - clip_samples, end)``.
     log_posteriors: one row of labels for each of `ends`.
-    tolerance: by how much a posterior may differ.
+    tolerance: by how much a posterior's logarithm may differ.
     """
 
     n_samples: int
@@ -108,7 +110,7 @@ def parse_card(text: str | None) -> Card:
             f"its card has an unknown entry {shown(unknown[0])}; install a newer wordspot, or export it anew"
         )
     kind = _choice(value, "kind", KINDS)
-    clip_samples = _integer(value, "clip_samples", 1, MAX_CLIP_SAMPLES)
+    clip_samples = _integer(value, "clip_samples", 1, _MAX_CLIP_SAMPLES)
     step_samples = _integer(value, "step_samples", *((1, clip_samples) if kind == "stream" else (0, 0)))
     if step_samples and clip_samples % step_samples:
         raise CardError(f"expected clip_samples a multiple of step_samples, got {clip_samples} and {step_samples}")
@@ -195,6 +197,8 @@ def _self_test(value: dict[str, Any], n_labels: int, clip_samples: int, step_sam
         raise CardError(
             f"expected 1 to {_MAX_TEST_ROWS} rows in the self-test, got {len(ends)} ends and {len(rows)} rows"
         )
+    if not step_samples and len(ends) * clip_samples > _MAX_TEST_VALUES:
+        raise CardError(f"expected clips of at most {_MAX_TEST_VALUES} samples together in the self-test, got more")
     if step_samples and any(end % step_samples for end in ends):
         raise CardError(f"expected the self-test's rows at multiples of {step_samples} samples, got {shown(ends)}")
     posteriors = tuple(_row(row, n_labels) for row in rows)

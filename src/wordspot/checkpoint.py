@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordspot.config import RunConfig, from_json, to_json
+from wordspot.config import RunConfig
 from wordspot.dataset import labels_of
 from wordspot.errors import CheckpointError, ConfigError, NotFoundError
 from wordspot.files import atomic_path, read_json, write_json, write_text
+from wordspot.overrides import from_json, to_json
 
 if TYPE_CHECKING:
     import torch

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -61,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; see the module's docstring for what is returned."""
+    _write_utf8()
     try:
         args = build_parser().parse_args(argv)
         return int(args.run(args) or 0)
@@ -73,6 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(_one_line(error), 1)
     except ModuleNotFoundError as error:
         return _fail(_one_line(_missing_extra(error)), 1)
+
+
+def _write_utf8() -> None:
+    """UTF-8 on stdout where it is no terminal: Windows would take its code page, which lacks most letters of labels."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty() and "PYTHONIOENCODING" not in os.environ:
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # a file's name may be any bytes
 
 
 def _missing_extra(error: ModuleNotFoundError) -> MissingExtraError:

@@ -1,24 +1,17 @@
-"""Every setting of a run: frozen, checked when made, to and from JSON. A default exists here and nowhere else.
+"""Every setting of a run: frozen, checked when made. A default exists here and nowhere else.
 
-A configuration is built in layers, each overriding the one before: the defaults below, the front end's preset
-(`FEATURES`), the model's recipe, the flags, and ``--set section.field=value``. All go through `override`.
+`overrides.py` replaces settings by their names, and takes them to and from JSON.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import json
 import math
-import types
-import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from wordspot.errors import ConfigError
 
-CONFIG_VERSION = 1
 SETS = ("training", "validation", "testing")
 FRONT_ENDS = ("logmel", "mfcc", "average", "micro", "spectrogram", "psf_mfcc")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw")
@@ -36,16 +29,16 @@ def _field(default: Any, help: str) -> Any:  # noqa: A002 - the same word as arg
 def _check_range(section: Any, name: str, low: float, high: float) -> None:
     value = getattr(section, name)
     if not low <= value <= high:
-        raise ConfigError(f"{name} must lie between {low:g} and {high:g}, got {_shown(value)}")
+        raise ConfigError(f"{name} must lie between {low:g} and {high:g}, got {shown(value)}")
 
 
 def _check_choice(section: Any, name: str, choices: tuple[str, ...]) -> None:
     value = getattr(section, name)
     if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {_shown(value)}")
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {shown(value)}")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """`value` as an error message shows it: short, whatever it is."""
     try:
         text = f"{value:g}" if isinstance(value, float) else repr(value)
@@ -55,7 +48,7 @@ def _shown(value: Any) -> str:
 
 
 def _commas(values: tuple[Any, ...]) -> str:
-    return ",".join(_shown(value) for value in values[:20]) + (",..." if len(values) > 20 else "")
+    return ",".join(shown(value) for value in values[:20]) + (",..." if len(values) > 20 else "")
 
 
 @dataclass(frozen=True)
@@ -251,7 +244,7 @@ class ModelConfig:
         try:
             plain = json.loads(json.dumps(self.options, allow_nan=False))
         except (TypeError, ValueError, RecursionError) as error:
-            raise ConfigError(f"model.options must hold finite JSON values, got {_shown(self.options)}") from error
+            raise ConfigError(f"model.options must hold finite JSON values, got {shown(self.options)}") from error
         object.__setattr__(self, "options", plain)  # as a run's folder gives it back: a tuple is a list there
         if not self.name.strip():
             raise ConfigError("model.name must not be empty; see `wordspot train --help` for the models")
@@ -284,7 +277,7 @@ class TrainingConfig:
             )
         for step in self.steps:
             if not 1 <= step <= MAX_STEPS:
-                raise ConfigError(f"each of steps must be a whole number from 1 to {MAX_STEPS}, got {_shown(step)}")
+                raise ConfigError(f"each of steps must be a whole number from 1 to {MAX_STEPS}, got {shown(step)}")
         for rate in self.learning_rates:
             if not (math.isfinite(rate) and rate >= 0):
                 raise ConfigError(f"each of learning_rates must be a number of at least 0, got {rate}")
@@ -328,7 +321,7 @@ class DecoderConfig:
             number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
             if not isinstance(word, str) or not number or not 0 <= threshold <= 1:
                 raise ConfigError(
-                    f"each of thresholds must be a word and a number from 0 to 1, got {_shown(word)}: {_shown(threshold)}"
+                    f"each of thresholds must be a word and a number from 0 to 1, got {shown(word)}: {shown(threshold)}"
                 )
         object.__setattr__(self, "thresholds", {word: float(value) for word, value in self.thresholds.items()})
 
@@ -339,39 +332,10 @@ class DecoderConfig:
 
 #: RecognizeCommands as in TensorFlow's speech_commands example.
 CLASSIC_DECODER = DecoderConfig(kind="classic", average_ms=1000, threshold=0.2)
+#: The same as the example's test on streams sets it: stricter, a row each 30 ms.
+CLASSIC_TEST_DECODER = DecoderConfig(kind="classic", average_ms=500, threshold=0.7, suppression_ms=1500, stride_ms=30)
 #: Its variant for microcontrollers, with the settings it has there: a repeated word is heard again.
 MICRO_DECODER = DecoderConfig(kind="micro", average_ms=1000, threshold=200 / 255, suppression_ms=1500)
-
-
-def decoder_to_json(config: DecoderConfig) -> dict[str, Any]:
-    """A JSON-ready dict of `config`."""
-    return dataclasses.asdict(config)
-
-
-def decoder_from_json(value: Any) -> DecoderConfig:
-    """The settings that `decoder_to_json` wrote; those that are missing have their defaults.
-
-    Raises:
-        ConfigError: not such a dict, an unknown entry, or a value that does not fit.
-    """
-    if not isinstance(value, dict):
-        raise ConfigError(f"decoder settings must be a JSON object, got {type(value).__name__}")
-    _check_names(value, {f.name for f in dataclasses.fields(DecoderConfig)}, "the decoder's settings")
-    return _override_section(DecoderConfig(), "decoder", value)
-
-
-def override_decoder(config: DecoderConfig, settings: Mapping[str, Any]) -> DecoderConfig:
-    """`config` with fields replaced; values may be strings, for ``thresholds`` such as ``yes=0.5,no=0.7``.
-
-    Raises:
-        ConfigError: no such field, or a value that does not fit it.
-    """
-    settings = dict(settings)
-    if isinstance(text := settings.get("thresholds"), str):
-        pairs = parse_settings([pair for pair in text.split(",") if pair.strip()])
-        numbers = {word: _coerce(value, float, f"the threshold of {word}") for word, value in pairs.items()}
-        settings["thresholds"] = {**config.thresholds, **numbers}
-    return _override_section(config, "decoder", settings)
 
 
 @dataclass(frozen=True)
@@ -394,172 +358,8 @@ class RunConfig:
             if word != word.strip() or not word or word[0] in "._" or not _NOT_IN_WORDS.isdisjoint(word):
                 raise ConfigError(
                     "a word must be UTF-8, not be empty, not start with '_' or '.' and hold no slashes, "
-                    f"got {_shown(word)}; a word is a folder's name"
+                    f"got {shown(word)}; a word is a folder's name"
                 )
         repeated = sorted({word for word in self.words if self.words.count(word) > 1})
         if repeated:
             raise ConfigError(f"each word must be named once, got {', '.join(repeated)} more than once")
-
-
-#: What may change when a run is resumed: it decides how training is watched and kept, not what it computes.
-FREE_ON_RESUME = ("training.evaluate_every", "training.save_every", "training.keep_checkpoints", "training.check_nans")
-
-
-def with_free_settings(config: RunConfig, changed: RunConfig) -> RunConfig:
-    """`config` with the settings of `FREE_ON_RESUME` as in `changed`."""
-    free = [name.partition(".")[2] for name in FREE_ON_RESUME]
-    training = dataclasses.replace(config.training, **{name: getattr(changed.training, name) for name in free})
-    return dataclasses.replace(config, training=training)
-
-
-def override(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
-    """`config` with each ``section.field`` of `settings` replaced; values may be of the field's type or strings.
-
-    ``model.X`` for an X that is no field of `ModelConfig` becomes an option of the model's constructor.
-
-    Raises:
-        ConfigError: no such section or field (the nearest names are given), or a value that does not fit it.
-    """
-    sections: dict[str, dict[str, Any]] = {}
-    for key, value in settings.items():
-        section, _, name = key.partition(".")
-        if section not in _SECTIONS or not name:
-            known = [f"{s}.{f.name}" for s, kind in _SECTIONS.items() for f in dataclasses.fields(kind)]
-            raise ConfigError(f"no setting {key!r}; expected section.field{_nearest(key, known)}")
-        sections.setdefault(section, {})[name] = value
-    changed = {
-        section: _override_section(getattr(config, section), section, values) for section, values in sections.items()
-    }
-    return dataclasses.replace(config, **changed)
-
-
-def parse_settings(texts: list[str]) -> dict[str, str]:
-    """``["model.rank=4"]`` → ``{"model.rank": "4"}``.
-
-    Raises:
-        ConfigError: a text without ``=``.
-    """
-    settings = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"--set expects section.field=value, got {text!r}")
-        settings[key.strip()] = value.strip()
-    return settings
-
-
-def to_json(config: RunConfig) -> dict[str, Any]:
-    """A JSON-ready dict of `config`, with the version of its layout."""
-    return {"config_version": CONFIG_VERSION, **json.loads(json.dumps(dataclasses.asdict(config)))}
-
-
-def from_json(value: Any) -> RunConfig:
-    """The configuration that `to_json` wrote.
-
-    Raises:
-        ConfigError: not such a dict, from a newer version, or with values that do not fit.
-    """
-    if not isinstance(value, dict):
-        raise ConfigError(f"a configuration must be a JSON object, got {type(value).__name__}")
-    version = value.get("config_version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ConfigError(f"a configuration carries config_version {CONFIG_VERSION}, got {_shown(version)}")
-    if version > CONFIG_VERSION:
-        raise ConfigError(
-            f"this configuration is of version {_shown(version)}, this wordspot reads up to {CONFIG_VERSION}; install a newer wordspot"
-        )
-    _check_names(value, {"config_version"} | {f.name for f in dataclasses.fields(RunConfig)}, "the configuration")
-    words = value.get("words")
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ConfigError(f"words must be a list of strings, got {_shown(words)}")
-    sections = {}
-    for name, kind in _SECTIONS.items():
-        given = value.get(name, {})
-        if not isinstance(given, dict):
-            raise ConfigError(f"{name} must be a JSON object, got {type(given).__name__}")
-        _check_names(given, {f.name for f in dataclasses.fields(kind)}, name)
-        sections[name] = _override_section(kind(), name, given)
-    return RunConfig(words=tuple(words), task=value.get("task", "words"), **sections)
-
-
-_SECTIONS: dict[str, type] = {
-    "data": DataConfig,
-    "features": FeatureConfig,
-    "augment": AugmentConfig,
-    "model": ModelConfig,
-    "training": TrainingConfig,
-}
-
-
-def _override_section(section: Any, prefix: str, values: Mapping[str, Any]) -> Any:
-    hints = typing.get_type_hints(type(section))
-    fields = {f.name for f in dataclasses.fields(section)}
-    changed: dict[str, Any] = {}
-    for name, value in values.items():
-        if prefix == "model" and name not in fields:
-            changed["options"] = {**changed.get("options", section.options), name: _literal(value)}
-            continue
-        if name not in fields:
-            raise ConfigError(
-                f"no setting {prefix}.{name}{_nearest(f'{prefix}.{name}', [f'{prefix}.{known}' for known in sorted(fields)])}"
-            )
-        changed[name] = _coerce(value, hints[name], f"{prefix}.{name}")
-    return dataclasses.replace(section, **changed)
-
-
-def _coerce(value: Any, kind: Any, name: str) -> Any:
-    """`value` as `kind` (int, float, bool, str, dict or a tuple of one of them), from its own type or from a string."""
-    if typing.get_origin(kind) is tuple:
-        items = (value.split(",") if value.strip() else []) if isinstance(value, str) else value
-        if not isinstance(items, (list, tuple)):
-            raise ConfigError(f"{name} must be a list, got {_shown(value)}")
-        return tuple(_coerce(item, typing.get_args(kind)[0], name) for item in items)
-    origin = typing.get_origin(kind) or kind
-    if origin is dict and isinstance(value, dict):
-        return dict(value)
-    if isinstance(value, str):
-        value = _from_string(value, origin)
-    if origin is float and type(value) is int and abs(value) < 2**63:
-        value = float(value)
-    if type(value) is not origin or (origin is float and not math.isfinite(value)):
-        raise ConfigError(f"{name} must be {_kind_name(origin)}, got {_shown(value)}")
-    return value
-
-
-def _from_string(text: str, kind: Any) -> Any:
-    if kind is bool:
-        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
-            text.strip().lower(), text
-        )
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            return text
-    return text
-
-
-def _kind_name(kind: Any) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "a JSON object"}
-    return names.get(kind, str(kind)) if not isinstance(kind, types.GenericAlias) else str(kind)
-
-
-def _literal(value: Any) -> Any:
-    """A model option typed on the command line: a JSON value where it parses as one, else text."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):  # no JSON, or a number of thousands of digits
-        return value
-
-
-def _check_names(given: Mapping[str, Any], known: set[str], where: str) -> None:
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"{where} has an unknown entry {name!r}{_nearest(str(name), sorted(known))}")
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name[:100], known, n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else f"; expected one of {', '.join(known)}"

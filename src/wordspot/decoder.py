@@ -10,6 +10,7 @@ A detection that competes with another, or that may still grow, waits: `Detectio
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from wordspot.config import DecoderConfig
 from wordspot.errors import ConfigError
 from wordspot.moving_mean import Means, MovingMean, Rows, ScoreError, in_units
 
+_LOWEST = -sys.float_info.max
 _NO_WORDS = ("_silence_", "_unknown_")
 _BLOCK = 1 << 16  # rows; far fewer than the 2**23 whose sums are exact
 _MARGIN = 0.02  # a plateau that creeps up by less has had its peak
@@ -276,7 +278,11 @@ def _check_labels(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def _check_times(times: Rows, last_ms: float) -> None:
-    if last_ms <= times[0] and times[-1] < math.inf and (len(times) == 1 or bool((times[1:] >= times[:-1]).all())):
+    if (
+        max(last_ms, _LOWEST) <= times[0]
+        and times[-1] < math.inf
+        and (len(times) == 1 or bool((times[1:] >= times[:-1]).all()))
+    ):
         return
     if not np.isfinite(times).all():
         raise ScoreError(f"expected finite times, got {times[~np.isfinite(times)][0]}")

@@ -20,8 +20,9 @@ from wordspot.card import Card
 from wordspot.config import DecoderConfig
 from wordspot.decoder import Detection, make_decoder
 from wordspot.errors import AudioError
-from wordspot.inference import Model, judge_clips, make_runner, open_model
+from wordspot.inference import Model, make_runner, open_model
 from wordspot.resampler import Samples, StreamResampler
+from wordspot.self_test import judge_clips
 
 __all__ = ["Classifier", "Detection", "Detector", "Model", "Scorer", "open_model"]
 
@@ -210,7 +211,7 @@ class Classifier:
         check_samples(clips.reshape(-1))
         whole = np.zeros((len(clips), size), np.float32)
         whole[:, : clips.shape[1]] = to_float32(clips)
-        return judge_clips(self._model, whole)
+        return judge_clips(self._model.session, self.card, whole)
 
 
 def _opened(model: Source, threads: int, self_test: bool) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from wordspot.models import make_model
 from wordspot.runlog import trained_on
 from wordspot.self_test import (
     difference,
+    judge_clips,
     open_session,
     run_clips,
     run_stream,
@@ -83,8 +85,19 @@ def export_network(network: nn.Module, config: RunConfig, *, int8: bool = False,
         return Exported(model, card, apart)
     quantize_weights(small)
     unsure = with_card(tidy(small), dataclasses.replace(card, quantization="int8"))
-    answers = _with_answers(card, self_test_scores(open_session(unsure), card))
+    with _refusals():
+        read_card(unsure)
+        answers = _with_answers(card, self_test_scores(open_session(unsure), card))
     return Exported(model, card, apart, with_card(unsure, dataclasses.replace(answers, quantization="int8")))
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """What no reader would take is not written."""
+    try:
+        yield
+    except CardError as error:
+        raise ExportError(f"the exported file would be refused: {error}; nothing was written") from error
 
 
 def _compared(model: bytes, card: Card, network: nn.Module, front_end: nn.Module) -> float:
@@ -93,11 +106,9 @@ def _compared(model: bytes, card: Card, network: nn.Module, front_end: nn.Module
     Raises:
         ExportError: the file is refused, fails at a length that was not traced, or differs by more than `TOLERANCE`.
     """
-    try:
+    with _refusals():
         read_card(model)
         apart = compare(model, card, network, front_end)
-    except CardError as error:
-        raise ExportError(f"the exported file would be refused: {error}; nothing was written") from error
     if not apart <= TOLERANCE:
         raise ExportError(
             f"expected scores within {TOLERANCE:g} of torch's from the exported file, but they differ by {apart:.2g}; "
@@ -180,11 +191,13 @@ def export_run(
         out, bytes, kind, labels, step_ms, clip_ms, difference from torch, note (why it is no stream) and int8's measures.
 
     Raises:
-        ConfigError: `out` exists, or `int8` without `data`.
+        ConfigError: `out` exists or does not end in ``.onnx``, or `int8` without `data`.
         ExportError: the model cannot be exported, the file differs from torch, or 8 bits cost too much; nothing is written.
     """
     if out.is_dir() or (out.exists() and not force):
         raise ConfigError(f"{out}: expected no such file yet; name another --out, or --force to replace a file")
+    if out.suffix.lower() != ".onnx":
+        raise ConfigError(f"{out}: expected a name that ends in .onnx, by which other commands know a model")
     if int8 and data is None:
         raise ConfigError("int8 is measured on the recordings of the run; name their folder with --data")
     loaded = RunFolder(run).load(checkpoint)
@@ -197,7 +210,7 @@ def export_run(
     model, measures = exported.model, None
     if exported.int8 is not None and data is not None:
         measures = measure_int8(exported, config, data)
-        if measures["loss"] > max_loss:
+        if not measures["loss"] <= max_loss:
             raise ExportError(
                 f"expected int8 to cost at most {max_loss:g} points of accuracy, but it costs {measures['loss']:.2f} on "
                 f"{measures['clips']} clips; leave out --int8, or allow it with --max-loss; nothing was written"
@@ -240,21 +253,13 @@ def measure_int8(exported: Exported, config: RunConfig, data: Path) -> dict[str,
     after: list[NDArray[np.int64]] = []
     for audio, _ in batches.evaluation_batches("validation"):
         for session, answers in zip(sessions, (before, after), strict=True):
-            answers.append(_judge(session, exported.card, audio.numpy()).argmax(axis=1))
+            answers.append(judge_clips(session, exported.card, audio.numpy()).argmax(axis=1))
     answer, new_answer = np.concatenate(before), np.concatenate(after)
     right, new_right = (float((given == truth).mean()) for given in (answer, new_answer))
     return {
         "clips": len(truth), "accuracy_before": right, "accuracy": new_right, "loss": 100 * (right - new_right),
         "changed": int((answer != new_answer).sum()),
     }  # fmt: skip
-
-
-def _judge(session: Any, card: Card, clips: Array) -> Array:
-    """The scores of clips [n, clip_samples]: [n, labels]; a stream's are those at the clip's end."""
-    if card.kind == "clip":
-        return run_clips(session, clips)
-    n_steps = card.clip_samples // card.step_samples
-    return np.concatenate([run_stream(session, card, clip[None], n_steps)[0, -1:] for clip in clips])
 
 
 def _count_clips(run: Path) -> int:

@@ -6,8 +6,9 @@
 - ``initial_state(batch)`` and ``step(audio, state)``: hops in, as many frames out, and the state for the next call.
 
 From a zero state the first frames see zeros before the sound began; where the window is a multiple of the hop, a stream's
-frames from ``window / hop - 1`` on are those of the whole recording. The spectrum is taken by FFT, or, with ``transform="matrix"``, by one product with the
-windowed DFT of the bins in use, which is what an exported file holds; both give the same values to rounding.
+frames from ``window / hop - 1`` on are those of the whole recording. The spectrum is taken by FFT, or, with
+``transform="matrix"``, by one product with the windowed DFT of the bins in use, which is what an exported file holds; both
+give the same values to rounding.
 """
 
 from __future__ import annotations

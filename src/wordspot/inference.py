@@ -16,16 +16,15 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from wordspot.card import MAX_FILE_BYTES, Card, read_card
+from wordspot.card import Card, most_at_once, read_card, read_content
 from wordspot.errors import CardError, ConfigError, NotFoundError
-from wordspot.self_test import difference, self_test_scores
+from wordspot.self_test import judge_clips, open_session, verify
 
 Samples = NDArray[np.float32]
 Scores = NDArray[np.float32]
 
 DEFAULT_MODEL = "default.onnx"
 _BLOCK_SECONDS = 4.0  # a stream's longest call: where long ones are fastest, and memory stays small
-_WINDOWS_PER_CALL, _VALUES_PER_CALL = 32, 1 << 21
 _BUFFERS_KEPT = 8  # lengths of calls whose buffers are kept; a live stream has one or two
 
 
@@ -50,13 +49,13 @@ def open_model(model: Path | str | bytes | None = None, *, threads: int = 1, sel
         CardError: no such file as wordspot writes, one that ONNX Runtime cannot run, or whose self-test fails.
     """
     name, data = read_model(model)
+    card = read_card(data, name)
     try:
-        card = read_card(data)
+        opened = Model(card, open_session(data, threads))
+        if self_test:
+            _run_self_test(opened)
     except CardError as error:
-        raise CardError(f"{name}: {str(error).removeprefix('the model: ')}") from error
-    opened = Model(card, _open_session(name, data, threads))
-    if self_test:
-        _run_self_test(name, opened)
+        raise CardError(f"{name}: {error}; copy or export it again") from error
     return opened
 
 
@@ -77,21 +76,6 @@ def make_runner(model: Model, stride_ms: float = 30.0) -> StreamRunner | WindowR
     return WindowRunner(model, round(stride))
 
 
-def judge_clips(model: Model, audio: Samples) -> Scores:
-    """The posteriors of whole clips: float32 [n, clip_samples] → float32 [n, labels]."""
-    card = model.card
-    if card.kind == "clip":
-        size = max(min(_WINDOWS_PER_CALL, _VALUES_PER_CALL // card.clip_samples), 1)
-        pieces = (np.ascontiguousarray(audio[start : start + size]) for start in range(0, len(audio), size))
-        parts = [model.session.run(["scores"], {"audio": piece})[0] for piece in pieces]
-        return np.concatenate([np.zeros((0, len(card.labels)), np.float32), *parts])
-    states = {state.name: np.zeros(state.shape, np.float32) for state in card.states}
-    scores = np.empty((len(audio), len(card.labels)), np.float32)
-    for row, clip in enumerate(audio):
-        scores[row] = model.session.run(["scores"], {"audio": clip[None], **states})[0][0, -1]
-    return scores
-
-
 class StreamRunner:
     """A streaming network over a stream. Its states stay in two sets of buffers that take turns.
 
@@ -103,7 +87,7 @@ class StreamRunner:
         self._session, self._step, self._n_labels = model.session, card.step_samples, len(card.labels)
         self._shapes = [(state.name, state.shape) for state in card.states]
         self._n_early = card.clip_samples // card.step_samples - 1
-        self._most_hops = max(int(_BLOCK_SECONDS * card.sample_rate) // self._step, 1)
+        self._most_hops = max(min(int(_BLOCK_SECONDS * card.sample_rate) // self._step, most_at_once(card)), 1)
         self._states = tuple([np.zeros(shape, np.float32) for _, shape in self._shapes] for _ in range(2))
         self._calls: dict[int, tuple[_Call, _Call]] = {}
         self.reset()
@@ -142,7 +126,8 @@ class StreamRunner:
         call.audio[0] = audio
         self._session.run_with_iobinding(call.binding)
         self._turn ^= 1
-        return call.scores[0].copy()
+        scores: Scores = call.scores[0].copy()
+        return scores
 
     def _prepare(self, n_hops: int) -> tuple[_Call, _Call]:
         """Buffers for calls of so many hops: one call for each direction between the two sets of states."""
@@ -194,7 +179,7 @@ class WindowRunner:
         used = n_windows * self._stride
         if n_windows:
             windows = sliding_window_view(audio, self._size)[:: self._stride][:n_windows]
-            scores = judge_clips(self._model, windows)
+            scores = judge_clips(self._model.session, self._model.card, windows)
         else:
             scores = np.zeros((0, len(self._model.card.labels)), np.float32)
         ends = self._start + self._size + np.arange(n_windows, dtype=np.int64) * self._stride
@@ -206,58 +191,22 @@ def read_model(model: Path | str | bytes | None) -> tuple[str, bytes]:
     """A name for error messages, and the file's content."""
     if isinstance(model, bytes):
         return "the model", model
-    if model is None:
-        default = importlib.resources.files("wordspot") / DEFAULT_MODEL
-        if not default.is_file():
-            raise NotFoundError(
-                f"{DEFAULT_MODEL}: the model that comes with wordspot is missing from this installation; "
-                "name a file that `wordspot export` wrote"
-            )
-        return DEFAULT_MODEL, default.read_bytes()
-    path = Path(model)
-    if not path.is_file():
-        kind = "it is a folder" if path.is_dir() else "there is no such file"
-        raise NotFoundError(f"{path}: expected a model, a file that `wordspot export` wrote, but {kind}")
-    with path.open("rb") as file:
-        return str(path), file.read(MAX_FILE_BYTES + 1)  # one more: too long a file is refused as such
+    if model is not None:
+        return read_content(Path(model))
+    default = importlib.resources.files("wordspot") / DEFAULT_MODEL
+    if not default.is_file():
+        raise NotFoundError(
+            f"{DEFAULT_MODEL}: the model that comes with wordspot is missing from this installation; "
+            "name a file that `wordspot export` wrote"
+        )
+    return DEFAULT_MODEL, default.read_bytes()
 
 
-def _open_session(name: str, data: bytes, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle between two calls, not busy
-    options.log_severity_level = 4  # what goes wrong is raised, not printed
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # each of its errors is a class of its own below Exception
-        raise CardError(f"{name}: ONNX Runtime cannot load it ({_reason(error)}); export it again") from error
-
-
-def _run_self_test(name: str, model: Model) -> None:
+def _run_self_test(model: Model) -> None:
     """Compare with what torch gave for the file's own signal."""
-    test = model.card.self_test
-    try:
-        scores = self_test_scores(model.session, model.card)
-    except Exception as error:
-        raise CardError(f"{name}: ONNX Runtime cannot run it ({_reason(error)}); export it again") from error
-    expected = np.exp(np.array(test.log_posteriors))
-    if scores.shape != expected.shape:
+    report = verify(model.session, model.card)
+    if not report["passed"]:
         raise CardError(
-            f"{name}: gives scores of shape {scores.shape}, its card says {expected.shape}; export it again"
+            f"fails its self-test: the logarithms of its scores differ by {report['difference']:.2g} from those it was "
+            f"exported with, {report['tolerance']:.2g} is allowed"
         )
-    apart = difference(scores, expected)
-    if not apart <= test.tolerance:
-        raise CardError(
-            f"{name}: fails its self-test: scores differ by {apart:.2g} from those it was exported with, "
-            f"{test.tolerance:.2g} are allowed; the file is damaged, copy or export it again"
-        )
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else f"{text[:197]}..."

@@ -102,7 +102,7 @@ def compute_sparse(model: onnx.ModelProto, matrix: onnx.TensorProto) -> None:
     """
     shape = tuple(matrix.dims)
     values = numpy_helper.to_array(matrix)
-    if len(shape) < 2 or any(size != 1 for size in shape[2:]):
+    if len(shape) < 2 or min(shape[:2]) < 2 or any(size != 1 for size in shape[2:]):
         return
     values = values.reshape(shape[:2])
     by_column = (values != 0).sum(axis=0).max() <= 2

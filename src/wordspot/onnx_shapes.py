@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 
 OPSETS = range(18, 22)
 MAX_VALUE = 1 << 24  # elements of one value, for one clip or one step of a stream
-MAX_TOTAL = 1 << 27  # of all values
+MAX_TOTAL = 1 << 26  # of all values
 MAX_PRODUCTS = 1 << 33  # multiplications
 _MAX_LISTED = 64
 _MAX_RANK = 8
@@ -44,14 +44,18 @@ class Shapes:
         """
         if not name or name in self.shapes:
             raise CardError(f"expected each value of the graph to be made once, got {shown(name)} twice")
-        if any(type(size) is not int or size < 0 for size in shape):
+        if any(type(size) is not int for size in shape):
             raise ValueError("sizes that are no whole numbers")
+        if any(size < 1 for size in shape):  # what is empty by a rule here would hide all that is made of it
+            raise CardError(f"expected arrays that hold something, but {shown(name)} is of shape {shown_shape(shape)}")
         size = math.prod(shape)
         self.total += size
-        if len(shape) > _MAX_RANK or size > MAX_VALUE * self.scale or self.total > MAX_TOTAL * self.scale:
+        if len(shape) > _MAX_RANK or size > MAX_VALUE * self.scale:
             raise CardError(
                 f"expected arrays of at most {MAX_VALUE} values, but the graph makes one of shape {shown_shape(shape)}"
             )
+        if self.total > MAX_TOTAL * self.scale:
+            raise CardError(f"expected arrays of at most {MAX_TOTAL} values together, but the graph makes more")
         self.shapes[name] = shape
 
     def work(self, products: int) -> None:
@@ -67,7 +71,7 @@ class Shapes:
         return self.numbers[name]
 
 
-def infer_shapes(walked: Walked, inputs: dict[str, Shape], scale: int = 1) -> dict[str, Shape]:
+def infer_shapes(walked: Walked, inputs: dict[str, Shape], scale: int = 1) -> Shapes:
     """The shapes of all values for inputs of these shapes; `scale` times as much as for one clip or step is allowed.
 
     Raises:
@@ -94,7 +98,7 @@ def infer_shapes(walked: Walked, inputs: dict[str, Shape], scale: int = 1) -> di
             if isinstance(error, CardError):
                 raise
             raise CardError(f"expected {node.op_type} as wordspot uses it, got other inputs or attributes") from error
-    return known.shapes
+    return known
 
 
 def _int64(tensor: Tensor) -> list[int]:
@@ -207,13 +211,16 @@ def _slice(known: Shapes, node: Node, shapes: list[Shape]) -> list[Shape]:
     sizes = list(shapes[0])
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         position = _axis(axis, len(sizes))
-        sizes[position] = len(range(sizes[position])[slice(start, _end(end, sizes[position], step), step)])
+        sizes[position] = _slice_length(sizes[position], start, end, step)
     return [tuple(sizes)]
 
 
-def _end(end: int, size: int, step: int) -> int | None:
-    """Where a slice ends; beyond the beginning, going backwards, there is no number that Python takes."""
-    return None if step < 0 and end < -size else end
+def _slice_length(size: int, start: int, end: int, step: int) -> int:
+    """Elements of a slice by ONNX's rule, which is not Python's: a start before the beginning, going back, is the first."""
+    first, last = (0, size) if step > 0 else (-1, size - 1)
+    start, end = (place + size if place < 0 else place for place in (start, end))
+    start, end = min(max(start, 0), last), min(max(end, first), last)
+    return max(-((start - end) // step), 0)
 
 
 def _split(known: Shapes, node: Node, shapes: list[Shape]) -> list[Shape]:

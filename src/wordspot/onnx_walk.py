@@ -267,6 +267,7 @@ class _Walker:
         elif expected == FIXED32:
             if (end - begin) % 4:
                 _cut()
+            self._count((end - begin) // 4)
             into.extend(struct.unpack(f"<{(end - begin) // 4}f", self.view[begin:end]))
         else:
             while begin < end:
@@ -304,8 +305,8 @@ class _Walker:
             shift += 7
         raise CardError("expected an ONNX file, but it is none, or it was cut short")
 
-    def _count(self) -> None:
-        self.n_fields += 1
+    def _count(self, n: int = 1) -> None:
+        self.n_fields += n
         if self.n_fields > _MAX_FIELDS:
             raise CardError(f"expected at most {_MAX_FIELDS} entries in the file, got more; export it anew")
 
@@ -335,9 +336,9 @@ def _float(data: memoryview) -> float:
 
 def _size(shape: tuple[int, ...], what: str) -> int:
     """The number of elements of `shape`."""
-    if len(shape) > _MAX_RANK or any(not 0 <= size <= _MAX_SIZE for size in shape):
+    if len(shape) > _MAX_RANK or any(not 1 <= size <= _MAX_SIZE for size in shape):
         raise CardError(
-            f"expected sizes from 0 to {_MAX_SIZE}, at most {_MAX_RANK} of them, for {what}, got {shown_shape(shape)}"
+            f"expected sizes from 1 to {_MAX_SIZE}, at most {_MAX_RANK} of them, for {what}, got {shown_shape(shape)}"
         )
     return math.prod(shape)
 

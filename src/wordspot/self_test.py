@@ -1,4 +1,4 @@
-"""An exported file against its own card, in onnxruntime and without torch: what `verify`, loading and export itself run."""
+"""An exported file in onnxruntime, without torch, and against its own card: what `verify`, loading and export itself run."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.card import Card, self_test_signal
+from wordspot.card import Card, most_at_once, self_test_signal
 from wordspot.errors import CardError
 
 Array = NDArray[np.float32]
 
 _LOG_FLOOR = -10.0  # logarithms below tell of posteriors that no tolerance sees
-_STEPS_AT_ONCE = 50
 
 
-def open_session(model: bytes) -> Any:
-    """An onnxruntime session of one thread, for a file that `read_card` took.
+def open_session(model: bytes, threads: int = 1) -> Any:
+    """An onnxruntime session for a file that `read_card` took; one call may use so many threads.
 
     Raises:
         CardError: onnxruntime refuses the file.
@@ -25,8 +24,9 @@ def open_session(model: bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle between two calls, not busy
+    options.log_severity_level = 4  # what goes wrong is raised, not printed
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no base of their own
@@ -55,12 +55,28 @@ def self_test_scores(session: Any, card: Card) -> Array:
         CardError: onnxruntime cannot run the file.
     """
     audio = self_test_audio(card)
-    scores = run_stream(session, card, audio, _STEPS_AT_ONCE) if card.kind == "stream" else run_clips(session, audio)
-    return self_test_rows(card, scores)
+    if card.kind == "clip":
+        return judge_clips(session, card, audio)
+    return self_test_rows(card, run_stream(session, card, audio, most_at_once(card)))
+
+
+def judge_clips(session: Any, card: Card, clips: Array) -> Array:
+    """The scores of any number of clips, each for itself: [n, clip_samples] → [n, labels]; a stream's are those at its end.
+
+    Raises:
+        CardError: onnxruntime cannot run the file.
+    """
+    most = most_at_once(card)
+    if card.kind == "clip":
+        starts = range(0, len(clips), most)
+        rows = [run_clips(session, np.ascontiguousarray(clips[start : start + most])) for start in starts]
+    else:
+        rows = [run_stream(session, card, clip[None], most)[0, -1:] for clip in clips]
+    return np.concatenate([np.zeros((0, len(card.labels)), np.float32), *rows])
 
 
 def run_clips(session: Any, audio: Array) -> Array:
-    """The scores of clips: [n, clip_samples] → [n, labels].
+    """The scores of clips in one call: [n, clip_samples] → [n, labels].
 
     Raises:
         CardError: onnxruntime cannot run the file.

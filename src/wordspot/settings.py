@@ -10,9 +10,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from wordspot.config import FEATURES, ModelConfig, RunConfig, override, parse_settings, with_free_settings
+from wordspot.config import FEATURES, ModelConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.models import MODELS, find_recipe
+from wordspot.overrides import override, parse_settings, with_free_settings
 
 #: Fields that have a flag of their own; all others are reached by ``--set``.
 FLAGS = (

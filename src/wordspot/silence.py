@@ -1,7 +1,7 @@
 """The silence clips that a set is judged with: background noise at chance volumes, the same at every evaluation.
 
-Without torch, and to the bit what `batches.Batches` makes: its generator (the Mersenne twister, seeded with 32 bits) is
-numpy's legacy one, whose numbers never change. So a run and the file exported from it are measured on the same clips.
+A run and the file exported from it, which is measured without torch, are judged on the same clips. The numbers are those
+of the Mersenne twister seeded with 32 bits, numpy's legacy generator and torch's on the CPU, which never change.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.audio import to_float
 from wordspot.cache import DecodedClips
 from wordspot.config import DataConfig, RunConfig
 from wordspot.dataset import split_noise
@@ -28,11 +29,10 @@ class Silence:
 
     def __init__(self, config: RunConfig, decoded: DecodedClips, name: str, count: int) -> None:
         self._size = config.features.clip_samples
-        self._stretches = _stretches(config, decoded, name)
+        self._stretches = noise_stretches(config, decoded, name)
         self.has_noise = bool(self._stretches)
         seed = DataConfig.seed if name == "all" else config.data.seed
-        mixed = int(np.random.SeedSequence((seed, 0, _SET_NUMBERS[name])).generate_state(1, np.uint64)[0] >> 1)
-        legacy = np.random.RandomState(mixed & 0xFFFFFFFF)
+        legacy = np.random.RandomState(step_seed(seed, 0, _SET_NUMBERS[name]) & 0xFFFFFFFF)
 
         def draw(n: int) -> NDArray[np.uint64]:
             return legacy.randint(0, 2**32, size=n, dtype=np.uint32).astype(np.uint64)
@@ -49,11 +49,18 @@ class Silence:
             return np.zeros(self._size, np.float32)
         noise = self._stretches[int(self._which[position])]
         start = int(self._places[position] * (len(noise) - self._size + 1))
-        stretch = noise[start : start + self._size].astype(np.float32) / np.float32(32768)
-        return np.clip(stretch * self._volumes[position], -1, 1)
+        return np.clip(to_float(noise[start : start + self._size]) * self._volumes[position], -1, 1)
 
 
-def _stretches(config: RunConfig, decoded: DecodedClips, name: str) -> list[NDArray[np.int16]]:
+def step_seed(*numbers: int) -> int:
+    """A seed mixed from a run's seed, a step, and what the chance is for: the same numbers, the same chance.
+
+    Seeding each step anew is what lets a run resume from any checkpoint, to the bit.
+    """
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def noise_stretches(config: RunConfig, decoded: DecodedClips, name: str) -> list[NDArray[np.int16]]:
     """The stretches of noise that a set draws from, int16; one shorter than a clip is repeated until it is as long."""
     lengths, size = decoded.noise_lengths, config.features.clip_samples
     if name == "all":

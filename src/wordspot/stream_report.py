@@ -16,6 +16,7 @@ from wordspot.audio import Samples
 from wordspot.blocks import read_blocks
 from wordspot.config import DecoderConfig
 from wordspot.metrics import StreamCurve
+from wordspot.moving_mean import MovingMean, in_units
 from wordspot.page import data_url, fact_boxes, percent, section, table, write_page
 from wordspot.stream_measures import KINDS, Matching
 from wordspot.stream_sweep import Bench, ScoredStream, total_curve
@@ -141,11 +142,8 @@ def smooth(stream: ScoredStream, columns: Sequence[int], average_ms: float) -> N
     """The means over the last `average_ms` that a threshold is compared with: float32 [n, columns]."""
     if not len(stream.end_ms):
         return np.zeros((0, len(columns)), np.float32)
-    rows = stream.scores[:, columns]
-    sums = np.concatenate([np.zeros((1, len(columns))), np.cumsum(rows, axis=0, dtype=np.float64)])
-    starts = np.searchsorted(stream.end_ms, stream.end_ms - average_ms)
-    stops = np.arange(1, len(rows) + 1)
-    return ((sums[stops] - sums[starts]) / (stops - starts)[:, None]).astype(np.float32)
+    means = MovingMean(len(columns), average_ms).extend(in_units(stream.scores[:, columns]), stream.end_ms)
+    return means.rows.astype(np.float32)
 
 
 def _best_score(stream: ScoredStream, column: int, first_ms: float, last_ms: float) -> float:
@@ -205,7 +203,10 @@ def _strips(
         text += f"<p>{len(shown)} of {len(minutes)} minutes are shown: those with the most errors.</p>"
     columns = [bench.labels.index(word) for word in bench.words]
     thresholds = [config.threshold_of(word) for word in bench.words]
-    smoothed = {position: smooth(bench.streams[position], columns, config.average_ms) for position, _ in shown}
+    smoothed = {
+        position: smooth(bench.streams[position], columns, config.average_ms)
+        for position in {position for position, _ in shown}
+    }
     for position, minute in shown:
         marks = [
             Mark(event.label, event.time_ms, event.kind, f"{clock(event.time_ms)} {event.text}", anchors.get(event, ""))

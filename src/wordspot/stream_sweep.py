@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.config import DecoderConfig, decoder_to_json
+from wordspot.config import DecoderConfig
 from wordspot.decoder import Detection, make_decoder
 from wordspot.metrics import StreamCurve
+from wordspot.overrides import decoder_to_json
 from wordspot.stream_measures import (
     MS_PER_HOUR,
     ClassicFigures,

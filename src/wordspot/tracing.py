@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 import wordspot
 from wordspot.card import Card, State, make_self_test
-from wordspot.config import DecoderConfig, RunConfig, to_json
+from wordspot.config import DecoderConfig, RunConfig
 from wordspot.dataset import labels_of
 from wordspot.errors import ExportError, MissingExtraError
 from wordspot.exportable import ClipScores, StreamScores
 from wordspot.features import SpectralFrontEnd
+from wordspot.overrides import to_json
 
 if TYPE_CHECKING:
     import onnx
@@ -115,11 +116,11 @@ def _to_onnx(
             )  # fmt: skip
             assert program is not None
             model = program.model_proto
-        except Exception as error:  # whatever a network of the user's own does that the exporter cannot follow
-            reason = " ".join(str(error.__cause__ or error).split())[:300]
-            raise ExportError(f"torch's exporter cannot take the model {config.model.name!r}: {reason}") from error
-    bins: slice = getattr(getattr(module.features, "head", None), "bins", slice(0))
-    rewrite(model, config.features.n_fft, bins.start or 0)
+            bins: slice = getattr(getattr(module.features, "head", None), "bins", slice(0))
+            rewrite(model, config.features.n_fft, bins.start or 0)
+        except Exception as error:  # whatever a network of the user's own does that exporter or passes cannot follow
+            reason = " ".join(f"{type(error).__name__}: {error.__cause__ or error}".split())[:300]
+            raise ExportError(f"the model {config.model.name!r} cannot be exported ({reason})") from error
     return model
 
 

@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wordspot.batches import Batches, step_seed
+from wordspot.batches import Batches
 from wordspot.cache import DecodedClips
 from wordspot.checkpoint import Checkpoint, RunFolder, save_checkpoint
-from wordspot.config import RunConfig, TrainingConfig, with_free_settings
+from wordspot.config import RunConfig, TrainingConfig
 from wordspot.dataset import ClipSet, build_sets, labels_of
 from wordspot.device import resolve_precision
 from wordspot.errors import CheckpointError, DataError, TrainingError
@@ -30,8 +30,10 @@ from wordspot.features import make_front_end
 from wordspot.files import write_json
 from wordspot.metrics import confusion_matrix
 from wordspot.models import make_model
+from wordspot.overrides import with_free_settings
 from wordspot.runlog import RunLog, check_listing, listing_text, write_listing, write_versions
 from wordspot.scene_windows import IGNORED
+from wordspot.silence import step_seed
 
 _INITIAL, _STEP = 0, 1  # what chance is for, as the last number of a step's seed
 

@@ -88,13 +88,14 @@ def read_truth(path: Path) -> list[SpokenWord]:
     """
     lines = _read_lines(path)
     first = next((line for _, line in lines), "")
-    header = [cell.strip().lower() for cell in first.split(",")]
+    header = [cell.strip(' "').lower() for cell in first.split(",")]
     if "label" in header and "start_ms" in header:
         return _read_csv(path, lines)
-    read_line = _audacity_line if "\t" in first else _classic_line
+    is_audacity = "\t" in first
+    read_line = _audacity_line if is_audacity else _classic_line
     words = []
     for number, line in lines:
-        if line.startswith("\\"):
+        if is_audacity and line.startswith("\\"):
             continue
         try:
             words.append(read_line(line))

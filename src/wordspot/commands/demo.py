@@ -31,7 +31,8 @@ def run(args: argparse.Namespace) -> None:
     from wordspot.commands import export, make_stream, test_stream
     from wordspot.commands.evaluate import evaluate, print_measures
     from wordspot.commands.train import make_trainer, train
-    from wordspot.config import ModelConfig, override
+    from wordspot.config import ModelConfig
+    from wordspot.overrides import override
     from wordspot.settings import recipe_config
 
     settings = {

@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> None:
     model_path, files = split_model(args.paths)
     if len(files) > 1 and (args.audacity or args.chime):
         raise ConfigError(f"--audacity and --chime take one FILE, got {len(files)}; give them one by one")
+    if args.chime:
+        _check_chime(args.chime, files[0])
     model = open_model(model_path)
     decoder = with_threshold(model.card.decoder, args.threshold)
     if args.csv:
@@ -115,6 +117,16 @@ def _show(detection: Detection, path: Path, args: argparse.Namespace, *, several
     else:
         line = f"{path}: {as_text(detection)}" if several else as_text(detection)
     sys.stdout.write(f"{line}\n")
+
+
+def _check_chime(out: Path, path: Path) -> None:
+    """Refuse, before a long recording is gone through, a file that cannot be written or is the recording itself."""
+    from wordspot.audio import check_out_name
+    from wordspot.errors import ConfigError
+
+    check_out_name(out)
+    if out.exists() and path.exists() and out.samefile(path):
+        raise ConfigError(f"--chime {out}: expected another file than the recording, which would be lost; name one")
 
 
 def _write_chimes(out: Path, path: Path, found: list[Detection]) -> None:

@@ -102,19 +102,20 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
 
     from wordspot import console
     from wordspot.audio import to_float
-    from wordspot.config import from_json
     from wordspot.dataset import labels_of, list_recordings
     from wordspot.detector import Classifier
     from wordspot.errors import CardError, ConfigError
     from wordspot.evaluation import measure_clips
+    from wordspot.overrides import from_json
     from wordspot.silence import Silence
 
     if step is not None:
         raise ConfigError(f"--checkpoint is for the folder of a run; {model} holds one state of its network")
     classifier = Classifier(model)
     config, labels = from_json(classifier.card.config), classifier.card.labels
-    if labels != labels_of(config.words) or classifier.card.clip_samples != config.features.clip_samples:
-        raise CardError(f"{model}: expected the labels and the clip of its own configuration; export it again")
+    of_card = (labels, classifier.card.sample_rate, classifier.card.clip_samples)
+    if of_card != (labels_of(config.words), config.features.sample_rate, config.features.clip_samples):
+        raise CardError(f"{model}: expected the labels, rate and clip of its own configuration; export it again")
     decoded = decode(list_recordings(data), config)
     clips = _choose_clips(decoded, config, split)
     is_made = clips.rows < 0

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
-    features, model = card.config.get("features", {}), card.config.get("model", {})
+    features, model = _section(card, "features"), _section(card, "model")
     judged = f"{1000 * card.clip_samples / card.sample_rate:g} ms of sound at {card.sample_rate} Hz"
     if card.kind == "stream":
         judged += f", every {1000 * card.step_samples / card.sample_rate:g} ms"
@@ -58,3 +58,9 @@ def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
         *((_DATA.get(name, name), value) for name, value in card.data.items() if value not in ("", None)),
         ("exported by", f"wordspot {card.wordspot_version}"),
     ]
+
+
+def _section(card: Card, name: str) -> dict[str, Any]:
+    """A section of the training's configuration, which nobody has checked: to run a file, nothing of it is needed."""
+    section = card.config.get(name)
+    return section if isinstance(section, dict) else {}

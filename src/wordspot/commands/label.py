@@ -80,7 +80,7 @@ def split_model(paths: list[Path]) -> tuple[Path | None, list[Path]]:
 
 
 def find_clips(paths: list[Path]) -> list[tuple[Path, str]]:
-    """Sound files with the names to show: files as given, those of a folder relative to it, sorted.
+    """Sound files with the names to show: as given, those of a folder sorted, and of a single folder relative to it.
 
     Raises:
         NotFoundError: neither a file nor a folder, or a folder without recordings.
@@ -96,7 +96,7 @@ def find_clips(paths: list[Path]) -> list[tuple[Path, str]]:
         inside = sorted(file for file in path.rglob("*") if is_audio_name(file.name) and file.is_file())
         if not inside:
             raise NotFoundError(f"{path}: expected recordings (WAV, FLAC, Ogg or MP3) in this folder, found none")
-        clips += [(file, file.relative_to(path).as_posix()) for file in inside]
+        clips += [(file, file.relative_to(path).as_posix() if len(paths) == 1 else str(file)) for file in inside]
     return clips
 
 

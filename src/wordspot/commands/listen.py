@@ -141,7 +141,7 @@ class _Meter:
     """How loud it is: a line on stderr that is drawn over and over; nothing where stderr is no terminal."""
 
     def __init__(self) -> None:
-        self._is_on, self._is_drawn, self._next, self._peak = sys.stderr.isatty(), False, 0.0, 0.0
+        self._is_on, self._n_drawn, self._next, self._peak = sys.stderr.isatty(), 0, 0.0, 0.0
 
     def feed(self, block: Block) -> None:
         if not self._is_on or not len(block):
@@ -154,16 +154,17 @@ class _Meter:
 
         level = max(20 * math.log10(max(self._peak, 1e-6)), -60)
         filled = round(_METER_WIDTH * (1 + min(level, 0) / 60))
-        sys.stderr.write(f"\r[{'#' * filled:{_METER_WIDTH}}] {level:4.0f} dB ")
+        line = f"[{'#' * filled:{_METER_WIDTH}}] {level:4.0f} dB "
+        sys.stderr.write(f"\r{line}")
         sys.stderr.flush()
-        self._is_drawn, self._next, self._peak = True, time.monotonic() + _METER_SECONDS, 0.0
+        self._n_drawn, self._next, self._peak = len(line), time.monotonic() + _METER_SECONDS, 0.0
 
     def clear(self) -> None:
         """Wipe the line, so that another can be written."""
-        if self._is_drawn:
-            sys.stderr.write("\r\x1b[K")
+        if self._n_drawn:
+            sys.stderr.write(f"\r{' ' * self._n_drawn}\r")  # an older Windows would show a terminal's order to erase
             sys.stderr.flush()
-            self._is_drawn = False
+            self._n_drawn = 0
 
 
 def _split(texts: list[str]) -> tuple[Path | None, str | None]:

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordspot.config import SETS, DataConfig, FeatureConfig, RunConfig, override, parse_settings
+from wordspot.config import SETS, DataConfig, FeatureConfig, RunConfig
 from wordspot.errors import ConfigError
+from wordspot.overrides import override, parse_settings
 
 if TYPE_CHECKING:
     from wordspot.scenes import Scene
@@ -81,15 +82,18 @@ def _outputs(out: Path) -> dict[str, Path]:
 def _make(args: argparse.Namespace) -> Scene:
     import numpy as np
 
+    from wordspot import console
     from wordspot.scenes import classic_stream, load_material
     from wordspot.soundscape import SoundscapeConfig, make_soundscape
 
     _check_flags(args)
-    words = _words(args.words) if args.words else _usual_words(args.folder)
+    words = _usual_words(args.folder) if args.words is None else _words(args.words)
     material = load_material(
         args.folder, words, args.split, _data_config(words, args.settings),
         sample_rate=FeatureConfig.sample_rate, clip_ms=FeatureConfig.clip_ms,
     )  # fmt: skip
+    if not material.noise:
+        console.note(f"{args.folder}: no background noise for the {args.split} set, so the stream has none")
     rng, seconds = np.random.default_rng(args.seed), args.minutes * 60
     given = {name: getattr(args, name) for name in (*_OF_CLASSIC, *_OF_SCENE) if getattr(args, name) is not None}
     given["unknown_percent"] = args.unknown_percent

@@ -45,9 +45,10 @@ def _save_features(args: argparse.Namespace) -> None:
 
     from wordspot import charts
     from wordspot.audio import read_audio
-    from wordspot.config import RunConfig, override, parse_settings
+    from wordspot.config import RunConfig
     from wordspot.errors import ConfigError
     from wordspot.features import make_front_end
+    from wordspot.overrides import override, parse_settings
 
     settings = parse_settings(args.settings)
     if wrong := [key for key in settings if not key.startswith("features.")]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wordspot.detector import Model
     from wordspot.metrics import StreamCurve
     from wordspot.stream_sweep import Bench, ScoredStream
+    from wordspot.truth import SpokenWord
 
 HELP = "measure a model on streams whose words are known: misses, false accepts per hour, latency"
 EXAMPLE = "wordspot test-stream words.onnx stream.wav --truth stream.csv --report stream.html"
@@ -122,11 +123,11 @@ def decoder_of(args: argparse.Namespace, config: DecoderConfig) -> DecoderConfig
     """
     import dataclasses
 
-    from wordspot.config import CLASSIC_DECODER, MICRO_DECODER, DecoderConfig, override_decoder
+    from wordspot.config import CLASSIC_TEST_DECODER, MICRO_DECODER, DecoderConfig
+    from wordspot.overrides import override_decoder
 
     if args.decoder and args.decoder != config.kind:
-        test = dataclasses.replace(CLASSIC_DECODER, stride_ms=30, average_ms=500, threshold=0.7, suppression_ms=1500)
-        config = {"peak": DecoderConfig(), "classic": test, "micro": MICRO_DECODER}[args.decoder]
+        config = {"peak": DecoderConfig(), "classic": CLASSIC_TEST_DECODER, "micro": MICRO_DECODER}[args.decoder]
     settings = {name: value for name in DECODER_FLAGS if (value := getattr(args, name)) is not None}
     if "threshold" in settings and "thresholds" not in settings:
         config = dataclasses.replace(config, thresholds={})
@@ -144,14 +145,18 @@ def load_bench(
     from wordspot import console
     from wordspot.decoder import make_decoder
     from wordspot.stream_sweep import Bench
+    from wordspot.truth import read_truth
 
     card = model.card
-    make_decoder(config, card.labels)  # refuses what does not fit before the long work begins
+    make_decoder(config, card.labels)  # this and the next refuse what does not fit before the long work begins
+    spoken = [tuple(read_truth(truth)) if truth else () for truth in truths]
     with console.progress_bar() as bar:
         scored = []
-        for path, truth in zip(streams, truths, strict=True):
+        for path, words, truth in zip(streams, spoken, truths, strict=True):
             task = bar.add_task(f"listening to {path.name}", total=None)
-            scored.append(score_stream(model, path, truth, config, lambda n, task=task: bar.update(task, advance=n)))
+            stream = score_stream(model, path, words, config, lambda n, task=task: bar.update(task, advance=n))
+            _check_end(stream, path, truth)
+            scored.append(stream)
     clip_ms = 1000 * card.clip_samples / card.sample_rate
     bench = Bench(tuple(scored), card.labels, clip_ms, tolerance_ms)
     if any(stream.truth for stream in scored) and not any(bench.n_spoken.values()):
@@ -160,22 +165,19 @@ def load_bench(
 
 
 def score_stream(
-    model: Model, path: Path, truth: Path | None, config: DecoderConfig, progress: Any = lambda n_seconds: None
+    model: Model,
+    path: Path,
+    truth: tuple[SpokenWord, ...],
+    config: DecoderConfig,
+    progress: Any = lambda n_seconds: None,
 ) -> ScoredStream:
-    """The scores of one stream, with its truth.
-
-    Raises:
-        DataError: a truth that goes on after the stream's end.
-    """
+    """The scores of one stream, with its truth."""
     import numpy as np
 
     from wordspot.blocks import read_blocks
     from wordspot.detector import CLIP_STRIDE_MS, Scorer
-    from wordspot.errors import DataError
     from wordspot.stream_sweep import ScoredStream
-    from wordspot.truth import read_truth
 
-    spoken = tuple(read_truth(truth)) if truth else ()
     rate, blocks = read_blocks(path)
     scorer = Scorer(model, sample_rate=rate, stride_ms=config.stride_ms or CLIP_STRIDE_MS)
     parts, n_samples = [], 0
@@ -184,15 +186,23 @@ def score_stream(
         n_samples += len(block)
         progress(1)
     parts.append(scorer.flush())
-    duration = 1000 * n_samples / rate
-    late = [word for word in spoken if word.start_ms >= duration]
-    if late:
-        raise DataError(
-            f"{truth}: {late[0].label} at {late[0].start_ms:.0f} ms lies after the end of {path} at {duration:.0f} ms; "
-            "is it the truth of another stream?"
-        )
-    scores = np.concatenate([scores for scores, _ in parts])
-    return ScoredStream(scores, np.concatenate([end_ms for _, end_ms in parts]), spoken, duration)
+    scores, end_ms = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return ScoredStream(scores, end_ms, truth, 1000 * n_samples / rate)
+
+
+def _check_end(stream: ScoredStream, path: Path, truth: Path | None) -> None:
+    """
+    Raises:
+        DataError: a truth that goes on after the stream's end.
+    """
+    from wordspot.errors import DataError
+
+    for word in stream.truth:
+        if word.start_ms >= stream.duration_ms:
+            raise DataError(
+                f"{truth}: {word.label} at {word.start_ms:.0f} ms lies after the end of {path} at "
+                f"{stream.duration_ms:.0f} ms; is it the truth of another stream?"
+            )
 
 
 def sweep_with_bar(bench: Bench, config: DecoderConfig) -> dict[str, StreamCurve]:

@@ -126,7 +126,7 @@ def _tune(bench: Bench, config: DecoderConfig, per_hour: float) -> DecoderConfig
 
 def _figures(bench: Bench, config: DecoderConfig) -> dict[str, Any]:
     """Decoder settings, and what they give."""
-    from wordspot.config import decoder_to_json
+    from wordspot.overrides import decoder_to_json
     from wordspot.stream_measures import measure_stream
     from wordspot.stream_sweep import match_streams
 

@@ -2,7 +2,7 @@
 
 A constructor is called as ``make(n_frames, n_features, n_labels, **options)`` and returns a module that maps features
 [batch, n_frames, n_features] to logits [batch, n_labels]. It may carry two dicts beside it, ``recipe`` (how it trains
-best) and ``classic`` (how the original trained it), of settings as `config.override` takes them, where ``features`` alone
+best) and ``classic`` (how the original trained it), of settings as `overrides.override` takes them, where ``features`` alone
 names a front end of `config.FEATURES`. Names of your own models are ``package.module:make``, the same as below.
 """
 

@@ -48,6 +48,8 @@ class Residual1d(nn.Module):
         self.stem = ValidConv2d(n_features, n_channels, (1, 3), bias=False)
         self.stem_norm = nn.BatchNorm2d(n_channels)
         steps = [int(text) for text in str(dilations).split(",")]
+        if min(steps) < 1:
+            raise ValueError(f"dilations must be at least 1, got {dilations}")
         self.blocks = nn.ModuleList(_Block(n_channels, n_channels * expansion, step) for step in steps)
         context = self.stem.context + sum(block.over_time.context for block in self.blocks)  # type: ignore[union-attr, misc]
         if context >= n_frames:
