@@ -119,6 +119,29 @@ def test_speed_turns_around_the_middle() -> None:
     assert not augment.change_speed(slow, torch.tensor([0.8])).any()
 
 
+def test_bounds_of_speech_move_with_its_speed() -> None:
+    clips, bounds = torch.zeros(3, 1000), torch.tensor([[300, 620]] * 3)
+    clips[:, 300:620] = 1
+    factors = torch.tensor([0.8, 1.0, 1.25])
+    stretched = augment.stretch_bounds(bounds, factors, 1000)
+    assert stretched.tolist() == [[250, 650], [300, 620], [340, 596]]
+    for clip, (first, stop) in zip(augment.change_speed(clips, factors), stretched.tolist(), strict=True):
+        heard = (clip.abs() > 0.5).nonzero()
+        assert abs(int(heard[0]) - first) <= 1
+        assert abs(int(heard[-1]) + 1 - stop) <= 1
+    assert augment.stretch_bounds(torch.tensor([[0, 1000]]), torch.tensor([0.8]), 1000).tolist() == [[0, 1000]]
+
+
+def test_speeds_are_drawn_from_the_range() -> None:
+    clips = noise(400, 100)
+    same, ones = augmenter(speed=0).change_speed(clips, seeded())
+    assert same is clips
+    assert bool((ones == 1).all())
+    changed, factors = augmenter(speed=0.2).change_speed(clips, seeded())
+    assert torch.equal(changed, augment.change_speed(clips, factors))
+    assert scipy.stats.kstest((factors.numpy() - 0.8) / 0.4, "uniform").pvalue > 1e-3
+
+
 def test_each_clip_has_its_own_speed() -> None:
     clips = noise(3, 500)
     factors = torch.tensor([0.9, 1.0, 1.1])
@@ -299,7 +322,7 @@ def test_classic_shift_is_uniform_and_never_reaches_its_upper_end() -> None:
 
 def test_classic_silence_stays_speech_times_zero() -> None:
     everything = augmenter(
-        time_shift_ms=100, background_frequency=1, background_volume=0.1, gain_db=20, speed=0.2, room_frequency=1
+        time_shift_ms=100, background_frequency=1, background_volume=0.1, gain_db=20, room_frequency=1
     )
     is_silence = torch.tensor([True, False, True])
     audio = noise(3, 4000) * ~is_silence[:, None]
@@ -356,7 +379,7 @@ def test_gain_is_clipped() -> None:
 
 def test_speeds_stay_within_their_limits() -> None:
     clips = sine(1000, 4000).float().expand(300, -1)
-    changed = augmenter(speed=0.1).augment(clips, torch.zeros(300, dtype=torch.bool), None, seeded())
+    changed, _ = augmenter(speed=0.1).change_speed(clips, seeded())
     window = torch.hann_window(3000)
     peaks = torch.fft.rfft(changed[:, 500:3500] * window, 1 << 15).abs().argmax(dim=1).double() * RATE / (1 << 15)
     assert scipy.stats.kstest((peaks.numpy() - 900) / 200, "uniform").pvalue > 1e-3

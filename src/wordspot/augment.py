@@ -58,6 +58,13 @@ def change_speed(audio: Tensor, factors: Tensor) -> Tensor:
     return value.masked_fill(outside, 0.0)
 
 
+def stretch_bounds(bounds: Tensor, factors: Tensor, n_samples: int) -> Tensor:
+    """Where speech lies after `change_speed`: bounds int64 [batch, (first, stop)], within the clip's `n_samples`."""
+    middle = n_samples / 2
+    moved = middle + (bounds - middle) / factors[:, None]
+    return moved.round().long().clamp(0, n_samples)
+
+
 def reverberate(audio: Tensor, impulses: Tensor) -> Tensor:
     """Convolve each clip with its room's impulse response and keep its level and length.
 
@@ -121,6 +128,16 @@ class Augmenter:
     def __init__(self, config: AugmentConfig, features: FeatureConfig) -> None:
         self.config, self.sample_rate = config, features.sample_rate
 
+    def change_speed(self, audio: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Play each clip faster or slower: audio as before [batch, samples], its factors [batch] (1: as it was).
+
+        Before `augment`, since where a word begins and ends moves with it: `stretch_bounds`.
+        """
+        if self.config.speed <= 0:
+            return audio, audio.new_ones(len(audio))
+        factors = 1 + self.config.speed * (2 * self._uniform(audio, generator) - 1)
+        return change_speed(audio, factors), factors
+
     def augment(
         self, audio: Tensor, is_silence: Tensor, noise: Tensor | None, generator: Generator, n_scenes: int = 0
     ) -> Tensor:
@@ -133,9 +150,6 @@ class Augmenter:
             generator: the source of all chance, on the batch's device.
             n_scenes: so many clips at the beginning are cut from scenes: they stay where they are, and noise is never off.
         """
-        if self.config.speed > 0:
-            factors = 1 + self.config.speed * (2 * self._uniform(audio, generator) - 1)
-            audio = change_speed(audio, factors)
         reach = int(self.config.time_shift_ms * self.sample_rate / 1000)
         if reach > 0:
             shifts = torch.randint(-reach, reach, (len(audio),), generator=generator, device=audio.device)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from wordspot.audio import to_float
-from wordspot.augment import Augmenter
+from wordspot.augment import Augmenter, stretch_bounds
 from wordspot.cache import DecodedClips
 from wordspot.config import RunConfig
 from wordspot.dataset import SILENCE, ClipSet, labels_of
@@ -70,25 +70,28 @@ class Batches:
         """
         places = self._draw_places(self.batch_size, generator)
         labels = self._labels["training"][places.to(self.device)]
-        audio = self._gather(self._rows["training"][places])
+        audio, speeds = self.augmenter.change_speed(self._gather(self._rows["training"][places]), generator)
         n = self._n_scenes
         is_silence = labels == SILENCE
         if n:
             is_silence[:n] = False  # of a scene, noise is a part as loud as elsewhere
-            audio[:n], labels[:n] = self._scene_windows(audio[:n], places[:n], generator)
+            audio[:n], labels[:n] = self._scene_windows(audio[:n], places[:n], speeds[:n], generator)
         if self._reversed_share > 0:
             audio[n:], labels[n:] = self._play_some_backward(audio[n:], labels[n:], generator)
         noise = self._draw_noise(self.batch_size, generator)
         return self.augmenter.augment(audio, is_silence, noise, generator, n_scenes=n), labels
 
-    def _scene_windows(self, audio: Tensor, places: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Windows around the clips at `places` [n], between two others: audio [n, samples], labels [n]."""
+    def _scene_windows(
+        self, audio: Tensor, places: Tensor, speeds: Tensor, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Windows around clips of the rows `places` [n], played at `speeds` [n], between two others: [n, samples], [n]."""
         n = len(places)
         others = self._draw_places(2 * n, generator)
         neighbours = self._gather(self._rows["training"][others])
         in_row = torch.stack([others[:n], places, others[n:]], dim=1).to(self.device)
         clips = torch.stack([neighbours[:n], audio, neighbours[n:]], dim=1)
         labels, bounds = self._labels["training"][in_row], self._bounds[in_row]
+        bounds[:, 1] = stretch_bounds(bounds[:, 1], speeds, self.clip_samples)
         if self._reversed_share > 0:
             clips, bounds, labels = reverse_some(clips, bounds, labels, self._backward(labels, generator))
         starts = place_windows(bounds, self.clip_samples, self.sample_rate, generator)
