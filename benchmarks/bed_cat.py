@@ -19,6 +19,7 @@ from wordspot.metrics import wilson_interval
 from wordspot.overrides import override
 from wordspot.settings import recipe_config
 from wordspot.training import Trainer
+from wordspot.words_task import WordsTask
 
 FOLDERS = ("bed", "cat", "happy", "_background_noise_")
 LOOKS = (50, 100, 150, 194, 250, 300, 400)
@@ -46,13 +47,15 @@ def learn(folder: Path, out: Path, steps: int, seed: int, precision: str) -> Non
         config, {"training.optimizer": "nesterov", "training.precision": precision, "training.seed": seed}
     )
     decoded = decode_folder(list_recordings(folder), config.features.sample_rate, config.features.clip_samples)
-    trainer = Trainer(config, decoded, out, resolve_device("auto"))
-    sizes = ", ".join(f"{name} {len(clips)}" for name, clips in trainer.sets.items())
+    device = resolve_device("auto")
+    task = WordsTask(config, decoded, device)
+    trainer = Trainer(config, task, out, device)
+    sizes = ", ".join(f"{name} {len(clips)}" for name, clips in task.sets.items())
     print(f"seed {seed}, {trainer.precision}: {sizes}")
     for step in range(1, steps + 1):
         trainer._train_step(step)
         if step in LOOKS or step == steps:
-            record = trainer.evaluate("testing")
+            record = task.evaluate(trainer.model, trainer.front_end, "testing", step)
             low, high = wilson_interval(round(record.accuracy * record.n), record.n)
             print(
                 f"  step {step:4}: testing {100 * record.accuracy:.1f} % (N={record.n}, {100 * low:.1f} to {100 * high:.1f})",

@@ -26,6 +26,7 @@ from wordspot.device import resolve_device
 from wordspot.overrides import override
 from wordspot.settings import recipe_config
 from wordspot.training import Trainer
+from wordspot.words_task import WordsTask
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 #: Clips a second that the original reaches on two cores of the same kind.
@@ -70,7 +71,7 @@ def make_trainer(model: str, precision: str, listing: Any, device: torch.device,
     config = recipe_config(WORDS, model, "classic")
     config = override(config, {"training.precision": precision, "training.optimizer": "nesterov"})
     decoded = decode_folder(listing, config.features.sample_rate, config.features.clip_samples)
-    return Trainer(config, decoded, out, device)
+    return Trainer(config, WordsTask(config, decoded, device), out, device)
 
 
 def measure(model: str, precision: str, listing: Any, device: torch.device, repeats: int) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def measure_preparation(listing: Any, device: torch.device, repeats: int) -> flo
         for _ in range(repeats):
             start = time.perf_counter()
             for _ in range(50):
-                audio, _ = trainer.batches.training_batch(generator)
+                audio, _ = trainer.task.training_batch(0, generator)
                 features = trainer.front_end(audio)
             float(features.sum())
             times.append((time.perf_counter() - start) / 50)

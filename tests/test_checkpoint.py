@@ -29,7 +29,7 @@ def make(step: int, best_step: int = 0) -> Checkpoint:
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "a.safetensors", make(5, 4))
     loaded = load_checkpoint(tmp_path / "a.safetensors")
-    assert (loaded.config, loaded.step, loaded.best_step, loaded.best_accuracy) == (CONFIG, 5, 4, 1 / 3)
+    assert (loaded.config, loaded.step, loaded.best_step, loaded.best_score) == (CONFIG, 5, 4, 1 / 3)
     original = make(5, 4)
     for name, tensor in (original.weights | original.optimizer).items():
         assert torch.equal((loaded.weights | loaded.optimizer)[name], tensor)
@@ -55,7 +55,7 @@ def test_a_configuration_from_a_newer_version(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     config = to_json(CONFIG) | {"config_version": 99}
-    metadata = {"config": json.dumps(config), "step": "1", "best_step": "0", "best_accuracy": "0"}
+    metadata = {"config": json.dumps(config), "step": "1", "best_step": "0", "best_score": "0"}
     save_file({"model.a": torch.zeros(1)}, tmp_path / "x.safetensors", metadata)
     with pytest.raises(ConfigError, match=r"of version 99.*install a newer wordspot"):
         load_checkpoint(tmp_path / "x.safetensors")

@@ -26,7 +26,9 @@ from wordspot.dataset import list_recordings
 from wordspot.device import resolve_device, resolve_precision
 from wordspot.errors import CheckpointError, ConfigError, DataError, TrainingError
 from wordspot.overrides import override
-from wordspot.training import EvaluationRecord, StepRecord, Trainer, learning_rate
+from wordspot.silence import step_seed
+from wordspot.training import StepRecord, Trainer, learning_rate
+from wordspot.words_task import ClipEvaluation, WordsTask
 
 WORDS = ("low", "middle", "high")
 SETTINGS = {
@@ -48,7 +50,8 @@ def make_trainer(data: Path, out: Path, model: str = "tiny_conv", **settings: An
     config = RunConfig(words=WORDS, features=FEATURES["logmel"], model=ModelConfig(model))
     config = override(config, SETTINGS | settings)
     decoded = decode_folder(list_recordings(data), 16_000, 16_000)
-    return Trainer(config, decoded, out, torch.device("cpu"))
+    device = torch.device("cpu")
+    return Trainer(config, WordsTask(config, decoded, device), out, device)
 
 
 def stop_after(step: int, trainer: Trainer) -> Callable[[], bool]:
@@ -63,7 +66,7 @@ def unbroken(tone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     trainer.start()
     records = list(trainer.train())
     assert [r.step for r in records if isinstance(r, StepRecord)] == list(range(1, 13))
-    assert [(r.step, r.set) for r in records if isinstance(r, EvaluationRecord)] == [
+    assert [(r.step, r.set) for r in records if isinstance(r, ClipEvaluation)] == [
         (4, "validation"), (8, "validation"), (12, "validation"), (12, "testing"),
     ]  # fmt: skip
     return out
@@ -71,7 +74,7 @@ def unbroken(tone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def assert_same_checkpoint(a: Path, b: Path) -> None:
     one, two = load_checkpoint(a), load_checkpoint(b)
-    assert (one.step, one.best_step, one.best_accuracy) == (two.step, two.best_step, two.best_accuracy)
+    assert (one.step, one.best_step, one.best_score) == (two.step, two.best_step, two.best_score)
     assert one.weights.keys() == two.weights.keys()
     assert one.optimizer.keys() == two.optimizer.keys()
     for name, tensor in one.weights.items():
@@ -176,7 +179,7 @@ def test_it_learns(tone_folder: Path, tmp_path: Path) -> None:
     )
     trainer.start()
     last = list(trainer.train())[-1]
-    assert isinstance(last, EvaluationRecord)
+    assert isinstance(last, ClipEvaluation)
     assert (last.set, last.step) == ("testing", 60)
     assert last.accuracy > 0.7  # chance is below 0.3; the tones are easy
     assert sum(map(sum, last.confusion)) == last.n
@@ -296,7 +299,7 @@ def test_without_validation_the_last_checkpoint_is_taken(tone_folder: Path, tmp_
     trainer = make_trainer(tone_folder, tmp_path, **{"data.validation_percent": 0, "training.steps": (3,)})
     trainer.start()
     records = list(trainer.train())
-    assert next(record.n for record in records if isinstance(record, EvaluationRecord)) == 0
+    assert next(record.n for record in records if isinstance(record, ClipEvaluation)) == 0
     assert RunFolder(tmp_path).load().step == 3
 
 
@@ -378,3 +381,66 @@ def test_tied_weights_are_saved(tone_folder: Path, tmp_path: Path) -> None:
     trainer.start()
     list(trainer.train())
     assert trainer.run.load().step == 2
+
+
+def test_weights_of_another_run_are_taken_over(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
+    given = RunFolder(unbroken).load()
+    trainer = make_trainer(tone_folder, tmp_path / "same", **{"training.steps": (1,), "training.seed": 7})
+    trainer.start(given)
+    for name, tensor in trainer.model.state_dict().items():
+        assert torch.equal(tensor, given.weights[name]), name
+    fewer = override(trainer.config, {"training.learning_rates": (0.0,)})
+    config = RunConfig(words=WORDS[:2], features=fewer.features, model=fewer.model, training=fewer.training)
+    task = WordsTask(config, decode_folder(list_recordings(tone_folder), 16_000, 16_000), torch.device("cpu"))
+    other = Trainer(config, task, tmp_path / "fewer", torch.device("cpu"))
+    before = {name: tensor.clone() for name, tensor in other.model.state_dict().items()}
+    other.start(given)
+    for name, tensor in other.model.state_dict().items():
+        wanted = before if name.startswith("output.") else given.weights
+        assert torch.equal(tensor, wanted[name]), name
+    with pytest.raises(CheckpointError, match=r"--init: expected a run of the same network.*\(it is a tiny_conv"):
+        make_trainer(tone_folder, tmp_path / "another", model="single_fc").start(given)
+
+
+def test_a_frozen_body_stays(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
+    given = RunFolder(unbroken).load()
+    trainer = make_trainer(
+        tone_folder, tmp_path, **{"training.steps": (3,), "training.frozen_body": True, "training.seed": 3}
+    )
+    trainer.start(given)
+    list(trainer.train())
+    after = trainer.run.load(3).weights
+    changed = {name for name, tensor in after.items() if not torch.equal(tensor, given.weights[name])}
+    assert changed == {"output.weight", "output.bias"}
+
+
+def test_norms_of_a_frozen_body_stay(tone_folder: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(
+        tone_folder, tmp_path, model="residual_1d",
+        **{"training.steps": (2,), "training.frozen_body": True, "features.hop_ms": 10},
+    )  # fmt: skip
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    trainer.start()
+    list(trainer.train())
+    after = trainer.run.load(2).weights
+    assert {name for name in after if not torch.equal(after[name], before[name])} == {"output.weight", "output.bias"}
+
+
+def test_silence_is_corrected_in_the_loss_only(tone_folder: Path, tmp_path: Path) -> None:
+    """The first loss with a bias is the cross-entropy of the first step's logits with that much more for silence."""
+    losses = {}
+    for bias in (0.0, 2.0):
+        trainer = make_trainer(tone_folder, tmp_path / str(bias), **{"training.silence_bias": bias})
+        for parameter in trainer.model.parameters():
+            torch.nn.init.zeros_(parameter)
+        losses[bias] = trainer._train_step(1).cross_entropy
+    labels = make_trainer(tone_folder, tmp_path / "labels").task.training_batch(1, _first_generator())[1]
+    share = float((labels == 0).float().mean())
+    assert 0 < share < 1
+    total = np.log(np.exp(2.0) + len(WORDS) + 1)
+    assert losses[0.0] == pytest.approx(np.log(len(WORDS) + 2), rel=1e-5)
+    assert losses[2.0] == pytest.approx(total - 2.0 * share, rel=1e-5)
+
+
+def _first_generator() -> torch.Generator:
+    return torch.Generator().manual_seed(step_seed(0, 1, 1))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordspot.config import RunConfig
-from wordspot.dataset import labels_of
+from wordspot.dataset import labels_of_run
 from wordspot.errors import CheckpointError, ConfigError, NotFoundError
 from wordspot.files import atomic_path, read_json, write_json, write_text
 from wordspot.overrides import from_json, to_json
@@ -33,12 +33,12 @@ _MAX_FILE_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A state of training after `step` steps. `best_step` is the step that did best on validation so far, 0 for none."""
+    """A state of training after `step` steps. `best_step` is the step that did best on validation so far, 0 for none, with `best_score`."""
 
     config: RunConfig
     step: int
     best_step: int
-    best_accuracy: float
+    best_score: float
     weights: dict[str, torch.Tensor]
     optimizer: dict[str, torch.Tensor]
 
@@ -54,7 +54,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "config": json.dumps(to_json(checkpoint.config), ensure_ascii=False),
         "step": str(checkpoint.step),
         "best_step": str(checkpoint.best_step),
-        "best_accuracy": repr(checkpoint.best_accuracy),
+        "best_score": repr(checkpoint.best_score),
     }
     with atomic_path(path) as temporary:
         try:
@@ -85,7 +85,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         tensors = load_file(path)
         config = from_json(json.loads(metadata["config"]))
         step, best_step = int(metadata["step"]), int(metadata["best_step"])
-        best_accuracy = float(metadata["best_accuracy"])
+        best_score = float(metadata["best_score"])
     except ConfigError:
         raise
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
@@ -96,7 +96,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         if part not in parts:
             raise CheckpointError(f"{path}: expected model and optimizer tensors, got {name!r}; is it a checkpoint?")
         parts[part][rest] = tensor
-    return Checkpoint(config, step, best_step, best_accuracy, parts["model"], parts["optimizer"])
+    return Checkpoint(config, step, best_step, best_score, parts["model"], parts["optimizer"])
 
 
 def _read_metadata(path: Path) -> dict[str, str]:
@@ -144,7 +144,7 @@ class RunFolder:
     def write_config(self, config: RunConfig) -> None:
         """Write the configuration and the labels file."""
         write_json(self.path / "config.json", to_json(config))
-        write_text(self.path / "labels.txt", "".join(f"{label}\n" for label in labels_of(config.words)))
+        write_text(self.path / "labels.txt", "".join(f"{label}\n" for label in labels_of_run(config)))
 
     def read_labels(self) -> list[str]:
         """The labels, one a line of labels.txt."""

@@ -13,7 +13,9 @@ from typing import Any
 from wordspot.errors import ConfigError
 
 SETS = ("training", "validation", "testing")
-FRONT_ENDS = ("logmel", "mfcc", "average", "micro", "spectrogram", "psf_mfcc")
+FRONT_ENDS = ("logmel", "mfcc", "average", "micro", "spectrogram", "psf_mfcc", "specgram")
+TASKS = ("words", "trigger")
+SCENES = ("soundscape", "classic")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw")
 DECODERS = ("peak", "classic", "micro")
 MAX_SAMPLE_RATE = 192_000
@@ -164,7 +166,7 @@ class FeatureConfig:
         """Values of a frame."""
         if self.kind in ("mfcc", "psf_mfcc"):
             return self.n_coefficients
-        if self.kind == "spectrogram":
+        if self.kind in ("spectrogram", "specgram"):
             return self.n_bins
         if self.kind == "average":
             return -(-self.n_bins // self.average_width)
@@ -190,6 +192,10 @@ FEATURES: dict[str, FeatureConfig] = {
     "psf_mfcc": FeatureConfig(
         kind="psf_mfcc", sample_rate=22_050, window_ms=25, fft_size=2048, n_mels=26, n_coefficients=13,
         low_hz=0, high_hz=11_025,
+    ),
+    "specgram": FeatureConfig(
+        kind="specgram", sample_rate=44_100, clip_ms=10_000, window_ms=200_000.5 / 44_100, hop_ms=80_000.5 / 44_100,
+        fft_size=200,
     ),
 }  # fmt: skip
 
@@ -232,6 +238,46 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
+class TriggerConfig:
+    """What the task `trigger` makes its scenes of, and what the answer to them is. A scene is as long as a clip of `features`."""
+
+    positives: tuple[str, ...] = _field(("positives",), "folders of recordings of the word, below the data folder")
+    negatives: tuple[str, ...] = _field(("negatives",), "folders of recordings of other words")
+    backgrounds: tuple[str, ...] = _field(("backgrounds",), "folders of recordings of rooms, streets and other noise")
+    scenes: str = _field("soundscape", "'soundscape', or 'classic': the course's scenes")
+    label_ms: float = _field(250.0, "the answer is yes for so long after the end of the word")
+    label_steps: int = _field(0, "where above 0: for so many of the network's steps instead (classic: 50)")
+    snr_db: tuple[float, ...] = _field((0.0, 30.0), "LOW,HIGH: a word's level over its background's")
+    gap_s: tuple[float, ...] = _field((0.3, 4.0), "LOW,HIGH: from a word's end to the next one's start")
+    negative_share: float = _field(0.6, "part of a scene's words that are negatives")
+    fragments: float = _field(0.2, "part of the negatives that are parts of positives without the whole word")
+    near_misses: float = _field(0.3, "part of the other negatives chosen for being spelled nearly like the word")
+    babble: float = _field(0.3, "part of the time in which voices speak in the background")
+    rooms: float = _field(0.4, "part of the words, and of the babble, that sound as in a room")
+    speed: float = _field(0.1, "each word is played up to this part faster or slower")
+    validation_minutes: float = _field(10.0, "minutes of scenes of the validation set")
+    testing_minutes: float = _field(20.0, "minutes of scenes of the testing set")
+    workers: int = _field(1, "processes that make scenes beside training; 0: none")
+
+    def __post_init__(self) -> None:
+        _check_choice(self, "scenes", SCENES)
+        if not self.positives:
+            raise ConfigError("positives must name a folder of recordings of the word, got none")
+        for name, low, high in (("snr_db", -60, 120), ("gap_s", 0.01, 3600)):
+            pair = getattr(self, name)
+            if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
+                raise ConfigError(f"{name} must be LOW,HIGH with {low:g} <= LOW <= HIGH <= {high:g}, got {shown(pair)}")
+        for name in ("negative_share", "fragments", "near_misses", "babble", "rooms"):
+            _check_range(self, name, 0, 1)
+        _check_range(self, "label_ms", 1, 60_000)
+        _check_range(self, "label_steps", 0, 1_000_000)
+        _check_range(self, "speed", 0, 0.5)
+        for name in ("validation_minutes", "testing_minutes"):
+            _check_range(self, name, 0, 6000)
+        _check_range(self, "workers", 0, 64)
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Which network, and the options its constructor takes beyond the sizes that follow from the data."""
 
@@ -262,10 +308,14 @@ class TrainingConfig:
     optimizer: str = _field("sgd", f"one of {', '.join(OPTIMIZERS)}")
     weight_decay: float = _field(0.0, "weight decay")
     label_smoothing: float = _field(0.0, "part of each label's weight spread over all labels")
+    silence_bias: float = _field(
+        0.0, "added to the logit of silence in training only: what training has more of it than use is not learned"
+    )
     evaluate_every: int = _field(400, "steps between evaluations on the validation set")
     save_every: int = _field(100, "steps between checkpoints")
     keep_checkpoints: int = _field(3, "newest checkpoints kept, beside the best one")
     precision: str = _field("float32", "'float32', 'bf16', or 'auto': bf16 where the processor has it")
+    frozen_body: bool = _field(False, "only the last layer learns; for --init with few recordings")
     check_nans: bool = _field(False, "stop at the first NaN or infinity and name the layer it came from")
     seed: int = _field(0, "seed of the weights, the order of the clips, and all other chance")
 
@@ -288,6 +338,7 @@ class TrainingConfig:
         _check_range(self, "batch_size", 1, 100_000)
         _check_range(self, "weight_decay", 0, 10)
         _check_range(self, "label_smoothing", 0, 0.99)
+        _check_range(self, "silence_bias", -20, 20)
         for name in ("evaluate_every", "save_every", "keep_checkpoints"):
             _check_range(self, name, 1, MAX_STEPS)
         _check_range(self, "seed", 0, 2**31 - 1)
@@ -336,6 +387,8 @@ CLASSIC_DECODER = DecoderConfig(kind="classic", average_ms=1000, threshold=0.2)
 CLASSIC_TEST_DECODER = DecoderConfig(kind="classic", average_ms=500, threshold=0.7, suppression_ms=1500, stride_ms=30)
 #: Its variant for microcontrollers, with the settings it has there: a repeated word is heard again.
 MICRO_DECODER = DecoderConfig(kind="micro", average_ms=1000, threshold=200 / 255, suppression_ms=1500)
+#: For a network that says when one word was said: its answer is short, and comes after the word.
+TRIGGER_DECODER = DecoderConfig(average_ms=80, threshold=0.5, refractory_ms=1000, confirm_ms=60)
 
 
 @dataclass(frozen=True)
@@ -343,15 +396,18 @@ class RunConfig:
     """Everything a run is made of. Travels in the run's folder and inside every checkpoint."""
 
     words: tuple[str, ...] = field(metadata={"help": "the words to tell apart, each a folder of recordings"})
-    task: str = _field("words", "what is learned; so far only 'words': one label for a clip of about a second")
+    task: str = _field("words", "'words': one label for a clip; 'trigger': when one word is said, learned from scenes")
     data: DataConfig = field(default_factory=DataConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    trigger: TriggerConfig = field(default_factory=TriggerConfig)
 
     def __post_init__(self) -> None:
-        _check_choice(self, "task", ("words",))
+        _check_choice(self, "task", TASKS)
+        if self.task == "trigger" and len(self.words) != 1:
+            raise ConfigError(f"the task trigger learns one word, got {len(self.words)}; name one with --words")
         if not self.words:
             raise ConfigError("at least one word is expected, got none; name them with --words yes,no")
         for word in self.words:

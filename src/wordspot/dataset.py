@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.audio import is_audio_name
-from wordspot.config import SETS, DataConfig
+from wordspot.config import SETS, DataConfig, RunConfig
 from wordspot.errors import ConfigError, DataError, NotFoundError
 
 SILENCE_LABEL = "_silence_"
@@ -88,6 +88,11 @@ def normalize_word(text: str) -> str:
 def labels_of(words: Sequence[str]) -> tuple[str, ...]:
     """All labels of a model: silence, unknown, then the wanted words in their order."""
     return (SILENCE_LABEL, UNKNOWN_LABEL, *words)
+
+
+def labels_of_run(config: RunConfig) -> tuple[str, ...]:
+    """All labels of a run's model; one that learned a trigger tells its word from all else."""
+    return (SILENCE_LABEL, *config.words) if config.task == "trigger" else labels_of(config.words)
 
 
 def hash_name(path: str) -> str:

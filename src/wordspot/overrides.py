@@ -23,6 +23,7 @@ from wordspot.config import (
     ModelConfig,
     RunConfig,
     TrainingConfig,
+    TriggerConfig,
     shown,
 )
 from wordspot.errors import ConfigError
@@ -34,17 +35,23 @@ _SECTIONS: dict[str, type] = {
     "augment": AugmentConfig,
     "model": ModelConfig,
     "training": TrainingConfig,
+    "trigger": TriggerConfig,
 }
 
 #: What may change when a run is resumed: it decides how training is watched and kept, not what it computes.
-FREE_ON_RESUME = ("training.evaluate_every", "training.save_every", "training.keep_checkpoints", "training.check_nans")
+FREE_ON_RESUME = (
+    "training.evaluate_every", "training.save_every", "training.keep_checkpoints", "training.check_nans", "trigger.workers",
+)  # fmt: skip
 
 
 def with_free_settings(config: RunConfig, changed: RunConfig) -> RunConfig:
     """`config` with the settings of `FREE_ON_RESUME` as in `changed`."""
-    free = [name.partition(".")[2] for name in FREE_ON_RESUME]
-    training = dataclasses.replace(config.training, **{name: getattr(changed.training, name) for name in free})
-    return dataclasses.replace(config, training=training)
+    free: dict[str, dict[str, Any]] = {}
+    for setting in FREE_ON_RESUME:
+        section, _, name = setting.partition(".")
+        free.setdefault(section, {})[name] = getattr(getattr(changed, section), name)
+    sections = {name: dataclasses.replace(getattr(config, name), **values) for name, values in free.items()}
+    return dataclasses.replace(config, **sections)
 
 
 def override(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:

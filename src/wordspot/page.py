@@ -63,7 +63,9 @@ svg {{ display: block; max-width: 100%; height: auto; background: white; border-
 svg text {{ font-family: system-ui, sans-serif; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ white-space: nowrap; text-align: right; padding: .25rem .8rem; border-bottom: 1px solid var(--edge); }}
+th, td {{ text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--edge); }}
+th {{ vertical-align: bottom; }}
+td {{ white-space: nowrap; }}
 th:first-child, td:first-child {{ text-align: left; padding-left: 0; }}
 th {{ font-weight: 600; font-size: .9rem; }}
 code {{ font-size: .85em; overflow-wrap: anywhere; }}

@@ -14,6 +14,7 @@ from wordspot.config import FEATURES, ModelConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.models import MODELS, find_recipe
 from wordspot.overrides import override, parse_settings, with_free_settings
+from wordspot.trigger_flags import trigger_config, word_of
 
 #: Fields that have a flag of their own; all others are reached by ``--set``.
 FLAGS = (
@@ -34,13 +35,18 @@ _OF_THE_RECIPE = (
 )
 
 
+#: The network of a task where none is named.
+DEFAULT_MODELS = {"words": ModelConfig().name, "trigger": "trigger_1d"}
+
+
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add ``--words``, ``--model``, ``--features``, ``--recipe``, the flags of `FLAGS` and ``--set``."""
     parser.add_argument("--words", metavar="A,B,C", help="the words to tell apart: names of folders")
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help=f"the network: {', '.join(MODELS)}, or my_package:make (default: {ModelConfig().name})",
+        help=f"the network: {', '.join(MODELS)}, or my_package:make (default: {DEFAULT_MODELS['words']}; "
+        f"trigger: {DEFAULT_MODELS['trigger']})",
     )
     parser.add_argument(
         "--features", metavar="NAME", choices=tuple(FEATURES),
@@ -67,7 +73,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def recipe_config(words: Sequence[str], model: str, recipe: str = "default", features: str | None = None) -> RunConfig:
+def recipe_config(
+    words: Sequence[str], model: str, recipe: str = "default", features: str | None = None, task: str = "words"
+) -> RunConfig:
     """The configuration of a model's recipe: ``default`` or ``classic``; `features` names another front end than its own.
 
     Raises:
@@ -75,7 +83,9 @@ def recipe_config(words: Sequence[str], model: str, recipe: str = "default", fea
     """
     settings = find_recipe(model, recipe)
     own_features = settings.pop("features", next(iter(FEATURES)))
-    config = RunConfig(words=tuple(words), features=FEATURES[features or own_features], model=ModelConfig(name=model))
+    config = RunConfig(
+        words=tuple(words), task=task, features=FEATURES[features or own_features], model=ModelConfig(name=model)
+    )
     return override(config, settings)
 
 
@@ -85,13 +95,18 @@ def build_config(args: argparse.Namespace) -> RunConfig:
     Raises:
         ConfigError: no words, or settings that make no sense.
     """
-    if not args.words:
-        raise ConfigError("expected the words to tell apart; name them with --words yes,no")
+    task = args.task or "words"
     asked = _asked(args)
-    model = str(asked.pop("model.name", None) or args.model or ModelConfig().name)
-    config = recipe_config(_words(args.words), model, args.recipe, args.features)
+    model = str(asked.pop("model.name", None) or args.model or DEFAULT_MODELS[task])
     if "," in str(asked.get("training.steps", "")):
         asked.setdefault("training.schedule", "constant")  # rates given for each phase mean just these rates
+    if task == "trigger":
+        config = recipe_config(("trigger",), model, args.recipe, args.features, task)
+        config = override(dataclasses.replace(config, trigger=trigger_config(args, config.trigger)), asked)
+        return dataclasses.replace(config, words=(word_of(config.trigger, args.words),))
+    if not args.words:
+        raise ConfigError("expected the words to tell apart; name them with --words yes,no")
+    config = recipe_config(_words(args.words), model, args.recipe, args.features)
     return override(config, asked)
 
 
@@ -106,6 +121,10 @@ def check_resumed(config: RunConfig, args: argparse.Namespace) -> RunConfig:
         ConfigError: the command line asks for something else than the run was begun with.
     """
     asked = _asked(args)
+    if args.task not in (None, config.task):
+        raise ConfigError(f"--task {args.task}: the run was begun for the task {config.task}; leave it out")
+    if trigger_config(args, config.trigger) != config.trigger:
+        raise ConfigError("--positives, --negatives and --backgrounds: the run was begun with others; leave them out")
     if args.model:
         asked["model.name"] = args.model
     if args.words and _words(args.words) != config.words:

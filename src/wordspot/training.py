@@ -11,27 +11,23 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
-from wordspot.batches import Batches
-from wordspot.cache import DecodedClips
+from wordspot.augment import Augmenter
 from wordspot.checkpoint import Checkpoint, RunFolder, save_checkpoint
 from wordspot.config import RunConfig, TrainingConfig
-from wordspot.dataset import ClipSet, build_sets, labels_of
+from wordspot.dataset import SILENCE
 from wordspot.device import resolve_precision
-from wordspot.errors import CheckpointError, DataError, TrainingError
-from wordspot.evaluation import measure_clips
+from wordspot.errors import CheckpointError, ConfigError, TrainingError
 from wordspot.features import make_front_end
 from wordspot.files import write_json
-from wordspot.metrics import confusion_matrix
 from wordspot.models import make_model
 from wordspot.overrides import with_free_settings
-from wordspot.runlog import RunLog, check_listing, listing_text, write_listing, write_versions
+from wordspot.runlog import RunLog, check_listing, write_listing, write_versions
 from wordspot.scene_windows import IGNORED
 from wordspot.silence import step_seed
 
@@ -49,46 +45,98 @@ class StepRecord:
     kind: str = "step"
 
 
-@dataclass(frozen=True)
-class EvaluationRecord:
-    """A whole set evaluated. `confusion` [labels][labels]: rows truth, columns answers."""
+class Evaluation(Protocol):
+    """A set measured, for the log. What a task's own record holds beside this is its affair."""
 
-    step: int
-    set: str
-    accuracy: float
-    n: int
-    cross_entropy: float
-    confusion: list[list[int]]
-    kind: str = "evaluation"
+    @property
+    def kind(self) -> str: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def set(self) -> str: ...
+    @property
+    def n(self) -> int:
+        """Examples measured; where there are none, no checkpoint is the best."""
+
+    @property
+    def score(self) -> float:
+        """What the best checkpoint has most of."""
+
+    def summary(self) -> str:
+        """What a person reads, on one line."""
 
 
-Record = StepRecord | EvaluationRecord
+class Task(Protocol):
+    """What is learned: where examples come from and how answers are measured. The loop is the same for all."""
+
+    labels: tuple[str, ...]
+
+    def describe(self) -> str:
+        """The examples there are, in some words."""
+
+    def warnings(self) -> Iterator[str]:
+        """What the user should know of the recordings before training begins."""
+
+    def listing_text(self) -> str:
+        """The recordings used, as ``data.csv`` holds them."""
+
+    def examples(self) -> dict[str, Tensor]:
+        """One example for each label: float32 [samples], for a look at what the network sees."""
+
+    def prepare(self, network: nn.Module) -> None:
+        """Hear of the network before the first batch."""
+
+    def training_batch(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """The batch of a step: audio float32 [batch, samples] and labels int64 [batch] or [batch, answers]."""
+
+    def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> Evaluation:
+        """The network on the set of this name, after `step` steps."""
+
+    def finish(self, network: nn.Module, front_end: nn.Module, step: int) -> tuple[dict[str, Any], Evaluation]:
+        """All figures of the network that did best on validation, and its evaluation on testing."""
+
+    def close(self) -> None:
+        """Training is over, or broken off."""
+
+
+Record = StepRecord | Evaluation
 
 
 class Trainer:
     """A network in training: owns the weights, the optimiser and the run's folder."""
 
-    def __init__(self, config: RunConfig, decoded: DecodedClips, out: Path, device: torch.device) -> None:
-        self.config, self.device, self.run = config, device, RunFolder(out)
-        self.labels = labels_of(config.words)
-        self.decoded, self.sets = decoded, build_sets(decoded.listing, config.words, config.data)
-        _check_sets(self.sets)
-        self.batches = Batches(config, decoded, self.sets, device)
+    def __init__(self, config: RunConfig, task: Task, out: Path, device: torch.device) -> None:
+        self.config, self.task, self.device, self.run = config, task, device, RunFolder(out)
+        self.augmenter = Augmenter(config.augment, config.features)
         self.front_end = make_front_end(config.features).to(device)
         torch.manual_seed(step_seed(config.training.seed, 0, _INITIAL))
         self.model = make_model(
-            config.model, config.features.n_frames, config.features.n_features, len(self.labels)
+            config.model, config.features.n_frames, config.features.n_features, len(task.labels)
         ).to(device)
+        if (getattr(self.model, "per_step", False)) != (config.task == "trigger"):
+            answers = "at every step" if config.task == "words" else "once a clip"
+            raise ConfigError(
+                f"the model {config.model.name} answers {answers}, which the task {config.task} has no use for"
+            )
+        if config.training.frozen_body:
+            freeze_body(self.model)
+        task.prepare(self.model)
         self.optimizer = _make_optimizer(self.model, config.training)
         self.precision = resolve_precision(config.training.precision, device)
-        self.step, self.best_step, self.best_accuracy = 0, 0, -1.0
+        self.step, self.best_step, self.best_score = 0, 0, -math.inf
 
-    def start(self) -> None:
-        """Write what the run's folder holds from its beginning; what another run left there goes."""
+    def start(self, init: Checkpoint | None = None) -> None:
+        """Write what the run's folder holds from its beginning; what another run left there goes.
+
+        Args:
+            init: take the weights of this checkpoint, of the same network or of one that differs in its last layer.
+        """
+        if init is not None:
+            load_body(self.model, init)
         self.run.clear()
         self.run.write_config(self.config)
         write_versions(self.run.path, self.device)
-        write_listing(self.run.path, listing_text(self.decoded, self.sets, self.labels))
+        write_listing(self.run.path, self.task.listing_text())
 
     def resume(self, step: int | None = None) -> None:
         """Go on from the checkpoint of `step`, or the newest; what the run did after it is forgotten.
@@ -98,8 +146,7 @@ class Trainer:
             CheckpointError: it is of another model or run.
             DataError: the recordings are not those that the run was begun with.
         """
-        listing = listing_text(self.decoded, self.sets, self.labels)
-        check_listing(self.run.path, listing)
+        check_listing(self.run.path, self.task.listing_text())
         if step is None and not self.run.steps():  # broken off before the first checkpoint
             self.start()
             return
@@ -112,7 +159,7 @@ class Trainer:
         load_weights(self.model, checkpoint)
         _load_optimizer(self.optimizer, checkpoint.optimizer)
         self.step, self.best_step = checkpoint.step, checkpoint.best_step
-        self.best_accuracy = checkpoint.best_accuracy
+        self.best_score = checkpoint.best_score
         self.run.drop_after(self.step)
 
     def train(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:
@@ -122,7 +169,7 @@ class Trainer:
             stop: asked after every step; True saves a checkpoint and raises KeyboardInterrupt.
         """
         settings = self.config.training
-        with RunLog(self.run, self.step) as log:
+        with RunLog(self.run, self.step) as log, contextlib.closing(self.task):
             if self.step == 0:
                 log.show_features(self._example_features())
             while self.step < settings.total_steps:
@@ -131,8 +178,8 @@ class Trainer:
                 is_last = self.step == settings.total_steps
                 if self.step % settings.evaluate_every == 0 or is_last:
                     record = self.evaluate("validation")
-                    if record.n and record.accuracy > self.best_accuracy:
-                        self.best_step, self.best_accuracy = self.step, record.accuracy
+                    if record.n and record.score > self.best_score:
+                        self.best_step, self.best_score = self.step, record.score
                     log.write(record)
                     self._save()
                     yield record
@@ -143,23 +190,9 @@ class Trainer:
                     raise KeyboardInterrupt
             yield log.write(self._finish())
 
-    def evaluate(self, name: str) -> EvaluationRecord:
+    def evaluate(self, name: str) -> Evaluation:
         """The network as it is now, on the set of this name."""
-        return self._record(name, predict(self.model, self.front_end, self.batches, name))
-
-    def _record(self, name: str, posteriors: NDArray[np.float64]) -> EvaluationRecord:
-        truth = self.sets[name].labels
-        confusion = confusion_matrix(truth, posteriors.argmax(axis=1), len(self.labels))
-        n = len(truth)
-        likelihood = np.maximum(posteriors[np.arange(n), truth], 1e-30)
-        return EvaluationRecord(
-            step=self.step,
-            set=name,
-            accuracy=float(np.trace(confusion) / n) if n else 0.0,
-            n=n,
-            cross_entropy=float(-np.log(likelihood).mean()) if n else 0.0,
-            confusion=confusion.tolist(),
-        )
+        return self.task.evaluate(self.model, self.front_end, name, self.step)
 
     def _train_step(self, step: int) -> StepRecord:
         settings = self.config.training
@@ -169,14 +202,15 @@ class Trainer:
         rate = learning_rate(settings, step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.model.train()
-        audio, labels = self.batches.training_batch(generator)
-        features = self.batches.augmenter.mask(self.front_end(audio), generator)
+        _train_mode(self.model)
+        audio, labels = self.task.training_batch(step, generator)
+        features = self.augmenter.mask(self.front_end(audio), generator)
         watch = _watch_nans(self.model) if settings.check_nans else contextlib.nullcontext()
         with watch, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.model(features)
+        logits, labels = logits.float().reshape(-1, logits.shape[-1]), labels.reshape(-1)
         loss = nn.functional.cross_entropy(
-            logits.float(), labels, ignore_index=IGNORED, label_smoothing=settings.label_smoothing
+            self._with_silence_bias(logits), labels, ignore_index=IGNORED, label_smoothing=settings.label_smoothing
         )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -187,46 +221,34 @@ class Trainer:
         accuracy = (logits.argmax(dim=1) == labels)[counted].float().mean()
         return StepRecord(step, rate, float(accuracy), float(loss.detach()))
 
-    def _finish(self) -> EvaluationRecord:
+    def _with_silence_bias(self, logits: Tensor) -> Tensor:
+        """Logits [n, labels] as the loss sees them: the adjustment of Menon et al. 2021 (arXiv 2007.07314) for silence."""
+        if not self.config.training.silence_bias:
+            return logits
+        bias = torch.zeros_like(logits[0])
+        bias[SILENCE] = self.config.training.silence_bias
+        return logits + bias
+
+    def _finish(self) -> Evaluation:
         """Take the best weights and measure them on testing, which nothing before has looked at."""
         best = self.run.load()
         load_weights(self.model, best)
-        figures: dict[str, Any] = {"best_step": best.step, "best_validation_accuracy": best.best_accuracy}
-        for name in ("validation", "testing"):
-            posteriors = predict(self.model, self.front_end, self.batches, name)
-            figures[name] = measure_clips(
-                self.labels, self.sets[name].labels, posteriors, speakers_of(self.decoded, self.sets[name])
-            )
-        write_json(self.run.metrics, figures)
-        return self._record("testing", posteriors)
+        figures, record = self.task.finish(self.model, self.front_end, self.step)
+        write_json(self.run.metrics, {"best_step": best.step, "best_validation_score": best.best_score, **figures})
+        return record
 
     def _save(self) -> None:
         checkpoint = Checkpoint(
-            self.config, self.step, self.best_step, self.best_accuracy,
+            self.config, self.step, self.best_step, self.best_score,
             self.model.state_dict(), _optimizer_tensors(self.optimizer),
         )  # fmt: skip
         save_checkpoint(self.run.checkpoint_path(self.step), checkpoint)
         self.run.prune(self.config.training.keep_checkpoints)
 
     def _example_features(self) -> dict[str, Tensor]:
-        """Features [frames, features] of the first clip of each label in training, for a look at what the network sees."""
-        labels = self.sets["training"].labels
-        return {
-            self.labels[label]: self.front_end(
-                self.batches.clip("training", int(np.argmax(labels == label)))[None].to(self.device)
-            )[0].cpu()
-            for label in np.unique(labels)
-        }
-
-
-def predict(model: nn.Module, front_end: nn.Module, batches: Batches, name: str) -> NDArray[np.float64]:
-    """Posteriors float64 [n, labels] of the set of this name, in its order; dropout is off."""
-    model.eval()
-    rows = [np.zeros((0, batches.n_labels))]
-    with torch.inference_mode():
-        for audio, _ in batches.evaluation_batches(name):
-            rows.append(torch.softmax(model(front_end(audio)).double(), dim=1).cpu().numpy())
-    return np.concatenate(rows)
+        """Features [frames, features] of the task's examples."""
+        examples = self.task.examples()
+        return {label: self.front_end(audio[None].to(self.device))[0].cpu() for label, audio in examples.items()}
 
 
 def learning_rate(settings: TrainingConfig, step: int) -> float:
@@ -257,23 +279,56 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
         ) from error
 
 
-def speakers_of(decoded: DecodedClips, clips: ClipSet) -> list[str | None]:
-    """Who speaks in each clip of a set; None for silence."""
-    return [decoded.listing.clips[row].speaker if row >= 0 else None for row in clips.rows]
+def load_body(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint's weights into `model`; where only the last layer, ``output``, is of another shape, it stays new.
+
+    Raises:
+        CheckpointError: other tensors differ as well, so it is of another network.
+    """
+    own = model.state_dict()
+    given = checkpoint.weights
+    fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
+    if strange := sorted(name for name in own.keys() | given.keys() if name not in fitting and not _is_last(name)):
+        raise CheckpointError(
+            f"--init: expected a run of the same network but for its last layer, but {strange[0]} differs (it is a "
+            f"{checkpoint.config.model.name} with options {checkpoint.config.model.options or 'of its own'})"
+        )
+    model.load_state_dict(fitting, strict=False)
 
 
-def _check_sets(sets: dict[str, ClipSet]) -> None:
-    if not len(sets["training"]):
-        raise DataError("no clips are left for training; lower validation_percent and testing_percent")
+def freeze_body(model: nn.Module) -> None:
+    """Let only the last layer, ``output``, learn.
+
+    Raises:
+        ConfigError: the network has no layer of that name.
+    """
+    if not any(_is_last(name) for name, _ in model.named_parameters()):
+        raise ConfigError("training.frozen_body: the network has no last layer by the name of output; leave it out")
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(_is_last(name))
+
+
+def _is_last(name: str) -> bool:
+    return name.startswith("output.")
+
+
+def _train_mode(model: nn.Module) -> None:
+    """Training mode, but norms and dropout of a frozen body stay as they are in use."""
+    model.train()
+    for module in model.children():
+        parameters = list(module.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
+            module.eval()
 
 
 def _make_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
     rate, decay = settings.learning_rates[0], settings.weight_decay
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
     momentum = 0.0 if settings.optimizer == "sgd" else 0.9
     nesterov = settings.optimizer == "nesterov"
-    return torch.optim.SGD(model.parameters(), lr=rate, momentum=momentum, nesterov=nesterov, weight_decay=decay)
+    return torch.optim.SGD(parameters, lr=rate, momentum=momentum, nesterov=nesterov, weight_decay=decay)
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -9,19 +9,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wordspot.config import TASKS
 from wordspot.settings import add_flags
+from wordspot.trigger_flags import add_trigger_flags
 
 if TYPE_CHECKING:
-    from wordspot.training import EvaluationRecord, Trainer
+    import torch
+
+    from wordspot.checkpoint import Checkpoint
+    from wordspot.config import RunConfig
+    from wordspot.training import Evaluation, Task, Trainer
 
 HELP = "train a model on a folder of recordings"
 EXAMPLE = "wordspot train recordings --words yes,no,up,down --out runs/four"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DIR", type=Path, help="one folder of recordings per word")
+    parser.add_argument(
+        "data", metavar="DIR", type=Path,
+        help="one folder of recordings per word; trigger: with positives, negatives and backgrounds in it",
+    )  # fmt: skip
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="the folder of the run")
-    parser.add_argument("--task", choices=("words",), default="words", help="what is learned (default: words)")
+    parser.add_argument(
+        "--task", choices=TASKS, help="words: which word a clip is; trigger: when one word is said (default: words)"
+    )
+    parser.add_argument(
+        "--init", metavar="RUN", type=Path,
+        help="begin with this run's weights: the same network, its last layer perhaps for other words",
+    )  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="go on where the run in --out was broken off")
     parser.add_argument(
         "--checkpoint", metavar="STEP", type=int, help="with --resume: go on from this one, and forget what came after"
@@ -29,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="begin anew in an --out that holds a run")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     add_flags(parser)
+    add_trigger_flags(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -40,38 +56,63 @@ def run(args: argparse.Namespace) -> None:
     if args.checkpoint is not None and not args.resume:
         raise ConfigError("--checkpoint names where to resume; give --resume with it")
     config = check_resumed(RunFolder(args.out).read_config(), args) if args.resume else build_config(args)
-    trainer = make_trainer(config, args.data, args.out, args.device, resume=args.resume, force=args.force)
+    if args.init and args.resume:
+        raise ConfigError("--init begins a new run, --resume goes on with one; give one of them")
+    init = RunFolder(args.init).load() if args.init else None
+    trainer = make_trainer(config, args.data, args.out, args.device, resume=args.resume, force=args.force, init=init)
     if args.resume:
         trainer.resume(args.checkpoint)
         console.note(f"resuming at step {trainer.step} of {config.training.total_steps}")
     train(trainer)
-    console.say(f"next: wordspot evaluate {args.out} {args.data} --report {args.out / 'report.html'}")
+    console.say(_next(config.task, args))
 
 
-def make_trainer(config: Any, data: Path, out: Path, device: str, *, resume: bool, force: bool) -> Trainer:
-    """A trainer on the recordings of `data`; damaged ones are listed and left out."""
-    from wordspot.commands.evaluate import decode
-    from wordspot.dataset import check_words, list_recordings
+def _next(task: str, args: argparse.Namespace) -> str:
+    if task == "trigger":
+        return f"next: wordspot export {args.out} --out {args.out / 'trigger.onnx'}"
+    return f"next: wordspot evaluate {args.out} {args.data} --report {args.out / 'report.html'}"
+
+
+def make_trainer(
+    config: RunConfig, data: Path, out: Path, device: str, *, resume: bool, force: bool, init: Checkpoint | None = None
+) -> Trainer:
+    """A trainer on the recordings of `data`; damaged ones are listed and left out.
+
+    Args:
+        init: begin with the weights of this checkpoint.
+    """
     from wordspot.device import resolve_device
     from wordspot.files import check_out, prepare_out
     from wordspot.training import Trainer
 
-    listing = list_recordings(data)
-    check_words(listing, config.words)
     where = resolve_device(device)
     hint = "--resume to go on with the run in it, or --force to begin anew"
     if not resume:
         check_out(out, force=force, hint=hint)
-    trainer = Trainer(config, decode(listing, config), out, where)
+    trainer = Trainer(config, make_task(config, data, where), out, where)
     if not resume:
         prepare_out(out, force=force, hint=hint)
-        trainer.start()
+        trainer.start(init)
     return trainer
 
 
-def train(
-    trainer: Trainer, when_stopped: str = "the same command with --resume goes on from there"
-) -> EvaluationRecord:
+def make_task(config: RunConfig, data: Path, device: torch.device) -> Task:
+    """What `config` learns, from the recordings of `data`."""
+    if config.task == "trigger":
+        from wordspot.commands.evaluate import load_trigger_sources
+        from wordspot.trigger_task import TriggerTask
+
+        return TriggerTask(config, load_trigger_sources(data, config), device)
+    from wordspot.commands.evaluate import decode
+    from wordspot.dataset import check_words, list_recordings
+    from wordspot.words_task import WordsTask
+
+    listing = list_recordings(data)
+    check_words(listing, config.words)
+    return WordsTask(config, decode(listing, config), device)
+
+
+def train(trainer: Trainer, when_stopped: str = "the same command with --resume goes on from there") -> Evaluation:
     """Train with a progress bar, saying each evaluation; returns the last one, on the testing set.
 
     Args:
@@ -79,16 +120,15 @@ def train(
         when_stopped: what to say after Ctrl-C.
     """
     from wordspot import console
-    from wordspot.metrics import wilson_interval
     from wordspot.training import StepRecord
 
     settings = trainer.config.training
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     console.note(
-        f"{trainer.config.model.name}: {parameters:,} parameters, {len(trainer.sets['training']):,} training clips, "
+        f"{trainer.config.model.name}: {parameters:,} parameters, {trainer.task.describe()}, "
         f"{trainer.device.type} {trainer.precision}"
     )
-    for line in _warnings(trainer):
+    for line in trainer.task.warnings():
         console.note(line)
     last: Any = None
     with _graceful_stop() as stop, console.progress_bar() as bar:
@@ -103,25 +143,11 @@ def train(
                     bar.update(task, completed=record.step, description=text)
                     continue
                 last = record
-                low, high = wilson_interval(round(record.accuracy * record.n), record.n)
-                console.note(
-                    f"Step {record.step}: {record.set.capitalize()} accuracy = {100 * record.accuracy:.1f}% "
-                    f"(N={record.n}, 95 % interval {100 * low:.1f} to {100 * high:.1f})"
-                )
+                console.note(record.summary())
         except KeyboardInterrupt:
             console.note(f"stopped after step {trainer.step}; {when_stopped}")
             raise
     return last
-
-
-def _warnings(trainer: Trainer) -> Iterator[str]:
-    """What the user should know of the data before training begins."""
-    if not trainer.batches.has_noise("training"):
-        yield "there is no _background_noise_: silence is digital zeros, and the model will not know real rooms"
-    for name, clips in trainer.sets.items():
-        missing = [label for position, label in enumerate(trainer.labels) if not (clips.labels == position).any()]
-        if missing and len(clips):
-            yield f"the {name} set holds no clip of {', '.join(missing)}"
 
 
 @contextmanager

@@ -1,0 +1,70 @@
+"""Numbered pieces of work, done ahead of need by other processes, in an order and with results that depend on nothing else."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any, Generic, TypeVar
+
+_Result = TypeVar("_Result")
+_make: Callable[[int], Any]
+_KEPT_AHEAD = 3
+
+
+class Ahead(Generic[_Result]):
+    """``make(number)`` for one number after another, made before they are asked for.
+
+    Args:
+        make: gives the same for a number whenever and wherever it is called; with processes it must be picklable.
+        workers: processes beside this one; 0 makes each result here, when it is asked for.
+    """
+
+    def __init__(self, make: Callable[[int], _Result], workers: int) -> None:
+        self._make, self._workers = make, workers
+        self._pool: ProcessPoolExecutor | None = None
+        self._waiting: dict[int, Future[_Result]] = {}
+
+    def get(self, number: int) -> _Result:
+        """The result of `number`; those after it are begun."""
+        if not self._workers:
+            return self._make(number)
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self._workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(self._make,)
+            )
+        for old in [waiting for waiting in self._waiting if waiting < number]:
+            self._waiting.pop(old).cancel()
+        for wanted in range(number, number + _KEPT_AHEAD * self._workers):
+            if wanted not in self._waiting:
+                self._waiting[wanted] = self._pool.submit(_call, wanted)
+        return self._waiting.pop(number).result()
+
+    def close(self) -> None:
+        """Stop the processes; a later `get` starts them again."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = None
+        self._waiting = {}
+
+
+def _begin(make: Callable[[int], Any]) -> None:
+    global _make
+    _make = make
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the business of the process that asks
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A process that was killed cannot end its workers; they see that it is gone and end."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(0)
+
+
+def _call(number: int) -> Any:
+    return _make(number)
