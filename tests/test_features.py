@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import librosa
+import matplotlib.mlab
 import numpy as np
 import pytest
 import python_speech_features
@@ -21,7 +22,7 @@ from wordspot.errors import ConfigError
 from wordspot.features import make_front_end
 
 CLASSIC = FEATURES["mfcc"]
-SPECTRAL = ("logmel", "mfcc", "average", "spectrogram")
+SPECTRAL = ("logmel", "mfcc", "average", "spectrogram", "specgram")
 KINDS = (*SPECTRAL, "psf_mfcc")  # micro has a file of its own
 SILENT_C0 = -247.139
 
@@ -196,6 +197,38 @@ def test_psf_mfcc_of_silence_is_python_speech_features(config: FeatureConfig) ->
     assert features(config, np.zeros(3000))[0, 0] == pytest.approx(math.log(np.finfo(np.float64).eps))
 
 
+@pytest.mark.parametrize("transform", ["fft", "matrix"])
+@pytest.mark.parametrize(
+    "config", [FEATURES["specgram"], FeatureConfig(kind="specgram", fft_size=600)], ids=["classic", "padded"]
+)
+def test_specgram_is_matplotlibs(config: FeatureConfig, transform: str) -> None:
+    n = config.sample_rate // 4 + 17
+    samples = np.rint(noise(n, 2000) + tone(3000, n, config.sample_rate, 8000) + 500).astype(np.int16)
+    window, hop = config.window_samples, config.hop_samples
+    expected, _, _ = matplotlib.mlab.specgram(
+        samples.astype(float), NFFT=window, Fs=config.sample_rate, window=np.hanning(window), noverlap=window - hop,
+        pad_to=config.n_fft, detrend="none", scale_by_freq=True, mode="psd",
+    )  # fmt: skip
+    got = features(config, samples / 32768, transform)
+    assert got.shape == expected.T.shape
+    # float32 rounding of a frame's loudest amplitude, 1e-6 of it: in a power below the peak twice its root
+    scale = np.sqrt(expected.T * expected.T.max(axis=1, keepdims=True))
+    assert (np.abs(got - expected.T) <= 1e-5 * scale + 1e-10 * expected.max()).all()
+
+
+def test_specgram_has_the_classic_sizes() -> None:
+    config = FEATURES["specgram"]
+    assert (config.clip_samples, config.window_samples, config.hop_samples) == (441_000, 200, 80)
+    assert features(config, noise(441_000)).shape == (config.n_frames, config.n_features) == (5511, 101)
+
+
+def test_specgram_of_a_tone_is_its_power() -> None:
+    """By Parseval: over all bins, times their width, the power of int16-scaled samples; so it is a density."""
+    config = FEATURES["specgram"]
+    spectrum = features(config, tone(5000, 4410, 44_100, 0.5)).astype(np.float64)
+    np.testing.assert_allclose(spectrum.sum(axis=1) * 44_100 / 200, (0.5 * 32768) ** 2 / 2, rtol=1e-3)
+
+
 # --- one definition in two forms, whole and streamed -------------------------------------------------------------------
 
 
@@ -205,7 +238,7 @@ def test_matrix_gives_what_the_fft_gives(kind: str) -> None:
     audio = noise(16_000)
     by_fft, by_matrix = features(config, audio), features(config, audio, "matrix")
     # both sum 480 float32 products: 1e-6 of a frame's loudest value, and about as much of a logarithm's argument
-    scale = by_fft.max(axis=1, keepdims=True) if kind in ("average", "spectrogram") else 10.0
+    scale = 10.0 if kind in ("logmel", "mfcc") else by_fft.max(axis=1, keepdims=True)
     np.testing.assert_allclose(by_matrix / scale, by_fft / scale, atol=2e-5 if kind in ("logmel", "mfcc") else 2e-6)
     assert not np.array_equal(by_matrix, by_fft), "two computations, or this test compares one with itself"
 
@@ -235,6 +268,24 @@ def test_stream_is_the_whole_recording(kind: str, hop_ms: float, transform: str)
         streamed = torch.cat(parts, dim=1)[:, first_whole:]
         # the same frames: only the order of float32 sums may differ with the number of frames a call
         torch.testing.assert_close(streamed, whole, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", SPECTRAL)
+@pytest.mark.parametrize(("window_ms", "hop_ms", "n_early"), [(25, 10, 2), (30, 20, 1), (20, 20, 0), (10, 16, 0)])
+def test_stream_of_a_window_that_is_no_multiple_of_the_hop(
+    kind: str, window_ms: float, hop_ms: float, n_early: int
+) -> None:
+    """The state holds whole hops, so frames begin where a recording's do."""
+    config = of_kind(kind, window_ms=window_ms, hop_ms=hop_ms)
+    front_end, hop = make_front_end(config), config.hop_samples
+    audio = torch.from_numpy(noise(21 * hop))[None]
+    state = front_end.initial_state(1)
+    assert state.shape == (1, n_early * hop)
+    parts = []
+    for piece in audio.split([hop, 2 * hop, 18 * hop], dim=1):
+        frames, state = front_end.step(piece, state)
+        parts.append(frames)
+    torch.testing.assert_close(torch.cat(parts, dim=1)[:, n_early:], front_end(audio), rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

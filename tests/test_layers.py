@@ -33,6 +33,7 @@ WITHOUT_TORCH = (
     "evaluation", "report", "microphone", "server", "scan", "commands", "cli",
     "truth", "soundscape", "silence", "moving_mean", "stream_measures", "stream_sweep", "stream_tuning", "stream_report",
     "onnx_walk", "self_test", "inference", "resampler", "blocks", "actions",
+    "trigger_data", "trigger_scenes", "trigger_flags", "scene_picture", "word_bounds",
 )  # fmt: skip
 
 #: What is imported inside functions only, because it takes long to load.

@@ -16,7 +16,7 @@ from wordspot.commands import make_stream
 from wordspot.config import DataConfig
 from wordspot.dataset import Recording, which_set
 from wordspot.errors import ConfigError, DataError
-from wordspot.scenes import Material, add_ramped, classic_stream, load_material, stream_samples
+from wordspot.scenes import Material, add_ramped, classic_stream, load_material, loop_noise, stream_samples
 from wordspot.soundscape import (
     SoundscapeConfig,
     _add_word,
@@ -55,9 +55,29 @@ def test_only_the_set_goes_in(material: Material, tone_folder: Path) -> None:
         assert found[0] >= 21 * RATE
 
 
-def test_noise_that_is_too_short_is_repeated(material: Material) -> None:
-    piece = material.cut_noise(10 * RATE, rng())
-    assert np.array_equal(piece[9 * RATE :], piece[:RATE])
+def test_noise_that_is_too_short_is_looped(material: Material) -> None:
+    stretch = material.cut_noise(9 * RATE, rng())
+    piece = material.cut_noise(20 * RATE, rng())
+    period, fade = int(8.5 * RATE), RATE // 2
+    assert np.array_equal(piece[:period], stretch[:period])
+    assert np.array_equal(piece[period + fade : 2 * period], stretch[fade:period])
+    angle = np.arange(fade) / fade * np.pi / 2
+    seam = stretch[period:] * np.cos(angle) + stretch[:fade] * np.sin(angle)
+    np.testing.assert_allclose(piece[period : period + fade], seam, atol=1e-6)
+    np.testing.assert_allclose(piece[2 * period : 2 * period + fade], seam, atol=1e-6)
+
+
+def test_a_loop_keeps_the_level_of_noise_and_has_no_click() -> None:
+    hum = np.sin(2 * np.pi * 100.3 * np.arange(3 * RATE) / RATE).astype(np.float32)
+    assert np.abs(np.diff(loop_noise(hum, 20 * RATE, RATE))).max() < 1.5 * np.abs(np.diff(hum)).max()
+    hiss = rng().standard_normal(RATE).astype(np.float32)
+    looped = loop_noise(hiss, 30 * RATE, RATE)
+    assert len(looped) == 30 * RATE
+    level = 10 * np.log10(np.square(looped.reshape(-1, RATE // 5)).mean(axis=1))
+    assert np.abs(level).max() < 0.7  # of 3200 samples: within four standard errors
+    assert np.array_equal(loop_noise(hiss, RATE, RATE), hiss)
+    for length in (1, 2, 3):
+        assert len(loop_noise(hiss[:length], 10, RATE)) == 10
 
 
 def test_classic_places_a_word_in_every_slot(material: Material) -> None:
@@ -216,17 +236,17 @@ def test_edit_distance(one: str, other: str, distance: int) -> None:
 
 def test_near_misses_are_words_spelled_alike() -> None:
     unknown = tuple(Recording(f"{word}/{i}.wav", word, 0, 0) for word in ("tree", "house") for i in range(4))
-    weights = near_miss_weights(["three", "no"], unknown)
+    weights = near_miss_weights(["three", "no"], [clip.word for clip in unknown])
     assert weights.sum() == pytest.approx(1)
     # "tree" is 1 letter from "three", "house" 4 from either
     assert weights[0] / weights[-1] == pytest.approx(2**3)
     rare = (*unknown, Recording("trees/0.wav", "trees", 0, 0))
-    weights = near_miss_weights(["three"], rare)
+    weights = near_miss_weights(["three"], [clip.word for clip in rare])
     assert weights[-1] / weights[:4].sum() == pytest.approx(0.5**2 / (0.5 * math.sqrt(4)))
 
 
 def test_near_misses_come_more_often(material: Material) -> None:
-    weights = near_miss_weights(list(material.clips), material.unknown)
+    weights = near_miss_weights(list(material.clips), [clip.word for clip in material.unknown])
     likely = max(material.unknown, key=lambda clip: weights[material.unknown.index(clip)]).word
     config = SoundscapeConfig(unknown_percent=100, near_misses=1, gap_s=(0.2, 0.5), babble=0, rooms=0)
     words = make_soundscape(material, 150, rng(), config).words

@@ -107,10 +107,13 @@ def _random(seed: int, n_samples: int) -> NDArray[np.int64]:
     return np.concatenate(blocks)[:n_samples]
 
 
-def make_self_test(clip_samples: int, step_samples: int) -> SelfTest:
-    """A self-test for a model of these sizes, still without what torch gives for it."""
+def make_self_test(first_end: int, step_samples: int) -> SelfTest:
+    """A self-test still without what torch gives for it: one and a half times as long as `first_end`, its first row's end.
+
+    That is a clip's length, or for a stream longer, and then a multiple of `step_samples`.
+    """
     step = step_samples or 1
-    ends = tuple(clip_samples + clip_samples * part // 8 // step * step for part in (0, 1, 2, 4))
+    ends = tuple(first_end + first_end * part // 8 // step * step for part in (0, 1, 2, 4))
     sweep = 3 * PHASES // (20 * ends[-1])  # the upper tone moves by 0.3 of the sample rate
     return SelfTest(
         n_samples=ends[-1],

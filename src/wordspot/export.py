@@ -19,7 +19,7 @@ from wordspot.cache import decode_folder
 from wordspot.card import Card, read_card, self_test_signal, with_card
 from wordspot.checkpoint import RunFolder
 from wordspot.config import RunConfig
-from wordspot.dataset import build_sets, labels_of, list_recordings
+from wordspot.dataset import build_sets, labels_of_run, list_recordings
 from wordspot.errors import CardError, ConfigError, DataError, ExportError
 from wordspot.features import make_front_end
 from wordspot.files import atomic_path
@@ -159,7 +159,7 @@ def _with_answers(card: Card, scores: Array) -> Card:
 def _test_sounds(card: Card) -> Iterator[Array]:
     """Noise of falling loudness, and the self-test's signal over faint noise, of lengths that are not traced."""
     rng = np.random.default_rng(0)
-    shape = (1, card.clip_samples + 77 * card.step_samples) if card.step_samples else (2, card.clip_samples)
+    shape = (1, card.self_test.ends[0] + 77 * card.step_samples) if card.step_samples else (2, card.clip_samples)
     noise = rng.standard_normal(shape)
     yield (noise * np.geomspace(0.3, 1e-3, shape[1])).astype(np.float32)
     signal = np.resize(self_test_signal(card.self_test), shape)
@@ -191,7 +191,7 @@ def export_run(
         out, bytes, kind, labels, step_ms, clip_ms, difference from torch, note (why it is no stream) and int8's measures.
 
     Raises:
-        ConfigError: `out` exists or does not end in ``.onnx``, or `int8` without `data`.
+        ConfigError: `out` exists or does not end in ``.onnx``, or `int8` without `data`, or of the task trigger.
         ExportError: the model cannot be exported, the file differs from torch, or 8 bits cost too much; nothing is written.
     """
     if out.is_dir() or (out.exists() and not force):
@@ -202,7 +202,9 @@ def export_run(
         raise ConfigError("int8 is measured on the recordings of the run; name their folder with --data")
     loaded = RunFolder(run).load(checkpoint)
     config = loaded.config
-    features, labels = config.features, labels_of(config.words)
+    if int8 and config.task == "trigger":
+        raise ConfigError("int8 is measured on clips, which a run of the task trigger has none of; leave out --int8")
+    features, labels = config.features, labels_of_run(config)
     network = make_model(config.model, features.n_frames, features.n_features, len(labels))
     load_weights(network, loaded)
     told = {"clips": _count_clips(run), **(about_data or {})}

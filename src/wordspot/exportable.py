@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from wordspot import filterbanks
 from wordspot.config import FeatureConfig
-from wordspot.features import PsfMfcc, SpectralFrontEnd
+from wordspot.features import PsfMfcc, SpectralFrontEnd, analysis_window
 from wordspot.micro import MicroFrontEnd
 
 #: The name of the DFT's kernel, which `onnx_rewrite.compute_dft` looks for.
@@ -28,18 +28,24 @@ class StreamScores(nn.Module):
     def __init__(self, front_end: SpectralFrontEnd, network: nn.Module) -> None:
         super().__init__()
         self.features, self.network = _ConvolvedFrontEnd(front_end), network
+        config = front_end.config
+        self._n_kept = front_end.kept_samples
+        self._n_unheard = self._n_kept + config.hop_samples - config.window_samples  # that fill no window yet
+        if hasattr(network, "early_frames"):  # that it lets pass, since the front end has heard them only in part
+            cast(Any, network).early_frames = front_end.kept_samples // config.hop_samples
         self._is_bare = isinstance(network.initial_state(1), Tensor)  # type: ignore[operator]
 
     def forward(self, audio: Tensor, sound: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         joined = torch.cat([sound, audio], dim=1)
         before = state[0] if self._is_bare else state
-        logits, after = self.network.step(self.features(joined), before)  # type: ignore[operator]
+        # cut, so that the number of frames is the number of hops for the exporter too, without rounding
+        heard = joined[:, : -self._n_unheard] if self._n_unheard else joined
+        logits, after = self.network.step(self.features(heard), before)  # type: ignore[operator]
         return (logits.softmax(dim=-1), joined[:, -sound.shape[1] :], *unpacked(after))
 
     def initial_state(self) -> tuple[Tensor, ...]:
-        """Zeros: the last window - hop samples, then the network's state."""
-        config = self.features.config
-        sound = torch.zeros(1, config.window_samples - config.hop_samples)
+        """Zeros: the samples that the front end keeps, then the network's state."""
+        sound = torch.zeros(1, self._n_kept)
         return (sound, *unpacked(self.network.initial_state(1)))  # type: ignore[operator]
 
 
@@ -83,7 +89,7 @@ class _ConvolvedFrontEnd(nn.Module):
         self.config = front_end.config
         self.head = cast(Any, front_end.head)
         bins = getattr(self.head, "bins", slice(None))
-        self.transform = _ConvolvedDft(filterbanks.hann(self.config.window_samples), self.config, bins)
+        self.transform = _ConvolvedDft(analysis_window(self.config), self.config, bins)
         self.channels: nn.Conv2d | None = None
         if hasattr(self.head, "of_power"):  # its first step is linear: it sums over re and im as well
             weight, bias = self.head.of_power()

@@ -5,8 +5,8 @@
 - ``forward(audio)``: float32 [batch, samples] in [-1, 1] → float32 [batch, frames, features] of every whole window;
 - ``initial_state(batch)`` and ``step(audio, state)``: hops in, as many frames out, and the state for the next call.
 
-From a zero state the first frames see zeros before the sound began; where the window is a multiple of the hop, a stream's
-frames from ``window / hop - 1`` on are those of the whole recording. The spectrum is taken by FFT, or, with
+From a zero state the first frames see zeros before the sound began; a stream's frames from ``window / hop - 1`` on, rounded
+up, are those of the whole recording. (Of `PsfMfcc` only where the window is a multiple of the hop.) The spectrum is taken by FFT, or, with
 ``transform="matrix"``, by one product with the windowed DFT of the bins in use, which is what an exported file holds; both
 give the same values to rounding.
 """
@@ -44,7 +44,7 @@ class SpectralFrontEnd(nn.Module):
         super().__init__()
         self.config, self.transform, self.head = config, transform, head
         self._bins: slice = getattr(head, "bins", slice(None))
-        window = filterbanks.hann(config.window_samples)
+        window = analysis_window(config)
         self.register_buffer("window", _float32(window), persistent=False)
         if transform == "matrix":
             dft = filterbanks.windowed_dft(window, config.n_fft, np.arange(config.n_bins)[self._bins])
@@ -61,12 +61,22 @@ class SpectralFrontEnd(nn.Module):
         features: Tensor = self.head(self._power(_frame(audio, self.config)))
         return features
 
+    @property
+    def kept_samples(self) -> int:
+        """Samples that a stream's state holds: window - hop, up to a whole number of hops.
+
+        So a frame of the stream begins at a multiple of the hop, as in a whole recording. Where the window is no multiple of
+        the hop, it ends before the newest sample.
+        """
+        hop = self.config.hop_samples
+        return -(-(self.config.window_samples - hop) // hop) * hop
+
     def initial_state(self, batch: int) -> Tensor:
-        """Zeros for the samples before a stream began: [batch, window - hop]."""
-        return self.window.new_zeros(batch, self.config.window_samples - self.config.hop_samples)
+        """Zeros for the samples before a stream began: [batch, kept_samples]."""
+        return self.window.new_zeros(batch, self.kept_samples)
 
     def step(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """audio: [batch, hop · k], state: [batch, window - hop] → features [batch, k, features], state."""
+        """audio: [batch, hop · k], state: [batch, kept_samples] → features [batch, k, features], state."""
         joined = torch.cat([state, audio], dim=1)
         return self(joined), joined[:, joined.shape[1] - state.shape[1] :]
 
@@ -200,6 +210,27 @@ class _Average(nn.Module):
         return power @ self.weights
 
 
+class _Specgram(nn.Module):
+    """Power → one-sided density of int16-scaled samples, as matplotlib's ``specgram``: per Hz, of a window of unit power."""
+
+    def __init__(self, config: FeatureConfig) -> None:
+        super().__init__()
+        scale = np.full(config.n_bins, 2.0)  # of every bin but the first and the last there are two
+        scale[[0, -1]] = 1.0
+        scale *= _INT16**2 / (config.sample_rate * np.square(analysis_window(config)).sum())
+        self.register_buffer("scale", _float32(scale), persistent=False)
+        self.scale: Tensor
+
+    def forward(self, power: Tensor) -> Tensor:
+        return power * self.scale
+
+
+def analysis_window(config: FeatureConfig) -> filterbanks.Matrix:
+    """What a `SpectralFrontEnd` multiplies each frame with: a Hann window, `specgram`'s symmetric, others' periodic."""
+    make = filterbanks.symmetric_hann if config.kind == "specgram" else filterbanks.hann
+    return make(config.window_samples)
+
+
 def make_front_end(config: FeatureConfig, transform: str = "fft") -> Any:
     """The front end that `config` describes, as a module with ``forward``, ``initial_state`` and ``step``.
 
@@ -222,6 +253,7 @@ _FRONT_ENDS: dict[str, Callable[[FeatureConfig, str], nn.Module]] = {
     "mfcc": lambda config, transform: SpectralFrontEnd(config, _Mfcc(config), transform),
     "average": lambda config, transform: SpectralFrontEnd(config, _Average(config), transform),
     "spectrogram": lambda config, transform: SpectralFrontEnd(config, nn.Identity(), transform),
+    "specgram": lambda config, transform: SpectralFrontEnd(config, _Specgram(config), transform),
     "micro": _micro,
     "psf_mfcc": PsfMfcc,
 }

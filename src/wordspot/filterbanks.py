@@ -16,6 +16,11 @@ def hann(n: int) -> Matrix:
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
 
 
+def symmetric_hann(n: int) -> Matrix:
+    """The symmetric Hann window of `n` samples, as ``numpy.hanning``: 0.5 - 0.5 cos(2 pi i / (n - 1)), zero at both ends."""
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / (n - 1))
+
+
 def windowed_dft(window: Matrix, n_fft: int, bins: NDArray[np.int64]) -> Matrix:
     """[window, 2 · bins]: a frame times this matrix gives the real, then the imaginary parts of those DFT bins.
 

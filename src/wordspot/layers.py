@@ -197,11 +197,23 @@ def last_frames(x: Tensor, n: int) -> Tensor:
     return x[..., -n:] if n else x[..., :0]
 
 
+def delay(x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """`x` as much later along the last axis as `state` is long, which holds what came before: the delayed, and the new state."""
+    n = state.shape[-1]
+    joined = torch.cat([state, x], dim=-1)
+    return (joined[..., :-n] if n else x), last_frames(joined, n)
+
+
 class Gru(nn.GRU):
     """One gated recurrent layer over time, the first axis: ``step`` is a pass that begins from a state.
 
     While exporting it is ONNX's own operator, since torch's translation holds only for the length that was traced.
+
+    Times that shall not count are one input more to the update gate, so large that it keeps all of the state: the whole
+    sequence stays one call, which no condition on each time would.
     """
+
+    _HOLD, _HOLD_WEIGHT = 1e11, 0.01  # a weight like the others, should they be put into 8 bits
 
     weight_ih_l0: Tensor
     weight_hh_l0: Tensor
@@ -215,17 +227,35 @@ class Gru(nn.GRU):
         """Zeros: [batch, n_units]."""
         return self.weight_hh_l0.new_zeros(batch, self.hidden_size)
 
-    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """x: [k, batch, features], state: [batch, n_units] → [k, batch, n_units], state."""
+    def step(self, x: Tensor, state: Tensor, hold: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x: [k, batch, features], state: [batch, n_units] → [k, batch, n_units], state.
+
+        Args:
+            hold: [k, batch, 1], 1 at times that leave the state as it is, else 0.
+        """
+        if hold is not None:
+            x = torch.cat([x, hold * self._HOLD], dim=2)
         if torch.onnx.is_in_onnx_export():
-            return self._in_onnx(x, state)
-        y, after = self.forward(x, state.unsqueeze(0))
+            return self._in_onnx(x, state, self._input_weights(hold))
+        if hold is None:
+            y, after = self.forward(x, state.unsqueeze(0))
+        else:
+            weights = (self._input_weights(hold), self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0)
+            y, after = torch.gru(x, state.unsqueeze(0), weights, True, 1, 0.0, self.training, False, False)
         return y, after.squeeze(0)
 
-    def _in_onnx(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def _input_weights(self, hold: Tensor | None) -> Tensor:
+        """The gates' weights of the input, and of `hold`: [3 · n_units, features (+ 1)]."""
+        if hold is None:
+            return self.weight_ih_l0
+        of_hold = self.weight_ih_l0.new_zeros(3, self.hidden_size)
+        of_hold[1] = self._HOLD_WEIGHT  # torch's gates: reset, update, new
+        return torch.cat([self.weight_ih_l0, of_hold.reshape(-1, 1)], dim=1)
+
+    def _in_onnx(self, x: Tensor, state: Tensor, input_weights: Tensor) -> tuple[Tensor, Tensor]:
         """The same by ONNX's GRU, whose gates stand in another order: update, reset, new."""
         size = self.hidden_size
-        parts = (self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0)
+        parts = (input_weights, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0)
         of_input, of_state, *biases = (torch.cat([w[size : 2 * size], w[:size], w[2 * size :]])[None] for w in parts)
         y, after = torch.onnx.ops.symbolic_multi_out(
             "GRU",

@@ -33,6 +33,7 @@ from wordspot.truth import SpokenWord, speech_bounds
 #: Longest stream made in one piece: float32 at 16 kHz, half a gigabyte.
 MAX_STREAM_SAMPLES = 2 * 3600 * 16_000
 _RAMP_SAMPLES = 500
+_LOOP_FADE_S = 0.5
 _NOISE_EVERY_MS, _NOISE_MS, _NOISE_RAMP_MS = 1000, 1500, 250
 
 
@@ -71,13 +72,32 @@ class Material:
         return clip
 
     def cut_noise(self, n_samples: int, rng: Generator) -> Samples:
-        """A random piece of a random stretch: float32 [n_samples]; a shorter stretch is repeated."""
+        """A random piece of a random stretch: float32 [n_samples]; a shorter stretch is repeated, see `loop_noise`."""
         path, start, stop = self.noise[rng.integers(len(self.noise))]
         stretch = _read_noise(self.root / path, self.sample_rate)[start:stop]
         if len(stretch) <= n_samples:
-            return np.resize(stretch, n_samples)
+            return loop_noise(stretch, n_samples, self.sample_rate)
         offset = int(rng.integers(len(stretch) - n_samples + 1))
         return stretch[offset : offset + n_samples]
+
+
+def loop_noise(noise: Samples, n_samples: int, sample_rate: int) -> Samples:
+    """`noise` over and over, each end faded into the next beginning at constant power: float32 [n_samples].
+
+    The fade takes half a second, or half of a shorter noise, so that no seam is heard, nor a network sees one.
+    """
+    if n_samples <= len(noise):
+        return noise[:n_samples]
+    fade = min(int(_LOOP_FADE_S * sample_rate), len(noise) // 2)
+    period = len(noise) - fade
+    angle = np.linspace(0, np.pi / 2, fade, endpoint=False, dtype=np.float32)
+    looped = np.empty(n_samples, np.float32)
+    looped[:period] = noise[:period]
+    again = noise[:period].copy()
+    again[:fade] = again[:fade] * np.sin(angle) + noise[period:] * np.cos(angle)
+    for start in range(period, n_samples, period):
+        looped[start : start + period] = again[: n_samples - start]
+    return looped
 
 
 @lru_cache(maxsize=32)

@@ -2,18 +2,26 @@
 
 A background of noise and babble that changes every ten seconds or so, never digital silence; words and their near misses
 at a chosen ratio to just that background, some of them in rooms; gaps of seconds to minutes.
+
+The generator itself, `make_background` and `add_words`, asks `Sounds` for what it lays: here clips of a data folder, in
+`trigger_scenes` recordings of one word and of others.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from wordspot.audio import Samples
-from wordspot.dataset import UNKNOWN_LABEL, Recording
+from wordspot.dataset import UNKNOWN_LABEL
 from wordspot.errors import ConfigError
 from wordspot.scenes import Material, Scene, add_ramped, check_percent, draw_word, stream_samples
 from wordspot.truth import SpokenWord, speech_bounds
@@ -22,7 +30,7 @@ _FLOOR_DB = -75.0  # the noise of the microphone itself
 _BACKGROUND_DB = (-60.0, -35.0)
 _BABBLE_DB = (-6.0, 3.0)  # relative to the noise
 _BACKGROUND_S = (8.0, 30.0)
-_FADE_S = 0.5
+FADE_S = 0.5
 _VOICES = (2, 6)
 _WORD_DB = (-45.0, -15.0)  # no word is softer or louder, whatever the ratio
 _MARGIN_S = 0.05  # of its recording that comes along on either side of a word
@@ -66,41 +74,136 @@ def make_soundscape(material: Material, seconds: float, rng: Generator, config: 
     """
     check_percent(material, config.unknown_percent)
     n_samples, rate = stream_samples(seconds, material.sample_rate), material.sample_rate
-    audio = _background(material, n_samples, rng, config)
-    near = near_miss_weights(list(material.clips), material.unknown)
-    words: list[SpokenWord] = []
-    position = 0.0
-    while True:
-        position += math.exp(rng.uniform(*np.log(config.gap_s))) * rate
-        label, recording = _draw(material, near, rng, config)
-        clip = material.read_clip(recording)
-        first, stop = speech_bounds(clip, rate)
-        start, end = int(position), int(position) + stop - first
-        if end > n_samples:
-            break
-        piece, offset = _cut_out(clip, first, stop, rate)
-        if rng.uniform() < config.rooms:
-            piece = reverberate(piece, room_impulse(rate, rng))
-        speech = slice(offset, offset + stop - first)
-        snr = _add_word(audio, piece, speech, start, rng.uniform(*config.snr_db))
-        words.append(SpokenWord(label, start * 1000 / rate, end * 1000 / rate, recording.path, round(snr, 1)))
-        position = end
+    sounds = _Clips(material, config)
+    audio = make_background(sounds, n_samples, rng, config)
+    words = add_words(audio, sounds, rng, config)
     if not words:
         raise ConfigError(
             f"a stream of {seconds:g} s has no room for a word after its gap; make it longer or lower --gap-s"
         )
-    return Scene(np.clip(audio, -1, 1, out=audio), rate, tuple(words))
+    return Scene(np.clip(audio, -1, 1, out=audio), rate, words)
 
 
-def near_miss_weights(words: list[str], unknown: tuple[Recording, ...]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """How likely each unknown recording is chosen as a near miss: float64 [recordings], their sum 1.
+@dataclass(frozen=True)
+class Piece:
+    """A word as it is laid into a scene.
+
+    audio: float32 [samples], faded in and out; the word itself is audio[first:stop].
+    """
+
+    label: str
+    clip: str
+    audio: Samples
+    first: int
+    stop: int
+
+
+class Sounds(Protocol):
+    """What a scene is made of, at one rate."""
+
+    @property
+    def sample_rate(self) -> int: ...
+
+    @property
+    def has_noise(self) -> bool: ...
+
+    @property
+    def has_voices(self) -> bool: ...
+
+    def cut_noise(self, n_samples: int, rng: Generator) -> Samples:
+        """A stretch of noise: float32 [n_samples]."""
+        ...
+
+    def draw_voice(self, rng: Generator) -> Samples:
+        """A word of the babble in the background, without what is before and after it: float32 [samples]."""
+        ...
+
+    def draw_word(self, rng: Generator) -> Piece:
+        """The next word."""
+        ...
+
+
+class _Clips:
+    """`Sounds` of a data folder's clips."""
+
+    def __init__(self, material: Material, config: SoundscapeConfig) -> None:
+        self._material, self._config = material, config
+        self._near = near_miss_weights(list(material.clips), [recording.word for recording in material.unknown])
+        self.sample_rate = material.sample_rate
+        self.has_noise, self.has_voices = bool(material.noise), bool(material.unknown)
+
+    def cut_noise(self, n_samples: int, rng: Generator) -> Samples:
+        return self._material.cut_noise(n_samples, rng)
+
+    def draw_voice(self, rng: Generator) -> Samples:
+        clip = self._material.read_clip(self._material.unknown[rng.integers(len(self._material.unknown))])
+        first, stop = speech_bounds(clip, self.sample_rate)
+        return clip[first:stop]
+
+    def draw_word(self, rng: Generator) -> Piece:
+        material = self._material
+        label, recording = draw_word(material, self._config.unknown_percent, rng)
+        if label == UNKNOWN_LABEL and rng.uniform() < self._config.near_misses:
+            recording = material.unknown[rng.choice(len(material.unknown), p=self._near)]
+        clip = material.read_clip(recording)
+        first, stop = speech_bounds(clip, self.sample_rate)
+        piece, offset = _cut_out(clip, first, stop, self.sample_rate)
+        return Piece(label, recording.path, piece, offset, offset + stop - first)
+
+
+def add_words(audio: Samples, sounds: Sounds, rng: Generator, config: SoundscapeConfig) -> tuple[SpokenWord, ...]:
+    """Lay words into a background, float32 [samples], one after the other until it is full; returns what lies where."""
+    rate = sounds.sample_rate
+    words: list[SpokenWord] = []
+    position = 0.0
+    while True:
+        position += math.exp(rng.uniform(*np.log(config.gap_s))) * rate
+        word = sounds.draw_word(rng)
+        start, end = int(position), int(position) + word.stop - word.first
+        if end > len(audio):
+            return tuple(words)
+        piece = word.audio
+        if rng.uniform() < config.rooms:
+            piece = reverberate(piece, room_impulse(rate, rng))
+        snr = _add_word(audio, piece, slice(word.first, word.stop), start, rng.uniform(*config.snr_db))
+        words.append(SpokenWord(word.label, start * 1000 / rate, end * 1000 / rate, word.clip, round(snr, 1)))
+        position = end
+
+
+def make_background(
+    sounds: Sounds, n_samples: int, rng: Generator, config: SoundscapeConfig, *, no_more: bool = False
+) -> Samples:
+    """float32 [n_samples]: the microphone's own noise, and stretches of noise and babble that fade into each other.
+
+    It begins and ends with a fade of `FADE_S`. With `no_more` the last stretch is made no longer than it must be.
+    """
+    rate = sounds.sample_rate
+    audio = rng.standard_normal(n_samples, dtype=np.float32) * np.float32(10 ** (_FLOOR_DB / 20))
+    fade, position = int(FADE_S * rate), 0
+    while position < n_samples:
+        length = int(rng.uniform(*_BACKGROUND_S) * rate)
+        if no_more:
+            length = min(length, n_samples - position)
+        level = rng.uniform(*_BACKGROUND_DB)
+        if sounds.has_noise:
+            noise = sounds.cut_noise(length + fade, rng)
+            add_ramped(audio, noise * np.float32(10 ** (level / 20) / _rms(noise)), position, fade)
+        if sounds.has_voices and rng.uniform() < config.babble:
+            voices = _babble(sounds, length + fade, rng, config.rooms)
+            gain = 10 ** ((level + rng.uniform(*_BABBLE_DB)) / 20) / _rms(voices)
+            add_ramped(audio, voices * np.float32(gain), position, fade)
+        position += length
+    return audio
+
+
+def near_miss_weights(words: Sequence[str], unknown: Sequence[str]) -> NDArray[np.float64]:
+    """How likely each unknown recording, told by its word, is chosen as a near miss: float64 [recordings], their sum 1.
 
     A word counts half as much for each letter more that tells it from the nearest wanted one; its recordings share that.
     """
-    spelled = {recording.word for recording in unknown}
-    share = {word: 0.5 ** min(edit_distance(word, wanted) for wanted in words) for word in spelled}
-    counts = {word: sum(recording.word == word for recording in unknown) for word in spelled}
-    weights = np.array([share[recording.word] / math.sqrt(counts[recording.word]) for recording in unknown])
+    counts = Counter(unknown)
+    share = {word: 0.5 ** min(edit_distance(word, wanted) for wanted in words) for word in counts}
+    weights = np.array([share[word] / math.sqrt(counts[word]) for word in unknown])
     return weights / weights.sum() if len(weights) else weights
 
 
@@ -132,17 +235,8 @@ def room_impulse(sample_rate: int, rng: Generator) -> Samples:
 def reverberate(audio: Samples, impulse: Samples) -> Samples:
     """float32 [samples] in a room: float32 [samples + taps - 1]."""
     n = len(audio) + len(impulse) - 1
-    n_fft = 1 << (n - 1).bit_length()
+    n_fft = fft_size(n)
     return np.fft.irfft(np.fft.rfft(audio, n_fft) * np.fft.rfft(impulse, n_fft), n_fft)[:n].astype(np.float32)
-
-
-def _draw(
-    material: Material, near: np.ndarray[tuple[int], np.dtype[np.float64]], rng: Generator, config: SoundscapeConfig
-) -> tuple[str, Recording]:
-    label, recording = draw_word(material, config.unknown_percent, rng)
-    if label == UNKNOWN_LABEL and rng.uniform() < config.near_misses:
-        recording = material.unknown[rng.choice(len(material.unknown), p=near)]
-    return label, recording
 
 
 def _cut_out(clip: Samples, first: int, stop: int, sample_rate: int) -> tuple[Samples, int]:
@@ -168,41 +262,30 @@ def _add_word(audio: Samples, piece: Samples, speech: slice, start: int, snr_db:
     return 20 * math.log10(gain * speech_rms / noise_rms)
 
 
-def _background(material: Material, n_samples: int, rng: Generator, config: SoundscapeConfig) -> Samples:
-    """float32 [n_samples]: the microphone's own noise, and stretches of noise and babble that fade into each other."""
-    rate = material.sample_rate
-    audio = rng.standard_normal(n_samples, dtype=np.float32) * np.float32(10 ** (_FLOOR_DB / 20))
-    fade, position = int(_FADE_S * rate), 0
-    while position < n_samples:
-        length = int(rng.uniform(*_BACKGROUND_S) * rate)
-        level = rng.uniform(*_BACKGROUND_DB)
-        if material.noise:
-            noise = material.cut_noise(length + fade, rng)
-            add_ramped(audio, noise * np.float32(10 ** (level / 20) / _rms(noise)), position, fade)
-        if material.unknown and rng.uniform() < config.babble:
-            voices = _babble(material, length + fade, rng, config.rooms)
-            gain = 10 ** ((level + rng.uniform(*_BABBLE_DB)) / 20) / _rms(voices)
-            add_ramped(audio, voices * np.float32(gain), position, fade)
-        position += length
-    return audio
-
-
-def _babble(material: Material, n_samples: int, rng: Generator, rooms: float) -> Samples:
+def _babble(sounds: Sounds, n_samples: int, rng: Generator, rooms: float) -> Samples:
     """Some voices at once that speak unknown words one after the other: float32 [n_samples]."""
-    rate = material.sample_rate
+    rate = sounds.sample_rate
     audio = np.zeros(n_samples, np.float32)
     for _ in range(int(rng.integers(_VOICES[0], _VOICES[1] + 1))):
         gain = 10 ** (rng.uniform(-6, 6) / 20)
         position = int(rng.uniform(0, 0.5) * rate)
         while position < n_samples:
-            clip = material.read_clip(material.unknown[rng.integers(len(material.unknown))])
-            first, stop = speech_bounds(clip, rate)
-            word = clip[first:stop] * np.float32(gain / _rms(clip[first:stop]))
+            word = sounds.draw_voice(rng)
+            word = word * np.float32(gain / _rms(word))
             add_ramped(audio, word, position, rate // 100)
             position += len(word) + int(rng.uniform(0.05, 0.4) * rate)
     if rng.uniform() < rooms:
         audio = reverberate(audio, room_impulse(rate, rng))[:n_samples]
     return audio
+
+
+@lru_cache(maxsize=256)
+def fft_size(n: int) -> int:
+    """The smallest 2^a · 3^b · 5^c of at least `n`: as fast as a power of two, and at most a tenth longer than needed."""
+    best = 1 << (n - 1).bit_length()
+    for odd in (3**b * 5**c for b in range(5) for c in range(4)):
+        best = min(best, odd << max((-(-n // odd) - 1).bit_length(), 0))
+    return best
 
 
 def _rms(audio: Samples) -> float:

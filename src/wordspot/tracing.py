@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import wordspot
 from wordspot.card import Card, State, make_self_test
-from wordspot.config import DecoderConfig, RunConfig
-from wordspot.dataset import labels_of
+from wordspot.config import TRIGGER_DECODER, DecoderConfig, RunConfig
+from wordspot.dataset import labels_of_run
 from wordspot.errors import ExportError, MissingExtraError
 from wordspot.exportable import ClipScores, StreamScores
 from wordspot.features import SpectralFrontEnd
@@ -26,21 +26,22 @@ if TYPE_CHECKING:
 OPSET = 18
 _TRACED_STEPS, _TRACED_CLIPS = 11, 3
 _MOST = 1 << 20  # steps or clips that one call may take
+_TRIGGER_TEST_MS = 2000  # of sound before the first row of a trigger's self-test: more than its network's window
 
 
 def why_no_stream(network: nn.Module, front_end: nn.Module, config: RunConfig) -> str:
     """Why network and front end cannot be exported as a stream; empty where they can."""
-    features = config.features
+    features, is_trigger = config.features, config.task == "trigger"
     if not (hasattr(network, "step") and hasattr(network, "initial_state")):
         return f"the network {config.model.name} judges whole clips"
     if not isinstance(front_end, SpectralFrontEnd):
         return f"the front end {features.kind} cannot be exported as a stream"
-    if features.window_samples % features.hop_samples:
+    if features.window_samples % features.hop_samples and not is_trigger:
         return f"the window of {features.window_ms:g} ms is no multiple of the hop of {features.hop_ms:g} ms"
     if any(0 in state.shape for state in StreamScores(front_end, network).initial_state()):
         return "a part of its state is empty, as where the window is no longer than the hop"
     step = step_samples(network, config)
-    if features.clip_samples % step:
+    if features.clip_samples % step and not is_trigger:
         return f"the clip of {features.clip_samples} samples is no multiple of the network's step of {step}"
     return ""
 
@@ -53,11 +54,20 @@ def step_samples(network: nn.Module, config: RunConfig) -> int:
 def trace(network: nn.Module, front_end: nn.Module, config: RunConfig) -> tuple[onnx.ModelProto, Card]:
     """The graph, not yet tidied, and the card, still without the answers of its self-test.
 
+    A trigger's clip is one step: each of its answers counts, from the first one on.
+
     Raises:
-        ExportError: the exporter cannot take the network.
+        ExportError: the exporter cannot take the network, or a trigger's network gives no stream.
         MissingExtraError: its packages are not installed.
     """
-    step = 0 if why_no_stream(network, front_end, config) else step_samples(network, config)
+    reason, is_trigger = why_no_stream(network, front_end, config), config.task == "trigger"
+    if reason and is_trigger:
+        raise ExportError(f"a model that says when its word is spoken is exported as a stream, but {reason}")
+    step = 0 if reason else step_samples(network, config)
+    clip = step if is_trigger else config.features.clip_samples
+    first_row = clip
+    if is_trigger:
+        first_row = -(-config.features.sample_rate * _TRIGGER_TEST_MS // (1000 * step)) * step
     graph = _stream(network, front_end, config, step) if step else _clips(network, front_end, config)
     states = [
         State(value.name, tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim))
@@ -65,13 +75,13 @@ def trace(network: nn.Module, front_end: nn.Module, config: RunConfig) -> tuple[
     ]
     card = Card(
         kind="stream" if step else "clip",
-        labels=labels_of(config.words),
+        labels=labels_of_run(config),
         sample_rate=config.features.sample_rate,
-        clip_samples=config.features.clip_samples,
+        clip_samples=clip,
         step_samples=step,
         states=tuple(states),
-        decoder=DecoderConfig(),
-        self_test=make_self_test(config.features.clip_samples, step),
+        decoder=TRIGGER_DECODER if is_trigger else DecoderConfig(),
+        self_test=make_self_test(first_row, step),
         config=to_json(config),
         wordspot_version=wordspot.__version__,
     )

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
     from wordspot.cache import DecodedClips
-    from wordspot.checkpoint import RunFolder
+    from wordspot.checkpoint import Checkpoint, RunFolder
     from wordspot.config import RunConfig
     from wordspot.dataset import ClipSet, Listing
+    from wordspot.trigger_data import TriggerSources
 
 HELP = "measure a trained model on a folder of recordings"
 EXAMPLE = "wordspot evaluate runs/four recordings --report report.html"
@@ -43,6 +45,8 @@ def run(args: argparse.Namespace) -> None:
     measures = evaluate(args.model, args.data, args.split, args.checkpoint, args.device, args.report)
     if args.json:
         console.print_json(measures)
+    elif "accuracy_of_zeros" in measures:
+        print_trigger_measures(measures)
     else:
         print_measures(measures)
         if args.report:
@@ -63,11 +67,14 @@ def evaluate(
     from wordspot.evaluation import measure_clips
     from wordspot.features import make_front_end
     from wordspot.models import make_model
-    from wordspot.training import load_weights, predict, speakers_of
+    from wordspot.training import load_weights
+    from wordspot.words_task import predict, speakers_of
 
     checkpoint = RunFolder(model).load(step)
     config = checkpoint.config
     where = resolve_device(device)
+    if config.task == "trigger":
+        return evaluate_trigger(model, checkpoint, data, split, where, report)
     decoded = decode(list_recordings(data), config)
     clips = _choose_clips(decoded, config, split)
     batches = Batches(config, decoded, {split: clips}, where)
@@ -94,6 +101,60 @@ def evaluate(
             report, measures, posteriors, clips, decoded, config, log, lambda at: batches.clip(split, at).numpy()
         )
     return measures
+
+
+def evaluate_trigger(
+    model: Path, checkpoint: Checkpoint, data: Path, split: str, device: torch.device, report: Path | None
+) -> dict[str, Any]:
+    """Measure a run of the task trigger on the scenes of one set of a folder."""
+    from wordspot.errors import ConfigError
+    from wordspot.features import make_front_end
+    from wordspot.models import make_model
+    from wordspot.training import load_weights
+    from wordspot.trigger_task import TriggerTask
+
+    if split not in ("validation", "testing") or report:
+        raise ConfigError(
+            "a trigger is measured on the scenes of --split validation or testing, without --report; `wordspot export` "
+            "and `wordspot test-stream --report` give a page"
+        )
+    config = checkpoint.config
+    task = TriggerTask(config, load_trigger_sources(data, config), device)
+    network = make_model(
+        config.model, config.features.n_frames, config.features.n_features, len(task.labels)
+    ).to(device)  # fmt: skip
+    load_weights(network, checkpoint)
+    task.prepare(network)
+    measures = task.measure(network, make_front_end(config.features).to(device), split)
+    return {"model": str(model), "step": checkpoint.step, "data": str(data), "split": split, **measures}
+
+
+def load_trigger_sources(data: Path, config: RunConfig) -> TriggerSources:
+    """Read the folders of the task trigger with a progress bar; recordings that cannot be used are listed and left out."""
+    from wordspot import console
+    from wordspot.trigger_data import load_sources
+
+    with console.progress_bar() as bar:
+        task = bar.add_task("reading recordings", total=None)
+        sources = load_sources(
+            data, config.trigger, config.data, config.features.sample_rate,
+            lambda done, total: bar.update(task, completed=done, total=total), scene_ms=config.features.clip_ms,
+        )  # fmt: skip
+    for problem in sources.problems:
+        console.note(f"left out: {problem}")
+    return sources
+
+
+def print_trigger_measures(measures: dict[str, Any]) -> None:
+    """The figures of a trigger: those of streams, and single answers beside what all zeros would score."""
+    from wordspot import console
+    from wordspot.commands import test_stream
+
+    test_stream.print_measures(measures)
+    console.say(
+        f"single answers right: {100 * measures['accuracy']:.2f} %, where all zeros would score "
+        f"{100 * measures['accuracy_of_zeros']:.2f} %"
+    )
 
 
 def evaluate_file(model: Path, data: Path, split: str, step: int | None, report: Path | None = None) -> dict[str, Any]:

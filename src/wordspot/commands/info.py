@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> None:
 def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
     features, model = _section(card, "features"), _section(card, "model")
     judged = f"{1000 * card.clip_samples / card.sample_rate:g} ms of sound at {card.sample_rate} Hz"
+    if card.config.get("task") == "trigger":
+        judged = f"sound at {card.sample_rate} Hz: was the word just said"
     if card.kind == "stream":
         judged += f", every {1000 * card.step_samples / card.sample_rate:g} ms"
     thresholds = ", ".join(f"{word} {value:g}" for word, value in card.decoder.thresholds.items())

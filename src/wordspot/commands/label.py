@@ -38,6 +38,11 @@ def run(args: argparse.Namespace) -> int:
     clips = find_clips(paths)
     alone = len(clips) == 1 and not paths[0].is_dir()
     classifier = Classifier(model)
+    if classifier.card.config.get("task") == "trigger":
+        raise ConfigError(
+            f"{model}: expected a model that tells words apart, but it says when {classifier.card.labels[-1]!r} is "
+            "spoken; take `wordspot detect`"
+        )
     if args.csv:
         _write_csv("file", "rank", "label", "score")
     answers, n_failed = [], 0

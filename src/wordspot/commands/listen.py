@@ -76,7 +76,8 @@ def _listen(args: argparse.Namespace) -> None:
     detector = Detector(model, decoder, rate)
     recorder = None
     if args.save:
-        recorder = Recorder(args.save, rate, 1000 * model.card.clip_samples / model.card.sample_rate)
+        clip_ms = 1000 * model.card.clip_samples / model.card.sample_rate
+        recorder = Recorder(args.save, rate, max(clip_ms, _WORD_MS))
     listener = _Listener(detector, recorder, runner, as_json_lines=args.json)
     try:
         for block in blocks:
@@ -84,6 +85,10 @@ def _listen(args: argparse.Namespace) -> None:
         listener.finish()
     finally:
         listener.meter.clear()
+
+
+#: A trigger's answers judge a hop each; what is kept of one must hold the word.
+_WORD_MS = 1000.0
 
 
 class _Listener:

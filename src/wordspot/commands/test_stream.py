@@ -47,7 +47,8 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--truth", metavar="F", type=Path, action="append", default=[],
-        help="what is spoken: CSV, Audacity labels or the classic text; once per stream, in their order",
+        help="what is spoken: CSV, Audacity labels or the classic text; once per stream, in their order (default: the CSV "
+        "beside each stream, as make-stream and make-scenes write it)",
     )  # fmt: skip
     parser.add_argument(
         "--no-words", action="store_true", help="none of the model's words is spoken: every detection is false"
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     curves = sweep_with_bar(bench, config)
     matchings = match_streams(bench, config)
     measures = measure(bench, config, matchings, curves)
-    measures = {"model": str(name or "default.onnx"), "streams": describe(streams, args.truth, bench), **measures}
+    measures = {"model": str(name or "default.onnx"), "streams": describe(streams, truths, bench), **measures}
     if args.report:
         from wordspot.stream_report import write_stream_report
 
@@ -107,6 +108,8 @@ def check_truths(streams: Sequence[Path], args: argparse.Namespace) -> list[Path
         raise ConfigError("expected --truth or --no-words, got both; leave one out")
     if args.no_words:
         return [None] * len(streams)
+    if not args.truth and all(stream.with_suffix(".csv").is_file() for stream in streams):
+        return [stream.with_suffix(".csv") for stream in streams]
     if len(args.truth) != len(streams):
         raise ConfigError(
             f"expected one --truth for each of {len(streams)} streams, got {len(args.truth)}; "
@@ -214,12 +217,12 @@ def sweep_with_bar(bench: Bench, config: DecoderConfig) -> dict[str, StreamCurve
         return make_curves(bench, list(bar.track(sweep(bench, config), len(THRESHOLDS), description="thresholds")))
 
 
-def describe(streams: Sequence[Path], truths: Sequence[Path], bench: Bench) -> list[dict[str, Any]]:
+def describe(streams: Sequence[Path], truths: Sequence[Path | None], bench: Bench) -> list[dict[str, Any]]:
     """What was tested on."""
     return [
-        {"path": str(path), "truth": str(truths[position]) if truths else None,
+        {"path": str(path), "truth": None if truth is None else str(truth),
          "hours": stream.duration_ms / 3_600_000, "n_spoken": len(stream.truth)}
-        for position, (path, stream) in enumerate(zip(streams, bench.streams, strict=True))
+        for path, truth, stream in zip(streams, truths, bench.streams, strict=True)
     ]  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
         raise DataError(f"expected streams in which {', '.join(bench.words)} are spoken, and their truth; found none")
     tuned = _tune(bench, config, args.false_accepts_per_hour)
     measures = {
-        "model": str(name or "default.onnx"), "streams": describe(streams, args.truth, bench), "out": str(args.out),
+        "model": str(name or "default.onnx"), "streams": describe(streams, truths, bench), "out": str(args.out),
         "time_tolerance_ms": bench.tolerance_ms,
         "false_accepts_per_hour": args.false_accepts_per_hour,
         "before": _figures(bench, config), "after": _figures(bench, tuned),

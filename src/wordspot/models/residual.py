@@ -62,7 +62,7 @@ class Residual1d(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """features: [batch, n_frames, n_features] → logits: [batch, n_labels]."""
-        x = self.stem_norm(self.stem(_image(features))).relu()
+        x = self.stem_norm(self.stem(features_as_image(features))).relu()
         for block in self.blocks:
             x = block(x)
         logits: Tensor = self.output(self.dropout(self.pool(x.squeeze(2)))).squeeze(2)
@@ -78,10 +78,19 @@ class Residual1d(nn.Module):
 
         The first n_frames - 1 answers see zeros from before the stream began and mean nothing.
         """
-        x, kept = self.stem.step(_image(features), state[0])
-        x, after = self.stem_norm(x).relu(), [kept]
+        return self.through(features_as_image(features), state)
+
+    def through(self, x: Tensor, state: State, counts: Tensor | None = None) -> tuple[Tensor, State]:
+        """`step` from features as an image: [batch, n_features, 1, k].
+
+        Args:
+            counts: [batch, 1, 1, k], 0 for frames that shall leave no trace in the state, else 1.
+        """
+        x, kept = self.stem.step(_counted(x, counts), state[0])
+        x, after = _counted(self.stem_norm(x).relu(), counts), [kept]
         for block, before in zip(self.blocks, state[1:-1], strict=True):
             x, kept = block.step(x, before)  # type: ignore[operator]
+            x = _counted(x, counts)
             after.append(kept)
         x, kept = self.pool.step(x.squeeze(2), state[-1])
         return self.output(self.dropout(x)).transpose(1, 2), (*after, kept)
@@ -110,6 +119,10 @@ class _Block(nn.Module):
         return torch.relu(self.mix(y) + x), state
 
 
-def _image(features: Tensor) -> Tensor:
+def _counted(x: Tensor, counts: Tensor | None) -> Tensor:
+    return x if counts is None else x * counts
+
+
+def features_as_image(features: Tensor) -> Tensor:
     """[batch, frames, features] → [batch, features, 1, frames], which in memory is as it was."""
     return features.transpose(1, 2).unsqueeze(2)

@@ -1,0 +1,43 @@
+"""How fast scenes of the task trigger are made: times real time, on one core.
+
+    python benchmarks/scene_speed.py DIR --positives wake_words/athena --negatives speech_commands \
+        --backgrounds environment,speech_commands/_background_noise_
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from pathlib import Path
+
+from wordspot.config import DataConfig, TriggerConfig
+from wordspot.trigger_data import load_sources
+from wordspot.trigger_flags import add_trigger_flags, trigger_config, word_of
+from wordspot.trigger_scenes import scene_at
+
+SECONDS = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--scenes", type=int, default=100, help="of ten seconds each (default: 100)")
+    add_trigger_flags(parser)
+    args = parser.parse_args()
+    for kind, rate in (("soundscape", 16_000), ("classic", 44_100)):
+        config = dataclasses.replace(trigger_config(args, TriggerConfig()), scenes=kind)
+        begun = time.perf_counter()
+        sources = load_sources(args.folder, config, DataConfig(), rate)
+        print(f"{kind}, {rate} Hz: {sources.describe()}, read in {time.perf_counter() - begun:.1f} s")
+        material, word = sources.of("training"), word_of(config, None)
+        scene_at(material, SECONDS * rate, (0,), config, word)
+        begun = time.process_time()
+        for number in range(args.scenes):
+            scene_at(material, SECONDS * rate, (1, number), config, word)
+        seconds = (time.process_time() - begun) / args.scenes
+        print(f"  {1000 * seconds:.1f} ms a scene of {SECONDS} s: {SECONDS / seconds:.0f} times real time per core")
+
+
+if __name__ == "__main__":
+    main()
