@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from test_trigger_models import make, n_early
+from test_trigger_models import make
 from wordspot.audio import write_audio
 from wordspot.card import read_card
 from wordspot.checkpoint import Checkpoint, RunFolder, save_checkpoint
@@ -75,7 +75,7 @@ def test_the_card(case: tuple[Exported, Any, RunConfig]) -> None:
     assert exported.difference < 1e-4
     assert (card.kind, card.labels) == ("stream", ("_silence_", WORD))
     step = config.features.hop_samples * network.hop_frames
-    assert (card.clip_samples, card.step_samples) == (step, step)
+    assert (card.clip_samples, card.step_samples) == (step * (1 + network.early_steps), step)
     assert 2 * card.sample_rate <= card.self_test.ends[0] < 2 * card.sample_rate + step
     assert card.self_test.n_samples == card.self_test.ends[-1] > 2.9 * card.sample_rate
     assert (card.decoder.kind, card.decoder.average_ms, card.decoder.refractory_ms) == ("peak", 80, 1000)
@@ -101,10 +101,10 @@ def test_sound_in_any_chunks_gives_what_one_pass_gives(case: tuple[Exported, Any
         scores, end_ms = (np.concatenate(each) for each in zip(*parts, strict=True))
         scorer.reset()
         step_ms = 1000 * exported.card.step_samples / features.sample_rate
-        np.testing.assert_allclose(end_ms, (np.arange(len(scores)) + 1) * step_ms, err_msg="every step has its row")
-        rows = scores[n_early(network) :]
-        assert 0 <= len(whole) - len(rows) <= 1
-        np.testing.assert_allclose(rows, whole[: len(rows)], atol=1e-4)
+        ends = (np.arange(len(scores)) + 1 + network.early_steps) * step_ms
+        np.testing.assert_allclose(end_ms, ends, err_msg="a row for each answer that counts")
+        assert 0 <= len(whole) - len(scores) <= 1
+        np.testing.assert_allclose(scores, whole[: len(scores)], atol=1e-4)
     assert np.ptp(whole[:, 1]) > 0.1
 
 

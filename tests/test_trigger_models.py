@@ -53,11 +53,6 @@ def in_chunks(model: Any, stream: Tensor, n_steps: int) -> Tensor:
     return torch.cat(answers, dim=1)
 
 
-def n_early(model: Any) -> int:
-    """Answers of a stream before the first one of a scene."""
-    return model.early_steps if hasattr(model, "early_steps") else model.early_frames
-
-
 # --- sizes -------------------------------------------------------------------------------------------------------------
 
 
@@ -160,7 +155,7 @@ def test_a_stream_gives_what_one_pass_gives(name: str, early_frames: int) -> Non
     for chunk in (1, 2, 7, 100):
         answers = in_chunks(model, stream, chunk)
         assert answers.shape[1] == stream.shape[1] // model.hop_frames
-        rows = answers[:, n_early(model) :]
+        rows = answers[:, model.early_steps :]
         assert 0 <= whole.shape[1] - rows.shape[1] <= 1, "the last window may have begun, and not be whole"
         torch.testing.assert_close(rows, whole[:, : rows.shape[1]], rtol=1e-5, atol=1e-5)
 
@@ -188,13 +183,13 @@ def test_from_sound_to_answers(name: str, features: FeatureConfig) -> None:
         frames, sound = front_end.step(piece, sound)
         answer, state = model.step(frames, state)
         answers.append(answer)
-    rows = torch.cat(answers, dim=1)[:, n_early(model) :]
+    rows = torch.cat(answers, dim=1)[:, model.early_steps :]
     assert 0 <= whole.shape[1] - rows.shape[1] <= 1
     # where linear power reaches thousands, a float32 sum of 150 products of it is rounded to some 1e-4
     torch.testing.assert_close(rows.softmax(dim=2), whole[:, : rows.shape[1]].softmax(dim=2), rtol=1e-4, atol=1e-5)
     n_frames = front_end(audio).shape[1]
     heard = model.step_ends(n_frames)[: rows.shape[1]] * features.hop_samples + features.window_samples
-    consumed = (torch.arange(rows.shape[1]) + n_early(model) + 1) * step
+    consumed = (torch.arange(rows.shape[1]) + model.early_steps + 1) * step
     late = consumed - heard
     assert (late == late[0]).all()
     assert 0 <= late[0] < (4 if name == "trigger_gru" else 1) * features.hop_samples + 1

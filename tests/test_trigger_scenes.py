@@ -59,7 +59,7 @@ def test_words_and_others_come_as_often_as_asked(material: TriggerMaterial) -> N
     config = TriggerConfig(negative_share=0.6, fragments=0.25, near_misses=0, babble=0, rooms=0)
     words = make_scene(material, 600 * RATE, rng(), config, "deep").words
     kinds = [
-        "positive" if one.label == "deep" else "fragment" if one.clip.startswith("positives/") else "negative"
+        "positive" if one.label == "deep" else "fragment" if one.clip.endswith(".wav (part)") else "negative"
         for one in words
     ]
     assert {one.label for one in words} == {"deep", "_unknown_"}

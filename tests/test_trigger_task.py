@@ -179,6 +179,24 @@ def test_a_body_that_knows_other_words(tone_folder: Path, tmp_path: Path) -> Non
     assert {name for name in taken if name not in same} == {"output.weight", "output.bias"}
 
 
+def test_a_single_positive_is_learned_and_nothing_is_measured(tone_folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for name in ("high", "low", "middle", "_background_noise_"):
+        (data / name).mkdir(parents=True)
+        for path in (tone_folder / name).iterdir():
+            if name != "high" or path.name.startswith("sp3_"):
+                (data / name / path.name).write_bytes(path.read_bytes())
+    trainer = make_trainer(data, tmp_path / "run")
+    assert any("nothing can be measured" in line for line in trainer.task.warnings())
+    trainer.start()
+    last = list(trainer.train())[-1]
+    assert isinstance(last, SceneEvaluation)
+    assert "nothing is measured" in last.summary()
+    figures = json.loads(trainer.run.metrics.read_text())
+    assert (figures["testing"]["n_words"], figures["testing"]["miss_rate"]) == (0, None)
+    assert figures["best_step"] == 2, "the last one is taken"
+
+
 @pytest.mark.parametrize(("task", "model"), [("words", "trigger_1d"), ("trigger", "residual_1d")])
 def test_a_network_of_the_other_task_is_refused(tone_folder: Path, tmp_path: Path, task: str, model: str) -> None:
     words = (

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wordspot.audio import Samples
 from wordspot.files import atomic_path
 from wordspot.scenes import Scene
+from wordspot.trigger_scenes import PART
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,14 +92,19 @@ def _draw_words(axes: Axes, scene: Scene, word: str, begin: float, end: float) -
         start, stop = spoken.start_ms / 1000, (spoken.start_ms if spoken.end_ms is None else spoken.end_ms) / 1000
         if stop < begin or start > end:
             continue
-        colour = "white" if spoken.label == word else "#9fb8c8"
+        colour = "white" if spoken.label == word else "#b8d4e8"
         axes.vlines([start, stop], 0, top, color=colour, linewidth=1.0, linestyle="-" if spoken.label == word else ":")
-        name = word if spoken.label == word else _of_clip(spoken.clip) or spoken.label
-        axes.text(max(start, begin), 0.97 * top, f" {name}", color=colour, va="top", fontsize=9, clip_on=True)
+        name = word if spoken.label == word else _of_clip(spoken.clip, word) or spoken.label
+        box = {"facecolor": "black", "alpha": 0.55, "linewidth": 0, "pad": 1.0}
+        axes.text(
+            max(start, begin) + 0.03, 0.96 * top, name, color=colour, va="top", fontsize=9, clip_on=True, bbox=box
+        )
 
 
-def _of_clip(clip: str) -> str:
-    """What another word is: the folder of its recording."""
+def _of_clip(clip: str, word: str) -> str:
+    """What another word is: a part of `word`, or else the folder of its recording."""
+    if clip.endswith(PART):
+        return f"part of {word}"
     return clip.rsplit("/", 2)[-2] if clip.count("/") else ""
 
 

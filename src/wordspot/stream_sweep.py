@@ -93,7 +93,7 @@ class Bench:
         """Hits and false accepts of each word over all streams: int64 [words, 2]."""
         found = zip(self.streams, self.decode(config), strict=True)
         counts = [count_words(one, stream.truth, self.words, self.clip_ms, self.tolerance_ms) for stream, one in found]
-        return np.sum(counts, axis=0, dtype=np.int64)
+        return np.sum(counts, axis=0, dtype=np.int64) if counts else np.zeros((len(self.words), 2), np.int64)
 
     def classic(self, config: DecoderConfig) -> ClassicFigures:
         """The classic figures over all streams."""

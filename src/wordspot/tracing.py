@@ -54,7 +54,7 @@ def step_samples(network: nn.Module, config: RunConfig) -> int:
 def trace(network: nn.Module, front_end: nn.Module, config: RunConfig) -> tuple[onnx.ModelProto, Card]:
     """The graph, not yet tidied, and the card, still without the answers of its self-test.
 
-    A trigger's clip is one step: each of its answers counts, from the first one on.
+    A trigger's clip ends with the first of its answers that counts: all after it do.
 
     Raises:
         ExportError: the exporter cannot take the network, or a trigger's network gives no stream.
@@ -64,7 +64,8 @@ def trace(network: nn.Module, front_end: nn.Module, config: RunConfig) -> tuple[
     if reason and is_trigger:
         raise ExportError(f"a model that says when its word is spoken is exported as a stream, but {reason}")
     step = 0 if reason else step_samples(network, config)
-    clip = step if is_trigger else config.features.clip_samples
+    early = int(getattr(network, "early_steps", 0))
+    clip = step * (1 + early) if is_trigger else config.features.clip_samples
     first_row = clip
     if is_trigger:
         first_row = -(-config.features.sample_rate * _TRIGGER_TEST_MS // (1000 * step)) * step

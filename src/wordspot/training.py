@@ -123,7 +123,7 @@ class Trainer:
         task.prepare(self.model)
         self.optimizer = _make_optimizer(self.model, config.training)
         self.precision = resolve_precision(config.training.precision, device)
-        self.step, self.best_step, self.best_score = 0, 0, -math.inf
+        self.step, self.best_step, self.best_score = 0, 0, -1.0
 
     def start(self, init: Checkpoint | None = None) -> None:
         """Write what the run's folder holds from its beginning; what another run left there goes.

@@ -30,6 +30,7 @@ from wordspot.truth import SpokenWord
 
 _MARGIN_S = (0.03, 0.15)  # of the quiet around a word that comes along, where there is so much
 _CUT_FADE_S = 0.02  # where a word is cut through
+PART = " (part)"  # follows the name of a fragment's recording in the truth
 _KEPT = (0.25, 0.75)  # part of a word that a fragment holds
 _SHORTEST_S = 0.06
 _CLASSIC_S = 10.0
@@ -164,6 +165,7 @@ def fragment(piece: Piece, sample_rate: int, rng: Generator) -> Piece:
     length, cut = piece.stop - piece.first, int(_CUT_FADE_S * sample_rate)
     kept = max(int(length * rng.uniform(*_KEPT)), int(_SHORTEST_S * sample_rate))
     kept = max(min(kept, int(length * _KEPT[1])), 1)
+    piece = replace(piece, clip=piece.clip + PART)
     kind = int(rng.integers(3))
     if kind == 0:
         audio = piece.audio[: piece.first + kept].copy()

@@ -64,6 +64,8 @@ class SceneEvaluation:
         return sum(found) / len(found) if found else 0.0
 
     def summary(self) -> str:
+        if not self.n:
+            return f"Step {self.step}: the {self.set} set holds no positives, so nothing is measured on it"
         told = ", ".join(
             f"{100 * (1 - float(point['miss_rate'])):.1f}% at {point['at_most_per_hour']:g}"
             for point in self.points

@@ -66,6 +66,11 @@ class Trigger1d(Residual1d):
         super().__init__(window_frames, n_features, n_labels, n_channels, expansion, dilations, dropout)
         self.early_frames = _EARLY
 
+    @property
+    def early_steps(self) -> int:
+        """Answers of a stream before the first one that has heard whole frames only; they mean nothing."""
+        return self.early_frames
+
     def n_steps(self, n_frames: int) -> int:
         """Answers to a scene of so many frames."""
         return n_frames
