@@ -195,7 +195,6 @@ def test_a_stream_without_words_has_only_false_accepts(capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("match", "args"),
     [
-        ("one --truth for each of 1 streams, got 0", ()),
         ("--truth or --no-words, got both", ("--truth", "stream.csv", "--no-words")),
         ("between 0 and 60000", ("--truth", "stream.csv", "--time-tolerance-ms", "-1")),
         ("threshold must lie between 0 and 1", ("--truth", "stream.csv", "--threshold", "1.5")),
@@ -211,6 +210,19 @@ def test_mistakes_are_told_in_one_line(
     (files / "late.csv").write_text("label,start_ms\na,31000\n")
     named = [files / arg if arg.endswith((".csv", ".txt")) else arg for arg in args]
     fails(capsys, match, "test-stream", files / "model.onnx", files / "stream.wav", *named)
+
+
+def test_the_truth_beside_a_stream_is_taken(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
+    told = []
+    for truth in ((), ("--truth", files / "stream.csv")):
+        status, out, _ = run(capsys, "test-stream", files / "model.onnx", files / "stream.wav", *truth, "--json")
+        assert status == 0
+        told.append(json.loads(out))
+    assert told[0] == told[1]
+    assert told[0]["streams"][0]["truth"] == str(files / "stream.csv")
+    alone = tmp_path / "alone.wav"
+    alone.write_bytes((files / "stream.wav").read_bytes())
+    fails(capsys, "one --truth for each of 1 streams, got 0", "test-stream", files / "model.onnx", alone)
 
 
 def test_a_bad_truth_is_told_before_the_first_stream_is_heard(

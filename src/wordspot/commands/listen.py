@@ -76,8 +76,9 @@ def _listen(args: argparse.Namespace) -> None:
     detector = Detector(model, decoder, rate)
     recorder = None
     if args.save:
-        clip_ms = 1000 * model.card.clip_samples / model.card.sample_rate
-        recorder = Recorder(args.save, rate, max(clip_ms, _WORD_MS))
+        is_trigger = model.card.config.get("task") == "trigger"
+        clip_ms = _WORD_MS if is_trigger else 1000 * model.card.clip_samples / model.card.sample_rate
+        recorder = Recorder(args.save, rate, clip_ms)
     listener = _Listener(detector, recorder, runner, as_json_lines=args.json)
     try:
         for block in blocks:
