@@ -79,11 +79,11 @@ def test_the_classic_shapes() -> None:
 
 
 def test_the_size_of_the_default() -> None:
-    """Counted by hand, as `residual_1d`: a stem of 40·48·3, five blocks, 48·2 + 2."""
+    """Counted by hand, as `residual_1d`: a stem of 40·64·3, five blocks, 64·2 + 2."""
     model: Any = make_model(ModelConfig("trigger_1d"), 998, 40, 2)
-    block = 9 * 48 + 48 * 96 + 2 * 96 + 96 * 48 + 2 * 48
-    assert sum(weights.numel() for weights in model.parameters()) == 40 * 48 * 3 + 2 * 48 + 5 * block + 98 == 94_658
-    assert model.pool.n_frames == 100 - 82
+    block = 9 * 64 + 64 * 128 + 2 * 128 + 128 * 64 + 2 * 64
+    assert sum(weights.numel() for weights in model.parameters()) == 40 * 64 * 3 + 2 * 64 + 5 * block + 130 == 94_658
+    assert model.pool.n_frames == 110 - 82
     assert model.eval()(random(2, 998, 40)).shape == (2, 998, 2)
     assert model.n_steps(998) == 998
     assert model.step_ends(998).tolist() == list(range(998))
