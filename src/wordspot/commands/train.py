@@ -102,6 +102,7 @@ def make_task(config: RunConfig, data: Path, device: torch.device) -> Task:
         from wordspot.commands.evaluate import load_trigger_sources
         from wordspot.trigger_task import TriggerTask
 
+        _leave_cores(config.trigger.workers)
         return TriggerTask(config, load_trigger_sources(data, config), device)
     from wordspot.commands.evaluate import decode
     from wordspot.dataset import check_words, list_recordings
@@ -110,6 +111,14 @@ def make_task(config: RunConfig, data: Path, device: torch.device) -> Task:
     listing = list_recordings(data)
     check_words(listing, config.words)
     return WordsTask(config, decode(listing, config), device)
+
+
+def _leave_cores(workers: int) -> None:
+    """Take threads away from torch: where they and other processes share a core, all of them wait for each other."""
+    import torch
+
+    if workers:
+        torch.set_num_threads(max(torch.get_num_threads() - workers, 1))
 
 
 def train(trainer: Trainer, when_stopped: str = "the same command with --resume goes on from there") -> Evaluation:
