@@ -25,6 +25,9 @@ HELP = "find words in recordings of any length"
 EXAMPLE = "wordspot detect words.onnx evening.mp3"
 
 
+_AFTER_S = 0.5  # of silence that a trigger hears after the end of a recording
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths", nargs="+", metavar="FILE", type=Path,
@@ -78,6 +81,8 @@ def with_threshold(decoder: DecoderConfig, threshold: float | None) -> DecoderCo
 
 def detect_file(path: Path, make: Callable[[int], Detector]) -> Iterator[Detection]:
     """The detections of a sound file, as soon as they are sure; `make` gives the detector for its sample rate."""
+    import numpy as np
+
     from wordspot import console
     from wordspot.blocks import read_blocks
 
@@ -87,6 +92,8 @@ def detect_file(path: Path, make: Callable[[int], Detector]) -> Iterator[Detecti
     for block in blocks:
         n_samples += len(block)
         yield from detector.feed(block)
+    if detector.card.config.get("task") == "trigger":  # it answers after the word, where a recording may have ended
+        yield from detector.feed(np.zeros(int(_AFTER_S * rate), np.float32))
     yield from detector.flush()
     clip_seconds = detector.card.clip_samples / detector.card.sample_rate
     if n_samples < clip_seconds * rate:
