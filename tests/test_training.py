@@ -402,6 +402,31 @@ def test_weights_of_another_run_are_taken_over(unbroken: Path, tone_folder: Path
         make_trainer(tone_folder, tmp_path / "another", model="single_fc").start(given)
 
 
+def test_a_run_that_began_with_weights_goes_on_with_them(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
+    given = RunFolder(unbroken).load()
+    make_trainer(tone_folder, tmp_path).start(given)  # and is broken off before its first step
+    again = make_trainer(tone_folder, tmp_path)
+    again.resume()
+    assert again.step == 0
+    for name, tensor in again.model.state_dict().items():
+        assert torch.equal(tensor, given.weights[name]), name
+
+
+def test_weights_that_heard_otherwise_are_refused(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(tone_folder, tmp_path, **{"features.low_hz": 200})
+    with pytest.raises(CheckpointError, match="--init: expected a run on the same front end"):
+        trainer.start(RunFolder(unbroken).load())
+
+
+def test_a_frozen_body_draws_no_dropout(tone_folder: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(
+        tone_folder, tmp_path, model="gru",
+        **{"training.frozen_body": True, "features.hop_ms": 10, "model.dropout": 0.5},
+    )  # fmt: skip
+    trainer._train_step(1)
+    assert [name for name, module in trainer.model.named_modules() if module.training] == ["output"]
+
+
 def test_a_frozen_body_stays(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
     given = RunFolder(unbroken).load()
     trainer = make_trainer(

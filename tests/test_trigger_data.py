@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wordspot import trigger_data, trigger_fill
 from wordspot.audio import read_audio
-from wordspot.config import DataConfig, TriggerConfig
+from wordspot.config import SETS, DataConfig, TriggerConfig
 from wordspot.dataset import which_set
 from wordspot.errors import DataError, MissingExtraError, NotFoundError
 from wordspot.trigger_data import TriggerSources, load_sources
@@ -349,3 +349,18 @@ def test_real_takes_are_cut_to_one_word(shared_data: Path) -> None:
         lengths.append((stop - first) / RATE)
     assert np.percentile(lengths, [5, 50, 95]) == pytest.approx([0.45, 0.58, 0.92], abs=0.1)
     assert np.percentile(lengths, 98) < 1.5
+
+
+def test_negatives_of_the_word_itself_are_left_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    for folder in ("mine/takes", "words/yes", "words/no", "noise"):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(4):
+            tone = 0.3 * np.sin(2 * np.pi * rng.uniform(300, 900) * np.arange(8000) / 16_000)
+            sound = np.concatenate([np.zeros(4000), tone, np.zeros(4000)]) + 0.001 * rng.standard_normal(16_000)
+            soundfile.write(tmp_path / folder / f"sp{number}_nohash_0.wav", sound, 16_000)
+    config = TriggerConfig(positives=("mine/takes",), negatives=("words",), backgrounds=("noise",))
+    sources = load_sources(tmp_path, config, DataConfig(), 16_000, word="Yes")
+    assert any(line.startswith("4 negatives are of the word Yes itself") for line in sources.warnings)
+    words = {word for name in SETS for word in sources.of(name).negatives.words}
+    assert words == {"no"}

@@ -251,6 +251,12 @@ def test_from_the_command_line_to_a_file_that_listens(
     folders = ["--positives", "high", "--negatives", "low", "--backgrounds", "_background_noise_"]
     assert main(["make-scenes", str(tone_folder), *folders, "--out", str(scenes), "--count", "1", "--no-picture"]) == 0
     capsys.readouterr()
+    named = tmp_path / "named"
+    arguments = ["make-scenes", str(tone_folder), *folders, "--out", str(named), "--no-picture", "--model", str(model)]
+    assert main([*arguments, "--words", "low"]) == 1
+    assert not named.exists()
+    assert main(["evaluate", str(model), str(tone_folder)]) == 1
+    assert "test-stream" in capsys.readouterr().err
     assert main(["test-stream", str(model), str(scenes / "scene-001.wav"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["per_word"].keys() == {"high"}
 

@@ -56,7 +56,7 @@ def save_scene_picture(
     axes[-1].set_xlabel("time, seconds")
     if seconds > n_rows * ROW_S:
         title += f" (the first {n_rows * ROW_S:g} of {seconds:g} s)"
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(temporary, format="png", dpi=90)
@@ -97,7 +97,15 @@ def _draw_words(axes: Axes, scene: Scene, word: str, begin: float, end: float) -
         name = word if spoken.label == word else _of_clip(spoken.clip, word) or spoken.label
         box = {"facecolor": "black", "alpha": 0.55, "linewidth": 0, "pad": 1.0}
         axes.text(
-            max(start, begin) + 0.03, 0.96 * top, name, color=colour, va="top", fontsize=9, clip_on=True, bbox=box
+            max(start, begin) + 0.03,
+            0.96 * top,
+            name,
+            color=colour,
+            va="top",
+            fontsize=9,
+            clip_on=True,
+            bbox=box,
+            parse_math=False,
         )
 
 

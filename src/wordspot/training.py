@@ -7,6 +7,7 @@ with the same weights, to the bit, as one that was not (on one machine's CPU).
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from torch import Generator, Tensor, nn
 
 from wordspot.augment import Augmenter
 from wordspot.checkpoint import Checkpoint, RunFolder, save_checkpoint
-from wordspot.config import RunConfig, TrainingConfig
+from wordspot.config import FeatureConfig, RunConfig, TrainingConfig
 from wordspot.dataset import SILENCE
 from wordspot.device import resolve_precision
 from wordspot.errors import CheckpointError, ConfigError, TrainingError
@@ -132,11 +133,13 @@ class Trainer:
             init: take the weights of this checkpoint, of the same network or of one that differs in its last layer.
         """
         if init is not None:
-            load_body(self.model, init)
+            load_body(self.model, init, self.config.features)
         self.run.clear()
         self.run.write_config(self.config)
         write_versions(self.run.path, self.device)
         write_listing(self.run.path, self.task.listing_text())
+        if init is not None:  # so that a run that is broken off at once does not go on without it
+            self._save()
 
     def resume(self, step: int | None = None) -> None:
         """Go on from the checkpoint of `step`, or the newest; what the run did after it is forgotten.
@@ -279,12 +282,19 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
         ) from error
 
 
-def load_body(model: nn.Module, checkpoint: Checkpoint) -> None:
+def load_body(model: nn.Module, checkpoint: Checkpoint, features: FeatureConfig) -> None:
     """Put a checkpoint's weights into `model`; where only the last layer, ``output``, is of another shape, it stays new.
 
     Raises:
-        CheckpointError: other tensors differ as well, so it is of another network.
+        CheckpointError: other tensors differ as well, so it is of another network; or it heard through another front end.
     """
+    theirs = dataclasses.replace(features, clip_ms=checkpoint.config.features.clip_ms)  # a scene is longer than a clip
+    if theirs != checkpoint.config.features:
+        raise CheckpointError(
+            f"--init: expected a run on the same front end, but that one was trained on {checkpoint.config.features.kind} at "
+            f"{checkpoint.config.features.sample_rate} Hz, this one on {features.kind} at {features.sample_rate} Hz, or with "
+            "other settings of it"
+        )
     own = model.state_dict()
     given = checkpoint.weights
     fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
@@ -313,12 +323,13 @@ def _is_last(name: str) -> bool:
 
 
 def _train_mode(model: nn.Module) -> None:
-    """Training mode, but norms and dropout of a frozen body stay as they are in use."""
-    model.train()
-    for module in model.children():
-        parameters = list(module.parameters())
-        if parameters and not any(parameter.requires_grad for parameter in parameters):
-            module.eval()
+    """Training mode; of a network with a frozen body, of its last layer alone: norms and dropout before it are off."""
+    if all(parameter.requires_grad for parameter in model.parameters()):
+        model.train()
+        return
+    model.eval()
+    for name, module in model.named_children():
+        module.train(_is_last(f"{name}."))
 
 
 def _make_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:

@@ -6,6 +6,7 @@ Split first: a recording belongs to one set, and so does a stretch of a backgrou
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import itertools
 import tempfile
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from wordspot.audio import Samples, to_float
 from wordspot.config import SETS, DataConfig, TriggerConfig
-from wordspot.dataset import Recording, split_noise
+from wordspot.dataset import Recording, normalize_word, split_noise
 from wordspot.errors import DataError
 from wordspot.scenes import loop_noise
 from wordspot.trigger_fill import make_backgrounds, speak_others
@@ -140,6 +141,7 @@ def load_sources(
     *,
     scene_ms: float = 10_000.0,
     only: Sequence[str] = SETS,
+    word: str | None = None,
 ) -> TriggerSources:
     """Find, decode and split the recordings of the task trigger.
 
@@ -151,11 +153,12 @@ def load_sources(
     Args:
         progress: called with the number of recordings done, and of all.
         only: the sets whose negatives are wanted; to leave out training's saves most of the time.
+        word: what the word is called, None: by its folder. Negatives of that name are left out, with a warning.
 
     Raises:
         NotFoundError, DataError: a named folder is missing or empty, or no positive can be used.
     """
-    found = find_sources(root, config)
+    found, word = find_sources(root, config), word or word_of(config, None)
     problems: list[str] = []
     warnings: list[str] = []
     rows: list[tuple[str, str, str, str]] = []
@@ -164,12 +167,16 @@ def load_sources(
     positives = reader.decode_all(found.positives, "positive", problems, count)
     if not positives:
         raise DataError(f"{root}: none of its {len(found.positives)} positives can be used; {problems[0]}")
+    others = tuple(one for one in found.negatives if normalize_word(one.word) != normalize_word(word))
+    if n_same := len(found.negatives) - len(others):
+        warnings.append(f"{n_same} negatives are of the word {word} itself, by their folder's name, and are left out")
+        found = dataclasses.replace(found, negatives=others)
     if found.negatives:
         sets = split_words(root, _recordings(positives, found.negatives), data)[1]
         wanted = [one for one, name in zip(found.negatives, sets, strict=True) if name in only]
         negatives = reader.decode_all(wanted, "negative", problems, count)
     else:
-        negatives = _speak(word_of(config, None), reader, warnings)
+        negatives = _speak(word, reader, warnings)
     backgrounds = reader.decode_all(found.backgrounds, "background", problems, count)
     banks = _split_words(root, positives, negatives, data, rows)
     banks["background"] = _split_backgrounds(backgrounds, data, sample_rate, rows, warnings)

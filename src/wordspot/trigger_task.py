@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from wordspot.audio import to_int16
 from wordspot.augment import Augmenter
 from wordspot.config import TRIGGER_DECODER, RunConfig
 from wordspot.dataset import labels_of_run
+from wordspot.errors import DataError
 from wordspot.scenes import Scene
 from wordspot.stream_measures import TIME_TOLERANCE_MS
 from wordspot.stream_sweep import (
@@ -81,13 +83,21 @@ class SceneEvaluation:
 class TriggerTask:
     """Scenes of a folder's positives, negatives and backgrounds, as `training.Task` has it.
 
+    Raises:
+        DataError: no positives are left for training.
+
     Training's scenes are made from (seed, step, number) and never twice; those of the other sets are always the same.
     """
 
     def __init__(self, config: RunConfig, sources: TriggerSources, device: torch.device) -> None:
         self.config, self.sources, self.device = config, sources, device
         self.labels = labels_of_run(config)
-        self.augmenter = Augmenter(config.augment, config.features)
+        if not sources.has("training"):
+            raise DataError(
+                "no positives are left for training; lower data.validation_percent and data.testing_percent"
+            )
+        # noise and speed are a scene's own affair, and a word that is moved would leave its label behind
+        self.augmenter = Augmenter(dataclasses.replace(config.augment, time_shift_ms=0.0), config.features)
         self._made: dict[str, list[Scene]] = {}
         self._scenes: Ahead[tuple[NDArray[np.int16], Truth]] | None = None
         self._ends_ms: NDArray[np.float64] = np.zeros(0)
@@ -189,9 +199,6 @@ class TriggerTask:
                 logits = network(front_end(torch.from_numpy(audio).to(self.device)))
                 rows += list(torch.softmax(logits.float(), dim=-1).cpu().numpy())
         return rows
-
-    def _truth(self, scene: Scene) -> Truth:
-        return label_track(scene.words, self.config.words[0], len(self._ends_ms), self._ends_ms, self.config.trigger)
 
 
 @dataclass(frozen=True)

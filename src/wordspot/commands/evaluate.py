@@ -139,6 +139,7 @@ def load_trigger_sources(data: Path, config: RunConfig) -> TriggerSources:
         sources = load_sources(
             data, config.trigger, config.data, config.features.sample_rate,
             lambda done, total: bar.update(task, completed=done, total=total), scene_ms=config.features.clip_ms,
+            word=config.words[0],
         )  # fmt: skip
     for problem in sources.problems:
         console.note(f"left out: {problem}")
@@ -173,6 +174,11 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
     if step is not None:
         raise ConfigError(f"--checkpoint is for the folder of a run; {model} holds one state of its network")
     classifier = Classifier(model)
+    if classifier.card.config.get("task") == "trigger":
+        raise ConfigError(
+            f"{model} says when one word is said: make scenes with `wordspot make-scenes` and measure it with "
+            "`wordspot test-stream`"
+        )
     config, labels = from_json(classifier.card.config), classifier.card.labels
     of_card = (labels, classifier.card.sample_rate, classifier.card.clip_samples)
     if of_card != (labels_of(config.words), config.features.sample_rate, config.features.clip_samples):

@@ -70,9 +70,12 @@ def run(args: argparse.Namespace) -> None:
 
     hint = "--force to write into it all the same"
     config, n_samples = _config(args), _n_samples(args)
-    word = config.words[0]
     check_out(args.out, force=args.force, hint=hint)
-    column = _column(args.model, word) if args.model else 0
+    column = 0
+    if args.model:
+        column, label = _column(args.model, args.words)
+        config = dataclasses.replace(config, words=(label,))
+    word = config.words[0]
     material = _material(args, config)
     prepare_out(args.out, force=args.force, hint=hint)
     made = []
@@ -110,16 +113,18 @@ def _n_samples(args: argparse.Namespace) -> int:
     return int(args.seconds * args.sample_rate)
 
 
-def _column(model: Path, word: str) -> int:
-    """Which of a model's labels is the word: that of its name, or the only one that is a word."""
+def _column(model: Path, word: str | None) -> tuple[int, str]:
+    """Which of a model's labels is the word, and its name: `word`, or the only one that is a word where that is None."""
     from wordspot.dataset import SILENCE_LABEL, UNKNOWN_LABEL
     from wordspot.detector import open_model
 
     labels = open_model(model).card.labels
     words = [label for label in labels if label not in (SILENCE_LABEL, UNKNOWN_LABEL)]
-    if word not in labels and len(words) != 1:
-        raise ConfigError(f"{model}: expected a model of {word!r}, it knows {', '.join(words)}; name one with --words")
-    return labels.index(word if word in labels else words[0])
+    if word not in words and (word is not None or len(words) != 1):
+        wanted = "one word" if word is None else repr(word)
+        raise ConfigError(f"{model}: expected a model of {wanted}, it knows {', '.join(words)}; name one with --words")
+    name = words[0] if word is None else word
+    return labels.index(name), name
 
 
 def _material(args: argparse.Namespace, config: RunConfig) -> TriggerMaterial:
@@ -130,8 +135,9 @@ def _material(args: argparse.Namespace, config: RunConfig) -> TriggerMaterial:
         task = bar.add_task("reading recordings", total=None)
         sources = load_sources(
             args.folder, config.trigger, config.data, args.sample_rate,
-            lambda done, total: bar.update(task, completed=done, total=total), scene_ms=1000 * args.seconds,
-            only=(args.split,),
+            lambda done, total: bar.update(task, completed=done, total=total),
+            scene_ms=1000 * min(args.seconds, _SECONDS),  # never more than in training: else another split might come of it
+            only=(args.split,), word=config.words[0],
         )  # fmt: skip
     for problem in sources.problems:
         console.note(f"left out: {problem}")
