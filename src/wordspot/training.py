@@ -124,7 +124,7 @@ class Trainer:
         task.prepare(self.model)
         self.optimizer = _make_optimizer(self.model, config.training)
         self.precision = resolve_precision(config.training.precision, device)
-        self.step, self.best_step, self.best_score = 0, 0, -1.0
+        self.step, self.best_step, self.best_score = 0, 0, -math.inf
 
     def start(self, init: Checkpoint | None = None) -> None:
         """Write what the run's folder holds from its beginning; what another run left there goes.
@@ -237,7 +237,8 @@ class Trainer:
         best = self.run.load()
         load_weights(self.model, best)
         figures, record = self.task.finish(self.model, self.front_end, self.step)
-        write_json(self.run.metrics, {"best_step": best.step, "best_validation_score": best.best_score, **figures})
+        score = best.best_score if best.best_step else None
+        write_json(self.run.metrics, {"best_step": best.step, "best_validation_score": score, **figures})
         return record
 
     def _save(self) -> None:
