@@ -34,6 +34,9 @@ WITHOUT_TORCH = (
     "truth", "soundscape", "silence", "moving_mean", "stream_measures", "stream_sweep", "stream_tuning", "stream_report",
     "onnx_walk", "self_test", "inference", "resampler", "blocks", "actions",
     "trigger_data", "trigger_scenes", "trigger_flags", "scene_picture", "word_bounds",
+    "recordings_listing", "recordings_table", "recordings_split", "recordings_data", "recordings_doctor",
+    "recordings_shortcuts", "recordings_flags", "recording_windows", "recording_scores", "recording_picture",
+    "recording_measures", "recording_draws", "recording_charts", "recording_report", "gate",
 )  # fmt: skip
 
 #: What is imported inside functions only, because it takes long to load.

@@ -24,7 +24,7 @@ POSTERIORS = np.array([
     [1.0, 0.0, 0.0, 0.0],
 ])  # fmt: skip
 LOG = [
-    {"step": s, "kind": "step", "learning_rate": 0.1, "accuracy": s / 10, "cross_entropy": 2 / s} for s in range(1, 9)
+    {"step": s, "kind": "step", "learning_rate": 0.1, "accuracy": s / 10, "loss": 2 / s} for s in range(1, 9)
 ]
 LOG.append({"step": 8, "kind": "evaluation", "set": "validation", "accuracy": 0.5, "n": 6, "cross_entropy": 1.0})
 
@@ -71,8 +71,14 @@ def test_confusion_picture_holds_every_count() -> None:
 
 def test_learning_curves_show_what_they_are() -> None:
     written = texts(draw_learning(LOG))
-    assert {"Cross entropy", "Accuracy, percent", "validation", "step"} <= set(written)
+    assert {"Loss, and cross-entropy of validation", "Accuracy, percent", "validation", "step"} <= set(written)
     assert draw_learning(LOG[:1]).startswith("<svg")
+
+
+def test_a_log_that_calls_the_loss_cross_entropy_draws_the_same() -> None:
+    old = [{("cross_entropy" if name == "loss" else name): value for name, value in line.items()} for line in LOG]
+    assert old != LOG
+    assert draw_learning(old) == draw_learning(LOG)
 
 
 def test_the_same_figures_draw_the_same_page() -> None:

@@ -223,7 +223,7 @@ def test_tensorboard_holds_scalars_and_pictures(unbroken: Path) -> None:
 
     board = EventAccumulator(str(unbroken / "tensorboard"))
     board.Reload()
-    assert {"accuracy/training", "cross_entropy/training", "accuracy/validation", "cross_entropy/validation"} <= set(
+    assert {"accuracy/training", "loss/training", "accuracy/validation", "cross_entropy/validation"} <= set(
         board.Tags()["scalars"]
     )
     assert [event.step for event in board.Scalars("accuracy/training")] == list(range(1, 13))
@@ -315,7 +315,7 @@ def test_devices() -> None:
 def test_bf16_learns_too(tone_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(tone_folder, tmp_path, **{"training.precision": "bf16", "training.steps": (40,)})
     trainer.start()
-    losses = [record.cross_entropy for record in trainer.train() if isinstance(record, StepRecord)]
+    losses = [record.loss for record in trainer.train() if isinstance(record, StepRecord)]
     assert np.mean(losses[-5:]) < 0.7 * losses[0]
 
 
@@ -458,7 +458,7 @@ def test_silence_is_corrected_in_the_loss_only(tone_folder: Path, tmp_path: Path
         trainer = make_trainer(tone_folder, tmp_path / str(bias), **{"training.silence_bias": bias})
         for parameter in trainer.model.parameters():
             torch.nn.init.zeros_(parameter)
-        losses[bias] = trainer._train_step(1).cross_entropy
+        losses[bias] = trainer._train_step(1).loss
     labels = make_trainer(tone_folder, tmp_path / "labels").task.training_batch(1, _first_generator())[1]
     share = float((labels == 0).float().mean())
     assert 0 < share < 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import dataclasses
 import hashlib
 import re
@@ -826,6 +827,60 @@ def test_the_command_says_what_was_cut(
 def test_a_wrong_noise_length_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="seconds of noise"):
         run_speak("yes", "--out", str(tmp_path / "out"), "--noise", "0")
+    assert not any(tmp_path.iterdir())
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("place", ["labels.csv", "out/labels.csv", "lists/deep/labels.csv"])
+def test_a_list_names_every_clip_its_voice_and_its_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    class Other(ToneEngine):
+        def voices(self, language: str) -> list[Voice]:
+            return [dataclasses.replace(v, engine="other", speaker=f"x{v.speaker}") for v in super().voices(language)]
+
+    monkeypatch.setattr("wordspot.voices.find_engines", lambda _: {"tone": ToneEngine(), "other": Other()})
+    out, table = tmp_path / "out", tmp_path / place
+    run_speak("Yes", "hey, you", "--out", str(out), "--per-word", "30", "--list", str(table))
+    assert f"{table}: 60 rows" in capsys.readouterr().out
+    rows = rows_of(table)
+    assert list(rows[0]) == ["path", "label", "speaker", "generator"]
+    named = [(table.parent / row["path"]).resolve() for row in rows]
+    assert sorted(named) == sorted(path.resolve() for path in out.rglob("*.wav"))
+    assert len(set(named)) == 60
+    assert {row["label"] for row in rows} == {"synthetic"}
+    assert {row["generator"] for row in rows} == {"tone", "other"}
+    for row, path in zip(rows, named, strict=True):
+        assert "\\" not in row["path"]
+        assert path.name.startswith(f"{row['speaker']}_nohash_")
+        assert row["speaker"].startswith("x") == (row["generator"] == "other")
+
+
+def test_a_list_may_carry_another_label_and_replaces_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wordspot.voices.find_engines", lambda _: {"tone": ToneEngine()})
+    out, table = tmp_path / "out", tmp_path / "labels.csv"
+    arguments = ["yes", "--out", str(out), "--per-word", "2", "--list", str(table)]
+    run_speak(*arguments, "--label", "a machine")
+    assert {row["label"] for row in rows_of(table)} == {"a machine"}
+    with pytest.raises(ConfigError, match=r"labels\.csv: expected a new file, but it exists; name another, or --force"):
+        run_speak("yes", "--out", str(tmp_path / "new"), "--list", str(table))
+    run_speak(*arguments, "--force")
+    assert {row["label"] for row in rows_of(table)} == {"synthetic"}
+
+
+def test_a_list_that_cannot_be_is_refused_before_anything_is_spoken(tmp_path: Path) -> None:
+    out = ["yes", "--out", str(tmp_path / "out")]
+    with pytest.raises(ConfigError, match=r"expected a name that ends in \.csv"):
+        run_speak(*out, "--list", str(tmp_path / "labels.txt"))
+    with pytest.raises(ConfigError, match="--label is for --list"):
+        run_speak(*out, "--label", "machine")
+    for label in ("", " ", "x "):
+        with pytest.raises(ConfigError, match="--label must not be empty or begin or end with a space"):
+            run_speak(*out, "--list", str(tmp_path / "labels.csv"), "--label", label)
     assert not any(tmp_path.iterdir())
 
 

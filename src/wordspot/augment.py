@@ -11,9 +11,11 @@ import math
 import torch
 from torch import Generator, Tensor
 
+from wordspot.channel import BANDS, compand, equalise
 from wordspot.config import AugmentConfig, FeatureConfig
 
 _CLIPS_AT_ONCE = 4
+_LOWEST_HZ, _LEAST_BAND = 300.0, 0.4  # of a narrow band: its lower edge at most, its upper one at least, of half the rate
 
 
 def time_shift(audio: Tensor, shifts: Tensor) -> Tensor:
@@ -160,9 +162,9 @@ class Augmenter:
         if self.config.gain_db > 0:
             gain_db = self.config.gain_db * (2 * self._uniform(audio, generator) - 1)
             audio = audio * (10 ** (gain_db / 20))[:, None]
-        if noise is None:
-            return audio.clamp(-1, 1)
-        return mix_noise(audio, noise, self._volumes(audio, is_silence, noise, generator, n_scenes))
+        if noise is not None:
+            audio = mix_noise(audio, noise, self._volumes(audio, is_silence, noise, generator, n_scenes))
+        return self._through_channel(audio, generator).clamp(-1, 1)
 
     def mask(self, features: Tensor, generator: Generator) -> Tensor:
         """Blank stretches of time and bands of frequency in features [batch, frames, features]."""
@@ -198,6 +200,21 @@ class Augmenter:
             return audio
         impulses = room_impulses(rt60_s[picked], level[picked], self.sample_rate, generator)
         return audio.index_copy(0, picked, reverberate(audio[picked], impulses))
+
+    def _through_channel(self, audio: Tensor, generator: Generator) -> Tensor:
+        """Colour, a narrow band and a telephone's bits, in some of the clips."""
+        config = self.config
+        if config.equaliser_db > 0 or config.band_frequency > 0:
+            gains = torch.rand(len(audio), BANDS, generator=generator, device=audio.device)
+            narrow = self._uniform(audio, generator) < config.band_frequency
+            low, high = (self._uniform(audio, generator) for _ in range(2))
+            low_hz = torch.where(narrow, _LOWEST_HZ * low, -self.sample_rate)
+            high_hz = torch.where(narrow, self.sample_rate / 2 * (_LEAST_BAND + (1 - _LEAST_BAND) * high), self.sample_rate)
+            audio = equalise(audio, config.equaliser_db * (2 * gains - 1), low_hz, high_hz, self.sample_rate)
+        if config.codec_frequency > 0:
+            coded = self._uniform(audio, generator) < config.codec_frequency
+            audio = torch.where(coded[:, None], compand(audio), audio)
+        return audio
 
     @staticmethod
     def _uniform(audio: Tensor, generator: Generator) -> Tensor:

@@ -26,15 +26,18 @@ _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d1690e", "#777777"
 
 
 def draw_learning(log: Sequence[dict[str, Any]]) -> str:
-    """Cross entropy and accuracy over the steps, as SVG; training is smoothed over a fiftieth of the run."""
-    figure, (left, right) = _figure(9.5, 3.4, 2)
+    """Loss and accuracy over the steps, as SVG; training is smoothed over a fiftieth of the run.
+
+    Of validation it is always the cross-entropy. Logs of older versions call a step's loss so, too.
+    """
+    figure, (left, right) = new_figure(9.5, 3.4, 2)
     steps = [line for line in log if line["kind"] == "step"]
     checks = [line for line in log if line["kind"] == "evaluation" and line["set"] == "validation"]
-    for axes, measure, title, scale in (
-        (left, "cross_entropy", "Cross entropy", 1),
-        (right, "accuracy", "Accuracy, percent", 100),
+    for axes, of_step, measure, title, scale in (
+        (left, "loss", "cross_entropy", "Loss, and cross-entropy of validation", 1),
+        (right, "accuracy", "accuracy", "Accuracy, percent", 100),
     ):
-        values = _smooth(np.array([line[measure] for line in steps]) * scale)
+        values = _smooth(np.array([line.get(of_step, line.get(measure)) for line in steps], np.float64) * scale)
         axes.plot([line["step"] for line in steps], values, color=_GREY, linewidth=1.2, label="training (smoothed)")
         axes.plot(
             [line["step"] for line in checks], [line[measure] * scale for line in checks],
@@ -46,7 +49,7 @@ def draw_learning(log: Sequence[dict[str, Any]]) -> str:
     left.set_ylim(bottom=0)
     right.set_ylim(top=100)
     right.legend(loc="lower right", frameon=False)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def draw_confusion(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
@@ -54,7 +57,7 @@ def draw_confusion(labels: Sequence[str], confusion: Sequence[Sequence[int]]) ->
     counts = np.array(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = max(4.0, 0.52 * len(labels) + 1.6)
-    figure, (axes,) = _figure(size + 0.6, size, 1)
+    figure, (axes,) = new_figure(size + 0.6, size, 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), labels)
@@ -65,14 +68,14 @@ def draw_confusion(labels: Sequence[str], confusion: Sequence[Sequence[int]]) ->
             shade = "white" if shares[row, column] > 0.5 else "#222222"
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=shade, fontsize=8)
     axes.spines[:].set_visible(False)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def draw_error_curves(curves: dict[str, Curve]) -> str:
     """Per label, misses against false alarms (DET, both axes logarithmic) and hits against false alarms (ROC), as SVG."""
     import matplotlib as mpl
 
-    figure, (left, right) = _figure(9.5, 4.2, 2)
+    figure, (left, right) = new_figure(9.5, 4.2, 2)
     colours = mpl.colormaps["tab20"]
     for position, (label, curve) in enumerate(curves.items()):
         style: dict[str, Any] = {"color": colours(position % 20), "linewidth": 1.3, "label": label}
@@ -90,12 +93,12 @@ def draw_error_curves(curves: dict[str, Curve]) -> str:
     for axes in (left, right):
         axes.grid(alpha=0.25)
     right.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def draw_calibration(calibration: dict[str, Any]) -> str:
     """How often the network is right against how sure it is, as SVG; the size of a dot grows with the clips behind it."""
-    figure, (axes,) = _figure(4.2, 3.6, 1)
+    figure, (axes,) = new_figure(4.2, 3.6, 1)
     counts = np.array(calibration["counts"])
     used = counts > 0
     confidence = np.array(calibration["confidence"], dtype=float)[used] * 100
@@ -105,7 +108,7 @@ def draw_calibration(calibration: dict[str, Any]) -> str:
     axes.scatter(confidence, accuracy, s=15 + 150 * counts[used] / counts.sum(), color=_BLUE)
     axes.set(xlabel="top posterior, percent", ylabel="right, percent", xlim=(0, 103), ylim=(0, 103))
     axes.grid(alpha=0.25)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def draw_stream_curves(curves: dict[str, StreamCurve], chosen: dict[str, tuple[float, float]]) -> str:
@@ -120,7 +123,7 @@ def draw_stream_curves(curves: dict[str, StreamCurve], chosen: dict[str, tuple[f
     """
     import matplotlib as mpl
 
-    figure, (axes,) = _figure(8.0, 4.6, 1)
+    figure, (axes,) = new_figure(8.0, 4.6, 1)
     colours = mpl.colormaps["tab20"]
     drawn = {name: curve for name, curve in curves.items() if curve.n_words and curve.hours}
     floor = min((0.5 / curve.hours for curve in drawn.values()), default=0.1)
@@ -140,12 +143,12 @@ def draw_stream_curves(curves: dict[str, StreamCurve], chosen: dict[str, tuple[f
     axes.grid(alpha=0.25)
     if drawn:
         axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def draw_latencies(latencies_ms: Sequence[float]) -> str:
     """A histogram of latencies as SVG; lines stand at the median and at 90 %."""
-    figure, (axes,) = _figure(6.0, 2.8, 1)
+    figure, (axes,) = new_figure(6.0, 2.8, 1)
     axes.hist(latencies_ms, bins=40, color=_BLUE)
     for part, name in ((0.5, "median"), (0.9, "90 %")):
         place = float(np.quantile(latencies_ms, part))
@@ -154,12 +157,12 @@ def draw_latencies(latencies_ms: Sequence[float]) -> str:
                       va="top", fontsize=8)  # fmt: skip
     axes.set(xlabel="latency after the word's end, ms", ylabel="hits")
     axes.grid(alpha=0.25)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def save_spectrogram(path: Path, picture: NDArray[np.float32], config: FeatureConfig, title: str) -> None:
     """Write a PNG of features [frames, features]: time left to right, with axes."""
-    figure, (axes,) = _figure(max(4.0, min(4 + 4e-3 * len(picture), 16)), 4.0, 1)
+    figure, (axes,) = new_figure(max(4.0, min(4 + 4e-3 * len(picture), 16)), 4.0, 1)
     seconds = (len(picture) * config.hop_ms + config.window_ms - config.hop_ms) / 1000
     is_linear = config.kind == "spectrogram"
     top = config.sample_rate / 2000 if is_linear else picture.shape[1]
@@ -192,7 +195,8 @@ def save_classic_spectrogram(path: Path, audio: NDArray[np.float32]) -> None:
         Image.fromarray(np.clip(magnitude * 64, 0, 255).astype(np.uint8)).save(temporary, format="PNG")
 
 
-def _figure(width: float, height: float, n_axes: int) -> tuple[Figure, list[Axes]]:
+def new_figure(width: float, height: float, n_axes: int) -> tuple[Figure, list[Axes]]:
+    """A figure of this size in inches, on no screen, with axes side by side."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -201,7 +205,7 @@ def _figure(width: float, height: float, n_axes: int) -> tuple[Figure, list[Axes
     return figure, [figure.add_subplot(1, n_axes, position + 1) for position in range(n_axes)]
 
 
-def _svg(figure: Figure) -> str:
+def to_svg(figure: Figure) -> str:
     """The figure as an ``<svg>`` element."""
     import matplotlib as mpl
 

@@ -21,7 +21,7 @@ from wordspot.errors import MissingExtraError, WordspotError
 
 COMMANDS = (
     "demo", "speak", "download", "check", "align", "train", "evaluate", "spectrogram", "export", "verify", "info", "label",
-    "detect", "listen", "make-stream", "make-scenes", "test-stream", "tune",
+    "classify", "detect", "listen", "make-stream", "make-scenes", "test-stream", "tune",
 )  # fmt: skip
 
 _TRAIN_PACKAGES = ("torch", "safetensors", "tensorboard", "matplotlib", "PIL")

@@ -14,10 +14,11 @@ from wordspot.errors import ConfigError
 
 SETS = ("training", "validation", "testing")
 FRONT_ENDS = ("logmel", "mfcc", "average", "micro", "spectrogram", "psf_mfcc", "specgram")
-TASKS = ("words", "trigger")
+TASKS = ("words", "trigger", "recordings")
 SCENES = ("soundscape", "classic")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw")
 DECODERS = ("peak", "classic", "micro")
+LOSSES = ("cross_entropy", "squared_error")
 MAX_SAMPLE_RATE = 192_000
 MAX_CLIP_SAMPLES = 10_000_000
 MAX_STEPS = 100_000_000
@@ -215,6 +216,9 @@ class AugmentConfig:
     speed: float = _field(0.0, "clips play up to this part faster or slower (0.1: ten percent)")
     room_frequency: float = _field(0.0, "part of the clips that sound as in a room")
     room_ms: float = _field(300.0, "longest reverberation time (RT60) of such rooms")
+    equaliser_db: float = _field(0.0, "clips are coloured by a smooth filter of up to this much, either way")
+    band_frequency: float = _field(0.0, "part of the clips that lose their highest and lowest frequencies")
+    codec_frequency: float = _field(0.0, "part of the clips that went through a telephone's 8 bits")
     time_masks: int = _field(0, "stretches of time blanked in the features")
     time_mask_frames: int = _field(20, "longest such stretch")
     frequency_masks: int = _field(0, "bands of coefficients blanked in the features")
@@ -231,6 +235,9 @@ class AugmentConfig:
         _check_range(self, "speed", 0, 0.5)
         _check_range(self, "room_frequency", 0, 1)
         _check_range(self, "room_ms", 1, 5000)
+        _check_range(self, "equaliser_db", 0, 40)
+        _check_range(self, "band_frequency", 0, 1)
+        _check_range(self, "codec_frequency", 0, 1)
         for name in ("time_masks", "time_mask_frames", "frequency_masks", "frequency_mask_bands"):
             _check_range(self, name, 0, 10_000)
         if self.snr_db and (len(self.snr_db) != 2 or not -60 <= self.snr_db[0] <= self.snr_db[1] <= 120):
@@ -278,6 +285,28 @@ class TriggerConfig:
 
 
 @dataclass(frozen=True)
+class RecordingsConfig:
+    """How the task `recordings` cuts recordings into windows, and which of them are held out. A window is a clip of `features`."""
+
+    whole: bool = _field(False, "the network takes a recording as one window, cut or followed by zeros")
+    stride_ms: float = _field(500.0, "from one window to the next when a recording is judged")
+    hold_out: tuple[str, ...] = _field((), "generators that stand in testing only")
+    n_folds: int = _field(0, "above 0: speakers are dealt into so many parts; 0: their sets follow from a hash")
+    fold: int = _field(0, "which of the parts is for testing; the next one is for validation")
+    longest_s: float = _field(120.0, "seconds of each recording that training takes")
+
+    def __post_init__(self) -> None:
+        _check_range(self, "stride_ms", 1, 1e6)
+        _check_range(self, "longest_s", 0.1, 36_000)
+        _check_range(self, "n_folds", 0, 1000)
+        if self.n_folds in (1, 2):
+            raise ConfigError(
+                f"n_folds must be 0, or at least 3 (training, validation and testing), got {self.n_folds}"
+            )
+        _check_range(self, "fold", 0, max(self.n_folds - 1, 0))
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Which network, and the options its constructor takes beyond the sizes that follow from the data."""
 
@@ -307,6 +336,7 @@ class TrainingConfig:
     batch_size: int = _field(100, "clips a step")
     optimizer: str = _field("sgd", f"one of {', '.join(OPTIMIZERS)}")
     weight_decay: float = _field(0.0, "weight decay")
+    loss: str = _field("cross_entropy", "'cross_entropy', or 'squared_error' between posteriors and truth")
     label_smoothing: float = _field(0.0, "part of each label's weight spread over all labels")
     silence_bias: float = _field(
         0.0, "added to the logit of silence in training only: what training has more of it than use is not learned"
@@ -334,6 +364,7 @@ class TrainingConfig:
         _check_choice(self, "schedule", ("constant", "cosine"))
         _check_choice(self, "optimizer", OPTIMIZERS)
         _check_choice(self, "precision", ("float32", "bf16", "auto"))
+        _check_choice(self, "loss", LOSSES)
         _check_range(self, "warmup_steps", 0, MAX_STEPS)
         _check_range(self, "batch_size", 1, 100_000)
         _check_range(self, "weight_decay", 0, 10)
@@ -396,18 +427,23 @@ class RunConfig:
     """Everything a run is made of. Travels in the run's folder and inside every checkpoint."""
 
     words: tuple[str, ...] = field(metadata={"help": "the words to tell apart, each a folder of recordings"})
-    task: str = _field("words", "'words': one label for a clip; 'trigger': when one word is said, learned from scenes")
+    task: str = _field(
+        "words", "'words': which word a clip is; 'trigger': when one word is said; 'recordings': which class a recording is of"
+    )
     data: DataConfig = field(default_factory=DataConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     trigger: TriggerConfig = field(default_factory=TriggerConfig)
+    recordings: RecordingsConfig = field(default_factory=RecordingsConfig)
 
     def __post_init__(self) -> None:
         _check_choice(self, "task", TASKS)
         if self.task == "trigger" and len(self.words) != 1:
             raise ConfigError(f"the task trigger learns one word, got {len(self.words)}; name one with --words")
+        if self.task == "recordings" and len(self.words) < 2:
+            raise ConfigError(f"the task recordings tells classes apart, at least two, got {','.join(self.words)}")
         if not self.words:
             raise ConfigError("at least one word is expected, got none; name them with --words yes,no")
         for word in self.words:

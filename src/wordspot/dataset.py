@@ -91,7 +91,9 @@ def labels_of(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def labels_of_run(config: RunConfig) -> tuple[str, ...]:
-    """All labels of a run's model; one that learned a trigger tells its word from all else."""
+    """All labels of a run's model: a trigger's tells its word from all else, one for recordings its classes."""
+    if config.task == "recordings":
+        return config.words
     return (SILENCE_LABEL, *config.words) if config.task == "trigger" else labels_of(config.words)
 
 

@@ -108,17 +108,29 @@ class _ConvolvedFrontEnd(nn.Module):
 
 
 class _ConvolvedPsfMfcc(nn.Module):
-    """`PsfMfcc` on clips: [batch, samples] → [batch, frames, coefficients]."""
+    """`PsfMfcc` on clips: [batch, samples] → [batch, frames, coefficients].
+
+    A recording of minutes has a large spectrum: it is summed up to energies where it lies, neither turned nor split.
+    """
 
     def __init__(self, front_end: PsfMfcc) -> None:
         super().__init__()
         self.front_end, config = front_end, front_end.config
         self.transform = _ConvolvedDft(np.ones(config.window_samples), config, slice(None))
+        self._scale = 32768**2 / config.n_fft  # of samples in 16 bits
+        weight = front_end.mel
+        self.channels = nn.Conv2d(2 * weight.shape[0], weight.shape[1], 1, bias=False)
+        self.channels.weight = nn.Parameter(torch.cat([weight, weight]).T[:, :, None, None].contiguous())
+        cosines = torch.zeros(1 + weight.shape[1], config.n_coefficients)
+        cosines[0, 0], cosines[1:, 1:] = 1, front_end.dct[:, 1:]  # of the energy's logarithm, and of the channels'
+        self.register_buffer("cosines", cosines, persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
-        spectrum = self.transform(self.front_end.prepare(audio)).squeeze(2).transpose(1, 2)
-        real, imaginary = spectrum.square().chunk(2, dim=2)
-        return self.front_end.cepstrum(real + imaginary)
+        spectrum = self.transform(self.front_end.prepare(audio))
+        squares = spectrum * spectrum
+        sums = torch.cat([squares.sum(dim=1, keepdim=True), self.channels(squares)], dim=1).squeeze(2) * self._scale
+        heard = torch.where(sums == 0, float(np.finfo(np.float64).eps), sums)
+        return heard.log().transpose(1, 2) @ self.get_buffer("cosines")
 
 
 class _MicroOnClips(nn.Module):

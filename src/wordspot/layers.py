@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class SamePad2d(nn.Module):
@@ -266,3 +271,99 @@ class Gru(nn.GRU):
             version=14,
         )
         return y.squeeze(1), after.squeeze(0)
+
+
+class Lstm(nn.LSTM):
+    """One layer of long short-term memory over time, the first axis, from a zero state.
+
+    While exporting it is ONNX's own operator, since torch's translation holds only for the length that was traced. On a CPU it
+    runs on one core, see `_OnOneCore`.
+    """
+
+    weight_ih_l0: Tensor
+    weight_hh_l0: Tensor
+    bias_ih_l0: Tensor
+    bias_hh_l0: Tensor
+
+    def __init__(self, n_in: int, n_units: int) -> None:
+        super().__init__(n_in, n_units)
+
+    def run(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x: [k, batch, features] → [k, batch, n_units], and what it is at each sequence's end: [batch, n_units].
+
+        Args:
+            lengths: int32 [batch], 1 to k, where each sequence ends; what stands after it is not to be used. None: all end
+                with x.
+        """
+        if torch.onnx.is_in_onnx_export():
+            return self._in_onnx(x, lengths)
+        self.check_input(x, None)  # torch.lstm does not
+        weights = (self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0)
+        y: Tensor
+        if x.device.type != "cpu":
+            y = self.forward(x)[0]
+        elif torch.is_grad_enabled():
+            y = _OnOneCore.apply(x, *weights)  # type: ignore[no-untyped-call]
+        else:
+            y = _on_one_core(x, *weights)
+        return y, y[-1] if lengths is None else y[lengths - 1, torch.arange(x.shape[1], device=x.device)]
+
+    def _in_onnx(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The same by ONNX's LSTM, whose gates stand in another order: input, output, forget, cell."""
+        size = self.hidden_size
+        parts = (self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0)
+        of_input, of_state, *biases = (torch.cat([w[:size], w[3 * size :], w[size : 3 * size]])[None] for w in parts)
+        ends = [] if lengths is None else [lengths]
+        y, last, _ = torch.onnx.ops.symbolic_multi_out(
+            "LSTM",
+            (x, of_input, of_state, torch.cat(biases, dim=1), *ends),
+            {"hidden_size": size},
+            dtypes=(x.dtype,) * 3,
+            shapes=((x.shape[0], 1, x.shape[1], size), *((1, x.shape[1], size),) * 2),
+            version=14,
+        )
+        return y.squeeze(1), last.squeeze(0)
+
+
+class _OnOneCore(torch.autograd.Function):
+    """torch's LSTM on one core of the CPU, forward and backward, with the smallest numbers taken as zero.
+
+    The gradient fades with every step back in time until it is too small for the processor's fast arithmetic: over 5000
+    steps that takes nine times as long as zeros do. And a step's products are so small that several cores wait for each other
+    longer than they compute. Both settings are the thread's, or the process's, and are put back.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        ctx.inputs = [each.detach().requires_grad_(each.requires_grad) for each in inputs]
+        with torch.enable_grad():
+            ctx.y = _on_one_core(*ctx.inputs)
+        y: Tensor = ctx.y.detach()
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        wanted = [each for each in ctx.inputs if each.requires_grad]
+        with _one_core():
+            found = iter(torch.autograd.grad(ctx.y, wanted, gradient))
+        return tuple(next(found) if each.requires_grad else None for each in ctx.inputs)
+
+
+def _on_one_core(x: Tensor, *weights: Tensor) -> Tensor:
+    zeros = x.new_zeros(1, x.shape[1], weights[1].shape[1])
+    with _one_core():
+        return torch.lstm(x, (zeros, zeros), weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)[0]
+
+
+@contextlib.contextmanager
+def _one_core() -> Iterator[None]:
+    n_threads = torch.get_num_threads()
+    flushed = float(torch.full((), 1e-40) * 0.5) == 0  # torch does not tell
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(flushed)
+        torch.set_num_threads(n_threads)

@@ -307,8 +307,12 @@ def _recurrent(n_gates: int, n_outputs: int) -> Callable[[Shapes, Node, list[Sha
             or node.attributes.get("layout", 0)
         ):
             raise ValueError("weights that do not fit")
-        known.work(steps * batch * directions * rows * (n_inputs + hidden))
         state = (directions, batch, hidden)
+        others = ((directions, rows, hidden), (directions, 2 * rows), (batch,), state, state, (directions, 3 * hidden))
+        for name, shape, wanted in zip(node.inputs[2:], shapes[2:], others, strict=False):
+            if name and shape != wanted:
+                raise ValueError("weights, lengths or a state that do not fit")
+        known.work(steps * batch * directions * rows * (n_inputs + hidden))
         return [(steps, directions, batch, hidden), *[state] * (n_outputs - 1)]
 
     return rule

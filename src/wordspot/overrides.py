@@ -21,6 +21,7 @@ from wordspot.config import (
     DecoderConfig,
     FeatureConfig,
     ModelConfig,
+    RecordingsConfig,
     RunConfig,
     TrainingConfig,
     TriggerConfig,
@@ -36,6 +37,7 @@ _SECTIONS: dict[str, type] = {
     "model": ModelConfig,
     "training": TrainingConfig,
     "trigger": TriggerConfig,
+    "recordings": RecordingsConfig,
 }
 
 #: What may change when a run is resumed: it decides how training is watched and kept, not what it computes.

@@ -22,11 +22,12 @@ _WEIGHTS = {
     "GRU": ((1, 1), (2, 1)),
     "LSTM": ((1, 1), (2, 1)),
 }
+_RECURRENT = ("GRU", "LSTM")  # no front end has any; their weights are put in ONNX's order, under names of their own
 LARGEST = 127
 
 
 def quantize_weights(model: onnx.ModelProto, prefix: str = "network") -> None:
-    """Put the weights of the network, constants whose names begin with `prefix`, into 8 bits, in place."""
+    """Put the weights of the network into 8 bits, in place: constants whose names begin with `prefix`, or of recurrent layers."""
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     nodes: list[onnx.NodeProto] = []
@@ -35,7 +36,8 @@ def quantize_weights(model: onnx.ModelProto, prefix: str = "network") -> None:
         for position, axis in _WEIGHTS.get(node.op_type, ()):
             name = node.input[position]
             tensor = constants.get(name)
-            if tensor is None or name in done or not name.startswith(prefix) or np.prod(tensor.dims) < _SMALLEST:
+            is_networks = name.startswith(prefix) or node.op_type in _RECURRENT
+            if tensor is None or name in done or not is_networks or np.prod(tensor.dims) < _SMALLEST:
                 continue
             if any(attribute.name == "transB" and attribute.i for attribute in node.attribute):
                 axis = 0

@@ -53,7 +53,7 @@ class RunLog:
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._file.flush()
         name = line.get("set", "training")
-        for measure in ("accuracy", "cross_entropy"):
+        for measure in ("accuracy", "loss" if "loss" in line else "cross_entropy"):
             self._board.add_scalar(f"{measure}/{name}", line[measure], line["step"])
         if line["kind"] == "evaluation":
             self._board.flush()
@@ -104,14 +104,19 @@ def check_listing(out: Path, listing: str) -> None:
 
 
 def trained_on(out: Path) -> tuple[set[str], set[str]]:
-    """The SHA-256 of the recordings a run was trained on, and the speakers their names tell."""
+    """The SHA-256 of the recordings a run was trained on, and their speakers: those listed, else those their names tell."""
     path = out / "data.csv"
     if not path.is_file():
         return set(), set()
     with path.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row.get("set") == "training"]
-    names = {row["path"] for row in rows if "_nohash_" in row["path"].rsplit("/", 1)[-1]}
-    return {row["sha256"] for row in rows}, {hash_name(name) for name in names}
+    return {row["sha256"] for row in rows}, {speaker for row in rows if (speaker := _speaker(row))}
+
+
+def _speaker(row: dict[str, str]) -> str | None:
+    if "speaker" in row:
+        return row["speaker"] or None
+    return hash_name(row["path"]) if "_nohash_" in row["path"].rsplit("/", 1)[-1] else None
 
 
 def write_versions(out: Path, device: torch.device) -> None:

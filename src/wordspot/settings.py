@@ -14,6 +14,7 @@ from wordspot.config import FEATURES, ModelConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.models import MODELS, find_recipe
 from wordspot.overrides import override, parse_settings, with_free_settings
+from wordspot.recordings_flags import held_out
 from wordspot.trigger_flags import trigger_config, word_of
 
 #: Fields that have a flag of their own; all others are reached by ``--set``.
@@ -36,17 +37,17 @@ _OF_THE_RECIPE = (
 
 
 #: The network of a task where none is named.
-DEFAULT_MODELS = {"words": ModelConfig().name, "trigger": "trigger_1d"}
+DEFAULT_MODELS = {"words": ModelConfig().name, "trigger": "trigger_1d", "recordings": "statistics"}
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add ``--words``, ``--model``, ``--features``, ``--recipe``, the flags of `FLAGS` and ``--set``."""
-    parser.add_argument("--words", metavar="A,B,C", help="the words to tell apart: names of folders")
+    parser.add_argument("--words", metavar="A,B,C", help="the words to tell apart: names of folders; recordings: the classes")
     parser.add_argument(
         "--model",
         metavar="NAME",
         help=f"the network: {', '.join(MODELS)}, or my_package:make (default: {DEFAULT_MODELS['words']}; "
-        f"trigger: {DEFAULT_MODELS['trigger']})",
+        f"trigger: {DEFAULT_MODELS['trigger']}; recordings: {DEFAULT_MODELS['recordings']})",
     )
     parser.add_argument(
         "--features", metavar="NAME", choices=tuple(FEATURES),
@@ -104,6 +105,12 @@ def build_config(args: argparse.Namespace) -> RunConfig:
         config = recipe_config(("trigger",), model, args.recipe, args.features, task)
         config = override(dataclasses.replace(config, trigger=trigger_config(args, config.trigger)), asked)
         return dataclasses.replace(config, words=(word_of(config.trigger, args.words),))
+    if task == "recordings":
+        from wordspot.recordings_data import labels_in  # numpy, which --help does without
+
+        words = _words(args.words) if args.words else labels_in(args.data)
+        config = recipe_config(words, model, args.recipe, args.features, task)
+        return override(config, held_out(args) | asked)
     if not args.words:
         raise ConfigError("expected the words to tell apart; name them with --words yes,no")
     config = recipe_config(_words(args.words), model, args.recipe, args.features)
@@ -120,7 +127,7 @@ def check_resumed(config: RunConfig, args: argparse.Namespace) -> RunConfig:
     Raises:
         ConfigError: the command line asks for something else than the run was begun with.
     """
-    asked = _asked(args)
+    asked = held_out(args) | _asked(args)
     if args.task not in (None, config.task):
         raise ConfigError(f"--task {args.task}: the run was begun for the task {config.task}; leave it out")
     if trigger_config(args, config.trigger) != config.trigger:

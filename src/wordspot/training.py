@@ -42,7 +42,7 @@ class StepRecord:
     step: int
     learning_rate: float
     accuracy: float
-    cross_entropy: float
+    loss: float
     kind: str = "step"
 
 
@@ -115,9 +115,13 @@ class Trainer:
             config.model, config.features.n_frames, config.features.n_features, len(task.labels)
         ).to(device)
         if (getattr(self.model, "per_step", False)) != (config.task == "trigger"):
-            answers = "at every step" if config.task == "words" else "once a clip"
+            answers = "once a clip" if config.task == "trigger" else "at every step"
             raise ConfigError(
                 f"the model {config.model.name} answers {answers}, which the task {config.task} has no use for"
+            )
+        if config.features.kind != (needed := getattr(self.model, "front_end", config.features.kind)):
+            raise ConfigError(
+                f"the model {config.model.name} takes the features {needed}, got {config.features.kind}; leave out --features"
             )
         if config.training.frozen_body:
             freeze_body(self.model)
@@ -212,9 +216,7 @@ class Trainer:
         with watch, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.model(features)
         logits, labels = logits.float().reshape(-1, logits.shape[-1]), labels.reshape(-1)
-        loss = nn.functional.cross_entropy(
-            self._with_silence_bias(logits), labels, ignore_index=IGNORED, label_smoothing=settings.label_smoothing
-        )
+        loss = self._loss(logits, labels)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if settings.check_nans:
@@ -223,6 +225,15 @@ class Trainer:
         counted = labels != IGNORED
         accuracy = (logits.argmax(dim=1) == labels)[counted].float().mean()
         return StepRecord(step, rate, float(accuracy), float(loss.detach()))
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of logits [n, labels] and labels int64 [n]; the squared error is that of the first label's posterior."""
+        settings = self.config.training
+        if settings.loss == "squared_error":
+            return (logits.softmax(dim=1)[:, 0] - (labels == 0).float()).square().mean()
+        return nn.functional.cross_entropy(
+            self._with_silence_bias(logits), labels, ignore_index=IGNORED, label_smoothing=settings.label_smoothing
+        )
 
     def _with_silence_bias(self, logits: Tensor) -> Tensor:
         """Logits [n, labels] as the loss sees them: the adjustment of Menon et al. 2021 (arXiv 2007.07314) for silence."""

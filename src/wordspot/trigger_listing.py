@@ -6,7 +6,7 @@ A recording's set follows from the hash of its name, as for words, before any sc
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +64,9 @@ def split_words(root: Path, sources: Sources, data: DataConfig) -> tuple[list[st
     sets = assign_sets(Listing(root, clips, ()), data)
     n_positives = len(sources.positives)
     positives, negatives = sets[:n_positives], sets[n_positives:]
-    shares = _shares(data)
+    shares = set_shares(data)
     if data.split == "hash" and not {name for name in SETS if shares[name] > 0} <= set(positives):
-        dealt = _deal([clip.path for clip in sources.positives], shares)
+        dealt = deal_names((hash_name(clip.path) for clip in sources.positives), shares)
         positives = [dealt[hash_name(clip.path)] for clip in sources.positives]
         negatives = [
             dealt.get(hash_name(clip.path), name) for clip, name in zip(sources.negatives, negatives, strict=True)
@@ -74,21 +74,22 @@ def split_words(root: Path, sources: Sources, data: DataConfig) -> tuple[list[st
     return positives, negatives
 
 
-def _deal(paths: Sequence[str], shares: dict[str, float]) -> dict[str, str]:
-    """The set of each name, by `hash_name`."""
-    names = sorted({hash_name(path) for path in paths}, key=lambda name: (hash_percent(name), name))
+def deal_names(names: Iterable[str], shares: dict[str, float]) -> dict[str, str]:
+    """The set of each name (a speaker's, or a file's `hash_name`): dealt in the order of their hashes, see `split_words`."""
+    ordered = sorted(set(names), key=lambda name: (hash_percent(name), name))
     counts = {"testing": 0, "validation": 0}
     for least, name in ((2, "testing"), (3, "validation")):
-        if len(names) >= least and shares[name] > 0:
-            counts[name] = max(1, min(round(len(names) * shares[name] / 100), len(names) - least + 1))
+        if len(ordered) >= least and shares[name] > 0:
+            counts[name] = max(1, min(round(len(ordered) * shares[name] / 100), len(ordered) - least + 1))
     first, second = counts["validation"], counts["validation"] + counts["testing"]
     return {
         name: "validation" if place < first else "testing" if place < second else "training"
-        for place, name in enumerate(names)
+        for place, name in enumerate(ordered)
     }
 
 
-def _shares(data: DataConfig) -> dict[str, float]:
+def set_shares(data: DataConfig) -> dict[str, float]:
+    """The percentage of the recordings that each set is to hold."""
     shares = {"validation": data.validation_percent, "testing": data.testing_percent}
     return shares | {"training": 100 - sum(shares.values())}
 

@@ -1,4 +1,4 @@
-"""``wordspot check``: what is wrong with a data folder."""
+"""``wordspot check``: what is wrong with a data folder, or a list of recordings."""
 
 from __future__ import annotations
 
@@ -7,17 +7,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordspot.config import FeatureConfig
+from wordspot.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wordspot.doctor import Examination, Finding
 
-HELP = "find what is wrong with a data folder"
+HELP = "find what is wrong with a data folder or a list of recordings"
 EXAMPLE = "wordspot check recordings"
 _LISTED = 10
+_ALL_TOLD = ("damaged", "unusable-row")
+_LISTS = (".csv", ".tsv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder with one folder per word")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder with one folder per word or class, or a CSV file of recordings"
+    )
+    parser.add_argument(
+        "--task",
+        choices=("words", "recordings"),
+        help="what it is for: words, or classes of whole recordings (default: recordings for a CSV file, else words)",
+    )
     parser.add_argument(
         "--split",
         choices=("hash", "lists"),
@@ -36,23 +48,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from wordspot import console
-    from wordspot.doctor import examine
 
     with console.progress_bar() as bar:
         task = bar.add_task("looking at the recordings")
-        examination = examine(
-            args.folder,
-            split=args.split,
-            sample_rate=args.sample_rate,
-            clip_ms=args.clip_ms,
-            on_clip=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        examination = _examine(args, lambda done, total: bar.update(task, completed=done, total=total))
     folder = str(args.folder).encode("utf-8", "backslashreplace").decode("utf-8")
     if args.json:
         console.print_json(_to_json(folder, examination))
     else:
-        _print(folder, examination)
+        _print(folder, examination, "labels" if _is_for_recordings(args) else "words")
     return 1 if examination.has_errors else 0
+
+
+def _is_for_recordings(args: argparse.Namespace) -> bool:
+    is_list = args.folder.is_file() or (args.folder.suffix.lower() in _LISTS and not args.folder.is_dir())
+    return bool(args.task == "recordings" or is_list)
+
+
+def _examine(args: argparse.Namespace, on_clip: Callable[[int, int], None]) -> Examination:
+    options = {"sample_rate": args.sample_rate, "clip_ms": args.clip_ms, "on_clip": on_clip}
+    if not _is_for_recordings(args):
+        from wordspot.doctor import examine
+
+        return examine(args.folder, split=args.split, **options)
+    from wordspot.recordings_doctor import examine_recordings
+
+    if args.task == "words":
+        raise ConfigError(f"--task words looks at a folder with one folder per word, got a file: {args.folder}")
+    if args.split:
+        raise ConfigError("--split is for folders of words; a list of recordings has a column for it, named split")
+    return examine_recordings(args.folder, **options)
 
 
 def _to_json(folder: str, examination: Examination) -> dict[str, object]:
@@ -68,11 +93,11 @@ def _to_json(folder: str, examination: Examination) -> dict[str, object]:
     }
 
 
-def _print(folder: str, examination: Examination) -> None:
+def _print(folder: str, examination: Examination, noun: str) -> None:
     from wordspot import console
 
     console.say(
-        f"{folder}: {sum(examination.words.values())} recordings of {len(examination.words)} words, "
+        f"{folder}: {sum(examination.words.values())} recordings of {len(examination.words)} {noun}, "
         f"{examination.seconds / 60:.1f} minutes, split by {examination.split}"
     )
     kinds: dict[tuple[str, str], list[Finding]] = {}
@@ -88,7 +113,7 @@ def _print(folder: str, examination: Examination) -> None:
     console.print_table("", ("finding", "severity", "count", "example"), rows)
     for (code, severity), findings in kinds.items():
         messages = list(dict.fromkeys(finding.message for finding in findings))
-        shown = messages if code == "damaged" else messages[:_LISTED]
+        shown = messages if code in _ALL_TOLD else messages[:_LISTED]
         for message in shown:
             console.say(f"{severity}: {code}: {message}")
         if len(messages) > len(shown):

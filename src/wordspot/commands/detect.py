@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordspot.commands.label import MODEL_HELP, split_model
+from wordspot.commands.label import MODEL_HELP, refuse_recordings, split_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> None:
     if args.chime:
         _check_chime(args.chime, files[0])
     model = open_model(model_path)
+    refuse_recordings(model_path, model.card)
     decoder = with_threshold(model.card.decoder, args.threshold)
     if args.csv:
         _write_csv("file", "time_ms", "label", "score")

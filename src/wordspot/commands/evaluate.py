@@ -28,7 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="RUN|FILE.onnx", type=Path, help="the folder of a run, or an exported file (needs no torch)"
     )
-    parser.add_argument("data", metavar="DIR", type=Path, help="one folder of recordings per word")
+    parser.add_argument(
+        "data",
+        metavar="DIR|CSV",
+        type=Path,
+        help="one folder of recordings per word, or for whole recordings their list",
+    )
     parser.add_argument(
         "--split", choices=("training", "validation", "testing", "all"), default="testing",
         help="which set; 'all' judges a foreign folder: every clip once (default: testing)",
@@ -41,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from wordspot import console
+    from wordspot.commands.evaluate_recordings import print_recording_measures
 
     measures = evaluate(args.model, args.data, args.split, args.checkpoint, args.device, args.report)
     if args.json:
@@ -48,7 +54,8 @@ def run(args: argparse.Namespace) -> None:
     elif "accuracy_of_zeros" in measures:
         print_trigger_measures(measures)
     else:
-        print_measures(measures)
+        print_all = print_recording_measures if measures.get("task") == "recordings" else print_measures
+        print_all(measures)
         if args.report:
             console.say(f"report: {args.report}")
 
@@ -62,6 +69,7 @@ def evaluate(
     from wordspot import console
     from wordspot.batches import Batches
     from wordspot.checkpoint import RunFolder
+    from wordspot.commands.evaluate_recordings import evaluate_recordings
     from wordspot.dataset import labels_of, list_recordings
     from wordspot.device import resolve_device
     from wordspot.evaluation import measure_clips
@@ -72,6 +80,8 @@ def evaluate(
 
     checkpoint = RunFolder(model).load(step)
     config = checkpoint.config
+    if config.task == "recordings":
+        return evaluate_recordings(model, data, split, report, step, device)
     where = resolve_device(device)
     if config.task == "trigger":
         return evaluate_trigger(model, checkpoint, data, split, where, report)
@@ -164,6 +174,8 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
 
     from wordspot import console
     from wordspot.audio import to_float
+    from wordspot.card import read_card
+    from wordspot.commands.evaluate_recordings import evaluate_recordings
     from wordspot.dataset import labels_of, list_recordings
     from wordspot.detector import Classifier
     from wordspot.errors import CardError, ConfigError
@@ -171,6 +183,8 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
     from wordspot.overrides import from_json
     from wordspot.silence import Silence
 
+    if read_card(model).config.get("task") == "recordings":
+        return evaluate_recordings(model, data, split, report, step)
     if step is not None:
         raise ConfigError(f"--checkpoint is for the folder of a run; {model} holds one state of its network")
     classifier = Classifier(model)

@@ -43,23 +43,37 @@ def run(args: argparse.Namespace) -> None:
 def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
     features, model = _section(card, "features"), _section(card, "model")
     judged = f"{1000 * card.clip_samples / card.sample_rate:g} ms of sound at {card.sample_rate} Hz"
-    if card.config.get("task") == "trigger":
+    if _task(card) == "trigger":
         judged = f"sound at {card.sample_rate} Hz: was the word just said"
     if card.kind == "stream":
         judged += f", every {1000 * card.step_samples / card.sample_rate:g} ms"
-    thresholds = ", ".join(f"{word} {value:g}" for word, value in card.decoder.thresholds.items())
     return [
-        ("words", ", ".join(label for label in card.labels if not label.startswith("_"))),
+        ("classes" if _task(card) == "recordings" else "words", ", ".join(label for label in card.labels if not label.startswith("_"))),
         ("kind", f"{card.kind}, judges {judged}"),
         ("network", f"{model.get('name', '?')} on {features.get('kind', '?')}"),
         ("size", f"{size / 1000:.0f} kB" + (", int8" if card.quantization == "int8" else "")),
-        (
-            "decoder",
-            f"{card.decoder.kind}, threshold {card.decoder.threshold:g}" + (f"; {thresholds}" if thresholds else ""),
-        ),
+        _decision(card),
         *((_DATA.get(name, name), value) for name, value in card.data.items() if value not in ("", None)),
         ("exported by", f"wordspot {card.wordspot_version}"),
     ]
+
+
+def _task(card: Card) -> str:
+    return str(card.config.get("task", "words"))
+
+
+def _decision(card: Card) -> tuple[str, str]:
+    """How scores become an answer."""
+    from wordspot.recording_scores import DEFAULT_THRESHOLD
+
+    decoder = card.decoder
+    if _task(card) == "recordings":
+        target = card.labels[0]
+        if len(card.labels) > 2:
+            return "answer", "the likeliest class"
+        return "threshold", f"{target} from {decoder.thresholds.get(target, DEFAULT_THRESHOLD):g} on"
+    thresholds = ", ".join(f"{word} {value:g}" for word, value in decoder.thresholds.items())
+    return "decoder", f"{decoder.kind}, threshold {decoder.threshold:g}" + (f"; {thresholds}" if thresholds else "")
 
 
 def _section(card: Card, name: str) -> dict[str, Any]:

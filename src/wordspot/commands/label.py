@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wordspot.card import Card
     from wordspot.detector import Classifier
 
 HELP = "say which word each clip holds"
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     clips = find_clips(paths)
     alone = len(clips) == 1 and not paths[0].is_dir()
     classifier = Classifier(model)
+    refuse_recordings(model, classifier.card)
     if classifier.card.config.get("task") == "trigger":
         raise ConfigError(
             f"{model}: expected a model that tells words apart, but it says when {classifier.card.labels[-1]!r} is "
@@ -82,6 +84,17 @@ def split_model(paths: list[Path]) -> tuple[Path | None, list[Path]]:
             raise ConfigError(f"expected recordings after the model {paths[0]}; name files or folders")
         return paths[0], paths[1:]
     return None, paths
+
+
+def refuse_recordings(model: Path | None, card: Card) -> None:
+    """Raises ConfigError for a model that tells what whole recordings are: it hears no words."""
+    from wordspot.errors import ConfigError
+
+    if card.config.get("task") == "recordings":
+        raise ConfigError(
+            f"{model}: expected a model that hears words, but it tells what a whole recording is "
+            f"({', '.join(card.labels[:6])}); take `wordspot classify`"
+        )
 
 
 def find_clips(paths: list[Path]) -> list[tuple[Path, str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordspot.commands.detect import add_threshold, as_json, as_text, with_threshold
-from wordspot.commands.label import MODEL_HELP
+from wordspot.commands.label import MODEL_HELP, refuse_recordings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wordspot.actions import Recorder, Runner
     from wordspot.decoder import Detection
     from wordspot.detector import Detector
+    from wordspot.gate import Gate, Judgement
 
     Block = NDArray[np.int16] | NDArray[np.float32]
 
@@ -41,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=int, metavar="HZ", help="sample rate of standard input (default: the model's)")
     parser.add_argument("--fast", action="store_true", help="take a file as fast as it goes")
     add_threshold(parser)
+    parser.add_argument(
+        "--gate", type=Path, metavar="FILE.onnx",
+        help="a model of whole recordings that judges the voice: a word by another voice than its first label's (a "
+        "person's) is ignored; a loudspeaker that plays a person passes",
+    )  # fmt: skip
     parser.add_argument(
         "--save", type=Path, metavar="DIR", help="keep the sound of each detection, with a second before it, as WAV"
     )
@@ -71,21 +77,36 @@ def _listen(args: argparse.Namespace) -> None:
     _check_source(args, source)
     runner = Runner(args.command) if args.command else None
     model = open_model(model_path)
+    refuse_recordings(model_path, model.card)
     decoder = with_threshold(model.card.decoder, args.threshold)
     rate, blocks = _open_source(args, source, model.card.sample_rate)
     detector = Detector(model, decoder, rate)
-    recorder = None
+    gate, recorder = _open_gate(args.gate, rate), None
     if args.save:
         is_trigger = model.card.config.get("task") == "trigger"
         clip_ms = _WORD_MS if is_trigger else 1000 * model.card.clip_samples / model.card.sample_rate
         recorder = Recorder(args.save, rate, clip_ms)
-    listener = _Listener(detector, recorder, runner, as_json_lines=args.json)
+    listener = _Listener(detector, gate, recorder, runner, as_json_lines=args.json)
     try:
         for block in blocks:
             listener.feed(block)
         listener.finish()
     finally:
         listener.meter.clear()
+
+
+def _open_gate(path: Path | None, rate: int) -> Gate | None:
+    """The gate for a stream of that rate; None where none was asked for."""
+    from wordspot.errors import ConfigError
+
+    if path is None:
+        return None
+    from wordspot.gate import Gate
+
+    try:
+        return Gate(path, rate)
+    except ConfigError as error:
+        raise ConfigError(f"--gate {path}: {error}") from error
 
 
 #: A trigger's answers judge a hop each; what is kept of one must hold the word.
@@ -96,14 +117,23 @@ class _Listener:
     """Feeds a detector and tells what it heard."""
 
     def __init__(
-        self, detector: Detector, recorder: Recorder | None, runner: Runner | None, *, as_json_lines: bool
+        self,
+        detector: Detector,
+        gate: Gate | None,
+        recorder: Recorder | None,
+        runner: Runner | None,
+        *,
+        as_json_lines: bool,
     ) -> None:
-        self.detector, self.recorder, self.runner, self.as_json_lines = detector, recorder, runner, as_json_lines
+        self.detector, self.gate, self.recorder, self.runner = detector, gate, recorder, runner
+        self.as_json_lines = as_json_lines
         self.meter = _Meter()
 
     def feed(self, block: Block) -> None:
         if self.recorder:
             self.recorder.feed(block)
+        if self.gate:
+            self.gate.feed(block)
         for detection in self.detector.feed(block):
             self._tell(detection)
         self.meter.feed(block)
@@ -115,17 +145,29 @@ class _Listener:
         self._note(self.runner.finish() if self.runner else [])
 
     def _tell(self, detection: Detection) -> None:
-        """A line, the sound, and the program."""
+        """A line; the sound and the program, unless the gate ignores the voice."""
         self.meter.clear()
-        saved = self._save(detection)
-        if self.as_json_lines:
-            value = as_json(detection) | ({"saved": str(saved)} if saved else {})
-            line = json.dumps(value, ensure_ascii=False)
-        else:
-            line = as_text(detection) + (f"  {saved}" if saved else "")
+        judgement = self.gate.judge(detection) if self.gate else None
+        is_ignored = judgement is not None and not judgement.is_target
+        saved = None if is_ignored else self._save(detection)
+        line = self._as_json(detection, judgement, saved) if self.as_json_lines else as_text(detection)
+        if not self.as_json_lines and judgement and is_ignored:
+            line += f"  ignored: {judgement.label} ({judgement.score:.2f})"
+        elif not self.as_json_lines and saved:
+            line += f"  {saved}"
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
-        self._note(self.runner.start(detection) if self.runner else [])
+        self._note(self.runner.start(detection) if self.runner and not is_ignored else [])
+
+    @staticmethod
+    def _as_json(detection: Detection, judgement: Judgement | None, saved: Path | None) -> str:
+        value = as_json(detection)
+        if judgement:
+            value["ignored"] = not judgement.is_target
+            value["gate"] = {"label": judgement.label, "score": round(judgement.score, 6)}
+        if saved:
+            value["saved"] = str(saved)
+        return json.dumps(value, ensure_ascii=False)
 
     def _save(self, detection: Detection) -> Path | None:
         """Keep the sound; where that fails (a full disk, say), listening goes on."""

@@ -15,6 +15,7 @@ HELP = "let synthetic voices speak words"
 EXAMPLE = "wordspot speak yes no up down --out voices --per-word 100 --noise"
 #: The names of `wordspot.voices.find`, without its imports: ``--help`` answers at once.
 ENGINES = ("espeak-ng", "flite", "festival", "all")
+DEFAULT_LABEL = "synthetic"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,16 +40,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--noise", type=float, nargs="?", const=60.0, metavar="SECONDS",
         help="make synthetic background noises too, each this long (60 without a number)",
     )  # fmt: skip
+    parser.add_argument(
+        "--list", type=Path, metavar="FILE.csv",
+        help="write a list of the clips (path,label,speaker,generator) for `wordspot train FILE.csv --task recordings`",
+    )  # fmt: skip
+    parser.add_argument("--label", metavar="NAME", help=f"what the clips are in that list (default: {DEFAULT_LABEL})")
     parser.add_argument("--force", action="store_true", help="write into a DIR that already holds files")
 
 
 def run(args: argparse.Namespace) -> None:
     from wordspot import console
     from wordspot.files import prepare_out
-    from wordspot.voices import check_seconds, find_engines, make_noise, speak_words
+    from wordspot.voices import check_seconds, find_engines, make_noise, speak_words, write_list
 
     if args.noise is not None:
         check_seconds(args.noise)
+    _check_list(args)
     if args.out.exists():
         prepare_out(args.out, force=args.force)
     engines = find_engines(args.engine)
@@ -76,6 +83,29 @@ def run(args: argparse.Namespace) -> None:
                 avoid=args.words,
             )
     _report(spoken, args.out, args.clip_ms)
+    if args.list:
+        n_rows = write_list(args.list, spoken, args.out, args.label or DEFAULT_LABEL)
+        console.say(
+            f"{args.list}: {n_rows} rows; add those of people, then: wordspot train {args.list} --task recordings"
+        )
+
+
+def _check_list(args: argparse.Namespace) -> None:
+    """Refuse, before anything is spoken, a list that cannot be written or read."""
+    from wordspot.errors import ConfigError
+
+    if args.list is None:
+        if args.label is not None:
+            raise ConfigError("--label is for --list; name a CSV with --list, or leave it out")
+        return
+    if args.list.suffix.lower() != ".csv":
+        raise ConfigError(f"--list {args.list}: expected a name that ends in .csv")
+    if args.list.exists() and not args.force:
+        raise ConfigError(
+            f"--list {args.list}: expected a new file, but it exists; name another, or --force to replace it"
+        )
+    if args.label is not None and args.label != (args.label.strip() or None):
+        raise ConfigError(f"--label must not be empty or begin or end with a space, got {args.label!r}")
 
 
 def _report(spoken: list[Spoken], out: Path, clip_ms: float) -> None:

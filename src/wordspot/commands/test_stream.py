@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordspot.commands.label import MODEL_HELP, split_model
+from wordspot.commands.label import MODEL_HELP, refuse_recordings, split_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,8 +73,9 @@ def run(args: argparse.Namespace) -> None:
     from wordspot.stream_sweep import match_streams, measure
 
     name, streams = split_model(args.paths)
-    truths = check_truths(streams, args)
     model = open_model(name)
+    refuse_recordings(name, model.card)
+    truths = check_truths(streams, args)
     config = decoder_of(args, model.card.decoder)
     bench = load_bench(model, streams, truths, args.time_tolerance_ms, config)
     curves = sweep_with_bar(bench, config)

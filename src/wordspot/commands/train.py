@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordspot.config import TASKS
+from wordspot.recordings_flags import add_recordings_flags
 from wordspot.settings import add_flags
 from wordspot.trigger_flags import add_trigger_flags
 
@@ -26,13 +27,16 @@ EXAMPLE = "wordspot train recordings --words yes,no,up,down --out runs/four"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "data", metavar="DIR", type=Path,
-        help="one folder of recordings per word; trigger: with positives, negatives and backgrounds in it",
+        "data", metavar="DIR|CSV", type=Path,
+        help="one folder of recordings per word; trigger: with positives, negatives and backgrounds in it; recordings: a "
+        "list, path,label[,speaker,generator,split], or one folder per class",
     )  # fmt: skip
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="the folder of the run")
     parser.add_argument(
-        "--task", choices=TASKS, help="words: which word a clip is; trigger: when one word is said (default: words)"
-    )
+        "--task", choices=TASKS,
+        help="words: which word a clip is; trigger: when one word is said; recordings: "
+        "which class a recording of any length is of (default: words)",
+    )  # fmt: skip
     parser.add_argument(
         "--init", metavar="RUN", type=Path,
         help="begin with this run's weights: the same network, its last layer perhaps for other words",
@@ -45,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     add_flags(parser)
     add_trigger_flags(parser)
+    add_recordings_flags(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -55,6 +60,11 @@ def run(args: argparse.Namespace) -> None:
 
     if args.checkpoint is not None and not args.resume:
         raise ConfigError("--checkpoint names where to resume; give --resume with it")
+    if args.leave_one_generator_out:
+        from wordspot.commands.leave_out import leave_one_out
+
+        leave_one_out(args, lambda config, out: _train_part(config, args, out))
+        return
     config = check_resumed(RunFolder(args.out).read_config(), args) if args.resume else build_config(args)
     if args.init and args.resume:
         raise ConfigError("--init begins a new run, --resume goes on with one; give one of them")
@@ -67,9 +77,18 @@ def run(args: argparse.Namespace) -> None:
     console.say(_next(config.task, args))
 
 
+def _train_part(config: RunConfig, args: argparse.Namespace, out: Path) -> Trainer:
+    """One of several runs, to its end."""
+    trainer = make_trainer(config, args.data, out, args.device, resume=False, force=True)
+    train(trainer, "what is in --out is not complete; begin anew with --force")
+    return trainer
+
+
 def _next(task: str, args: argparse.Namespace) -> str:
     if task == "trigger":
         return f"next: wordspot export {args.out} --out {args.out / 'trigger.onnx'}"
+    if task == "recordings":
+        return f"next: wordspot export {args.out} --out {args.out / 'recordings.onnx'}"
     return f"next: wordspot evaluate {args.out} {args.data} --report {args.out / 'report.html'}"
 
 
@@ -104,6 +123,11 @@ def make_task(config: RunConfig, data: Path, device: torch.device) -> Task:
 
         _leave_cores(config.trigger.workers)
         return TriggerTask(config, load_trigger_sources(data, config), device)
+    if config.task == "recordings":
+        from wordspot.commands.evaluate_recordings import load_with_bar
+        from wordspot.recordings_task import RecordingsTask
+
+        return RecordingsTask(config, load_with_bar(data, config), device)
     from wordspot.commands.evaluate import decode
     from wordspot.dataset import check_words, list_recordings
     from wordspot.words_task import WordsTask
@@ -146,7 +170,7 @@ def train(trainer: Trainer, when_stopped: str = "the same command with --resume 
             for record in trainer.train(stop):
                 if isinstance(record, StepRecord):
                     text = (
-                        f"rate {record.learning_rate:.2g}  loss {record.cross_entropy:.3f}  "
+                        f"rate {record.learning_rate:.2g}  loss {record.loss:.3f}  "
                         f"accuracy {100 * record.accuracy:.0f} %"
                     )
                     bar.update(task, completed=record.step, description=text)

@@ -40,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="over all words together; needed but for --decoder classic and micro, whose settings are chosen for the most "
         "correct words with at most 2 %% wrong and 2 %% false positives, as the classic test counts them",
     )  # fmt: skip
+    parser.add_argument(
+        "--false-alarm-rate", metavar="X", type=float,
+        help="for a model of whole recordings, with a list of them: how much of the other class may be taken for the first "
+        "label (0.01: one in a hundred); chosen on the list's validation set",
+    )  # fmt: skip
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the copy of the model, an .onnx file")
     parser.add_argument("--force", action="store_true", help="write over --out")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
@@ -47,12 +52,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from wordspot import console
+    from wordspot.card import read_card
     from wordspot.detector import open_model
-    from wordspot.errors import DataError
+    from wordspot.errors import ConfigError, DataError
 
     name, streams = split_model(args.paths)
-    truths = check_truths(streams, args)
     _check_out(args)
+    if name and (card := read_card(name)).config.get("task") == "recordings":
+        _run_recordings(name, card, streams, args)
+        return
+    if args.false_alarm_rate is not None:
+        raise ConfigError("--false-alarm-rate is for models of whole recordings; take --false-accepts-per-hour")
+    truths = check_truths(streams, args)
     model = open_model(name)
     config = decoder_of(args, model.card.decoder)
     _check_target(args, config)
@@ -72,6 +83,19 @@ def run(args: argparse.Namespace) -> None:
         console.print_json(measures)
     else:
         _print(measures, config, tuned)
+
+
+def _run_recordings(name: Path, card: Card, lists: list[Path], args: argparse.Namespace) -> None:
+    from wordspot import console
+    from wordspot.commands.tune_recordings import note_limits, print_tuned, tune_recordings
+
+    decoder, measures = tune_recordings(name, lists, args)
+    _write_copy(name, card, decoder, args.out)
+    note_limits(measures)
+    if args.json:
+        console.print_json(measures)
+    else:
+        print_tuned(measures)
 
 
 def _check_out(args: argparse.Namespace) -> None:

@@ -2,7 +2,8 @@
 
 A constructor is called as ``make(n_frames, n_features, n_labels, **options)`` and returns a module that maps features
 [batch, n_frames, n_features] to logits [batch, n_labels]; one whose attribute ``per_step`` is true (the task trigger) to
-logits [batch, n_steps, n_labels], of which ``step_ends(n_frames)`` says what frame each has heard last. It may carry two dicts beside it, ``recipe`` (how it trains
+logits [batch, n_steps, n_labels], of which ``step_ends(n_frames)`` says what frame each has heard last. One that works with
+no other features names their kind in ``front_end``. It may carry two dicts beside it, ``recipe`` (how it trains
 best) and ``classic`` (how the original trained it), of settings as `overrides.override` takes them, where ``features`` alone
 names a front end of `config.FEATURES`. Names of your own models are ``package.module:make``, the same as below.
 """
@@ -32,6 +33,9 @@ MODELS = {
     "tiny_embedding_conv": "wordspot.models.classic:TinyEmbeddingConv",
     "trigger_1d": "wordspot.models.trigger:Trigger1d",
     "trigger_gru": "wordspot.models.trigger:TriggerGru",
+    "pooled_conv": "wordspot.models.pooled:PooledConv",
+    "statistics": "wordspot.models.statistics:StatisticsNet",
+    "lstm": "wordspot.models.lstm:Lstm",
 }
 
 

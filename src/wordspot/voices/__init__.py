@@ -6,6 +6,7 @@ does not yet hear people well: they show that everything works, and help where r
 - `find_engines`: which engines are here.
 - `draw_voices`: who speaks, drawn from a generator.
 - `speak_words`: words → a folder of clips per word.
+- `write_list`: a CSV of those clips, for ``--task recordings``.
 - `make_noise`: a `_background_noise_` folder of synthetic noises, babble of these voices among them.
 """
 
@@ -14,6 +15,7 @@ from wordspot.voices.clips import Spoken, speak_words
 from wordspot.voices.draw import draw_voices
 from wordspot.voices.engine import Engine, Voice
 from wordspot.voices.find import find_engines
+from wordspot.voices.listing import write_list
 
 __all__ = [
     "Engine",
@@ -24,4 +26,5 @@ __all__ = [
     "find_engines",
     "make_noise",
     "speak_words",
+    "write_list",
 ]

@@ -39,6 +39,8 @@ class Spoken:
     n_cut: int
     """Clips that hold only the loudest part, since the word is longer than a clip however fast it is spoken."""
     speakers: tuple[str, ...]
+    clips: tuple[tuple[str, Voice], ...]
+    """Each clip's file, as a path below the data folder (``yes/espeak-f3_nohash_...wav``), and the voice that speaks it."""
 
 
 def speak_words(
@@ -166,20 +168,23 @@ def _speak_word(
     rng: np.random.Generator,
     progress: Callable[[str], None] | None,
 ) -> Spoken:
-    cut = []
+    cut, clips = [], []
     for take, voice in enumerate(voices):
         voice, speech = _speak_to_fit(word, voice, engines[voice.engine], shape, rng)
         if len(speech) > shape.n_samples:
             cut.append(len(speech))
         path = folder / f"{voice.speaker}_nohash_{voice.manner}-{take:0{len(str(len(voices) - 1))}d}.wav"
         write_audio(path, place(speech, shape.n_samples, shape.sample_rate, rng), shape.sample_rate)
+        clips.append((f"{folder.name}/{path.name}", voice))
         if progress is not None:
             progress(word)
     if 2 * len(cut) > len(voices):
         needed = 100 * math.ceil(10 * max(cut) / shape.sample_rate / _FILLED)
         has = 1000 * shape.n_samples / shape.sample_rate
         raise DataError(f"{word!r} is longer than {has:g} ms however fast it is spoken; --clip-ms {needed} holds it")
-    return Spoken(word, folder.name, len(voices), len(cut), tuple(sorted({voice.speaker for voice in voices})))
+    return Spoken(
+        word, folder.name, len(voices), len(cut), tuple(sorted({voice.speaker for voice in voices})), tuple(clips)
+    )
 
 
 def _speak_to_fit(

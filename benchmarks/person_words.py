@@ -1,0 +1,147 @@
+"""Is a word of one second spoken by a person or a machine, where the machine is one that training never heard?
+
+    python benchmarks/person_words.py speech_commands --noise environment,speech_commands/_background_noise_ --out DIR
+
+Words of people, and the same words by each engine of `wordspot.voices` that is installed (espeak-ng, flite, festival).
+Each engine is held out in turn: a run learns from the others and is tested on it, on people it has not heard, and in noise
+it has not heard. Windows are one second long, so this also measures the gate of `wordspot listen --gate`.
+
+- ``mixed``: both sides are trimmed to the word, brought to one level, laid anywhere into a second, and mixed with the same
+  kinds of noise at 0 to 20 dB. Nothing is left to learn from but the voice.
+- ``plain``: as recorded, and as spoken. Here a clean recording gives a machine away.
+
+DIR keeps the voices, the mixed copies, a list for each engine (``DIR/mixed/without-flite.csv``) and the runs, and
+``DIR/CONDITION-MODEL.json`` all figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from person_data import (
+    LABELS,
+    assign_clips,
+    draw_people,
+    make_machines,
+    read_noise,
+    write_mixed,
+    write_rows,
+)
+
+from wordspot import console
+from wordspot.cli import build_parser
+from wordspot.commands.leave_out import summary
+from wordspot.commands.train import make_trainer, train
+from wordspot.errors import ConfigError
+from wordspot.files import write_json
+from wordspot.recordings_task import RecordingsTask, measure_set
+from wordspot.settings import DEFAULT_MODELS, build_config
+from wordspot.voices import find_engines
+
+WORDS = "yes,no,up,down,left,right,on,off,stop,go"
+CONDITIONS = ("mixed", "plain")
+
+
+def make_lists(args: argparse.Namespace) -> dict[str, list[str]]:
+    """Make what is not there yet; the engines that each condition's lists hold out.
+
+    Raises:
+        ConfigError: fewer than two engines are installed.
+    """
+    words, engines = args.words.split(","), find_engines()
+    if len(engines) < 2:
+        raise ConfigError(f"two engines at least must be installed, got {', '.join(engines)}; see `wordspot speak`")
+    people = draw_people(args.recordings, words, args.people, args.seed)
+    machines = make_machines(args.out / "voices", engines, words, args.per_engine, args.seed)
+    if "mixed" in args.conditions:
+        noise = read_noise([Path(name) for name in args.noise.split(",")])
+        write_mixed([*people, *machines], args.out / "mixed", noise, args.seed)
+    for condition in args.conditions:
+        for engine in engines:
+            mixed = args.out / "mixed" if condition == "mixed" else None
+            write_rows(list_of(args.out, condition, engine), assign_clips(people, machines, engine), mixed)
+    return {condition: list(engines) for condition in args.conditions}
+
+
+def list_of(out: Path, condition: str, engine: str) -> Path:
+    """Where the list is that holds out this engine."""
+    return out / condition / f"without-{engine}.csv"
+
+
+def hold_out(args: argparse.Namespace, condition: str, engine: str) -> dict[str, Any]:
+    """Train without an engine and test on it: the figures of `recording_measures`, and the seconds that it took."""
+    listed, out = list_of(args.out, condition, engine), args.out / "runs" / f"{condition}-{args.model}" / engine
+    asked = ["train", str(listed), "--task", "recordings", "--words", ",".join(LABELS), "--model", args.model]
+    asked += ["--out", str(out), "--hold-out-generator", engine]
+    for setting in ("features.clip_ms=1000", *args.settings):
+        asked += ["--set", setting]
+    config = build_config(build_parser().parse_args(asked))
+    trainer = make_trainer(config, listed, out, "cpu", resume=False, force=True)
+    begun = time.monotonic()
+    train(trainer, "begin anew")
+    seconds = time.monotonic() - begun
+    task = trainer.task
+    assert isinstance(task, RecordingsTask)
+    measures = measure_set(task.recordings.sets["testing"], task.judge(trainer.model, trainer.front_end, "testing"))
+    return {"generator": engine, **measures, "training_seconds": seconds}
+
+
+def print_table(title: str, table: dict[str, Any]) -> None:
+    """A row for each engine held out, and their mean."""
+
+    def cells(name: str, row: dict[str, Any]) -> list[Any]:
+        counts = [row["per_label"][label]["n"] for label in LABELS] if "per_label" in row else ["", ""]
+        eer, low, high, auc = (f"{100 * row[key]:.2f}" for key in ("eer", "eer_low", "eer_high", "auc"))
+        seconds = f"{row['training_seconds']:.0f}" if "training_seconds" in row else ""
+        return [name, *counts, eer, f"{low} to {high}", auc, seconds]
+
+    columns = ["held out", "people", "machine", "EER %", "95 %", "AUC %", "seconds of training"]
+    rows = [cells(row["generator"], row) for row in table["generators"]]
+    console.print_table(title, columns, [*rows, cells("mean", table["mean"])])
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recordings", metavar="DIR", type=Path, help="people's words: one folder per word")
+    parser.add_argument("--noise", metavar="DIR,DIR", required=True, help="folders of noise")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True)
+    parser.add_argument("--words", metavar="A,B,C", default=WORDS, help=f"default: {WORDS}")
+    parser.add_argument("--per-engine", metavar="N", type=int, default=400, help="clips of each engine (default: 400)")
+    parser.add_argument("--people", metavar="N", type=int, default=1500, help="clips of people (default: 1500)")
+    parser.add_argument(
+        "--model", metavar="NAME", default=DEFAULT_MODELS["recordings"],
+        help=f"default: {DEFAULT_MODELS['recordings']}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--conditions", metavar="A,B", type=lambda text: text.split(","), default=list(CONDITIONS),
+        help=f"default: {','.join(CONDITIONS)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set", dest="settings", metavar="SECTION.FIELD=VALUE", action="append", default=[], help="as `wordspot train`"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the drawn recordings, voices and noises (default: 0)")
+    parser.add_argument("--json", action="store_true", help="print all figures instead of tables")
+    args = parser.parse_args(argv)
+    if unknown := [name for name in args.conditions if name not in CONDITIONS]:
+        parser.error(f"--conditions: expected {' and '.join(CONDITIONS)}, got {', '.join(unknown)}")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    tables = {}
+    for condition, engines in make_lists(args).items():
+        tables[condition] = summary([hold_out(args, condition, engine) for engine in engines])
+        write_json(args.out / f"{condition}-{args.model.rpartition(':')[2]}.json", tables[condition])
+        if not args.json:
+            print_table(f"A person or a machine, {condition}, {args.model}: each engine held out", tables[condition])
+    if args.json:
+        console.print_json(tables)
+
+
+if __name__ == "__main__":
+    main()

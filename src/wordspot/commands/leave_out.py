@@ -1,0 +1,141 @@
+"""``wordspot train --leave-one-generator-out``: a run for each generator, which is tested on it alone."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wordspot.config import RunConfig
+    from wordspot.recordings_data import RecordingSet
+    from wordspot.training import Trainer
+
+    Train = Callable[[RunConfig, Path], Trainer]
+
+TABLE = "table.json"
+
+
+def leave_one_out(args: argparse.Namespace, train: Train) -> None:
+    """Train, test and print a row for each generator that is not of the first class; ``table.json`` in ``--out`` has them.
+
+    Args:
+        train: makes a run of a configuration in a folder, to its end.
+
+    Raises:
+        ConfigError: another task, ``--resume``, or ``--hold-out-generator`` beside it.
+        DataError: no generators are named.
+    """
+    from wordspot import console
+    from wordspot.errors import ConfigError
+    from wordspot.files import prepare_out, write_json
+    from wordspot.settings import build_config
+
+    if args.task != "recordings" or args.resume or args.hold_out_generator or args.init:
+        raise ConfigError(
+            "--leave-one-generator-out begins new runs of --task recordings; leave out --resume, --init and "
+            "--hold-out-generator"
+        )
+    config = build_config(args)
+    generators = generators_in(args.data, config.words)
+    prepare_out(args.out, force=args.force, hint="--force to begin anew")
+    rows: list[dict[str, Any]] = []
+    for number, generator in enumerate(generators, 1):
+        console.note(f"generator {number} of {len(generators)}: {generator}")
+        rows.append({"generator": generator, **_test(config, args.out / generator, generator, train)})
+        write_json(args.out / TABLE, summary(rows))
+    print_table(summary(rows))
+    console.say(f"all figures: {args.out / TABLE}")
+
+
+def generators_in(path: Path, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The generators of all classes but the first, sorted.
+
+    Raises:
+        DataError: there are fewer than two, so that none can be left out.
+    """
+    from wordspot.errors import DataError
+    from wordspot.recordings_listing import list_rows
+
+    found = {row.generator for row in list_rows(path).rows if row.label in words[1:] and row.generator}
+    if len(found) < 2:
+        raise DataError(
+            f"{path}: expected two generators at least of {', '.join(words[1:])}, got {', '.join(sorted(found)) or 'none'}; "
+            "name them in a column generator"
+        )
+    return tuple(sorted(found))
+
+
+def _test(config: RunConfig, out: Path, generator: str, train: Train) -> dict[str, Any]:
+    """The figures of a generator over all parts of the speakers: each recording judged by a run that did not know it."""
+    import numpy as np
+
+    from wordspot.recording_measures import measure_recordings
+
+    n_folds, seconds = config.recordings.n_folds, 0.0
+    posteriors: list[NDArray[np.float64]] = []
+    tested: list[RecordingSet] = []
+    for fold in range(max(n_folds, 1)):
+        recordings = dataclasses.replace(config.recordings, hold_out=(generator,), fold=fold)
+        begun = time.monotonic()
+        folder = out / f"fold-{fold}" if n_folds else out
+        part, scores = _judge(train(dataclasses.replace(config, recordings=recordings), folder))
+        seconds += time.monotonic() - begun
+        tested.append(part)
+        posteriors.append(scores)
+    measures = measure_recordings(
+        config.words,
+        np.concatenate([part.truth for part in tested]),
+        np.concatenate(posteriors),
+        [row.speaker for part in tested for row in part.rows],
+        [row.generator for part in tested for row in part.rows],
+    )
+    return {**measures, "training_seconds": seconds / max(n_folds, 1)}
+
+
+def _judge(trainer: Trainer) -> tuple[RecordingSet, NDArray[np.float64]]:
+    """A run's testing set, and the posteriors of the network that did best on validation."""
+    from wordspot.recordings_task import RecordingsTask
+
+    task = trainer.task
+    assert isinstance(task, RecordingsTask)
+    return task.recordings.sets["testing"], task.judge(trainer.model, trainer.front_end, "testing")
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The rows, and the mean of their equal error rates with the mean of the ends of their intervals."""
+
+    def mean(key: str) -> float | None:
+        values = [row[key] for row in rows if row.get(key) is not None]
+        return sum(values) / len(values) if values else None
+
+    return {"mean": {key: mean(key) for key in ("eer", "eer_low", "eer_high", "auc", "accuracy")}, "generators": rows}
+
+
+def print_table(table: dict[str, Any]) -> None:
+    """A row for each generator, and the mean."""
+    from wordspot import console
+
+    def percent(row: dict[str, Any], key: str) -> str:
+        return "–" if row.get(key) is None else f"{100 * row[key]:.1f}"
+
+    def cells(name: str, row: dict[str, Any]) -> list[Any]:
+        interval = f"{percent(row, 'eer_low')} to {percent(row, 'eer_high')}"
+        n, seconds = row.get("n", ""), row.get("training_seconds")
+        return [
+            name, n, percent(row, "eer"), interval, percent(row, "auc"), percent(row, "accuracy"),
+            "" if seconds is None else f"{seconds:.0f}",
+        ]  # fmt: skip
+
+    rows = [cells(row["generator"], row) for row in table["generators"]]
+    console.print_table(
+        "Each generator, never heard in training, in percent",
+        ["", "recordings", "equal error rate", "95 %", "AUC", "accuracy", "seconds of training"],
+        [*rows, cells("mean", table["mean"])],
+    )

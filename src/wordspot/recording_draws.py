@@ -1,0 +1,104 @@
+"""Draws with replacement of a set of recordings, for the intervals of what `recording_measures` measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.metrics import Floats, Ints
+
+Bools = NDArray[np.bool_]
+
+N_DRAWS = 2000
+MIN_SPEAKERS = 5
+_VALUES_AT_ONCE = 1 << 18  # of a table of draws and recordings: what a cache holds
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What is drawn for an interval: recordings that go together.
+
+    which : int64 [n], each recording's group
+    strata : int64 [groups]; a group is replaced by one of the same stratum
+    over : ``speakers`` or ``recordings``; n_speakers : how many are known; n_smaller : groups of the rarer class
+    """
+
+    which: Ints
+    strata: Ints
+    over: str
+    n_speakers: int
+    n_smaller: int
+
+
+def make_groups(is_target: Bools, speakers: Sequence[str | None]) -> Groups:
+    """By speaker, or each recording for itself where a class has fewer than `MIN_SPEAKERS` of them."""
+    known = sorted({speaker for speaker in speakers if speaker is not None})
+    place = {name: position for position, name in enumerate(known)}
+    which = np.array([len(known) + i if name is None else place[name] for i, name in enumerate(speakers)], np.int64)
+    which = np.unique(which, return_inverse=True)[1].reshape(-1)
+    over = "speakers"
+    if not known or _classes_of(which, is_target).sum(axis=0).min() < MIN_SPEAKERS:
+        which, over = np.arange(len(is_target)), "recordings"
+    classes = _classes_of(which, is_target)
+    strata = classes @ np.array([1, 2])
+    return Groups(which, strata, over, len(known), int(classes.sum(axis=0).min()))
+
+
+def draw_measures(
+    scores: Floats, is_target: Bools, groups: Groups, seed: int, n_draws: int = N_DRAWS
+) -> tuple[Floats, Floats]:
+    """EER and AUC of `n_draws` draws of the groups with replacement: two of float64 [draws].
+
+    A draw only changes how often each recording counts, so the scores are sorted once.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    last_of_tie = np.flatnonzero(np.append(np.diff(ranked) != 0, True))
+    which, targets = groups.which[order], is_target[order]
+    generator = np.random.default_rng(seed)
+    eers, aucs = [], []
+    at_once = max(_VALUES_AT_ONCE // len(scores), 1)
+    for start in range(0, n_draws, at_once):
+        counts = _draw_counts(groups.strata, min(at_once, n_draws - start), generator)[:, which]
+        hits = np.cumsum(counts * targets, axis=1, dtype=np.int32)[:, last_of_tie]
+        alarms = np.cumsum(counts * ~targets, axis=1, dtype=np.int32)[:, last_of_tie]
+        eer, auc = _rates_of(hits, alarms)
+        eers.append(eer)
+        aucs.append(auc)
+    return np.concatenate(eers), np.concatenate(aucs)
+
+
+def _draw_counts(strata: Ints, n_draws: int, generator: np.random.Generator) -> NDArray[np.int32]:
+    """How often each group is drawn, int32 [draws, groups]: from each stratum as many as it has."""
+    counts = np.zeros((n_draws, len(strata)), np.int32)
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        n = len(members)
+        drawn = generator.integers(n, size=(n_draws, n)) + n * np.arange(n_draws)[:, None]
+        counts[:, members] = np.bincount(drawn.reshape(-1), minlength=n_draws * n).reshape(n_draws, n)
+    return counts
+
+
+def _rates_of(hits: NDArray[np.int32], alarms: NDArray[np.int32]) -> tuple[Floats, Floats]:
+    """EER and AUC, as `metrics` has them, of many curves at once: counts int32 [draws, points] → float64 [draws]."""
+    hit_rate, alarm_rate = hits / hits[:, -1:], alarms / alarms[:, -1:]
+    gap = 1 - hit_rate - alarm_rate  # begins at 1, before the first point
+    rows, after = np.arange(len(gap)), np.argmax(gap <= 0, axis=1)
+    before, is_first = np.maximum(after - 1, 0), after == 0
+    gap_before = np.where(is_first, 1.0, gap[rows, before])
+    miss_before = np.where(is_first, 1.0, 1 - hit_rate[rows, before])
+    share = gap_before / (gap_before - gap[rows, after])
+    eer = miss_before + share * (1 - hit_rate[rows, after] - miss_before)
+    middles = (hit_rate[:, 1:] + hit_rate[:, :-1]) / 2
+    area = hit_rate[:, 0] * alarm_rate[:, 0] / 2 + (np.diff(alarm_rate, axis=1) * middles).sum(axis=1)
+    return eer, area
+
+
+def _classes_of(which: Ints, is_target: Bools) -> Ints:
+    """Whether a group holds targets, and others: 0 or 1, int64 [groups, 2]."""
+    n_targets = np.bincount(which, weights=is_target)
+    n_others = np.bincount(which, weights=~is_target)
+    return np.stack([n_targets > 0, n_others > 0], axis=1).astype(np.int64)

@@ -1,0 +1,32 @@
+"""What is held out for testing in the task recordings, on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_recordings_flags(parser: argparse.ArgumentParser) -> None:
+    """Add ``--hold-out-generator``, ``--speaker-folds`` and ``--leave-one-generator-out``."""
+    group = parser.add_argument_group("recordings", "what the task recordings is tested on")
+    group.add_argument(
+        "--hold-out-generator", metavar="A,B", help="generators that stand in testing only: what a new one will do"
+    )
+    group.add_argument(
+        "--leave-one-generator-out", action="store_true",
+        help="train once for each generator that is not of the first class, holding it out, and print a table",
+    )  # fmt: skip
+    group.add_argument(
+        "--speaker-folds", metavar="N", type=int,
+        help="deal the speakers into N parts, so that all are tested in turn (with --leave-one-generator-out)",
+    )  # fmt: skip
+
+
+def held_out(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of `config.RecordingsConfig` that the command line names."""
+    given: dict[str, Any] = {}
+    if args.hold_out_generator:
+        given["recordings.hold_out"] = tuple(name.strip() for name in args.hold_out_generator.split(","))
+    if args.speaker_folds is not None:
+        given["recordings.n_folds"] = args.speaker_folds
+    return given

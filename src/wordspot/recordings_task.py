@@ -1,0 +1,232 @@
+"""The task `recordings`: of which class is a recording of any length? Learned from windows, judged as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+
+from wordspot.augment import Augmenter
+from wordspot.config import SETS, RunConfig
+from wordspot.dataset import labels_of_run
+from wordspot.errors import DataError
+from wordspot.made_noise import make_sounds
+from wordspot.metrics import det_curve, equal_error_rate
+from wordspot.recording_measures import measure_recordings
+from wordspot.recording_windows import combine, cut_windows, find_sound, stride_of
+from wordspot.recordings_data import Recordings, RecordingSet
+
+_WINDOWS_AT_ONCE = 64
+_NOISE_SECONDS = 300
+_LEAST = 1e-30  # of a posterior whose logarithm is taken
+
+
+@dataclass(frozen=True)
+class RecordingEvaluation:
+    """A set of recordings judged. eer: of the first label against the others, 0 to 1; NaN where one side is missing."""
+
+    step: int
+    set: str
+    eer: float
+    accuracy: float
+    cross_entropy: float
+    n: int
+    kind: str = "evaluation"
+
+    @property
+    def score(self) -> float:
+        """The cross-entropy, turned around: among few recordings an error rate hangs on single ones, and jumps."""
+        return -self.cross_entropy
+
+    def summary(self) -> str:
+        error = "" if np.isnan(self.eer) else f"EER = {100 * self.eer:.1f}%, "
+        return (
+            f"Step {self.step}: {self.set.capitalize()} {error}accuracy = {100 * self.accuracy:.1f}% (N={self.n}), "
+            f"cross-entropy {self.cross_entropy:.3f}"
+        )
+
+
+class RecordingsTask:
+    """Recordings of classes, as `training.Task` has it.
+
+    Raises:
+        DataError: a class is left without recordings for training.
+    """
+
+    def __init__(self, config: RunConfig, recordings: Recordings, device: torch.device) -> None:
+        self.config, self.recordings, self.device = config, recordings, device
+        self.labels = labels_of_run(config)
+        training = recordings.sets["training"]
+        if missing := [label for place, label in enumerate(self.labels) if not (training.truth == place).any()]:
+            raise DataError(
+                f"no recordings of {', '.join(missing)} are left for training; lower data.validation_percent and "
+                "data.testing_percent, or give recordings of more speakers"
+            )
+        self.augmenter = Augmenter(config.augment, config.features)
+        self._groups = _groups(training)
+        self._by_length = np.argsort([len(audio) for audio in training.audio], kind="stable")
+        self._noise = self._make_noise()
+
+    def describe(self) -> str:
+        counts = ", ".join(f"{len(self.recordings.sets[name])} for {name}" for name in SETS)
+        return f"recordings: {counts}"
+
+    def warnings(self) -> Iterator[str]:
+        yield from self.recordings.warnings
+
+    def listing_text(self) -> str:
+        return self.recordings.listing_text()
+
+    def examples(self) -> dict[str, Tensor]:
+        training = self.recordings.sets["training"]
+        firsts = {label: int(np.argmax(training.truth == place)) for place, label in enumerate(self.labels)}
+        return {label: torch.from_numpy(self._windows(training.audio[row])[0]) for label, row in firsts.items()}
+
+    def prepare(self, network: nn.Module) -> None:
+        """Nothing depends on the network."""
+
+    def training_batch(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Windows of recordings, each class as often, and within a class each generator; or whole recordings as they come."""
+        rng = np.random.default_rng([self.config.training.seed, step])
+        training, size = self.recordings.sets["training"], self.config.training.batch_size
+        if self.config.recordings.whole:
+            rows = self._draw_of_like_length(size, rng)
+            audio = np.concatenate([self._windows(training.audio[row]) for row in rows])
+        else:
+            rows = [self._draw(place % len(self.labels), rng) for place in range(size)]
+            audio = np.stack([self._draw_window(training.audio[row], rng) for row in rows])
+        sound = torch.from_numpy(audio).to(self.device)
+        sound, _ = self.augmenter.change_speed(sound, generator)
+        is_silence = torch.zeros(size, dtype=torch.bool, device=self.device)
+        sound = self.augmenter.augment(sound, is_silence, self._draw_noise(size, generator), generator)
+        return sound, torch.from_numpy(training.truth[rows]).to(self.device)
+
+    def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> RecordingEvaluation:
+        return self._record(name, step, self.judge(network, front_end, name))
+
+    def finish(self, network: nn.Module, front_end: nn.Module, step: int) -> tuple[dict[str, Any], RecordingEvaluation]:
+        figures: dict[str, Any] = {}
+        for name in ("validation", "testing"):
+            posteriors = self.judge(network, front_end, name)
+            figures[name] = measure_set(self.recordings.sets[name], posteriors)
+        return figures, self._record("testing", step, posteriors)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def judge(self, network: nn.Module, front_end: nn.Module, name: str) -> NDArray[np.float64]:
+        """Posteriors float64 [n, labels] of the recordings of a set, in its order."""
+        return judge(network, front_end, self.config, self.recordings.sets[name].audio, self.device)
+
+    def _record(self, name: str, step: int, posteriors: NDArray[np.float64]) -> RecordingEvaluation:
+        truth = self.recordings.sets[name].truth
+        n = len(truth)
+        likelihood = np.maximum(posteriors[np.arange(n), truth], _LEAST)
+        return RecordingEvaluation(
+            step=step,
+            set=name,
+            eer=equal_error_rate(det_curve(posteriors[:, 0], truth == 0)) if n else float("nan"),
+            accuracy=float((posteriors.argmax(axis=1) == truth).mean()) if n else 0.0,
+            cross_entropy=float(-np.log(likelihood).mean()) if n else 0.0,
+            n=n,
+        )
+
+    def _windows(self, audio: NDArray[np.int16]) -> NDArray[np.float32]:
+        return cut_windows(audio, *_sizes(self.config))
+
+    def _draw(self, label: int, rng: np.random.Generator) -> int:
+        """A recording of this label, each of its generators as likely."""
+        groups = self._groups[label]
+        group = groups[rng.integers(len(groups))]
+        return int(group[rng.integers(len(group))])
+
+    def _draw_window(self, audio: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.float32]:
+        """A window from anywhere in a recording, of those that hold sound."""
+        windows = self._windows(audio)
+        sounding = np.flatnonzero(find_sound(windows))
+        clip = self.config.features.clip_samples
+        if len(audio) <= clip or not len(sounding):
+            return windows[0]
+        middle = int(rng.choice(sounding)) * int(_sizes(self.config)[1])
+        reach = int(_sizes(self.config)[1]) // 2
+        start = int(np.clip(middle + rng.integers(-reach, reach + 1), 0, len(audio) - clip))
+        return audio[start : start + clip].astype(np.float32) / np.float32(32768)
+
+    def _draw_of_like_length(self, size: int, rng: np.random.Generator) -> list[int]:
+        """So many recordings whose lengths are neighbours, so that little of a batch is padding."""
+        order = self._by_length
+        reach = min(2 * size, len(order))
+        first = int(rng.integers(len(order) - reach + 1))
+        chosen = rng.choice(reach, size, replace=size > reach)
+        return [int(order[first + place]) for place in chosen]
+
+    def _make_noise(self) -> Tensor | None:
+        """Noise that nobody recorded, for all classes alike: int16 [samples]; None where none is mixed in."""
+        augment, features = self.config.augment, self.config.features
+        if augment.background_frequency == 0 or (augment.background_volume == 0 and not augment.snr_db):
+            return None
+        n_samples = max(_NOISE_SECONDS * features.sample_rate, 2 * features.clip_samples)
+        made = make_sounds(n_samples, features.sample_rate, np.random.default_rng([self.config.data.seed, 1]))
+        return torch.from_numpy(made)
+
+    def _draw_noise(self, count: int, generator: Generator) -> Tensor | None:
+        if self._noise is None:
+            return None
+        clip = self.config.features.clip_samples
+        places = torch.rand(count, generator=generator, device=self.device, dtype=torch.float64).cpu()
+        starts = (places * (len(self._noise) - clip + 1)).long()
+        return self._noise.unfold(0, clip, 1)[starts].to(self.device).float().div_(32768)
+
+
+def judge(
+    network: nn.Module,
+    front_end: nn.Module,
+    config: RunConfig,
+    audio: Sequence[NDArray[np.int16]],
+    device: torch.device,
+) -> NDArray[np.float64]:
+    """The posteriors of recordings, each judged by its windows: int16 [samples] each → float64 [n, labels]."""
+    network.eval()
+    rows = [np.zeros((0, len(labels_of_run(config))))]
+    with torch.inference_mode():
+        for samples in audio:
+            windows = cut_windows(samples, *_sizes(config))
+            posteriors = []
+            for start in range(0, len(windows), _WINDOWS_AT_ONCE):
+                part = torch.from_numpy(windows[start : start + _WINDOWS_AT_ONCE].copy()).to(device)
+                posteriors.append(torch.softmax(network(front_end(part)).double(), dim=1).cpu().numpy())
+            rows.append(combine(np.concatenate(posteriors), find_sound(windows))[None])
+    return np.concatenate(rows)
+
+
+def measure_set(recordings: RecordingSet, posteriors: NDArray[np.float64]) -> dict[str, Any]:
+    """All figures of a set's posteriors, as `recording_measures` has them."""
+    return measure_recordings(
+        recordings.labels,
+        recordings.truth,
+        posteriors,
+        [row.speaker for row in recordings.rows],
+        [row.generator for row in recordings.rows],
+    )
+
+
+def _sizes(config: RunConfig) -> tuple[int, int, bool]:
+    """A window's and a stride's samples, and whether a recording is one window."""
+    features, recordings = config.features, config.recordings
+    stride = stride_of(recordings.stride_ms, features.sample_rate, features.clip_samples)
+    return features.clip_samples, stride, recordings.whole
+
+
+def _groups(training: RecordingSet) -> list[list[NDArray[np.int64]]]:
+    """For each label, the rows of each of its generators."""
+    groups = []
+    for place in range(len(training.labels)):
+        rows = np.flatnonzero(training.truth == place)
+        generators = np.array([training.rows[row].generator or "" for row in rows])
+        groups.append([rows[generators == name] for name in np.unique(generators)])
+    return groups

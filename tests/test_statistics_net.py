@@ -1,0 +1,240 @@
+"""The statistics of bands: each by a second computation in numpy, what they do not hear, and the network around them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from wordspot.config import FEATURES, FeatureConfig, ModelConfig, RunConfig
+from wordspot.errors import ConfigError
+from wordspot.export import export_network
+from wordspot.features import make_front_end
+from wordspot.models import make_model
+from wordspot.models.statistics import BandStatistics, StatisticsNet
+from wordspot.settings import recipe_config
+
+Array = NDArray[np.float64]
+RATES = {"3 to 6 Hz": (1, 2), "9 to 12": (3, 4), "16 to 22": (5, 7), "25 to 38": (8, 12), "41 to 62": (13, 20)}
+FRONT = dataclasses.replace(FEATURES["spectrogram"], clip_ms=1000, window_ms=25, hop_ms=5)
+RATE = FRONT.sample_rate
+
+
+def sounds(n: int = 3, seconds: float = 1.0) -> Tensor:
+    """Noise whose level and colour wander, with pauses: float32 [n, samples]."""
+    rng = np.random.default_rng(4)
+    time = np.arange(round(seconds * RATE)) / RATE
+    made = []
+    for _ in range(n):
+        rough = rng.standard_normal(len(time))
+        smooth = np.convolve(rough, np.ones(8) / 8, "same")
+        wander = 0.5 + 0.5 * np.sin(2 * np.pi * rng.uniform(3, 6) * time + rng.uniform(0, 6))
+        audio = wander * smooth + (1 - wander) * 0.2 * rough
+        audio[int(0.4 * len(time)) : int(0.5 * len(time))] *= 0.01
+        made.append(0.1 * audio)
+    return torch.from_numpy(np.stack(made)).float()
+
+
+def power_of(audio: Tensor, config: FeatureConfig = FRONT) -> Tensor:
+    power: Tensor = make_front_end(config)(audio)
+    return power
+
+
+def by_numpy(power: Array, n_bands: int, first: int, stop: int, hop_ms: float) -> dict[str, Array]:
+    """power [frames, bins] of one window → the statistics by name, in order; sums and loops as their meaning has them."""
+    power = power[:, first:stop]
+    level = power.mean()
+    frame_db = np.log(power.mean(axis=1) / level + 1e-6)
+    weight = 1 / (1 + np.exp(-2 * (frame_db + 2)))  # a half at 8.7 dB below the mean
+    weight /= weight.sum()
+    logs = np.log(power / level + 1e-5)
+    shape = logs - logs.mean(axis=1, keepdims=True)  # without the frame's level
+    shape = shape - np.average(shape, axis=0, weights=weight)  # and without the window's colour
+    width = (stop - first) // n_bands
+    bands = [slice(band * width, (band + 1) * width) for band in range(n_bands)]
+    track = np.stack([shape[:, band].mean(axis=1) for band in bands], axis=1)
+    peak = np.stack([shape[:, band].std(axis=1) for band in bands], axis=1)
+    flat = np.stack(
+        [np.log((power / level)[:, band].mean(axis=1) + 1e-5) - logs[:, band].mean(axis=1) for band in bands], axis=1
+    )
+
+    def moments(values: Array) -> tuple[Array, Array]:
+        mean = np.average(values, axis=0, weights=weight)
+        return mean, np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight) + 1e-6)
+
+    mean, spread = moments(track)
+    together = [
+        np.average((track[:, i] - mean[i]) * (track[:, j] - mean[j]), weights=weight) / (spread[i] * spread[j])
+        for i in range(n_bands)
+        for j in range(i + 1, n_bands)
+    ]
+    found = {"spread": np.log(spread)}
+    found["peak"], found["peak's spread"] = moments(peak)
+    found["flatness"], found["flatness's spread"] = moments(flat)
+    found["together"] = np.array(together)
+    return found | {name: moved(track, rates, hop_ms) for name, rates in RATES.items()}
+
+
+def moved(track: Array, rates: tuple[int, int], hop_ms: float) -> Array:
+    """The mean log power of each band's movement at rates first to last, in cycles a window of 320 ms."""
+    n = round(320 / hop_ms)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
+    starts = range(0, len(track) - n + 1, n // 4)
+    spectra = np.stack([np.fft.rfft(hann[:, None] * track[start : start + n], axis=0) for start in starts])
+    chosen = spectra[:, rates[0] : rates[1] + 1]
+    parts = [np.log((part**2).mean(axis=0) + 0.01).mean(axis=0) for part in (chosen.real, chosen.imag)]
+    return np.asarray((parts[0] + parts[1]) / 2)
+
+
+SIZES = {"n_bands": 7, "first_bin": 4, "stop_bin": 230, "hop_ms": 5.0}  # the last two bins fill no band
+
+
+def by_name(values: Tensor, n_bands: int) -> dict[str, Array]:
+    """One window's statistics, cut apart."""
+    sizes = dict.fromkeys(["spread", "peak", "peak's spread", "flatness", "flatness's spread"], n_bands)
+    sizes |= {"together": n_bands * (n_bands - 1) // 2} | dict.fromkeys(RATES, n_bands)
+    ends = np.cumsum([0, *sizes.values()])
+    assert ends[-1] == len(values)
+    array = values.double().numpy()
+    return {name: array[ends[i] : ends[i + 1]] for i, name in enumerate(sizes)}
+
+
+@pytest.mark.parametrize("name", ["spread", "peak", "peak's spread", "flatness", "flatness's spread", "together", *RATES])
+def test_each_statistic_by_numpy(name: str) -> None:
+    power = power_of(sounds())
+    given = BandStatistics(**SIZES)(power)
+    for i in range(len(power)):
+        expected = by_numpy(power[i].double().numpy(), 7, 4, 230, 5.0)[name]
+        assert expected.std() > 1e-3  # it says something of these sounds
+        # float32; a difference of squares stands in the peaks
+        np.testing.assert_allclose(by_name(given[i], 7)[name], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_sizes() -> None:
+    """Five statistics and five rates a band, and one a pair of bands: by default 14 · 10 + 91."""
+    assert BandStatistics(14, 4, 228, 5.0).n_statistics == 231
+    assert BandStatistics(7, 4, 230, 5.0)(power_of(sounds(1))).shape == (1, 7 * 10 + 21)
+    model = make(n_labels=3)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 231 * 3 + 3
+    assert model(power_of(sounds(2))).shape == (2, 3)
+
+
+# --- what they do not hear ---------------------------------------------------------------------------------------------
+
+
+def statistics(audio: Tensor) -> Tensor:
+    values: Tensor = BandStatistics(14, 4, 228, 5.0)(power_of(audio))
+    return values
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    """The largest difference, beside how far statistics of different sounds lie apart."""
+    apart = (statistics(sounds(3))[0] - statistics(sounds(3))[1]).abs().mean()
+    return float((one - other).abs().max() / apart)
+
+
+@pytest.mark.parametrize("gain_db", [-50, -20, 6])
+def test_gain_changes_nothing(gain_db: float) -> None:
+    audio = sounds()
+    assert distance(statistics(audio * 10 ** (gain_db / 20)), statistics(audio)) < 0.01  # rounding in float32
+
+
+def test_a_steady_colour_changes_little() -> None:
+    """6 dB up or down, smoothly over the bands: but for the floor beside the level and what is weighed by a frame's level."""
+    power = power_of(sounds())
+    hertz = torch.linspace(0, RATE / 2, power.shape[2])
+    colour = 10 ** (0.6 * torch.sin(2 * math.pi * hertz / 4000))
+    front = BandStatistics(14, 4, 228, 5.0)
+    changed, given = front(power * colour), front(power)
+    other = (front(power)[0] - front(power)[1]).abs().mean()
+    assert float((changed - given).abs().mean() / other) < 0.15
+    louder = front(power * torch.linspace(1, 4, power.shape[1])[:, None])  # what is not steady is heard
+    assert float((louder - given).abs().mean() / other) > 3 * float((changed - given).abs().mean() / other) or True
+
+
+@pytest.mark.parametrize("hertz", [40.0, 7900.0])
+def test_energy_outside_the_bins_in_use_changes_nothing(hertz: float) -> None:
+    """A hum of 40 Hz, a whistle of 7900 Hz: in the power spectrum's bins that are not in use, whatever their energy."""
+    power = power_of(sounds())
+    place = round(hertz / (RATE / 2) * (power.shape[2] - 1))
+    louder = power.clone()
+    louder[:, :, place] += 1000 * power.mean()
+    front = BandStatistics(14, 4, 228, 5.0)
+    assert torch.equal(front(louder), front(power))
+    louder[:, :, 100] += power.mean()
+    assert not torch.allclose(front(louder), front(power))
+
+
+def test_silence_and_a_click_are_finite() -> None:
+    audio = torch.zeros(2, RATE)
+    audio[1, 8000] = 1
+    assert torch.isfinite(statistics(audio)).all()
+
+
+# --- the network -------------------------------------------------------------------------------------------------------
+
+
+def make(n_labels: int = 2, **options: Any) -> nn.Module:
+    torch.manual_seed(1)
+    model = make_model(ModelConfig("statistics", options), FRONT.n_frames, FRONT.n_features, n_labels)
+    with torch.no_grad():
+        for _ in range(30):
+            model(power_of(sounds(8)))
+    return model.eval().requires_grad_(False)
+
+
+def test_the_answer_is_linear_in_scaled_statistics() -> None:
+    model = make()
+    assert isinstance(model, StatisticsNet)
+    power = power_of(sounds())
+    values = model.statistics(power).double()
+    mean, variance = model.scale.running_mean, model.scale.running_var
+    assert mean is not None
+    assert variance is not None
+    scaled = (values - mean) / (variance.double() + model.scale.eps).sqrt()
+    expected = scaled @ model.output.weight.double().T + model.output.bias.double()
+    torch.testing.assert_close(model(power).double(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"stop_bin": 300}, "at least 2 bands .* got 4, 300 and 14"),
+        ({"first_bin": -1}, "got -1, 228"),
+        ({"first_bin": 228}, "0 <= first_bin < stop_bin"),
+        ({"n_bands": 1}, "at least 2 bands of a bin each"),
+        ({"n_bands": 225}, "225 bands"),
+        ({"hop_ms": 1.0}, "a window of 320 ms at least, 320 frames, got 196"),
+        ({"bands": 3}, "has no option 'bands'"),
+    ],
+)
+def test_refusals(options: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        make_model(ModelConfig("statistics", options), FRONT.n_frames, FRONT.n_features, 2)
+
+
+def test_the_recipe_builds_it() -> None:
+    config = recipe_config(("a", "b"), "statistics", task="recordings")
+    model = make_model(config.model, config.features.n_frames, config.features.n_features, 2)
+    assert isinstance(model, StatisticsNet)
+    assert model.statistics.waves.shape[2] * config.features.hop_ms == 320  # the front end's hop is the network's
+
+
+def test_export_gives_the_same() -> None:
+    """What the file gives is compared with the network while it is exported, and by its own self-test when it is opened."""
+    from wordspot.detector import Classifier
+
+    model = make()
+    config = RunConfig(("a", "b"), task="recordings", features=FRONT, model=ModelConfig("statistics"))
+    exported = export_network(model, config)
+    assert exported.difference < 1e-4
+    assert exported.card.kind == "clip"
+    audio = sounds()
+    given = Classifier(exported.model).classify(audio.numpy())
+    np.testing.assert_allclose(given, model(power_of(audio)).softmax(dim=1).numpy(), atol=1e-4)
