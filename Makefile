@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test lint setup web home-assistant clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/wordspot demo --out demo --force
@@ -13,11 +13,23 @@ test: $(VENV)/installed-dev lint
 	$(BIN)/python -m pytest -q -n 2
 
 lint: $(VENV)/installed-dev
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks tools packaging setup.py
+	$(BIN)/ruff format --check src tests benchmarks tools packaging setup.py
 	$(BIN)/mypy
 
 setup: $(VENV)/installed-dev
+
+# What the page of `wordspot serve` runs models with, from npm by checksum; only a build needs npm.
+web: $(VENV)/bin/python
+	PYTHONPATH=src $(BIN)/python tools/vendor_web.py
+
+# A folder to build a container or Home Assistant's add-on from; see docs/home-assistant.md.
+home-assistant: web $(VENV)/installed-dev
+	rm -rf build dist/home-assistant
+	mkdir -p dist
+	cp -r packaging/home-assistant dist/home-assistant
+	cp constraints.txt dist/home-assistant
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist/home-assistant
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("wordspot needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another with make PYTHON=python3.12")'

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -141,21 +142,27 @@ def mix_clip(word: Samples, noise: Sequence[Samples], rng: np.random.Generator) 
     return np.asarray(mixed * min(1.0, _PEAK / float(np.abs(mixed).max())), np.float32)
 
 
-def write_mixed(clips: Sequence[Clip], folder: Path, noise: Mapping[str, Sequence[Samples]], seed: int) -> None:
-    """``folder/SET/NAME.wav`` for each clip: of a person in the set there is, of a machine in all. Those there stay."""
-    for place, clip in enumerate(clips):
+def write_mixed(
+    clips: Sequence[Clip], folder: Path, noise: Mapping[str, Sequence[Samples]], seed: int, copies: int = 1
+) -> None:
+    """The files of `mixed_paths` for each clip: of a person in the set there is, of a machine in all. Those there stay."""
+    for clip in clips:
+        own = zlib.crc32(clip.name.encode())
         for number, name in enumerate(SETS):
-            path = mixed_path(folder, clip, name)
-            if path.is_file() or (clip.engine is None and set_of_person(clip) != name):
+            if clip.engine is None and set_of_person(clip) != name:
                 continue
-            word, _ = read_audio(clip.file, RATE)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_audio(path, mix_clip(word, noise[name], np.random.default_rng([seed, 2, number, place])), RATE)
+            for copy, path in enumerate(mixed_paths(folder, clip, name, copies)):
+                if not path.is_file():
+                    word, _ = read_audio(clip.file, RATE)
+                    rng = np.random.default_rng([seed, 2, own, number, copy])
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write_audio(path, mix_clip(word, noise[name], rng), RATE)
 
 
-def mixed_path(folder: Path, clip: Clip, name: str) -> Path:
-    """Where `write_mixed` puts a clip with the noise of this set."""
-    return folder / name / f"{clip.name}.wav"
+def mixed_paths(folder: Path, clip: Clip, name: str, copies: int) -> list[Path]:
+    """Where a clip is with the noise of this set: in training so many copies, each with another noise; else one."""
+    count = copies if name == "training" else 1
+    return [folder / name / f"{clip.name}-{copy}.wav" for copy in range(count)]
 
 
 def assign_clips(people: Sequence[Clip], machines: Sequence[Clip], held_out: str) -> list[tuple[Clip, str]]:
@@ -183,14 +190,14 @@ def assign_clips(people: Sequence[Clip], machines: Sequence[Clip], held_out: str
     return assigned + [(c, dealt[str(c.engine)][c.speaker]) for c in machines if c.speaker in dealt[str(c.engine)]]
 
 
-def write_rows(path: Path, assigned: Sequence[tuple[Clip, str]], mixed: Path | None) -> None:
+def write_rows(path: Path, assigned: Sequence[tuple[Clip, str]], mixed: Path | None, copies: int = 1) -> None:
     """A list for ``--task recordings``: of the clips as they are, or of the copies that `write_mixed` has put in `mixed`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for clip, name in assigned:
-        file = mixed_path(mixed, clip, name) if mixed else clip.file
-        writer.writerow([file.resolve(), clip.label, clip.speaker, clip.engine or "", name])
+        for file in mixed_paths(mixed, clip, name, copies) if mixed else [clip.file]:
+            writer.writerow([file.resolve(), clip.label, clip.speaker, clip.engine or "", name])
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text.getvalue())
 
@@ -198,11 +205,11 @@ def write_rows(path: Path, assigned: Sequence[tuple[Clip, str]], mixed: Path | N
 def _draw_noise(noise: Sequence[Samples], rng: np.random.Generator) -> Samples:
     """A second in which something sounds throughout."""
     for _ in range(_MOST_DRAWS):
-        audio = noise[rng.integers(len(noise))]
+        audio = noise[int(rng.integers(len(noise)))]
         start = int(rng.integers(len(audio) - RATE + 1))
         second = audio[start : start + RATE]
         if np.square(second.reshape(20, -1)).mean(axis=1).min() > _from_db(_QUIET_DB) ** 2:
-            return second
+            return np.asarray(second, np.float32)
     raise DataError("expected noise, but the recordings of it are silent in nearly every second; name other folders")
 
 

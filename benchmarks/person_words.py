@@ -31,14 +31,12 @@ from person_data import (
     write_mixed,
     write_rows,
 )
-
 from wordspot import console
 from wordspot.cli import build_parser
 from wordspot.commands.leave_out import summary
 from wordspot.commands.train import make_trainer, train
 from wordspot.errors import ConfigError
-from wordspot.files import write_json
-from wordspot.recordings_task import RecordingsTask, measure_set
+from wordspot.files import read_json, write_json
 from wordspot.settings import DEFAULT_MODELS, build_config
 from wordspot.voices import find_engines
 
@@ -59,12 +57,17 @@ def make_lists(args: argparse.Namespace) -> dict[str, list[str]]:
     machines = make_machines(args.out / "voices", engines, words, args.per_engine, args.seed)
     if "mixed" in args.conditions:
         noise = read_noise([Path(name) for name in args.noise.split(",")])
-        write_mixed([*people, *machines], args.out / "mixed", noise, args.seed)
+        write_mixed([*people, *machines], copies_of(args), noise, args.seed, args.copies)
     for condition in args.conditions:
         for engine in engines:
-            mixed = args.out / "mixed" if condition == "mixed" else None
-            write_rows(list_of(args.out, condition, engine), assign_clips(people, machines, engine), mixed)
+            mixed = copies_of(args) if condition == "mixed" else None
+            write_rows(list_of(args.out, condition, engine), assign_clips(people, machines, engine), mixed, args.copies)
     return {condition: list(engines) for condition in args.conditions}
+
+
+def copies_of(args: argparse.Namespace) -> Path:
+    """Where the mixed copies are: those of another seed are other ones."""
+    return Path(args.out / "mixed" / f"seed-{args.seed}")
 
 
 def list_of(out: Path, condition: str, engine: str) -> Path:
@@ -84,9 +87,7 @@ def hold_out(args: argparse.Namespace, condition: str, engine: str) -> dict[str,
     begun = time.monotonic()
     train(trainer, "begin anew")
     seconds = time.monotonic() - begun
-    task = trainer.task
-    assert isinstance(task, RecordingsTask)
-    measures = measure_set(task.recordings.sets["testing"], task.judge(trainer.model, trainer.front_end, "testing"))
+    measures = read_json(trainer.run.metrics)["testing"]
     return {"generator": engine, **measures, "training_seconds": seconds}
 
 
@@ -112,6 +113,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--words", metavar="A,B,C", default=WORDS, help=f"default: {WORDS}")
     parser.add_argument("--per-engine", metavar="N", type=int, default=400, help="clips of each engine (default: 400)")
     parser.add_argument("--people", metavar="N", type=int, default=1500, help="clips of people (default: 1500)")
+    parser.add_argument(
+        "--copies", metavar="N", type=int, default=1, help="mix each training clip so often (default: 1)"
+    )
     parser.add_argument(
         "--model", metavar="NAME", default=DEFAULT_MODELS["recordings"],
         help=f"default: {DEFAULT_MODELS['recordings']}",

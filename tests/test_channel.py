@@ -59,7 +59,17 @@ def test_flat_gains_and_no_edges_change_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("hertz", "expected"),
-    [(100, None), (250, None), (400, -6.02), (600, 0.0), (1500, 0.0), (2800, 0.0), (3000, -6.02), (3200, None), (7000, None)],
+    [
+        (100, None),
+        (250, None),
+        (400, -6.02),
+        (600, 0.0),
+        (1500, 0.0),
+        (2800, 0.0),
+        (3000, -6.02),
+        (3200, None),
+        (7000, None),
+    ],
 )
 def test_a_band_keeps_what_is_within_and_halves_its_edges(hertz: float, expected: float | None) -> None:
     before = tone(hertz)

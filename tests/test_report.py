@@ -23,9 +23,7 @@ POSTERIORS = np.array([
     [0.1, 0.1, 0.7, 0.1], [0.0, 0.0, 0.4, 0.6], [0.0, 0.0, 0.2, 0.8], [0.05, 0.9, 0.0, 0.05], [0.0, 0.3, 0.7, 0.0],
     [1.0, 0.0, 0.0, 0.0],
 ])  # fmt: skip
-LOG = [
-    {"step": s, "kind": "step", "learning_rate": 0.1, "accuracy": s / 10, "loss": 2 / s} for s in range(1, 9)
-]
+LOG = [{"step": s, "kind": "step", "learning_rate": 0.1, "accuracy": s / 10, "loss": 2 / s} for s in range(1, 9)]
 LOG.append({"step": 8, "kind": "evaluation", "set": "validation", "accuracy": 0.5, "n": 6, "cross_entropy": 1.0})
 
 

@@ -2,32 +2,86 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
+import runpy
+import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import wordspot
+from wordspot.commands import serve
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, so that nothing is left in the checkout."""
-    import shutil
+RUNTIME = (
+    "LICENSE",
+    "ort.wasm.min.mjs",
+    "ort-wasm-simd-threaded.wasm",
+    "ort-wasm-simd-threaded.wasm.gz",
+    "version.json",
+)
 
+
+@dataclass(frozen=True)
+class Built:
+    wheel: Path
+    output: str
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy without the page's runtime, so that nothing is left in the checkout."""
     copy = tmp_path_factory.mktemp("checkout")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, copy)
-    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(copy / "dist"), str(copy)]
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "vendor")
+    shutil.copytree(ROOT / "src", copy / "src", ignore=ignored)
+    return copy
+
+
+def build(checkout: Path, out: str) -> Built:
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(checkout / out),
+        str(checkout),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return next((copy / "dist").glob("*.whl"))
+    return Built(next((checkout / out).glob("*.whl")), done.stdout + done.stderr)
+
+
+@pytest.fixture(scope="module")
+def bare(checkout: Path) -> Built:
+    """As someone without npm builds it."""
+    return build(checkout, "bare")
+
+
+@pytest.fixture(scope="module")
+def complete(checkout: Path, bare: Built) -> Built:
+    """As built after `make web`, with placeholders for what that fetches."""
+    runtime = checkout / "src" / "wordspot" / "web" / "vendor" / "ort"
+    runtime.mkdir(parents=True)
+    for name in RUNTIME:
+        (runtime / name).write_text(name)
+    return build(checkout, "complete")
+
+
+@pytest.fixture(scope="module")
+def wheel(complete: Built) -> Path:
+    return complete.wheel
 
 
 def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
@@ -36,6 +90,25 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert sources | {"wordspot/py.typed"} <= names
     assert all(name.startswith(("wordspot/", f"wordspot-{wordspot.__version__}.dist-info/")) for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert any(name.endswith("licenses/NOTICE") for name in names)
+
+
+def test_it_holds_the_page_and_its_runtime(complete: Built) -> None:
+    names = set(zipfile.ZipFile(complete.wheel).namelist())
+    web = ROOT / "src" / "wordspot" / "web"
+    page = {path.name for path in web.iterdir() if path.is_file() and not path.name.startswith(".")}
+    assert {"index.html", "app.js", "sw.js", "worklet.js"} <= page
+    assert {f"wordspot/web/{name}" for name in page} <= names
+    assert {name for name in names if "/vendor/" in name} == {f"wordspot/web/vendor/ort/{name}" for name in RUNTIME}
+    assert "make web" not in complete.output
+
+
+def test_without_the_runtime_a_build_works_and_says_what_is_missing(bare: Built) -> None:
+    names = zipfile.ZipFile(bare.wheel).namelist()
+    assert "wordspot/web/index.html" in names
+    assert not any("/vendor/" in name for name in names)
+    assert "vendor/ort is missing" in bare.output
+    assert "`make web`" in bare.output
 
 
 def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
@@ -56,3 +129,52 @@ def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
         capture_output=True, text=True, cwd=tmp_path, env=environment,
     )  # fmt: skip
     assert where.stdout.startswith(str(site))
+
+
+# ---------------------------------------------------------------------------------------- the container and the add-on
+
+CONTAINER = ROOT / "packaging" / "home-assistant"
+
+
+def container_command(options: dict[str, object], environment: dict[str, str]) -> argparse.Namespace:
+    """What the container starts, as `wordspot serve` reads it."""
+    words = runpy.run_path(str(CONTAINER / "run.py"))["command"](options, environment)
+    assert words[:2] == ["wordspot", "serve"]
+    parser = argparse.ArgumentParser()
+    serve.add_arguments(parser)
+    return parser.parse_args(words[2:])
+
+
+def test_the_add_on_starts_what_its_options_say() -> None:
+    args = container_command(
+        {"models": ["/share/a b.onnx", "/share/c.onnx"], "allow_origins": ["http://ha.local:8765"]}, {}
+    )
+    assert args.models == [Path("/share/a b.onnx"), Path("/share/c.onnx")]
+    assert args.allow_origin == ["http://ha.local:8765"]
+    assert (args.host, args.port, args.wyoming_host, args.wyoming_port) == ("0.0.0.0", 8765, "0.0.0.0", 10400)
+
+
+def test_another_container_is_told_by_its_environment() -> None:
+    environment = {"WORDSPOT_MODELS": "a.onnx b.onnx", "WORDSPOT_HOST": "127.0.0.1", "WORDSPOT_PORT": "1", "X": "y"}
+    args = container_command({}, environment | {"WORDSPOT_WYOMING_PORT": "2"})
+    assert args.models == [Path("a.onnx"), Path("b.onnx")]
+    assert (args.host, args.port, args.wyoming_host, args.wyoming_port) == ("127.0.0.1", 1, "127.0.0.1", 2)
+    assert container_command({"models": []}, {}).models == []  # the model that comes with wordspot
+
+
+def test_the_add_on_has_our_version_and_names_the_ports() -> None:
+    text = (CONTAINER / "config.yaml").read_text()
+    assert f'version: "{wordspot.__version__}"' in text.splitlines()
+    steps = (CONTAINER / "Dockerfile").read_text()
+    assert re.search("^EXPOSE 10400 8765$", steps, flags=re.M)
+    for port in (10400, 8765):
+        assert f"  {port}/tcp: null" in text.splitlines()  # nothing is open until the user opens it
+
+
+def test_the_script_that_checks_the_steps_knows_them_all() -> None:
+    known = set(re.findall(r"^    ([A-Z| ]+)\)", (ROOT / "packaging" / "check_steps.sh").read_text(), flags=re.M))
+    names = {name for names in known for name in names.split(" | ")}
+    lines = (CONTAINER / "Dockerfile").read_text().splitlines()
+    steps = [line for line in lines if line and not line.startswith("#")]
+    assert {line.split()[0] for line in steps} <= names
+    assert not any(line.endswith("\\") for line in steps)  # a step is one line for the script

@@ -21,7 +21,8 @@ from wordspot.errors import MissingExtraError, WordspotError
 
 COMMANDS = (
     "demo", "speak", "download", "check", "align", "train", "evaluate", "spectrogram", "export", "verify", "info", "label",
-    "classify", "detect", "listen", "make-stream", "make-scenes", "test-stream", "tune",
+    "classify", "detect", "listen", "make-stream", "make-scenes", "test-stream", "tune", "serve",
+    "export-web",
 )  # fmt: skip
 
 _TRAIN_PACKAGES = ("torch", "safetensors", "tensorboard", "matplotlib", "PIL")

@@ -1,0 +1,159 @@
+"""``wordspot serve``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wordspot.server.models import ServedModel
+    from wordspot.server.run import WebServer
+    from wordspot.server.settings import ServerSettings
+
+HELP = "a web page that listens, a WebSocket for programs, and Home Assistant's wake words"
+EXAMPLE = "wordspot serve words.onnx --open"
+TOKEN_VARIABLE = "WORDSPOT_TOKEN"
+_PACKAGES = ("starlette", "uvicorn", "websockets", "h11", "anyio", "wyoming")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "models", nargs="*", type=Path, metavar="MODEL.onnx",
+        help="files that `wordspot export` wrote (default: the one that comes with wordspot)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS",
+        help="the address to listen on: 0.0.0.0 lets every machine of the network in (default: this machine only)",
+    )  # fmt: skip
+    parser.add_argument("--port", type=int, default=8765, metavar="N", help="default: 8765; 0: any that is free")
+    parser.add_argument(
+        "--tls-cert", type=Path, metavar="FILE", help="a certificate (PEM): https, which microphones need"
+    )
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key (PEM)")
+    parser.add_argument(
+        "--token", metavar="T",
+        help=f"what programs must show to use /v1/; {TOKEN_VARIABLE} in the environment hides it from other users",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow-origin", action="append", default=[], metavar="ORIGIN",
+        help="a page from elsewhere that may use the server, such as https://example.org; may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--record-dir",
+        type=Path,
+        metavar="DIR",
+        help="where the page may save recordings, as `wordspot train` reads them",
+    )
+    parser.add_argument(
+        "--wyoming-port", type=int, metavar="N", help="also speak Home Assistant's Wyoming protocol here (usual: 10400)"
+    )
+    parser.add_argument(
+        "--wyoming-host", default="127.0.0.1", metavar="ADDRESS",
+        help="the address for Wyoming, which has no token (default: this machine only)",
+    )  # fmt: skip
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+
+
+def run(args: argparse.Namespace) -> int:
+    from wordspot.errors import MissingExtraError
+
+    try:
+        return _serve(args)
+    except KeyboardInterrupt:  # how serving usually ends: no message
+        return 130
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _PACKAGES:
+            raise
+        raise MissingExtraError(
+            f'this needs {package}, which is not installed; run: pip install "wordspot[serve]"'
+        ) from error
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from wordspot.server.models import load_models
+    from wordspot.server.run import WebServer, serve_all
+    from wordspot.server.streams import StreamPool
+
+    settings = _settings(args)
+    tls = _tls(args)
+    models = load_models(args.models or [None])
+    pool = StreamPool(models, threads=settings.n_threads, max_streams=settings.max_streams)
+    web = WebServer(models, settings, tls=tls, pool=pool)
+    _tell(web, models, settings, args)
+
+    async def wyoming() -> object:
+        from wordspot.server.wyoming import serve_wyoming
+
+        return await serve_wyoming(pool, args.wyoming_host, args.wyoming_port, settings)
+
+    if args.open:
+        import webbrowser
+
+        webbrowser.open(web.url)  # the port is bound: a browser that is early waits
+    serve_all(web, None if args.wyoming_port is None else wyoming)
+    return 0
+
+
+def _settings(args: argparse.Namespace) -> ServerSettings:
+    from wordspot.server.settings import ServerSettings
+
+    token = args.token if args.token is not None else os.environ.get(TOKEN_VARIABLE, "")
+    return ServerSettings(
+        host=args.host, port=args.port, token=token, allow_origins=tuple(args.allow_origin), record_dir=args.record_dir
+    )
+
+
+def _tls(args: argparse.Namespace) -> tuple[Path, Path] | None:
+    """The certificate and its key, or None.
+
+    Raises:
+        ConfigError: only one of them.
+        NotFoundError: no such file.
+    """
+    from wordspot.errors import ConfigError, NotFoundError
+
+    if (args.tls_cert is None) != (args.tls_key is None):
+        raise ConfigError("--tls-cert and --tls-key belong together; name both")
+    if args.tls_cert is None:
+        return None
+    for path in (args.tls_cert, args.tls_key):
+        if not path.is_file():
+            raise NotFoundError(f"{path}: expected a PEM file, but there is no such file")
+    return args.tls_cert, args.tls_key
+
+
+def _tell(web: WebServer, models: list[ServedModel], settings: ServerSettings, args: argparse.Namespace) -> None:
+    """Where the page is, what it offers, and what is open to whom."""
+    from wordspot import console
+    from wordspot.server.pages import page_folder
+
+    console.say(f"The page: {web.url}")
+    console.say(f"Programs: {web.url.replace('http', 'ws', 1)}v1/listen (docs/protocol.md), {web.url}openapi.json")
+    for model in models:
+        console.say(f"Model:    {model.name} ({', '.join(model.card.labels[:12])})")
+    if args.record_dir:
+        console.say(f"Records:  into {args.record_dir}")
+    if args.wyoming_port is not None:
+        console.say(f"Wyoming:  tcp://{args.wyoming_host}:{args.wyoming_port}")
+    if not _is_loopback(settings.host) and not settings.token:
+        console.note(f"everyone who reaches {settings.host} may use this server; --token T asks programs for a token")
+    if not _is_loopback(settings.host) and not web.url.startswith("https"):
+        console.note(
+            "over plain http other machines' browsers give no microphone; --tls-cert and --tls-key make it https"
+        )
+    if not any((page_folder() / "vendor" / "ort").glob("*.wasm")):
+        console.note(
+            "the page cannot run models: this installation lacks onnxruntime-web; run `make web` in the checkout"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,136 @@
+"""Who may use the server: its name, the page that asks, and the token. Stands before every address.
+
+- A name (the header Host) that is not this server's own is refused: a page elsewhere could make its name point here
+  (DNS rebinding). Numeric addresses, localhost and this machine's name are its own.
+- An Origin, which browsers send, must be the server itself or one that was allowed.
+- With a token, everything below ``/v1/`` wants it: ``Authorization: Bearer TOKEN``, or ``?token=TOKEN`` of a WebSocket,
+  whose headers a browser does not let pages set.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+import socket
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from wordspot.server.measures import Measures
+from wordspot.server.settings import ServerSettings
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'; "
+        "media-src 'self' blob:; img-src 'self' data: blob:; style-src 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'; form-action 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_log = logging.getLogger("wordspot.server")
+
+
+class Guard:
+    """Middleware that refuses who may not use the server, adds the headers of safety, and answers for what fails."""
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings, measures: Measures) -> None:
+        self._app, self._measures = app, measures
+        self._token = settings.token.encode()
+        self._origins = {origin.lower() for origin in settings.allow_origins}
+        machine = socket.gethostname().lower()
+        own = {"localhost", machine, f"{machine}.local", settings.host.lower()}
+        self._hosts = own | {urlsplit(origin).hostname or "" for origin in self._origins}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal started
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                self._measures.count("requests_total", status=str(message["status"]))
+            await send(message)
+
+        refusal = self._refusal(scope)
+        if refusal:
+            self._measures.count("refused_total", reason=refusal[2])
+            await _refuse(scope, receive, send_guarded, *refusal[:2])
+            return
+        try:
+            await self._app(scope, receive, send_guarded)
+        except Exception:
+            _log.exception("a request failed")
+            self._measures.count("errors_total", where=scope["type"])
+            if scope["type"] != "http" or started:
+                raise
+            answer = JSONResponse({"error": "the server failed; its log says why"}, status_code=500)
+            await answer(scope, receive, send_guarded)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str, str] | None:
+        """The status, the reason and its short name, where the request is refused."""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if host and not self._is_own(host):
+            return 421, f"this server does not go by that name; start it with --allow-origin https://{host}", "host"
+        origin = headers.get("origin", "")
+        if origin and not self._is_welcome(origin, host):
+            return 403, f"pages of {origin} may not use this server; start it with --allow-origin {origin}", "origin"
+        if self._token and scope["path"].startswith("/v1/") and not self._has_token(scope, headers):
+            return 401, "expected the server's token as Authorization: Bearer TOKEN", "token"
+        return None
+
+    def _is_own(self, host: str) -> bool:
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        except ValueError:
+            return False
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name in self._hosts
+        return True
+
+    def _is_welcome(self, origin: str, host: str) -> bool:
+        if origin.lower() in self._origins:
+            return True
+        scheme, separator, place = origin.lower().partition("://")
+        default = _DEFAULT_PORTS.get(scheme)
+        if not (separator and default):
+            return False
+        return place.removesuffix(default) == host.lower().removesuffix(default)
+
+    def _has_token(self, scope: Scope, headers: Headers) -> bool:
+        if scope.get("method") == "OPTIONS":  # a browser asks first, without it, what it may send
+            return True
+        scheme, _, shown = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token):
+            return True
+        if scope["type"] != "websocket":
+            return False
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        return hmac.compare_digest(given.encode("utf-8", "replace"), self._token)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    answer = JSONResponse({"error": reason}, status_code=status, headers={**headers, "Connection": "close"})
+    if scope["type"] == "websocket":
+        socket_ = WebSocket(scope, receive, send)
+        await socket_.receive()
+        await socket_.send_denial_response(answer)
+    else:
+        await answer(scope, receive, send)

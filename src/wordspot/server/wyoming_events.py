@@ -1,0 +1,73 @@
+"""Reading Wyoming's events from whoever is at the other end.
+
+An event is a line of JSON (``type``, ``data``, ``data_length``, ``payload_length``), then as many bytes of more data, in
+JSON, and of payload. The reader of the package `wyoming` trusts the lengths that a client names; this one does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from wyoming.event import Event
+
+from wordspot.config import shown
+from wordspot.errors import AudioError, WordspotError
+
+MAX_LINE = 1 << 16
+_MAX_DATA = 1 << 16
+
+
+async def read_event(reader: asyncio.StreamReader, max_payload: int) -> Event | None:
+    """The next event; None where the client has gone, in the middle of one or between two.
+
+    Raises:
+        WordspotError: what came is none, or larger than may be.
+    """
+    try:
+        line = await reader.readline()
+        if not line.endswith(b"\n"):
+            return None
+        header = _as_object(line)
+        kind, data = header.get("type"), header.get("data") or {}
+        if not isinstance(kind, str) or not isinstance(data, dict):
+            raise WordspotError('expected an event with a "type" and an object as its "data"')
+        if size := _length(header, "data_length", _MAX_DATA):
+            data = data | _as_object(await reader.readexactly(size))
+        size = _length(header, "payload_length", max_payload)
+        return Event(kind, data, await reader.readexactly(size) if size else None)
+    except asyncio.IncompleteReadError:
+        return None
+    except ValueError as error:  # a line beyond the reader's limit
+        if isinstance(error, WordspotError):
+            raise
+        raise WordspotError(f"expected an event's line of at most {MAX_LINE} bytes") from error
+
+
+def _as_object(text: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WordspotError("expected an event as a line of JSON, but it does not parse") from error
+    if not isinstance(value, dict):
+        raise WordspotError(f"expected an event as a JSON object, got {shown(value)}")
+    return value
+
+
+def _length(header: dict[str, Any], name: str, most: int) -> int:
+    """How many bytes follow."""
+    size = header.get(name) or 0
+    if type(size) is not int or not 0 <= size <= most:
+        raise WordspotError(f"expected {name!r} from 0 to {most} bytes, got {shown(size)}")
+    return size
+
+
+def as_samples(payload: bytes, channels: int) -> NDArray[np.int16]:
+    """16-bit little-endian samples, mixed down to mono: int16 [samples]."""
+    if len(payload) % (2 * channels):
+        raise AudioError(f"expected whole samples of {2 * channels} bytes, got {len(payload)} bytes")
+    samples = np.frombuffer(payload, "<i2").astype(np.int16, copy=False)
+    return samples if channels == 1 else np.rint(samples.reshape(-1, channels).mean(axis=1)).astype(np.int16)
