@@ -141,7 +141,7 @@ async def load(args: argparse.Namespace, sound: NDArray[np.int16], model: Model,
         "idle streams held until the end": f"{still} of {args.idle}",
         "connections of clients that misbehave": tally.garbage,
         "Wyoming clients, detections": f"{args.wyoming if wyoming_port else 0}, {len(tally.wyoming_latencies)}",
-        "their latency, ms: the same": percentiles(tally.wyoming_latencies),
+        "from the chunk at a word's time to its detection, ms": percentiles(tally.wyoming_latencies),
         "cores that the server used": round(cores, 2),
         "its resident memory, MiB": round(memory),
         "load of the machine, all processes": f"{machine:.1f} on {os.cpu_count()} cores",
@@ -171,6 +171,7 @@ async def play(url: str, samples: NDArray[np.int16], tally: Tally) -> list[tuple
         await socket_.send(json.dumps({"type": "start", "sample_rate": RATE}))
         await socket_.recv()
         reading = asyncio.create_task(read(socket_, sent_at, tally))
+        reading.add_done_callback(lambda task: task.cancelled() or task.exception())  # where sending fails first
         begin = time.perf_counter()
         for number in range(len(samples) // FRAME):
             due = begin + (number + 1) * FRAME_S
@@ -240,7 +241,7 @@ async def garbage(url: str, number: int, end: float, tally: Tally) -> None:
 
 
 async def wyoming(port: int, sound: NDArray[np.int16], end: float, number: int, tally: Tally) -> None:
-    """A satellite of Home Assistant: sound at real time; from the sending of the chunk with a word to its detection."""
+    """A satellite of Home Assistant: sound at real time. Detections carry the word's time only, so the decoder's own wait is in."""
     from wyoming.audio import AudioChunk, AudioStart, AudioStop
     from wyoming.client import AsyncTcpClient
     from wyoming.wake import Detect, Detection
@@ -249,12 +250,13 @@ async def wyoming(port: int, sound: NDArray[np.int16], end: float, number: int, 
     async with AsyncTcpClient("127.0.0.1", port) as client:
         await client.write_event(Detect().event())
         await client.write_event(AudioStart(rate=RATE, width=2, channels=1, timestamp=0).event())
-        last_sent = 0.0
+        sent_at: list[float] = []
 
         async def hear() -> None:
             while (event := await client.read_event()) is not None:
-                if Detection.is_type(event.type):
-                    tally.wyoming_latencies.append(time.perf_counter() - last_sent)
+                if Detection.is_type(event.type) and (heard := Detection.from_event(event)).timestamp is not None:
+                    chunk = min(int(heard.timestamp / (1000 * FRAME_S)), len(sent_at) - 1)
+                    tally.wyoming_latencies.append(time.perf_counter() - sent_at[chunk])
 
         hearing = asyncio.create_task(hear())
         begin, frame = time.perf_counter(), 0
@@ -264,7 +266,8 @@ async def wyoming(port: int, sound: NDArray[np.int16], end: float, number: int, 
             chunk = AudioChunk(
                 RATE, 2, 1, played[start : start + FRAME].tobytes(), timestamp=round(1000 * frame * FRAME_S)
             )
-            last_sent, frame = time.perf_counter(), frame + 1
+            sent_at.append(time.perf_counter())
+            frame += 1
             await client.write_event(chunk.event())
         await client.write_event(AudioStop().event())
         hearing.cancel()

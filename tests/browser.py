@@ -231,7 +231,11 @@ class Page:
     def resize(self, width: int, height: int, scale: float = 1) -> None:
         """The window's size in CSS pixels."""
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=width < 600
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=width < 600,
         )
 
     def prefer(self, **features: str) -> None:
@@ -246,7 +250,9 @@ class Page:
 
     def problems(self) -> list[str]:
         """Errors that the page's console holds."""
-        logged = [entry["entry"]["text"] for entry in self.events("Log.entryAdded") if entry["entry"]["level"] == "error"]
+        logged = [
+            entry["entry"]["text"] for entry in self.events("Log.entryAdded") if entry["entry"]["level"] == "error"
+        ]
         thrown = [
             details["exceptionDetails"].get("exception", {}).get("description") or details["exceptionDetails"]["text"]
             for details in self.events("Runtime.exceptionThrown")

@@ -11,7 +11,7 @@ import pytest
 
 from made_voices import GENERATORS, make_voices
 from wordspot.cli import build_parser, main
-from wordspot.commands.leave_out import TABLE, generators_in, leave_one_out, print_table, summary
+from wordspot.commands.leave_out import TABLE, folder_of, generators_in, leave_one_out, print_table, summary
 from wordspot.commands.train import make_trainer
 from wordspot.config import RunConfig
 from wordspot.errors import DataError
@@ -134,3 +134,11 @@ def test_refusals(capsys: pytest.CaptureFixture[str], listed: Path, tmp_path: Pa
     status, _, error = run(capsys, "train", listed, "--leave-one-generator-out", "--out", tmp_path / "r", *task, *flags)
     assert (status, error.count("\n")) == (1, 1), error
     assert "begins new runs of --task recordings; leave out --resume, --init and --hold-out-generator" in error
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".", "espeak-ng", "c:d", "語"])
+def test_a_generator_s_folder_is_one_folder_below_out(name: str) -> None:
+    folder = Path("out") / folder_of(name)
+    assert folder.parent == Path("out")
+    assert folder.resolve().parent == Path("out").resolve()
+    assert folder.name not in (".", "..")

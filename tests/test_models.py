@@ -54,7 +54,16 @@ def random_features(batch: int, n_frames: int, n_features: int = 40) -> torch.Te
 
 def test_the_classic_six_are_here() -> None:
     assert list(MODELS)[3:9] == list(TABLE)
-    assert MODELS.keys() - TABLE.keys() == {"residual_1d", "bcresnet", "gru", "trigger_1d", "trigger_gru", "pooled_conv", "statistics", "lstm"}
+    assert MODELS.keys() - TABLE.keys() == {
+        "residual_1d",
+        "bcresnet",
+        "gru",
+        "trigger_1d",
+        "trigger_gru",
+        "pooled_conv",
+        "statistics",
+        "lstm",
+    }
 
 
 @pytest.mark.parametrize("name", TABLE)

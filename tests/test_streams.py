@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from wordspot.server.measures import Measures
 from wordspot.server.models import ServedModel, clean_name, find_model, load_models
 from wordspot.server.settings import ServerSettings
 from wordspot.server.streams import SCORES_MS, FullError, StreamPool
+from wordspot.server.workers import Workers
 
 
 @pytest.fixture(scope="module")
@@ -258,3 +260,50 @@ def test_metrics_are_what_prometheus_reads() -> None:
 def test_settings_that_make_no_sense(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ServerSettings(**changes)
+
+
+def test_workers_bring_back_what_each_job_gives() -> None:
+    workers = Workers(2, "test")
+
+    def job(number: int) -> int:
+        if number % 7 == 3:
+            raise ValueError(f"job {number}")
+        return number * number
+
+    async def all_of_them() -> list[Any]:
+        return await asyncio.gather(*(workers.run(job, number) for number in range(100)), return_exceptions=True)
+
+    results = asyncio.run(all_of_them())
+    for number, result in enumerate(results):
+        if number % 7 == 3:
+            assert isinstance(result, ValueError)
+            assert str(result) == f"job {number}"
+        else:
+            assert result == number * number
+    workers.shutdown()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("test-")]
+
+
+def test_a_job_that_nobody_waits_for_any_more_harms_none() -> None:
+    workers, go = Workers(1, "test"), threading.Event()
+
+    async def cancelled() -> str:
+        waiting = asyncio.create_task(workers.run(go.wait, 10))
+        late = asyncio.create_task(workers.run(lambda: "never"))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        late.cancel()
+        go.set()
+        await asyncio.gather(waiting, late, return_exceptions=True)
+        return str(await workers.run(lambda: "done"))
+
+    assert asyncio.run(cancelled()) == "done"
+
+    async def gone() -> None:
+        asyncio.get_running_loop().call_soon(asyncio.current_task().cancel)  # type: ignore[union-attr]
+        await workers.run(time.sleep, 0.1)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(gone())  # its loop is closed before the job ends
+    assert asyncio.run(cancelled()) == "done"
+    workers.shutdown()

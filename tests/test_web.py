@@ -13,6 +13,7 @@ import dataclasses
 import io
 import json
 import os
+import shutil
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,12 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
-from browser import Browser, Page, find_browser
-from made_onnx import made_card, made_model
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
+from browser import Browser, Page, find_browser
+from made_onnx import made_card, made_model, stream_graph
+from wordspot.card import with_card
 from wordspot.dataset import list_recordings
 from wordspot.detector import Detector
 from wordspot.inference import open_model
@@ -69,7 +73,9 @@ TAPPED = """(async () => {
 class Site:
     """The server in a thread; `asked` holds the paths that were asked for, `sent` the bytes of the answers."""
 
-    def __init__(self, models: list[ServedModel], monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+    def __init__(
+        self, models: list[ServedModel], monkeypatch: pytest.MonkeyPatch, folder: Path | None = None, **settings: Any
+    ) -> None:
         self.asked: list[str] = []
         self.sent = 0
         make_app = run.make_app
@@ -91,7 +97,7 @@ class Site:
 
         with monkeypatch.context() as patch:
             patch.setattr(run, "make_app", watched)
-            self._server = run.WebServer(models, ServerSettings(port=0, **settings))
+            self._server = run.WebServer(models, ServerSettings(port=0, **settings), folder=folder)
         self.port, self.url = self._server.port, f"http://localhost:{self._server.port}/"
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve()), daemon=True)
         self._thread.start()
@@ -122,9 +128,31 @@ def site(sites: Callable[..., Site]) -> Site:
     broken = dataclasses.replace(made_card(), self_test=dataclasses.replace(made_card().self_test, seed=2))
     made = [
         served("clips", made_model("clip")),
+        served("one", one_word_model()),
+        served("judge", made_model("clip", config={**made_card("clip").config, "task": "recordings"})),
         served("broken", made_model(self_test=broken.self_test)),
     ]
     return sites(load_models([None]) + made)
+
+
+def one_word_model() -> bytes:
+    """The hand-made stream model as one of the task `trigger`: `_silence_`, and "a" for a positive mean."""
+    graph = onnx.load_from_string(stream_graph())
+    for node in graph.graph.node:
+        if node.op_type == "Concat" and node.output[0] == "raw":
+            node.input[:] = ["quiet", "spoken"]
+    for constant in graph.graph.initializer:
+        if constant.name == "scale":
+            constant.CopyFrom(numpy_helper.from_array(np.float32(0.98), "scale"))
+    graph.graph.output[0].type.tensor_type.shape.dim[2].dim_value = 2
+    card = made_card()
+    spoken = [(np.exp(row[2]) + np.exp(row[3]) - 0.02) / 0.96 for row in card.self_test.log_posteriors]
+    rows = tuple((float(np.log(0.98 * (1 - a) + 0.01)), float(np.log(0.98 * a + 0.01))) for a in spoken)
+    test = dataclasses.replace(card.self_test, log_posteriors=rows)
+    config = {**card.config, "task": "trigger", "words": ["a"]}
+    return with_card(
+        graph.SerializeToString(), dataclasses.replace(card, labels=("_silence_", "a"), self_test=test, config=config)
+    )
 
 
 def served(name: str, data: bytes) -> ServedModel:
@@ -282,7 +310,9 @@ def test_the_self_tests_signal_is_that_of_the_document(page: Page) -> None:
     assert page.evaluate("window.wordspot.selfTest.difference") < 1e-4
 
 
-@pytest.mark.parametrize(("from_rate", "to_rate"), [(48_000, 16_000), (44_100, 16_000), (8_000, 16_000), (16_000, 16_000)])
+@pytest.mark.parametrize(
+    ("from_rate", "to_rate"), [(48_000, 16_000), (44_100, 16_000), (8_000, 16_000), (16_000, 16_000)]
+)
 def test_resampling_keeps_tones_kills_aliases_and_has_no_seams(page: Page, from_rate: int, to_rate: int) -> None:
     """Against the tones themselves, at the new rate: time, level and silence are right; blocks do not matter."""
     script = f"""(async (hertz, sizes) => {{
@@ -351,12 +381,31 @@ def choose_model(page: Page, name: str) -> None:
 def test_a_model_of_whole_clips_can_be_chosen(page: Page, tmp_path: Path) -> None:
     choose_model(page, "clips")
     page.wait_for("window.wordspot.state === 'ready' && window.wordspot.model === 'clips'")
-    assert page.evaluate("[...document.querySelectorAll('#words li')].map((item) => item.innerText.trim())") == ["a", "b"]
+    assert page.evaluate("[...document.querySelectorAll('#words li')].map((item) => item.innerText.trim())") == [
+        "a",
+        "b",
+    ]
     audio = np.repeat(np.float32([0, 0.9, 0, -0.9, 0]), 2 * RATE)
     soundfile.write(tmp_path / "steps.wav", audio, RATE, subtype="FLOAT")
     found = run_file(page, tmp_path / "steps.wav")
     assert [one["label"] for one in found] == ["a", "b"]
     check_same(found, audio, made_model("clip"))
+
+
+def test_a_model_of_one_word_and_one_that_judges_recordings(page: Page, tmp_path: Path) -> None:
+    audio = np.repeat(np.float32([0, 0.9, 0, 0.9, 0]), 2 * RATE)
+    soundfile.write(tmp_path / "steps.wav", audio, RATE, subtype="FLOAT")
+    choose_model(page, "one")
+    page.wait_for("window.wordspot.state === 'ready' && window.wordspot.model === 'one'")
+    assert page.evaluate("[...document.querySelectorAll('#words li')].map((item) => item.innerText.trim())") == ["a"]
+    found = run_file(page, tmp_path / "steps.wav")
+    assert [one["label"] for one in found] == ["a", "a"]
+    check_same(found, audio, one_word_model())
+    choose_model(page, "judge")
+    page.wait_for("window.wordspot.state === 'ready' && window.wordspot.model === 'judge'")
+    soundfile.write(tmp_path / "high.wav", np.full(3 * RATE, 0.9, np.float32), RATE, subtype="FLOAT")
+    assert run_file(page, tmp_path / "high.wav") == []
+    assert "on average a, 0.87" in page.text("#status")  # 0.96 * 0.9 + 0.01, of a sum of 1
 
 
 def test_a_broken_model_says_so_and_another_can_be_chosen(page: Page) -> None:
@@ -433,6 +482,17 @@ def test_a_browser_that_cannot(browser: Browser, site: Site, before: str, senten
     page.close()
 
 
+def test_a_server_without_onnxruntime_web_says_how_to_get_it(
+    sites: Callable[..., Site], browser: Browser, tmp_path: Path
+) -> None:
+    shutil.copytree(page_folder(), tmp_path / "web", ignore=shutil.ignore_patterns("vendor"))
+    page = browser.open(sites(folder=tmp_path / "web").url)
+    assert page.evaluate("window.wordspot.ready") is False
+    assert "onnxruntime-web are missing on the server" in page.text("#notice")
+    assert "make web" in page.text("#notice")
+    page.close()
+
+
 def test_over_plain_http_files_still_work(tmp_path: Path, sites: Callable[..., Site], minute: Path) -> None:
     site = sites(allow_origins=("http://wordspot.test",))
     with Browser(tmp_path / "browser", "--host-resolver-rules=MAP wordspot.test 127.0.0.1") as browser:
@@ -444,7 +504,9 @@ def test_over_plain_http_files_still_work(tmp_path: Path, sites: Callable[..., S
 
 
 def test_takes_are_recorded_discarded_and_saved_as_zip(page: Page, tmp_path: Path) -> None:
-    page.browser.call("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path), "eventsEnabled": True})
+    page.browser.call(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path), "eventsEnabled": True}
+    )
     record(page, "grün", 3)
     page.click("[aria-label='Discard take 2 of grün']")
     assert page.evaluate("document.querySelectorAll('#takes li').length") == 2
@@ -465,7 +527,9 @@ def test_takes_are_recorded_discarded_and_saved_as_zip(page: Page, tmp_path: Pat
         assert (info.samplerate, info.frames, info.channels, info.subtype) == (RATE, RATE, 1, "PCM_16")
 
 
-def test_takes_are_saved_on_a_server_that_wants_them(sites: Callable[..., Site], browser: Browser, tmp_path: Path) -> None:
+def test_takes_are_saved_on_a_server_that_wants_them(
+    sites: Callable[..., Site], browser: Browser, tmp_path: Path
+) -> None:
     site = sites(record_dir=tmp_path / "data", token="open-sesame-1")
     page = browser.open(site.url)
     assert page.evaluate("window.wordspot.ready") is True
@@ -488,7 +552,9 @@ def record(page: Page, word: str, n_takes: int) -> None:
     page.click("#record-start")
     page.wait_for("document.getElementById('cue').className === 'count'")
     page.wait_for("document.getElementById('cue').className === 'say'")
-    page.wait_for(f"window.wordspot.takes.length === {n_takes} && document.getElementById('cue').textContent.startsWith('Done')")
+    page.wait_for(
+        f"window.wordspot.takes.length === {n_takes} && document.getElementById('cue').textContent.startsWith('Done')"
+    )
 
 
 def test_the_loudest_second_is_cut_as_wordspot_align_cuts_it(page: Page) -> None:
@@ -559,7 +625,10 @@ def test_text_stands_out_and_nothing_is_wider_than_a_phone(page: Page, scheme: s
         assert len(contrasts) > 10
         assert [entry for entry in contrasts if entry[0] < 4.5] == []
         wide = "[...document.body.querySelectorAll('*')].filter((e) => e.getBoundingClientRect().right > 321 && e.checkVisibility())"
-        assert page.evaluate(f"document.documentElement.scrollWidth <= 320 || {wide}.map((e) => e.outerHTML.slice(0, 80))") is True
+        assert (
+            page.evaluate(f"document.documentElement.scrollWidth <= 320 || {wide}.map((e) => e.outerHTML.slice(0, 80))")
+            is True
+        )
 
 
 def test_screenshots(page: Page, minute: Path) -> None:
@@ -576,10 +645,20 @@ def test_screenshots(page: Page, minute: Path) -> None:
         page.resize(*size)
         page.prefer(prefers_color_scheme="light" if name == "phone" else "dark", prefers_reduced_motion="reduce")
         page.wait_for("document.querySelector('#words .lit')")
-        page.screenshot(out / f"web-listen-{name}.png")
+        keep_picture(page, out / f"web-listen-{name}.png")
     page.click("#start")
     record(page, "lamp", 4)
     for name, size in sizes.items():
         page.resize(*size)
         page.prefer(prefers_color_scheme="dark" if name == "phone" else "light", prefers_reduced_motion="reduce")
-        page.screenshot(out / f"web-record-{name}.png")
+        keep_picture(page, out / f"web-record-{name}.png")
+
+
+def keep_picture(page: Page, path: Path) -> None:
+    """A screenshot in 256 colours, which is a third of its size."""
+    from PIL import Image
+
+    page.screenshot(path)
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)

@@ -15,7 +15,10 @@ from wordspot.channel import BANDS, compand, equalise
 from wordspot.config import AugmentConfig, FeatureConfig
 
 _CLIPS_AT_ONCE = 4
-_LOWEST_HZ, _LEAST_BAND = 300.0, 0.4  # of a narrow band: its lower edge at most, its upper one at least, of half the rate
+_LOWEST_HZ, _LEAST_BAND = (
+    300.0,
+    0.4,
+)  # of a narrow band: its lower edge at most, its upper one at least, of half the rate
 
 
 def time_shift(audio: Tensor, shifts: Tensor) -> Tensor:
@@ -209,7 +212,9 @@ class Augmenter:
             narrow = self._uniform(audio, generator) < config.band_frequency
             low, high = (self._uniform(audio, generator) for _ in range(2))
             low_hz = torch.where(narrow, _LOWEST_HZ * low, -self.sample_rate)
-            high_hz = torch.where(narrow, self.sample_rate / 2 * (_LEAST_BAND + (1 - _LEAST_BAND) * high), self.sample_rate)
+            high_hz = torch.where(
+                narrow, self.sample_rate / 2 * (_LEAST_BAND + (1 - _LEAST_BAND) * high), self.sample_rate
+            )
             audio = equalise(audio, config.equaliser_db * (2 * gains - 1), low_hz, high_hz, self.sample_rate)
         if config.codec_frequency > 0:
             coded = self._uniform(audio, generator) < config.codec_frequency

@@ -428,7 +428,8 @@ class RunConfig:
 
     words: tuple[str, ...] = field(metadata={"help": "the words to tell apart, each a folder of recordings"})
     task: str = _field(
-        "words", "'words': which word a clip is; 'trigger': when one word is said; 'recordings': which class a recording is of"
+        "words",
+        "'words': which word a clip is; 'trigger': when one word is said; 'recordings': which class a recording is of",
     )
     data: DataConfig = field(default_factory=DataConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)

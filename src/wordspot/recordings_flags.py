@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from wordspot.errors import ConfigError
+
 
 def add_recordings_flags(parser: argparse.ArgumentParser) -> None:
     """Add ``--hold-out-generator``, ``--speaker-folds`` and ``--leave-one-generator-out``."""
@@ -23,10 +25,17 @@ def add_recordings_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def held_out(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings of `config.RecordingsConfig` that the command line names."""
+    """The settings of `config.RecordingsConfig` that the command line names.
+
+    Raises:
+        ConfigError: an empty name.
+    """
     given: dict[str, Any] = {}
-    if args.hold_out_generator:
-        given["recordings.hold_out"] = tuple(name.strip() for name in args.hold_out_generator.split(","))
+    if args.hold_out_generator is not None:
+        names = tuple(name.strip() for name in args.hold_out_generator.split(","))
+        if not all(names):
+            raise ConfigError(f"--hold-out-generator expects names of generators, got {args.hold_out_generator!r}")
+        given["recordings.hold_out"] = names
     if args.speaker_folds is not None:
         given["recordings.n_folds"] = args.speaker_folds
     return given

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from wordspot.errors import DataError
 from wordspot.made_noise import make_sounds
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.recording_measures import measure_recordings
-from wordspot.recording_windows import combine, cut_windows, find_sound, stride_of
+from wordspot.recording_windows import combine, cut_windows, find_sound, power_of, stride_of, with_sound
 from wordspot.recordings_data import Recordings, RecordingSet
 
 _WINDOWS_AT_ONCE = 64
@@ -148,22 +149,23 @@ class RecordingsTask:
     def _draw_window(self, audio: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.float32]:
         """A window from anywhere in a recording, of those that hold sound."""
         windows = self._windows(audio)
-        sounding = np.flatnonzero(find_sound(windows))
-        clip = self.config.features.clip_samples
+        clip, stride, _ = _sizes(self.config)
+        power = power_of(windows)
+        sounding = np.flatnonzero(with_sound(power))
         if len(audio) <= clip or not len(sounding):
             return windows[0]
-        middle = int(rng.choice(sounding)) * int(_sizes(self.config)[1])
-        reach = int(_sizes(self.config)[1]) // 2
-        start = int(np.clip(middle + rng.integers(-reach, reach + 1), 0, len(audio) - clip))
-        return audio[start : start + clip].astype(np.float32) / np.float32(32768)
+        chosen = int(rng.choice(sounding))
+        start = chosen * stride + int(rng.integers(-(stride // 2), stride // 2 + 1))
+        start = min(max(start, 0), len(audio) - clip)
+        moved = audio[start : start + clip].astype(np.float32) / np.float32(32768)
+        is_heard = with_sound(np.append(power, power_of(moved[None])))[-1]  # it may have slid into silence
+        return moved if is_heard else windows[chosen]
 
     def _draw_of_like_length(self, size: int, rng: np.random.Generator) -> list[int]:
-        """So many recordings whose lengths are neighbours, so that little of a batch is padding."""
-        order = self._by_length
-        reach = min(2 * size, len(order))
-        first = int(rng.integers(len(order) - reach + 1))
-        chosen = rng.choice(reach, size, replace=size > reach)
-        return [int(order[first + place]) for place in chosen]
+        """So many recordings whose lengths are near that of one that is drawn, so that little of a batch is padding."""
+        order, reach = self._by_length, size
+        places = rng.integers(len(order)) + rng.integers(-reach, reach + 1, size)
+        return [int(order[place]) for place in np.clip(places, 0, len(order) - 1)]
 
     def _make_noise(self) -> Tensor | None:
         """Noise that nobody recorded, for all classes alike: int16 [samples]; None where none is mixed in."""
@@ -171,8 +173,7 @@ class RecordingsTask:
         if augment.background_frequency == 0 or (augment.background_volume == 0 and not augment.snr_db):
             return None
         n_samples = max(_NOISE_SECONDS * features.sample_rate, 2 * features.clip_samples)
-        made = make_sounds(n_samples, features.sample_rate, np.random.default_rng([self.config.data.seed, 1]))
-        return torch.from_numpy(made)
+        return torch.from_numpy(_made_sounds(n_samples, features.sample_rate, self.config.data.seed))
 
     def _draw_noise(self, count: int, generator: Generator) -> Tensor | None:
         if self._noise is None:
@@ -181,6 +182,12 @@ class RecordingsTask:
         places = torch.rand(count, generator=generator, device=self.device, dtype=torch.float64).cpu()
         starts = (places * (len(self._noise) - clip + 1)).long()
         return self._noise.unfold(0, clip, 1)[starts].to(self.device).float().div_(32768)
+
+
+@lru_cache(maxsize=2)
+def _made_sounds(n_samples: int, sample_rate: int, seed: int) -> NDArray[np.int16]:
+    """`make_sounds`, kept: several runs in a row take the same."""
+    return make_sounds(n_samples, sample_rate, np.random.default_rng([seed, 1]))
 
 
 def judge(

@@ -42,7 +42,9 @@ DEFAULT_MODELS = {"words": ModelConfig().name, "trigger": "trigger_1d", "recordi
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add ``--words``, ``--model``, ``--features``, ``--recipe``, the flags of `FLAGS` and ``--set``."""
-    parser.add_argument("--words", metavar="A,B,C", help="the words to tell apart: names of folders; recordings: the classes")
+    parser.add_argument(
+        "--words", metavar="A,B,C", help="the words to tell apart: names of folders; recordings: the classes"
+    )
     parser.add_argument(
         "--model",
         metavar="NAME",

@@ -48,7 +48,10 @@ def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
     if card.kind == "stream":
         judged += f", every {1000 * card.step_samples / card.sample_rate:g} ms"
     return [
-        ("classes" if _task(card) == "recordings" else "words", ", ".join(label for label in card.labels if not label.startswith("_"))),
+        (
+            "classes" if _task(card) == "recordings" else "words",
+            ", ".join(label for label in card.labels if not label.startswith("_")),
+        ),
         ("kind", f"{card.kind}, judges {judged}"),
         ("network", f"{model.get('name', '?')} on {features.get('kind', '?')}"),
         ("size", f"{size / 1000:.0f} kB" + (", int8" if card.quantization == "int8" else "")),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,10 +49,16 @@ def leave_one_out(args: argparse.Namespace, train: Train) -> None:
     rows: list[dict[str, Any]] = []
     for number, generator in enumerate(generators, 1):
         console.note(f"generator {number} of {len(generators)}: {generator}")
-        rows.append({"generator": generator, **_test(config, args.out / generator, generator, train)})
+        rows.append({"generator": generator, **_test(config, args.out / folder_of(generator), generator, train)})
         write_json(args.out / TABLE, summary(rows))
     print_table(summary(rows))
     console.say(f"all figures: {args.out / TABLE}")
+
+
+def folder_of(generator: str) -> str:
+    """A generator's folder: its name, with what no folder's name may hold as in a web address."""
+    quoted = quote(generator, safe=" ")
+    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted
 
 
 def generators_in(path: Path, words: tuple[str, ...]) -> tuple[str, ...]:

@@ -60,8 +60,9 @@ class WebServer:
             config.load()
         except OSError as error:  # ssl.SSLError is one
             raise ConfigError(f"expected a certificate and its key as PEM files, but {error}") from error
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what clients send wrong is no news; Guard logs ours
-        self._server = uvicorn.Server(config)
+        # What clients send wrong is no news, and `Guard` logs what fails here.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        self._server, self._is_stopped = uvicorn.Server(config), False
         _allow_many_files(settings.max_connections)
         self._socket = bind(settings.host, settings.port)
         connections = self._server.server_state.connections
@@ -85,7 +86,11 @@ class WebServer:
         return bool(self._server.started)
 
     async def serve(self) -> None:
-        """Serve until `stop`, SIGINT or SIGTERM."""
+        """Serve until `stop`, SIGINT or SIGTERM.
+
+        Raises:
+            KeyboardInterrupt: SIGINT came.
+        """
         watch = asyncio.create_task(Watch(self._server.server_state.connections, self._settings, self._measures).run())
         try:
             await self._server.serve(sockets=[self._socket])
@@ -94,9 +99,12 @@ class WebServer:
             with contextlib.suppress(asyncio.CancelledError):
                 await watch
             self._socket.close()
+        if not self._is_stopped:
+            raise KeyboardInterrupt
 
     def stop(self) -> None:
         """End `serve`, from any thread."""
+        self._is_stopped = True
         self._server.should_exit = True
 
 

@@ -6,12 +6,10 @@ time, so that a client that sends much at once delays the others by no more than
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from wordspot.detector import CLIP_STRIDE_MS, Scorer
 from wordspot.errors import AudioError, ConfigError, WordspotError
 from wordspot.server.measures import Measures
 from wordspot.server.models import ServedModel, find_model
+from wordspot.server.workers import Workers
 
 MIN_RATE, MAX_RATE = 8_000, 192_000
 SCORES_MS = 50.0
@@ -107,7 +106,7 @@ class StreamPool:
         self.measures = measures or Measures()
         self.max_streams = max_streams
         self._open: set[Stream] = set()
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="wordspot-stream")
+        self._workers = Workers(threads, "wordspot-stream")
 
     def __len__(self) -> int:
         """The streams that are open."""
@@ -185,10 +184,10 @@ class StreamPool:
     def shutdown(self) -> None:
         """Wait for the threads, and end them."""
         self._open.clear()
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._workers.shutdown()
 
     async def _run(self, stream: Stream, work: Any, *args: Any) -> list[Detection]:
-        found: list[Detection] = await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        found: list[Detection] = await self._workers.run(work, *args)
         for detection in found:
             self.measures.count("detections_total", model=stream.model.name, label=detection.label)
         return found

@@ -152,7 +152,8 @@ export class Scope {
     let before = false;
     for (let column = first; column < first + n; column++) {
       const most = this.maxima.get(column);
-      const score = most ? most[word.index] : 0;
+      if (!most) continue; // rows come less often than columns
+      const score = most[word.index];
       if (score < 0.02 && !before) continue;
       const next = [xOf(column), yOf(score)];
       if (before) context.lineTo(...next);
@@ -171,7 +172,7 @@ function line(context, x0, y0, x1, y1) {
 }
 
 function drawMark(context, { label, hue }, x, top, bottom, width) {
-  if (x < -80 || x > width + 5) return;
+  if (x < 2 || x > width + 5) return;
   context.strokeStyle = `hsl(${hue} 85% 70%)`;
   context.lineWidth = 1;
   line(context, x, 6, x, bottom);

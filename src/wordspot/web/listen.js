@@ -12,6 +12,9 @@ const byId = (id) => document.getElementById(id);
 const MAX_FILE_BYTES = 500e6;
 const MUTED_SECONDS = 3; // of samples that are exactly zero, before the page asks whether the microphone is muted
 
+/** For a model of whole recordings: its windows as they are, each a quarter of a window after the one before. */
+const windowed = (card) => ({ ...card.decoder, average_ms: 0, stride_ms: (250 * card.clip_samples) / card.sample_rate });
+
 export class Listen {
   /** recogniser: a begun Recogniser; notice(sentence): shows a problem, or hides it where it is empty. */
   constructor(recogniser, notice) {
@@ -47,6 +50,8 @@ export class Listen {
       throw error;
     }
     this.card = entry.card;
+    this.isOfRecordings = entry.task === "recordings"; // it judges: there is no word to detect
+    byId("threshold-field").hidden = this.isOfRecordings;
     this.words.show(entry.card.labels);
     this.log.clear();
     byId("player").hidden = true;
@@ -102,11 +107,12 @@ export class Listen {
   }
 
   begin(totalMs = 0) {
-    this.seconds = this.ms = 0;
+    this.seconds = this.ms = this.nRows = 0;
+    this.logs = new Float64Array(this.card.labels.length); // sums of the logarithms of the scores
     this.log.clear();
     this.words.rest();
     this.resetScope(totalMs);
-    this.recogniser.start(this.decoder, {
+    this.recogniser.start(this.isOfRecordings ? windowed(this.card) : this.decoder, {
       rows: (data) => this.takeRows(data),
       ended: (data) => {
         this.takeDetections(data.detections);
@@ -172,8 +178,8 @@ export class Listen {
     this.total = seconds;
     this.set("file", `Hearing ${file.name} …`);
     this.finish = ({ ms }) => {
-      const speed = ms > 0 ? ` in ${(ms / 1000).toFixed(1)} s` : "";
-      this.set("ready", `${file.name}: ${seconds.toFixed(1)} s heard${speed}, ${this.log.count()}.`);
+      const result = this.isOfRecordings ? this.judgement() : this.log.count();
+      this.set("ready", `${file.name}: ${seconds.toFixed(1)} s heard in ${(ms / 1000).toFixed(1)} s, ${result}.`);
       this.words.rest();
     };
     const player = byId("player");
@@ -186,6 +192,14 @@ export class Listen {
       this.recogniser.feed(part.slice());
     }
     this.recogniser.end();
+  }
+
+  /** What a model of whole recordings says of the file: the geometric mean of its windows' scores. */
+  judgement() {
+    const most = Math.max(...this.logs);
+    const powers = [...this.logs].map((sum) => Math.exp((sum - most) / this.nRows));
+    const best = this.logs.indexOf(most);
+    return `on average ${this.card.labels[best]}, ${(powers[best] / powers.reduce((sum, power) => sum + power)).toFixed(2)}`;
   }
 
   seek(seconds) {
@@ -203,11 +217,14 @@ export class Listen {
       this.scope.addScores(means, times, nLabels);
       this.words.setScores(means.subarray(means.length - nLabels));
     }
+    if (this.isOfRecordings) means.forEach((score, at) => (this.logs[at % nLabels] += Math.log(Math.max(score, 1e-7))));
+    this.nRows += times.length;
     this.takeDetections(detections);
     if (this.state === "file") byId("status").textContent = `Heard ${Math.round((100 * seconds) / this.total)} % of the file …`;
   }
 
   takeDetections(detections) {
+    if (this.isOfRecordings) return;
     for (const detection of detections) {
       const index = this.card.labels.indexOf(detection.label);
       this.words.light(index, detection.score, this.state !== "file");
