@@ -10,6 +10,7 @@ export class Recogniser {
     this.nTickets = 0;
     this.opening = null;
     this.stream = null;
+    this.dead = null; // a Promise of the reason, once the thread has crashed
   }
 
   /** Start the thread. Throws Error with a sentence. */
@@ -30,6 +31,7 @@ export class Recogniser {
     const answer = await fetch(entry.file).catch(() => null);
     if (!answer?.ok) throw new Error(`The model ${entry.name} cannot be fetched${answer ? ` (${answer.status})` : ": is the server still there?"}`);
     const content = await answer.arrayBuffer();
+    if (this.dead) throw new Error(await this.dead); // it crashed before a model came
     return new Promise((resolve, reject) => {
       this.opening = { ticket, resolve, reject: (message) => reject(new Error(message)), name: entry.name };
       this.worker.postMessage({ type: "open", ticket, content, card: entry.card }, [content]);
@@ -74,9 +76,15 @@ export class Recogniser {
   async crashed(message) {
     const { opening, stream } = this;
     this.opening = this.stream = null;
-    const runtime = await fetch(new URL("./vendor/ort/ort.wasm.min.mjs?v=1.30.0", import.meta.url), { method: "HEAD" }).catch(() => null);
-    const sentence = runtime?.status === 404 ? NO_RUNTIME : message ? `The model’s thread failed: ${message}. Reload the page.` : TOO_OLD;
+    this.dead = whyCrashed(message);
+    const sentence = await this.dead;
     opening?.reject(sentence);
     stream?.on.failed(sentence);
   }
+}
+
+async function whyCrashed(message) {
+  const runtime = await fetch(new URL("./vendor/ort/ort.wasm.min.mjs?v=1.30.0", import.meta.url), { method: "HEAD" }).catch(() => null);
+  if (runtime?.status === 404) return NO_RUNTIME;
+  return message ? `The model’s thread failed: ${message}. Reload the page.` : TOO_OLD;
 }
