@@ -15,7 +15,7 @@ import torch
 from wordspot.checkpoint import RunFolder
 from wordspot.cli import main
 from wordspot.commands.detect import detect_file
-from wordspot.config import FEATURES, ModelConfig, RunConfig, TriggerConfig
+from wordspot.config import FEATURES, TASKS, ModelConfig, RunConfig, TriggerConfig
 from wordspot.errors import ConfigError
 from wordspot.overrides import override
 from wordspot.settings import DEFAULT_MODELS
@@ -284,7 +284,7 @@ def test_a_trigger_may_answer_after_the_end_of_a_recording(tmp_path: Path, task:
 
 
 def test_defaults_fit_their_tasks() -> None:
-    assert DEFAULT_MODELS.keys() == {"words", "trigger"}
+    assert set(DEFAULT_MODELS) == set(TASKS)
     assert TriggerConfig().scenes == "soundscape"
 
 

@@ -163,9 +163,10 @@ class RecordingsTask:
 
     def _draw_of_like_length(self, size: int, rng: np.random.Generator) -> list[int]:
         """So many recordings whose lengths are near that of one that is drawn, so that little of a batch is padding."""
-        order, reach = self._by_length, size
-        places = rng.integers(len(order)) + rng.integers(-reach, reach + 1, size)
-        return [int(order[place]) for place in np.clip(places, 0, len(order) - 1)]
+        order = self._by_length
+        reach = min(2 * size, len(order))
+        first = min(max(int(rng.integers(len(order))) - reach // 2, 0), len(order) - reach)
+        return [int(order[first + place]) for place in rng.choice(reach, size, replace=size > reach)]
 
     def _make_noise(self) -> Tensor | None:
         """Noise that nobody recorded, for all classes alike: int16 [samples]; None where none is mixed in."""
