@@ -16,6 +16,7 @@ from wordspot.commands.train import make_trainer
 from wordspot.config import RunConfig
 from wordspot.errors import DataError
 from wordspot.recordings_task import RecordingsTask
+from wordspot.settings import build_config
 from wordspot.training import Trainer
 
 SMALL = (
@@ -99,7 +100,7 @@ def test_the_mean_is_over_what_is_known(capsys: pytest.CaptureFixture[str]) -> N
     print_table(summary(rows))
     text = capsys.readouterr().out
     assert re.search(r"b\W+4\W+30\.0\W+– to –\W+70\.0\W+60\.0", text)
-    assert re.search(r"mean\W+20\.0\W+0\.0 to 20\.0\W+80\.0\W+70\.0", text)
+    assert re.search(r"mean\W+20\.0\W+0\.0 to 20\.0 \(mean of the ends\)\W+80\.0\W+70\.0", text)
 
 
 def test_generators_of_the_first_class_are_no_machines(listed: Path) -> None:
@@ -142,3 +143,27 @@ def test_a_generator_s_folder_is_one_folder_below_out(name: str) -> None:
     assert folder.parent == Path("out")
     assert folder.resolve().parent == Path("out").resolve()
     assert folder.name not in (".", "..")
+
+
+def test_what_some_run_would_refuse_is_refused_before_the_first(listed: Path, tmp_path: Path, capsys: Any) -> None:
+    rows = listed.read_text(encoding="utf-8").splitlines()
+    with_split = listed.with_name("with-split.csv")
+    with_split.write_text("\n".join([f"{rows[0]},split", *(f"{row},training" for row in rows[1:])]), encoding="utf-8")
+    words = [
+        "train",
+        str(with_split),
+        "--task",
+        "recordings",
+        "--leave-one-generator-out",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main([*words, "--speaker-folds", "3", *SMALL]) == 1
+    assert "leave out --speaker-folds, or the column" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*/*"))
+
+
+def test_words_are_compared_as_labels_are(listed: Path) -> None:
+    command = ["train", str(listed), "--task", "recordings", "--words", "Real,SYNTHETIC", "--out", "x"]
+    config = build_config(build_parser().parse_args(command))
+    assert generators_in(listed, config.words) == tuple(sorted(GENERATORS))

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from made_voices import GENERATORS, make_voices
 from wordspot import recordings_task
 from wordspot.checkpoint import RunFolder, load_checkpoint
-from wordspot.cli import main
+from wordspot.cli import build_parser, main
 from wordspot.config import AugmentConfig, DataConfig, RecordingsConfig, RunConfig
 from wordspot.errors import CheckpointError, ConfigError, DataError
 from wordspot.export import export_network
@@ -35,7 +35,7 @@ from wordspot.recordings_flags import add_recordings_flags, held_out
 from wordspot.recordings_listing import Row
 from wordspot.recordings_task import RecordingEvaluation, RecordingsTask, judge
 from wordspot.runlog import trained_on
-from wordspot.settings import DEFAULT_MODELS, recipe_config
+from wordspot.settings import DEFAULT_MODELS, build_config, recipe_config
 from wordspot.training import StepRecord, Trainer
 
 CPU = torch.device("cpu")
@@ -498,3 +498,27 @@ def test_sets_without_a_share_are_allowed(listed: Path) -> None:
 def test_unknown_words_in_the_configuration_are_refused() -> None:
     with pytest.raises(ConfigError, match="tells classes apart, at least two, got real"):
         RunConfig(("real",), task="recordings")
+
+
+@pytest.mark.parametrize(
+    ("flags", "first", "stop", "hop_ms"),
+    [
+        (("--hop-ms", "5"), 4, 228, 5.0),
+        (("--sample-rate", "8000", "--set", "features.high_hz=4000"), 4, 129, 10.0),
+        (("--sample-rate", "44100", "--set", "model.first_bin=7"), 7, 331, 10.0),
+    ],
+)
+def test_the_bins_of_statistics_follow_the_front_end(
+    tmp_path: Path, flags: tuple[str, ...], first: int, stop: int, hop_ms: float
+) -> None:
+    listed = make_voices(tmp_path, n_speakers=3, n_takes=1)
+    command = ["train", str(listed), "--task", "recordings", "--out", str(tmp_path / "run"), *flags]
+    config = build_config(build_parser().parse_args(command))
+    expected = {"first_bin": first, "stop_bin": stop, "hop_ms": hop_ms}
+    assert {name: config.model.options[name] for name in expected} == expected
+
+
+def test_flags_of_recordings_are_for_recordings(tmp_path: Path) -> None:
+    command = ["train", str(tmp_path), "--words", "a", "--out", "x", "--hold-out-generator", "vits"]
+    with pytest.raises(ConfigError, match="--hold-out-generator and --speaker-folds are for --task recordings"):
+        build_config(build_parser().parse_args(command))

@@ -469,3 +469,15 @@ def test_silence_is_corrected_in_the_loss_only(tone_folder: Path, tmp_path: Path
 
 def _first_generator() -> torch.Generator:
     return torch.Generator().manual_seed(step_seed(0, 1, 1))
+
+
+def test_the_squared_error_of_three_labels_counts_all_of_them() -> None:
+    from types import SimpleNamespace
+
+    settings = SimpleNamespace(loss="squared_error", silence_bias=0.0, label_smoothing=0.0)
+    stub: Any = SimpleNamespace(config=SimpleNamespace(training=settings))
+    logits = torch.log(torch.tensor([[0.2, 0.5, 0.3]]))
+    given = Trainer._loss(stub, logits, torch.tensor([1]))
+    assert float(given) == pytest.approx((0.2**2 + 0.5**2 + 0.3**2) / 2, abs=1e-6)
+    two = Trainer._loss(stub, torch.log(torch.tensor([[0.2, 0.8]])), torch.tensor([0]))
+    assert float(two) == pytest.approx(0.8**2, abs=1e-6)  # of the first label's posterior alone, as the classic

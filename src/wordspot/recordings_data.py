@@ -62,6 +62,7 @@ class Recordings:
     labels: the classes, the target first.
     listing: set, label, path, speaker, generator and SHA-256 of every recording that is in a set, sorted.
     problems: a line for each recording that is left out. warnings: what the user should know before training.
+    leaks: those of the warnings that flatter figures: a speaker, a generator or a recording in two sets.
     """
 
     labels: tuple[str, ...]
@@ -69,6 +70,7 @@ class Recordings:
     listing: tuple[tuple[str, ...], ...]
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
+    leaks: tuple[str, ...] = ()
 
     def listing_text(self) -> str:
         """What ``data.csv`` holds."""
@@ -120,12 +122,11 @@ def load_recordings(
     if lost := [label for label in labels if label not in {row.label for row in rows}]:
         raise DataError(f"{path}: none of the recordings of {', '.join(lost)} can be used: {problems[0]}")
     sets = assign_rows(rows, data, recordings)
-    warnings = [*_unused(path, listed, labels), *leakage(rows, sets, recordings.hold_out)]
-    warnings += _repeated(path, clips, sets)
-    warnings += _lacking(rows, sets, labels, data)
+    leaks = [*leakage(rows, sets, recordings.hold_out), *_repeated(path, clips, sets)]
+    warnings = [*_unused(path, listed, labels), *leaks, *_lacking(rows, sets, labels, data)]
     parts = {name: _set(labels, clips, sets, name) for name in SETS}
     listing = sorted(_line(clip, name) for clip, name in zip(clips, sets, strict=True) if name)
-    return Recordings(labels, parts, tuple(listing), tuple(problems), tuple(warnings))
+    return Recordings(labels, parts, tuple(listing), tuple(problems), tuple(warnings), tuple(leaks))
 
 
 def _labels(path: Path, listed: RowList, words: Sequence[str]) -> tuple[str, ...]:

@@ -31,11 +31,12 @@ def held_out(args: argparse.Namespace) -> dict[str, Any]:
         ConfigError: an empty name.
     """
     given: dict[str, Any] = {}
-    if args.hold_out_generator is not None:
-        names = tuple(name.strip() for name in args.hold_out_generator.split(","))
+    text, n_folds = getattr(args, "hold_out_generator", None), getattr(args, "speaker_folds", None)
+    if text is not None:
+        names = tuple(name.strip() for name in text.split(","))
         if not all(names):
-            raise ConfigError(f"--hold-out-generator expects names of generators, got {args.hold_out_generator!r}")
+            raise ConfigError(f"--hold-out-generator expects names of generators, got {text!r}")
         given["recordings.hold_out"] = names
-    if args.speaker_folds is not None:
-        given["recordings.n_folds"] = args.speaker_folds
+    if n_folds is not None:
+        given["recordings.n_folds"] = n_folds
     return given

@@ -19,7 +19,15 @@ from wordspot.errors import DataError
 from wordspot.made_noise import make_sounds
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.recording_measures import measure_recordings
-from wordspot.recording_windows import combine, cut_windows, find_sound, power_of, stride_of, with_sound
+from wordspot.recording_windows import (
+    combine,
+    cut_windows,
+    find_sound,
+    power_of,
+    stride_of,
+    window_starts,
+    with_sound,
+)
 from wordspot.recordings_data import Recordings, RecordingSet
 
 _WINDOWS_AT_ONCE = 64
@@ -70,6 +78,8 @@ class RecordingsTask:
             )
         self.augmenter = Augmenter(config.augment, config.features)
         self._groups = _groups(training)
+        whole = config.recordings.whole
+        self._sounding = [] if whole else [_sounding(audio, *_sizes(config)[:2]) for audio in training.audio]
         self._by_length = np.argsort([len(audio) for audio in training.audio], kind="stable")
         self._noise = self._make_noise()
 
@@ -100,7 +110,7 @@ class RecordingsTask:
             audio = np.concatenate([self._windows(training.audio[row]) for row in rows])
         else:
             rows = [self._draw(place % len(self.labels), rng) for place in range(size)]
-            audio = np.stack([self._draw_window(training.audio[row], rng) for row in rows])
+            audio = np.stack([self._draw_window(row, rng) for row in rows])
         sound = torch.from_numpy(audio).to(self.device)
         sound, _ = self.augmenter.change_speed(sound, generator)
         is_silence = torch.zeros(size, dtype=torch.bool, device=self.device)
@@ -146,20 +156,18 @@ class RecordingsTask:
         group = groups[rng.integers(len(groups))]
         return int(group[rng.integers(len(group))])
 
-    def _draw_window(self, audio: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.float32]:
+    def _draw_window(self, row: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """A window from anywhere in a recording, of those that hold sound."""
-        windows = self._windows(audio)
+        audio = self.recordings.sets["training"].audio[row]
         clip, stride, _ = _sizes(self.config)
-        power = power_of(windows)
-        sounding = np.flatnonzero(with_sound(power))
+        sounding, loudest = self._sounding[row]
         if len(audio) <= clip or not len(sounding):
-            return windows[0]
-        chosen = int(rng.choice(sounding))
-        start = chosen * stride + int(rng.integers(-(stride // 2), stride // 2 + 1))
-        start = min(max(start, 0), len(audio) - clip)
-        moved = audio[start : start + clip].astype(np.float32) / np.float32(32768)
-        is_heard = with_sound(np.append(power, power_of(moved[None])))[-1]  # it may have slid into silence
-        return moved if is_heard else windows[chosen]
+            return self._windows(audio[:clip])[0]
+        begin = int(rng.choice(sounding))
+        moved = begin + int(rng.integers(-(stride // 2), stride // 2 + 1))
+        window = _window_at(audio, moved, clip)
+        is_heard = with_sound(np.append(power_of(window[None]), loudest))[0]  # it may have slid into silence
+        return window if is_heard else _window_at(audio, begin, clip)
 
     def _draw_of_like_length(self, size: int, rng: np.random.Generator) -> list[int]:
         """So many recordings whose lengths are near that of one that is drawn, so that little of a batch is padding."""
@@ -228,6 +236,19 @@ def _sizes(config: RunConfig) -> tuple[int, int, bool]:
     features, recordings = config.features, config.recordings
     stride = stride_of(recordings.stride_ms, features.sample_rate, features.clip_samples)
     return features.clip_samples, stride, recordings.whole
+
+
+def _sounding(audio: NDArray[np.int16], clip: int, stride: int) -> tuple[NDArray[np.int64], float]:
+    """Where a recording's windows that hold sound begin, and the mean square of its loudest window."""
+    starts = window_starts(len(audio), clip, stride)
+    power = np.array([power_of(_window_at(audio, int(start), clip)[None])[0] for start in starts])
+    return starts[with_sound(power)], float(power.max())
+
+
+def _window_at(audio: NDArray[np.int16], start: int, clip: int) -> NDArray[np.float32]:
+    """The window from `start` on, or as near to it as the recording allows: float32, of `clip` samples at most."""
+    start = max(min(start, len(audio) - clip), 0)
+    return audio[start : start + clip].astype(np.float32) / np.float32(32768)
 
 
 def _groups(training: RecordingSet) -> list[list[NDArray[np.int64]]]:

@@ -36,6 +36,9 @@ _OF_THE_RECIPE = (
 )
 
 
+_SPAN_HZ = (125.0, 7125.0)  # that `statistics` hears
+_USUAL_BINS = (31.25, 257, 10.0)  # Hz of a bin, bins, ms of a hop: those that its options are for
+
 #: The network of a task where none is named.
 DEFAULT_MODELS = {"words": ModelConfig().name, "trigger": "trigger_1d", "recordings": "statistics"}
 
@@ -99,6 +102,8 @@ def build_config(args: argparse.Namespace) -> RunConfig:
         ConfigError: no words, or settings that make no sense.
     """
     task = args.task or "words"
+    if task != "recordings" and held_out(args):
+        raise ConfigError(f"--hold-out-generator and --speaker-folds are for --task recordings, this is {task}")
     asked = _asked(args)
     model = str(asked.pop("model.name", None) or args.model or DEFAULT_MODELS[task])
     if "," in str(asked.get("training.steps", "")):
@@ -108,15 +113,28 @@ def build_config(args: argparse.Namespace) -> RunConfig:
         config = override(dataclasses.replace(config, trigger=trigger_config(args, config.trigger)), asked)
         return dataclasses.replace(config, words=(word_of(config.trigger, args.words),))
     if task == "recordings":
-        from wordspot.recordings_data import labels_in  # numpy, which --help does without
+        from wordspot.dataset import normalize_word  # numpy, which --help does without
+        from wordspot.recordings_data import labels_in
 
-        words = _words(args.words) if args.words else labels_in(args.data)
+        words = tuple(map(normalize_word, _words(args.words))) if args.words else labels_in(args.data)
         config = recipe_config(words, model, args.recipe, args.features, task)
-        return override(config, held_out(args) | asked)
+        return _fit_bins(override(config, held_out(args) | asked))
     if not args.words:
         raise ConfigError("expected the words to tell apart; name them with --words yes,no")
     config = recipe_config(_words(args.words), model, args.recipe, args.features)
     return override(config, asked)
+
+
+def _fit_bins(config: RunConfig) -> RunConfig:
+    """The fixed bins of ``statistics`` at another rate or hop than its recipe's; what the user has set stays."""
+    features = config.features
+    bin_hz = features.sample_rate / features.n_fft
+    if config.model.name != "statistics" or (bin_hz, features.n_bins, features.hop_ms) == _USUAL_BINS:
+        return config
+    first, stop = (round(hertz / bin_hz) for hertz in _SPAN_HZ)
+    fitting = {"first_bin": first, "stop_bin": min(stop, features.n_bins), "hop_ms": features.hop_ms}
+    model = dataclasses.replace(config.model, options={**fitting, **config.model.options})
+    return dataclasses.replace(config, model=model)
 
 
 def _words(text: str) -> tuple[str, ...]:

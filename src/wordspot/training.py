@@ -227,10 +227,11 @@ class Trainer:
         return StepRecord(step, rate, float(accuracy), float(loss.detach()))
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Of logits [n, labels] and labels int64 [n]; the squared error is that of the first label's posterior."""
+        """Of logits [n, labels] and labels int64 [n]; the squared error of two labels is that of the first one's posterior."""
         settings = self.config.training
         if settings.loss == "squared_error":
-            return (logits.softmax(dim=1)[:, 0] - (labels == 0).float()).square().mean()
+            truth = nn.functional.one_hot(labels, logits.shape[1])
+            return (logits.softmax(dim=1) - truth).square().sum(dim=1).mean() / 2
         return nn.functional.cross_entropy(
             self._with_silence_bias(logits), labels, ignore_index=IGNORED, label_smoothing=settings.label_smoothing
         )

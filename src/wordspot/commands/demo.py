@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> None:
         f"  {program} train FOLDER --words {words} --out runs/ten\n"
         "A model of people's words comes with wordspot; with a microphone:\n"
         f"  {program} listen\n"
-        "This model on a page that listens in the browser (in a clone, `make web` first fetches what runs them there):\n"
-        f"  pip install 'wordspot[serve]'; {program} serve {model} --open\n"
+        "This model on a page that listens in the browser (the first line fetches, by npm, what runs it there):\n"
+        f"  make web\n  {program} serve {model} --open\n"
         "To see what the network sees of a clip:\n"
         f"  {program} spectrogram {_first_clip(recordings)} --out {args.out / 'clip.png'} --features logmel"
     )

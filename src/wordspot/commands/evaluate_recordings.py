@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MOST_SPEAKERS = 10
 _MOST_LEAKS = 5
+_ALL_OF_IT_S = 36_000.0  # the most that a setting may say
 
 
 @dataclass(frozen=True)
@@ -135,18 +136,24 @@ def _judge_of_run(model: Path, step: int | None, device: str) -> Judge:
     return Judge(config, 0.5, checkpoint.step, one, over_time)
 
 
-def load_with_bar(data: Path, config: RunConfig, *, everything: bool = False) -> Recordings:
-    """Decode a list with a progress bar; what is left out, and what stands on both sides of its split, goes to stderr.
+def load_with_bar(data: Path, config: RunConfig, *, everything: bool = False, to_train: bool = False) -> Recordings:
+    """Decode a list with a progress bar; what is left out goes to stderr, and outside training what flatters the figures.
 
     Args:
         everything: all of a list that the model was not trained on: nothing is held out, and its sets do not count.
+        to_train: no more of each recording than training takes; else all of it, and no generator that the list lacks is held
+            out.
     """
     from wordspot import console
     from wordspot.config import DataConfig
     from wordspot.recordings_data import load_recordings
-    from wordspot.recordings_split import leakage
+    from wordspot.recordings_listing import list_rows
 
     split, settings = config.data, config.recordings
+    if not to_train:
+        known = {row.generator for row in list_rows(data).rows}
+        held_out = tuple(name for name in settings.hold_out if name in known)
+        settings = dataclasses.replace(settings, hold_out=held_out, longest_s=_ALL_OF_IT_S)
     if everything:
         split = DataConfig(validation_percent=0, testing_percent=0)
         settings = dataclasses.replace(settings, hold_out=(), n_folds=0, fold=0)
@@ -158,13 +165,11 @@ def load_with_bar(data: Path, config: RunConfig, *, everything: bool = False) ->
         )  # fmt: skip
     for problem in loaded.problems:
         console.note(f"left out: {problem}")
-    if not everything:
-        parts = [(row, name) for name, part in loaded.sets.items() for row in part.rows]
-        leaks = leakage([row for row, _ in parts], [name for _, name in parts], settings.hold_out)
-        for line in leaks[:_MOST_LEAKS]:
+    if not (everything or to_train):
+        for line in loaded.leaks[:_MOST_LEAKS]:
             console.note(line)
-        if len(leaks) > _MOST_LEAKS:
-            console.note(f"and {len(leaks) - _MOST_LEAKS} more such speakers or generators")
+        if len(loaded.leaks) > _MOST_LEAKS:
+            console.note(f"and {len(loaded.leaks) - _MOST_LEAKS} more such speakers, generators or recordings")
     return loaded
 
 

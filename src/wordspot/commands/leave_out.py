@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,11 +17,21 @@ if TYPE_CHECKING:
 
     from wordspot.config import RunConfig
     from wordspot.recordings_data import RecordingSet
+    from wordspot.recordings_listing import Row
     from wordspot.training import Trainer
 
     Train = Callable[[RunConfig, Path], Trainer]
 
 TABLE = "table.json"
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A recording, and what the runs that tested it gave: float64 [labels] each."""
+
+    row: Row
+    truth: int
+    posteriors: list[NDArray[np.float64]]
 
 
 def leave_one_out(args: argparse.Namespace, train: Train) -> None:
@@ -45,6 +56,7 @@ def leave_one_out(args: argparse.Namespace, train: Train) -> None:
         )
     config = build_config(args)
     generators = generators_in(args.data, config.words)
+    _check_parts(args.data, config, generators)
     prepare_out(args.out, force=args.force, hint="--force to begin anew")
     rows: list[dict[str, Any]] = []
     for number, generator in enumerate(generators, 1):
@@ -79,6 +91,20 @@ def generators_in(path: Path, words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def _check_parts(path: Path, config: RunConfig, generators: tuple[str, ...]) -> None:
+    """Refuse what some run would refuse, before the first of them begins."""
+    from wordspot.errors import ConfigError
+    from wordspot.recordings_listing import list_rows
+    from wordspot.recordings_split import assign_rows
+
+    rows = [row for row in list_rows(path).rows if row.label in config.words]
+    if config.recordings.n_folds and any(row.split for row in rows):
+        raise ConfigError(f"{path}: the list has a split of its own; leave out --speaker-folds, or the column")
+    for generator in generators:
+        for fold in range(max(config.recordings.n_folds, 1)):
+            assign_rows(rows, config.data, dataclasses.replace(config.recordings, hold_out=(generator,), fold=fold))
+
+
 def _test(config: RunConfig, out: Path, generator: str, train: Train) -> dict[str, Any]:
     """The figures of a generator over all parts of the speakers: each recording judged by a run that did not know it."""
     import numpy as np
@@ -86,22 +112,22 @@ def _test(config: RunConfig, out: Path, generator: str, train: Train) -> dict[st
     from wordspot.recording_measures import measure_recordings
 
     n_folds, seconds = config.recordings.n_folds, 0.0
-    posteriors: list[NDArray[np.float64]] = []
-    tested: list[RecordingSet] = []
+    judged: dict[Path, _Judged] = {}
     for fold in range(max(n_folds, 1)):
         recordings = dataclasses.replace(config.recordings, hold_out=(generator,), fold=fold)
         begun = time.monotonic()
         folder = out / f"fold-{fold}" if n_folds else out
         part, scores = _judge(train(dataclasses.replace(config, recordings=recordings), folder))
         seconds += time.monotonic() - begun
-        tested.append(part)
-        posteriors.append(scores)
+        for row, truth, score in zip(part.rows, part.truth, scores, strict=True):
+            judged.setdefault(row.file, _Judged(row, int(truth), [])).posteriors.append(score)
     measures = measure_recordings(
         config.words,
-        np.concatenate([part.truth for part in tested]),
-        np.concatenate(posteriors),
-        [row.speaker for part in tested for row in part.rows],
-        [row.generator for part in tested for row in part.rows],
+        np.array([each.truth for each in judged.values()]),
+        # a generator with voices of its own is tested by every run: its recordings count once, with the mean of the answers
+        np.stack([np.mean(each.posteriors, axis=0) for each in judged.values()]),
+        [each.row.speaker for each in judged.values()],
+        [each.row.generator for each in judged.values()],
     )
     return {**measures, "training_seconds": seconds / max(n_folds, 1)}
 
@@ -116,7 +142,7 @@ def _judge(trainer: Trainer) -> tuple[RecordingSet, NDArray[np.float64]]:
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The rows, and the mean of their equal error rates with the mean of the ends of their intervals."""
+    """The rows, and the means of their figures. The mean of the intervals' ends is no interval of the mean."""
 
     def mean(key: str) -> float | None:
         values = [row[key] for row in rows if row.get(key) is not None]
@@ -134,6 +160,8 @@ def print_table(table: dict[str, Any]) -> None:
 
     def cells(name: str, row: dict[str, Any]) -> list[Any]:
         interval = f"{percent(row, 'eer_low')} to {percent(row, 'eer_high')}"
+        if name == "mean":
+            interval += " (mean of the ends)"
         n, seconds = row.get("n", ""), row.get("training_seconds")
         return [
             name, n, percent(row, "eer"), interval, percent(row, "auc"), percent(row, "accuracy"),

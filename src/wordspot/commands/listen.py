@@ -101,10 +101,14 @@ def _open_gate(path: Path | None, rate: int) -> Gate | None:
 
     if path is None:
         return None
+    from wordspot import console
     from wordspot.gate import Gate
 
     try:
-        return Gate(path, rate)
+        gate = Gate(path, rate)
+        target, *others = gate.card.labels
+        console.note(f"the gate lets {target} pass and ignores {', '.join(others)}")
+        return gate
     except ConfigError as error:
         raise ConfigError(f"--gate {path}: {error}") from error
 

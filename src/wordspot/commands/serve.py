@@ -144,6 +144,8 @@ def _tell(web: WebServer, models: list[ServedModel], settings: ServerSettings, a
         console.note(
             "over plain http other machines' browsers give no microphone; --tls-cert and --tls-key make it https"
         )
+    if args.wyoming_port is not None and not _is_loopback(args.wyoming_host):
+        console.note(f"Wyoming has no token: everyone who reaches {args.wyoming_host} may use it")
     if not any((page_folder() / "vendor" / "ort").glob("*.wasm")):
         console.note(
             "the page cannot run models: this installation lacks onnxruntime-web; run `make web` in the checkout"

@@ -127,7 +127,7 @@ def make_task(config: RunConfig, data: Path, device: torch.device) -> Task:
         from wordspot.commands.evaluate_recordings import load_with_bar
         from wordspot.recordings_task import RecordingsTask
 
-        return RecordingsTask(config, load_with_bar(data, config), device)
+        return RecordingsTask(config, load_with_bar(data, config, to_train=True), device)
     from wordspot.commands.evaluate import decode
     from wordspot.dataset import check_words, list_recordings
     from wordspot.words_task import WordsTask

@@ -127,6 +127,7 @@ async def listen(
         ServerError: no server there, it refuses, or knows no such model.
     """
     async with contextlib.AsyncExitStack() as stack:
+        options.setdefault("ping_timeout", None)  # a server that holds sound back answers pings as late
         opening = connect(url, additional_headers=_headers(token), compression=None, **options)
         try:
             connection = await stack.enter_async_context(opening)
@@ -160,6 +161,7 @@ def hear(
     """
     with contextlib.ExitStack() as stack:
         try:
+            options.setdefault("ping_timeout", None)
             opening = connect_sync(url, additional_headers=_headers(token), compression=None, **options)
             connection = stack.enter_context(opening)
         except (OSError, InvalidHandshake, InvalidURI) as error:

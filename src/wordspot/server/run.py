@@ -52,6 +52,7 @@ class WebServer:
         config = uvicorn.Config(
             app, http=guarded_http(settings, self._measures), ws=guarded_websocket(settings),
             ws_max_size=settings.max_frame_bytes, ws_per_message_deflate=False,
+            ws_ping_interval=None,  # its answer would wait behind sound that is held back; `Watch` finds dead clients
             h11_max_incomplete_event_size=_MAX_HEAD_BYTES, timeout_graceful_shutdown=_STOP_SECONDS,
             log_config=None, access_log=False, server_header=False, proxy_headers=False, backlog=_BACKLOG,
             ssl_certfile=tls[0] if tls else None, ssl_keyfile=tls[1] if tls else None,
@@ -63,7 +64,7 @@ class WebServer:
         # What clients send wrong is no news, and `Guard` logs what fails here.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._server, self._is_stopped = uvicorn.Server(config), False
-        _allow_many_files(settings.max_connections)
+        _allow_many_files(2 * settings.max_connections)  # Wyoming may have as many
         self._socket = bind(settings.host, settings.port)
         connections = self._server.server_state.connections
         self._measures.gauge("connections", lambda: len(connections))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -166,7 +165,7 @@ def parse_start(text: str) -> Start:
     start = Start(**value)
     if start.format not in FORMATS:
         raise _CloseError(WRONG_DATA, f"expected the format {' or '.join(FORMATS)}, got {shown(start.format)}")
-    if start.threshold is not None and not (math.isfinite(start.threshold) and 0 <= start.threshold <= 1):
+    if start.threshold is not None and not 0 <= start.threshold <= 1:  # NaN is not
         raise _CloseError(WRONG_DATA, f"expected a threshold from 0 to 1, got {shown(start.threshold)}")
     return start
 

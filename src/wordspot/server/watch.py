@@ -26,6 +26,10 @@ _PROGRESS = 16 << 10  # bytes that a slow reader must take in `send_seconds`
 _MOST_UNREAD = 1 << 20  # bytes; answers are sent in pieces, so that only unread pongs and the like pile up
 
 
+#: Parts of one message.
+_MOST_FRAGMENTS = 1024
+
+
 def guarded_http(settings: ServerSettings, measures: Measures) -> type[H11Protocol]:
     """uvicorn's HTTP protocol, which closes connections beyond `max_connections` at once."""
 
@@ -46,6 +50,11 @@ def guarded_websocket(settings: ServerSettings) -> type[WebSocketsSansIOProtocol
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             self.close_timeout = min(self.close_timeout, settings.send_seconds)
+
+        def handle_cont(self, event: Any) -> None:
+            super().handle_cont(event)
+            if len(self.frames) > _MOST_FRAGMENTS:  # empty ones weigh nothing by `max_frame_bytes`
+                self.transport.abort()
 
     return GuardedWebSocket
 

@@ -104,7 +104,8 @@ class WyomingServer:
             _log.exception("a Wyoming connection failed")
         finally:
             connection.end_streams()
-            writer.close()
+            writer.close()  # what was written goes out, but a client that does not read holds nothing for long
+            asyncio.get_running_loop().call_later(self._settings.send_seconds, writer.transport.abort)
             self._tasks.discard(task)
 
 

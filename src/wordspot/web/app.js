@@ -46,7 +46,6 @@ async function loadList() {
 function fillChoice() {
   const choice = byId("model");
   choice.replaceChildren(...models.map((entry, at) => Object.assign(document.createElement("option"), { value: at, textContent: entry.name })));
-  choice.disabled = false;
   choice.addEventListener("change", () => choose(models[Number(choice.value)]).catch((error) => notice(error.message)));
 }
 
@@ -55,7 +54,8 @@ async function choose(entry) {
   notice("");
   showFacts(entry, null);
   record.setModel(entry.card, entry.labels.filter(isWord));
-  await listen.open(entry);
+  byId("model").disabled = true; // one at a time
+  await listen.open(entry).finally(() => (byId("model").disabled = false));
   showFacts(entry, listen.opened);
 }
 
@@ -88,7 +88,7 @@ function showView() {
     else byId(`to-${name}`).removeAttribute("aria-current");
   }
   document.title = view === "record" ? "Record · wordspot" : "wordspot";
-  if (view === "record" && listen.state === "listening") listen.stop();
+  if (view === "record" && ["starting", "listening"].includes(listen.state)) listen.stop();
   if (view === "listen" && record.run) record.stop("Stopped.");
 }
 

@@ -91,11 +91,16 @@ export class Listen {
     this.set("starting", "Waiting for the microphone …");
     this.notice("");
     const rate = this.card.sample_rate;
+    const attempt = (this.attempt = {}); // the user may want something else before the browser grants the microphone
+    const isWanted = () => this.attempt === attempt && this.state === "starting";
     this.nZeros = 0;
     try {
       this.begin();
-      this.microphone = await openMicrophone(rate, (samples) => this.hear(samples), (reason) => this.stop(reason));
+      const microphone = await openMicrophone(rate, (samples) => this.hear(samples), (reason) => this.stop(reason));
+      if (!isWanted()) return void (await microphone.stop());
+      this.microphone = microphone;
     } catch (error) {
+      if (!isWanted()) return;
       this.recogniser.stream = null;
       this.set("ready", "Not listening.");
       this.notice(error.message);

@@ -10,6 +10,7 @@ const byId = (id) => document.getElementById(id);
 const COUNT_SECONDS = 0.7; // from one number of the countdown to the next
 const PAUSE_SECONDS = 0.6; // between two takes
 const TAKE_SECONDS = 2; // recorded, of which the loudest clip is kept
+const MAX_TRIES = 200; // numbers of takes that the server may hold already
 const QUIET = 0.02; // a peak below this is hardly speech
 const CLIPPED = 0.999;
 const PLAY = "M7 4.5v15l13-7.5z";
@@ -115,13 +116,17 @@ export class Record {
     const start = loudestStart(whole, this.clipSamples);
     const samples = whole.slice(start, start + this.clipSamples);
     const session = byId("record-session").value.replace(/[^A-Za-z0-9]/g, "") || "speaker";
-    const before = this.takes.filter((take) => take.word === word && take.session === session).map((take) => take.number);
-    this.numbers ??= new Map(); // a discarded take's number is not given again
-    const key = `${word}/${session}`;
-    const number = Math.max(this.numbers.get(key) ?? -1, ...before) + 1;
-    this.numbers.set(key, number);
-    this.takes.push({ word, session, number, samples, bytes: encodeWav(samples, this.rate), saved: false });
+    this.takes.push({ word, session, number: this.nextNumber(word, session), samples, bytes: encodeWav(samples, this.rate), saved: false });
     this.show();
+  }
+
+  /** A take's number; that of a discarded one is not given again. */
+  nextNumber(word, session) {
+    this.numbers ??= new Map();
+    const key = `${word}/${session}`;
+    const number = (this.numbers.get(key) ?? -1) + 1;
+    this.numbers.set(key, number);
+    return number;
   }
 
   discard(take) {
@@ -183,10 +188,15 @@ export class Record {
     button.disabled = true;
     const headers = this.token ? { Authorization: `Bearer ${byId("record-token").value}` } : {};
     for (const take of this.takes.filter((one) => !one.saved)) {
-      const query = new URLSearchParams({ word: take.word, session: take.session, take: take.number });
-      const answer = await fetch(`v1/record?${query}`, {
-        method: "POST", body: take.bytes, headers: { ...headers, "Content-Type": "audio/wav" },
-      }).catch(() => null);
+      let answer = null;
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
+        const query = new URLSearchParams({ word: take.word, session: take.session, take: take.number });
+        answer = await fetch(`v1/record?${query}`, {
+          method: "POST", body: take.bytes, headers: { ...headers, "Content-Type": "audio/wav" },
+        }).catch(() => null);
+        if (answer?.status !== 409) break; // a take of this number is there, of an earlier visit
+        take.number = this.nextNumber(take.word, take.session);
+      }
       if (!answer?.ok) {
         this.show();
         return this.cue(await whyNotSaved(answer));
@@ -200,7 +210,7 @@ export class Record {
 
 async function whyNotSaved(answer) {
   if (!answer) return "The server does not answer. The recordings are still here; download them as a ZIP.";
-  if (answer.status === 401 || answer.status === 403) return "The server wants its token: see where it was started, and type it above.";
+  if (answer.status === 401) return "The server wants its token: see where it was started, and type it above.";
   const said = await answer.json().catch(() => ({}));
   return `The server did not take it (${answer.status}${said.error ? `: ${said.error}` : ""}). The recordings are still here; download them as a ZIP.`;
 }
