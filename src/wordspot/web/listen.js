@@ -9,6 +9,7 @@ import { readSound } from "./wav.js";
 import { Words } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
+const PIECE_SECONDS = 10; // of a file that are resampled at once
 const MAX_FILE_BYTES = 500e6;
 const MUTED_SECONDS = 3; // of samples that are exactly zero, before the page asks whether the microphone is muted
 
@@ -167,8 +168,14 @@ export class Listen {
       if (file.size > MAX_FILE_BYTES) throw new Error("It is larger than 500 MB. Cut it into parts.");
       const { samples, rate } = await readSound(await file.arrayBuffer(), this.card.sample_rate);
       const resampler = new Resampler(rate, this.card.sample_rate);
-      const parts = [resampler.feed(samples), resampler.flush()];
-      const least = this.card.clip_samples - parts[0].length - parts[1].length;
+      const parts = [];
+      for (let start = 0; start < samples.length; start += PIECE_SECONDS * rate) {
+        parts.push(resampler.feed(samples.subarray(start, start + PIECE_SECONDS * rate)));
+        await new Promise((resolve) => setTimeout(resolve)); // so that the page answers while a long file is made ready
+        if (this.state !== "file") return;
+      }
+      parts.push(resampler.flush());
+      const least = this.card.clip_samples - parts.reduce((sum, part) => sum + part.length, 0);
       if (least > 0) parts.push(new Float32Array(least)); // a shorter clip is followed by zeros, as in training
       this.play(file, parts);
     } catch (error) {
