@@ -133,7 +133,8 @@ def _tell(web: WebServer, models: list[ServedModel], settings: ServerSettings, a
     console.say(f"The page: {web.url}")
     console.say(f"Programs: {web.url.replace('http', 'ws', 1)}v1/listen (docs/protocol.md), {web.url}openapi.json")
     for model in models:
-        console.say(f"Model:    {model.name} ({', '.join(model.card.labels[:12])})")
+        words = [label for label in model.card.labels if not label.startswith("_")]
+        console.say(f"Model:    {model.name} ({', '.join(words[:12])})")
     if args.record_dir:
         console.say(f"Records:  into {args.record_dir}")
     if args.wyoming_port is not None:
