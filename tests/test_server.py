@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -235,7 +236,7 @@ def test_the_servers_own_page_and_allowed_ones_may(server: Running, models: list
     own = {"Host": f"localhost:{server.port}", "Origin": f"http://localhost:{server.port}"}
     assert server.ask("GET", "/v1/models", headers=own)[0] == 200
     proxied = {"Host": "house.example", "Origin": "https://house.example"}
-    with running(models, allow_origins=("https://house.example",)) as other:
+    with running(models, allow_origins=("https://House.example",)) as other:
         assert other.ask("GET", "/v1/models", headers=proxied)[0] == 200
         foreign = {"Origin": "https://house.example"}
         status, headers, _ = other.ask("GET", "/v1/models", headers=foreign)
@@ -672,10 +673,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem",
     ]  # fmt: skip
-    try:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("openssl is not here")
+    if shutil.which(command[0]) is None:
+        pytest.skip("openssl is not installed")
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder / "cert.pem", folder / "key.pem"
 
 
@@ -716,14 +716,19 @@ def run(*args: str, **environment: str) -> subprocess.Popen[str]:
 
 def test_the_command_says_where_the_page_is_and_ends_quietly(tmp_path: Path, models: list[ServedModel]) -> None:
     (tmp_path / "lamp.onnx").write_bytes(models[0].data)
-    process = run(str(tmp_path / "lamp.onnx"), "--port", "0", WORDSPOT_TOKEN="correct-horse")
+    command = [str(tmp_path / "lamp.onnx"), "--port", "0", "--wyoming-port", "0"]
+    process = run(*command, WORDSPOT_TOKEN="correct-horse")
     assert process.stdout is not None
     assert process.stderr is not None
     try:
         lines: list[str] = []
         reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")), daemon=True)  # type: ignore[union-attr]
         reader.start()
-        wait_until(lambda: any("lamp" in line for line in lines), 30)
+        wait_until(lambda: any("tcp://" in line for line in lines), 30)
+        wyoming = re.search(r"tcp://127\.0\.0\.1:([1-9]\d*)", lines[-1])
+        assert wyoming, lines
+        socket.create_connection(("127.0.0.1", int(wyoming[1]))).close()
+        assert any("lamp" in line for line in lines)
         found = re.search(r"http://localhost:(\d+)/", lines[0])
         assert found, lines
         port = int(found[1])
@@ -753,7 +758,8 @@ def test_the_command_says_where_the_page_is_and_ends_quietly(tmp_path: Path, mod
         (["--tls-cert", "cert.pem"], "belong together"),
         (["--tls-cert", "no.pem", "--tls-key", "no.pem"], "no.pem: expected a PEM file"),
         (["--allow-origin", "example.org"], "expected an origin"),
-        (["--host", "203.0.113.9"], "cannot listen"),
+        (["--host", "203.0.113.9"], "cannot listen on 203.*name another --port or --host"),
+        (["--port", "0", "--wyoming-port", "99999"], "port 99999: .*name another --wyoming-port or --wyoming-host"),
     ],
 )
 def test_the_command_refuses_what_makes_no_sense(

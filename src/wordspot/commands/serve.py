@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,26 +75,32 @@ def run(args: argparse.Namespace) -> int:
 
 def _serve(args: argparse.Namespace) -> int:
     from wordspot.server.models import load_models
-    from wordspot.server.run import WebServer, serve_all
+    from wordspot.server.run import WebServer, bind, serve_all
     from wordspot.server.streams import StreamPool
 
     settings = _settings(args)
     tls = _tls(args)
     models = load_models(args.models or [None])
     pool = StreamPool(models, threads=settings.n_threads, max_streams=settings.max_streams)
-    web = WebServer(models, settings, tls=tls, pool=pool)
-    _tell(web, models, settings, args)
+    with contextlib.ExitStack() as opened:
+        listening = None
+        if args.wyoming_port is not None:
+            listening = bind(args.wyoming_host, args.wyoming_port, options="--wyoming-port or --wyoming-host")
+            opened.enter_context(listening)
+        web = WebServer(models, settings, tls=tls, pool=pool)
+        _tell(web, models, settings, args, wyoming_port=listening.getsockname()[1] if listening else None)
 
-    async def wyoming() -> object:
-        from wordspot.server.wyoming import serve_wyoming
+        async def wyoming() -> object:
+            from wordspot.server.wyoming import serve_wyoming
 
-        return await serve_wyoming(pool, args.wyoming_host, args.wyoming_port, settings)
+            assert listening is not None
+            return await serve_wyoming(pool, listening, settings)
 
-    if args.open:
-        import webbrowser
+        if args.open:
+            import webbrowser
 
-        webbrowser.open(web.url)  # the port is bound: a browser that is early waits
-    serve_all(web, None if args.wyoming_port is None else wyoming)
+            webbrowser.open(web.url)  # the port is bound: a browser that is early waits
+        serve_all(web, wyoming if listening else None)
     return 0
 
 
@@ -125,7 +132,14 @@ def _tls(args: argparse.Namespace) -> tuple[Path, Path] | None:
     return args.tls_cert, args.tls_key
 
 
-def _tell(web: WebServer, models: list[ServedModel], settings: ServerSettings, args: argparse.Namespace) -> None:
+def _tell(
+    web: WebServer,
+    models: list[ServedModel],
+    settings: ServerSettings,
+    args: argparse.Namespace,
+    *,
+    wyoming_port: int | None,
+) -> None:
     """Where the page is, what it offers, and what is open to whom."""
     from wordspot import console
     from wordspot.server.pages import page_folder
@@ -137,15 +151,15 @@ def _tell(web: WebServer, models: list[ServedModel], settings: ServerSettings, a
         console.say(f"Model:    {model.name} ({', '.join(words[:12])})")
     if args.record_dir:
         console.say(f"Records:  into {args.record_dir}")
-    if args.wyoming_port is not None:
-        console.say(f"Wyoming:  tcp://{args.wyoming_host}:{args.wyoming_port}")
+    if wyoming_port is not None:
+        console.say(f"Wyoming:  tcp://{args.wyoming_host}:{wyoming_port}")
     if not _is_loopback(settings.host) and not settings.token:
         console.note(f"everyone who reaches {settings.host} may use this server; --token T asks programs for a token")
     if not _is_loopback(settings.host) and not web.url.startswith("https"):
         console.note(
             "over plain http other machines' browsers give no microphone; --tls-cert and --tls-key make it https"
         )
-    if args.wyoming_port is not None and not _is_loopback(args.wyoming_host):
+    if wyoming_port is not None and not _is_loopback(args.wyoming_host):
         console.note(f"Wyoming has no token: everyone who reaches {args.wyoming_host} may use it")
     if not any((page_folder() / "vendor" / "ort").glob("*.wasm")):
         console.note(

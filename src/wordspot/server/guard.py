@@ -44,7 +44,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: ServerSettings, measures: Measures) -> None:
         self._app, self._measures = app, measures
         self._token = settings.token.encode()
-        self._origins = {origin.lower() for origin in settings.allow_origins}
+        self._origins = set(settings.allow_origins)
         machine = socket.gethostname().lower()
         own = {"localhost", machine, f"{machine}.local", settings.host.lower()}
         self._hosts = own | {urlsplit(origin).hostname or "" for origin in self._origins}

@@ -109,18 +109,19 @@ class WebServer:
         self._server.should_exit = True
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket.
+def bind(host: str, port: int, *, options: str = "--port or --host") -> socket.socket:
+    """A listening socket. `options`: those that would name another address.
 
     Raises:
         ConfigError: the port is taken, may not be used, or the address is not this machine's.
     """
+    if not 0 <= port <= 65_535:  # create_server would leave its socket open
+        raise ConfigError(f"cannot listen on port {port}: expected 0 to 65535; name another {options}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"cannot listen on {host}, port {port}: {reason}; name another --port or --host") from error
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}, port {port}: {error.strerror or error}; name another {options}") from error
 
 
 def _allow_many_files(n_connections: int) -> None:

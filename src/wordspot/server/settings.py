@@ -79,6 +79,7 @@ class ServerSettings:
                 raise ConfigError(
                     f"expected an origin such as https://example.org, without a path, got {shown(origin)}"
                 )
+        object.__setattr__(self, "allow_origins", tuple(origin.lower() for origin in self.allow_origins))
 
     @property
     def n_threads(self) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -65,9 +66,8 @@ class WyomingServer:
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
-    async def start(self, host: str, port: int) -> None:
-        """Raises OSError where the address cannot be had."""
-        self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_LINE, backlog=_BACKLOG)
+    async def start(self, listening: socket.socket) -> None:
+        self._server = await asyncio.start_server(self._serve, sock=listening, limit=MAX_LINE, backlog=_BACKLOG)
 
     def close(self) -> None:
         if self._server is not None:
@@ -109,29 +109,22 @@ class WyomingServer:
             self._tasks.discard(task)
 
 
-async def serve_wyoming(pool: StreamPool, host: str, port: int, settings: ServerSettings) -> WyomingServer:
+async def serve_wyoming(pool: StreamPool, listening: socket.socket, settings: ServerSettings) -> WyomingServer:
     """Start to listen; the server runs in the event loop until it is closed.
 
     Args:
         pool: what judges the sound. The words of its models are offered; models of whole recordings hear none.
-        host: an address of this machine. The protocol has no token: 127.0.0.1 keeps it to this machine.
-        port: 0: one that is free.
+        listening: a bound socket, which the server closes. The protocol has no token: 127.0.0.1 keeps it to this machine.
         settings: the limits; ``max_frame_bytes`` is that of one chunk of sound, ``max_connections`` of this protocol alone.
 
     Raises:
-        ConfigError: no model hears words, or the address cannot be had.
+        ConfigError: no model hears words.
     """
     words = words_of(pool.models)
     if not words:
         raise ConfigError("expected a model that hears words for Home Assistant, but none of those given does")
     server = WyomingServer(words, pool, settings)
-    try:
-        await server.start(host, port)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(
-            f"cannot listen on {host}, port {port}: {reason}; name another --wyoming-port or --wyoming-host"
-        ) from error
+    await server.start(listening)
     return server
 
 

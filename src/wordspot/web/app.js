@@ -97,7 +97,9 @@ async function takeControl() {
   if (!navigator.serviceWorker || navigator.serviceWorker.controller) return;
   const controlled = new Promise((resolve) => navigator.serviceWorker.addEventListener("controllerchange", resolve, { once: true }));
   const waited = new Promise((resolve) => setTimeout(resolve, CONTROL_MS));
-  await navigator.serviceWorker.register("sw.js").then(() => Promise.race([controlled, waited]), () => {});
+  const registration = await navigator.serviceWorker.register("sw.js").catch(() => null);
+  // A page that was reloaded with Shift is not controlled, however long it waits.
+  if (registration && registration.active?.state !== "activated") await Promise.race([controlled, waited]);
 }
 
 /** Fetch the models that were not chosen, for use offline. → whether everything is kept. */

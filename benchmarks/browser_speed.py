@@ -1,0 +1,90 @@
+"""What the page of `wordspot serve` costs in a browser: a headless Chromium whose microphone is a sound file.
+
+    python benchmarks/browser_speed.py SOUND.wav [MODEL.onnx ...] [--seconds 60] [--json OUT]
+
+Each model hears the sound twice: live, from the microphone, for `--seconds` of it, and as a file, as fast as it can. Printed
+is the time that network and decoder took over the time of the sound, the real-time factor; drawing is not in it. Without a
+model: the one that comes with wordspot. Needs Chromium and a checkout in which `make web` has run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import soundfile
+
+from wordspot.audio import read_audio
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from browser import Browser, Page
+
+RATE = 48_000  # of the microphone, as browsers give it
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="real-time factor of the page in Chromium")
+    parser.add_argument("sound", type=Path)
+    parser.add_argument("models", type=Path, nargs="*")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of sound, live (default: 60)")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        samples, rate = read_audio(args.sound, sample_rate=RATE)
+        soundfile.write(folder / "sound.wav", samples, rate, subtype="PCM_16")
+        rows = measure(folder, args.models, args.seconds)
+    print("| model | live | file | words live | words in the file |\n|---|---|---|---|---|")
+    for row in rows:
+        print("| {model} | {live:.4f} | {file:.4f} | {n_live} | {n_file} |".format(**row))
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def measure(folder: Path, models: list[Path], seconds: float) -> list[dict[str, Any]]:
+    """A row per model."""
+    command = [sys.executable, "-m", "wordspot", "serve", *map(str, models), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            url = server.stdout.readline().split()[-1]
+            with Browser(folder, microphone=folder / "sound.wav") as browser:
+                page = browser.open(url)
+                if not page.evaluate("wordspot.ready"):
+                    sys.exit(f"the page does not come up: {page.shown()}")
+                names = page.evaluate("[...document.getElementById('model').options].map((option) => option.text)")
+                return [one(page, number, name, folder / "sound.wav", seconds) for number, name in enumerate(names)]
+        finally:
+            server.terminate()
+
+
+def one(page: Page, number: int, name: str, sound: Path, seconds: float) -> dict[str, Any]:
+    """The real-time factors of one model, and how many words it found."""
+    choice = "document.getElementById('model')"
+    page.evaluate(f"({choice}.value = {number}, {choice}.dispatchEvent(new Event('change')))")
+    page.wait_for(f"wordspot.state === 'ready' && wordspot.model === {json.dumps(name)}")
+    page.choose_files("#file", sound)
+    page.wait_for("document.getElementById('status').textContent.startsWith('sound.wav')")
+    file, n_file = factor(page)
+    page.click("#start")
+    page.wait_for(f"wordspot.heard.seconds >= {seconds} && wordspot.state === 'listening'", seconds=seconds + 60)
+    live, n_live = factor(page)
+    page.click("#start")
+    page.wait_for("wordspot.state === 'ready'")
+    return {"model": name, "live": live, "file": file, "n_live": n_live, "n_file": n_file}
+
+
+def factor(page: Page) -> tuple[float, int]:
+    """The time it took over the time of the sound, and the number of detections, of the stream that is shown."""
+    heard = page.evaluate("wordspot.heard")
+    return heard["ms"] / 1000 / heard["seconds"], int(page.evaluate("wordspot.detections.length"))
+
+
+if __name__ == "__main__":
+    main()
