@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from wordspot import recordings_task
 from wordspot.checkpoint import RunFolder, load_checkpoint
 from wordspot.cli import build_parser, main
 from wordspot.config import AugmentConfig, DataConfig, RecordingsConfig, RunConfig
+from wordspot.dataset import Recording
 from wordspot.errors import CheckpointError, ConfigError, DataError
 from wordspot.export import export_network
 from wordspot.features import make_front_end
@@ -31,12 +33,13 @@ from wordspot.overrides import override
 from wordspot.recording_scores import RecordingClassifier
 from wordspot.recording_windows import stride_of
 from wordspot.recordings_data import Recordings, RecordingSet, load_recordings
-from wordspot.recordings_flags import add_recordings_flags, held_out
+from wordspot.recordings_flags import add_recordings_flags, recordings_settings
 from wordspot.recordings_listing import Row
 from wordspot.recordings_task import RecordingEvaluation, RecordingsTask, judge
 from wordspot.runlog import trained_on
 from wordspot.settings import DEFAULT_MODELS, build_config, recipe_config
 from wordspot.training import StepRecord, Trainer
+from wordspot.trigger_reader import Decoded
 
 CPU = torch.device("cpu")
 LABELS = ("real", "synthetic")
@@ -66,7 +69,11 @@ def small_config(**settings: Any) -> RunConfig:
 
 
 def made_task(
-    audio: list[tuple[str, str | None, NDArray[np.int16]]], config: RunConfig, *, warnings: tuple[str, ...] = ()
+    audio: list[tuple[str, str | None, NDArray[np.int16]]],
+    config: RunConfig,
+    *,
+    warnings: tuple[str, ...] = (),
+    backgrounds: tuple[Decoded, ...] = (),
 ) -> RecordingsTask:
     """A task of recordings in memory, (label, generator, samples), all in every set."""
     rows = tuple(
@@ -76,7 +83,7 @@ def made_task(
     truth = np.array([LABELS.index(label) for label, _, _ in audio], np.int64)
     part = RecordingSet(LABELS, rows, tuple(samples for _, _, samples in audio), truth)
     sets = dict.fromkeys(("training", "validation", "testing"), part)
-    return RecordingsTask(config, Recordings(LABELS, sets, (), (), warnings), CPU)
+    return RecordingsTask(config, Recordings(LABELS, sets, (), (), warnings, backgrounds=backgrounds), CPU)
 
 
 def constant(value: int, n_samples: int = 2 * CLIP) -> NDArray[np.int16]:
@@ -148,6 +155,28 @@ def test_a_batch_hangs_on_the_step_and_the_generator_alone(monkeypatch: pytest.M
         assert torch.equal(one, other)
     assert not torch.equal(again.training_batch(4, seeded(3))[0], first[0])  # other windows
     assert not torch.equal(again.training_batch(3, seeded(4))[0], first[0])  # other noise
+
+
+@pytest.mark.parametrize(("n_recorded", "made_share", "expected"), [(0, 0.0, 0.0), (2, 0.0, 1.0), (2, 0.5, 0.5)])
+def test_recorded_backgrounds_take_the_place_of_made_noise(
+    monkeypatch: pytest.MonkeyPatch, n_recorded: int, made_share: float, expected: float
+) -> None:
+    """Recordings of nothing, so that what is heard is the noise; what was recorded is a constant."""
+    monkeypatch.setattr(recordings_task, "_NOISE_SECONDS", 2)
+    config = small_config(
+        **PLAIN | {
+            "augment.background_frequency": 1.0, "augment.background_volume": 1.0, "augment.made_noise": made_share,
+            "training.batch_size": 200,
+        }
+    )  # fmt: skip
+    noise = Recording("hum.wav", "", 0, 0)
+    backgrounds = tuple(Decoded(noise, constant(9000, CLIP // 2), (0, CLIP // 2), "") for _ in range(n_recorded))
+    task = made_task([(label, None, constant(0)) for label in LABELS], config, backgrounds=backgrounds)
+    sound, _ = task.training_batch(1, seeded())
+    is_recorded = (sound == sound[:, :1]).all(dim=1)
+    assert abs(float(is_recorded.float().mean()) - expected) < (0.1 if 0 < expected < 1 else 1e-9)
+    assert (sound[is_recorded].abs().amax(dim=1) <= 9000 / 32768).all() if expected else True
+    assert (sound.abs().amax(dim=1) > 0).all()
 
 
 def test_a_short_recording_is_repeated() -> None:
@@ -393,6 +422,55 @@ def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, st
     return status, captured.out, captured.err
 
 
+def write_noise(folder: Path) -> None:
+    folder.mkdir()
+    noise = np.random.default_rng(2).normal(0, 0.1, 2 * RATE).clip(-1, 1)
+    soundfile.write(folder / "hum.wav", noise, RATE, subtype="PCM_16")
+
+
+def test_backgrounds_belong_to_the_run(capsys: pytest.CaptureFixture[str], listed: Path, tmp_path: Path) -> None:
+    """They are listed, are the same when it is resumed, and are not needed to judge."""
+    noise, out = tmp_path / "noise", tmp_path / "run"
+    write_noise(noise)
+    (noise / "broken.wav").write_bytes(b"no sound")
+    flags = ("--backgrounds", noise, "--set", "augment.background_frequency=1")
+    status, _, error = run(capsys, "train", listed, "--task", "recordings", "--out", out, *QUICK, *flags)
+    assert status == 0, error
+    assert "over 1 backgrounds" in error
+    assert re.search(r"left out: \S*broken.wav", error)
+    rows = [row for row in csv.DictReader((out / "data.csv").read_text().splitlines()) if row["label"] == "background"]
+    assert [(row["set"], row["speaker"]) for row in rows] == [("training", "")]
+    expected = weights_of(out, 4)
+    RunFolder(out).checkpoint_path(4).unlink()
+    status, _, error = run(capsys, "train", listed, "--out", out, "--resume", "--device", "cpu", *flags[:2])
+    assert status == 0, error
+    assert all(torch.equal(value, expected[name]) for name, value in weights_of(out, 4).items())
+    status, _, error = run(capsys, "train", listed, "--out", out, "--resume", "--backgrounds", "other")
+    assert (status, error.count("\n")) == (1, 1), error
+    assert "recordings.backgrounds: the run was begun with" in error
+    shutil.rmtree(noise)
+    status, _, error = run(capsys, "evaluate", out, listed)
+    assert status == 0, error
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--backgrounds", "nowhere"), "nowhere: expected the folder of backgrounds, but there is no such folder"),
+        (("--backgrounds", "a,,b"), "--backgrounds expects folders"),
+        (("--positives", "yes"), "--positives is not for --task recordings"),
+        (("--negatives", "no"), "--negatives is not for --task recordings"),
+    ],
+)
+def test_folders_that_make_no_sense(
+    capsys: pytest.CaptureFixture[str], listed: Path, tmp_path: Path, flags: tuple[str, ...], message: str
+) -> None:
+    status, _, error = run(capsys, "train", listed, "--task", "recordings", "--out", tmp_path / "run", *QUICK, *flags)
+    assert (status, error.count("\n")) == (1, 1), error
+    assert message in error
+    assert not (tmp_path / "run").exists()
+
+
 def weights_of(out: Path, step: int) -> dict[str, Tensor]:
     return load_checkpoint(RunFolder(out).checkpoint_path(step)).weights
 
@@ -463,9 +541,10 @@ def test_flags(flags: tuple[str, ...], expected: dict[str, Any]) -> None:
     parser = argparse.ArgumentParser()
     add_recordings_flags(parser)
     args = parser.parse_args(flags)
-    assert held_out(args) == expected
+    given = recordings_settings(args, "recordings")
+    assert given == expected
     assert args.leave_one_generator_out == ("--leave-one-generator-out" in flags)
-    assert override(RunConfig(LABELS, task="recordings"), held_out(args)).recordings == RecordingsConfig(
+    assert override(RunConfig(LABELS, task="recordings"), given).recordings == RecordingsConfig(
         **{name.removeprefix("recordings."): value for name, value in expected.items()}
     )
 

@@ -294,6 +294,9 @@ class RecordingsConfig:
     n_folds: int = _field(0, "above 0: speakers are dealt into so many parts; 0: their sets follow from a hash")
     fold: int = _field(0, "which of the parts is for testing; the next one is for validation")
     longest_s: float = _field(120.0, "seconds of each recording that training takes")
+    backgrounds: tuple[str, ...] = _field(
+        (), "folders of recorded sounds without speech, beside the list, that training mixes in; none: made noise alone"
+    )
 
     def __post_init__(self) -> None:
         _check_range(self, "stride_ms", 1, 1e6)

@@ -21,9 +21,11 @@ from wordspot.blocks import read_blocks
 from wordspot.config import SETS, DataConfig, RecordingsConfig
 from wordspot.dataset import normalize_word
 from wordspot.errors import ConfigError, DataError, WordspotError
+from wordspot.recordings_backgrounds import load_backgrounds
 from wordspot.recordings_listing import Row, RowList, check_labels, check_problems, list_rows
 from wordspot.recordings_split import assign_rows, leakage
 from wordspot.trigger_listing import set_shares
+from wordspot.trigger_reader import Decoded
 
 _CHUNK = 64
 _BLOCK_MS = 10_000.0
@@ -63,6 +65,7 @@ class Recordings:
     listing: set, label, path, speaker, generator and SHA-256 of every recording that is in a set, sorted.
     problems: a line for each recording that is left out. warnings: what the user should know before training.
     leaks: those of the warnings that flatter figures: a speaker, a generator or a recording in two sets.
+    backgrounds: recorded sounds to mix into training.
     """
 
     labels: tuple[str, ...]
@@ -71,6 +74,7 @@ class Recordings:
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
     leaks: tuple[str, ...] = ()
+    backgrounds: tuple[Decoded, ...] = ()
 
     def listing_text(self) -> str:
         """What ``data.csv`` holds."""
@@ -78,6 +82,7 @@ class Recordings:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["set", "label", "path", "speaker", "generator", "sha256"])
         writer.writerows(self.listing)
+        writer.writerows(("training", "background", one.recording.path, "", "", one.sha256) for one in self.backgrounds)
         return text.getvalue()
 
 
@@ -107,7 +112,7 @@ def load_recordings(
         clip_ms: the length of a window. Where the network takes whole recordings, no more of each is kept.
 
     Raises:
-        NotFoundError, DataError: see `list_rows` and `assign_rows`; or one recording's samples under two labels.
+        NotFoundError, DataError: see `list_rows`, `assign_rows` and `load_backgrounds`; or one recording's samples under two labels.
         ConfigError: a held-out generator that there is none of; more parts than speakers; a label named twice.
     """
     listed = list_rows(path)
@@ -126,7 +131,8 @@ def load_recordings(
     warnings = [*_unused(path, listed, labels), *leaks, *_lacking(rows, sets, labels, data)]
     parts = {name: _set(labels, clips, sets, name) for name in SETS}
     listing = sorted(_line(clip, name) for clip, name in zip(clips, sets, strict=True) if name)
-    return Recordings(labels, parts, tuple(listing), tuple(problems), tuple(warnings), tuple(leaks))
+    backgrounds = load_backgrounds(listed.root, recordings.backgrounds, sample_rate, problems)
+    return Recordings(labels, parts, tuple(listing), tuple(problems), tuple(warnings), tuple(leaks), backgrounds)
 
 
 def _labels(path: Path, listed: RowList, words: Sequence[str]) -> tuple[str, ...]:

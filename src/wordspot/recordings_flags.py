@@ -1,4 +1,4 @@
-"""What is held out for testing in the task recordings, on the command line."""
+"""What the task recordings is tested on and trained over, on the command line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from wordspot.errors import ConfigError
+from wordspot.trigger_flags import folder_names
 
 
 def add_recordings_flags(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +25,8 @@ def add_recordings_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def held_out(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings of `config.RecordingsConfig` that the command line names.
+def recordings_settings(args: argparse.Namespace, task: str) -> dict[str, Any]:
+    """The settings of `config.RecordingsConfig` that the command line names; ``--backgrounds`` is the task trigger's, too.
 
     Raises:
         ConfigError: an empty name.
@@ -39,4 +40,6 @@ def held_out(args: argparse.Namespace) -> dict[str, Any]:
         given["recordings.hold_out"] = names
     if n_folds is not None:
         given["recordings.n_folds"] = n_folds
+    if task == "recordings" and getattr(args, "backgrounds", None) is not None:
+        given["recordings.backgrounds"] = folder_names("backgrounds", args.backgrounds)
     return given

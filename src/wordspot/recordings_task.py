@@ -85,7 +85,8 @@ class RecordingsTask:
 
     def describe(self) -> str:
         counts = ", ".join(f"{len(self.recordings.sets[name])} for {name}" for name in SETS)
-        return f"recordings: {counts}"
+        n_backgrounds = len(self.recordings.backgrounds)
+        return f"recordings: {counts}" + (f", over {n_backgrounds} backgrounds" if n_backgrounds else "")
 
     def warnings(self) -> Iterator[str]:
         yield from self.recordings.warnings
@@ -176,21 +177,38 @@ class RecordingsTask:
         first = min(max(int(rng.integers(len(order))) - reach // 2, 0), len(order) - reach)
         return [int(order[first + place]) for place in rng.choice(reach, size, replace=size > reach)]
 
-    def _make_noise(self) -> Tensor | None:
-        """Noise that nobody recorded, for all classes alike: int16 [samples]; None where none is mixed in."""
+    def _make_noise(self) -> list[tuple[float, Tensor]]:
+        """What is mixed in, for all classes alike: the part of the clips that it is for, and int16 [samples]."""
         augment, features = self.config.augment, self.config.features
         if augment.background_frequency == 0 or (augment.background_volume == 0 and not augment.snr_db):
-            return None
-        n_samples = max(_NOISE_SECONDS * features.sample_rate, 2 * features.clip_samples)
-        return torch.from_numpy(_made_sounds(n_samples, features.sample_rate, self.config.data.seed))
+            return []
+        noise = []
+        made_share = augment.made_noise if self.recordings.backgrounds else 1.0
+        if made_share > 0:
+            n_samples = max(_NOISE_SECONDS * features.sample_rate, 2 * features.clip_samples)
+            made = _made_sounds(n_samples, features.sample_rate, self.config.data.seed)
+            noise.append((made_share, torch.from_numpy(made)))
+        if self.recordings.backgrounds:
+            recorded = np.concatenate([one.samples for one in self.recordings.backgrounds])
+            recorded = np.resize(recorded, max(len(recorded), 2 * features.clip_samples))
+            noise.append((1 - made_share, torch.from_numpy(recorded)))
+        return noise
 
     def _draw_noise(self, count: int, generator: Generator) -> Tensor | None:
-        if self._noise is None:
+        """A stretch for each clip, float32 [count, clip_samples]; of the recorded, each moment is as likely."""
+        if not self._noise:
             return None
         clip = self.config.features.clip_samples
         places = torch.rand(count, generator=generator, device=self.device, dtype=torch.float64).cpu()
-        starts = (places * (len(self._noise) - clip + 1)).long()
-        return self._noise.unfold(0, clip, 1)[starts].to(self.device).float().div_(32768)
+        if len(self._noise) == 1:
+            which = torch.zeros(count, dtype=torch.long)
+        else:
+            which = (torch.rand(count, generator=generator, device=self.device) >= self._noise[0][0]).long().cpu()
+        drawn = torch.empty(count, clip, dtype=torch.int16)
+        for number, (_, sounds) in enumerate(self._noise):
+            starts = (places[which == number] * (len(sounds) - clip + 1)).long()
+            drawn[which == number] = sounds.unfold(0, clip, 1)[starts]
+        return drawn.to(self.device).float().div_(32768)
 
 
 @lru_cache(maxsize=2)

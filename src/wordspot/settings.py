@@ -14,8 +14,8 @@ from wordspot.config import FEATURES, ModelConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.models import MODELS, find_recipe
 from wordspot.overrides import override, parse_settings, with_free_settings
-from wordspot.recordings_flags import held_out
-from wordspot.trigger_flags import trigger_config, word_of
+from wordspot.recordings_flags import recordings_settings
+from wordspot.trigger_flags import FOLDERS, trigger_config, word_of
 
 #: Fields that have a flag of their own; all others are reached by ``--set``.
 FLAGS = (
@@ -38,6 +38,9 @@ _OF_THE_RECIPE = (
 
 _SPAN_HZ = (125.0, 7125.0)  # that `statistics` hears
 _USUAL_BINS = (31.25, 257, 10.0)  # Hz of a bin, bins, ms of a hop: those that its options are for
+
+#: Flags that say nothing to a task.
+_OF_OTHER_TASKS = {"words": FOLDERS, "trigger": (), "recordings": ("positives", "negatives")}
 
 #: The network of a task where none is named.
 DEFAULT_MODELS = {"words": ModelConfig().name, "trigger": "trigger_1d", "recordings": "statistics"}
@@ -102,8 +105,10 @@ def build_config(args: argparse.Namespace) -> RunConfig:
         ConfigError: no words, or settings that make no sense.
     """
     task = args.task or "words"
-    if task != "recordings" and held_out(args):
+    if task != "recordings" and recordings_settings(args, task):
         raise ConfigError(f"--hold-out-generator and --speaker-folds are for --task recordings, this is {task}")
+    if foreign := [name for name in _OF_OTHER_TASKS[task] if getattr(args, name, None) is not None]:
+        raise ConfigError(f"--{foreign[0]} is not for --task {task}; see `wordspot train --help`")
     asked = _asked(args)
     model = str(asked.pop("model.name", None) or args.model or DEFAULT_MODELS[task])
     if "," in str(asked.get("training.steps", "")):
@@ -118,7 +123,7 @@ def build_config(args: argparse.Namespace) -> RunConfig:
 
         words = tuple(map(normalize_word, _words(args.words))) if args.words else labels_in(args.data)
         config = recipe_config(words, model, args.recipe, args.features, task)
-        return _fit_bins(override(config, held_out(args) | asked))
+        return _fit_bins(override(config, recordings_settings(args, task) | asked))
     if not args.words:
         raise ConfigError("expected the words to tell apart; name them with --words yes,no")
     config = recipe_config(_words(args.words), model, args.recipe, args.features)
@@ -147,10 +152,10 @@ def check_resumed(config: RunConfig, args: argparse.Namespace) -> RunConfig:
     Raises:
         ConfigError: the command line asks for something else than the run was begun with.
     """
-    asked = held_out(args) | _asked(args)
+    asked = recordings_settings(args, config.task) | _asked(args)
     if args.task not in (None, config.task):
         raise ConfigError(f"--task {args.task}: the run was begun for the task {config.task}; leave it out")
-    if trigger_config(args, config.trigger) != config.trigger:
+    if config.task == "trigger" and trigger_config(args, config.trigger) != config.trigger:
         raise ConfigError("--positives, --negatives and --backgrounds: the run was begun with others; leave them out")
     if args.model:
         asked["model.name"] = args.model

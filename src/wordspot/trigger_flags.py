@@ -16,7 +16,9 @@ _USUAL, _NO_NAME = "positives", "trigger"
 
 def add_trigger_flags(parser: argparse.ArgumentParser) -> None:
     """Add ``--positives``, ``--negatives`` and ``--backgrounds``."""
-    group = parser.add_argument_group("trigger", "what the scenes of the task trigger are made of")
+    group = parser.add_argument_group(
+        "trigger", "what the scenes of the task trigger are made of; the task recordings takes --backgrounds alone"
+    )
     for field in dataclasses.fields(TriggerConfig):
         if field.name in FOLDERS:
             group.add_argument(
@@ -32,7 +34,7 @@ def trigger_config(args: argparse.Namespace, base: TriggerConfig) -> TriggerConf
         ConfigError: a flag with an empty name in it.
     """
     texts = {name: getattr(args, name, None) for name in FOLDERS}
-    given: dict[str, Any] = {name: _folders(name, text) for name, text in texts.items() if text is not None}
+    given: dict[str, Any] = {name: folder_names(name, text) for name, text in texts.items() if text is not None}
     return dataclasses.replace(base, **given)
 
 
@@ -50,7 +52,12 @@ def word_of(config: TriggerConfig, words: str | None) -> str:
     return _NO_NAME if name in ("", "..", _USUAL) else name
 
 
-def _folders(name: str, text: str) -> tuple[str, ...]:
+def folder_names(name: str, text: str) -> tuple[str, ...]:
+    """The folders that the flag ``--name`` names.
+
+    Raises:
+        ConfigError: an empty name.
+    """
     folders = tuple(part.strip() for part in text.split(","))
     if not all(folders):
         raise ConfigError(f"--{name} expects folders, such as {name},more, got {text!r}")

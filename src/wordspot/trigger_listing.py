@@ -43,9 +43,11 @@ def find_sources(root: Path, config: TriggerConfig) -> Sources:
             f"{root}: expected a folder with positives, negatives and backgrounds; there is no such folder"
         )
     usual = TriggerConfig()
-    positives = _of_folders(root, config.positives, "positives", may_miss=False)
-    negatives = _of_folders(root, config.negatives, "negatives", may_miss=config.negatives == usual.negatives)
-    backgrounds = _of_folders(root, config.backgrounds, "backgrounds", may_miss=config.backgrounds == usual.backgrounds)
+    positives = recordings_in(root, config.positives, "positives")
+    negatives = recordings_in(root, config.negatives, "negatives", may_miss=config.negatives == usual.negatives)
+    backgrounds = recordings_in(
+        root, config.backgrounds, "backgrounds", may_miss=config.backgrounds == usual.backgrounds
+    )
     return Sources(
         tuple(positives.values()),
         tuple(found for path, found in negatives.items() if path not in positives),
@@ -94,7 +96,17 @@ def set_shares(data: DataConfig) -> dict[str, float]:
     return shares | {"training": 100 - sum(shares.values())}
 
 
-def _of_folders(root: Path, names: Sequence[str], kind: str, *, may_miss: bool) -> dict[str, Recording]:
+def recordings_in(root: Path, names: Sequence[str], kind: str, *, may_miss: bool = False) -> dict[str, Recording]:
+    """The recordings in the folders `names` of `root`, and in all folders below them, by their paths.
+
+    Args:
+        kind: what they are, for messages: the name of the flag that names the folders.
+        may_miss: a folder that is not there holds none.
+
+    Raises:
+        NotFoundError: no such folder.
+        DataError: a folder without recordings.
+    """
     found: dict[str, Recording] = {}
     for name in names:
         folder = root / name

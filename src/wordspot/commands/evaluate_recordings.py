@@ -141,8 +141,8 @@ def load_with_bar(data: Path, config: RunConfig, *, everything: bool = False, to
 
     Args:
         everything: all of a list that the model was not trained on: nothing is held out, and its sets do not count.
-        to_train: no more of each recording than training takes; else all of it, and no generator that the list lacks is held
-            out.
+        to_train: no more of each recording than training takes; else all of it and no backgrounds, and no generator that the
+            list lacks is held out.
     """
     from wordspot import console
     from wordspot.config import DataConfig
@@ -153,7 +153,7 @@ def load_with_bar(data: Path, config: RunConfig, *, everything: bool = False, to
     if not to_train:
         known = {row.generator for row in list_rows(data).rows}
         held_out = tuple(name for name in settings.hold_out if name in known)
-        settings = dataclasses.replace(settings, hold_out=held_out, longest_s=_ALL_OF_IT_S)
+        settings = dataclasses.replace(settings, hold_out=held_out, longest_s=_ALL_OF_IT_S, backgrounds=())
     if everything:
         split = DataConfig(validation_percent=0, testing_percent=0)
         settings = dataclasses.replace(settings, hold_out=(), n_folds=0, fold=0)

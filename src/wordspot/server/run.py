@@ -121,7 +121,9 @@ def bind(host: str, port: int, *, options: str = "--port or --host") -> socket.s
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host}, port {port}: {error.strerror or error}; name another {options}") from error
+        raise ConfigError(
+            f"cannot listen on {host}, port {port}: {error.strerror or error}; name another {options}"
+        ) from error
 
 
 def _allow_many_files(n_connections: int) -> None:
