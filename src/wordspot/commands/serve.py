@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable
+
     from wordspot.server.models import ServedModel
     from wordspot.server.run import WebServer
     from wordspot.server.settings import ServerSettings
+    from wordspot.server.streams import StreamPool
 
 HELP = "a web page that listens, a WebSocket for programs, and Home Assistant's wake words"
 EXAMPLE = "wordspot serve words.onnx --open"
 TOKEN_VARIABLE = "WORDSPOT_TOKEN"
 _PACKAGES = ("starlette", "uvicorn", "websockets", "h11", "anyio", "wyoming")
+_ANNOUNCING = ("zeroconf", "ifaddr")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--wyoming-host", default="127.0.0.1", metavar="ADDRESS",
         help="the address for Wyoming, which has no token (default: this machine only)",
     )  # fmt: skip
+    parser.add_argument(
+        "--zeroconf", action="store_true",
+        help="announce the Wyoming port in the local network, so that Home Assistant finds it",
+    )  # fmt: skip
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
 
 
@@ -66,18 +75,22 @@ def run(args: argparse.Namespace) -> int:
         return 130
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in _PACKAGES:
+        if package not in (*_PACKAGES, *_ANNOUNCING):
             raise
+        extra = "zeroconf" if package in _ANNOUNCING else "serve"
         raise MissingExtraError(
-            f'this needs {package}, which is not installed; run: pip install "wordspot[serve]"'
+            f'this needs {package}, which is not installed; run: pip install "wordspot[{extra}]"'
         ) from error
 
 
 def _serve(args: argparse.Namespace) -> int:
+    from wordspot.errors import ConfigError
     from wordspot.server.models import load_models
     from wordspot.server.run import WebServer, bind, serve_all
     from wordspot.server.streams import StreamPool
 
+    if args.zeroconf and args.wyoming_port is None:
+        raise ConfigError("--zeroconf announces the port of --wyoming-port; name that, too")
     settings = _settings(args)
     tls = _tls(args)
     models = load_models(args.models or [None])
@@ -87,21 +100,30 @@ def _serve(args: argparse.Namespace) -> int:
         if args.wyoming_port is not None:
             listening = bind(args.wyoming_host, args.wyoming_port, options="--wyoming-port or --wyoming-host")
             opened.enter_context(listening)
+        beside = _beside(args, listening, pool, settings) if listening else []
         web = WebServer(models, settings, tls=tls, pool=pool)
         _tell(web, models, settings, args, wyoming_port=listening.getsockname()[1] if listening else None)
-
-        async def wyoming() -> object:
-            from wordspot.server.wyoming import serve_wyoming
-
-            assert listening is not None
-            return await serve_wyoming(pool, listening, settings)
 
         if args.open:
             import webbrowser
 
             webbrowser.open(web.url)  # the port is bound: a browser that is early waits
-        serve_all(web, wyoming if listening else None)
+        serve_all(web, beside)
     return 0
+
+
+def _beside(
+    args: argparse.Namespace, listening: socket.socket, pool: StreamPool, settings: ServerSettings
+) -> list[Callable[[], Awaitable[object]]]:
+    """What starts beside the page: Wyoming on the bound port, and where it is asked for its announcement."""
+    from wordspot.server.wyoming import serve_wyoming
+
+    starts: list[Callable[[], Awaitable[object]]] = [lambda: serve_wyoming(pool, listening, settings)]
+    if args.zeroconf:
+        from wordspot.server.announce import announce
+
+        starts.append(lambda: announce(args.wyoming_host, listening.getsockname()[1]))
+    return starts
 
 
 def _settings(args: argparse.Namespace) -> ServerSettings:

@@ -138,16 +138,15 @@ def _allow_many_files(n_connections: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def serve_all(web: WebServer, beside: Callable[[], Any] | None = None) -> None:
-    """Serve until interrupted. `beside`: an async function that starts another server and gives it back, to be closed."""
+def serve_all(web: WebServer, beside: Sequence[Callable[[], Any]] = ()) -> None:
+    """Serve until interrupted. `beside`: async functions that each start another server and give it back, to be closed."""
 
-    async def both() -> None:
-        other = await beside() if beside else None
-        try:
+    async def all_of_them() -> None:
+        async with contextlib.AsyncExitStack() as started:
+            for start in beside:
+                other = await start()
+                started.push_async_callback(other.wait_closed)
+                started.callback(other.close)
             await web.serve()
-        finally:
-            if other is not None:
-                other.close()
-                await other.wait_closed()
 
-    asyncio.run(both())
+    asyncio.run(all_of_them())
