@@ -1,8 +1,8 @@
 """People's words, and the same words by synthetic voices, for `person_words`: drawn, trimmed, levelled, mixed with noise.
 
 People fall into sets by the hash of the speaker. Noise files do by the hash of what they were cut from, so that no noise
-of testing is heard in training. A machine's clip is mixed three times, with noise of each set, since what is trained on in
-one run is tested in another.
+of testing is heard in training. A machine's clip is mixed for validation and for testing, since what is trained on in one run
+is tested in another. For training, words stay without noise: the run mixes its own part of the noise in, anew each time.
 """
 
 from __future__ import annotations
@@ -123,20 +123,21 @@ def read_noise(folders: Sequence[Path]) -> dict[str, list[Samples]]:
 
 
 def mix_clip(word: Samples, noise: Sequence[Samples], rng: np.random.Generator) -> Samples:
-    """A recording of a word, trimmed to it and levelled, somewhere in a second of noise: float32 [`RATE`].
+    """A recording of a word, trimmed to it and levelled, somewhere in a second of noise, or of near silence: float32 [`RATE`].
 
     Args:
         word: float32 [samples] at `RATE`; of a longer word than a second, the beginning is kept.
-        noise: recordings of at least a second, of which one is drawn, each as likely.
+        noise: recordings of at least a second, of which one is drawn, each as likely; none: nothing but a faint floor.
         rng: of the noise, the place and the signal-to-noise ratio, which is that of the word's mean power to the noise's.
     """
     start, stop = speech_bounds(word, RATE)
     spoken = _fade(word[start : min(stop, start + RATE)].copy())
     spoken *= _from_db(_WORD_DB) / _rms(spoken)
-    snr_db = rng.uniform(*SNR_DB)
-    second = _draw_noise(noise, rng)
-    mixed = second * (_from_db(_WORD_DB - snr_db) / _rms(second))
-    mixed += _from_db(_FLOOR_DB) * rng.standard_normal(RATE)
+    mixed = _from_db(_FLOOR_DB) * rng.standard_normal(RATE)
+    if noise:
+        snr_db = rng.uniform(*SNR_DB)
+        second = _draw_noise(noise, rng)
+        mixed += second * (_from_db(_WORD_DB - snr_db) / _rms(second))
     place = int(rng.integers(RATE - len(spoken) + 1))
     mixed[place : place + len(spoken)] += spoken
     return np.asarray(mixed * min(1.0, _PEAK / float(np.abs(mixed).max())), np.float32)
@@ -145,7 +146,14 @@ def mix_clip(word: Samples, noise: Sequence[Samples], rng: np.random.Generator) 
 def write_mixed(
     clips: Sequence[Clip], folder: Path, noise: Mapping[str, Sequence[Samples]], seed: int, copies: int = 1
 ) -> None:
-    """The files of `mixed_paths` for each clip: of a person in the set there is, of a machine in all. Those there stay."""
+    """The files of `mixed_paths` for each clip: of a person in the set there is, of a machine in all. Those there stay.
+
+    The noise of training goes to `noise_of`, not into its words.
+    """
+    noise_of(folder).mkdir(parents=True, exist_ok=True)
+    for number, sound in enumerate(noise["training"]):
+        if not (path := noise_of(folder) / f"{number:04}.wav").is_file():
+            write_audio(path, sound, RATE)
     for clip in clips:
         own = zlib.crc32(clip.name.encode())
         for number, name in enumerate(SETS):
@@ -156,13 +164,18 @@ def write_mixed(
                     word, _ = read_audio(clip.file, RATE)
                     rng = np.random.default_rng([seed, 2, own, number, copy])
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    write_audio(path, mix_clip(word, noise[name], rng), RATE)
+                    write_audio(path, mix_clip(word, noise[name] if name != "training" else (), rng), RATE)
 
 
 def mixed_paths(folder: Path, clip: Clip, name: str, copies: int) -> list[Path]:
-    """Where a clip is with the noise of this set: in training so many copies, each with another noise; else one."""
+    """Where a clip is for this set: in training so many copies, each at another place in its second; else one."""
     count = copies if name == "training" else 1
     return [folder / name / f"{clip.name}-{copy}.wav" for copy in range(count)]
+
+
+def noise_of(folder: Path) -> Path:
+    """Where the noise is that training mixes in."""
+    return folder / "noise"
 
 
 def assign_clips(people: Sequence[Clip], machines: Sequence[Clip], held_out: str) -> list[tuple[Clip, str]]:

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from wordspot.audio import Samples, read_audio
+from wordspot.checkpoint import RunFolder
 from wordspot.config import DataConfig, RecordingsConfig
 from wordspot.dataset import noise_source, which_set
 from wordspot.errors import ConfigError, DataError
@@ -115,6 +116,16 @@ def test_a_word_is_trimmed_levelled_and_mixed_at_0_to_20_db(gain: float) -> None
     assert max(ratios) - min(ratios) > 15
     assert min(places) < 1500
     assert max(places) > 8500
+
+
+def test_without_noise_there_is_the_word_and_a_faint_floor() -> None:
+    word = np.zeros(RATE, np.float32)
+    word[3000:9000] = 0.5 * np.sin(2 * np.pi * 1000 * TIME[3000:9000])
+    laid = mix_clip(word, (), np.random.default_rng(2))
+    floor = laid[np.abs(laid) < 0.002]
+    assert len(floor) > RATE - 6100
+    assert 20 * np.log10(floor.std()) == pytest.approx(-70, abs=0.7)
+    assert np.abs(laid).max() == pytest.approx(10 ** (-26 / 20) * 2**0.5, rel=0.1)
 
 
 def test_a_longer_word_than_a_second_fills_it() -> None:
@@ -229,7 +240,13 @@ def test_the_lists_mixed_copies_and_figures_of_a_small_run(
         for entry in listed.rows:
             assert entry.file.relative_to(mixed.resolve()).parts[0] == entry.split
         assert row["eer"] < 0.2  # a buzz is easily told from a sweep
+    listed_noise = sorted((mixed / "noise").iterdir())
+    assert len(listed_noise) == len(read_noise([noise])["training"])
+    run = RunFolder(out / "runs" / "mixed-statistics" / "few").read_config()
+    assert (run.recordings.backgrounds, run.augment.snr_db) == ((str(listed_noise[0].parent),), (-4.0, 16.0))
     copies = Counter("/".join(path.relative_to(mixed).parts[:2]) for path in mixed.rglob("*.wav"))
+    assert copies.pop("noise/0000.wav") == 1
+    copies = Counter({name: n for name, n in copies.items() if not name.startswith("noise/")})
     machines = {f"{name}/{engine}": 20 for name in ("validation", "testing") for engine in spoken}
     assert {name: n for name, n in copies.items() if "people" not in name} == machines | {
         f"training/{engine}": 40 for engine in spoken

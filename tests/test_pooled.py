@@ -35,23 +35,25 @@ def power_of(audio: Tensor) -> Tensor:
 
 def make(n_labels: int = 2, **options: Any) -> PooledConv:
     torch.manual_seed(1)
-    config = ModelConfig("pooled_conv", {"n_channels": 8, **options})
+    config = ModelConfig("pooled_conv", {"n_channels": 2, **options})
     model = make_model(config, FRONT.n_frames, FRONT.n_features, n_labels)
     assert isinstance(model, PooledConv)
     with torch.no_grad():
         for _ in range(5):
             model(power_of(noise(8)))
-        model.output.weight.mul_(3)  # so that sounds give different answers
+        model.output.weight.mul_(10)  # so that sounds give different answers
     return model.eval().requires_grad_(False)
 
 
 @pytest.mark.parametrize(("n_labels", "pooling"), [(2, "attentive"), (5, "statistics")])
 def test_shape_and_size(n_labels: int, pooling: str) -> None:
-    """By hand: stem 257·8·5 + 2·8; a block 8·3 + 8·8 + 2·8; attention 8 + 1; the last 16·labels + labels."""
+    """By hand: nine weights for each pair of channels, a scale and a shift; 8 channels of 16 rows are what is found in
+    the 128 pairs of bins, halved three times; 8 are pooled, to a mean and a spread each."""
     model = make(n_labels, pooling=pooling)
     assert FRONT.n_features == 257
-    attention = 9 if pooling == "attentive" else 0
-    expected = 257 * 8 * 5 + 16 + 3 * (24 + 64 + 16) + attention + 17 * n_labels
+    convolutions = 9 * (1 * 2 + 2 * 4 + 4 * 6 + 6 * 8) + 2 * (2 + 4 + 6 + 8)
+    attention = 8 * 16 + 1 if pooling == "attentive" else 0
+    expected = convolutions + (8 * 16 + 1) * 8 + attention + 17 * n_labels
     assert sum(parameter.numel() for parameter in model.parameters()) == expected
     assert model(power_of(noise(4))).shape == (4, n_labels)
 
@@ -66,9 +68,11 @@ def test_gain_changes_nothing(gain_db: float) -> None:
 
 def test_a_steady_colour_is_taken_out_but_for_the_floor() -> None:
     power = power_of(noise()) + 1e-3
-    colour = torch.linspace(0.5, 2, power.shape[2])
+    colour = torch.linspace(0.5, 2, 128).repeat_interleave(2)
+    colour = torch.cat([torch.tensor([3.0]), colour])
     torch.testing.assert_close(normalise(power * colour), normalise(power), rtol=0, atol=0.02)
-    by_hand = np.log(power[0].double().numpy() / float(power[0].double().mean()) + 1e-5)
+    pairs = power[0].double().numpy()[:, 1:].reshape(len(power[0]), 128, 2).mean(axis=2)
+    by_hand = np.log(pairs / pairs.mean() + 1e-5)
     by_hand = (by_hand - by_hand.mean(axis=0)) / 2.5
     np.testing.assert_allclose(normalise(power)[0].numpy(), by_hand, atol=1e-5)
 
@@ -77,26 +81,32 @@ def test_silence_is_finite() -> None:
     assert torch.isfinite(make()(power_of(torch.zeros(2, SAMPLES)))).all()
 
 
-def test_attentive_pooling_by_hand() -> None:
-    """Two channels of three frames; attention 2a - b + 1, so weights of exp(1, 0, 3) / sum."""
-    model = make(n_channels=2)
-    assert model.attention is not None
-    model.attention.weight.copy_(torch.tensor([[[2.0], [-1.0]]]))
-    model.attention.bias.fill_(1)
-    hidden = torch.tensor([[[1.0, 0.0, 2.0], [2.0, 1.0, 2.0]]])
-    weights = np.exp([1, 0, 3]) / np.exp([1, 0, 3]).sum()
-    means = [weights @ [1, 0, 2], weights @ [2, 1, 2]]
-    spreads = [
-        (weights @ (np.array(row) - mean) ** 2 + 1e-5) ** 0.5
-        for row, mean in zip(([1, 0, 2], [2, 1, 2]), means, strict=True)
-    ]
-    np.testing.assert_allclose(model._pool(hidden)[0].numpy(), [*means, *spreads], rtol=1e-5)
+def pooling_by_hand(pooling: str) -> PooledConv:
+    """Of 16 channels and rows that are found, the first two are pooled, less 1; attention is 2a - b + 1."""
+    model = make(n_channels=1, pooling=pooling)
+    assert model.project.weight.shape == (4, 64, 1)
+    model.project.weight.zero_()
+    model.project.bias.fill_(-1)
+    model.project.weight[0, 0] = model.project.weight[1, 1] = 1
+    if model.attention is not None:
+        model.attention.weight.zero_()
+        model.attention.weight[0, :2, 0] = torch.tensor([2.0, -1.0])
+        model.attention.bias.fill_(1)
+    return model
 
 
-def test_plain_pooling_by_hand() -> None:
-    model = make(n_channels=2, pooling="statistics")
-    pooled = model._pool(torch.tensor([[[1.0, 0.0, 2.0], [2.0, 2.0, 2.0]]]))
-    np.testing.assert_allclose(pooled[0].numpy(), [1, 2, (2 / 3 + 1e-5) ** 0.5, 1e-5**0.5], rtol=1e-5)
+FOUND = torch.zeros(1, 64, 3)
+FOUND[0, :2] = torch.tensor([[1.0, 0.0, 3.0], [2.0, 1.0, 4.0]])
+POOLED = np.array([[0, 0, 2], [1, 0, 3]])  # less 1, and not below zero
+
+
+@pytest.mark.parametrize(("pooling", "logits"), [("attentive", [1, 0, 3]), ("statistics", [0, 0, 0])])
+def test_pooling_by_hand(pooling: str, logits: list[int]) -> None:
+    weights = np.exp(logits) / np.exp(logits).sum()
+    means = POOLED @ weights
+    spreads = np.sqrt((POOLED - means[:, None]) ** 2 @ weights + 1e-5)
+    pooled = pooling_by_hand(pooling)._pool(FOUND)[0].numpy()
+    np.testing.assert_allclose(pooled, [*means, 0, 0, *spreads, 1e-5**0.5, 1e-5**0.5], rtol=1e-5)
 
 
 def test_bands_are_blanked_while_it_trains_only() -> None:
@@ -117,14 +127,19 @@ def test_bands_are_blanked_while_it_trains_only() -> None:
     ("options", "match"),
     [
         ({"pooling": "max"}, "expected pooling 'attentive' or 'statistics', got 'max'"),
-        ({"dilations": "1,20"}, "expected more than 45 frames in a window, got 38"),
-        ({"dilations": "1,x"}, "invalid literal"),
         ({"n_channels": -1}, "cannot be built"),
     ],
 )
 def test_refusals(options: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         make(**options)
+
+
+def test_a_window_or_a_spectrum_that_is_too_small() -> None:
+    with pytest.raises(ConfigError, match="expected 8 frames and 16 bins at least, got 7 frames and 257 bins"):
+        make_model(ModelConfig("pooled_conv"), 7, 257, 2)
+    with pytest.raises(ConfigError, match="got 38 frames and 15 bins"):
+        make_model(ModelConfig("pooled_conv"), 38, 15, 2)
 
 
 def test_the_recipe_builds_it() -> None:
@@ -139,7 +154,7 @@ def test_export_gives_the_same(pooling: str) -> None:
     from wordspot.detector import Classifier
 
     model: nn.Module = make(pooling=pooling)
-    options = {"n_channels": 8, "pooling": pooling}
+    options = {"n_channels": 2, "pooling": pooling}
     config = RunConfig(("a", "b"), task="recordings", features=FRONT, model=ModelConfig("pooled_conv", options))
     exported = export_network(model, config)
     assert exported.difference < 1e-4

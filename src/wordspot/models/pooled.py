@@ -1,4 +1,4 @@
-"""A network for recordings of any length: convolutions over time on a spectrum, then statistics over a whole window."""
+"""A network for recordings of any length: convolutions over time and frequency, then statistics over a whole window."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from torch import Tensor, nn
 _FLOOR = 1e-5  # of a bin's power, beside the window's mean
 _SPREAD_FLOOR = 1e-5
 _SCALE = 2.5  # of a log spectrum around its mean
+_WIDTHS, _N_HALVED = (1, 2, 3, 4), 3  # channels of the convolutions, times the narrowest; how many halve the picture
 _N_MASKS, _WIDEST = 2, 0.15  # bands that training blanks, and their width, as a part of all
 
 
 class PooledConv(nn.Module):
-    """Depthwise convolutions over time on a log spectrum, and the attentive mean and spread of what they find.
+    """Convolutions over a log spectrum, and the attentive mean and spread of what they find, row by row of frequency.
 
     A window's level is taken out, and so is its mean spectrum: neither gain nor a microphone's colour is left to learn
-    from. The pooling is that of Okabe et al. 2018 (arXiv 1803.10963).
+    from. Two neighbouring bins make one; the lowest is left out. The pooling is that of Okabe et al. 2018 (arXiv 1803.10963).
 
     Args:
-        n_channels: width of the network.
-        kernel: frames that the first convolution sees.
-        dilations: of the convolutions after it, of three frames each.
-        dropout: after each of them.
+        n_channels: of the first convolution; those after it have twice, three and four times as many.
+        dropout: before the last layer.
         pooling: ``attentive``, or ``statistics``: every frame counts alike.
     """
 
@@ -32,23 +31,22 @@ class PooledConv(nn.Module):
         "features": front_end,
         "features.clip_ms": 2000.0,
         "features.window_ms": 25.0,
-        "training.steps": (600,),
-        "training.learning_rates": (0.002,),
+        "training.steps": (1200,),
+        "training.learning_rates": (0.003,),
         "training.optimizer": "adamw",
-        "training.weight_decay": 0.05,
+        "training.weight_decay": 0.02,
         "training.schedule": "cosine",
         "training.warmup_steps": 60,
-        "training.batch_size": 32,
-        "training.label_smoothing": 0.05,
-        "training.evaluate_every": 100,
+        "training.batch_size": 48,
+        "training.evaluate_every": 300,
         "augment.time_shift_ms": 0.0,
         "augment.gain_db": 6.0,
-        "augment.background_frequency": 0.7,
-        "augment.snr_db": (5.0, 40.0),
+        "augment.background_frequency": 0.8,
+        "augment.snr_db": (0.0, 30.0),
         "augment.equaliser_db": 6.0,
-        "augment.band_frequency": 0.5,
+        "augment.band_frequency": 0.3,
         "augment.codec_frequency": 0.1,
-        "augment.speed": 0.05,
+        "augment.speed": 0.1,
     }
 
     def __init__(
@@ -56,42 +54,47 @@ class PooledConv(nn.Module):
         n_frames: int,
         n_features: int,
         n_labels: int,
-        n_channels: int = 64,
-        kernel: int = 5,
-        dilations: str = "1,2,3",
-        dropout: float = 0.2,
+        n_channels: int = 16,
+        dropout: float = 0.3,
         pooling: str = "attentive",
     ) -> None:
         super().__init__()
         if pooling not in ("attentive", "statistics"):
             raise ValueError(f"expected pooling 'attentive' or 'statistics', got {pooling!r}")
-        steps = [int(text) for text in dilations.split(",")]
-        if n_frames <= kernel + 2 * max(steps):
-            raise ValueError(f"expected more than {kernel + 2 * max(steps)} frames in a window, got {n_frames}")
-        self.stem = nn.Sequential(
-            nn.Conv1d(n_features, n_channels, kernel, bias=False), nn.BatchNorm1d(n_channels), nn.ReLU()
+        least = 1 << _N_HALVED
+        if min(n_frames, n_features // 2) < least:
+            raise ValueError(
+                f"expected {least} frames and {2 * least} bins at least, got {n_frames} frames and {n_features} bins"
+            )
+        widths = [n_channels * times for times in _WIDTHS]
+        strides = [2 if place < _N_HALVED else 1 for place in range(len(widths))]
+        self.convolutions = nn.Sequential(
+            *(_block(*sizes) for sizes in zip([1, *widths[:-1]], widths, strides, strict=True))
         )
-        self.blocks = nn.ModuleList(_block(n_channels, dilation, dropout) for dilation in steps)
-        self.attention = nn.Conv1d(n_channels, 1, 1) if pooling == "attentive" else None
+        n_rows = (n_features - 1) // 2
+        for _ in range(_N_HALVED):
+            n_rows = (n_rows + 1) // 2
+        n_found, n_pooled = widths[-1] * n_rows, widths[-1]
+        self.project = nn.Conv1d(n_found, n_pooled, 1)
+        self.attention = nn.Conv1d(n_found, 1, 1) if pooling == "attentive" else None
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(2 * n_channels, n_labels)
+        self.output = nn.Linear(2 * n_pooled, n_labels)
 
     def forward(self, power: Tensor) -> Tensor:
         """power: [batch, n_frames, bins] → logits: [batch, n_labels]."""
-        spectrum = self._mask(normalise(power)).transpose(1, 2)
-        hidden = self.stem(spectrum)
-        for block in self.blocks:
-            hidden = hidden + block(hidden)
-        logits: Tensor = self.output(self.dropout(self._pool(hidden)))
+        spectrum = self._mask(normalise(power))
+        found = self.convolutions(spectrum[:, None]).transpose(2, 3).flatten(1, 2)
+        logits: Tensor = self.output(self.dropout(self._pool(found)))
         return logits
 
-    def _pool(self, hidden: Tensor) -> Tensor:
-        """[batch, channels, frames] → mean and spread over the frames: [batch, 2 · channels]."""
+    def _pool(self, found: Tensor) -> Tensor:
+        """[batch, channels and rows, frames] → mean and spread over the frames: [batch, 2 · pooled]."""
+        hidden = self.project(found).relu()
         if self.attention is None:
             mean = hidden.mean(dim=2)
             variance = (hidden - mean[:, :, None]).square().mean(dim=2)
         else:
-            weights = self.attention(hidden).softmax(dim=2)
+            weights = self.attention(found).softmax(dim=2)
             mean = (weights * hidden).sum(dim=2)
             variance = (weights * (hidden - mean[:, :, None]).square()).sum(dim=2)
         return torch.cat([mean, (variance + _SPREAD_FLOOR).sqrt()], dim=1)
@@ -110,17 +113,18 @@ class PooledConv(nn.Module):
 
 
 def normalise(power: Tensor) -> Tensor:
-    """A power spectrum [batch, frames, bins] → its logarithm without the window's level and its mean over time."""
-    level = power.mean(dim=(1, 2), keepdim=True).clamp(min=1e-12)
-    logs = (power / level + _FLOOR).log()
+    """A power spectrum [batch, frames, bins] → the logarithm of its pairs of bins [batch, frames, (bins - 1) // 2].
+
+    The window's level, and its mean over time, are taken out; so is the lowest bin.
+    """
+    n_pairs = (power.shape[2] - 1) // 2
+    pairs = power[:, :, 1 : 1 + 2 * n_pairs].reshape(*power.shape[:2], n_pairs, 2).mean(dim=3)
+    level = pairs.mean(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+    logs = (pairs / level + _FLOOR).log()
     return (logs - logs.mean(dim=1, keepdim=True)) / _SCALE
 
 
-def _block(n_channels: int, dilation: int, dropout: float) -> nn.Sequential:
+def _block(n_inputs: int, n_outputs: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv1d(n_channels, n_channels, 3, dilation=dilation, padding=dilation, groups=n_channels, bias=False),
-        nn.Conv1d(n_channels, n_channels, 1, bias=False),
-        nn.BatchNorm1d(n_channels),
-        nn.ReLU(),
-        nn.Dropout(dropout),
+        nn.Conv2d(n_inputs, n_outputs, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(n_outputs), nn.ReLU()
     )
