@@ -53,24 +53,32 @@ def measure(folder: Path, models: list[Path], seconds: float) -> list[dict[str, 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            url = server.stdout.readline().split()[-1]
+            line = server.stdout.readline()
+            if not line:
+                sys.exit("the server ended before it began")
+            url = line.split()[-1]
             with Browser(folder, microphone=folder / "sound.wav") as browser:
                 page = browser.open(url)
                 if not page.evaluate("wordspot.ready"):
                     sys.exit(f"the page does not come up: {page.shown()}")
                 names = page.evaluate("[...document.getElementById('model').options].map((option) => option.text)")
-                return [one(page, number, name, folder / "sound.wav", seconds) for number, name in enumerate(names)]
+                return [one(page, name, folder / "sound.wav", seconds) for name in names]
         finally:
             server.terminate()
 
 
-def one(page: Page, number: int, name: str, sound: Path, seconds: float) -> dict[str, Any]:
+def one(page: Page, name: str, sound: Path, seconds: float) -> dict[str, Any]:
     """The real-time factors of one model, and how many words it found."""
-    choice = "document.getElementById('model')"
-    page.evaluate(f"({choice}.value = {number}, {choice}.dispatchEvent(new Event('change')))")
+    if page.evaluate("wordspot.model") != name:
+        page.evaluate(
+            f"""(() => {{ const choice = document.getElementById('model');
+            choice.value = [...choice.options].find((option) => option.text === {json.dumps(name)}).value;
+            choice.dispatchEvent(new Event('change')); }})()"""
+        )
     page.wait_for(f"wordspot.state === 'ready' && wordspot.model === {json.dumps(name)}")
     page.choose_files("#file", sound)
-    page.wait_for("document.getElementById('status').textContent.startsWith('sound.wav')")
+    done = "document.getElementById('status').textContent.startsWith('sound.wav')"
+    page.wait_for(done, seconds=soundfile.info(sound).duration + 60)
     file, n_file = factor(page)
     page.click("#start")
     page.wait_for(f"wordspot.heard.seconds >= {seconds} && wordspot.state === 'listening'", seconds=seconds + 60)

@@ -122,6 +122,15 @@ def read_noise(folders: Sequence[Path]) -> dict[str, list[Samples]]:
     return found
 
 
+def name_of(noise: Mapping[str, Sequence[Samples]], seed: int) -> str:
+    """A folder's name for what is mixed with this noise: other noise is another folder."""
+    check = 0
+    for name in SETS:
+        for sound in noise[name]:
+            check = zlib.crc32(sound.tobytes(), check)
+    return f"seed-{seed}-{check:08x}"
+
+
 def mix_clip(word: Samples, noise: Sequence[Samples], rng: np.random.Generator) -> Samples:
     """A recording of a word, trimmed to it and levelled, somewhere in a second of noise, or of near silence: float32 [`RATE`].
 

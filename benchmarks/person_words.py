@@ -27,6 +27,7 @@ from person_data import (
     assign_clips,
     draw_people,
     make_machines,
+    name_of,
     noise_of,
     read_noise,
     write_mixed,
@@ -46,8 +47,8 @@ CONDITIONS = ("mixed", "plain")
 _CLIP_SNR_DB = "-4,16"  # of the whole second, which a word of 0.4 s fills by two fifths: 0 to 20 dB for the word
 
 
-def make_lists(args: argparse.Namespace) -> dict[str, list[str]]:
-    """Make what is not there yet; the engines that each condition's lists hold out.
+def make_lists(args: argparse.Namespace) -> dict[str, dict[str, Path | None]]:
+    """Make what is not there yet: for each condition, the engines to hold out, and the folder of what was mixed if any was.
 
     Raises:
         ConfigError: fewer than two engines are installed.
@@ -57,19 +58,15 @@ def make_lists(args: argparse.Namespace) -> dict[str, list[str]]:
         raise ConfigError(f"two engines at least must be installed, got {', '.join(engines)}; see `wordspot speak`")
     people = draw_people(args.recordings, words, args.people, args.seed)
     machines = make_machines(args.out / "voices", engines, words, args.per_engine, args.seed)
+    folders: dict[str, Path | None] = dict.fromkeys(args.conditions)
     if "mixed" in args.conditions:
         noise = read_noise([Path(name) for name in args.noise.split(",")])
-        write_mixed([*people, *machines], copies_of(args), noise, args.seed, args.copies)
-    for condition in args.conditions:
+        folders["mixed"] = args.out / "mixed" / name_of(noise, args.seed)
+        write_mixed([*people, *machines], folders["mixed"], noise, args.seed, args.copies)
+    for condition, mixed in folders.items():
         for engine in engines:
-            mixed = copies_of(args) if condition == "mixed" else None
             write_rows(list_of(args.out, condition, engine), assign_clips(people, machines, engine), mixed, args.copies)
-    return {condition: list(engines) for condition in args.conditions}
-
-
-def copies_of(args: argparse.Namespace) -> Path:
-    """Where the mixed copies are: those of another seed are other ones."""
-    return Path(args.out / "mixed" / f"seed-{args.seed}")
+    return {condition: dict.fromkeys(engines, mixed) for condition, mixed in folders.items()}
 
 
 def list_of(out: Path, condition: str, engine: str) -> Path:
@@ -77,14 +74,18 @@ def list_of(out: Path, condition: str, engine: str) -> Path:
     return out / condition / f"without-{engine}.csv"
 
 
-def hold_out(args: argparse.Namespace, condition: str, engine: str) -> dict[str, Any]:
-    """Train without an engine and test on it: the figures of `recording_measures`, and the seconds that it took."""
+def hold_out(args: argparse.Namespace, condition: str, engine: str, mixed: Path | None) -> dict[str, Any]:
+    """Train without an engine and test on it: the figures of `recording_measures`, and the seconds that it took.
+
+    Args:
+        mixed: where `write_mixed` put the words and the noise of training; None: words as they are.
+    """
     listed, out = list_of(args.out, condition, engine), args.out / "runs" / f"{condition}-{args.model}" / engine
     asked = ["train", str(listed), "--task", "recordings", "--words", ",".join(LABELS), "--model", args.model]
     asked += ["--out", str(out), "--hold-out-generator", engine]
     settings = ["features.clip_ms=1000"]
-    if condition == "mixed":
-        asked += ["--backgrounds", str(noise_of(copies_of(args)).resolve())]
+    if mixed is not None:
+        asked += ["--backgrounds", str(noise_of(mixed).resolve())]
         settings += ["augment.background_frequency=1", f"augment.snr_db={_CLIP_SNR_DB}"]
     for setting in (*settings, *args.settings):
         asked += ["--set", setting]
@@ -145,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     tables = {}
     for condition, engines in make_lists(args).items():
-        tables[condition] = summary([hold_out(args, condition, engine) for engine in engines])
+        tables[condition] = summary([hold_out(args, condition, *engine) for engine in engines.items()])
         write_json(args.out / f"{condition}-{args.model.rpartition(':')[2]}.json", tables[condition])
         if not args.json:
             print_table(f"A person or a machine, {condition}, {args.model}: each engine held out", tables[condition])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ipaddress
 import socket
 from functools import partial
 
+import ifaddr
 import pytest
+from zeroconf import NonUniqueNameException
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from wordspot.commands import serve
@@ -34,11 +35,11 @@ def test_others_find_the_server_until_it_ends(monkeypatch: pytest.MonkeyPatch) -
     name = f"wordspot on attic.{SERVICE}"
 
     async def scenario() -> None:
-        held = await announce.announce("192.0.2.7", 10_400)
+        held = await announce.announce(["192.0.2.7", "2001:db8::7"], 10_400)
         found = await ask(name)
         assert found is not None
         assert (found.port, found.server) == (10_400, "attic.local.")
-        assert found.parsed_addresses() == ["192.0.2.7"]
+        assert found.parsed_addresses() == ["192.0.2.7", "2001:db8::7"]
         held.close()
         await held.wait_closed()
         assert await ask(name) is None
@@ -46,29 +47,60 @@ def test_others_find_the_server_until_it_ends(monkeypatch: pytest.MonkeyPatch) -
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize(
-    ("host", "expected"), [("192.0.2.7", ["192.0.2.7"]), ("127.0.0.1", []), ("::1", []), ("localhost", [])]
-)
-def test_where_a_server_is_reached(host: str, expected: list[str]) -> None:
-    assert reachable_addresses(host) == expected
+def test_a_long_name_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(announce, "AsyncZeroconf", LOOPBACK)
+    monkeypatch.setattr(socket, "gethostname", lambda: 70 * "a")
+
+    async def scenario() -> None:
+        held = await announce.announce(["192.0.2.7"], 10_400)
+        found = await ask(f"wordspot on {51 * 'a'}.{SERVICE}")
+        await held.wait_closed()
+        assert found is not None
+        assert found.server == f"{63 * 'a'}.local."
+
+    asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_a_server_on_all_addresses_is_reached_at_none_of_loopback(host: str) -> None:
-    found = [ipaddress.ip_address(text) for text in reachable_addresses(host)]
-    assert not any(address.is_loopback or address.is_link_local or address.is_unspecified for address in found)
-    assert len(set(found)) == len(found)
+def test_a_network_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line, and nothing is left open."""
+    closed = []
+
+    class Broken:
+        async def async_register_service(self, info: AsyncServiceInfo, allow_name_change: bool) -> None:
+            raise NonUniqueNameException
+
+        async def async_close(self) -> None:
+            closed.append(self)
+
+    monkeypatch.setattr(announce, "AsyncZeroconf", Broken)
+    with pytest.raises(ConfigError, match=r"cannot announce .* NonUniqueNameException; leave out --zeroconf"):
+        asyncio.run(announce.announce(["192.0.2.7"], 10_400))
+    assert len(closed) == 1
 
 
-def test_a_server_of_this_machine_alone_is_not_announced() -> None:
-    with pytest.raises(
-        ConfigError, match=r"other machines, which cannot reach 127\.0\.0\.1; name another --wyoming-host"
-    ):
-        asyncio.run(announce.announce("127.0.0.1", 10_400))
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_a_server_of_this_machine_alone_is_not_announced(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"other machines, which cannot reach .*; name another --wyoming-host"):
+        reachable_addresses(host)
 
 
-def test_there_must_be_something_to_announce() -> None:
+def test_where_a_server_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """0.0.0.0 stands for IPv4 alone, as `run.bind` takes it, and :: for IPv6."""
+    ips = [
+        ifaddr.IP("127.0.0.1", 8, "lo"), ifaddr.IP("192.0.2.2", 24, "net"), ifaddr.IP(("::1", 0, 0), 128, "lo"),
+        ifaddr.IP(("fe80::2", 0, 3), 64, "net"), ifaddr.IP(("fd00::2", 0, 0), 64, "net"),
+    ]  # fmt: skip
+    monkeypatch.setattr(ifaddr, "get_adapters", lambda: [ifaddr.Adapter("net", "net", ips)])
+    assert reachable_addresses("0.0.0.0") == ["192.0.2.2"]
+    assert reachable_addresses("::") == ["fd00::2"]
+    assert reachable_addresses("192.0.2.7") == ["192.0.2.7"]
+
+
+def test_there_must_be_something_to_announce(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     serve.add_arguments(parser)
     with pytest.raises(ConfigError, match="--wyoming-port; name that, too"):
         serve.run(parser.parse_args(["--zeroconf"]))
+    with pytest.raises(ConfigError, match=r"cannot reach 127\.0\.0\.1"):
+        serve.run(parser.parse_args(["--zeroconf", "--port", "0", "--wyoming-port", "0"]))
+    assert capsys.readouterr().out == ""

@@ -167,6 +167,16 @@ def test_noise_cut_from_one_recording_stays_in_one_set(tmp_path: Path) -> None:
         read_noise([one])
 
 
+def test_what_is_mixed_with_other_noise_is_elsewhere() -> None:
+    noise = {
+        name: [np.full(RATE, level, np.float32)] for level, name in enumerate(("training", "validation", "testing"))
+    }
+    name = person_data.name_of(noise, 3)
+    assert name == person_data.name_of(dict(reversed(noise.items())), 3)
+    assert name != person_data.name_of(noise, 4)
+    assert name != person_data.name_of(noise | {"training": [np.full(RATE, 0.5, np.float32)]}, 3)
+
+
 def test_machines_are_spoken_once(tmp_path: Path) -> None:
     made = engines()
     clips = make_machines(tmp_path, made, ["yes", "no"], 10, seed=0)
@@ -225,7 +235,8 @@ def test_the_lists_mixed_copies_and_figures_of_a_small_run(
     assert "A person or a machine, mixed, statistics: each engine held out" in shown
     assert all(name in shown for name in ("few", "one", "mean"))
 
-    mixed = out / "mixed" / "seed-0"
+    (mixed,) = (out / "mixed").glob("seed-*")
+    assert mixed.name == person_data.name_of(read_noise([noise]), 0)
     table = json.loads((out / "mixed-statistics.json").read_text(encoding="utf-8"))
     assert [row["generator"] for row in table["generators"]] == ["few", "one"]
     assert table["mean"]["eer"] == pytest.approx(np.mean([row["eer"] for row in table["generators"]]))
@@ -262,7 +273,7 @@ def test_the_plain_lists_name_the_recordings_as_they_are(tmp_path: Path, monkeyp
     root, out = write_people(tmp_path / "people"), tmp_path / "out"
     arguments = [str(root), "--noise", "none", "--out", str(out), "--words", "yes,no", "--people", "20"]
     args = person_words.parse_args([*arguments, "--per-engine", "10", "--conditions", "plain"])
-    assert person_words.make_lists(args) == {"plain": ["many", "few", "one"]}
+    assert person_words.make_lists(args) == {"plain": {"many": None, "few": None, "one": None}}
     with (out / "plain" / "without-one.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["path", "label", "speaker", "generator", "split"]

@@ -136,10 +136,10 @@ def test_refusals(options: dict[str, Any], match: str) -> None:
 
 
 def test_a_window_or_a_spectrum_that_is_too_small() -> None:
-    with pytest.raises(ConfigError, match="expected 8 frames and 16 bins at least, got 7 frames and 257 bins"):
+    with pytest.raises(ConfigError, match="expected 8 frames and 17 bins at least, got 7 frames and 257 bins"):
         make_model(ModelConfig("pooled_conv"), 7, 257, 2)
-    with pytest.raises(ConfigError, match="got 38 frames and 15 bins"):
-        make_model(ModelConfig("pooled_conv"), 38, 15, 2)
+    with pytest.raises(ConfigError, match="got 38 frames and 16 bins"):
+        make_model(ModelConfig("pooled_conv"), 38, 16, 2)
 
 
 def test_the_recipe_builds_it() -> None:

@@ -433,13 +433,16 @@ def test_backgrounds_belong_to_the_run(capsys: pytest.CaptureFixture[str], liste
     noise, out = tmp_path / "noise", tmp_path / "run"
     write_noise(noise)
     (noise / "broken.wav").write_bytes(b"no sound")
+    soundfile.write(noise / "silent.wav", np.zeros(RATE), RATE)
     flags = ("--backgrounds", noise, "--set", "augment.background_frequency=1")
     status, _, error = run(capsys, "train", listed, "--task", "recordings", "--out", out, *QUICK, *flags)
     assert status == 0, error
     assert "over 1 backgrounds" in error
     assert re.search(r"left out: \S*broken.wav", error)
-    rows = [row for row in csv.DictReader((out / "data.csv").read_text().splitlines()) if row["label"] == "background"]
-    assert [(row["set"], row["speaker"]) for row in rows] == [("training", "")]
+    assert re.search(r"left out: \S*silent.wav: expected a background, but it is digital silence", error)
+    rows = list(csv.DictReader((out / "data.csv").read_text().splitlines()))
+    assert [Path(row["path"]).name for row in rows if row["set"] == "background"] == ["hum.wav"]
+    assert trained_on(out)[0] == {row["sha256"] for row in rows if row["set"] == "training"}
     expected = weights_of(out, 4)
     RunFolder(out).checkpoint_path(4).unlink()
     status, _, error = run(capsys, "train", listed, "--out", out, "--resume", "--device", "cpu", *flags[:2])
@@ -448,6 +451,9 @@ def test_backgrounds_belong_to_the_run(capsys: pytest.CaptureFixture[str], liste
     status, _, error = run(capsys, "train", listed, "--out", out, "--resume", "--backgrounds", "other")
     assert (status, error.count("\n")) == (1, 1), error
     assert "recordings.backgrounds: the run was begun with" in error
+    status, _, error = run(capsys, "train", listed, "--out", out, "--resume", "--positives", "other")
+    assert (status, error.count("\n")) == (1, 1), error
+    assert "--positives is not for --task recordings" in error
     shutil.rmtree(noise)
     status, _, error = run(capsys, "evaluate", out, listed)
     assert status == 0, error
@@ -458,6 +464,10 @@ def test_backgrounds_belong_to_the_run(capsys: pytest.CaptureFixture[str], liste
     [
         (("--backgrounds", "nowhere"), "nowhere: expected the folder of backgrounds, but there is no such folder"),
         (("--backgrounds", "a,,b"), "--backgrounds expects folders"),
+        (("--backgrounds", "."), "expected a background, but it is one of the recordings to tell apart"),
+        (("--backgrounds", "noise"), "none of its 1 backgrounds can be used"),
+        (("--set", "recordings.backgrounds=,"), "recordings.backgrounds"),
+        (("--backgrounds", "hum"), "this run mixes no noise in, so it needs no backgrounds"),
         (("--positives", "yes"), "--positives is not for --task recordings"),
         (("--negatives", "no"), "--negatives is not for --task recordings"),
     ],
@@ -465,7 +475,12 @@ def test_backgrounds_belong_to_the_run(capsys: pytest.CaptureFixture[str], liste
 def test_folders_that_make_no_sense(
     capsys: pytest.CaptureFixture[str], listed: Path, tmp_path: Path, flags: tuple[str, ...], message: str
 ) -> None:
-    status, _, error = run(capsys, "train", listed, "--task", "recordings", "--out", tmp_path / "run", *QUICK, *flags)
+    shutil.copytree(listed.parent, tmp_path / "list")
+    (tmp_path / "list" / "noise").mkdir()
+    (tmp_path / "list" / "noise" / "broken.wav").write_bytes(b"no sound")
+    write_noise(tmp_path / "list" / "hum")
+    data = tmp_path / "list" / listed.name
+    status, _, error = run(capsys, "train", data, "--task", "recordings", "--out", tmp_path / "run", *QUICK, *flags)
     assert (status, error.count("\n")) == (1, 1), error
     assert message in error
     assert not (tmp_path / "run").exists()

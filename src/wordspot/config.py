@@ -295,12 +295,14 @@ class RecordingsConfig:
     fold: int = _field(0, "which of the parts is for testing; the next one is for validation")
     longest_s: float = _field(120.0, "seconds of each recording that training takes")
     backgrounds: tuple[str, ...] = _field(
-        (), "folders of recorded sounds without speech, beside the list, that training mixes in; none: made noise alone"
+        (), "folders of recorded sounds, beside the list, that training mixes in; none: made noise alone"
     )
 
     def __post_init__(self) -> None:
         _check_range(self, "stride_ms", 1, 1e6)
         _check_range(self, "longest_s", 0.1, 36_000)
+        if not all(name.strip() for name in self.backgrounds):
+            raise ConfigError(f"recordings.backgrounds must name folders, got {shown(self.backgrounds)}")
         _check_range(self, "n_folds", 0, 1000)
         if self.n_folds in (1, 2):
             raise ConfigError(

@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from wordspot.dataset import Recording
 from wordspot.errors import DataError
 from wordspot.trigger_listing import recordings_in
 from wordspot.trigger_reader import Decoded, Reader
 
 
-def load_backgrounds(root: Path, folders: Sequence[str], sample_rate: int, problems: list[str]) -> tuple[Decoded, ...]:
-    """The recordings in `folders`, and in all folders below them, at `sample_rate` Hz; none where no folder is named.
+def find_backgrounds(root: Path, folders: Sequence[str]) -> list[Recording]:
+    """The recordings in `folders`, and in all folders below them; none where no folder is named.
 
     Args:
         root: where the folders are, unless their paths are absolute.
-        problems: gets a line for each recording that is damaged, and left out.
 
     Raises:
         NotFoundError: no such folder.
-        DataError: no recordings in it that can be used.
+        DataError: no recordings in it.
     """
-    found = list(recordings_in(root, folders, "backgrounds").values())
+    return list(recordings_in(root, folders, "backgrounds").values())
+
+
+def read_backgrounds(
+    root: Path, found: Sequence[Recording], sample_rate: int, digests: Collection[str], problems: list[str]
+) -> tuple[Decoded, ...]:
+    """What `find_backgrounds` found in `root`, at `sample_rate` Hz.
+
+    Args:
+        digests: SHA-256 of the recordings that are learned and judged; a background is none of them.
+        problems: gets a line for each recording that is damaged or silent, and left out.
+
+    Raises:
+        DataError: none can be used, or one is among the recordings.
+    """
+    reader = Reader(root, cut=False, sample_rate=sample_rate, scene_ms=math.inf)
+    backgrounds: list[Decoded] = []
     own: list[str] = []
-    decoded = Reader(root, cut=False, sample_rate=sample_rate, scene_ms=math.inf).decode_all(found, "background", own)
-    if found and not decoded:
+    for one in reader.decode_all(found, "background", own):
+        if one.sha256 in digests:
+            raise DataError(
+                f"{root / one.recording.path}: expected a background, but it is one of the recordings to tell apart; "
+                "keep the backgrounds in folders of their own"
+            )
+        if one.samples.any():
+            backgrounds.append(one)
+        else:
+            own.append(f"{root / one.recording.path}: expected a background, but it is digital silence; remove it")
+    if found and not backgrounds:
         raise DataError(f"{root}: none of its {len(found)} backgrounds can be used; {own[0]}")
     problems += own
-    return tuple(decoded)
+    return tuple(backgrounds)

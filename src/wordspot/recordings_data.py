@@ -21,7 +21,7 @@ from wordspot.blocks import read_blocks
 from wordspot.config import SETS, DataConfig, RecordingsConfig
 from wordspot.dataset import normalize_word
 from wordspot.errors import ConfigError, DataError, WordspotError
-from wordspot.recordings_backgrounds import load_backgrounds
+from wordspot.recordings_backgrounds import find_backgrounds, read_backgrounds
 from wordspot.recordings_listing import Row, RowList, check_labels, check_problems, list_rows
 from wordspot.recordings_split import assign_rows, leakage
 from wordspot.trigger_listing import set_shares
@@ -82,7 +82,7 @@ class Recordings:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["set", "label", "path", "speaker", "generator", "sha256"])
         writer.writerows(self.listing)
-        writer.writerows(("training", "background", one.recording.path, "", "", one.sha256) for one in self.backgrounds)
+        writer.writerows(("background", "", one.recording.path, "", "", one.sha256) for one in self.backgrounds)
         return text.getvalue()
 
 
@@ -112,10 +112,11 @@ def load_recordings(
         clip_ms: the length of a window. Where the network takes whole recordings, no more of each is kept.
 
     Raises:
-        NotFoundError, DataError: see `list_rows`, `assign_rows` and `load_backgrounds`; or one recording's samples under two labels.
+        NotFoundError, DataError: see `list_rows`, `assign_rows`, `find_backgrounds` and `read_backgrounds`; or one recording's samples under two labels.
         ConfigError: a held-out generator that there is none of; more parts than speakers; a label named twice.
     """
     listed = list_rows(path)
+    noise = find_backgrounds(listed.root, recordings.backgrounds)
     labels = _labels(path, listed, words)
     chosen = [row for row in listed.rows if row.label in labels]
     longest_s = min(recordings.longest_s, clip_ms / 1000 if recordings.whole else math.inf)
@@ -131,7 +132,8 @@ def load_recordings(
     warnings = [*_unused(path, listed, labels), *leaks, *_lacking(rows, sets, labels, data)]
     parts = {name: _set(labels, clips, sets, name) for name in SETS}
     listing = sorted(_line(clip, name) for clip, name in zip(clips, sets, strict=True) if name)
-    backgrounds = load_backgrounds(listed.root, recordings.backgrounds, sample_rate, problems)
+    digests = {clip.digest for clip in clips}
+    backgrounds = read_backgrounds(listed.root, noise, sample_rate, digests, problems)
     return Recordings(labels, parts, tuple(listing), tuple(problems), tuple(warnings), tuple(leaks), backgrounds)
 
 

@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from wordspot.augment import Augmenter
 from wordspot.config import SETS, RunConfig
 from wordspot.dataset import labels_of_run
-from wordspot.errors import DataError
+from wordspot.errors import ConfigError, DataError
 from wordspot.made_noise import make_sounds
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.recording_measures import measure_recordings
@@ -65,6 +65,7 @@ class RecordingsTask:
 
     Raises:
         DataError: a class is left without recordings for training.
+        ConfigError: there are backgrounds, but the settings mix none in.
     """
 
     def __init__(self, config: RunConfig, recordings: Recordings, device: torch.device) -> None:
@@ -181,6 +182,11 @@ class RecordingsTask:
         """What is mixed in, for all classes alike: the part of the clips that it is for, and int16 [samples]."""
         augment, features = self.config.augment, self.config.features
         if augment.background_frequency == 0 or (augment.background_volume == 0 and not augment.snr_db):
+            if self.recordings.backgrounds:
+                raise ConfigError(
+                    "this run mixes no noise in, so it needs no backgrounds; leave them out, or add "
+                    "--background-frequency 0.8 --set augment.snr_db=0,30"
+                )
             return []
         noise = []
         made_share = augment.made_noise if self.recordings.backgrounds else 1.0

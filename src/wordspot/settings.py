@@ -107,8 +107,7 @@ def build_config(args: argparse.Namespace) -> RunConfig:
     task = args.task or "words"
     if task != "recordings" and recordings_settings(args, task):
         raise ConfigError(f"--hold-out-generator and --speaker-folds are for --task recordings, this is {task}")
-    if foreign := [name for name in _OF_OTHER_TASKS[task] if getattr(args, name, None) is not None]:
-        raise ConfigError(f"--{foreign[0]} is not for --task {task}; see `wordspot train --help`")
+    _refuse_foreign(args, task)
     asked = _asked(args)
     model = str(asked.pop("model.name", None) or args.model or DEFAULT_MODELS[task])
     if "," in str(asked.get("training.steps", "")):
@@ -128,6 +127,11 @@ def build_config(args: argparse.Namespace) -> RunConfig:
         raise ConfigError("expected the words to tell apart; name them with --words yes,no")
     config = recipe_config(_words(args.words), model, args.recipe, args.features)
     return override(config, asked)
+
+
+def _refuse_foreign(args: argparse.Namespace, task: str) -> None:
+    if foreign := [name for name in _OF_OTHER_TASKS[task] if getattr(args, name, None) is not None]:
+        raise ConfigError(f"--{foreign[0]} is not for --task {task}; see `wordspot train --help`")
 
 
 def _fit_bins(config: RunConfig) -> RunConfig:
@@ -155,6 +159,7 @@ def check_resumed(config: RunConfig, args: argparse.Namespace) -> RunConfig:
     asked = recordings_settings(args, config.task) | _asked(args)
     if args.task not in (None, config.task):
         raise ConfigError(f"--task {args.task}: the run was begun for the task {config.task}; leave it out")
+    _refuse_foreign(args, config.task)
     if config.task == "trigger" and trigger_config(args, config.trigger) != config.trigger:
         raise ConfigError("--positives, --negatives and --backgrounds: the run was begun with others; leave them out")
     if args.model:

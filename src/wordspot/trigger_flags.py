@@ -23,7 +23,8 @@ def add_trigger_flags(parser: argparse.ArgumentParser) -> None:
         if field.name in FOLDERS:
             group.add_argument(
                 f"--{field.name}", metavar="A,B",
-                help=f"{field.metadata['help']} (default: {','.join(getattr(TriggerConfig(), field.name))})",
+                help=f"{field.metadata['help']} (default: {','.join(getattr(TriggerConfig(), field.name))}"
+                + ("; recordings: none)" if field.name == "backgrounds" else ")"),
             )  # fmt: skip
 
 

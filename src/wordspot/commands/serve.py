@@ -115,14 +115,20 @@ def _serve(args: argparse.Namespace) -> int:
 def _beside(
     args: argparse.Namespace, listening: socket.socket, pool: StreamPool, settings: ServerSettings
 ) -> list[Callable[[], Awaitable[object]]]:
-    """What starts beside the page: Wyoming on the bound port, and where it is asked for its announcement."""
-    from wordspot.server.wyoming import serve_wyoming
+    """What starts beside the page: Wyoming on the bound port, and where it is asked for its announcement.
 
+    Raises:
+        ConfigError: no model hears words, or there is nobody to announce it to.
+    """
+    from wordspot.server.wyoming import offered_words, serve_wyoming
+
+    offered_words(pool.models)
     starts: list[Callable[[], Awaitable[object]]] = [lambda: serve_wyoming(pool, listening, settings)]
     if args.zeroconf:
-        from wordspot.server.announce import announce
+        from wordspot.server.announce import announce, reachable_addresses
 
-        starts.append(lambda: announce(args.wyoming_host, listening.getsockname()[1]))
+        addresses = reachable_addresses(args.wyoming_host)
+        starts.append(lambda: announce(addresses, listening.getsockname()[1]))
     return starts
 
 

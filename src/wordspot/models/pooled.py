@@ -62,9 +62,9 @@ class PooledConv(nn.Module):
         if pooling not in ("attentive", "statistics"):
             raise ValueError(f"expected pooling 'attentive' or 'statistics', got {pooling!r}")
         least = 1 << _N_HALVED
-        if min(n_frames, n_features // 2) < least:
+        if min(n_frames, (n_features - 1) // 2) < least:
             raise ValueError(
-                f"expected {least} frames and {2 * least} bins at least, got {n_frames} frames and {n_features} bins"
+                f"expected {least} frames and {2 * least + 1} bins at least, got {n_frames} frames and {n_features} bins"
             )
         widths = [n_channels * times for times in _WIDTHS]
         strides = [2 if place < _N_HALVED else 1 for place in range(len(widths))]

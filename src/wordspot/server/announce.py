@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
+from collections.abc import Sequence
 
 import ifaddr
-from zeroconf import NonUniqueNameException
+from zeroconf import Error
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from wordspot.errors import ConfigError
 
 SERVICE = "_wyoming._tcp.local."
+_LONGEST = 63  # bytes of a name in DNS
 
 
 class Announcement:
@@ -28,43 +31,50 @@ class Announcement:
         await self._network.async_close()
 
 
-async def announce(host: str, port: int) -> Announcement:
-    """Announce a Wyoming server, as ``wordspot on MACHINE``.
-
-    Args:
-        host: the address that it listens on; 0.0.0.0 and ::: all of this machine's.
-        port: that it listens on.
+async def announce(addresses: Sequence[str], port: int) -> Announcement:
+    """Announce a Wyoming server on this port of these addresses, as ``wordspot on MACHINE``.
 
     Raises:
-        ConfigError: no other machine can reach that address, or the network takes no announcement.
+        ConfigError: the network takes no announcement.
     """
-    addresses = reachable_addresses(host)
-    if not addresses:
-        raise ConfigError(
-            f"--zeroconf announces the server to other machines, which cannot reach {host}; name another --wyoming-host"
-        )
-    machine = socket.gethostname().partition(".")[0] or "wordspot"
+    machine = socket.gethostname().partition(".")[0].encode()[:_LONGEST].decode(errors="ignore") or "wordspot"
+    name = f"wordspot on {machine}".encode()[:_LONGEST].decode(errors="ignore")
     info = AsyncServiceInfo(
-        SERVICE, f"wordspot on {machine}.{SERVICE}", port=port, server=f"{machine}.local.",
+        SERVICE, f"{name}.{SERVICE}", port=port, server=f"{machine}.local.",
         addresses=[ipaddress.ip_address(address).packed for address in addresses],
     )  # fmt: skip
-    try:
-        network = AsyncZeroconf()
-        await (await network.async_register_service(info, allow_name_change=True))
-    except (OSError, NonUniqueNameException) as error:
-        raise ConfigError(f"cannot announce the server in the network: {error}; leave out --zeroconf") from error
+    async with contextlib.AsyncExitStack() as failed:
+        try:
+            network = AsyncZeroconf()
+            failed.push_async_callback(network.async_close)
+            await (await network.async_register_service(info, allow_name_change=True))
+        except (OSError, Error) as error:
+            raise ConfigError(
+                f"cannot announce the server in the network: {str(error) or type(error).__name__}; leave out --zeroconf"
+            ) from error
+        failed.pop_all()
     return Announcement(network, info)
 
 
 def reachable_addresses(host: str) -> list[str]:
-    """The addresses at which other machines find a server that listens on `host`; none where it stays on this machine."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        address = ipaddress.ip_address(socket.gethostbyname(host))
-    if not address.is_unspecified:
-        return [] if address.is_loopback else [str(address)]
-    found = [ip.ip if isinstance(ip.ip, str) else ip.ip[0] for each in ifaddr.get_adapters() for ip in each.ips]
-    usable = [ipaddress.ip_address(text) for text in found]
-    wanted = [one for one in usable if one.version == address.version or address.version == 6]
-    return [str(one) for one in wanted if not one.is_loopback and not one.is_link_local]
+    """The addresses at which other machines find a server that listens on `host`; 0.0.0.0 and ::: all of this machine's.
+
+    Raises:
+        ConfigError: there are none, because it stays on this machine.
+    """
+    address = ipaddress.ip_address(socket.getaddrinfo(host, None)[0][4][0])
+    found = [str(address)]
+    if address.is_unspecified:
+        ips = [ip.ip if isinstance(ip.ip, str) else ip.ip[0] for each in ifaddr.get_adapters() for ip in each.ips]
+        found = [ip for ip in ips if ipaddress.ip_address(ip).version == address.version]
+    reachable = [ip for ip in found if not _is_of_this_machine(ipaddress.ip_address(ip))]
+    if not reachable:
+        raise ConfigError(
+            f"--zeroconf announces the server to other machines, which cannot reach {host}; name another --wyoming-host"
+        )
+    return reachable
+
+
+def _is_of_this_machine(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Link-local addresses say nothing without the name of a network card, which is another on each machine."""
+    return ip.is_loopback or ip.is_link_local

@@ -120,12 +120,21 @@ async def serve_wyoming(pool: StreamPool, listening: socket.socket, settings: Se
     Raises:
         ConfigError: no model hears words.
     """
-    words = words_of(pool.models)
-    if not words:
-        raise ConfigError("expected a model that hears words for Home Assistant, but none of those given does")
-    server = WyomingServer(words, pool, settings)
+    server = WyomingServer(offered_words(pool.models), pool, settings)
     await server.start(listening)
     return server
+
+
+def offered_words(models: Sequence[ServedModel]) -> dict[str, Word]:
+    """`words_of`, where there are any.
+
+    Raises:
+        ConfigError: no model hears words.
+    """
+    words = words_of(models)
+    if not words:
+        raise ConfigError("expected a model that hears words for Home Assistant, but none of those given does")
+    return words
 
 
 def words_of(models: Sequence[ServedModel]) -> dict[str, Word]:
