@@ -35,10 +35,11 @@ from person_data import (
 )
 from wordspot import console
 from wordspot.cli import build_parser
-from wordspot.commands.leave_out import summary
+from wordspot.commands.leave_out import judge_testing, scored, summary
 from wordspot.commands.train import make_trainer, train
 from wordspot.errors import ConfigError
 from wordspot.files import read_json, write_json
+from wordspot.recording_draws import Scored
 from wordspot.settings import DEFAULT_MODELS, build_config
 from wordspot.voices import find_engines
 
@@ -74,8 +75,10 @@ def list_of(out: Path, condition: str, engine: str) -> Path:
     return out / condition / f"without-{engine}.csv"
 
 
-def hold_out(args: argparse.Namespace, condition: str, engine: str, mixed: Path | None) -> dict[str, Any]:
-    """Train without an engine and test on it: the figures of `recording_measures`, and the seconds that it took.
+def hold_out(
+    args: argparse.Namespace, condition: str, engine: str, mixed: Path | None
+) -> tuple[dict[str, Any], Scored]:
+    """Train without an engine and test on it: the figures of `recording_measures`, the seconds it took, and the scores.
 
     Args:
         mixed: where `write_mixed` put the words and the noise of training; None: words as they are.
@@ -95,7 +98,9 @@ def hold_out(args: argparse.Namespace, condition: str, engine: str, mixed: Path 
     train(trainer, "begin anew")
     seconds = time.monotonic() - begun
     measures = read_json(trainer.run.metrics)["testing"]
-    return {"generator": engine, **measures, "training_seconds": seconds}
+    part, posteriors = judge_testing(trainer)
+    test = scored(part.rows, part.truth, posteriors)
+    return {"generator": engine, **measures, "training_seconds": seconds}, test
 
 
 def print_table(title: str, table: dict[str, Any]) -> None:
@@ -146,7 +151,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     tables = {}
     for condition, engines in make_lists(args).items():
-        tables[condition] = summary([hold_out(args, condition, *engine) for engine in engines.items()])
+        held_out = [hold_out(args, condition, *engine) for engine in engines.items()]
+        tables[condition] = summary([row for row, _ in held_out], [test for _, test in held_out])
         write_json(args.out / f"{condition}-{args.model.rpartition(':')[2]}.json", tables[condition])
         if not args.json:
             print_table(f"A person or a machine, {condition}, {args.model}: each engine held out", tables[condition])

@@ -13,8 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wordspot.metrics import area_under_roc, det_curve, equal_error_rate, wilson_interval
-from wordspot.recording_draws import MIN_SPEAKERS, draw_measures, make_groups
-from wordspot.recording_measures import describe_interval, measure_recordings, measure_scores, threshold_for
+from wordspot.recording_draws import MIN_SPEAKERS, Scored, draw_means, draw_measures, make_groups
+from wordspot.recording_measures import (
+    describe_interval,
+    measure_mean,
+    measure_recordings,
+    measure_scores,
+    threshold_for,
+)
 
 #: Four targets and four others. Above 0.6 stand 2 targets and 1 other, from 0.6 on 3 and 2 (one tie), from 0.3 on 4 and 3.
 SCORES = np.array([0.9, 0.8, 0.6, 0.3, 0.7, 0.6, 0.2, 0.1])
@@ -273,3 +279,61 @@ def test_what_an_interval_is_over_in_words() -> None:
     assert describe_interval({"over": "recordings", "n": 40, "n_speakers": 3}) == "over 40 recordings"
     mixed = describe_interval({"over": "speakers", "n": 50, "n_speakers": 20})
     assert mixed == "over 20 speakers and 30 recordings without one"
+
+
+def two_tests(n_speakers: int) -> list[Scored]:
+    """Each speaker is a person once, the same recording in both tests, and a machine of each test; one test's machines are
+    hard where the other's are easy."""
+    rng = np.random.default_rng(3)
+    people = rng.normal(1, 1, n_speakers)
+    hard = rng.normal(0, 1, n_speakers)
+    names = [f"p{i}" for i in range(n_speakers)]
+    is_target = np.repeat([True, False], n_speakers)
+    return [
+        Scored(np.append(people, machines), is_target, [*names, *names], [*names, *(f"{kind}{i}" for i in names)])
+        for kind, machines in (("a", hard), ("b", 1.5 - 2 * hard))
+    ]
+
+
+def test_the_mean_of_tests_is_drawn_by_their_speakers_together() -> None:
+    """Against all 3125 draws of five speakers, one after another."""
+    tests = two_tests(5)
+    expected = []
+    for drawn in itertools.product(range(5), repeat=5):
+        rows = np.array([*drawn, *(5 + speaker for speaker in drawn)])
+        curves = [det_curve(test.scores[rows], test.is_target[rows]) for test in tests]
+        expected.append(
+            (
+                np.mean([equal_error_rate(curve) for curve in curves]),
+                np.mean([area_under_roc(curve) for curve in curves]),
+            )
+        )
+    eers, aucs, over = draw_means(tests, seed=0, n_draws=40_000)
+    assert over == "speakers"
+    for drawn_so, wanted in zip((eers, aucs), np.array(expected).T, strict=True):
+        assert drawn_so.mean() == pytest.approx(wanted.mean(), abs=0.003)
+        assert drawn_so.std() == pytest.approx(wanted.std(), abs=0.003)
+    apart = [draw_means([test], seed, n_draws=40_000)[1] for seed, test in enumerate(tests)]
+    assert np.mean(apart, axis=0).std() > 1.05 * aucs.std()  # drawn apart, what evens out would not
+
+
+def test_a_speaker_of_one_test_alone_is_drawn_among_the_like() -> None:
+    """Two engines with a voice of their own each, which no draw may leave out; too few voices, so recordings are drawn."""
+    people = [f"p{i}" for i in range(6)]
+    tests = [
+        Scored(np.arange(8.0)[::-1], np.arange(8) < 6, [*people, engine, engine], [*people, f"{engine}0", f"{engine}1"])
+        for engine in ("a", "b")
+    ]
+    eers, aucs, over = draw_means(tests, seed=1, n_draws=200)
+    assert over == "recordings"
+    assert (eers == 0).all()
+    assert (aucs == 1).all()
+
+
+def test_the_mean_s_interval_holds_the_mean() -> None:
+    measures = measure_mean(two_tests(40))
+    single = [measure_scores(test.scores, test.is_target, test.speakers) for test in two_tests(40)]
+    for key in ("eer", "auc"):
+        assert measures[key] == pytest.approx(np.mean([each[key] for each in single]))
+        assert measures[f"{key}_low"] < measures[key] < measures[f"{key}_high"]
+    assert measures["interval"] == {"over": "speakers"}

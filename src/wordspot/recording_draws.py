@@ -50,25 +50,73 @@ def make_groups(is_target: Bools, speakers: Sequence[str | None]) -> Groups:
 def draw_measures(
     scores: Floats, is_target: Bools, groups: Groups, seed: int, n_draws: int = N_DRAWS
 ) -> tuple[Floats, Floats]:
-    """EER and AUC of `n_draws` draws of the groups with replacement: two of float64 [draws].
+    """EER and AUC of `n_draws` draws of the groups with replacement: two of float64 [draws]."""
+    eers, aucs = _draw([_rank(scores, is_target, groups.which)], groups.strata, seed, n_draws)[0]
+    return eers, aucs
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one test gave.
+
+    scores : float64 [n], higher means more likely a target
+    is_target : bool [n]
+    speakers : of each recording, None where not known; names : of each recording, the same in all tests
+    """
+
+    scores: Floats
+    is_target: Bools
+    speakers: Sequence[str | None]
+    names: Sequence[str]
+
+
+def draw_means(tests: Sequence[Scored], seed: int, n_draws: int = N_DRAWS) -> tuple[Floats, Floats, str]:
+    """EER and AUC, in the mean over several tests: float64 [draws] each, and what was drawn (``speakers`` or ``recordings``).
+
+    A draw takes the same speakers in all tests, since it is the same people that the tests have in common: by speaker
+    where each test alone would be drawn so (`make_groups`), else each recording for itself.
+    """
+    by_speaker = all(make_groups(test.is_target, test.speakers).over == "speakers" for test in tests)
+    units = [
+        [speaker if by_speaker and speaker is not None else f"/{name}" for speaker, name in zip(*pair, strict=True)]
+        for pair in ((test.speakers, test.names) for test in tests)
+    ]
+    place = {unit: number for number, unit in enumerate(sorted({unit for each in units for unit in each}))}
+    which = [np.array([place[unit] for unit in each], np.int64) for each in units]
+    classes = [_classes_of(rows, test.is_target, len(place)) for rows, test in zip(which, tests, strict=True)]
+    strata = np.unique(np.concatenate(classes, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    ranked = [_rank(test.scores, test.is_target, rows) for rows, test in zip(which, tests, strict=True)]
+    eers, aucs = _draw(ranked, strata, seed, n_draws).mean(axis=0)
+    return eers, aucs, "speakers" if by_speaker else "recordings"
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """A test's recordings, the highest score first: their groups and classes, and the last of each row of equal scores."""
+
+    which: Ints
+    targets: Bools
+    last_of_tie: Ints
+
+
+def _rank(scores: Floats, is_target: Bools, which: Ints) -> _Ranked:
+    order = np.argsort(-scores, kind="stable")
+    last_of_tie = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    return _Ranked(which[order], is_target[order], last_of_tie)
+
+
+def _draw(tests: Sequence[_Ranked], strata: Ints, seed: int, n_draws: int) -> Floats:
+    """EER and AUC of each test under the same draws: float64 [tests, 2, draws].
 
     A draw only changes how often each recording counts, so the scores are sorted once.
     """
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    last_of_tie = np.flatnonzero(np.append(np.diff(ranked) != 0, True))
-    which, targets = groups.which[order], is_target[order]
     generator = np.random.default_rng(seed)
-    eers, aucs = [], []
-    at_once = max(_VALUES_AT_ONCE // len(scores), 1)
+    at_once = max(_VALUES_AT_ONCE // max(len(test.which) for test in tests), 1)
+    parts = []
     for start in range(0, n_draws, at_once):
-        counts = _draw_counts(groups.strata, min(at_once, n_draws - start), generator)[:, which]
-        hits = np.cumsum(counts * targets, axis=1, dtype=np.int32)[:, last_of_tie]
-        alarms = np.cumsum(counts * ~targets, axis=1, dtype=np.int32)[:, last_of_tie]
-        eer, auc = _rates_of(hits, alarms)
-        eers.append(eer)
-        aucs.append(auc)
-    return np.concatenate(eers), np.concatenate(aucs)
+        counts = _draw_counts(strata, min(at_once, n_draws - start), generator)
+        parts.append([_rates_of(test, counts[:, test.which]) for test in tests])
+    return np.concatenate(parts, axis=2)
 
 
 def _draw_counts(strata: Ints, n_draws: int, generator: np.random.Generator) -> NDArray[np.int32]:
@@ -82,8 +130,10 @@ def _draw_counts(strata: Ints, n_draws: int, generator: np.random.Generator) -> 
     return counts
 
 
-def _rates_of(hits: NDArray[np.int32], alarms: NDArray[np.int32]) -> tuple[Floats, Floats]:
-    """EER and AUC, as `metrics` has them, of many curves at once: counts int32 [draws, points] → float64 [draws]."""
+def _rates_of(test: _Ranked, counts: NDArray[np.int32]) -> tuple[Floats, Floats]:
+    """EER and AUC, as `metrics` has them, of many curves at once: counts int32 [draws, recordings] → float64 [draws]."""
+    hits = np.cumsum(counts * test.targets, axis=1, dtype=np.int32)[:, test.last_of_tie]
+    alarms = np.cumsum(counts * ~test.targets, axis=1, dtype=np.int32)[:, test.last_of_tie]
     hit_rate, alarm_rate = hits / hits[:, -1:], alarms / alarms[:, -1:]
     gap = 1 - hit_rate - alarm_rate  # begins at 1, before the first point
     rows, after = np.arange(len(gap)), np.argmax(gap <= 0, axis=1)
@@ -97,8 +147,8 @@ def _rates_of(hits: NDArray[np.int32], alarms: NDArray[np.int32]) -> tuple[Float
     return eer, area
 
 
-def _classes_of(which: Ints, is_target: Bools) -> Ints:
+def _classes_of(which: Ints, is_target: Bools, n_groups: int = 0) -> Ints:
     """Whether a group holds targets, and others: 0 or 1, int64 [groups, 2]."""
-    n_targets = np.bincount(which, weights=is_target)
-    n_others = np.bincount(which, weights=~is_target)
+    n_targets = np.bincount(which, weights=is_target, minlength=n_groups)
+    n_others = np.bincount(which, weights=~is_target, minlength=n_groups)
     return np.stack([n_targets > 0, n_others > 0], axis=1).astype(np.int64)

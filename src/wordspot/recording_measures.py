@@ -33,7 +33,7 @@ from wordspot.metrics import (
     equal_error_rate,
     wilson_interval,
 )
-from wordspot.recording_draws import Bools, draw_measures, make_groups
+from wordspot.recording_draws import Bools, Scored, draw_means, draw_measures, make_groups
 
 FALSE_ALARM_RATES = (0.005, 0.01, 0.02, 0.05, 0.10)
 _MAX_POINTS = 200
@@ -138,6 +138,18 @@ def measure_scores(scores: Floats, is_target: Bools, speakers: Sequence[str | No
         "eer": eer, "eer_low": float(eer_low), "eer_high": float(eer_high),
         "auc": auc, "auc_low": float(auc_low), "auc_high": float(auc_high),
         "interval": {"over": groups.over, "n": len(groups.strata), "n_speakers": groups.n_speakers},
+    }  # fmt: skip
+
+
+def measure_mean(tests: Sequence[Scored], seed: int = 0) -> dict[str, Any]:
+    """The mean EER and AUC of several tests with intervals of the means, keyed as `measure_scores` has them."""
+    curves = [det_curve(test.scores, test.is_target) for test in tests]
+    eers, aucs, over = draw_means(tests, seed)
+    (eer_low, auc_low), (eer_high, auc_high) = np.quantile([eers, aucs], [0.025, 0.975], axis=1)
+    return {
+        "eer": float(np.mean([equal_error_rate(curve) for curve in curves])), "eer_low": float(eer_low),
+        "eer_high": float(eer_high), "auc": float(np.mean([area_under_roc(curve) for curve in curves])),
+        "auc_low": float(auc_low), "auc_high": float(auc_high), "interval": {"over": over},
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wordspot.config import RunConfig
+    from wordspot.recording_draws import Scored
     from wordspot.recordings_data import RecordingSet
     from wordspot.recordings_listing import Row
     from wordspot.training import Trainer
@@ -59,11 +60,14 @@ def leave_one_out(args: argparse.Namespace, train: Train) -> None:
     _check_parts(args.data, config, generators)
     prepare_out(args.out, force=args.force, hint="--force to begin anew")
     rows: list[dict[str, Any]] = []
+    tests: list[Scored] = []
     for number, generator in enumerate(generators, 1):
         console.note(f"generator {number} of {len(generators)}: {generator}")
-        rows.append({"generator": generator, **_test(config, args.out / folder_of(generator), generator, train)})
-        write_json(args.out / TABLE, summary(rows))
-    print_table(summary(rows))
+        measures, test = _test(config, args.out / folder_of(generator), generator, train)
+        rows.append({"generator": generator, **measures})
+        tests.append(test)
+        write_json(args.out / TABLE, summary(rows, tests))
+    print_table(summary(rows, tests))
     console.say(f"all figures: {args.out / TABLE}")
 
 
@@ -105,8 +109,9 @@ def _check_parts(path: Path, config: RunConfig, generators: tuple[str, ...]) -> 
             assign_rows(rows, config.data, dataclasses.replace(config.recordings, hold_out=(generator,), fold=fold))
 
 
-def _test(config: RunConfig, out: Path, generator: str, train: Train) -> dict[str, Any]:
-    """The figures of a generator over all parts of the speakers: each recording judged by a run that did not know it."""
+def _test(config: RunConfig, out: Path, generator: str, train: Train) -> tuple[dict[str, Any], Scored]:
+    """The figures of a generator over all parts of the speakers: each recording judged by a run that did not know it; and
+    the scores that they are of."""
     import numpy as np
 
     from wordspot.recording_measures import measure_recordings
@@ -117,22 +122,27 @@ def _test(config: RunConfig, out: Path, generator: str, train: Train) -> dict[st
         recordings = dataclasses.replace(config.recordings, hold_out=(generator,), fold=fold)
         begun = time.monotonic()
         folder = out / f"fold-{fold}" if n_folds else out
-        part, scores = _judge(train(dataclasses.replace(config, recordings=recordings), folder))
+        part, scores = judge_testing(train(dataclasses.replace(config, recordings=recordings), folder))
         seconds += time.monotonic() - begun
         for row, truth, score in zip(part.rows, part.truth, scores, strict=True):
             judged.setdefault(row.file, _Judged(row, int(truth), [])).posteriors.append(score)
+    rows, truth = [each.row for each in judged.values()], np.array([each.truth for each in judged.values()])
+    # a generator with voices of its own is tested by every run: its recordings count once, with the mean of the answers
+    posteriors = np.stack([np.mean(each.posteriors, axis=0) for each in judged.values()])
     measures = measure_recordings(
-        config.words,
-        np.array([each.truth for each in judged.values()]),
-        # a generator with voices of its own is tested by every run: its recordings count once, with the mean of the answers
-        np.stack([np.mean(each.posteriors, axis=0) for each in judged.values()]),
-        [each.row.speaker for each in judged.values()],
-        [each.row.generator for each in judged.values()],
+        config.words, truth, posteriors, [row.speaker for row in rows], [row.generator for row in rows]
     )
-    return {**measures, "training_seconds": seconds / max(n_folds, 1)}
+    return {**measures, "training_seconds": seconds / max(n_folds, 1)}, scored(rows, truth, posteriors)
 
 
-def _judge(trainer: Trainer) -> tuple[RecordingSet, NDArray[np.float64]]:
+def scored(rows: Sequence[Row], truth: NDArray[np.int64], posteriors: NDArray[np.float64]) -> Scored:
+    """A test of these recordings, for the interval of a mean: int64 [n], float64 [n, labels]."""
+    from wordspot.recording_draws import Scored
+
+    return Scored(posteriors[:, 0], truth == 0, [row.speaker for row in rows], [row.path for row in rows])
+
+
+def judge_testing(trainer: Trainer) -> tuple[RecordingSet, NDArray[np.float64]]:
     """A run's testing set, and the posteriors of the network that did best on validation."""
     from wordspot.recordings_task import RecordingsTask
 
@@ -141,14 +151,18 @@ def _judge(trainer: Trainer) -> tuple[RecordingSet, NDArray[np.float64]]:
     return task.recordings.sets["testing"], task.judge(trainer.model, trainer.front_end, "testing")
 
 
-def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The rows, and the means of their figures. The mean of the intervals' ends is no interval of the mean."""
+def summary(rows: Sequence[dict[str, Any]], tests: Sequence[Scored] = ()) -> dict[str, Any]:
+    """The rows, and the means of their figures; with an interval where there are `tests`, of two classes, of all rows."""
+    from wordspot.recording_measures import measure_mean
 
     def mean(key: str) -> float | None:
         values = [row[key] for row in rows if row.get(key) is not None]
         return sum(values) / len(values) if values else None
 
-    return {"mean": {key: mean(key) for key in ("eer", "eer_low", "eer_high", "auc", "accuracy")}, "generators": rows}
+    means: dict[str, Any] = {key: mean(key) for key in ("eer", "auc", "accuracy")}
+    if tests and all(row.get("eer") is not None for row in rows):
+        means |= measure_mean(tests)
+    return {"mean": means, "generators": list(rows)}
 
 
 def print_table(table: dict[str, Any]) -> None:
@@ -160,8 +174,6 @@ def print_table(table: dict[str, Any]) -> None:
 
     def cells(name: str, row: dict[str, Any]) -> list[Any]:
         interval = f"{percent(row, 'eer_low')} to {percent(row, 'eer_high')}"
-        if name == "mean":
-            interval += " (mean of the ends)"
         n, seconds = row.get("n", ""), row.get("training_seconds")
         return [
             name, n, percent(row, "eer"), interval, percent(row, "auc"), percent(row, "accuracy"),
