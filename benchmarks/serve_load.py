@@ -161,7 +161,8 @@ async def stream(url: str, sound: NDArray[np.int16], end: float, churn: float, n
             tally.broken += 1
             await asyncio.sleep(1)
         else:
-            tally.plays.append((samples if len(tally.plays) < N_CHECKED else samples[:0], heard))
+            is_checked = len(tally.plays) < N_CHECKED  # a view of the others would hold all of their sound
+            tally.plays.append((samples.copy() if is_checked else np.zeros(0, np.int16), heard))
 
 
 async def play(url: str, samples: NDArray[np.int16], tally: Tally) -> list[tuple[str, float]]:
