@@ -120,7 +120,12 @@ def test_a_help_phrase_is_a_phrase(name: str) -> None:
         (["sing"], "invalid choice: 'sing'"),
         (["--loud"], "required: COMMAND"),
         (["check"], "required: DIR"),
-        (["check", "x", "--loud"], "unrecognized arguments: --loud"),
+        (["check", "x", "--loud"], "wordspot check: error: unrecognized arguments: --loud\n"),
+        (
+            ["train", "x", "--out", "y", "--backgrund", "z"],
+            "unrecognized arguments: --backgrund z; did you mean --backgrounds?",
+        ),
+        (["check", "x", "y"], "unrecognized arguments: y\n"),
     ],
 )
 def test_wrong_usage_is_status_2(args: list[str], match: str, capsys: pytest.CaptureFixture[str]) -> None:

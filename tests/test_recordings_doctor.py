@@ -13,13 +13,15 @@ import soundfile
 from wordspot.cli import main
 from wordspot.doctor import Finding
 from wordspot.errors import ConfigError, DataError, NotFoundError
+from wordspot.models import find_recipe
 from wordspot.recordings_doctor import examine_recordings
 from wordspot.recordings_shortcuts import find_shortcuts, measure, separation
+from wordspot.settings import DEFAULT_MODELS
 
 RATE = 16_000
 
 
-def sound(seed: int, *, seconds: float = 1.2, rate: int = RATE, lead_s: float = 0.1, gain: float = 1.0) -> np.ndarray:
+def sound(seed: int, *, seconds: float = 2.1, rate: int = RATE, lead_s: float = 0.1, gain: float = 1.0) -> np.ndarray:
     """White noise after a noise floor 50 dB below it: int16 [samples]."""
     rng = np.random.default_rng(seed)
     audio = rng.uniform(-0.0016, 0.0016, round(seconds * rate))
@@ -77,7 +79,7 @@ def test_a_healthy_list_has_no_findings(healthy: Path) -> None:
     examination = examine_recordings(healthy, on_clip=lambda *call: calls.append(call))
     assert examination.findings == ()
     assert examination.words == {"fake": 30, "real": 30}
-    assert examination.seconds == pytest.approx(72)
+    assert examination.seconds == pytest.approx(126)
     assert examination.split == "hash"
     assert not examination.has_errors
     assert calls == [(done, 60) for done in range(1, 61)]
@@ -169,6 +171,8 @@ def test_labels_too_few(healthy: Path) -> None:
     lines = healthy.read_text().splitlines()
     healthy.write_text("\n".join([lines[0], *(line for line in lines[1:] if ",real," in line)]) + "\n")
     assert found(healthy)["one-class"][0].severity == "error"
+    healthy.write_text(f"{lines[0]}\nnowhere.wav,real,p1\n")
+    assert set(found(healthy)) == {"unusable-row", "too-many-unusable"}
 
 
 def test_a_label_with_one_speaker(healthy: Path) -> None:
@@ -198,6 +202,8 @@ def test_silent_short_and_stereo_recordings(healthy: Path) -> None:
         "channels": ("note", ("stereo.wav",)),
     }
     assert "short" not in found(healthy, clip_ms=500)
+    recipe = find_recipe(DEFAULT_MODELS["recordings"], "default")
+    assert f"shorter than a window of {recipe['features.clip_ms']:g} ms" in found(healthy)["short"][0].message
 
 
 def test_rates_that_come_with_the_label(healthy: Path) -> None:
@@ -223,7 +229,7 @@ def test_rates_that_do_not_come_with_the_label(healthy: Path) -> None:
          {"gain": 0.5}),
         ("lead", "silence before the first sound alone tells fake from real (area under the curve 1.00; median 400 ms "
          "against 100 ms)", {"lead_s": 0.4}),
-        ("length", "the length alone tells fake from real (area under the curve 1.00; median 1.5 s against 1.2 s)",
+        ("length", "the length alone tells fake from real (area under the curve 1.00; median 1.5 s against 2.1 s)",
          {"seconds": 1.5}),
     ],
 )  # fmt: skip
@@ -322,7 +328,7 @@ def test_whatever_one_file_does_the_others_are_looked_at(healthy: Path, monkeypa
 def test_the_command_on_a_list(healthy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(healthy)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "60 recordings of 2 labels, 1.2 minutes, split by hash nothing found" in shown
+    assert "60 recordings of 2 labels, 2.1 minutes, split by hash nothing found" in shown
     save(healthy.parent / "copy.flac", sound(4))
     add(healthy, "copy.flac,fake,p2")
     assert main(["check", str(healthy), "--json"]) == 1

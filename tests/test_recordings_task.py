@@ -453,7 +453,7 @@ def test_backgrounds_belong_to_the_run(capsys: pytest.CaptureFixture[str], liste
     assert "recordings.backgrounds: the run was begun with" in error
     status, _, error = run(capsys, "train", listed, "--out", out, "--resume", "--positives", "other")
     assert (status, error.count("\n")) == (1, 1), error
-    assert "--positives is not for --task recordings" in error
+    assert "--positives is for --task trigger, this is recordings" in error
     shutil.rmtree(noise)
     status, _, error = run(capsys, "evaluate", out, listed)
     assert status == 0, error
@@ -468,8 +468,8 @@ def test_backgrounds_belong_to_the_run(capsys: pytest.CaptureFixture[str], liste
         (("--backgrounds", "noise"), "none of its 1 backgrounds can be used"),
         (("--set", "recordings.backgrounds=,"), "recordings.backgrounds"),
         (("--backgrounds", "hum"), "this run mixes no noise in, so it needs no backgrounds"),
-        (("--positives", "yes"), "--positives is not for --task recordings"),
-        (("--negatives", "no"), "--negatives is not for --task recordings"),
+        (("--positives", "yes"), "--positives is for --task trigger, this is recordings"),
+        (("--negatives", "no"), "--negatives is for --task trigger, this is recordings"),
     ],
 )
 def test_folders_that_make_no_sense(

@@ -89,9 +89,13 @@ class Runner:
             self._arguments = _split(command)
         except ValueError as error:
             raise ConfigError(f"--exec expects a program and its arguments, got {command!r} ({error})") from error
-        program = shutil.which(self._arguments[0]) if self._arguments else None
+        if not self._arguments:
+            raise ConfigError(f"--exec expects a program that can be run, got {command!r}")
+        program = shutil.which(self._arguments[0])
         if program is None:
-            raise ConfigError(f"--exec expects a program that can be run, got {command!r}; give its path")
+            raise ConfigError(
+                f"--exec expects a program that can be run, but there is no {self._arguments[0]!r}; install it, or give its path"
+            )
         self._arguments[0] = program  # Windows would not find NAME.cmd by NAME
         self._running: list[subprocess.Popen[bytes]] = []
 

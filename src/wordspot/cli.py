@@ -9,10 +9,12 @@ Exit status: 0 done, 1 an expected error (one line on stderr), 2 wrong usage, 13
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -57,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(subparser)
-        subparser.set_defaults(run=module.run)
+        subparser.set_defaults(run=module.run, parser=subparser)
     return parser
 
 
@@ -65,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; see the module's docstring for what is returned."""
     _write_utf8()
     try:
-        args = build_parser().parse_args(argv)
+        args, unknown = build_parser().parse_known_args(argv)
+        if unknown:
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown, args.parser)}")
         return int(args.run(args) or 0)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
@@ -76,6 +80,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(_one_line(error), 1)
     except ModuleNotFoundError as error:
         return _fail(_one_line(_missing_extra(error)), 1)
+
+
+def _meant(unknown: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """The option that a mistyped one is most like."""
+    known = re.findall(r"--[\w-]+", parser.format_help())
+    for text in unknown:
+        if text.startswith("--") and (near := difflib.get_close_matches(text.partition("=")[0], known, n=1)):
+            return f"; did you mean {near[0]}?"
+    return ""
 
 
 def _write_utf8() -> None:

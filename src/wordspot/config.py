@@ -284,6 +284,10 @@ class TriggerConfig:
         _check_range(self, "workers", 0, 64)
 
 
+RECORDINGS_CLIP_MS = 2000.0
+"""A window of the networks that learn from windows of recordings."""
+
+
 @dataclass(frozen=True)
 class RecordingsConfig:
     """How the task `recordings` cuts recordings into windows, and which of them are held out. A window is a clip of `features`."""

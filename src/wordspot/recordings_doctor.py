@@ -14,7 +14,7 @@ import numpy as np
 
 from wordspot.audio import Samples, read_info, to_int16
 from wordspot.blocks import read_blocks
-from wordspot.config import SETS, DataConfig, FeatureConfig, RecordingsConfig
+from wordspot.config import RECORDINGS_CLIP_MS, SETS, DataConfig, FeatureConfig, RecordingsConfig
 from wordspot.doctor import RARE_WORD, SEVERITIES, Examination, Finding, _finding, _some, _tally, is_silent
 from wordspot.errors import DataError, WordspotError
 from wordspot.recordings_listing import MOST_PROBLEMS, Row, RowList, survey_rows
@@ -50,7 +50,7 @@ def examine_recordings(
     Args:
         path: the list, see `recordings_listing.list_rows`.
         sample_rate: what training will resample to, in Hz; None takes the default of `FeatureConfig`.
-        clip_ms: the length of a window in training; None takes the default of `FeatureConfig`.
+        clip_ms: the length of a window in training; None takes that of the default network.
         on_clip: called with the number of recordings looked at and of all.
 
     Raises:
@@ -59,7 +59,7 @@ def examine_recordings(
         ConfigError: a rate or a length that no front end takes.
     """
     rate = FeatureConfig.sample_rate if sample_rate is None else sample_rate
-    length = FeatureConfig.clip_ms if clip_ms is None else clip_ms
+    length = RECORDINGS_CLIP_MS if clip_ms is None else clip_ms
     FeatureConfig(sample_rate=rate, clip_ms=length, window_ms=length, hop_ms=length, low_hz=0, high_hz=rate / 2)
     listed, conflicts = survey_rows(path)
     findings = [Finding("error", "refused-row", text) for text in conflicts]
@@ -127,7 +127,7 @@ def _check_share(listed: RowList, looked: Sequence[_Looked]) -> Iterator[Finding
 
 def _check_classes(listed: RowList) -> Iterator[Finding]:
     counts = Counter(row.label for row in listed.rows)
-    if len(counts) < 2:
+    if len(counts) == 1:  # with none, each row is a finding of its own
         yield Finding("error", "one-class", "training needs at least two classes to tell apart", tuple(counts))
     single = [label for label, count in counts.items() if count == 1]
     yield from _finding("error", "single-recording", "labels with one recording; is the label misspelt?", single)

@@ -21,7 +21,7 @@ def add_recordings_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--speaker-folds", metavar="N", type=int,
-        help="deal the speakers into N parts, so that all are tested in turn (with --leave-one-generator-out)",
+        help="deal the speakers into N parts, the first of which is tested; with --leave-one-generator-out, each in turn",
     )  # fmt: skip
 
 

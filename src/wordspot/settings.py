@@ -131,7 +131,10 @@ def build_config(args: argparse.Namespace) -> RunConfig:
 
 def _refuse_foreign(args: argparse.Namespace, task: str) -> None:
     if foreign := [name for name in _OF_OTHER_TASKS[task] if getattr(args, name, None) is not None]:
-        raise ConfigError(f"--{foreign[0]} is not for --task {task}; see `wordspot train --help`")
+        others = [name for name, flags in _OF_OTHER_TASKS.items() if foreign[0] not in flags]
+        raise ConfigError(
+            f"--{foreign[0]} is for --task {' and '.join(others)}, this is {task}; add --task, or leave it out"
+        )
 
 
 def _fit_bins(config: RunConfig) -> RunConfig:

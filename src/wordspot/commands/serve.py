@@ -120,6 +120,7 @@ def _beside(
     Raises:
         ConfigError: no model hears words, or there is nobody to announce it to.
     """
+    from wordspot import console
     from wordspot.server.wyoming import offered_words, serve_wyoming
 
     offered_words(pool.models)
@@ -127,8 +128,14 @@ def _beside(
     if args.zeroconf:
         from wordspot.server.announce import announce, reachable_addresses
 
-        addresses = reachable_addresses(args.wyoming_host)
-        starts.append(lambda: announce(addresses, listening.getsockname()[1]))
+        addresses, port = reachable_addresses(args.wyoming_host), listening.getsockname()[1]
+
+        async def tell_others() -> object:
+            announcement = await announce(addresses, port)
+            console.say(f"In the network: {announcement.name}, {', '.join(addresses)}, port {port}")
+            return announcement
+
+        starts.append(tell_others)
     return starts
 
 

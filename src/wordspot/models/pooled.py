@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from wordspot.config import RECORDINGS_CLIP_MS
+
 _FLOOR = 1e-5  # of a bin's power, beside the window's mean
 _SPREAD_FLOOR = 1e-5
 _SCALE = 2.5  # of a log spectrum around its mean
@@ -29,7 +31,7 @@ class PooledConv(nn.Module):
     front_end: ClassVar[str] = "spectrogram"
     recipe: ClassVar[dict[str, Any]] = {
         "features": front_end,
-        "features.clip_ms": 2000.0,
+        "features.clip_ms": RECORDINGS_CLIP_MS,
         "features.window_ms": 25.0,
         "training.steps": (1200,),
         "training.learning_rates": (0.003,),

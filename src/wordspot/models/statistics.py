@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from wordspot.config import RECORDINGS_CLIP_MS
+
 _FLOOR = 1e-5  # of a bin's power, beside the mean of all
 _SPEAKING, _SLOPE = math.exp(-2.0), 2.0  # a frame counts half at this part of the window's mean power
 _LEAST_SPREAD, _LEAST_MODULATION = 1e-3, 1e-2
@@ -109,7 +111,7 @@ class StatisticsNet(nn.Module):
     front_end: ClassVar[str] = "spectrogram"
     recipe: ClassVar[dict[str, Any]] = {
         "features": front_end,
-        "features.clip_ms": 2000.0,
+        "features.clip_ms": RECORDINGS_CLIP_MS,
         "features.window_ms": 25.0,
         "training.steps": (200,),
         "training.learning_rates": (0.01,),

@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Sequence
+from typing import Final
 
 import ifaddr
 from zeroconf import Error
@@ -18,10 +19,11 @@ _LONGEST = 63  # bytes of a name in DNS
 
 
 class Announcement:
-    """A service in the network's list. `close` does nothing; `wait_closed` takes it out again."""
+    """A service in the network's list, under its `name`. `close` does nothing; `wait_closed` takes it out again."""
 
     def __init__(self, network: AsyncZeroconf, info: AsyncServiceInfo) -> None:
         self._network, self._info = network, info
+        self.name: Final = info.name.removesuffix(f".{SERVICE}")
 
     def close(self) -> None:
         """For `run.serve_all`."""
