@@ -112,7 +112,8 @@ def load_recordings(
         clip_ms: the length of a window. Where the network takes whole recordings, no more of each is kept.
 
     Raises:
-        NotFoundError, DataError: see `list_rows`, `assign_rows`, `find_backgrounds` and `read_backgrounds`; or one recording's samples under two labels.
+        NotFoundError, DataError: see `list_rows`, `assign_rows`, `find_backgrounds` and `read_backgrounds`; or one recording's
+            samples under two labels.
         ConfigError: a held-out generator that there is none of; more parts than speakers; a label named twice.
     """
     listed = list_rows(path)
