@@ -298,6 +298,21 @@ def test_stream_begins_as_if_after_silence(kind: str) -> None:
     torch.testing.assert_close(streamed, after_silence, rtol=1e-5, atol=1e-4)
 
 
+def test_samples_are_the_sound_itself_in_hops() -> None:
+    """A window of its own it has none, whatever the settings say, and a rest that fills no hop is dropped; a stream gives the
+    same."""
+    config = FeatureConfig(kind="samples", clip_ms=1005, window_ms=30, hop_ms=10)
+    audio = noise(config.clip_samples)
+    assert (config.n_frames, config.n_features) == (100, 160)
+    np.testing.assert_array_equal(features(config, audio), audio[:16_000].reshape(100, 160))
+    front_end = make_front_end(config)
+    state, frames = front_end.initial_state(1), []
+    for piece in torch.from_numpy(audio[None, :16_000]).split([160, 15 * 160, 84 * 160], dim=1):
+        part, state = front_end.step(piece, state)
+        frames.append(part)
+    np.testing.assert_array_equal(torch.cat(frames, dim=1)[0].numpy(), audio[:16_000].reshape(100, 160))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_is_its_clips(kind: str) -> None:
     config = of_kind(kind)

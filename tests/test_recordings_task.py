@@ -29,6 +29,7 @@ from wordspot.errors import CheckpointError, ConfigError, DataError
 from wordspot.export import export_network
 from wordspot.features import make_front_end
 from wordspot.models import make_model
+from wordspot.models.statistics import StatisticsNet
 from wordspot.overrides import override
 from wordspot.recording_scores import RecordingClassifier
 from wordspot.recording_windows import stride_of
@@ -595,21 +596,24 @@ def test_unknown_words_in_the_configuration_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "first", "stop", "hop_ms"),
+    ("flags", "sample_rate", "hop_ms"),
     [
-        (("--hop-ms", "5"), 4, 228, 5.0),
-        (("--sample-rate", "8000", "--set", "features.high_hz=4000"), 4, 129, 10.0),
-        (("--sample-rate", "44100", "--set", "model.first_bin=7"), 7, 331, 10.0),
+        ((), 16_000, 10.0),
+        (("--hop-ms", "5"), 16_000, 5.0),
+        (("--sample-rate", "8000", "--set", "features.high_hz=4000"), 8000, 10.0),
+        (("--sample-rate", "44100", "--hop-ms", "20"), 44_100, 20.0),
     ],
 )
-def test_the_bins_of_statistics_follow_the_front_end(
-    tmp_path: Path, flags: tuple[str, ...], first: int, stop: int, hop_ms: float
+def test_statistics_know_the_rate_and_the_hop_of_the_front_end(
+    tmp_path: Path, flags: tuple[str, ...], sample_rate: int, hop_ms: float
 ) -> None:
     listed = make_voices(tmp_path, n_speakers=3, n_takes=1)
     command = ["train", str(listed), "--task", "recordings", "--out", str(tmp_path / "run"), *flags]
     config = build_config(build_parser().parse_args(command))
-    expected = {"first_bin": first, "stop_bin": stop, "hop_ms": hop_ms}
-    assert {name: config.model.options[name] for name in expected} == expected
+    network = make_model(config.model, config.features.n_frames, config.features.n_features, 2)
+    assert isinstance(network, StatisticsNet)
+    spectrum = network.spectrum.config
+    assert (spectrum.sample_rate, spectrum.hop_ms) == (sample_rate, hop_ms)
 
 
 def test_flags_of_recordings_are_for_recordings(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The statistics of bands: each by a second computation in numpy, what they do not hear, and the network around them."""
+"""The statistics of bands and of lines: each by a second computation in numpy, what they do not hear, and the network."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from wordspot.errors import ConfigError
 from wordspot.export import export_network
 from wordspot.features import make_front_end
 from wordspot.models import make_model
-from wordspot.models.statistics import BandStatistics, StatisticsNet
+from wordspot.models.statistics import BandStatistics, LineStatistics, StatisticsNet
 from wordspot.settings import recipe_config
 
 Array = NDArray[np.float64]
 RATES = {"3 to 6 Hz": (1, 2), "9 to 12": (3, 4), "16 to 22": (5, 7), "25 to 38": (8, 12), "41 to 50": (13, 16)}
 FRONT = dataclasses.replace(FEATURES["spectrogram"], clip_ms=1000, window_ms=25, hop_ms=5)
+SOUND = dataclasses.replace(FEATURES["samples"], clip_ms=1000)
 RATE = FRONT.sample_rate
 
 
@@ -122,9 +123,11 @@ def test_sizes() -> None:
     """Five statistics and five rates a band, and one a pair of bands: by default 14 · 10 + 91."""
     assert BandStatistics(14, 4, 228, 5.0).n_statistics == 231
     assert BandStatistics(7, 4, 230, 5.0)(power_of(sounds(1))).shape == (1, 7 * 10 + 21)
+    assert LineStatistics(6, RATE / 1024, 513, 800, 7050).n_statistics == 12
     model = make(n_labels=3)
-    assert sum(parameter.numel() for parameter in model.parameters()) == 231 * 3 + 3
-    assert model(power_of(sounds(2))).shape == (2, 3)
+    assert sum(parameter.numel() for parameter in model.parameters()) == (231 + 12) * 3 + 3
+    assert model(hops_of(sounds(2))).shape == (2, 3)
+    assert sum(parameter.numel() for parameter in make(lines=False).parameters()) == 231 * 2 + 2
 
 
 # --- what they do not hear ---------------------------------------------------------------------------------------------
@@ -183,47 +186,133 @@ def test_silence_and_a_click_are_finite() -> None:
     assert torch.isfinite(statistics(audio)).all()
 
 
+# --- lines -------------------------------------------------------------------------------------------------------------
+
+FINE = dataclasses.replace(FEATURES["spectrogram"], clip_ms=1000, window_ms=64, hop_ms=30)
+
+
+def lines_of(audio: Tensor) -> tuple[Tensor, Tensor]:
+    """Of windows: what tells how skewed the ripple of each of six bands is, and how peaked; float32 [batch, 6] each."""
+    lines = LineStatistics(6, RATE / FINE.n_fft, FINE.n_bins, 800, 7050)
+    found: Tensor = lines(power_of(audio, FINE)[:, :, lines.used])
+    skewed, peaked = found.chunk(2, dim=1)
+    return skewed, peaked
+
+
+def test_lines_by_scipy() -> None:
+    """A running mean over 33 bins of 15.6 Hz, and the skewness and kurtosis of what is left, in six bands of 66 bins."""
+    from scipy.ndimage import uniform_filter1d
+
+    audio = sounds()
+    skewed, peaked = lines_of(audio)
+    for i, power in enumerate(power_of(audio, FINE).double().numpy()):
+        power = power[:, 35 : 51 + 6 * 66 + 16]  # 547 to 7234 Hz; the bands are 797 to 6984 Hz
+        logs = np.log(power / power.mean() + 1e-6).mean(axis=0)
+        ripple = (logs - uniform_filter1d(logs, 33))[16:-16].reshape(6, 66)
+        variance = (ripple**2).mean(axis=1) + 1e-4
+        skewness = (ripple**3).mean(axis=1) / variance**1.5
+        np.testing.assert_allclose(skewed[i].numpy(), skewness / (1 + abs(skewness)), atol=1e-3)
+        np.testing.assert_allclose(peaked[i].numpy(), np.log((ripple**4).mean(axis=1) / variance**2 + 1e-4), atol=1e-3)
+
+
+@pytest.mark.parametrize(("hertz", "band"), [(1500.0, 0), (3445.3, 2), (6750.0, 5)])
+def test_a_faint_steady_tone_is_a_line_in_its_band(hertz: float, band: int) -> None:
+    """17 dB below noise, on average over sixteen windows; a tone that glides over 400 Hz is none."""
+    rng = torch.Generator().manual_seed(0)
+    noise = 0.1 * torch.randn(16, RATE, generator=rng)
+    time = torch.arange(RATE) / RATE
+    steady = noise + 0.02 * torch.sin(2 * math.pi * hertz * time)
+    gliding = noise + 0.02 * torch.sin(2 * math.pi * (hertz - 200 + 200 * time) * time)
+    (plain, plain_peaked), (toned, toned_peaked), (glided, _) = (
+        [values.mean(dim=0) for values in lines_of(audio)] for audio in (noise, steady, gliding)
+    )
+    assert toned[band] - plain[band] > 0.3
+    assert toned_peaked[band] - plain_peaked[band] > 0.3
+    assert abs(glided[band] - plain[band]) < 0.1
+    others = [other for other in range(6) if other != band]
+    assert (toned - plain)[others].abs().max() < 0.01
+
+
+@pytest.mark.parametrize("gain_db", [-50, 6])
+def test_lines_do_not_hear_gain(gain_db: float) -> None:
+    for given, expected in zip(lines_of(sounds() * 10 ** (gain_db / 20)), lines_of(sounds()), strict=True):
+        torch.testing.assert_close(given, expected, rtol=0, atol=2e-3)  # float32; a power beside a floor
+
+
+def test_lines_of_silence_and_a_click_are_finite() -> None:
+    audio = torch.zeros(2, RATE)
+    audio[1, 8000] = 1
+    for values in lines_of(audio):
+        assert torch.isfinite(values).all()
+
+
 # --- the network -------------------------------------------------------------------------------------------------------
+
+
+def hops_of(audio: Tensor, config: FeatureConfig = SOUND) -> Tensor:
+    hops: Tensor = make_front_end(config)(audio)
+    return hops
 
 
 def make(n_labels: int = 2, **options: Any) -> nn.Module:
     torch.manual_seed(1)
-    model = make_model(ModelConfig("statistics", options), FRONT.n_frames, FRONT.n_features, n_labels)
+    model = make_model(ModelConfig("statistics", options), SOUND.n_frames, SOUND.n_features, n_labels)
     with torch.no_grad():
-        power = power_of(sounds(8))
+        hops = hops_of(sounds(8))
         for _ in range(10):
-            model(power)
+            model(hops)
     return model.eval().requires_grad_(False)
 
 
 def test_the_answer_is_linear_in_scaled_statistics() -> None:
     model = make()
     assert isinstance(model, StatisticsNet)
-    power = power_of(sounds())
-    values = model.statistics(power).double()
+    audio = sounds()
+    spectrum = dataclasses.replace(FRONT, hop_ms=10)
+    bands = BandStatistics(14, 4, 228, 10.0)(power_of(audio, spectrum))
+    values = torch.cat([bands, *lines_of(audio)], dim=1).double()
     mean, variance = model.scale.running_mean, model.scale.running_var
     assert mean is not None
     assert variance is not None
     scaled = (values - mean) / (variance.double() + model.scale.eps).sqrt()
     expected = scaled @ model.output.weight.double().T + model.output.bias.double()
-    torch.testing.assert_close(model(power).double(), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(model(hops_of(audio)).double(), expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"stop_bin": 300}, "at least 2 bands .* got 4, 300 and 14"),
-        ({"first_bin": -1}, "got -1, 228"),
-        ({"first_bin": 228}, "0 <= first_bin < stop_bin"),
-        ({"n_bands": 1}, "at least 2 bands of a bin each"),
+        ({"low_hz": -100.0}, "0 <= low_hz < high_hz .* got -100, 7125 and 14"),
+        ({"low_hz": 7125.0}, "0 <= low_hz < high_hz"),
+        ({"n_bands": 1}, "at least 2 bands of 31.25 Hz each"),
         ({"n_bands": 225}, "225 bands"),
-        ({"hop_ms": 1.0}, "a window of 320 ms at least, 320 frames, got 196"),
         ({"bands": 3}, "has no option 'bands'"),
     ],
 )
 def test_refusals(options: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
-        make_model(ModelConfig("statistics", options), FRONT.n_frames, FRONT.n_features, 2)
+        make_model(ModelConfig("statistics", options), SOUND.n_frames, SOUND.n_features, 2)
+
+
+def test_too_short_a_window_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a window of 335 ms at least, got 330"):
+        make_model(ModelConfig("statistics"), 33, SOUND.n_features, 2)
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 22_050, 48_000])
+def test_another_rate_hears_the_same_frequencies(sample_rate: int) -> None:
+    """A faint tone of 1500 Hz is a line in the first band at any rate; what the rate does not hold is left out."""
+    config = dataclasses.replace(SOUND, sample_rate=sample_rate, high_hz=sample_rate / 2)
+    model = make_model(ModelConfig("statistics"), config.n_frames, config.n_features, 2)
+    assert isinstance(model, StatisticsNet)
+    rng = torch.Generator().manual_seed(0)
+    noise = 0.1 * torch.randn(4, sample_rate, generator=rng)
+    tone = 0.02 * torch.sin(2 * math.pi * 1500 * torch.arange(sample_rate) / sample_rate)
+    more = (model.describe(hops_of(noise + tone, config)) - model.describe(hops_of(noise, config)))[:, 231:237].mean(
+        dim=0
+    )
+    assert int(more.argmax()) == (1 if sample_rate == 8000 else 0)
+    assert more.max() > 0.2
 
 
 def test_the_recipe_builds_it() -> None:
@@ -238,10 +327,11 @@ def test_export_gives_the_same() -> None:
     from wordspot.detector import Classifier
 
     model = make()
-    config = RunConfig(("a", "b"), task="recordings", features=FRONT, model=ModelConfig("statistics"))
+    config = RunConfig(("a", "b"), task="recordings", features=SOUND, model=ModelConfig("statistics"))
     exported = export_network(model, config)
     assert exported.difference < 1e-4
     assert exported.card.kind == "clip"
+    assert len(exported.model) < 100_000  # both transforms stand in the file as formulas
     audio = sounds()
     given = Classifier(exported.model).classify(audio.numpy())
-    np.testing.assert_allclose(given, model(power_of(audio)).softmax(dim=1).numpy(), atol=1e-4)
+    np.testing.assert_allclose(given, model(hops_of(audio)).softmax(dim=1).numpy(), atol=1e-4)

@@ -13,7 +13,7 @@ from typing import Any
 from wordspot.errors import ConfigError
 
 SETS = ("training", "validation", "testing")
-FRONT_ENDS = ("logmel", "mfcc", "average", "micro", "spectrogram", "psf_mfcc", "specgram")
+FRONT_ENDS = ("logmel", "mfcc", "average", "micro", "spectrogram", "psf_mfcc", "specgram", "samples")
 TASKS = ("words", "trigger", "recordings")
 SCENES = ("soundscape", "classic")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw")
@@ -122,7 +122,8 @@ class FeatureConfig:
         _check_range(self, "n_mels", 1, 512)
         _check_range(self, "n_coefficients", 1, self.n_mels if self.kind in ("mfcc", "psf_mfcc") else 512)
         _check_range(self, "fft_size", 0, 2**20)
-        if self.fft_size and (self.fft_size < self.window_samples or self.fft_size % 2):
+        has_spectrum = self.kind != "samples"
+        if has_spectrum and self.fft_size and (self.fft_size < self.window_samples or self.fft_size % 2):
             raise ConfigError(
                 f"fft_size must be 0, or even and at least the window's {self.window_samples} samples, got {self.fft_size}"
             )
@@ -140,7 +141,8 @@ class FeatureConfig:
 
     @property
     def window_samples(self) -> int:
-        return self._in_samples(self.window_ms)
+        """A window's; `samples` has none of its own: it cuts the sound into hops."""
+        return self.hop_samples if self.kind == "samples" else self._in_samples(self.window_ms)
 
     @property
     def hop_samples(self) -> int:
@@ -171,6 +173,8 @@ class FeatureConfig:
             return self.n_bins
         if self.kind == "average":
             return -(-self.n_bins // self.average_width)
+        if self.kind == "samples":
+            return self.hop_samples
         return self.n_mels
 
     @property
@@ -198,6 +202,7 @@ FEATURES: dict[str, FeatureConfig] = {
         kind="specgram", sample_rate=44_100, clip_ms=10_000, window_ms=200_000.5 / 44_100, hop_ms=80_000.5 / 44_100,
         fft_size=200,
     ),
+    "samples": FeatureConfig(kind="samples"),
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ of their own.
 
 from __future__ import annotations
 
+import copy
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from wordspot import filterbanks
 from wordspot.config import FeatureConfig
-from wordspot.features import PsfMfcc, SpectralFrontEnd, analysis_window
+from wordspot.features import PsfMfcc, Samples, SpectralFrontEnd, analysis_window
 from wordspot.micro import MicroFrontEnd
 
 #: The name of the DFT's kernel, which `onnx_rewrite.compute_dft` looks for.
@@ -50,12 +51,18 @@ class StreamScores(nn.Module):
 
 
 class ClipScores(nn.Module):
-    """Any front end and network on whole clips: audio [n, clip_samples] → posteriors [n, labels]."""
+    """Any front end and network on whole clips: audio [n, clip_samples] → posteriors [n, labels].
+
+    Spectra that a network takes itself, of `Samples`, are convolutions as well.
+    """
 
     def __init__(self, front_end: nn.Module, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
-        known = {SpectralFrontEnd: _ConvolvedFrontEnd, PsfMfcc: _ConvolvedPsfMfcc, MicroFrontEnd: _MicroOnClips}
+        self.network = _with_convolved_spectra(network)
+        known: dict[type, Any] = {
+            SpectralFrontEnd: _ConvolvedFrontEnd, PsfMfcc: _ConvolvedPsfMfcc, MicroFrontEnd: _MicroOnClips,
+            Samples: lambda samples: samples,
+        }  # fmt: skip
         self.features: nn.Module = known[type(front_end)](front_end)
 
     def forward(self, audio: Tensor) -> Tensor:
@@ -68,12 +75,27 @@ def unpacked(state: Any) -> tuple[Tensor, ...]:
     return (state,) if isinstance(state, Tensor) else tuple(state)
 
 
-class _ConvolvedDft(nn.Module):
-    """Windows and their DFT as one convolution: [batch, samples] → re | im: [batch, 2 · bins, 1, frames]."""
+def _with_convolved_spectra(network: nn.Module) -> nn.Module:
+    """The network, or a copy of it where it holds spectra."""
+    if not any(isinstance(module, SpectralFrontEnd) for module in network.modules()):
+        return network
+    copied = copy.deepcopy(network)
+    for module in list(copied.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, SpectralFrontEnd):
+                setattr(module, name, _ConvolvedFrontEnd(child))
+    return copied
+
+
+class ConvolvedDft(nn.Module):
+    """Windows and their DFT as one convolution: [batch, samples] → re | im: [batch, 2 · bins, 1, frames].
+
+    Its buffer `DFT` is the transform of `n_fft` from the bin `first_bin` on.
+    """
 
     def __init__(self, window: filterbanks.Matrix, config: FeatureConfig, bins: slice) -> None:
         super().__init__()
-        self.hop = config.hop_samples
+        self.hop, self.n_fft, self.first_bin = config.hop_samples, config.n_fft, bins.start or 0
         dft = filterbanks.windowed_dft(window, config.n_fft, np.arange(config.n_bins)[bins])
         self.register_buffer(DFT, _float32(dft.T)[:, None, None, :], persistent=False)
 
@@ -89,7 +111,7 @@ class _ConvolvedFrontEnd(nn.Module):
         self.config = front_end.config
         self.head = cast(Any, front_end.head)
         bins = getattr(self.head, "bins", slice(None))
-        self.transform = _ConvolvedDft(analysis_window(self.config), self.config, bins)
+        self.transform = ConvolvedDft(analysis_window(self.config), self.config, bins)
         self.channels: nn.Conv2d | None = None
         if hasattr(self.head, "of_power"):  # its first step is linear: it sums over re and im as well
             weight, bias = self.head.of_power()
@@ -116,7 +138,7 @@ class _ConvolvedPsfMfcc(nn.Module):
     def __init__(self, front_end: PsfMfcc) -> None:
         super().__init__()
         self.front_end, config = front_end, front_end.config
-        self.transform = _ConvolvedDft(np.ones(config.window_samples), config, slice(None))
+        self.transform = ConvolvedDft(np.ones(config.window_samples), config, slice(None))
         self._scale = 32768**2 / config.n_fft  # of samples in 16 bits
         weight = front_end.mel
         self.channels = nn.Conv2d(2 * weight.shape[0], weight.shape[1], 1, bias=False)

@@ -147,6 +147,28 @@ class PsfMfcc(nn.Module):
         return _sum_of_squares(spectrum.real, spectrum.imag)
 
 
+class Samples(nn.Module):
+    """No front end at all: the sound cut into hops, for networks that take it as it is."""
+
+    def __init__(self, config: FeatureConfig, _transform: str = "fft") -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """audio: float32 [batch, samples] → float32 [batch, frames, hop]; the tail that fills no hop is dropped."""
+        hop = self.config.hop_samples
+        n_frames = audio.shape[1] // hop
+        return audio[:, : n_frames * hop].reshape(-1, n_frames, hop)
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Nothing is kept: [batch, 0]."""
+        return torch.zeros(batch, 0)
+
+    def step(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """audio: [batch, hop · k], state: [batch, 0] → features [batch, k, hop], state."""
+        return self(audio), state
+
+
 class _Mfcc(nn.Module):
     """Power → TensorFlow's mel channels of the magnitude → log → cosine transform."""
 
@@ -256,6 +278,7 @@ _FRONT_ENDS: dict[str, Callable[[FeatureConfig, str], nn.Module]] = {
     "specgram": lambda config, transform: SpectralFrontEnd(config, _Specgram(config), transform),
     "micro": _micro,
     "psf_mfcc": PsfMfcc,
+    "samples": Samples,
 }
 
 

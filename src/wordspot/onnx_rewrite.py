@@ -7,6 +7,7 @@ file as the formula.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,18 @@ IR_VERSION = 8  # of the file: that of onnxruntime 1.14, older than any that is 
 _SPARSE_FROM = 2048  # elements
 
 
-def rewrite(model: onnx.ModelProto, n_fft: int, first_bin: int) -> None:
-    """All passes but the last, `tidy`. A kernel named ``...dft`` is taken as `exportable`'s of `n_fft`, from `first_bin` on."""
+def rewrite(model: onnx.ModelProto, transforms: Mapping[str, tuple[int, int]]) -> None:
+    """All passes but the last, `tidy`.
+
+    Args:
+        transforms: the names of the kernels that are `exportable`'s DFT, with the length of each and its first bin.
+    """
     fold_constants(model)
     fold_batch_norms(model)
     lift_convolutions(model)
     for tensor in list(model.graph.initializer):
-        if tensor.name.endswith(".dft"):
-            compute_dft(model, tensor, n_fft, first_bin)
+        if tensor.name in transforms:
+            compute_dft(model, tensor, *transforms[tensor.name])
         elif np.prod(tensor.dims) >= _SPARSE_FROM and tensor.data_type in (
             onnx.TensorProto.FLOAT,
             onnx.TensorProto.DOUBLE,

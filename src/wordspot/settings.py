@@ -36,8 +36,7 @@ _OF_THE_RECIPE = (
 )
 
 
-_SPAN_HZ = (125.0, 7125.0)  # that `statistics` hears
-_USUAL_BINS = (31.25, 257, 10.0)  # Hz of a bin, bins, ms of a hop: those that its options are for
+_USUAL_HOP_MS = 10.0  # that the options of `statistics` are for
 
 #: Flags that say nothing to a task.
 _OF_OTHER_TASKS = {"words": FOLDERS, "trigger": (), "recordings": ("positives", "negatives")}
@@ -122,7 +121,7 @@ def build_config(args: argparse.Namespace) -> RunConfig:
 
         words = tuple(map(normalize_word, _words(args.words))) if args.words else labels_in(args.data)
         config = recipe_config(words, model, args.recipe, args.features, task)
-        return _fit_bins(override(config, recordings_settings(args, task) | asked))
+        return _fit_hop(override(config, recordings_settings(args, task) | asked))
     if not args.words:
         raise ConfigError("expected the words to tell apart; name them with --words yes,no")
     config = recipe_config(_words(args.words), model, args.recipe, args.features)
@@ -137,15 +136,12 @@ def _refuse_foreign(args: argparse.Namespace, task: str) -> None:
         )
 
 
-def _fit_bins(config: RunConfig) -> RunConfig:
-    """The fixed bins of ``statistics`` at another rate or hop than its recipe's; what the user has set stays."""
-    features = config.features
-    bin_hz = features.sample_rate / features.n_fft
-    if config.model.name != "statistics" or (bin_hz, features.n_bins, features.hop_ms) == _USUAL_BINS:
+def _fit_hop(config: RunConfig) -> RunConfig:
+    """Tell ``statistics`` of another hop than its recipe's: it knows the sample rate from it; what the user has set stays."""
+    hop_ms = config.features.hop_ms
+    if config.model.name != "statistics" or hop_ms == _USUAL_HOP_MS:
         return config
-    first, stop = (round(hertz / bin_hz) for hertz in _SPAN_HZ)
-    fitting = {"first_bin": first, "stop_bin": min(stop, features.n_bins), "hop_ms": features.hop_ms}
-    model = dataclasses.replace(config.model, options={**fitting, **config.model.options})
+    model = dataclasses.replace(config.model, options={"hop_ms": hop_ms, **config.model.options})
     return dataclasses.replace(config, model=model)
 
 

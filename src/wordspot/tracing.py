@@ -16,7 +16,7 @@ from wordspot.card import Card, State, make_self_test
 from wordspot.config import TRIGGER_DECODER, DecoderConfig, RunConfig
 from wordspot.dataset import labels_of_run
 from wordspot.errors import ExportError, MissingExtraError
-from wordspot.exportable import ClipScores, StreamScores
+from wordspot.exportable import DFT, ClipScores, ConvolvedDft, StreamScores
 from wordspot.features import SpectralFrontEnd
 from wordspot.overrides import to_json
 
@@ -127,8 +127,12 @@ def _to_onnx(
             )  # fmt: skip
             assert program is not None
             model = program.model_proto
-            bins: slice = getattr(getattr(module.features, "head", None), "bins", slice(0))
-            rewrite(model, config.features.n_fft, bins.start or 0)
+            transforms = {
+                f"{name}.{DFT}": (part.n_fft, part.first_bin)
+                for name, part in module.named_modules()
+                if isinstance(part, ConvolvedDft)
+            }
+            rewrite(model, transforms)
         except Exception as error:  # whatever a network of the user's own does that exporter or passes cannot follow
             reason = " ".join(f"{type(error).__name__}: {error.__cause__ or error}".split())[:300]
             raise ExportError(f"the model {config.model.name!r} cannot be exported ({reason})") from error

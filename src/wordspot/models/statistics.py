@@ -16,13 +16,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wordspot.config import RECORDINGS_CLIP_MS
+from wordspot.config import RECORDINGS_CLIP_MS, FeatureConfig
+from wordspot.features import SpectralFrontEnd
 
+_WINDOW_MS = 25.0
 _FLOOR = 1e-5  # of a bin's power, beside the mean of all
 _SPEAKING, _SLOPE = math.exp(-2.0), 2.0  # a frame counts half at this part of the window's mean power
 _LEAST_SPREAD, _LEAST_MODULATION = 1e-3, 1e-2
 _MODULATION_MS = 320.0
 _RATES = ((1, 2), (3, 4), (5, 7), (8, 12), (13, 16))  # of modulation, in cycles a `_MODULATION_MS`: 3 to 50 Hz
+_FINE_MS, _FINE_HOPS = 64.0, 3  # window of the finer spectrum, and from one to the next
+_FINE_FLOOR, _LEAST_RIPPLE = 1e-6, 1e-4
+_LINES_HZ, _SMOOTH_HZ = (800.0, 7050.0), 500.0  # below, the harmonics of slow voices stand as lines
+_LINE_BANDS = 6
 
 
 class BandStatistics(nn.Module):
@@ -98,25 +104,66 @@ class BandStatistics(nn.Module):
         return torch.cat(parts, dim=1)
 
 
-class StatisticsNet(nn.Module):
-    """`BandStatistics` of a window, brought to one scale, and a linear layer.
+class LineStatistics(nn.Module):
+    """How far lines stand out of the mean spectrum of a window: power [batch, frames, bins] → [batch, `n_statistics`].
+
+    The logarithm of the power, averaged over the frames, less its running mean over `_SMOOTH_HZ`, is a ripple. A voice's
+    harmonics move and leave it even; lines that stay make it skewed and peaked. Transposed convolutions, with which neural
+    vocoders raise the rate of sound, leave such lines at whole fractions of their rate (Pons et al. 2021,
+    arXiv 2010.14356). Nothing in it learns.
 
     Args:
-        n_bands: of the statistics.
-        first_bin, stop_bin: of the spectrum, in use; by default 125 to 7125 Hz at 16 kHz, which most recordings hold.
-        dropout: of the statistics.
-        hop_ms: of the front end.
+        n_bands: that the frequencies from `low_hz` to `high_hz` are parted into, evenly.
+        bin_hz: from one bin to the next; the first bin is at 0 Hz.
+        n_bins: there are; `high_hz` is lowered to what they hold.
     """
 
-    front_end: ClassVar[str] = "spectrogram"
+    smoother: Tensor
+
+    def __init__(self, n_bands: int, bin_hz: float, n_bins: int, low_hz: float, high_hz: float) -> None:
+        super().__init__()
+        reach = round(_SMOOTH_HZ / bin_hz / 2)
+        first = max(round(low_hz / bin_hz), reach)
+        stop = min(round(high_hz / bin_hz), n_bins - reach)
+        self._width = (stop - first) // n_bands
+        self.n_bands, self._reach = n_bands, reach
+        self.used = slice(first - reach, first + n_bands * self._width + reach)
+        """The bins that it needs; `forward` takes these alone."""
+        self.register_buffer("smoother", torch.full((1, 1, 2 * reach + 1), 1 / (2 * reach + 1)), persistent=False)
+        self.n_statistics = 2 * n_bands
+
+    def forward(self, power: Tensor) -> Tensor:
+        """power: float32 [batch, frames, bins in `used`] → float32 [batch, n_statistics]."""
+        level = power.mean(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+        logs = (power / level + _FINE_FLOOR).log().mean(dim=1)
+        smooth = nn.functional.conv1d(logs[:, None], self.smoother)[:, 0]
+        ripple = (logs[:, self._reach : -self._reach] - smooth).reshape(-1, self.n_bands, self._width)
+        square = ripple * ripple
+        variance = square.mean(dim=2) + _LEAST_RIPPLE
+        skewness = (square * ripple).mean(dim=2) / (variance * variance.sqrt())
+        peakedness = (square * square).mean(dim=2) / variance.square()
+        return torch.cat([skewness / (1 + skewness.abs()), (peakedness + _LEAST_RIPPLE).log()], dim=1)
+
+
+class StatisticsNet(nn.Module):
+    """`BandStatistics` and `LineStatistics` of a window, brought to one scale, and a linear layer.
+
+    Args:
+        n_bands: of the band statistics.
+        low_hz, high_hz: the frequencies that they take; most recordings hold these.
+        dropout: of the statistics.
+        hop_ms: of the front end, which cuts the sound into hops.
+        lines: whether it takes `LineStatistics` as well.
+    """
+
+    front_end: ClassVar[str] = "samples"
     recipe: ClassVar[dict[str, Any]] = {
         "features": front_end,
         "features.clip_ms": RECORDINGS_CLIP_MS,
-        "features.window_ms": 25.0,
         "training.steps": (200,),
         "training.learning_rates": (0.01,),
         "training.optimizer": "momentum",
-        "training.weight_decay": 0.8,
+        "training.weight_decay": 0.1,
         "training.schedule": "cosine",
         "training.warmup_steps": 20,
         "training.batch_size": 64,
@@ -135,30 +182,65 @@ class StatisticsNet(nn.Module):
         n_features: int,
         n_labels: int,
         n_bands: int = 14,
-        first_bin: int = 4,
-        stop_bin: int = 228,
+        low_hz: float = 125.0,
+        high_hz: float = 7125.0,
         dropout: float = 0.0,
         hop_ms: float = 10.0,
+        lines: bool = True,
     ) -> None:
         super().__init__()
-        if not 0 <= first_bin < stop_bin <= n_features or not 2 <= n_bands <= stop_bin - first_bin:
+        sample_rate = round(1000 * n_features / hop_ms)
+        high_hz = min(high_hz, sample_rate / 2)
+        spectrum = _spectrum(sample_rate, _WINDOW_MS, hop_ms)
+        bin_hz = sample_rate / spectrum.n_fft
+        first_bin, stop_bin = round(low_hz / bin_hz), round(high_hz / bin_hz)
+        if not 0 <= first_bin < stop_bin or not 2 <= n_bands <= stop_bin - first_bin:
             raise ValueError(
-                f"expected 0 <= first_bin < stop_bin <= {n_features} bins and at least 2 bands of a bin each, got "
-                f"{first_bin}, {stop_bin} and {n_bands} bands"
+                f"expected 0 <= low_hz < high_hz and at least 2 bands of {bin_hz:g} Hz each, got {low_hz:g}, {high_hz:g} and "
+                f"{n_bands} bands"
             )
-        self.statistics = BandStatistics(n_bands, first_bin, stop_bin, hop_ms)
-        if n_frames < self.statistics.waves.shape[2]:
-            raise ValueError(
-                f"expected a window of {_MODULATION_MS:g} ms at least, {self.statistics.waves.shape[2]} frames, got {n_frames}"
-            )
-        self.scale = nn.BatchNorm1d(self.statistics.n_statistics, affine=False)
+        self.spectrum = SpectralFrontEnd(spectrum, _Bins(first_bin, stop_bin))
+        self.statistics = BandStatistics(n_bands, 0, stop_bin - first_bin, hop_ms)
+        n_statistics = self.statistics.n_statistics
+        self.fine_spectrum: nn.Module | None = None
+        if lines:
+            fine = _spectrum(sample_rate, _FINE_MS, _FINE_HOPS * hop_ms)
+            self.lines = LineStatistics(_LINE_BANDS, sample_rate / fine.n_fft, fine.n_bins, *_LINES_HZ)
+            self.fine_spectrum = SpectralFrontEnd(fine, _Bins(self.lines.used.start, self.lines.used.stop))
+            n_statistics += self.lines.n_statistics
+        if (n_frames * n_features - spectrum.window_samples) // n_features + 1 < self.statistics.waves.shape[2]:
+            least_ms = _MODULATION_MS + _WINDOW_MS - hop_ms
+            raise ValueError(f"expected a window of {least_ms:g} ms at least, got {n_frames * hop_ms:g}")
+        self.scale = nn.BatchNorm1d(n_statistics, affine=False)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(self.statistics.n_statistics, n_labels)
+        self.output = nn.Linear(n_statistics, n_labels)
 
-    def forward(self, power: Tensor) -> Tensor:
-        """power: [batch, n_frames, bins] → logits: [batch, n_labels]."""
-        logits: Tensor = self.output(self.dropout(self.scale(self.statistics(power))))
+    def forward(self, hops: Tensor) -> Tensor:
+        """hops: samples [batch, n_frames, hop] → logits: [batch, n_labels]."""
+        logits: Tensor = self.output(self.dropout(self.scale(self.describe(hops))))
         return logits
+
+    def describe(self, hops: Tensor) -> Tensor:
+        """The statistics of windows: samples [batch, n_frames, hop] → [batch, statistics]."""
+        audio = hops.flatten(1)
+        found: Tensor = self.statistics(self.spectrum(audio))
+        if self.fine_spectrum is None:
+            return found
+        return torch.cat([found, self.lines(self.fine_spectrum(audio))], dim=1)
+
+
+class _Bins(nn.Identity):
+    """The head of a front end that gives some bins' power as it is."""
+
+    def __init__(self, first: int, stop: int) -> None:
+        super().__init__()
+        self.bins = slice(first, stop)
+
+
+def _spectrum(sample_rate: int, window_ms: float, hop_ms: float) -> FeatureConfig:
+    return FeatureConfig(
+        kind="spectrogram", sample_rate=sample_rate, window_ms=window_ms, hop_ms=hop_ms, high_hz=sample_rate / 2
+    )
 
 
 def _moments(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
