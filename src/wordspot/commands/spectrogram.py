@@ -15,7 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="a sound file")
     parser.add_argument("--out", metavar="PNG", type=Path, required=True, help="the picture")
     parser.add_argument(
-        "--features", choices=tuple(FEATURES), default="spectrogram", help="the front end (default: spectrogram)"
+        "--features",
+        choices=tuple(name for name in FEATURES if name != "samples"),
+        default="spectrogram",
+        help="the front end (default: spectrogram)",
     )
     parser.add_argument("--classic", action="store_true", help="the original's layout: grey, time downward, no axes")
     parser.add_argument(

@@ -169,9 +169,10 @@ class StatisticsNet(nn.Module):
         "training.batch_size": 64,
         "training.evaluate_every": 200,  # of few recordings, validation chooses worse than the last step does
         "augment.time_shift_ms": 0.0,
-        "augment.background_frequency": 0.5,
-        "augment.snr_db": (10.0, 40.0),
+        "augment.background_frequency": 0.8,
+        "augment.snr_db": (0.0, 40.0),
         "augment.equaliser_db": 6.0,
+        "augment.band_frequency": 0.3,
         "augment.room_frequency": 0.3,
         "augment.speed": 0.3,  # pitch and all: other speakers, where there are few
     }
