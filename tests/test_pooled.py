@@ -15,7 +15,7 @@ from wordspot.errors import ConfigError
 from wordspot.export import export_network
 from wordspot.features import make_front_end
 from wordspot.models import make_model
-from wordspot.models.pooled import PooledConv, normalise
+from wordspot.models.pooled import PooledConv, mix_spread, normalise
 from wordspot.settings import recipe_config
 
 FRONT = dataclasses.replace(FEATURES["spectrogram"], clip_ms=400, window_ms=25)
@@ -107,6 +107,29 @@ def test_pooling_by_hand(pooling: str, logits: list[int]) -> None:
     spreads = np.sqrt((POOLED - means[:, None]) ** 2 @ weights + 1e-5)
     pooled = pooling_by_hand(pooling)._pool(FOUND)[0].numpy()
     np.testing.assert_allclose(pooled, [*means, 0, 0, *spreads, 1e-5**0.5, 1e-5**0.5], rtol=1e-5)
+
+
+def test_spread_is_mixed_by_hand() -> None:
+    """Spreads of 1 and 3 in the one row, of 2 and 2 in the other: a share of a quarter gives 2.5 and 2, of one changes nothing."""
+    wave = torch.tensor([1.0, -1.0, 1.0, -1.0]) * 3**0.5 / 2  # of standard deviation 1
+    spectrum = torch.stack([torch.stack([wave, 2 * wave], dim=1), torch.stack([3 * wave, 2 * wave], dim=1)])
+    mixed = mix_spread(spectrum, torch.tensor([1, 0]), torch.tensor([0.25, 1.0]))
+    expected = torch.stack([torch.stack([2.5 * wave, 2 * wave], dim=1), spectrum[1]])
+    torch.testing.assert_close(mixed, expected, rtol=2e-3, atol=0)  # a floor of 0.001 in each spread
+
+
+def test_spread_is_mixed_while_it_trains_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Tensor] = []
+    power = power_of(noise(8))
+    for mixing, training in ((True, True), (True, False), (False, True)):
+        model = make(mixing=mixing, dropout=0.0).train(training)
+        monkeypatch.setattr(model, "_mask", lambda spectrum: seen.append(spectrum) or spectrum)
+        model(power)
+    mixed, judged, unmixed = seen
+    assert torch.equal(judged, normalise(power))
+    assert torch.equal(unmixed, judged)
+    assert not torch.allclose(mixed, judged, atol=1e-2)
+    torch.testing.assert_close(mixed.sign(), judged.sign())  # nothing but the spread
 
 
 def test_bands_are_blanked_while_it_trains_only() -> None:

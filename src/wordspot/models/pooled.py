@@ -11,6 +11,7 @@ from wordspot.config import RECORDINGS_CLIP_MS
 
 _FLOOR = 1e-5  # of a bin's power, beside the window's mean
 _SPREAD_FLOOR = 1e-5
+_LEAST_SPREAD = 1e-3  # of a row over time
 _SCALE = 2.5  # of a log spectrum around its mean
 _WIDTHS, _N_HALVED = (1, 2, 3, 4), 3  # channels of the convolutions, times the narrowest; how many halve the picture
 _N_MASKS, _WIDEST = 2, 0.15  # bands that training blanks, and their width, as a part of all
@@ -21,11 +22,14 @@ class PooledConv(nn.Module):
 
     A window's level is taken out, and so is its mean spectrum: neither gain nor a microphone's colour is left to learn
     from. Two neighbouring bins make one; the lowest is left out. The pooling is that of Okabe et al. 2018 (arXiv 1803.10963).
+    While it trains, a window's rows of frequency wander as far as another window's (`mix_spread`): a machine that it has never
+    heard differs most in that.
 
     Args:
         n_channels: of the first convolution; those after it have twice, three and four times as many.
         dropout: before the last layer.
         pooling: ``attentive``, or ``statistics``: every frame counts alike.
+        mixing: whether training mixes the spread of windows.
     """
 
     front_end: ClassVar[str] = "spectrogram"
@@ -59,8 +63,10 @@ class PooledConv(nn.Module):
         n_channels: int = 16,
         dropout: float = 0.3,
         pooling: str = "attentive",
+        mixing: bool = True,
     ) -> None:
         super().__init__()
+        self.mixing = bool(mixing)
         if pooling not in ("attentive", "statistics"):
             raise ValueError(f"expected pooling 'attentive' or 'statistics', got {pooling!r}")
         least = 1 << _N_HALVED
@@ -84,7 +90,7 @@ class PooledConv(nn.Module):
 
     def forward(self, power: Tensor) -> Tensor:
         """power: [batch, n_frames, bins] → logits: [batch, n_labels]."""
-        spectrum = self._mask(normalise(power))
+        spectrum = self._mask(self._mix(normalise(power)))
         found = self.convolutions(spectrum[:, None]).transpose(2, 3).flatten(1, 2)
         logits: Tensor = self.output(self.dropout(self._pool(found)))
         return logits
@@ -100,6 +106,13 @@ class PooledConv(nn.Module):
             mean = (weights * hidden).sum(dim=2)
             variance = (weights * (hidden - mean[:, :, None]).square()).sum(dim=2)
         return torch.cat([mean, (variance + _SPREAD_FLOOR).sqrt()], dim=1)
+
+    def _mix(self, spectrum: Tensor) -> Tensor:
+        """While it trains: each window with the spread of another one of the batch, in part."""
+        if not (self.training and self.mixing):
+            return spectrum
+        partners = torch.randperm(len(spectrum), device=spectrum.device)
+        return mix_spread(spectrum, partners, torch.rand(len(spectrum), device=spectrum.device))
 
     def _mask(self, spectrum: Tensor) -> Tensor:
         """While it trains: some bands blanked, so that no narrow one decides."""
@@ -124,6 +137,21 @@ def normalise(power: Tensor) -> Tensor:
     level = pairs.mean(dim=(1, 2), keepdim=True).clamp(min=1e-12)
     logs = (pairs / level + _FLOOR).log()
     return (logs - logs.mean(dim=1, keepdim=True)) / _SCALE
+
+
+def mix_spread(spectrum: Tensor, partners: Tensor, shares: Tensor) -> Tensor:
+    """Let each row of frequency wander as far as its own spread and another window's say together.
+
+    MixStyle (Zhou et al. 2021, arXiv 2104.02008) by frequency, as Schmid et al. 2022 (DCASE) have it for microphones.
+
+    Args:
+        spectrum: float32 [batch, frames, bins], of mean 0 over the frames.
+        partners: int64 [batch], for each window the other one.
+        shares: float32 [batch], 0 to 1: how much of its own spread a window keeps.
+    """
+    spread = spectrum.std(dim=1, keepdim=True) + _LEAST_SPREAD
+    own = shares[:, None, None]
+    return spectrum * ((own * spread + (1 - own) * spread[partners]) / spread)
 
 
 def _block(n_inputs: int, n_outputs: int, stride: int) -> nn.Sequential:

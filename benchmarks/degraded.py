@@ -1,0 +1,143 @@
+"""What codecs, noise and another rate do to the answers of `wordspot train --task recordings --leave-one-generator-out`.
+
+    python benchmarks/degraded.py RUNS labels.csv [--json OUT]
+
+RUNS is the ``--out`` of that command with ``--speaker-folds``: each recording is judged once a generator, by the run that has
+heard neither it nor its speaker, after it went through each of `WAYS`. Of each way: the equal error rate of every generator,
+and the mean of these and of the areas under the ROC, with intervals that draw speakers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+
+from wordspot import console
+from wordspot.audio import Samples, resample, to_float, to_int16
+from wordspot.checkpoint import RunFolder
+from wordspot.commands.leave_out import scored
+from wordspot.config import RunConfig
+from wordspot.features import make_front_end
+from wordspot.metrics import det_curve, equal_error_rate
+from wordspot.models import make_model
+from wordspot.recording_draws import Scored
+from wordspot.recording_measures import measure_mean
+from wordspot.recordings_data import RecordingSet, load_recordings
+from wordspot.recordings_task import judge
+from wordspot.training import load_weights
+
+Way = Callable[[Samples, int], Samples]
+_CPU = torch.device("cpu")
+
+
+def through(container: str, subtype: str, compression: float) -> Way:
+    """A codec of libsndfile; 0 is its best quality, 1 its worst."""
+
+    def code(audio: Samples, rate: int) -> Samples:
+        file = io.BytesIO()
+        soundfile.write(file, audio, rate, format=container, subtype=subtype, compression_level=compression)
+        file.seek(0)
+        heard, its_rate = soundfile.read(file, dtype="float32")
+        return resample(heard, its_rate, rate)
+
+    return code
+
+
+def over_noise(snr_db: float) -> Way:
+    """White noise, the same for the same recording."""
+
+    def mix(audio: Samples, rate: int) -> Samples:
+        rng = np.random.default_rng(zlib.crc32(audio.tobytes()))
+        level = np.sqrt(np.square(audio).mean()) * 10 ** (-snr_db / 20)
+        return audio + np.float32(level) * rng.standard_normal(len(audio)).astype(np.float32)
+
+    return mix
+
+
+#: At 16 kHz the codecs take about 68, 25, 32 and 32 kbit/s.
+WAYS: dict[str, Way] = {
+    "as it is": lambda audio, rate: audio,
+    "MP3, best": through("MP3", "MPEG_LAYER_III", 0.0),
+    "MP3, worst": through("MP3", "MPEG_LAYER_III", 0.99),
+    "Vorbis, worst": through("OGG", "VORBIS", 0.99),
+    "Opus, poor": through("OGG", "OPUS", 0.9),
+    "at 14.4 kHz": lambda audio, rate: resample(resample(audio, rate, 14_400), 14_400, rate),
+    "20 dB softer": lambda audio, rate: audio * np.float32(0.1),
+    "noise at 30 dB": over_noise(30),
+    "noise at 15 dB": over_noise(15),
+}
+
+
+def judge_degraded(run: Path, listed: Path) -> tuple[RecordingSet, dict[str, np.ndarray[Any, Any]]]:
+    """The testing set of a run, and of each way the posteriors float64 [recordings, labels]."""
+    checkpoint = RunFolder(run).load()
+    config: RunConfig = checkpoint.config
+    features, rate = config.features, config.features.sample_rate
+    network = make_model(config.model, features.n_frames, features.n_features, len(config.words))
+    load_weights(network, checkpoint)
+    front_end = make_front_end(features)
+    plain = replace(config.recordings, backgrounds=())
+    loaded = load_recordings(listed, config.words, config.data, plain, rate, clip_ms=features.clip_ms)
+    testing = loaded.sets["testing"]
+    posteriors = {}
+    for name, way in WAYS.items():
+        heard = [to_int16(np.clip(way(to_float(audio), rate), -1, 1)) for audio in testing.audio]
+        posteriors[name] = judge(network, front_end, config, heard, _CPU)
+    return testing, posteriors
+
+
+def test_generator(runs: Path, listed: Path) -> dict[str, Scored]:
+    """Of each way, the scores of all folds of a generator."""
+    parts = [judge_degraded(fold, listed) for fold in sorted(runs.glob("fold-*"))]
+    rows = [row for testing, _ in parts for row in testing.rows]
+    truth = np.concatenate([testing.truth for testing, _ in parts])
+    return {name: scored(rows, truth, np.concatenate([found[name] for _, found in parts])) for name in WAYS}
+
+
+def print_table(generators: list[str], figures: dict[str, Any]) -> None:
+    """A row for each way, in percent."""
+
+    def cells(name: str, row: dict[str, Any]) -> list[str]:
+        eer, eer_low, eer_high, auc, auc_low, auc_high = (
+            f"{100 * row[key]:.1f}" for key in ("eer", "eer_low", "eer_high", "auc", "auc_low", "auc_high")
+        )
+        rates = [f"{100 * rate:.1f}" for rate in row["eer_of_each"].values()]
+        return [name, *rates, eer, f"{eer_low} to {eer_high}", auc, f"{auc_low} to {auc_high}"]
+
+    columns = ["", *generators, "mean EER", "95 %", "mean AUC", "95 %"]
+    rows = [cells(name, row) for name, row in figures.items()]
+    console.print_table("Equal error rates of generators never heard in training, in percent", columns, rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", metavar="RUNS", type=Path, help="the folder of the runs")
+    parser.add_argument("listed", metavar="CSV", type=Path, help="the list that they were trained on")
+    parser.add_argument("--json", metavar="OUT", type=Path, help="all figures")
+    args = parser.parse_args()
+    folders = [folder for folder in sorted(args.runs.iterdir()) if list(folder.glob("fold-*"))]
+    if not folders:
+        parser.error(f"{args.runs}: expected the runs of --leave-one-generator-out --speaker-folds N, found none")
+    tests = {folder.name: test_generator(folder, args.listed) for folder in folders}
+    figures: dict[str, Any] = {}
+    for name in WAYS:
+        each = [test[name] for test in tests.values()]
+        rates = [equal_error_rate(det_curve(test.scores, test.is_target)) for test in each]
+        figures[name] = {"eer_of_each": dict(zip(tests, rates, strict=True)), **measure_mean(each)}
+    print_table(list(tests), figures)
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
