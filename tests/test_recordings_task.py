@@ -38,7 +38,7 @@ from wordspot.recordings_flags import add_recordings_flags, recordings_settings
 from wordspot.recordings_listing import Row
 from wordspot.recordings_task import RecordingEvaluation, RecordingsTask, judge
 from wordspot.runlog import trained_on
-from wordspot.settings import DEFAULT_MODELS, build_config, recipe_config
+from wordspot.settings import DEFAULT_MODELS, MANY_RECORDINGS, build_config, recipe_config
 from wordspot.training import StepRecord, Trainer
 from wordspot.trigger_reader import Decoded
 
@@ -57,6 +57,7 @@ SMALL: dict[str, Any] = {
     "data.validation_percent": 20,
     "data.testing_percent": 30,
     "augment.background_frequency": 0.0,  # minutes of noise take seconds to make
+    "augment.band_frequency": 0.0,  # the made voices differ in few bands
 }
 PLAIN = {f"augment.{field.name}": field.default for field in dataclasses.fields(AugmentConfig)} | {
     "augment.time_shift_ms": 0.0,
@@ -614,6 +615,23 @@ def test_statistics_know_the_rate_and_the_hop_of_the_front_end(
     assert isinstance(network, StatisticsNet)
     spectrum = network.spectrum.config
     assert (spectrum.sample_rate, spectrum.hop_ms) == (sample_rate, hop_ms)
+
+
+def test_many_recordings_get_a_network_that_learns_its_filters(tmp_path: Path) -> None:
+    for label, count in (("a", 500), ("b", 499)):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(count):
+            (tmp_path / "data" / label / f"{number}.wav").touch()
+
+    def chosen(*flags: str) -> str:
+        command = ["train", str(tmp_path / "data"), "--task", "recordings", "--out", str(tmp_path / "run"), *flags]
+        return build_config(build_parser().parse_args(command)).model.name
+
+    assert chosen() == "statistics"
+    (tmp_path / "data" / "b" / "more.wav").touch()
+    assert MANY_RECORDINGS == 1000
+    assert chosen() == chosen("--words", "b,a") == "pooled_conv"
+    assert chosen("--model", "statistics") == chosen("--set", "model.name=statistics") == "statistics"
 
 
 def test_flags_of_recordings_are_for_recordings(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from wordspot.config import FEATURES, ModelConfig, RunConfig
@@ -44,6 +45,10 @@ _OF_OTHER_TASKS = {"words": FOLDERS, "trigger": (), "recordings": ("positives", 
 #: The network of a task where none is named.
 DEFAULT_MODELS = {"words": ModelConfig().name, "trigger": "trigger_1d", "recordings": "statistics"}
 
+#: From so many recordings on, the network of the task recordings is one that learns its own filters.
+MANY_RECORDINGS = 1000
+_FOR_MANY = "pooled_conv"
+
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add ``--words``, ``--model``, ``--features``, ``--recipe``, the flags of `FLAGS` and ``--set``."""
@@ -54,7 +59,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="NAME",
         help=f"the network: {', '.join(MODELS)}, or my_package:make (default: {DEFAULT_MODELS['words']}; "
-        f"trigger: {DEFAULT_MODELS['trigger']}; recordings: {DEFAULT_MODELS['recordings']})",
+        f"trigger: {DEFAULT_MODELS['trigger']}; recordings: {DEFAULT_MODELS['recordings']}, from {MANY_RECORDINGS} of them on {_FOR_MANY})",
     )
     parser.add_argument(
         "--features", metavar="NAME", choices=tuple(FEATURES),
@@ -108,7 +113,7 @@ def build_config(args: argparse.Namespace) -> RunConfig:
         raise ConfigError(f"--hold-out-generator and --speaker-folds are for --task recordings, this is {task}")
     _refuse_foreign(args, task)
     asked = _asked(args)
-    model = str(asked.pop("model.name", None) or args.model or DEFAULT_MODELS[task])
+    model = str(asked.pop("model.name", None) or args.model or _default_model(task, args.data))
     if "," in str(asked.get("training.steps", "")):
         asked.setdefault("training.schedule", "constant")  # rates given for each phase mean just these rates
     if task == "trigger":
@@ -126,6 +131,16 @@ def build_config(args: argparse.Namespace) -> RunConfig:
         raise ConfigError("expected the words to tell apart; name them with --words yes,no")
     config = recipe_config(_words(args.words), model, args.recipe, args.features)
     return override(config, asked)
+
+
+def _default_model(task: str, data: Path) -> str:
+    """The network where none is named; of recordings, a folder or list of many gets another than one of few."""
+    if task == "recordings":
+        from wordspot.recordings_listing import list_rows  # numpy, which --help does without
+
+        if len(list_rows(data).rows) >= MANY_RECORDINGS:
+            return _FOR_MANY
+    return DEFAULT_MODELS[task]
 
 
 def _refuse_foreign(args: argparse.Namespace, task: str) -> None:
