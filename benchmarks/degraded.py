@@ -2,8 +2,8 @@
 
     python benchmarks/degraded.py RUNS labels.csv [--json OUT]
 
-RUNS is the ``--out`` of that command with ``--speaker-folds``: each recording is judged once a generator, by the run that has
-heard neither it nor its speaker, after it went through each of `WAYS`. Of each way: the equal error rate of every generator,
+RUNS is the ``--out`` of that command: each recording is judged by a run that has heard neither its generator nor its speaker, after
+it went through each of `WAYS`. Of each way: the equal error rate of every generator,
 and the mean of these and of the areas under the ROC, with intervals that draw speakers.
 """
 
@@ -13,7 +13,8 @@ import argparse
 import io
 import json
 import zlib
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from wordspot.models import make_model
 from wordspot.recording_draws import Scored
 from wordspot.recording_measures import measure_mean
 from wordspot.recordings_data import RecordingSet, load_recordings
+from wordspot.recordings_listing import Row
 from wordspot.recordings_task import judge
 from wordspot.training import load_weights
 
@@ -97,11 +99,27 @@ def judge_degraded(run: Path, listed: Path) -> tuple[RecordingSet, dict[str, np.
 
 
 def test_generator(runs: Path, listed: Path) -> dict[str, Scored]:
-    """Of each way, the scores of all folds of a generator."""
-    parts = [judge_degraded(fold, listed) for fold in sorted(runs.glob("fold-*"))]
-    rows = [row for testing, _ in parts for row in testing.rows]
-    truth = np.concatenate([testing.truth for testing, _ in parts])
-    return {name: scored(rows, truth, np.concatenate([found[name] for _, found in parts])) for name in WAYS}
+    """Of each way, the scores of all folds of a generator; what several folds test counts once, with the mean of the answers."""
+    rows: dict[Path, tuple[Row, int]] = {}
+    found: dict[str, dict[Path, list[Any]]] = {name: defaultdict(list) for name in WAYS}
+    for run in runs_of(runs):
+        testing, posteriors = judge_degraded(run, listed)
+        for place, row in enumerate(testing.rows):
+            rows[row.file] = (row, int(testing.truth[place]))
+            for name in WAYS:
+                found[name][row.file].append(posteriors[name][place])
+    truth = np.array([label for _, label in rows.values()])
+    return {
+        name: scored(
+            [row for row, _ in rows.values()], truth, np.stack([np.mean(each, axis=0) for each in of.values()])
+        )
+        for name, of in found.items()
+    }
+
+
+def runs_of(folder: Path) -> list[Path]:
+    """The runs of a generator's folder: one for each fold of the speakers, or itself; none where it holds no run."""
+    return [run for run in sorted(folder.glob("fold-*")) or [folder] if (run / "config.json").is_file()]
 
 
 def print_table(generators: list[str], figures: dict[str, Any]) -> None:
@@ -119,15 +137,15 @@ def print_table(generators: list[str], figures: dict[str, Any]) -> None:
     console.print_table("Equal error rates of generators never heard in training, in percent", columns, rows)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", metavar="RUNS", type=Path, help="the folder of the runs")
     parser.add_argument("listed", metavar="CSV", type=Path, help="the list that they were trained on")
     parser.add_argument("--json", metavar="OUT", type=Path, help="all figures")
-    args = parser.parse_args()
-    folders = [folder for folder in sorted(args.runs.iterdir()) if list(folder.glob("fold-*"))]
+    args = parser.parse_args(argv)
+    folders = [folder for folder in sorted(args.runs.iterdir()) if runs_of(folder)] if args.runs.is_dir() else []
     if not folders:
-        parser.error(f"{args.runs}: expected the runs of --leave-one-generator-out --speaker-folds N, found none")
+        parser.error(f"{args.runs}: expected the runs of --leave-one-generator-out, found none")
     tests = {folder.name: test_generator(folder, args.listed) for folder in folders}
     figures: dict[str, Any] = {}
     for name in WAYS:
