@@ -337,6 +337,16 @@ def test_the_command_on_a_list(healthy: Path, capsys: pytest.CaptureFixture[str]
     assert [finding["code"] for finding in report["findings"]] == ["contradiction"]
 
 
+def test_the_command_looks_for_windows_of_the_default_network(
+    healthy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(healthy.parent / "short.wav", sound(90, seconds=1.5))
+    add(healthy, "short.wav,real,p1")
+    for flags, told in (((), True), (("--clip-ms", "1000"), False)):
+        assert main(["check", str(healthy), *flags]) == 0
+        assert ("shorter than a window of 2000 ms" in " ".join(capsys.readouterr().out.split())) == told
+
+
 def test_the_command_on_a_folder_of_classes(healthy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--task", "recordings", str(healthy.parent)]) == 0
     shown = capsys.readouterr().out

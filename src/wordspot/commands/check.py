@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordspot.config import FeatureConfig
+from wordspot.config import RECORDINGS_CLIP_MS, FeatureConfig
 from wordspot.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sample-rate", type=int, default=rate, metavar="HZ", help=f"rate to train at (default: {rate})"
     )
     parser.add_argument(
-        "--clip-ms", type=float, default=length, metavar="MS", help=f"length of a clip (default: {length:g})"
+        "--clip-ms",
+        type=float,
+        metavar="MS",
+        help=f"length of a clip, or of a window of a recording (default: {length:g}; recordings: {RECORDINGS_CLIP_MS:g})",
     )
     parser.add_argument("--json", action="store_true", help="print all findings with all their files as JSON")
 
