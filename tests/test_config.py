@@ -244,6 +244,10 @@ def test_settings_typed_on_the_command_line() -> None:
         ({"features.clip_ms": 1e7}, "a clip must be at most 10000000 samples, got 160000000; lower clip_ms"),
         ({"features.fft_size": 256}, "fft_size must be 0, or even and at least the window's 480 samples, got 256"),
         ({"features.fft_size": 513}, "fft_size must be 0, or even"),
+        (
+            {"features.kind": "samples", "features.hop_ms": 0.1},
+            "hop_ms must lie between two samples and the clip's 1000 ms, got 0.1",
+        ),
         ({"features.high_hz": 8001}, r"low_hz < high_hz <= half the sample rate \(8000\) expected, got 60 and 8001"),
         ({"features.low_hz": 7600}, "low_hz < high_hz"),
         ({"features.kind": "mfcc", "features.n_coefficients": 41}, "n_coefficients must lie between 1 and 40, got 41"),

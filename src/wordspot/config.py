@@ -116,8 +116,9 @@ class FeatureConfig:
         if self.hop_samples < 1:
             raise ConfigError(f"hop_ms must be at least one sample long, got {self.hop_ms:g} ms; raise it")
         if not 2 <= self.window_samples <= self.clip_samples:
+            name = "hop_ms" if self.kind == "samples" else "window_ms"
             raise ConfigError(
-                f"window_ms must lie between two samples and the clip's {self.clip_ms:g} ms, got {self.window_ms:g}"
+                f"{name} must lie between two samples and the clip's {self.clip_ms:g} ms, got {getattr(self, name):g}"
             )
         _check_range(self, "n_mels", 1, 512)
         _check_range(self, "n_coefficients", 1, self.n_mels if self.kind in ("mfcc", "psf_mfcc") else 512)
