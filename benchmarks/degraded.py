@@ -40,6 +40,7 @@ from wordspot.training import load_weights
 
 Way = Callable[[Samples, int], Samples]
 _CPU = torch.device("cpu")
+_CODEC_RATES = (8000, 16_000, 24_000, 48_000)  # that all of the codecs take
 
 
 def through(container: str, subtype: str, compression: float) -> Way:
@@ -47,7 +48,9 @@ def through(container: str, subtype: str, compression: float) -> Way:
 
     def code(audio: Samples, rate: int) -> Samples:
         file = io.BytesIO()
-        soundfile.write(file, audio, rate, format=container, subtype=subtype, compression_level=compression)
+        code_rate = rate if rate in _CODEC_RATES else 16_000
+        audio = resample(audio, rate, code_rate)
+        soundfile.write(file, audio, code_rate, format=container, subtype=subtype, compression_level=compression)
         file.seek(0)
         heard, its_rate = soundfile.read(file, dtype="float32")
         return resample(heard, its_rate, rate)
@@ -73,7 +76,7 @@ WAYS: dict[str, Way] = {
     "MP3, worst": through("MP3", "MPEG_LAYER_III", 0.99),
     "Vorbis, worst": through("OGG", "VORBIS", 0.99),
     "Opus, poor": through("OGG", "OPUS", 0.9),
-    "at 14.4 kHz": lambda audio, rate: resample(resample(audio, rate, 14_400), 14_400, rate),
+    "at 0.9 of the rate": lambda audio, rate: resample(resample(audio, rate, rate * 9 // 10), rate * 9 // 10, rate),
     "20 dB softer": lambda audio, rate: audio * np.float32(0.1),
     "noise at 30 dB": over_noise(30),
     "noise at 15 dB": over_noise(15),

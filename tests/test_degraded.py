@@ -40,6 +40,13 @@ def test_a_tone_stays_a_tone_of_its_length(name: str) -> None:
     assert spectrum.argmax() == 220  # of bins of 2 Hz
 
 
+def test_a_codec_that_does_not_know_the_rate_takes_another() -> None:
+    rate = 22_050
+    tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype(np.float32)
+    heard = degraded.WAYS["Opus, poor"](tone, rate)
+    assert abs(len(heard) - rate) < rate / 10
+
+
 def test_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Untouched recordings have the figures that training printed, and each way has its row."""
     listed = make_voices(tmp_path, n_speakers=6, n_takes=1)

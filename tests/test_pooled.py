@@ -158,6 +158,11 @@ def test_refusals(options: dict[str, Any], match: str) -> None:
         make(**options)
 
 
+def test_mixing_is_true_or_false() -> None:
+    with pytest.raises(ConfigError, match="mixing to be true or false, got 'no'"):
+        make(mixing="no")
+
+
 def test_a_window_or_a_spectrum_that_is_too_small() -> None:
     with pytest.raises(ConfigError, match="expected 8 frames and 17 bins at least, got 7 frames and 257 bins"):
         make_model(ModelConfig("pooled_conv"), 7, 257, 2)

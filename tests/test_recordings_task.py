@@ -27,7 +27,7 @@ from wordspot.config import AugmentConfig, DataConfig, RecordingsConfig, RunConf
 from wordspot.dataset import Recording
 from wordspot.errors import CheckpointError, ConfigError, DataError
 from wordspot.export import export_network
-from wordspot.features import make_front_end
+from wordspot.features import SpectralFrontEnd, make_front_end
 from wordspot.models import make_model
 from wordspot.models.statistics import StatisticsNet
 from wordspot.overrides import override
@@ -597,16 +597,18 @@ def test_unknown_words_in_the_configuration_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "sample_rate", "hop_ms"),
+    ("flags", "sample_rate", "hop"),
     [
-        ((), 16_000, 10.0),
-        (("--hop-ms", "5"), 16_000, 5.0),
-        (("--sample-rate", "8000", "--set", "features.high_hz=4000"), 8000, 10.0),
-        (("--sample-rate", "44100", "--hop-ms", "20"), 44_100, 20.0),
+        ((), 16_000, 160),
+        (("--hop-ms", "5"), 16_000, 80),
+        (("--hop-ms", "7.3"), 16_000, 116),
+        (("--sample-rate", "8000"), 8000, 80),
+        (("--sample-rate", "22050"), 22_050, 220),
+        (("--sample-rate", "44100", "--hop-ms", "20"), 44_100, 882),
     ],
 )
 def test_statistics_know_the_rate_and_the_hop_of_the_front_end(
-    tmp_path: Path, flags: tuple[str, ...], sample_rate: int, hop_ms: float
+    tmp_path: Path, flags: tuple[str, ...], sample_rate: int, hop: int
 ) -> None:
     listed = make_voices(tmp_path, n_speakers=3, n_takes=1)
     command = ["train", str(listed), "--task", "recordings", "--out", str(tmp_path / "run"), *flags]
@@ -614,7 +616,24 @@ def test_statistics_know_the_rate_and_the_hop_of_the_front_end(
     network = make_model(config.model, config.features.n_frames, config.features.n_features, 2)
     assert isinstance(network, StatisticsNet)
     spectrum = network.spectrum.config
-    assert (spectrum.sample_rate, spectrum.hop_ms) == (sample_rate, hop_ms)
+    assert (spectrum.sample_rate, spectrum.hop_samples) == (sample_rate, hop)
+    assert isinstance(network.fine_spectrum, SpectralFrontEnd)
+    assert network.fine_spectrum.config.hop_samples == 3 * hop
+    words = [
+        "train",
+        str(tmp_path),
+        "--words",
+        "yes,no",
+        "--model",
+        "statistics",
+        "--out",
+        str(tmp_path / "run"),
+        *flags,
+    ]
+    assert build_config(build_parser().parse_args(words)).model == config.model
+    told = [*command, "--set", "model.sample_rate=12345"]
+    with pytest.raises(ConfigError, match=f"model.sample_rate=12345, but features.sample_rate is {sample_rate}"):
+        build_config(build_parser().parse_args(told))
 
 
 def test_many_recordings_get_a_network_that_learns_its_filters(tmp_path: Path) -> None:
@@ -631,6 +650,10 @@ def test_many_recordings_get_a_network_that_learns_its_filters(tmp_path: Path) -
     (tmp_path / "data" / "b" / "more.wav").touch()
     assert MANY_RECORDINGS == 1000
     assert chosen() == chosen("--words", "b,a") == "pooled_conv"
+    (tmp_path / "data" / "c").mkdir()
+    for number in range(2):
+        (tmp_path / "data" / "c" / f"{number}.wav").touch()
+    assert chosen("--words", "b,c") == "statistics"
     assert chosen("--model", "statistics") == chosen("--set", "model.name=statistics") == "statistics"
 
 

@@ -282,7 +282,10 @@ def test_the_answer_is_linear_in_scaled_statistics() -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"low_hz": -100.0}, "0 <= low_hz < high_hz .* got -100, 7125 and 14"),
+        ({"low_hz": -100.0}, "0 <= low_hz < high_hz <= 8000 .* got -100, 7125 and 14"),
+        ({"high_hz": 9000.0}, "high_hz <= 8000 .* got 125, 9000 and 14"),
+        ({"lines": "no"}, "lines to be true or false, got 'no'"),
+        ({"sample_rate": 2000}, "6 bands of 8 bins of 15.625 Hz at least for lines, got 0 bins; .* model.lines=false"),
         ({"low_hz": 7125.0}, "0 <= low_hz < high_hz"),
         ({"n_bands": 1}, "at least 2 bands of 31.25 Hz each"),
         ({"n_bands": 225}, "225 bands"),
@@ -295,15 +298,17 @@ def test_refusals(options: dict[str, Any], match: str) -> None:
 
 
 def test_too_short_a_window_is_refused() -> None:
-    with pytest.raises(ConfigError, match="a window of 335 ms at least, got 330"):
+    """32 frames of 10 ms that a window of 25 ms ends: 335 ms, in whole hops 340."""
+    with pytest.raises(ConfigError, match="a window of 340 ms at least, got 330"):
         make_model(ModelConfig("statistics"), 33, SOUND.n_features, 2)
+    make_model(ModelConfig("statistics"), 34, SOUND.n_features, 2)
 
 
 @pytest.mark.parametrize("sample_rate", [8000, 22_050, 48_000])
 def test_another_rate_hears_the_same_frequencies(sample_rate: int) -> None:
     """A faint tone of 1500 Hz is a line in the first band at any rate; what the rate does not hold is left out."""
     config = dataclasses.replace(SOUND, sample_rate=sample_rate, high_hz=sample_rate / 2)
-    model = make_model(ModelConfig("statistics"), config.n_frames, config.n_features, 2)
+    model = make_model(ModelConfig("statistics", {"sample_rate": sample_rate}), config.n_frames, config.n_features, 2)
     assert isinstance(model, StatisticsNet)
     rng = torch.Generator().manual_seed(0)
     noise = 0.1 * torch.randn(4, sample_rate, generator=rng)

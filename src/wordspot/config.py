@@ -128,7 +128,7 @@ class FeatureConfig:
             raise ConfigError(
                 f"fft_size must be 0, or even and at least the window's {self.window_samples} samples, got {self.fft_size}"
             )
-        if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
+        if has_spectrum and not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise ConfigError(
                 f"low_hz < high_hz <= half the sample rate ({self.sample_rate / 2:g}) expected, "
                 f"got {self.low_hz:g} and {self.high_hz:g}"

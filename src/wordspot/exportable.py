@@ -19,7 +19,7 @@ from wordspot.config import FeatureConfig
 from wordspot.features import PsfMfcc, Samples, SpectralFrontEnd, analysis_window
 from wordspot.micro import MicroFrontEnd
 
-#: The name of the DFT's kernel, which `onnx_rewrite.compute_dft` looks for.
+#: The name of a `ConvolvedDft`'s kernel, for which `onnx_rewrite` puts a formula.
 DFT = "dft"
 
 

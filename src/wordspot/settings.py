@@ -8,10 +8,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from wordspot.config import FEATURES, ModelConfig, RunConfig
+from wordspot.config import FEATURES, FeatureConfig, ModelConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.models import MODELS, find_recipe
 from wordspot.overrides import override, parse_settings, with_free_settings
@@ -36,8 +35,6 @@ _OF_THE_RECIPE = (
     "training.precision",
 )
 
-
-_USUAL_HOP_MS = 10.0  # that the options of `statistics` are for
 
 #: Flags that say nothing to a task.
 _OF_OTHER_TASKS = {"words": FOLDERS, "trigger": (), "recordings": ("positives", "negatives")}
@@ -113,7 +110,7 @@ def build_config(args: argparse.Namespace) -> RunConfig:
         raise ConfigError(f"--hold-out-generator and --speaker-folds are for --task recordings, this is {task}")
     _refuse_foreign(args, task)
     asked = _asked(args)
-    model = str(asked.pop("model.name", None) or args.model or _default_model(task, args.data))
+    model = str(asked.pop("model.name", None) or args.model or _default_model(task, args))
     if "," in str(asked.get("training.steps", "")):
         asked.setdefault("training.schedule", "constant")  # rates given for each phase mean just these rates
     if task == "trigger":
@@ -126,19 +123,21 @@ def build_config(args: argparse.Namespace) -> RunConfig:
 
         words = tuple(map(normalize_word, _words(args.words))) if args.words else labels_in(args.data)
         config = recipe_config(words, model, args.recipe, args.features, task)
-        return _fit_hop(override(config, recordings_settings(args, task) | asked))
+        return _fit_rate(override(config, recordings_settings(args, task) | asked))
     if not args.words:
         raise ConfigError("expected the words to tell apart; name them with --words yes,no")
     config = recipe_config(_words(args.words), model, args.recipe, args.features)
-    return override(config, asked)
+    return _fit_rate(override(config, asked))
 
 
-def _default_model(task: str, data: Path) -> str:
-    """The network where none is named; of recordings, a folder or list of many gets another than one of few."""
+def _default_model(task: str, args: argparse.Namespace) -> str:
+    """The network where none is named; many recordings of the classes wanted get another than few."""
     if task == "recordings":
-        from wordspot.recordings_listing import list_rows  # numpy, which --help does without
+        from wordspot.dataset import normalize_word  # numpy, which --help does without
+        from wordspot.recordings_listing import list_rows
 
-        if len(list_rows(data).rows) >= MANY_RECORDINGS:
+        words = set(map(normalize_word, _words(args.words or "")))
+        if sum(row.label in words or not args.words for row in list_rows(args.data).rows) >= MANY_RECORDINGS:
             return _FOR_MANY
     return DEFAULT_MODELS[task]
 
@@ -151,12 +150,19 @@ def _refuse_foreign(args: argparse.Namespace, task: str) -> None:
         )
 
 
-def _fit_hop(config: RunConfig) -> RunConfig:
-    """Tell ``statistics`` of another hop than its recipe's: it knows the sample rate from it; what the user has set stays."""
-    hop_ms = config.features.hop_ms
-    if config.model.name != "statistics" or hop_ms == _USUAL_HOP_MS:
+def _fit_rate(config: RunConfig) -> RunConfig:
+    """Tell ``statistics``, which takes spectra of its own, of another sample rate than the usual one.
+
+    Raises:
+        ConfigError: the user tells it another rate than the front end's.
+    """
+    rate = config.features.sample_rate
+    if config.model.name != "statistics" or rate == config.model.options.get("sample_rate", FeatureConfig.sample_rate):
         return config
-    model = dataclasses.replace(config.model, options={"hop_ms": hop_ms, **config.model.options})
+    if "sample_rate" in config.model.options:
+        told = config.model.options["sample_rate"]
+        raise ConfigError(f"model.sample_rate={told}, but features.sample_rate is {rate}; leave the former out")
+    model = dataclasses.replace(config.model, options={"sample_rate": rate, **config.model.options})
     return dataclasses.replace(config, model=model)
 
 

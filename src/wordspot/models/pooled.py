@@ -66,7 +66,9 @@ class PooledConv(nn.Module):
         mixing: bool = True,
     ) -> None:
         super().__init__()
-        self.mixing = bool(mixing)
+        if not isinstance(mixing, bool):
+            raise ValueError(f"expected mixing to be true or false, got {mixing!r}")
+        self.mixing = mixing
         if pooling not in ("attentive", "statistics"):
             raise ValueError(f"expected pooling 'attentive' or 'statistics', got {pooling!r}")
         least = 1 << _N_HALVED

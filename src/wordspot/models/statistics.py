@@ -28,7 +28,8 @@ _RATES = ((1, 2), (3, 4), (5, 7), (8, 12), (13, 16))  # of modulation, in cycles
 _FINE_MS, _FINE_HOPS = 64.0, 3  # window of the finer spectrum, and from one to the next
 _FINE_FLOOR, _LEAST_RIPPLE = 1e-6, 1e-4
 _LINES_HZ, _SMOOTH_HZ = (800.0, 7050.0), 500.0  # below, the harmonics of slow voices stand as lines
-_LINE_BANDS = 6
+_LINE_BANDS, _LEAST_BINS = 6, 8
+_LOW_HZ, _HIGH_HZ = 125.0, 7125.0  # that most recordings hold
 
 
 class BandStatistics(nn.Module):
@@ -126,6 +127,11 @@ class LineStatistics(nn.Module):
         first = max(round(low_hz / bin_hz), reach)
         stop = min(round(high_hz / bin_hz), n_bins - reach)
         self._width = (stop - first) // n_bands
+        if self._width < _LEAST_BINS:
+            raise ValueError(
+                f"expected {n_bands} bands of {_LEAST_BINS} bins of {bin_hz:g} Hz at least for lines, got {max(self._width, 0)} bins; "
+                "take a higher sample rate, or do without lines (model.lines=false)"
+            )
         self.n_bands, self._reach = n_bands, reach
         self.used = slice(first - reach, first + n_bands * self._width + reach)
         """The bins that it needs; `forward` takes these alone."""
@@ -150,9 +156,10 @@ class StatisticsNet(nn.Module):
 
     Args:
         n_bands: of the band statistics.
-        low_hz, high_hz: the frequencies that they take; most recordings hold these.
+        low_hz, high_hz: the frequencies that they take; by default 125 to 7125 Hz, which most recordings hold, or to half of a
+            lower sample rate.
         dropout: of the statistics.
-        hop_ms: of the front end, which cuts the sound into hops.
+        sample_rate: of the front end, Hz, which cuts the sound into hops.
         lines: whether it takes `LineStatistics` as well.
     """
 
@@ -183,35 +190,39 @@ class StatisticsNet(nn.Module):
         n_features: int,
         n_labels: int,
         n_bands: int = 14,
-        low_hz: float = 125.0,
-        high_hz: float = 7125.0,
+        low_hz: float = _LOW_HZ,
+        high_hz: float | None = None,
         dropout: float = 0.0,
-        hop_ms: float = 10.0,
+        sample_rate: int = FeatureConfig.sample_rate,
         lines: bool = True,
     ) -> None:
         super().__init__()
-        sample_rate = round(1000 * n_features / hop_ms)
-        high_hz = min(high_hz, sample_rate / 2)
-        spectrum = _spectrum(sample_rate, _WINDOW_MS, hop_ms)
+        if not isinstance(lines, bool):
+            raise ValueError(f"expected lines to be true or false, got {lines!r}")
+        if high_hz is None:
+            high_hz = min(_HIGH_HZ, sample_rate / 2)
+        hop = n_features
+        spectrum = _spectrum(sample_rate, _WINDOW_MS, hop)
         bin_hz = sample_rate / spectrum.n_fft
         first_bin, stop_bin = round(low_hz / bin_hz), round(high_hz / bin_hz)
-        if not 0 <= first_bin < stop_bin or not 2 <= n_bands <= stop_bin - first_bin:
+        if not 0 <= first_bin < stop_bin <= spectrum.n_bins or not 2 <= n_bands <= stop_bin - first_bin:
             raise ValueError(
-                f"expected 0 <= low_hz < high_hz and at least 2 bands of {bin_hz:g} Hz each, got {low_hz:g}, {high_hz:g} and "
-                f"{n_bands} bands"
+                f"expected 0 <= low_hz < high_hz <= {sample_rate / 2:g} and at least 2 bands of {bin_hz:g} Hz each, got "
+                f"{low_hz:g}, {high_hz:g} and {n_bands} bands"
             )
         self.spectrum = SpectralFrontEnd(spectrum, _Bins(first_bin, stop_bin))
-        self.statistics = BandStatistics(n_bands, 0, stop_bin - first_bin, hop_ms)
+        self.statistics = BandStatistics(n_bands, 0, stop_bin - first_bin, 1000 * hop / sample_rate)
         n_statistics = self.statistics.n_statistics
         self.fine_spectrum: nn.Module | None = None
         if lines:
-            fine = _spectrum(sample_rate, _FINE_MS, _FINE_HOPS * hop_ms)
+            fine = _spectrum(sample_rate, _FINE_MS, _FINE_HOPS * hop)
             self.lines = LineStatistics(_LINE_BANDS, sample_rate / fine.n_fft, fine.n_bins, *_LINES_HZ)
             self.fine_spectrum = SpectralFrontEnd(fine, _Bins(self.lines.used.start, self.lines.used.stop))
             n_statistics += self.lines.n_statistics
-        if (n_frames * n_features - spectrum.window_samples) // n_features + 1 < self.statistics.waves.shape[2]:
-            least_ms = _MODULATION_MS + _WINDOW_MS - hop_ms
-            raise ValueError(f"expected a window of {least_ms:g} ms at least, got {n_frames * hop_ms:g}")
+        least = math.ceil((spectrum.window_samples + (self.statistics.waves.shape[2] - 1) * hop) / hop)
+        if n_frames < least:
+            hop_ms = 1000 * hop / sample_rate
+            raise ValueError(f"expected a window of {least * hop_ms:g} ms at least, got {n_frames * hop_ms:g}")
         self.scale = nn.BatchNorm1d(n_statistics, affine=False)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(n_statistics, n_labels)
@@ -238,9 +249,16 @@ class _Bins(nn.Identity):
         self.bins = slice(first, stop)
 
 
-def _spectrum(sample_rate: int, window_ms: float, hop_ms: float) -> FeatureConfig:
+def _spectrum(sample_rate: int, window_ms: float, hop: int) -> FeatureConfig:
+    """A spectrum each `hop` samples."""
+    hop_ms = 1000 * (hop + 0.5) / sample_rate  # half a sample more, since it is rounded down
     return FeatureConfig(
-        kind="spectrogram", sample_rate=sample_rate, window_ms=window_ms, hop_ms=hop_ms, high_hz=sample_rate / 2
+        kind="spectrogram",
+        sample_rate=sample_rate,
+        window_ms=window_ms,
+        hop_ms=hop_ms,
+        high_hz=sample_rate / 2,
+        low_hz=0,
     )
 
 
