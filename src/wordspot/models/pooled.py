@@ -22,8 +22,8 @@ class PooledConv(nn.Module):
 
     A window's level is taken out, and so is its mean spectrum: neither gain nor a microphone's colour is left to learn
     from. Two neighbouring bins make one; the lowest is left out. The pooling is that of Okabe et al. 2018 (arXiv 1803.10963).
-    While it trains, a window's rows of frequency wander as far as another window's (`mix_spread`): a machine that it has never
-    heard differs most in that.
+    While it trains, a window's rows of frequency wander as far as another window's in part (`mix_spread`), so that how far they
+    do does not decide alone.
 
     Args:
         n_channels: of the first convolution; those after it have twice, three and four times as many.
