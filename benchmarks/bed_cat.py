@@ -12,14 +12,14 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from wordspot.cache import decode_folder
-from wordspot.dataset import list_recordings
-from wordspot.device import resolve_device
+from wordspot.commands.options import recipe_config
+from wordspot.data.cache import decode_folder
+from wordspot.data.folders import list_recordings
 from wordspot.metrics import wilson_interval
 from wordspot.overrides import override
-from wordspot.settings import recipe_config
-from wordspot.training import Trainer
-from wordspot.words_task import WordsTask
+from wordspot.training.device import resolve_device
+from wordspot.training.tasks.words import WordsTask
+from wordspot.training.trainer import Trainer
 
 FOLDERS = ("bed", "cat", "happy", "_background_noise_")
 LOOKS = (50, 100, 150, 194, 250, 300, 400)

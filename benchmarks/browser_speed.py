@@ -19,11 +19,11 @@ from typing import Any
 
 import soundfile
 
-from wordspot.audio import read_audio
+from wordspot.audio.files import read_audio
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from browser import Browser, Page
+from support.browser import Browser, Page
 
 RATE = 48_000  # of the microphone, as browsers give it
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot import console
+from wordspot.commands import console
 from wordspot.config import CLASSIC_TEST_DECODER
-from wordspot.detector import Model, Scorer, open_model
+from wordspot.data.scenes.classic import classic_stream, load_material
+from wordspot.evaluation.bench import Bench, ScoredStream
+from wordspot.evaluation.matching import TIME_TOLERANCE_MS, ClassicFigures
+from wordspot.evaluation.tuning import tune_classic
 from wordspot.metrics import wilson_interval
-from wordspot.scenes import classic_stream, load_material
-from wordspot.stream_measures import TIME_TOLERANCE_MS, ClassicFigures
-from wordspot.stream_sweep import Bench, ScoredStream
-from wordspot.stream_tuning import tune_classic
+from wordspot.runtime.detector import Model, Scorer, open_model
 
 SECONDS = 600
 

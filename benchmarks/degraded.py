@@ -23,20 +23,20 @@ import numpy as np
 import soundfile
 import torch
 
-from wordspot import console
-from wordspot.audio import Samples, resample, to_float, to_int16
-from wordspot.checkpoint import RunFolder
+from wordspot.audio.files import Samples, resample, to_float, to_int16
+from wordspot.commands import console
 from wordspot.commands.leave_out import scored
 from wordspot.config import RunConfig
+from wordspot.data.manifest.load import RecordingSet, load_recordings
+from wordspot.data.manifest.rows import Row
+from wordspot.evaluation.bootstrap import Scored
+from wordspot.evaluation.recordings import measure_mean
 from wordspot.features import make_front_end
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.models import make_model
-from wordspot.recording_draws import Scored
-from wordspot.recording_measures import measure_mean
-from wordspot.recordings_data import RecordingSet, load_recordings
-from wordspot.recordings_listing import Row
-from wordspot.recordings_task import judge
-from wordspot.training import load_weights
+from wordspot.training.checkpoint import RunFolder
+from wordspot.training.tasks.recordings import judge
+from wordspot.training.trainer import load_weights
 
 Way = Callable[[Samples, int], Samples]
 _CPU = torch.device("cpu")

@@ -20,13 +20,13 @@ from pydoc_data.topics import topics
 
 import numpy as np
 
-from wordspot import console
-from wordspot.audio import Samples, is_audio_name, read_audio, resample
-from wordspot.dataset import UNKNOWN_LABEL
-from wordspot.detector import Detector, Model, open_model
+from wordspot.audio.files import Samples, is_audio_name, read_audio, resample
+from wordspot.commands import console
+from wordspot.data.voices import draw_voices, find_engines
 from wordspot.errors import DataError
+from wordspot.labels import UNKNOWN_LABEL
 from wordspot.metrics import EventRate
-from wordspot.voices import draw_voices, find_engines
+from wordspot.runtime.detector import Detector, Model, open_model
 
 KINDS = {
     "sounds of 10 kinds (environment)": "environment",

@@ -18,10 +18,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from wordspot.card import read_card
+from wordspot.data.truth import SpokenWord, read_truth, write_truth
 from wordspot.errors import WordspotError
-from wordspot.inference import open_model
-from wordspot.truth import SpokenWord, read_truth, write_truth
+from wordspot.runtime.modelfile.card import read_card
+from wordspot.runtime.streams import open_model
 
 _SLOW = 5.0  # seconds
 

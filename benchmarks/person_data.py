@@ -17,14 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio import Samples, is_audio_name, read_audio, write_audio
+from wordspot.audio.files import Samples, is_audio_name, read_audio, write_audio
 from wordspot.config import SETS
-from wordspot.dataset import Recording, noise_source, which_set
+from wordspot.data.folders import Recording
+from wordspot.data.split import noise_source, which_set
+from wordspot.data.trigger_listing import deal_names
+from wordspot.data.truth import speech_bounds
+from wordspot.data.voices import Engine, speak_words
 from wordspot.errors import DataError
 from wordspot.files import read_json, write_json, write_text
-from wordspot.trigger_listing import deal_names
-from wordspot.truth import speech_bounds
-from wordspot.voices import Engine, speak_words
 
 RATE = 16_000
 LABELS = ("person", "machine")

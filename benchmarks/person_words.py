@@ -2,7 +2,7 @@
 
     python benchmarks/person_words.py speech_commands --noise environment,speech_commands/_background_noise_ --out DIR
 
-Words of people, and the same words by each engine of `wordspot.voices` that is installed (espeak-ng, flite, festival).
+Words of people, and the same words by each engine of `wordspot.data.voices` that is installed (espeak-ng, flite, festival).
 Each engine is held out in turn: a run learns from the others and is tested on it, on people it has not heard, and in noise
 it has not heard. Windows are one second long, so this also measures the gate of `wordspot listen --gate`.
 
@@ -33,15 +33,15 @@ from person_data import (
     write_mixed,
     write_rows,
 )
-from wordspot import console
-from wordspot.cli import build_parser
+from wordspot.commands import console
 from wordspot.commands.leave_out import judge_testing, scored, summary
+from wordspot.commands.main import build_parser
+from wordspot.commands.options import DEFAULT_MODELS, build_config
 from wordspot.commands.train import make_trainer, train
+from wordspot.data.voices import find_engines
 from wordspot.errors import ConfigError
+from wordspot.evaluation.bootstrap import Scored
 from wordspot.files import read_json, write_json
-from wordspot.recording_draws import Scored
-from wordspot.settings import DEFAULT_MODELS, build_config
-from wordspot.voices import find_engines
 
 WORDS = "yes,no,up,down,left,right,on,off,stop,go"
 CONDITIONS = ("mixed", "plain")

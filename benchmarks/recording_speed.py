@@ -25,7 +25,7 @@ import soundfile
 _JUDGE = """
 import resource, sys, time
 from pathlib import Path
-from wordspot.recording_scores import RecordingClassifier
+from wordspot.runtime.recordings import RecordingClassifier
 classifier = RecordingClassifier(sys.argv[1])
 start = time.perf_counter()
 result = classifier.classify_file(Path(sys.argv[2]))

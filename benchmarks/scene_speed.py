@@ -11,10 +11,11 @@ import dataclasses
 import time
 from pathlib import Path
 
+from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
 from wordspot.config import DataConfig, TriggerConfig
-from wordspot.trigger_data import load_sources
-from wordspot.trigger_flags import add_trigger_flags, trigger_config, word_of
-from wordspot.trigger_scenes import scene_at
+from wordspot.data.scenes.trigger import scene_at
+from wordspot.data.trigger import load_sources
+from wordspot.labels import word_of
 
 SECONDS = 10
 

@@ -5,7 +5,7 @@
 
 Costs, with one thread: a live call of 20 ms of samples to `Scorer.feed` and to `Detector.feed` (scores and detections),
 its share of real time, long chunks as multiples of real time, and, in a fresh process, the time from before `import
-wordspot.detector` to a loaded model, with its peak of resident memory.
+wordspot.runtime.detector` to a loaded model, with its peak of resident memory.
 
 Parity: the largest difference between the scores of the streamed recordings (files, or all in folders, end to end), fed 1,
 2, 7 and 100 hops at a time, and the scores of the clip that ends at each hop. With a RUN also in torch, where the clips go
@@ -32,15 +32,15 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
-from wordspot.audio import is_audio_name, read_audio  # noqa: E402
-from wordspot.detector import Classifier, Detector, Model, Scorer, open_model  # noqa: E402
+from wordspot.audio.files import is_audio_name, read_audio  # noqa: E402
+from wordspot.runtime.detector import Classifier, Detector, Model, Scorer, open_model  # noqa: E402
 
 LIVE_MS = 20
 CHUNKS = (1, 2, 7, 100)
 _LOAD = """
 import resource, sys, time
 start = time.perf_counter()
-from wordspot.detector import Detector
+from wordspot.runtime.detector import Detector
 Detector(sys.argv[1])
 seconds = time.perf_counter() - start
 assert "torch" not in sys.modules
@@ -189,11 +189,11 @@ def _with_torch(
     """Scores by torch alone: of the clips (or of one pass), and of the streams."""
     import torch
 
-    from wordspot.checkpoint import RunFolder
-    from wordspot.dataset import labels_of
     from wordspot.features import make_front_end
+    from wordspot.labels import labels_of
     from wordspot.models import make_model
-    from wordspot.training import load_weights
+    from wordspot.training.checkpoint import RunFolder
+    from wordspot.training.trainer import load_weights
 
     torch.set_num_threads(1)
     checkpoint = RunFolder(run).load(None)

@@ -20,13 +20,13 @@ from typing import Any
 
 import torch
 
-from wordspot.cache import decode_folder
-from wordspot.dataset import list_recordings
-from wordspot.device import resolve_device
+from wordspot.commands.options import recipe_config
+from wordspot.data.cache import decode_folder
+from wordspot.data.folders import list_recordings
 from wordspot.overrides import override
-from wordspot.settings import recipe_config
-from wordspot.training import Trainer
-from wordspot.words_task import WordsTask
+from wordspot.training.device import resolve_device
+from wordspot.training.tasks.words import WordsTask
+from wordspot.training.trainer import Trainer
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 #: Clips a second that the original reaches on two cores of the same kind.

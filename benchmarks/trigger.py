@@ -19,16 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from wordspot import console
+from wordspot.commands import console
+from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
 from wordspot.config import DataConfig, TriggerConfig
-from wordspot.detector import Model, Scorer, open_model
+from wordspot.data.scenes.classic import Scene
+from wordspot.data.scenes.trigger import scene_at
+from wordspot.data.trigger import TriggerMaterial, load_sources
+from wordspot.evaluation.bench import Bench, ScoredStream, at_threshold, make_curves, match_streams, sweep, total_curve
+from wordspot.evaluation.matching import TIME_TOLERANCE_MS, Matching
+from wordspot.labels import word_of
 from wordspot.metrics import EventRate
-from wordspot.scenes import Scene
-from wordspot.stream_measures import TIME_TOLERANCE_MS, Matching
-from wordspot.stream_sweep import Bench, ScoredStream, at_threshold, make_curves, match_streams, sweep, total_curve
-from wordspot.trigger_data import TriggerMaterial, load_sources
-from wordspot.trigger_flags import add_trigger_flags, trigger_config, word_of
-from wordspot.trigger_scenes import scene_at
+from wordspot.runtime.detector import Model, Scorer, open_model
 
 RATE, SECONDS = 16_000, 600
 _DRAWS = 2000

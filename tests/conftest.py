@@ -30,6 +30,6 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 @pytest.fixture(scope="session")
 def tone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of four "words" that are tones, 30 speakers, and one noise. Not to be written to."""
-    from made import make_tone_folder
+    from support.made import make_tone_folder
 
     return make_tone_folder(tmp_path_factory.mktemp("tones") / "data")

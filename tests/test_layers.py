@@ -1,8 +1,4 @@
-"""Imports flow one way. What must do without torch does, and asking for help loads nothing heavy.
-
-The order is that of the design's list of modules. A module that is not on the list (a part of one that is) may stand
-anywhere between what it imports and what imports it: the walls are tested through it.
-"""
+"""Imports flow one way, folder by folder. What must do without torch does, and asking for help loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -19,41 +15,34 @@ import wordspot
 
 PACKAGE = Path(wordspot.__file__).parent
 
-#: From the top: each may import only those before it. `decoder` and `evaluation` stand before `training`, which measures
-#: by the same rules as everything after it.
-ORDER = (
-    "errors", "config", "card", "metrics", "audio", "dataset", "doctor", "voices", "scenes", "augment", "features",
-    "layers", "models", "checkpoint", "decoder", "evaluation", "training", "export", "detector", "report", "microphone",
-    "server", "scan", "commands", "cli",
-)  # fmt: skip
+#: What each folder may import besides itself. `leaves` are the modules at the root of the package.
+ALLOWED = {
+    "leaves": set(),
+    "audio": {"leaves"},
+    "runtime.modelfile": {"leaves"},
+    "runtime": {"leaves", "audio", "runtime.modelfile"},
+    "data": {"leaves", "audio"},
+    "evaluation": {"leaves", "audio", "runtime.modelfile", "runtime", "data"},
+    "features": {"leaves"},
+    "models": {"leaves", "features"},
+    "training": {"leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "features", "models"},
+    "export": {"leaves", "runtime.modelfile", "data", "evaluation", "features", "models", "training"},
+    "reports": {"leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation"},
+    "server": {"leaves", "audio", "runtime.modelfile", "runtime"},
+    "client": {"leaves", "audio", "runtime"},
+    "commands": {
+        "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "features", "models", "training", "export",
+        "reports", "server", "client",
+    },
+}  # fmt: skip
 
-#: These answer on a small device, or at once: no torch, not even through what they import.
+#: These run on a small device, or answer at once: no torch, not even through what they import.
 WITHOUT_TORCH = (
-    "errors", "config", "overrides", "card", "metrics", "audio", "dataset", "doctor", "voices", "scenes", "decoder", "detector",
-    "evaluation", "report", "microphone", "server", "scan", "commands", "cli",
-    "truth", "soundscape", "silence", "moving_mean", "stream_measures", "stream_sweep", "stream_tuning", "stream_report",
-    "onnx_walk", "self_test", "inference", "resampler", "blocks", "actions",
-    "trigger_data", "trigger_scenes", "trigger_flags", "scene_picture", "word_bounds",
-    "recordings_listing", "recordings_table", "recordings_split", "recordings_data", "recordings_doctor",
-    "recordings_shortcuts", "recordings_flags", "recording_windows", "recording_scores", "recording_picture",
-    "recording_measures", "recording_draws", "recording_charts", "recording_report", "gate",
+    "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "server", "client", "commands",
 )  # fmt: skip
 
 #: What is imported inside functions only, because it takes long to load.
 HEAVY = {"torch", "tensorboard", "safetensors", "matplotlib", "librosa", "scipy"}
-
-#: (a module, what it must not know): the walls of the design, besides the order.
-WALLS = [
-    ("models", {"files", "audio", "dataset", "cache", "augment", "batches", "checkpoint", "device", "training"}),
-    ("layers", {"files", "audio", "dataset", "augment", "features", "checkpoint", "device", "training"}),
-    ("features", {"files", "audio", "dataset", "augment", "models", "checkpoint", "training"}),
-    ("augment", {"files", "audio", "dataset", "features", "models", "training"}),
-    ("dataset", {"augment", "scenes", "features", "models", "training"}),
-    ("decoder", {"audio", "dataset", "features", "models", "training", "evaluation"}),
-    ("detector", {"export", "features", "models", "training", "evaluation"}),
-    ("export", {"detector", "inference", "decoder"}),
-    ("scene_windows", {"features", "models", "training"}),
-]
 
 
 def modules() -> dict[str, Path]:
@@ -87,7 +76,7 @@ def imports_of(path: Path, *, everywhere: bool) -> Iterator[str]:
 
 
 def module_of(name: str) -> str | None:
-    """The module of ours that importing `name` loads: ``wordspot.audio.read_audio`` → ``audio``."""
+    """The module of ours that importing `name` loads: ``wordspot.audio.files.read_audio`` → ``audio``."""
     parts = name.split(".")
     if parts[0] != "wordspot":
         return None
@@ -116,28 +105,40 @@ def reached(name: str, *, everywhere: bool) -> set[str]:
     return seen
 
 
-def room(name: str) -> str:
-    """The design's name for a module: a part of a package belongs to the package."""
-    return name.split(".")[0]
+def folder_of(name: str) -> str:
+    """The folder of a module, as `ALLOWED` names it."""
+    if name.startswith("runtime.modelfile"):
+        return "runtime.modelfile"
+    first = name.split(".")[0]
+    return first if (PACKAGE / first).is_dir() or first == "client" else "leaves"
 
 
-def of_rooms(rooms: tuple[str, ...]) -> list[str]:
-    return [name for name in MODULES if room(name) in rooms]
+def in_folders(folders: tuple[str, ...]) -> list[str]:
+    return [name for name in MODULES if folder_of(name) in folders]
 
 
 def test_the_modules_are_found() -> None:
-    assert {"errors", "config", "audio", "dataset", "cli", "models", "commands.train"} <= set(MODULES)
-    assert "config" in ours("dataset", False)
-    assert "errors" in reached("dataset", everywhere=False)
-    assert "training" in ours("commands.train", True) - ours("commands.train", False)  # inside a function
+    assert {"errors", "config", "audio", "data.folders", "models", "commands.train"} <= set(MODULES)
+    assert {folder_of(name) for name in MODULES} == set(ALLOWED)
+    assert "config" in ours("data.split", False)
+    assert "errors" in reached("data.split", everywhere=False)
+    assert "training.trainer" in ours("commands.train", True) - ours("commands.train", False)  # inside a function
     assert module_of("numpy.typing") is None
 
 
-@pytest.mark.parametrize("name", of_rooms(ORDER))
-def test_imports_point_up_the_list(name: str) -> None:
-    place = ORDER.index(room(name))
-    below = {one for one in reached(name, everywhere=True) if room(one) in ORDER and ORDER.index(room(one)) > place}
-    assert below == set(), f"{name} imports what stands below it"
+@pytest.mark.parametrize("name", MODULES)
+def test_a_folder_imports_what_it_may(name: str) -> None:
+    allowed = ALLOWED[folder_of(name)] | {folder_of(name)}
+    imported = ours(name, True)
+    parents = {one for one in imported for other in imported if other.startswith(f"{one}.")}  # loaded on the way
+    assert {one for one in imported - parents if folder_of(one) not in allowed} == set()
+
+
+@pytest.mark.parametrize("name", in_folders(("commands",)))
+def test_no_command_imports_another(name: str) -> None:
+    shared = {"commands", "commands.console", "commands.formats", "commands.options"}
+    if name not in {"commands.main", *shared}:
+        assert {one for one in ours(name, True) if folder_of(one) == "commands"} <= shared
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -145,13 +146,7 @@ def test_no_module_imports_itself_by_way_of_others(name: str) -> None:
     assert name not in reached(name, everywhere=True)
 
 
-@pytest.mark.parametrize(("name", "unknown"), WALLS, ids=[name for name, _ in WALLS])
-def test_walls(name: str, unknown: set[str]) -> None:
-    for module in of_rooms((name,)):
-        assert {room(one) for one in reached(module, everywhere=True)} & unknown == set()
-
-
-@pytest.mark.parametrize("name", of_rooms(WITHOUT_TORCH))
+@pytest.mark.parametrize("name", in_folders(WITHOUT_TORCH))
 def test_nothing_heavy_at_the_top_level(name: str) -> None:
     for module in [name, *sorted(reached(name, everywhere=False))]:
         heavy = {full.split(".")[0] for full in imports_of(MODULES[module], everywhere=False)} & HEAVY
@@ -167,7 +162,7 @@ def loaded_after(code: str) -> set[str]:
 
 
 def test_what_does_without_torch_does_not_load_it() -> None:
-    names = [f"wordspot.{name}" for name in of_rooms(WITHOUT_TORCH)]
+    names = [f"wordspot.{name}" for name in in_folders(WITHOUT_TORCH)]
     loaded = loaded_after(f"import {', '.join(names)}")
     assert set(names) <= loaded
     assert loaded & HEAVY == set()
@@ -183,8 +178,10 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
 )
 def test_help_answers_at_once(args: list[str]) -> None:
     # What takes long is loading these; their absence stands for the time, which a busy machine makes meaningless.
-    loaded = loaded_after(f"from wordspot.cli import main\ntry:\n    main({args!r})\nexcept SystemExit:\n    pass")
-    assert "wordspot.cli" in loaded
+    loaded = loaded_after(
+        f"from wordspot.commands.main import main\ntry:\n    main({args!r})\nexcept SystemExit:\n    pass"
+    )
+    assert "wordspot.commands.main" in loaded
     assert (
         loaded & (HEAVY | {"numpy", "onnxruntime", "soundfile", "soxr", "rich", "PIL", "urllib.request", "asyncio"})
         == set()

@@ -114,9 +114,7 @@ def test_without_the_runtime_a_build_works_and_says_what_is_missing(bare: Built)
 def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    program = (
-        f"import sys; sys.path.insert(0, {str(site)!r}); from wordspot.cli import main; sys.exit(main(sys.argv[1:]))"
-    )
+    program = f"import sys; sys.path.insert(0, {str(site)!r}); from wordspot.commands.main import main; sys.exit(main(sys.argv[1:]))"
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     for args, expected in ((["--version"], f"wordspot {wordspot.__version__}"), (["train", "--help"], "--words A,B,C")):
         done = subprocess.run(

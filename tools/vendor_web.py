@@ -18,9 +18,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from wordspot.data.unpack import unpack
 from wordspot.errors import DownloadError, MissingExtraError, WordspotError
 from wordspot.files import atomic_path, read_json, write_json
-from wordspot.unpack import unpack
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "onnxruntime-web"

@@ -2,7 +2,7 @@
 
 import sys
 
-from wordspot.cli import main
+from wordspot.commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

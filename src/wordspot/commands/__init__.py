@@ -1,1 +1,1 @@
-"""The commands of the command line, one module each; see `wordspot.cli` for what a module holds."""
+"""The commands of the command line, one module each; see `wordspot.commands.main` for what a module holds."""

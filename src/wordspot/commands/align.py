@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot import console
-    from wordspot.align import align
+    from wordspot.commands import console
+    from wordspot.data.align import align
 
     n_written = n_left_out = 0
     with console.progress_bar() as bar:

@@ -12,7 +12,7 @@ from wordspot.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wordspot.doctor import Examination, Finding
+    from wordspot.data.checks.findings import Examination, Finding
 
 HELP = "find what is wrong with a data folder or a list of recordings"
 EXAMPLE = "wordspot check recordings"
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from wordspot import console
+    from wordspot.commands import console
 
     with console.progress_bar() as bar:
         task = bar.add_task("looking at the recordings")
@@ -71,10 +71,10 @@ def _is_for_recordings(args: argparse.Namespace) -> bool:
 def _examine(args: argparse.Namespace, on_clip: Callable[[int, int], None]) -> Examination:
     options = {"sample_rate": args.sample_rate, "clip_ms": args.clip_ms, "on_clip": on_clip}
     if not _is_for_recordings(args):
-        from wordspot.doctor import examine
+        from wordspot.data.checks.findings import examine
 
         return examine(args.folder, split=args.split, **options)
-    from wordspot.recordings_doctor import examine_recordings
+    from wordspot.data.checks.manifest import examine_recordings
 
     if args.task == "words":
         raise ConfigError(f"--task words looks at a folder with one folder per word, got a file: {args.folder}")
@@ -97,7 +97,7 @@ def _to_json(folder: str, examination: Examination) -> dict[str, object]:
 
 
 def _print(folder: str, examination: Examination, noun: str) -> None:
-    from wordspot import console
+    from wordspot.commands import console
 
     console.say(
         f"{folder}: {sum(examination.words.values())} recordings of {len(examination.words)} {noun}, "

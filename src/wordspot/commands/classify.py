@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wordspot.commands.label import find_clips
 
 if TYPE_CHECKING:
-    from wordspot.recording_scores import RecordingClassifier, RecordingResult
+    from wordspot.runtime.recordings import RecordingClassifier, RecordingResult
 
 HELP = "say what whole recordings are: a person or a machine, say"
 EXAMPLE = "wordspot classify person.onnx talk.mp3 --picture talk.png"
@@ -44,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from wordspot import console
+    from wordspot.commands import console
     from wordspot.errors import ConfigError, WordspotError
-    from wordspot.recording_scores import RecordingClassifier
+    from wordspot.runtime.recordings import RecordingClassifier
 
     files = find_clips(args.paths)
     if args.picture:
@@ -96,7 +96,7 @@ def as_json(result: RecordingResult, classifier: RecordingClassifier) -> dict[st
 
 def as_text(result: RecordingResult) -> str:
     """A result as a line: the label, its score, and the stretch that decided."""
-    from wordspot.timeline import clock
+    from wordspot.reports.timeline import clock
 
     stretch = f"{clock(1000 * result.start_s)} to {clock(1000 * result.stop_s)}"
     return f"{result.label} (score = {result.score:.2f})  {stretch} of {clock(1000 * result.seconds)}"
@@ -116,7 +116,7 @@ def _show(result: RecordingResult, name: str, classifier: RecordingClassifier, a
 
 
 def _warn(result: RecordingResult, name: str, classifier: RecordingClassifier) -> None:
-    from wordspot import console
+    from wordspot.commands import console
 
     window_s = classifier.card.clip_samples / classifier.card.sample_rate
     if not result.has_sound.any():
@@ -136,7 +136,7 @@ def _check_picture(out: Path, n_files: int) -> None:
 
 
 def _draw(out: Path, path: Path, classifier: RecordingClassifier, result: RecordingResult) -> None:
-    from wordspot.recording_picture import save_recording_picture
+    from wordspot.reports.recording_picture import save_recording_picture
 
     threshold = classifier.threshold if len(classifier.labels) == 2 else None
     save_recording_picture(out, path, result, classifier.labels, threshold, title=f"{path.name}: {as_text(result)}")

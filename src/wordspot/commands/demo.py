@@ -27,13 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot import console
-    from wordspot.commands import export, make_stream, test_stream
+    from wordspot.commands import console, export, make_stream, test_stream
     from wordspot.commands.evaluate import evaluate, print_measures
+    from wordspot.commands.options import recipe_config
     from wordspot.commands.train import make_trainer, train
     from wordspot.config import ModelConfig
     from wordspot.overrides import override
-    from wordspot.settings import recipe_config
 
     settings = {
         "training.steps": (args.steps,),
@@ -96,8 +95,8 @@ def _prepare(out: Path, recordings: Path, *, force: bool) -> None:
 
 def _speak(out: Path, per_word: int, seed: int) -> None:
     """The wanted words, fewer clips of each of the others, and noise."""
-    from wordspot import console
-    from wordspot.voices import find_engines, make_noise, speak_words
+    from wordspot.commands import console
+    from wordspot.data.voices import find_engines, make_noise, speak_words
 
     engines = find_engines()
     per_other = max(per_word // 5, 2)

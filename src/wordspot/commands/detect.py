@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wordspot.config import DecoderConfig
-    from wordspot.decoder import Detection
-    from wordspot.detector import Detector
+    from wordspot.runtime.decoder import Detection
+    from wordspot.runtime.detector import Detector
 
 HELP = "find words in recordings of any length"
 EXAMPLE = "wordspot detect words.onnx evening.mp3"
@@ -49,8 +49,8 @@ def add_threshold(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot.detector import Detector, open_model
     from wordspot.errors import ConfigError
+    from wordspot.runtime.detector import Detector, open_model
 
     model_path, files = split_model(args.paths)
     if len(files) > 1 and (args.audacity or args.chime):
@@ -84,8 +84,8 @@ def detect_file(path: Path, make: Callable[[int], Detector]) -> Iterator[Detecti
     """The detections of a sound file, as soon as they are sure; `make` gives the detector for its sample rate."""
     import numpy as np
 
-    from wordspot import console
-    from wordspot.blocks import read_blocks
+    from wordspot.audio.blocks import read_blocks
+    from wordspot.commands import console
 
     rate, blocks = read_blocks(path)
     detector = make(rate)
@@ -129,7 +129,7 @@ def _show(detection: Detection, path: Path, args: argparse.Namespace, *, several
 
 def _check_chime(out: Path, path: Path) -> None:
     """Refuse, before a long recording is gone through, a file that cannot be written or is the recording itself."""
-    from wordspot.audio import check_out_name
+    from wordspot.audio.files import check_out_name
     from wordspot.errors import ConfigError
 
     check_out_name(out)
@@ -141,7 +141,7 @@ def _write_chimes(out: Path, path: Path, found: list[Detection]) -> None:
     """Write the recording with a chime where each detection's audio ends."""
     import numpy as np
 
-    from wordspot.audio import read_audio, write_audio
+    from wordspot.audio.files import read_audio, write_audio
 
     audio, rate = read_audio(path)
     chime = _chime(rate)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 HELP = "fetch Google's Speech Commands recordings"
 EXAMPLE = "wordspot download speech-commands --version 0.02 --out speech_commands"
-#: The names of `wordspot.download.ARCHIVES`, without its imports: ``--help`` answers at once.
+#: The names of `wordspot.data.download.ARCHIVES`, without its imports: ``--help`` answers at once.
 VERSIONS = ("0.01", "0.02", "test")
 
 
@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot import console
-    from wordspot.download import ARCHIVES, MIRRORS, download, is_complete
+    from wordspot.commands import console
+    from wordspot.data.download import ARCHIVES, MIRRORS, download, is_complete
 
     archive = ARCHIVES[args.version]
     if is_complete(args.out, archive) and not args.force:

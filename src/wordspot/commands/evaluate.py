@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from wordspot.cache import DecodedClips
-    from wordspot.checkpoint import Checkpoint, RunFolder
     from wordspot.config import RunConfig
-    from wordspot.dataset import ClipSet, Listing
-    from wordspot.trigger_data import TriggerSources
+    from wordspot.data.cache import DecodedClips
+    from wordspot.data.clips import ClipSet
+    from wordspot.data.folders import Listing
+    from wordspot.data.trigger import TriggerSources
+    from wordspot.training.checkpoint import Checkpoint, RunFolder
 
 HELP = "measure a trained model on a folder of recordings"
 EXAMPLE = "wordspot evaluate runs/four recordings --report report.html"
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot import console
+    from wordspot.commands import console
     from wordspot.commands.evaluate_recordings import print_recording_measures
 
     measures = evaluate(args.model, args.data, args.split, args.checkpoint, args.device, args.report)
@@ -66,17 +67,18 @@ def evaluate(
     """Measure a run's checkpoint, or an exported file, on one set of a folder; with `report`, write the page as well."""
     if model.suffix.lower() == ".onnx" and not model.is_dir():
         return evaluate_file(model, data, split, step, report)
-    from wordspot import console
-    from wordspot.batches import Batches
-    from wordspot.checkpoint import RunFolder
+    from wordspot.commands import console
     from wordspot.commands.evaluate_recordings import evaluate_recordings
-    from wordspot.dataset import labels_of, list_recordings
-    from wordspot.device import resolve_device
-    from wordspot.evaluation import measure_clips
+    from wordspot.data.folders import list_recordings
+    from wordspot.evaluation.clips import measure_clips
     from wordspot.features import make_front_end
+    from wordspot.labels import labels_of
     from wordspot.models import make_model
-    from wordspot.training import load_weights
-    from wordspot.words_task import predict, speakers_of
+    from wordspot.training.batches import Batches
+    from wordspot.training.checkpoint import RunFolder
+    from wordspot.training.device import resolve_device
+    from wordspot.training.tasks.words import predict, speakers_of
+    from wordspot.training.trainer import load_weights
 
     checkpoint = RunFolder(model).load(step)
     config = checkpoint.config
@@ -120,8 +122,8 @@ def evaluate_trigger(
     from wordspot.errors import ConfigError
     from wordspot.features import make_front_end
     from wordspot.models import make_model
-    from wordspot.training import load_weights
-    from wordspot.trigger_task import TriggerTask
+    from wordspot.training.tasks.trigger import TriggerTask
+    from wordspot.training.trainer import load_weights
 
     if split not in ("validation", "testing") or report:
         raise ConfigError(
@@ -141,8 +143,8 @@ def evaluate_trigger(
 
 def load_trigger_sources(data: Path, config: RunConfig) -> TriggerSources:
     """Read the folders of the task trigger with a progress bar; recordings that cannot be used are listed and left out."""
-    from wordspot import console
-    from wordspot.trigger_data import load_sources
+    from wordspot.commands import console
+    from wordspot.data.trigger import load_sources
 
     with console.progress_bar() as bar:
         task = bar.add_task("reading recordings", total=None)
@@ -158,8 +160,7 @@ def load_trigger_sources(data: Path, config: RunConfig) -> TriggerSources:
 
 def print_trigger_measures(measures: dict[str, Any]) -> None:
     """The figures of a trigger: those of streams, and single answers beside what all zeros would score."""
-    from wordspot import console
-    from wordspot.commands import test_stream
+    from wordspot.commands import console, test_stream
 
     test_stream.print_measures(measures)
     console.say(
@@ -172,16 +173,17 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
     """Measure an exported file on one set of a folder: the clips, silence among them, that `evaluate` takes for its run."""
     import numpy as np
 
-    from wordspot import console
-    from wordspot.audio import to_float
-    from wordspot.card import read_card
+    from wordspot.audio.files import to_float
+    from wordspot.commands import console
     from wordspot.commands.evaluate_recordings import evaluate_recordings
-    from wordspot.dataset import labels_of, list_recordings
-    from wordspot.detector import Classifier
+    from wordspot.data.folders import list_recordings
+    from wordspot.data.silence import Silence
     from wordspot.errors import CardError, ConfigError
-    from wordspot.evaluation import measure_clips
+    from wordspot.evaluation.clips import measure_clips
+    from wordspot.labels import labels_of
     from wordspot.overrides import from_json
-    from wordspot.silence import Silence
+    from wordspot.runtime.detector import Classifier
+    from wordspot.runtime.modelfile.card import read_card
 
     if read_card(model).config.get("task") == "recordings":
         return evaluate_recordings(model, data, split, report, step)
@@ -225,7 +227,7 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
 
 def _choose_clips(decoded: DecodedClips, config: RunConfig, split: str) -> ClipSet:
     """The clips of a set; of ``all``, every clip of the folder once."""
-    from wordspot.dataset import build_sets, build_whole
+    from wordspot.data.clips import build_sets, build_whole
     from wordspot.errors import DataError
 
     if split == "all":
@@ -239,7 +241,7 @@ def _choose_clips(decoded: DecodedClips, config: RunConfig, split: str) -> ClipS
 
 def _count_trained_on(run: RunFolder, decoded: DecodedClips, clips: ClipSet) -> tuple[int, int]:
     """How many of the clips the model was trained on, and how many others are by speakers it was trained on."""
-    from wordspot.runlog import trained_on
+    from wordspot.training.log import trained_on
 
     hashes, speakers = trained_on(run.path)
     rows = [int(row) for row in clips.rows if row >= 0]
@@ -250,8 +252,8 @@ def _count_trained_on(run: RunFolder, decoded: DecodedClips, clips: ClipSet) -> 
 
 def decode(listing: Listing, config: RunConfig) -> DecodedClips:
     """Decode a folder with a progress bar; recordings that cannot be read are listed and left out."""
-    from wordspot import console
-    from wordspot.cache import decode_folder
+    from wordspot.commands import console
+    from wordspot.data.cache import decode_folder
 
     with console.progress_bar() as bar:
         task = bar.add_task("decoding recordings", total=None)
@@ -268,7 +270,7 @@ def decode(listing: Listing, config: RunConfig) -> DecodedClips:
 
 def print_measures(measures: dict[str, Any]) -> None:
     """The figures as tables."""
-    from wordspot import console
+    from wordspot.commands import console
 
     def percent(value: float | None) -> str:
         return "–" if value is None else f"{100 * value:.1f}"
@@ -307,7 +309,7 @@ def _write_report(
     clip: Callable[[int], NDArray[np.float32]],
 ) -> None:
     """`clip` gives the sound of the clip at a position of the set."""
-    from wordspot.report import ConfusedClip, most_confused, write_report
+    from wordspot.reports.clips import ConfusedClip, most_confused, write_report
 
     labels = measures["labels"]
     confused = [

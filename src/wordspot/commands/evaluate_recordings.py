@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wordspot.config import RunConfig
-    from wordspot.recording_charts import TimeCurve
-    from wordspot.recording_scores import RecordingClassifier
-    from wordspot.recordings_data import Recordings, RecordingSet
+    from wordspot.data.manifest.load import Recordings, RecordingSet
+    from wordspot.reports.recording_charts import TimeCurve
+    from wordspot.runtime.recordings import RecordingClassifier
 
     Audio = NDArray[np.int16]
 
@@ -53,10 +53,10 @@ def evaluate_recordings(
         ConfigError: a checkpoint of an exported file.
         DataError: no recordings in this set.
     """
-    from wordspot import console
+    from wordspot.commands import console
     from wordspot.errors import ConfigError
-    from wordspot.recording_measures import measure_recordings
-    from wordspot.recording_scores import RecordingClassifier
+    from wordspot.evaluation.recordings import measure_recordings
+    from wordspot.runtime.recordings import RecordingClassifier
 
     is_file = model.suffix.lower() == ".onnx" and not model.is_dir()
     if is_file and step is not None:
@@ -83,7 +83,7 @@ def evaluate_recordings(
 def judge_of_file(classifier: RecordingClassifier) -> Judge:
     """An exported file as a judge of recordings at its rate."""
     from wordspot.overrides import from_json
-    from wordspot.recording_charts import TimeCurve
+    from wordspot.reports.recording_charts import TimeCurve
 
     rate = classifier.card.sample_rate
 
@@ -103,16 +103,16 @@ def judge_of_file(classifier: RecordingClassifier) -> Judge:
 def _judge_of_run(model: Path, step: int | None, device: str) -> Judge:
     import numpy as np
 
-    from wordspot.audio import to_int16
-    from wordspot.checkpoint import RunFolder
+    from wordspot.audio.files import to_int16
     from wordspot.config import RecordingsConfig
-    from wordspot.device import resolve_device
     from wordspot.features import make_front_end
     from wordspot.models import make_model
-    from wordspot.recording_charts import TimeCurve
-    from wordspot.recording_windows import cut_windows, find_sound, stride_of, window_starts
-    from wordspot.recordings_task import judge
-    from wordspot.training import load_weights
+    from wordspot.reports.recording_charts import TimeCurve
+    from wordspot.runtime.windows import cut_windows, find_sound, stride_of, window_starts
+    from wordspot.training.checkpoint import RunFolder
+    from wordspot.training.device import resolve_device
+    from wordspot.training.tasks.recordings import judge
+    from wordspot.training.trainer import load_weights
 
     checkpoint, where = RunFolder(model).load(step), resolve_device(device)
     config = checkpoint.config
@@ -144,10 +144,10 @@ def load_with_bar(data: Path, config: RunConfig, *, everything: bool = False, to
         to_train: no more of each recording than training takes; else all of it and no backgrounds, and no generator that the
             list lacks is held out.
     """
-    from wordspot import console
+    from wordspot.commands import console
     from wordspot.config import DataConfig
-    from wordspot.recordings_data import load_recordings
-    from wordspot.recordings_listing import list_rows
+    from wordspot.data.manifest.load import load_recordings
+    from wordspot.data.manifest.rows import list_rows
 
     split, settings = config.data, config.recordings
     if not to_train:
@@ -181,8 +181,8 @@ def choose_set(data: Path, loaded: Recordings, split: str) -> RecordingSet:
     """
     import numpy as np
 
+    from wordspot.data.manifest.load import RecordingSet
     from wordspot.errors import DataError
-    from wordspot.recordings_data import RecordingSet
 
     parts = list(loaded.sets.values()) if split == "all" else [loaded.sets[split]]
     if not any(len(part.rows) for part in parts):
@@ -199,7 +199,7 @@ def judge_all(judge: Judge, chosen: RecordingSet) -> NDArray[np.float64]:
     """The posteriors of a set's recordings, float64 [n, labels], with a progress bar."""
     import numpy as np
 
-    from wordspot import console
+    from wordspot.commands import console
 
     rows = []
     with console.progress_bar() as bar:
@@ -212,7 +212,7 @@ def judge_all(judge: Judge, chosen: RecordingSet) -> NDArray[np.float64]:
 
 def print_recording_measures(measures: dict[str, Any]) -> None:
     """The figures as tables, and the main ones as the last line."""
-    from wordspot import console
+    from wordspot.commands import console
 
     labels = measures["labels"]
     console.print_table("Confusion (rows: truth, columns: answers)", ["", *labels], [
@@ -242,7 +242,7 @@ def print_recording_measures(measures: dict[str, Any]) -> None:
 
 def headline(measures: dict[str, Any]) -> str:
     """The main figures in one line."""
-    from wordspot.recording_measures import describe_interval
+    from wordspot.evaluation.recordings import describe_interval
 
     accuracy = f"{_percent(measures['accuracy'])} % ({_span(measures, 'accuracy')}, N={measures['n']})"
     if measures.get("eer") is None:
@@ -254,8 +254,8 @@ def headline(measures: dict[str, Any]) -> str:
 
 
 def _say_threshold(measures: dict[str, Any]) -> None:
-    from wordspot import console
-    from wordspot.recording_draws import MIN_SPEAKERS
+    from wordspot.commands import console
+    from wordspot.evaluation.bootstrap import MIN_SPEAKERS
 
     target, interval = measures["labels"][0], measures["interval"]
     rates = (
@@ -272,8 +272,8 @@ def _say_threshold(measures: dict[str, Any]) -> None:
 
 def _count_trained_on(model: Path, loaded: Recordings, chosen: RecordingSet, *, is_file: bool) -> dict[str, int | None]:
     """How many of the recordings a run was trained on, and how many others are by speakers it was trained on."""
-    from wordspot import console
-    from wordspot.runlog import trained_on
+    from wordspot.commands import console
+    from wordspot.training.log import trained_on
 
     names = ("recordings_trained_on", "other_recordings_of_speakers_trained_on")
     if is_file:
@@ -300,7 +300,7 @@ def _list_recordings(chosen: RecordingSet, posteriors: NDArray[np.float64]) -> l
 def _write_report(
     path: Path, measures: dict[str, Any], chosen: RecordingSet, posteriors: NDArray[np.float64], judge: Judge
 ) -> None:
-    from wordspot.recording_report import Shown, write_recording_report
+    from wordspot.reports.recordings import Shown, write_recording_report
 
     shown = [
         Shown(row.path, row.speaker or "", row.generator or "", audio)

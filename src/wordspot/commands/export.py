@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot import console
-    from wordspot.export import export_run
+    from wordspot.commands import console
+    from wordspot.export.run import export_run
 
     report = export_run(
         args.run_folder, args.out, checkpoint=args.checkpoint, force=args.force, int8=args.int8, data=args.data,
@@ -58,7 +58,7 @@ def _about_data(args: argparse.Namespace) -> dict[str, str]:
 
 
 def _print(report: dict[str, Any]) -> None:
-    from wordspot import console
+    from wordspot.commands import console
 
     if report["note"]:
         console.note(f"exported for whole clips, not as a stream: {report['note']}")

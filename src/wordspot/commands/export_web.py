@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    from wordspot import console
+    from wordspot.commands import console
     from wordspot.files import check_out
-    from wordspot.server.models import load_models
+    from wordspot.server.served import load_models
     from wordspot.server.site import write_site
 
     check_out(args.out, force=args.force, hint="--force to write into it all the same")

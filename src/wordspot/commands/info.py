@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wordspot.card import Card
+    from wordspot.runtime.modelfile.card import Card
 
 _DATA = {"name": "recordings", "clips": "trained on"}
 
@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot import console
-    from wordspot.card import read_card, to_json
-    from wordspot.inference import read_model
+    from wordspot.commands import console
+    from wordspot.runtime.modelfile.card import read_card, to_json
+    from wordspot.runtime.streams import read_model
 
     name, model = read_model(args.model)
     card = read_card(model, name)
@@ -67,7 +67,7 @@ def _task(card: Card) -> str:
 
 def _decision(card: Card) -> tuple[str, str]:
     """How scores become an answer."""
-    from wordspot.recording_scores import DEFAULT_THRESHOLD
+    from wordspot.runtime.recordings import DEFAULT_THRESHOLD
 
     decoder = card.decoder
     if _task(card) == "recordings":

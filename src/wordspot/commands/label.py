@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wordspot.card import Card
-    from wordspot.detector import Classifier
+    from wordspot.runtime.detector import Classifier
+    from wordspot.runtime.modelfile.card import Card
 
 HELP = "say which word each clip holds"
 EXAMPLE = "wordspot label words.onnx left.wav recordings/right"
@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from wordspot import console
-    from wordspot.detector import Classifier
+    from wordspot.commands import console
     from wordspot.errors import ConfigError, WordspotError
+    from wordspot.runtime.detector import Classifier
 
     if args.top < 1:
         raise ConfigError(f"--top must be at least 1, got {args.top}")
@@ -103,7 +103,7 @@ def find_clips(paths: list[Path]) -> list[tuple[Path, str]]:
     Raises:
         NotFoundError: neither a file nor a folder, or a folder without recordings.
     """
-    from wordspot.audio import is_audio_name
+    from wordspot.audio.files import is_audio_name
     from wordspot.errors import NotFoundError
 
     clips: list[tuple[Path, str]] = []
@@ -120,8 +120,8 @@ def find_clips(paths: list[Path]) -> list[tuple[Path, str]]:
 
 def _label(classifier: Classifier, path: Path, top: int) -> list[dict[str, Any]]:
     """The best labels of a file with their scores. A clip is cropped or padded at its end, as in training."""
-    from wordspot import console
-    from wordspot.audio import read_audio
+    from wordspot.audio.files import read_audio
+    from wordspot.commands import console
     from wordspot.errors import AudioError
 
     card = classifier.card

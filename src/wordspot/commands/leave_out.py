@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wordspot.config import RunConfig
-    from wordspot.recording_draws import Scored
-    from wordspot.recordings_data import RecordingSet
-    from wordspot.recordings_listing import Row
-    from wordspot.training import Trainer
+    from wordspot.data.manifest.load import RecordingSet
+    from wordspot.data.manifest.rows import Row
+    from wordspot.evaluation.bootstrap import Scored
+    from wordspot.training.trainer import Trainer
 
     Train = Callable[[RunConfig, Path], Trainer]
 
@@ -45,10 +45,10 @@ def leave_one_out(args: argparse.Namespace, train: Train) -> None:
         ConfigError: another task, ``--resume``, or ``--hold-out-generator`` beside it.
         DataError: no generators are named.
     """
-    from wordspot import console
+    from wordspot.commands import console
+    from wordspot.commands.options import build_config
     from wordspot.errors import ConfigError
     from wordspot.files import prepare_out, write_json
-    from wordspot.settings import build_config
 
     if args.task != "recordings" or args.resume or args.hold_out_generator or args.init:
         raise ConfigError(
@@ -83,8 +83,8 @@ def generators_in(path: Path, words: tuple[str, ...]) -> tuple[str, ...]:
     Raises:
         DataError: there are fewer than two, so that none can be left out.
     """
+    from wordspot.data.manifest.rows import list_rows
     from wordspot.errors import DataError
-    from wordspot.recordings_listing import list_rows
 
     found = {row.generator for row in list_rows(path).rows if row.label in words[1:] and row.generator}
     if len(found) < 2:
@@ -97,9 +97,9 @@ def generators_in(path: Path, words: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check_parts(path: Path, config: RunConfig, generators: tuple[str, ...]) -> None:
     """Refuse what some run would refuse, before the first of them begins."""
+    from wordspot.data.manifest.rows import list_rows
+    from wordspot.data.manifest.split import assign_rows
     from wordspot.errors import ConfigError
-    from wordspot.recordings_listing import list_rows
-    from wordspot.recordings_split import assign_rows
 
     rows = [row for row in list_rows(path).rows if row.label in config.words]
     if config.recordings.n_folds and any(row.split for row in rows):
@@ -114,7 +114,7 @@ def _test(config: RunConfig, out: Path, generator: str, train: Train) -> tuple[d
     the scores that they are of."""
     import numpy as np
 
-    from wordspot.recording_measures import measure_recordings
+    from wordspot.evaluation.recordings import measure_recordings
 
     n_folds, seconds = config.recordings.n_folds, 0.0
     judged: dict[Path, _Judged] = {}
@@ -137,14 +137,14 @@ def _test(config: RunConfig, out: Path, generator: str, train: Train) -> tuple[d
 
 def scored(rows: Sequence[Row], truth: NDArray[np.int64], posteriors: NDArray[np.float64]) -> Scored:
     """A test of these recordings, for the interval of a mean: int64 [n], float64 [n, labels]."""
-    from wordspot.recording_draws import Scored
+    from wordspot.evaluation.bootstrap import Scored
 
     return Scored(posteriors[:, 0], truth == 0, [row.speaker for row in rows], [row.path for row in rows])
 
 
 def judge_testing(trainer: Trainer) -> tuple[RecordingSet, NDArray[np.float64]]:
     """A run's testing set, and the posteriors of the network that did best on validation."""
-    from wordspot.recordings_task import RecordingsTask
+    from wordspot.training.tasks.recordings import RecordingsTask
 
     task = trainer.task
     assert isinstance(task, RecordingsTask)
@@ -153,7 +153,7 @@ def judge_testing(trainer: Trainer) -> tuple[RecordingSet, NDArray[np.float64]]:
 
 def summary(rows: Sequence[dict[str, Any]], tests: Sequence[Scored] = ()) -> dict[str, Any]:
     """The rows, and the means of their figures; with an interval where there are `tests`, of two classes, of all rows."""
-    from wordspot.recording_measures import measure_mean
+    from wordspot.evaluation.recordings import measure_mean
 
     def mean(key: str) -> float | None:
         values = [row[key] for row in rows if row.get(key) is not None]
@@ -167,7 +167,7 @@ def summary(rows: Sequence[dict[str, Any]], tests: Sequence[Scored] = ()) -> dic
 
 def print_table(table: dict[str, Any]) -> None:
     """A row for each generator, and the mean."""
-    from wordspot import console
+    from wordspot.commands import console
 
     def percent(row: dict[str, Any], key: str) -> str:
         return "–" if row.get(key) is None else f"{100 * row[key]:.1f}"

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wordspot.actions import Recorder, Runner
-    from wordspot.decoder import Detection
-    from wordspot.detector import Detector
-    from wordspot.gate import Gate, Judgement
+    from wordspot.runtime.actions import Recorder, Runner
+    from wordspot.runtime.decoder import Detection
+    from wordspot.runtime.detector import Detector
+    from wordspot.runtime.gate import Gate, Judgement
 
     Block = NDArray[np.int16] | NDArray[np.float32]
 
@@ -70,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _listen(args: argparse.Namespace) -> None:
-    from wordspot.actions import Recorder, Runner
-    from wordspot.detector import Detector, open_model
+    from wordspot.runtime.actions import Recorder, Runner
+    from wordspot.runtime.detector import Detector, open_model
 
     model_path, source = _split(args.paths)
     _check_source(args, source)
@@ -101,8 +101,8 @@ def _open_gate(path: Path | None, rate: int) -> Gate | None:
 
     if path is None:
         return None
-    from wordspot import console
-    from wordspot.gate import Gate
+    from wordspot.commands import console
+    from wordspot.runtime.gate import Gate
 
     try:
         gate = Gate(path, rate)
@@ -182,7 +182,7 @@ class _Listener:
             return None
 
     def _note(self, lines: list[str]) -> None:
-        from wordspot import console
+        from wordspot.commands import console
 
         for line in lines:
             self.meter.clear()
@@ -250,7 +250,7 @@ def _open_source(args: argparse.Namespace, source: str | None, model_rate: int) 
         rate = args.rate or model_rate
         return rate, _standard_input(rate)
     if source is not None:
-        from wordspot.blocks import read_blocks
+        from wordspot.audio.blocks import read_blocks
 
         rate, blocks = read_blocks(Path(source), 1000.0 if args.fast else BLOCK_MS)
         return rate, blocks if args.fast else _at_real_time(blocks, rate)
@@ -261,7 +261,7 @@ def _standard_input(rate: int) -> Iterator[Block]:
     """Blocks of 20 ms as they come."""
     import numpy as np
 
-    from wordspot import console
+    from wordspot.commands import console
 
     size = 2 * max(round(rate * BLOCK_MS / 1000), 1)
     while data := sys.stdin.buffer.read(size):
@@ -280,8 +280,8 @@ def _at_real_time(blocks: Iterator[Any], rate: int) -> Iterator[Block]:
 
 
 def _microphone(name: str | None, model_rate: int) -> tuple[int, Iterator[Block]]:
-    from wordspot import console
-    from wordspot.microphone import Microphone
+    from wordspot.audio.microphone import Microphone
+    from wordspot.commands import console
 
     microphone = Microphone(name, model_rate, BLOCK_MS)
     console.note(f"listening to {microphone.info.name} at {microphone.sample_rate} Hz; Ctrl-C ends")
@@ -301,8 +301,8 @@ def _microphone(name: str | None, model_rate: int) -> tuple[int, Iterator[Block]
 def _list_microphones(as_json_text: bool) -> None:
     import dataclasses
 
-    from wordspot import console
-    from wordspot.microphone import list_microphones
+    from wordspot.audio.microphone import list_microphones
+    from wordspot.commands import console
 
     found = list_microphones()
     if as_json_text:

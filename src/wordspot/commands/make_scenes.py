@@ -7,18 +7,19 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
 from wordspot.config import SCENES, SETS, RunConfig
 from wordspot.errors import ConfigError, DataError
+from wordspot.labels import word_of
 from wordspot.overrides import override, parse_settings
-from wordspot.trigger_flags import add_trigger_flags, trigger_config, word_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wordspot.detector import Scorer
-    from wordspot.scenes import Scene
-    from wordspot.trigger_data import TriggerMaterial
+    from wordspot.data.scenes.classic import Scene
+    from wordspot.data.trigger import TriggerMaterial
+    from wordspot.runtime.detector import Scorer
 
 HELP = "make scenes of one word among others and noise, with the right answers, to listen to and to look at"
 EXAMPLE = "wordspot make-scenes recordings --positives yes --negatives no,up --out scenes --count 3"
@@ -115,8 +116,8 @@ def _n_samples(args: argparse.Namespace) -> int:
 
 def _column(model: Path, word: str | None) -> tuple[int, str]:
     """Which of a model's labels is the word, and its name: `word`, or the only one that is a word where that is None."""
-    from wordspot.dataset import SILENCE_LABEL, UNKNOWN_LABEL
-    from wordspot.detector import open_model
+    from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL
+    from wordspot.runtime.detector import open_model
 
     labels = open_model(model).card.labels
     words = [label for label in labels if label not in (SILENCE_LABEL, UNKNOWN_LABEL)]
@@ -128,8 +129,8 @@ def _column(model: Path, word: str | None) -> tuple[int, str]:
 
 
 def _material(args: argparse.Namespace, config: RunConfig) -> TriggerMaterial:
-    from wordspot import console
-    from wordspot.trigger_data import load_sources
+    from wordspot.commands import console
+    from wordspot.data.trigger import load_sources
 
     with console.progress_bar() as bar:
         task = bar.add_task("reading recordings", total=None)
@@ -154,10 +155,10 @@ def _make_one(
     args: argparse.Namespace, config: RunConfig, material: TriggerMaterial, n_samples: int, number: int, column: int
 ) -> dict[str, Any]:
     """Make, write and draw a scene; what JSON tells of it."""
-    from wordspot.audio import write_audio
-    from wordspot.dataset import UNKNOWN_LABEL
-    from wordspot.trigger_scenes import scene_at
-    from wordspot.truth import write_truth
+    from wordspot.audio.files import write_audio
+    from wordspot.data.scenes.trigger import scene_at
+    from wordspot.data.truth import write_truth
+    from wordspot.labels import UNKNOWN_LABEL
 
     seeds = (args.seed, SETS.index(args.split), number)
     scene = scene_at(material, n_samples, seeds, config.trigger, config.words[0])
@@ -177,8 +178,8 @@ def _make_one(
 
 
 def _draw(path: Path, scene: Scene, config: RunConfig, model: Path | None, column: int, title: str) -> None:
-    from wordspot.scene_picture import save_scene_picture
-    from wordspot.trigger_scenes import label_track
+    from wordspot.data.scenes.trigger import label_track
+    from wordspot.reports.scene_picture import save_scene_picture
 
     scene_ms = 1000 * len(scene.audio) / scene.sample_rate
     posterior = _posterior(model, scene, column) if model else None
@@ -192,7 +193,7 @@ def _posterior(model: Path, scene: Scene, column: int) -> tuple[NDArray[np.float
     """Where each of a model's answers ends, in milliseconds, and its posterior of the word."""
     import numpy as np
 
-    from wordspot.detector import Scorer
+    from wordspot.runtime.detector import Scorer
 
     scorer: Scorer = Scorer(model, sample_rate=scene.sample_rate)
     parts = [scorer.feed(scene.audio), scorer.flush()]
@@ -209,7 +210,7 @@ def _usual_ends(scene_ms: float, config: RunConfig) -> NDArray[np.float64]:
 
 
 def _report(args: argparse.Namespace, word: str, made: list[dict[str, Any]]) -> None:
-    from wordspot import console
+    from wordspot.commands import console
 
     if args.json:
         console.print_json({"word": word, "split": args.split, "seed": args.seed, "scenes": made})

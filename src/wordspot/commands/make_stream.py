@@ -11,7 +11,7 @@ from wordspot.errors import ConfigError
 from wordspot.overrides import override, parse_settings
 
 if TYPE_CHECKING:
-    from wordspot.scenes import Scene
+    from wordspot.data.scenes.classic import Scene
 
 HELP = "make a long stream from a data folder's held-out clips and noise, and the truth about it"
 EXAMPLE = "wordspot make-stream recordings --words yes,no --out stream.wav --minutes 10"
@@ -82,9 +82,9 @@ def _outputs(out: Path) -> dict[str, Path]:
 def _make(args: argparse.Namespace) -> Scene:
     import numpy as np
 
-    from wordspot import console
-    from wordspot.scenes import classic_stream, load_material
-    from wordspot.soundscape import SoundscapeConfig, make_soundscape
+    from wordspot.commands import console
+    from wordspot.data.scenes.classic import classic_stream, load_material
+    from wordspot.data.scenes.soundscape import SoundscapeConfig, make_soundscape
 
     _check_flags(args)
     words = _usual_words(args.folder) if args.words is None else _words(args.words)
@@ -118,7 +118,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _usual_words(folder: Path) -> tuple[str, ...]:
-    from wordspot.dataset import list_recordings
+    from wordspot.data.folders import list_recordings
 
     existing = list_recordings(folder).words
     if not set(WORDS) <= set(existing):
@@ -147,8 +147,8 @@ def _numbers(flag: str, text: str, count: int) -> tuple[float, ...]:
 
 def _write(scene: Scene, outputs: dict[str, Path]) -> None:
     """Write all four files; when one fails, those written before it go again."""
-    from wordspot.audio import write_audio
-    from wordspot.truth import write_truth
+    from wordspot.audio.files import write_audio
+    from wordspot.data.truth import write_truth
 
     written: list[Path] = []
     try:
@@ -167,7 +167,7 @@ def _write(scene: Scene, outputs: dict[str, Path]) -> None:
 def _report(args: argparse.Namespace, scene: Scene, outputs: dict[str, Path]) -> None:
     from collections import Counter
 
-    from wordspot import console
+    from wordspot.commands import console
 
     counts = Counter(word.label for word in scene.words)
     seconds = len(scene.audio) / scene.sample_rate

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable
 
-    from wordspot.server.models import ServedModel
-    from wordspot.server.run import WebServer
-    from wordspot.server.settings import ServerSettings
+    from wordspot.server.config import ServerSettings
+    from wordspot.server.served import ServedModel
     from wordspot.server.streams import StreamPool
+    from wordspot.server.web_server import WebServer
 
 HELP = "a web page that listens, a WebSocket for programs, and Home Assistant's wake words"
 EXAMPLE = "wordspot serve words.onnx --open"
@@ -85,9 +85,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _serve(args: argparse.Namespace) -> int:
     from wordspot.errors import ConfigError
-    from wordspot.server.models import load_models
-    from wordspot.server.run import WebServer, bind, serve_all
+    from wordspot.server.served import load_models
     from wordspot.server.streams import StreamPool
+    from wordspot.server.web_server import WebServer, bind, serve_all
 
     if args.zeroconf and args.wyoming_port is None:
         raise ConfigError("--zeroconf announces the port of --wyoming-port; name that, too")
@@ -120,7 +120,7 @@ def _beside(
     Raises:
         ConfigError: no model hears words, or there is nobody to announce it to.
     """
-    from wordspot import console
+    from wordspot.commands import console
     from wordspot.server.wyoming import offered_words, serve_wyoming
 
     offered_words(pool.models)
@@ -140,7 +140,7 @@ def _beside(
 
 
 def _settings(args: argparse.Namespace) -> ServerSettings:
-    from wordspot.server.settings import ServerSettings
+    from wordspot.server.config import ServerSettings
 
     token = args.token if args.token is not None else os.environ.get(TOKEN_VARIABLE, "")
     return ServerSettings(
@@ -176,7 +176,7 @@ def _tell(
     wyoming_port: int | None,
 ) -> None:
     """Where the page is, what it offers, and what is open to whom."""
-    from wordspot import console
+    from wordspot.commands import console
     from wordspot.server.pages import page_folder
 
     console.say(f"The page: {web.url}")

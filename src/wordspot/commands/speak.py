@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from wordspot.config import FeatureConfig
 
 if TYPE_CHECKING:
-    from wordspot.voices import Spoken
+    from wordspot.data.voices import Spoken
 
 HELP = "let synthetic voices speak words"
 EXAMPLE = "wordspot speak yes no up down --out voices --per-word 100 --noise"
-#: The names of `wordspot.voices.find`, without its imports: ``--help`` answers at once.
+#: The names of `wordspot.data.voices.find`, without its imports: ``--help`` answers at once.
 ENGINES = ("espeak-ng", "flite", "festival", "all")
 DEFAULT_LABEL = "synthetic"
 
@@ -49,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot import console
+    from wordspot.commands import console
+    from wordspot.data.voices import check_seconds, find_engines, make_noise, speak_words, write_list
     from wordspot.files import prepare_out
-    from wordspot.voices import check_seconds, find_engines, make_noise, speak_words, write_list
 
     if args.noise is not None:
         check_seconds(args.noise)
@@ -109,7 +109,7 @@ def _check_list(args: argparse.Namespace) -> None:
 
 
 def _report(spoken: list[Spoken], out: Path, clip_ms: float) -> None:
-    from wordspot import console
+    from wordspot.commands import console
 
     n_clips = sum(word.n_clips for word in spoken)
     speakers = {speaker for word in spoken for speaker in word.speakers}

@@ -28,9 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot import charts, console
-    from wordspot.audio import read_audio
+    from wordspot.audio.files import read_audio
+    from wordspot.commands import console
     from wordspot.errors import ConfigError
+    from wordspot.reports import charts
 
     if args.out.suffix.lower() != ".png":
         raise ConfigError(f"{args.out}: expected a name that ends in .png")
@@ -46,12 +47,12 @@ def _save_features(args: argparse.Namespace) -> None:
     import numpy as np
     import torch
 
-    from wordspot import charts
-    from wordspot.audio import read_audio
+    from wordspot.audio.files import read_audio
     from wordspot.config import RunConfig
     from wordspot.errors import ConfigError
     from wordspot.features import make_front_end
     from wordspot.overrides import override, parse_settings
+    from wordspot.reports import charts
 
     settings = parse_settings(args.settings)
     if wrong := [key for key in settings if not key.startswith("features.")]:

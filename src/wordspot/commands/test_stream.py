@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wordspot.config import DecoderConfig
-    from wordspot.detector import Model
+    from wordspot.data.truth import SpokenWord
+    from wordspot.evaluation.bench import Bench, ScoredStream
     from wordspot.metrics import StreamCurve
-    from wordspot.stream_sweep import Bench, ScoredStream
-    from wordspot.truth import SpokenWord
+    from wordspot.runtime.detector import Model
 
 HELP = "measure a model on streams whose words are known: misses, false accepts per hour, latency"
 EXAMPLE = "wordspot test-stream words.onnx stream.wav --truth stream.csv --report stream.html"
@@ -68,9 +68,9 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot import console
-    from wordspot.detector import open_model
-    from wordspot.stream_sweep import match_streams, measure
+    from wordspot.commands import console
+    from wordspot.evaluation.bench import match_streams, measure
+    from wordspot.runtime.detector import open_model
 
     name, streams = split_model(args.paths)
     model = open_model(name)
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
     measures = measure(bench, config, matchings, curves)
     measures = {"model": str(name or "default.onnx"), "streams": describe(streams, truths, bench), **measures}
     if args.report:
-        from wordspot.stream_report import write_stream_report
+        from wordspot.reports.streams import write_stream_report
 
         write_stream_report(args.report, measures, bench, config, matchings, curves, streams)
     note_doubts(bench)
@@ -146,10 +146,10 @@ def load_bench(
     config: DecoderConfig,
 ) -> Bench:
     """Run the network over all streams, once."""
-    from wordspot import console
-    from wordspot.decoder import make_decoder
-    from wordspot.stream_sweep import Bench
-    from wordspot.truth import read_truth
+    from wordspot.commands import console
+    from wordspot.data.truth import read_truth
+    from wordspot.evaluation.bench import Bench
+    from wordspot.runtime.decoder import make_decoder
 
     card = model.card
     make_decoder(config, card.labels)  # this and the next refuse what does not fit before the long work begins
@@ -178,9 +178,9 @@ def score_stream(
     """The scores of one stream, with its truth."""
     import numpy as np
 
-    from wordspot.blocks import read_blocks
-    from wordspot.detector import CLIP_STRIDE_MS, Scorer
-    from wordspot.stream_sweep import ScoredStream
+    from wordspot.audio.blocks import read_blocks
+    from wordspot.evaluation.bench import ScoredStream
+    from wordspot.runtime.detector import CLIP_STRIDE_MS, Scorer
 
     rate, blocks = read_blocks(path)
     scorer = Scorer(model, sample_rate=rate, stride_ms=config.stride_ms or CLIP_STRIDE_MS)
@@ -211,8 +211,8 @@ def _check_end(stream: ScoredStream, path: Path, truth: Path | None) -> None:
 
 def sweep_with_bar(bench: Bench, config: DecoderConfig) -> dict[str, StreamCurve]:
     """Each word's curve over all thresholds, with a progress bar."""
-    from wordspot import console
-    from wordspot.stream_sweep import THRESHOLDS, make_curves, sweep
+    from wordspot.commands import console
+    from wordspot.evaluation.bench import THRESHOLDS, make_curves, sweep
 
     with console.progress_bar() as bar:
         return make_curves(bench, list(bar.track(sweep(bench, config), len(THRESHOLDS), description="thresholds")))
@@ -229,7 +229,7 @@ def describe(streams: Sequence[Path], truths: Sequence[Path | None], bench: Benc
 
 def note_doubts(bench: Bench) -> None:
     """What the figures cannot know."""
-    from wordspot import console
+    from wordspot.commands import console
 
     spoken = [word for stream in bench.streams for word in stream.truth if word.label in bench.words]
     if spoken and all(word.end_ms is None for word in spoken):
@@ -242,7 +242,7 @@ def note_doubts(bench: Bench) -> None:
 
 def print_measures(measures: dict[str, Any]) -> None:
     """The figures as tables."""
-    from wordspot import console
+    from wordspot.commands import console
 
     title = f"Words in {measures['hours']:.3g} hours, decoder {measures['decoder']['kind']}"
     rows = {**measures["per_word"], "all": measures}

@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wordspot.commands.options import add_flags
+from wordspot.commands.recordings_flags import add_recordings_flags
+from wordspot.commands.trigger_flags import add_trigger_flags
 from wordspot.config import TASKS
-from wordspot.recordings_flags import add_recordings_flags
-from wordspot.settings import add_flags
-from wordspot.trigger_flags import add_trigger_flags
 
 if TYPE_CHECKING:
     import torch
 
-    from wordspot.checkpoint import Checkpoint
     from wordspot.config import RunConfig
-    from wordspot.training import Evaluation, Task, Trainer
+    from wordspot.training.checkpoint import Checkpoint
+    from wordspot.training.trainer import Evaluation, Task, Trainer
 
 HELP = "train a model on a folder of recordings"
 EXAMPLE = "wordspot train recordings --words yes,no,up,down --out runs/four"
@@ -53,10 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot import console
-    from wordspot.checkpoint import RunFolder
+    from wordspot.commands import console
+    from wordspot.commands.options import build_config, check_resumed
     from wordspot.errors import ConfigError
-    from wordspot.settings import build_config, check_resumed
+    from wordspot.training.checkpoint import RunFolder
 
     if args.checkpoint is not None and not args.resume:
         raise ConfigError("--checkpoint names where to resume; give --resume with it")
@@ -100,9 +100,9 @@ def make_trainer(
     Args:
         init: begin with the weights of this checkpoint.
     """
-    from wordspot.device import resolve_device
     from wordspot.files import check_out, prepare_out
-    from wordspot.training import Trainer
+    from wordspot.training.device import resolve_device
+    from wordspot.training.trainer import Trainer
 
     where = resolve_device(device)
     hint = "--resume to go on with the run in it, or --force to begin anew"
@@ -119,18 +119,19 @@ def make_task(config: RunConfig, data: Path, device: torch.device) -> Task:
     """What `config` learns, from the recordings of `data`."""
     if config.task == "trigger":
         from wordspot.commands.evaluate import load_trigger_sources
-        from wordspot.trigger_task import TriggerTask
+        from wordspot.training.tasks.trigger import TriggerTask
 
         _leave_cores(config.trigger.workers)
         return TriggerTask(config, load_trigger_sources(data, config), device)
     if config.task == "recordings":
         from wordspot.commands.evaluate_recordings import load_with_bar
-        from wordspot.recordings_task import RecordingsTask
+        from wordspot.training.tasks.recordings import RecordingsTask
 
         return RecordingsTask(config, load_with_bar(data, config, to_train=True), device)
     from wordspot.commands.evaluate import decode
-    from wordspot.dataset import check_words, list_recordings
-    from wordspot.words_task import WordsTask
+    from wordspot.data.clips import check_words
+    from wordspot.data.folders import list_recordings
+    from wordspot.training.tasks.words import WordsTask
 
     listing = list_recordings(data)
     check_words(listing, config.words)
@@ -152,8 +153,8 @@ def train(trainer: Trainer, when_stopped: str = "the same command with --resume 
         trainer: what to train.
         when_stopped: what to say after Ctrl-C.
     """
-    from wordspot import console
-    from wordspot.training import StepRecord
+    from wordspot.commands import console
+    from wordspot.training.trainer import StepRecord
 
     settings = trainer.config.training
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())

@@ -22,9 +22,9 @@ from wordspot.commands.test_stream import (
 )
 
 if TYPE_CHECKING:
-    from wordspot.card import Card
     from wordspot.config import DecoderConfig
-    from wordspot.stream_sweep import Bench
+    from wordspot.evaluation.bench import Bench
+    from wordspot.runtime.modelfile.card import Card
 
 HELP = (
     "choose a threshold for each word for a number of false accepts per hour, and write a copy of the model with them"
@@ -51,10 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot import console
-    from wordspot.card import read_card
-    from wordspot.detector import open_model
+    from wordspot.commands import console
     from wordspot.errors import ConfigError, DataError
+    from wordspot.runtime.detector import open_model
+    from wordspot.runtime.modelfile.card import read_card
 
     name, streams = split_model(args.paths)
     _check_out(args)
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run_recordings(name: Path, card: Card, lists: list[Path], args: argparse.Namespace) -> None:
-    from wordspot import console
+    from wordspot.commands import console
     from wordspot.commands.tune_recordings import note_limits, print_tuned, tune_recordings
 
     decoder, measures = tune_recordings(name, lists, args)
@@ -130,8 +130,8 @@ def _check_target(args: argparse.Namespace, config: DecoderConfig) -> None:
 
 
 def _tune(bench: Bench, config: DecoderConfig, per_hour: float) -> DecoderConfig:
-    from wordspot import console
-    from wordspot.stream_tuning import N_CLASSIC, N_ROUNDS, tune_classic, tune_words
+    from wordspot.commands import console
+    from wordspot.evaluation.tuning import N_CLASSIC, N_ROUNDS, tune_classic, tune_words
 
     curves = sweep_with_bar(bench, config) if config.kind == "peak" else {}
     with console.progress_bar() as bar:
@@ -150,9 +150,9 @@ def _tune(bench: Bench, config: DecoderConfig, per_hour: float) -> DecoderConfig
 
 def _figures(bench: Bench, config: DecoderConfig) -> dict[str, Any]:
     """Decoder settings, and what they give."""
+    from wordspot.evaluation.bench import match_streams
+    from wordspot.evaluation.matching import measure_stream
     from wordspot.overrides import decoder_to_json
-    from wordspot.stream_measures import measure_stream
-    from wordspot.stream_sweep import match_streams
 
     return {
         "decoder": decoder_to_json(config),
@@ -166,11 +166,11 @@ def _write_copy(name: Path | None, card: Card, decoder: DecoderConfig, out: Path
     import dataclasses
     import importlib.resources
 
-    from wordspot.card import read_card, with_card
     from wordspot.files import atomic_path
-    from wordspot.inference import DEFAULT_MODEL
+    from wordspot.runtime.modelfile.card import read_card, with_card
+    from wordspot.runtime.streams import DEFAULT_MODEL
 
-    source = name or importlib.resources.files("wordspot") / DEFAULT_MODEL
+    source = name or importlib.resources.files("wordspot.runtime") / DEFAULT_MODEL
     data = with_card(source.read_bytes(), dataclasses.replace(card, decoder=decoder))
     assert read_card(data).decoder == decoder
     with atomic_path(out) as temporary:
@@ -179,8 +179,8 @@ def _write_copy(name: Path | None, card: Card, decoder: DecoderConfig, out: Path
 
 def _note_limits(bench: Bench, measures: dict[str, Any]) -> None:
     """What the hours heard cannot show, and what could not be reached."""
-    from wordspot import console
-    from wordspot.stream_tuning import hours_needed
+    from wordspot.commands import console
+    from wordspot.evaluation.tuning import hours_needed
 
     target, hours, after = measures["false_accepts_per_hour"], bench.hours, measures["after"]
     if target is not None:
@@ -204,7 +204,7 @@ def _note_limits(bench: Bench, measures: dict[str, Any]) -> None:
 
 
 def _print(measures: dict[str, Any], before: DecoderConfig, after: DecoderConfig) -> None:
-    from wordspot import console
+    from wordspot.commands import console
 
     then, now, tolerance = measures["before"], measures["after"], measures["time_tolerance_ms"]
     if after.kind == "peak":

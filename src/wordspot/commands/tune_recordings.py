@@ -30,8 +30,8 @@ def tune_recordings(model: Path, lists: list[Path], args: argparse.Namespace) ->
         DataError: a class is missing from the validation set, or no threshold keeps to the rate.
     """
     from wordspot.errors import ConfigError, DataError
-    from wordspot.recording_measures import threshold_for
-    from wordspot.recording_scores import RecordingClassifier
+    from wordspot.evaluation.recordings import threshold_for
+    from wordspot.runtime.recordings import RecordingClassifier
 
     _check(args, lists)
     classifier = RecordingClassifier(model)
@@ -61,7 +61,7 @@ def tune_recordings(model: Path, lists: list[Path], args: argparse.Namespace) ->
 
 def note_limits(measures: dict[str, Any]) -> None:
     """What so few recordings cannot show."""
-    from wordspot import console
+    from wordspot.commands import console
     from wordspot.metrics import wilson_interval
 
     rate, n = measures["at_most"], measures["n_others"]
@@ -75,7 +75,7 @@ def note_limits(measures: dict[str, Any]) -> None:
 
 def print_tuned(measures: dict[str, Any]) -> None:
     """Before and after, as a table."""
-    from wordspot import console
+    from wordspot.commands import console
 
     columns = ["", "threshold", "missed, percent", "false alarms, percent"]
     console.print_table(f"{measures['labels'][0]}, on the validation set", columns, [

@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from wordspot import console
-    from wordspot.inference import DEFAULT_MODEL, open_model
-    from wordspot.self_test import verify
+    from wordspot.commands import console
+    from wordspot.runtime.modelfile.self_test import verify
+    from wordspot.runtime.streams import DEFAULT_MODEL, open_model
 
     opened = open_model(args.model, self_test=False)
     report = {"model": str(args.model or DEFAULT_MODEL), **verify(opened.session, opened.card)}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MODELS = {
     "residual_1d": "wordspot.models.residual:Residual1d",
     "bcresnet": "wordspot.models.bcresnet:bcresnet",
-    "gru": "wordspot.models.recurrent:Gru",
+    "gru": "wordspot.models.gru:Gru",
     "single_fc": "wordspot.models.classic:SingleFc",
     "conv": "wordspot.models.classic:Conv",
     "low_latency_conv": "wordspot.models.classic:LowLatencyConv",

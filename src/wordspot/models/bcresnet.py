@@ -11,7 +11,7 @@ import math
 
 from torch import Tensor, nn
 
-from wordspot.layers import FrequencyConv, MeanOverTime, PointConv, SubSpectralNorm, ValidConv2d
+from wordspot.models.layers import FrequencyConv, MeanOverTime, PointConv, SubSpectralNorm, ValidConv2d
 from wordspot.models.recipes import STREAMING
 
 SIZES = (1, 1.5, 2, 3, 6, 8)

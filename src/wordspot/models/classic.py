@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wordspot.layers import Dropout, SamePad2d, Svdf
+from wordspot.models.layers import Dropout, SamePad2d, Svdf
 
 _CLASSIC: dict[str, Any] = {
     "features": "mfcc",

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wordspot.layers import Lstm as LstmLayer
+from wordspot.models.layers import Lstm as LstmLayer
 
 SCALINGS = ("min_max", "z_score", "none")
 _SILENCE = -30.0  # coefficient 0 of psf_mfcc: digital silence is log(2**-52) = -36.04, one sample of 1/32768 is -0.7

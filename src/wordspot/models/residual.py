@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wordspot.layers import MeanOverTime, ValidConv2d
+from wordspot.models.layers import MeanOverTime, ValidConv2d
 from wordspot.models.recipes import STREAMING
 
 _KERNEL = 9

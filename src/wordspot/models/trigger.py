@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wordspot.layers import Gru, delay, last_frames
+from wordspot.models.layers import Gru, delay, last_frames
 from wordspot.models.recipes import STREAMING
 from wordspot.models.residual import Residual1d, features_as_image
 

@@ -16,14 +16,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from wordspot import __version__
+from wordspot.server.config import ServerSettings
 from wordspot.server.guard import Guard
 from wordspot.server.label import label_route
-from wordspot.server.models import ServedModel
+from wordspot.server.listen import listen_route
 from wordspot.server.openapi import describe
 from wordspot.server.pages import Pages, page_folder
 from wordspot.server.record import Records, record_route
-from wordspot.server.settings import ServerSettings
-from wordspot.server.socket import listen_route
+from wordspot.server.served import ServedModel
 from wordspot.server.streams import StreamPool
 from wordspot.server.uploads import Uploads
 

@@ -20,8 +20,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from wordspot.server.measures import Measures
-from wordspot.server.settings import ServerSettings
+from wordspot.server.config import ServerSettings
+from wordspot.server.counters import Measures
 
 HEADERS = {
     "Content-Security-Policy": (

@@ -11,10 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from wordspot.audio import resample
-from wordspot.detector import Classifier
+from wordspot.audio.files import resample
 from wordspot.errors import ConfigError, WordspotError
-from wordspot.server.models import ServedModel, find_model
+from wordspot.runtime.detector import Classifier
+from wordspot.server.served import ServedModel, find_model
 from wordspot.server.uploads import Uploads, check_length, read_bounded
 
 DEFAULT_TOP, MAX_TOP = 3, 1000

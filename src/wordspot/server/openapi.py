@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from wordspot import __version__
+from wordspot.server.config import ServerSettings
 from wordspot.server.label import DEFAULT_TOP, MAX_TOP
 from wordspot.server.record import MAX_TAKE
-from wordspot.server.settings import ServerSettings
 
 _NAME = {"type": "string"}
 _NUMBER = {"type": "number"}

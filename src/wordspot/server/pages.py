@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from wordspot.server.models import ServedModel
+from wordspot.server.served import ServedModel
 
 #: What the page is made of; files of other kinds are not served.
 TYPES = {

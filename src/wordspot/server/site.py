@@ -12,8 +12,8 @@ from wordspot import __version__
 from wordspot.errors import NotFoundError, WordspotError
 from wordspot.files import atomic_path, write_text
 from wordspot.server.guard import HEADERS
-from wordspot.server.models import ServedModel
 from wordspot.server.pages import page_folder
+from wordspot.server.served import ServedModel
 
 RUNTIME = "vendor/ort"
 _FIRST_LINE = '<meta charset="utf-8">'

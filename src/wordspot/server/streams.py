@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.config import DecoderConfig
-from wordspot.decoder import Detection, make_decoder
-from wordspot.detector import CLIP_STRIDE_MS, Scorer
 from wordspot.errors import AudioError, ConfigError, WordspotError
-from wordspot.server.measures import Measures
-from wordspot.server.models import ServedModel, find_model
+from wordspot.runtime.decoder import Detection, make_decoder
+from wordspot.runtime.detector import CLIP_STRIDE_MS, Scorer
+from wordspot.server.counters import Measures
+from wordspot.server.served import ServedModel, find_model
 from wordspot.server.workers import Workers
 
 MIN_RATE, MAX_RATE = 8_000, 192_000

@@ -20,11 +20,11 @@ import numpy as np
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from wordspot.audio import Samples, read_info
-from wordspot.blocks import read_blocks
+from wordspot.audio.blocks import read_blocks
+from wordspot.audio.files import Samples, read_info
 from wordspot.errors import AudioError, WordspotError
-from wordspot.server.measures import Measures
-from wordspot.server.settings import ServerSettings
+from wordspot.server.config import ServerSettings
+from wordspot.server.counters import Measures
 
 MAX_RATE, MAX_CHANNELS = 192_000, 8
 _BLOCK_MS = 100.0

@@ -18,8 +18,8 @@ from weakref import WeakKeyDictionary
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from wordspot.server.measures import Measures
-from wordspot.server.settings import ServerSettings
+from wordspot.server.config import ServerSettings
+from wordspot.server.counters import Measures
 
 EVERY_SECONDS = 0.5
 _PROGRESS = 16 << 10  # bytes that a slow reader must take in `send_seconds`

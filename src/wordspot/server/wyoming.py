@@ -25,10 +25,10 @@ from wyoming.wake import Detection as WakeDetection
 
 from wordspot import __version__
 from wordspot.config import shown
-from wordspot.decoder import Detection
 from wordspot.errors import AudioError, ConfigError, WordspotError
-from wordspot.server.models import ServedModel
-from wordspot.server.settings import ServerSettings
+from wordspot.runtime.decoder import Detection
+from wordspot.server.config import ServerSettings
+from wordspot.server.served import ServedModel
 from wordspot.server.streams import Stream, StreamPool
 from wordspot.server.wyoming_events import MAX_LINE, as_samples, read_event
 

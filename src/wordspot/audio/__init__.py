@@ -1,0 +1,1 @@
+"""Sound as checked float32 arrays: files, resampling, where speech is, noise, the microphone."""

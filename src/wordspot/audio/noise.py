@@ -1,0 +1,91 @@
+"""Noise for training that nobody recorded: the babble of its own clips, and sounds with shapes that chance drew.
+
+A handful of recorded noises teaches a network just those. What is made here is not true to life, but it is different every
+second, so that what is no word does not become one of the words for want of a better answer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from wordspot.audio.files import Samples, to_float, to_int16
+
+LEVEL = 0.1  # root mean square, as a loud recording of noise
+_N_TALKERS = (3, 8)
+_PIECE_S = 2.0
+_LOUDEST = 0.99
+
+
+def make_babble(clips: NDArray[np.int16], n_samples: int, rng: Generator) -> NDArray[np.int16]:
+    """Many voices at once: int16 [n_samples].
+
+    Args:
+        clips: int16 [n, clip_samples], words; each is heard from anywhere on, at a level of its own.
+        n_samples: how much.
+    """
+    clip_samples = clips.shape[1]
+    babble = np.zeros((-(-n_samples // clip_samples), clip_samples), np.float32)
+    for row in babble:
+        for _ in range(rng.integers(*_N_TALKERS, endpoint=True)):
+            voice = to_float(clips[rng.integers(len(clips))])
+            row += np.roll(_to_level(voice), rng.integers(clip_samples)) * np.float32(10 ** (rng.uniform(-6, 6) / 20))
+        row[:] = _to_level(row)
+    return to_int16(np.clip(babble.reshape(-1)[:n_samples], -_LOUDEST, _LOUDEST))
+
+
+def make_sounds(n_samples: int, sample_rate: int, rng: Generator) -> NDArray[np.int16]:
+    """Pieces of two seconds, each a mixture of hiss and a buzzing tone, both coloured and swelling as chance has it.
+
+    Args:
+        n_samples: how much.
+        sample_rate: Hz.
+
+    Returns:
+        int16 [n_samples].
+    """
+    piece = int(_PIECE_S * sample_rate)
+    sounds = np.zeros((-(-n_samples // piece), piece), np.float32)
+    for row in sounds:
+        hiss = _swell(_colour(rng.standard_normal(piece).astype(np.float32), rng), sample_rate, rng)
+        tone = _swell(_colour(_buzz(piece, sample_rate, rng), rng), sample_rate, rng)
+        share = rng.choice([0.0, 1.0, rng.uniform()], p=[0.4, 0.2, 0.4])
+        row[:] = _to_level((1 - share) * _to_level(hiss) + share * _to_level(tone))
+    return to_int16(np.clip(sounds.reshape(-1)[:n_samples], -_LOUDEST, _LOUDEST))
+
+
+def _colour(audio: Samples, rng: Generator) -> Samples:
+    """A slope over frequency, and a dozen hills and valleys."""
+    spectrum = np.fft.rfft(audio)
+    octaves = np.log2(np.arange(1, len(spectrum) + 1))
+    knots = np.linspace(0, octaves[-1], 14)
+    gain_db = np.interp(octaves, knots, rng.normal(0, rng.uniform(0, 12), len(knots)))
+    gain_db += rng.uniform(-9, 3) * (octaves - octaves[-1])
+    return np.fft.irfft(spectrum * 10 ** (gain_db / 20), len(audio)).astype(np.float32)
+
+
+def _swell(audio: Samples, sample_rate: int, rng: Generator) -> Samples:
+    """Steady, or louder and softer some times a second, or bursts."""
+    seconds = len(audio) / sample_rate
+    n_knots = max(int(seconds * 10 ** rng.uniform(0, 1.5)), 2)
+    depth_db = rng.choice([0.0, 15.0, 50.0])
+    knots_db = -depth_db * rng.uniform(0, 1, n_knots) ** rng.choice([0.3, 1.0])
+    gain_db = np.interp(np.linspace(0, n_knots - 1, len(audio)), np.arange(n_knots), knots_db)
+    return audio * (10 ** (gain_db / 20)).astype(np.float32)
+
+
+def _buzz(n_samples: int, sample_rate: int, rng: Generator) -> Samples:
+    """A tone with overtones that glides: 40 to 2000 Hz."""
+    n_knots = rng.integers(2, 12)
+    middle = rng.uniform(np.log2(40), np.log2(2000))
+    knots = middle + rng.normal(0, rng.choice([0.0, 0.05, 0.4]), n_knots)
+    hertz = 2 ** np.interp(np.linspace(0, n_knots - 1, n_samples), np.arange(n_knots), knots)
+    phase = 2 * np.pi * np.cumsum(hertz) / sample_rate
+    n_overtones = int(np.clip(0.45 * sample_rate / hertz.max(), 1, 24))
+    return sum(np.cos(k * phase + rng.uniform(0, 6.28)) / k**0.5 for k in range(1, n_overtones + 1)).astype(np.float32)
+
+
+def _to_level(audio: Samples) -> Samples:
+    rms = float(np.sqrt(np.mean(np.square(audio)))) if len(audio) else 0.0
+    return (audio * np.float32(LEVEL / max(rms, 1e-6))).astype(np.float32)

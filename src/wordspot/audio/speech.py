@@ -1,0 +1,118 @@
+"""Where the word is in a recording of one word, however much else there is: a click of the button, a breath, a pause.
+
+`truth.speech_bounds` judges by energy alone, which suits clips of a second. A take that somebody began and ended by hand
+holds clicks as loud as the word; here a sound must last, and stand out of its own background in many bands at once.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.audio.files import Samples
+
+_FRAME_MS, _HOP_MS = 20, 10
+_LOW_HZ, _HIGH_HZ, _N_BANDS = 150.0, 6000.0, 18
+_FLOOR_PERCENTILE = 10
+_NOT_NOISE_DB = 6.0  # what a band stands above its floor and still counts as noise
+_CLICK_FRAMES = 7  # a sound of less than half of them is a click
+_LOUD = 0.18  # of the way to the most salient frame
+_SALIENT_DB = 3.0  # the least that a word stands out, over all bands
+_GAP_MS = 250  # a pause within a word, such as before a plosive or between two words of a phrase
+_WEAK = 0.05  # a part of the word beyond such a pause has at least this part of the main sound's salience
+_NEAR_MS = 120  # what is as near belongs to the word, however weak
+_SILENCE = 10 ** (-75 / 20)  # no sample is louder: digital silence, and its dither
+_SOFT = 10 ** (-40 / 20)  # no louder than this and nothing stands out: a quiet room
+_CUTS_AT_ONCE = 4096
+
+
+def find_word(audio: Samples, sample_rate: int) -> tuple[int, int, int, int]:
+    """The word in a recording: the sound that stands out most for longest, with what belongs to it.
+
+    Args:
+        audio: float32 [samples].
+
+    Returns:
+        begin, first, stop, end: the word is audio[first:stop], and audio[begin:end] holds nothing else that stands out.
+        The whole recording where nothing does.
+    """
+    hop = max(sample_rate * _HOP_MS // 1000, 1)
+    salience = _salience(audio, sample_rate, hop)
+    if len(salience) < _CLICK_FRAMES:
+        return 0, 0, len(audio), len(audio)
+    lasting = _median(salience)
+    top = float(lasting.max())
+    if top < _SALIENT_DB:
+        return 0, 0, len(audio), len(audio)
+    loud = max(_LOUD * top, _SALIENT_DB / 2)
+    first, stop = _main_sound(lasting > loud, lasting)
+    begin, end = _quiet_around(salience > loud, first, stop)
+    first, stop = first * hop + hop // 2, stop * hop + hop // 2
+    end = len(audio) if end == len(salience) else end * hop
+    return min(begin * hop, first), first, stop, max(end, stop)
+
+
+def is_silent(audio: Samples, sample_rate: int) -> bool:
+    """Whether a recording (float32 [samples]) holds nothing: zeros and dither, or a quiet room where nothing stands out."""
+    peak = float(np.abs(audio - audio.mean()).max(initial=0)) if len(audio) else 0.0
+    if peak < _SILENCE:
+        return True
+    if peak >= _SOFT:
+        return False
+    salience = _salience(audio, sample_rate, max(sample_rate * _HOP_MS // 1000, 1))
+    return len(salience) < _CLICK_FRAMES or float(_median(salience).max()) < _SALIENT_DB
+
+
+def _salience(audio: Samples, sample_rate: int, hop: int) -> NDArray[np.float64]:
+    """How far each frame stands above the recording's own background, in dB, the mean over bands: float64 [frames]."""
+    frame = 2 * hop
+    if len(audio) < frame:
+        return np.zeros(0)
+    frames = np.lib.stride_tricks.sliding_window_view(audio, frame)[::hop]
+    bands = _bands(frame, sample_rate)
+    level = np.empty((len(frames), bands.shape[1]))
+    window = np.hanning(frame).astype(np.float32)
+    for start in range(0, len(frames), _CUTS_AT_ONCE):
+        spectrum = np.fft.rfft(frames[start : start + _CUTS_AT_ONCE] * window, axis=1)
+        level[start : start + _CUTS_AT_ONCE] = (spectrum.real**2 + spectrum.imag**2) @ bands
+    level = 10 * np.log10(level + 1e-9)
+    floor = np.percentile(level, _FLOOR_PERCENTILE, axis=0)
+    return np.maximum(level - floor - _NOT_NOISE_DB, 0).mean(axis=1)
+
+
+@lru_cache(maxsize=4)
+def _bands(frame: int, sample_rate: int) -> NDArray[np.float64]:
+    """Which bins make up each band, of equal width on a logarithmic scale but for the narrow low ones: [bins, bands]."""
+    hertz = np.fft.rfftfreq(frame, 1 / sample_rate)
+    edges = np.geomspace(_LOW_HZ, min(_HIGH_HZ, 0.45 * sample_rate), _N_BANDS + 1)
+    which = np.searchsorted(edges, hertz, side="right") - 1
+    used = np.unique(which[(which >= 0) & (which < _N_BANDS)])
+    return (which[:, None] == used).astype(np.float64)
+
+
+def _median(salience: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A running median: clicks are gone, the edges of longer sounds stay where they are."""
+    padded = np.pad(salience, _CLICK_FRAMES // 2)
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, _CLICK_FRAMES), axis=1)
+
+
+def _main_sound(loud: NDArray[np.bool_], salience: NDArray[np.float64]) -> tuple[int, int]:
+    """First and last frame (exclusive) of the run with the largest sum, and of its neighbours that belong to it."""
+    runs = np.flatnonzero(np.diff(np.concatenate([[0], loud.astype(np.int8), [0]]))).reshape(-1, 2)
+    sums = np.array([salience[start:stop].sum() for start, stop in runs])
+    low = high = int(sums.argmax())
+    reach = np.where(sums >= _WEAK * sums[low], _GAP_MS, _NEAR_MS) // _HOP_MS
+    while low > 0 and runs[low, 0] - runs[low - 1, 1] <= reach[low - 1]:
+        low -= 1
+    while high + 1 < len(runs) and runs[high + 1, 0] - runs[high, 1] <= reach[high + 1]:
+        high += 1
+    return int(runs[low, 0]), int(runs[high, 1])
+
+
+def _quiet_around(loud: NDArray[np.bool_], first: int, stop: int) -> tuple[int, int]:
+    """How far on either side no other sound is heard, clicks included."""
+    others = np.flatnonzero(loud)
+    before, after = others[others < first - 1], others[others > stop]
+    return (int(before[-1]) + 2 if len(before) else 0), (int(after[0]) - 1 if len(after) else len(loud))

@@ -1,0 +1,1 @@
+"""From folders and lists of recordings to labelled clips, split by speaker."""

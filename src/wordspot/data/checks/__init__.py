@@ -1,0 +1,1 @@
+"""Data validation: what is wrong with a folder or a manifest before training."""

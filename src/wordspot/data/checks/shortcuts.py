@@ -1,0 +1,137 @@
+"""Shortcuts: what tells the classes of recordings apart without what they are, such as the level or the noise floor.
+
+A classifier learns such a thing, and is wrong wherever it is missing. Told as a shortcut is a measure that alone separates
+a class, or one generator of it, from the other classes with an area under the curve of 0.75 or more, where that is further
+from chance than 3.5 standard deviations of the rank sum (Mann and Whitney 1947).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.audio.files import Samples
+from wordspot.data.checks.findings import _level_db
+from wordspot.data.manifest.rows import Row
+from wordspot.metrics import area_under_roc, det_curve
+
+SHORTCUT_AREA, SHORTCUT_DEVIATIONS = 0.75, 3.5
+SOUND_BELOW_TOP_DB, SPECTRUM_BELOW_TOP_DB = 40.0, 70.0
+_FRAME_MS = 20
+_BINS_HZ = 25.0
+_FRAMES_AT_ONCE = 256
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What could tell a recording's class without its voice.
+
+    level_db: of the frames that hold sound, dBFS. floor_db: the quietest tenth of the frames stay below it, dBFS.
+    lead_ms: before the first sound. bandwidth_hz: the highest frequency heard. length_s: of the recording.
+    """
+
+    level_db: float
+    floor_db: float
+    lead_ms: float
+    bandwidth_hz: float
+    length_s: float
+
+
+#: Each measure's name in a finding and for a reader, how its values are shown, and what to do.
+_SHOWN = {
+    "level_db": ("level", "level", "{:.1f} dBFS", "bring them to one level"),
+    "floor_db": ("floor", "noise floor", "{:.0f} dBFS", "mix the same noises into all of them"),
+    "lead_ms": ("lead", "silence before the first sound", "{:.0f} ms", "trim all of them alike"),
+    "bandwidth_hz": ("bandwidth", "highest frequency", "{:.0f} Hz", "low-pass them alike"),
+    "length_s": ("length", "length", "{:.1f} s", "cut them alike, and train on windows"),
+}
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """A measure that tells apart what it should not. code: the measure. name: the label, or the generator."""
+
+    code: str
+    name: str
+    area: float
+    text: str
+
+
+def find_shortcuts(rows: Sequence[Row], measures: Sequence[Measures]) -> list[Shortcut]:
+    """The shortcuts among recordings, by measure: of each label, and of each generator where a label has several."""
+    groups = list(_groups(rows))
+    found = []
+    for attribute, (code, shown, unit, remedy) in _SHOWN.items():
+        values = np.array([getattr(one, attribute) for one in measures], np.float64)
+        for name, among, against, others in groups:
+            used = among | against
+            if (area := separation(values[used], among[used])) < SHORTCUT_AREA:
+                continue
+            medians = [unit.format(float(np.median(values[part]))) for part in (among, against)]
+            text = (
+                f"the {shown} alone tells {name} from {others} (area under the curve {area:.2f}; median {medians[0]} "
+                f"against {medians[1]}); {remedy}, or a model may learn that"
+            )
+            found.append(Shortcut(code, name, area, text))
+    return found
+
+
+def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, Bools, Bools, str]]:
+    """What is compared: a name, which rows it has [rows], which it is told from [rows], and what they are called."""
+    every = np.array([row.label for row in rows])
+    generators = np.array([row.generator or "" for row in rows])
+    labels = sorted(set(every.tolist()))
+    for label in labels:
+        among = every == label
+        others = " and ".join(other for other in labels if other != label) if len(labels) < 4 else "the rest"
+        if len(labels) > 2 or label == labels[0]:  # of two labels, each is told from the other
+            yield label, among, ~among, others
+        made_by = sorted(set(generators[among].tolist()) - {""})
+        for generator in made_by if len(made_by) > 1 else ():
+            yield generator, among & (generators == generator), ~among, others
+
+
+def measure(audio: Samples, sample_rate: int, length_s: float) -> Measures:
+    """The measures of float32 [samples], the first part of a recording of `length_s` seconds."""
+    size = max(sample_rate * _FRAME_MS // 1000, 1)
+    frames = np.resize(audio, max(len(audio) // size, 1) * size).reshape(-1, size)  # one frame at the least
+    levels = _level_db(frames)
+    sounding = levels >= levels.max() - SOUND_BELOW_TOP_DB
+    power = float(np.mean(10 ** (levels[sounding].astype(np.float64) / 10)))
+    return Measures(
+        level_db=10 * math.log10(power),
+        floor_db=float(np.percentile(levels, 10)),
+        lead_ms=float(np.argmax(sounding) * _FRAME_MS),
+        bandwidth_hz=_bandwidth(audio, sample_rate),
+        length_s=length_s,
+    )
+
+
+def _bandwidth(audio: Samples, sample_rate: int) -> float:
+    """The highest frequency whose mean power lies within `SPECTRUM_BELOW_TOP_DB` of the strongest one's, in Hz."""
+    size = 2 * round(sample_rate / (2 * _BINS_HZ))
+    audio = np.concatenate([audio, np.zeros(max(size - len(audio), 0), np.float32)])
+    frames = np.lib.stride_tricks.sliding_window_view(audio, size)[:: size // 2]
+    power = np.zeros(size // 2 + 1)
+    for start in range(0, len(frames), _FRAMES_AT_ONCE):
+        spectrum = np.fft.rfft(frames[start : start + _FRAMES_AT_ONCE] * np.blackman(size))
+        power += np.sum(np.abs(spectrum) ** 2, axis=0)
+    heard = np.flatnonzero(power >= power.max() * 10 ** (-SPECTRUM_BELOW_TOP_DB / 10))
+    return float(heard[-1] * sample_rate / size)
+
+
+def separation(values: NDArray[np.float64], among: Bools) -> float:
+    """How well `values` [n] alone tell a class from the rest, bool [n]: an area under the curve; 0.5 where chance may do it."""
+    n_class, n_rest = int(among.sum()), int((~among).sum())
+    if not n_class or not n_rest:
+        return 0.5
+    area = area_under_roc(det_curve(values, among))
+    area = max(area, 1 - area)
+    deviation = math.sqrt((n_class + n_rest + 1) / (12 * n_class * n_rest))
+    return area if area - 0.5 >= SHORTCUT_DEVIATIONS * deviation else 0.5

@@ -1,0 +1,133 @@
+"""Labelled clips in three sets, from a listing: which clips are unknown words, which are silence.
+
+The rules are those of TensorFlow's speech_commands example, to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.config import SETS, DataConfig
+from wordspot.data.folders import Listing
+from wordspot.data.split import assign_sets
+from wordspot.errors import ConfigError, DataError
+from wordspot.labels import SILENCE, SILENCE_LABEL, UNKNOWN, normalize_word
+
+_WHOLE_SILENCE_PERCENT = 10
+_SHUFFLE_ORDER = ("validation", "testing", "training")
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """The examples of one set, as parallel arrays.
+
+    rows: int64 [n], the clip's position among `Listing.clips`, -1 for silence.
+    labels: int64 [n], its label's position.
+    weights: float64 [n], how often training draws it, relative to the others.
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def build_sets(listing: Listing, words: Sequence[str], config: DataConfig) -> dict[str, ClipSet]:
+    """The examples of every set, by the classic rules.
+
+    Silence makes up `silence_percent` of each set's keyword clips, unknown words `unknown_percent`: the first so many of
+    the set's shuffled unknown clips. With ``unknown_pool="all"`` training holds every unknown clip instead, each drawn
+    seldom enough that together they come as often.
+
+    Raises:
+        DataError: a wanted word has no recordings; the message says which folders exist.
+    """
+    wanted = {word: position + 2 for position, word in enumerate(check_words(listing, words))}
+    sets = assign_sets(listing, config)
+    keywords: dict[str, list[tuple[int, int]]] = {name: [] for name in SETS}
+    unknown: dict[str, list[tuple[int, int]]] = {name: [] for name in SETS}
+    for row, (clip, name) in enumerate(zip(listing.clips, sets, strict=True)):
+        label = wanted.get(clip.word, UNKNOWN)
+        if clip.word != SILENCE_LABEL:  # silence is made from noise
+            (unknown if label == UNKNOWN else keywords)[name].append((row, label))
+
+    shuffler = random.Random(config.seed)
+    chosen: dict[str, list[tuple[int, int]]] = {}
+    n_unknown: dict[str, int] = {}
+    for name in _SHUFFLE_ORDER:
+        n_silence = math.ceil(len(keywords[name]) * config.silence_percent / 100)
+        n_unknown[name] = math.ceil(len(keywords[name]) * config.unknown_percent / 100)
+        shuffler.shuffle(unknown[name])
+        take_all = name == "training" and config.unknown_pool == "all" and n_unknown[name] > 0
+        taken = unknown[name] if take_all else unknown[name][: n_unknown[name]]
+        chosen[name] = keywords[name] + [(-1, SILENCE)] * n_silence + taken
+    for name in _SHUFFLE_ORDER:
+        shuffler.shuffle(chosen[name])
+    weights = {"training": config.unknown_weight}
+    return {name: _clip_set(chosen[name], n_unknown[name], config.balance, weights.get(name, 1.0)) for name in SETS}
+
+
+def build_whole(listing: Listing, words: Sequence[str]) -> ClipSet:
+    """Every clip of a folder once, and silence as ten percent of the keyword clips: how a foreign folder is judged.
+
+    The same for every model, whatever it was trained with.
+
+    Folders that are none of `words` count as unknown. Wanted words without a folder are allowed. Where the folder brings
+    recorded silence of its own (`SILENCE_LABEL`), none is made.
+    """
+    wanted = {normalize_word(word): position + 2 for position, word in enumerate(words)} | {SILENCE_LABEL: SILENCE}
+    examples = [(row, wanted.get(clip.word, UNKNOWN)) for row, clip in enumerate(listing.clips)]
+    if SILENCE_LABEL not in listing.words:
+        n_keywords = sum(label != UNKNOWN for _, label in examples)
+        examples += [(-1, SILENCE)] * math.ceil(n_keywords * _WHOLE_SILENCE_PERCENT / 100)
+    return _clip_set(examples, n_unknown=0, balance=0)
+
+
+def check_words(listing: Listing, words: Sequence[str]) -> tuple[str, ...]:
+    """`words` as folders are compared with them.
+
+    Raises:
+        ConfigError: two of them are the same word but for case.
+        DataError: one has no folder, or there is but one word and nothing to tell it from.
+    """
+    normalized = tuple(normalize_word(word) for word in words)
+    if repeated := [word for word, count in Counter(normalized).items() if count > 1]:
+        raise ConfigError(f"each word must be named once, got {', '.join(repeated)} more than once (case is ignored)")
+    existing = set(listing.words)
+    if missing := [word for word in normalized if word not in existing]:
+        raise DataError(
+            f"{listing.root}: no recordings of {', '.join(missing)}; the folders here are {', '.join(sorted(existing))}"
+        )
+    if len(existing) < 2:
+        raise DataError(
+            f"{listing.root}: expected at least two words' folders (one may hold any other words), got only "
+            f"{next(iter(existing))!r}; add a folder of other words to tell it from"
+        )
+    return normalized
+
+
+def _clip_set(
+    examples: Iterable[tuple[int, int]], n_unknown: int, balance: float, unknown_weight: float = 1.0
+) -> ClipSet:
+    pairs = np.array(list(examples), dtype=np.int64).reshape(-1, 2)
+    rows, labels = pairs[:, 0].copy(), pairs[:, 1].copy()
+    weights = np.ones(len(rows))
+    held = int((labels == UNKNOWN).sum())
+    if held > n_unknown > 0:
+        weights[labels == UNKNOWN] = n_unknown / held
+    weights[labels == UNKNOWN] *= unknown_weight
+    counts = np.bincount(labels[labels > UNKNOWN]) if (labels > UNKNOWN).any() else np.zeros(0)
+    if balance > 0 and counts.size:
+        mean = counts[counts > 0].mean()
+        for label in np.flatnonzero(counts):
+            weights[labels == label] = (mean / counts[label]) ** balance
+    return ClipSet(rows, labels, weights)

@@ -1,0 +1,1 @@
+"""A CSV file of recordings and their labels, for the task `recordings`."""

@@ -1,0 +1,271 @@
+"""The recordings of the task recordings in memory: found, decoded, resampled, split into sets, and watched for leaks."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.audio.blocks import read_blocks
+from wordspot.audio.files import Samples, resample, to_int16
+from wordspot.config import SETS, DataConfig, RecordingsConfig
+from wordspot.data.manifest.backgrounds import find_backgrounds, read_backgrounds
+from wordspot.data.manifest.rows import Row, RowList, check_labels, check_problems, list_rows
+from wordspot.data.manifest.split import assign_rows, leakage
+from wordspot.data.reader import Decoded
+from wordspot.data.trigger_listing import set_shares
+from wordspot.errors import ConfigError, DataError, WordspotError
+from wordspot.labels import normalize_word
+
+_CHUNK = 64
+_BLOCK_MS = 10_000.0
+_MARGIN_S = 0.1  # decoded beyond what is kept, so that its last samples are resampled as within the recording
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording in memory: its first channel, int16 [samples] at the rate asked for, and its file's SHA-256."""
+
+    row: Row
+    samples: NDArray[np.int16]
+    digest: str
+
+
+@dataclass(frozen=True)
+class RecordingSet:
+    """The recordings of one set.
+
+    audio: int16 [samples] each. truth: int64 [recordings], the position among `labels`.
+    """
+
+    labels: tuple[str, ...]
+    rows: tuple[Row, ...]
+    audio: tuple[NDArray[np.int16], ...]
+    truth: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """All recordings of a list, by set.
+
+    labels: the classes, the target first.
+    listing: set, label, path, speaker, generator and SHA-256 of every recording that is in a set, sorted.
+    problems: a line for each recording that is left out. warnings: what the user should know before training.
+    leaks: those of the warnings that flatter figures: a speaker, a generator or a recording in two sets.
+    backgrounds: recorded sounds to mix into training.
+    """
+
+    labels: tuple[str, ...]
+    sets: dict[str, RecordingSet]
+    listing: tuple[tuple[str, ...], ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+    leaks: tuple[str, ...] = ()
+    backgrounds: tuple[Decoded, ...] = ()
+
+    def listing_text(self) -> str:
+        """What ``data.csv`` holds."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["set", "label", "path", "speaker", "generator", "sha256"])
+        writer.writerows(self.listing)
+        writer.writerows(("background", "", one.recording.path, "", "", one.sha256) for one in self.backgrounds)
+        return text.getvalue()
+
+
+def labels_in(path: Path) -> tuple[str, ...]:
+    """The classes of a CSV file or a folder of classes, sorted by name; see `list_rows` for what it raises."""
+    return list_rows(path).labels
+
+
+def load_recordings(
+    path: Path,
+    words: Sequence[str],
+    data: DataConfig,
+    recordings: RecordingsConfig,
+    sample_rate: int,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    clip_ms: float = math.inf,
+) -> Recordings:
+    """Find, decode and split the recordings of a CSV file or a folder of classes.
+
+    Recordings of any rate and number of channels come out at `sample_rate`. Left out, each with a line in `problems`:
+    what is missing, damaged, or digital silence from end to end.
+
+    Args:
+        words: the labels in the order wanted, the target first; none of them: all there are, by name.
+        progress: called with the number of recordings done, and of all.
+        clip_ms: the length of a window. Where the network takes whole recordings, no more of each is kept.
+
+    Raises:
+        NotFoundError, DataError: see `list_rows`, `assign_rows`, `find_backgrounds` and `read_backgrounds`; or one recording's
+            samples under two labels.
+        ConfigError: a held-out generator that there is none of; more parts than speakers; a label named twice.
+    """
+    listed = list_rows(path)
+    noise = find_backgrounds(listed.root, recordings.backgrounds)
+    labels = _labels(path, listed, words)
+    chosen = [row for row in listed.rows if row.label in labels]
+    longest_s = min(recordings.longest_s, clip_ms / 1000 if recordings.whole else math.inf)
+    problems = list(listed.problems)
+    clips = _decode_all(chosen, sample_rate, longest_s, problems, progress)
+    check_problems(path, problems, len(chosen) + len(listed.problems))
+    rows = [clip.row for clip in clips]
+    check_labels(path, rows)
+    if lost := [label for label in labels if label not in {row.label for row in rows}]:
+        raise DataError(f"{path}: none of the recordings of {', '.join(lost)} can be used: {problems[0]}")
+    sets = assign_rows(rows, data, recordings)
+    leaks = [*leakage(rows, sets, recordings.hold_out), *_repeated(path, clips, sets)]
+    warnings = [*_unused(path, listed, labels), *leaks, *_lacking(rows, sets, labels, data)]
+    parts = {name: _set(labels, clips, sets, name) for name in SETS}
+    listing = sorted(_line(clip, name) for clip, name in zip(clips, sets, strict=True) if name)
+    digests = {clip.digest for clip in clips}
+    backgrounds = read_backgrounds(listed.root, noise, sample_rate, digests, problems)
+    return Recordings(labels, parts, tuple(listing), tuple(problems), tuple(warnings), tuple(leaks), backgrounds)
+
+
+def _labels(path: Path, listed: RowList, words: Sequence[str]) -> tuple[str, ...]:
+    labels = tuple(normalize_word(word) for word in words) or listed.labels
+    if unknown := [label for label in labels if label not in listed.labels]:
+        raise DataError(
+            f"{path}: no recordings of {', '.join(unknown)}; the labels here are {', '.join(listed.labels)}"
+        )
+    if len(set(labels)) < len(labels):
+        raise ConfigError(f"each label must be named once, got {', '.join(labels)} (case is ignored)")
+    if len(labels) < 2:
+        raise DataError(
+            f"{path}: expected at least two labels, got {labels[0]}; name more of {', '.join(listed.labels)}"
+        )
+    return labels
+
+
+def _decode_all(
+    rows: Sequence[Row],
+    sample_rate: int,
+    longest_s: float,
+    problems: list[str],
+    progress: Callable[[int, int], None] | None,
+) -> list[Clip]:
+    """Those of `rows` that can be used, in order; a line for each of the others goes to `problems`."""
+    clips: list[Clip] = []
+
+    def decode(row: Row) -> Clip | str:
+        return _decode(row, sample_rate, longest_s)
+
+    done = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # libsndfile runs outside Python's lock
+        for start in range(0, len(rows), _CHUNK):
+            for result in pool.map(decode, rows[start : start + _CHUNK]):
+                if isinstance(result, str):
+                    problems.append(result)
+                else:
+                    clips.append(result)
+                done += 1
+                if progress is not None:
+                    progress(done, len(rows))
+    return clips
+
+
+def _decode(row: Row, sample_rate: int, longest_s: float) -> Clip | str:
+    try:
+        samples = to_int16(read_start(row.file, sample_rate, longest_s))
+        with row.file.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except (WordspotError, OSError) as error:
+        return str(error)
+    if not samples.any():
+        return f"{row.file}: expected a recording, but it is digital silence; record it again or remove it"
+    return Clip(row, samples, digest)
+
+
+def read_start(path: Path, sample_rate: int, longest_s: float) -> Samples:
+    """The first `longest_s` seconds of a sound file's first channel: float32 [samples] at `sample_rate` Hz.
+
+    No more is decoded than that, so that hours cost no more memory than minutes.
+
+    Raises:
+        NotFoundError: no such file.
+        AudioError: damaged, empty, truncated, or holding NaN or infinity, as far as it is read.
+    """
+    rate, blocks = read_blocks(path, _BLOCK_MS, channel=0)
+    parts: list[Samples] = []
+    n_samples = 0
+    for block in blocks:
+        parts.append(block)
+        n_samples += len(block)
+        if n_samples >= rate * (longest_s + _MARGIN_S):
+            break
+    audio = resample(np.concatenate(parts), rate, sample_rate)
+    return audio if math.isinf(longest_s) else audio[: max(round(sample_rate * longest_s), 1)]
+
+
+def _set(labels: tuple[str, ...], clips: Sequence[Clip], sets: Sequence[str], wanted: str) -> RecordingSet:
+    held = [clip for clip, name in zip(clips, sets, strict=True) if name == wanted]
+    truth = np.array([labels.index(clip.row.label) for clip in held], np.int64)
+    return RecordingSet(labels, tuple(clip.row for clip in held), tuple(clip.samples for clip in held), truth)
+
+
+def _line(clip: Clip, name: str) -> tuple[str, ...]:
+    row = clip.row
+    return (name, row.label, row.path, row.speaker or "", row.generator or "", clip.digest)
+
+
+def _repeated(path: Path, clips: Sequence[Clip], sets: Sequence[str]) -> list[str]:
+    """A line for each group of recordings of the same samples that are in two sets.
+
+    Raises:
+        DataError: they have two labels.
+    """
+    groups: dict[bytes, list[tuple[Row, str]]] = defaultdict(list)
+    for clip, name in zip(clips, sets, strict=True):
+        groups[hashlib.sha256(clip.samples.tobytes()).digest()].append((clip.row, name))
+    warnings = []
+    for group in groups.values():
+        if len({row.label for row, _ in group}) > 1:
+            told = _some(f"{row.path} ({row.label})" for row, _ in group)
+            raise DataError(f"{path}: the same recording under two labels: {told}; keep the right one")
+        used = [(row, name) for row, name in group if name]
+        if len({name for _, name in used}) > 1:
+            told = _some(f"{row.path} ({name})" for row, name in used)
+            warnings.append(f"the same recording in two sets: {told}; keep one")
+    return warnings
+
+
+def _unused(path: Path, listed: RowList, labels: Sequence[str]) -> list[str]:
+    others = [label for label in listed.labels if label not in labels]
+    return [f"recordings of {', '.join(others)} are not used: they are none of the labels wanted"] if others else []
+
+
+def _lacking(rows: Sequence[Row], sets: Sequence[str], labels: Sequence[str], data: DataConfig) -> list[str]:
+    """What each set lacks that is to hold something."""
+    warnings = []
+    shares = set_shares(data)
+    for name in SETS:
+        held = {row.label for row, part in zip(rows, sets, strict=True) if part == name}
+        lacking = [label for label in labels if label not in held]
+        if lacking and (held or shares[name] > 0):
+            what = {"validation": "no threshold can be chosen", "testing": "nothing can be measured"}
+            warnings.append(
+                f"the {name} set holds no recordings of {', '.join(lacking)}: {what.get(name, 'nothing can be learned')}; "
+                "add recordings of more speakers"
+            )
+    return warnings
+
+
+def _some(texts: Iterable[str]) -> str:
+    named = list(texts)
+    return ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")

@@ -1,0 +1,289 @@
+"""Which recordings the task recordings has: the rows of a CSV file, or the files in a folder of one folder per class.
+
+A list is strict where it would spoil the figures (one recording under two labels, a column twice, an unknown set) and
+forgiving where it is not: a row without a file becomes a problem, and too many of those an error.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wordspot.audio.files import is_audio_name
+from wordspot.data.folders import Recording
+from wordspot.data.manifest.table import NEEDED, OPTIONAL, read_records
+from wordspot.errors import DataError, NotFoundError
+from wordspot.labels import normalize_word
+
+MOST_PROBLEMS = 0.1
+_SETS = {
+    "train": "training", "training": "training",
+    "val": "validation", "valid": "validation", "dev": "validation", "validation": "validation",
+    "test": "testing", "testing": "testing",
+}  # fmt: skip
+_NOT_IN_LABELS = frozenset("/\\\n\r\t\0")
+_TOLD = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recording of a list.
+
+    path: as the list has it; below a folder of classes, relative to it with forward slashes.
+    file: where it is.
+    label: lower-cased (NFC). speaker, generator: None where nothing is known.
+    split: ``training``, ``validation`` or ``testing``; None where the list leaves it open.
+    line: where it stands in the CSV file, counted from 1; 0 for a folder.
+    """
+
+    path: str
+    file: Path
+    label: str
+    speaker: str | None = None
+    generator: str | None = None
+    split: str | None = None
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class RowList:
+    """What a list holds.
+
+    root: the CSV file's folder, or the folder of classes.
+    problems: one line for each row that is left out.
+    """
+
+    root: Path
+    rows: tuple[Row, ...]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, sorted by name."""
+        return tuple(sorted({row.label for row in self.rows}))
+
+
+def list_rows(path: Path) -> RowList:
+    """The rows of a CSV file, or of a folder with one folder per class.
+
+    A CSV file has a header with ``path`` and ``label``, and may have ``speaker``, ``generator`` and ``split``. It is
+    UTF-8, or UTF-16 with a byte order mark, delimited by comma, semicolon, tab or ``|``. Paths are relative to its
+    folder, absolute, or begin with ``~``.
+
+    In a folder, the first folder below a class's is the generator, and what stands before ``_nohash_`` in a name the
+    speaker. Names that begin with ``.`` or ``_`` are left out.
+
+    Raises:
+        NotFoundError: no such file or folder.
+        DataError: no list, columns missing or twice, rows that contradict one another, an unknown split, fewer than two
+            classes, a class with one recording, or more than `MOST_PROBLEMS` of the rows without a file.
+    """
+    listed, conflicts = survey_rows(path)
+    if conflicts:
+        more = f" (and {len(conflicts) - 1} more such lines)" if len(conflicts) > 1 else ""
+        raise DataError(f"{path}: {conflicts[0]}{more}")
+    check_problems(path, listed.problems, len(listed.rows) + len(listed.problems))
+    check_labels(path, listed.rows)
+    return listed
+
+
+def survey_rows(path: Path) -> tuple[RowList, tuple[str, ...]]:
+    """What `list_rows` gives, and a line for each row that it would refuse, instead of the refusal.
+
+    Raises:
+        NotFoundError: no such file or folder.
+        DataError: nothing that can be read as a list.
+    """
+    if path.is_dir():
+        return _of_folder(path), ()
+    if not path.is_file():
+        raise NotFoundError(f"{path}: expected a CSV file or a folder of classes, but there is no such file or folder")
+    return _of_table(path)
+
+
+def check_problems(path: Path, problems: Sequence[str], n_rows: int) -> None:
+    """Raises DataError where more than `MOST_PROBLEMS` of a list's `n_rows` recordings cannot be used."""
+    if len(problems) > MOST_PROBLEMS * n_rows:
+        told = "; ".join(problems[:_TOLD]) + ("; ..." if len(problems) > _TOLD else "")
+        raise DataError(
+            f"{path}: {len(problems)} of {n_rows} recordings cannot be used, expected at most "
+            f"{MOST_PROBLEMS:.0%}; mend the list or the files: {told}"
+        )
+
+
+def check_labels(path: Path, rows: Sequence[Row]) -> None:
+    """Raises DataError where there are fewer than two classes, or a class has a single recording."""
+    counts = Counter(row.label for row in rows)
+    if len(counts) < 2:
+        what = f"only {next(iter(counts))!r}" if counts else "none"
+        raise DataError(f"{path}: expected at least two classes, got {what}; add recordings of what to tell it from")
+    if single := sorted(label for label, count in counts.items() if count == 1):
+        row = next(row for row in rows if row.label == single[0])
+        where = f"line {row.line}" if row.line else row.path
+        raise DataError(
+            f"{path}: expected at least two recordings of each label, got one of {', '.join(map(repr, single))} "
+            f"({where}); correct the label or add recordings"
+        )
+
+
+def _of_folder(root: Path) -> RowList:
+    rows: list[Row] = []
+    problems: list[str] = []
+    for folder in sorted(root.iterdir()):
+        if folder.is_dir() and not folder.name.startswith((".", "_")):
+            for file in _walk(folder):
+                path = file.relative_to(root).as_posix()
+                if _is_text(path):
+                    rows.append(_row_of_file(path, file))
+                else:
+                    problems.append(f"{path!r}: expected a name in UTF-8; rename it")
+    if not rows:
+        lists = sorted(path.name for path in root.glob("*.csv"))
+        hint = f"; or name the list: {root / lists[0]}" if lists else ""
+        raise DataError(
+            f"{root}: expected one folder per class with recordings in it (WAV, FLAC, Ogg or MP3), found none{hint}"
+        )
+    return RowList(root, tuple(rows), tuple(problems))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+        for name in sorted(files):
+            file = Path(place, name)
+            if is_audio_name(name) and not name.startswith("_") and file.is_file():
+                yield file
+
+
+def _row_of_file(path: str, file: Path) -> Row:
+    label, *folders = path.split("/")[:-1]
+    speaker = Recording(path, "", 0, 0).speaker
+    generator = folders[0] if folders else None
+    return Row(path, file, normalize_word(label).strip(), _name(speaker or ""), generator)
+
+
+def _of_table(path: Path) -> tuple[RowList, tuple[str, ...]]:
+    records = read_records(path)
+    _, header = next(records)
+    rows: list[Row] = []
+    problems: list[str] = []
+    conflicts: list[str] = []
+    seen: dict[str, Row] = {}
+    for line, cells in records:
+        if len(cells) > len(header) and any(cells[len(header) :]):
+            problems.append(
+                f"line {line}: expected {len(header)} cells, got {len(cells)}; put a cell that holds the delimiter in quotes"
+            )
+            continue
+        named = dict(zip(header, cells, strict=False))
+        if problem := _cell_problem(named):
+            problems.append(f"line {line}: {problem}")
+            continue
+        if conflict := _cell_conflict(named):
+            conflicts.append(f"line {line}: {conflict}")
+            continue
+        row = _row_of_cells(path.parent, named, line)
+        if problem := _file_problem(row):
+            problems.append(f"line {line}: {problem}")
+            continue
+        first = seen.setdefault(os.path.realpath(row.file), row)
+        if first is row:
+            rows.append(row)
+        elif differing := _differing(first, row):
+            conflicts.append(
+                f"line {line}: {_shown(row.path)} stands in line {first.line} too, with another {differing}; keep one"
+            )
+        else:
+            problems.append(
+                f"line {line}: {_shown(row.path)} stands in line {first.line} already; remove one of the two"
+            )
+    return RowList(path.parent, tuple(rows), tuple(problems)), tuple(conflicts)
+
+
+def _cell_problem(named: dict[str, str]) -> str:
+    """Why a record is left out, or nothing."""
+    for column in NEEDED:
+        if not named.get(column):
+            return f"expected a {column}, but the cell is empty"
+    return ""
+
+
+def _cell_conflict(named: dict[str, str]) -> str:
+    """Why a record is refused, or nothing."""
+    label, split = named["label"], named.get("split", "")
+    if label[0] in "._" or not _NOT_IN_LABELS.isdisjoint(label):
+        return f"expected a label without slashes that does not begin with '_' or '.', got {label[:80]!r}; rename it"
+    if split and split.lower() not in _SETS:
+        return f"expected the split training, validation or testing, or none, got {split[:80]!r}; correct it"
+    return ""
+
+
+def _row_of_cells(root: Path, named: dict[str, str], line: int) -> Row:
+    path = named["path"]
+    return Row(
+        path,
+        _locate(root, path),
+        normalize_word(named["label"]),
+        _name(named.get("speaker", "")),
+        _name(named.get("generator", "")),
+        _SETS.get(named.get("split", "").lower()),
+        line,
+    )
+
+
+def _name(cell: str) -> str | None:
+    return unicodedata.normalize("NFC", cell) or None
+
+
+def _locate(root: Path, path: str) -> Path:
+    """Where the file is: ``~`` is a home, and backslashes separate folders where no name holds them."""
+    found: Path | None = None
+    for text in dict.fromkeys((path, path.replace("\\", "/"))):
+        try:
+            place = root / Path(text).expanduser()
+        except RuntimeError:  # ~somebody, whom the system does not know
+            place = root / text
+        found = found or place
+        if _is_file(place):
+            return place
+    assert found is not None  # there is at least one spelling
+    return found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, a folder that may not be entered, a NUL
+        return False
+
+
+def _file_problem(row: Row) -> str:
+    if _is_file(row.file):
+        return ""
+    try:
+        is_folder = row.file.is_dir()
+    except (OSError, ValueError):
+        is_folder = False
+    return f"{_shown(row.path)}: " + ("is a folder, expected a sound file" if is_folder else "there is no such file")
+
+
+def _shown(path: str) -> str:
+    return path[:200] if path.isprintable() else repr(path[:200])
+
+
+def _differing(first: Row, second: Row) -> str:
+    """The columns in which two rows of one file contradict each other."""
+    columns = ("label", *OPTIONAL)
+    return " and ".join(column for column in columns if getattr(first, column) != getattr(second, column))
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,94 @@
+"""The CSV file of a list of recordings as records of text: encodings, delimiters, quotes and the header."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from wordspot.audio.files import is_audio_name
+from wordspot.errors import DataError
+
+NEEDED = ("path", "label")
+OPTIONAL = ("speaker", "generator", "split")
+_DELIMITERS = (",", ";", "\t", "|")
+
+
+def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The header, as names in lower case, then every record, its cells stripped; each with the line it begins in.
+
+    Empty lines are left out. The file is UTF-8, or UTF-16 with a byte order mark, delimited by comma, semicolon, tab or ``|``.
+
+    Raises:
+        DataError: no text, no CSV, or a header that lacks one of `NEEDED` or has a column twice.
+    """
+    text = _text(path)
+    delimiter = _delimiter(path, text)
+    names: list[str] | None = None
+    for line, cells in _parse(path, text, delimiter):
+        if names is None:
+            names = [_column(cell) for cell in cells]
+            _check_header(path, line, names)
+            yield line, names
+        else:
+            yield line, [cell.strip() for cell in cells]
+    if names is None:
+        raise DataError(f"{path}: expected a CSV file with the columns path and label, but it is empty")
+
+
+def _text(path: Path) -> str:
+    if is_audio_name(path.name):
+        raise DataError(f"{path}: expected a CSV file with the columns path and label, got a sound file; name the list")
+    raw = path.read_bytes()
+    utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        return raw.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: expected a CSV file in UTF-8, but it is not ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
+
+
+def _parse(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: line {line}: cannot be read as CSV ({error}); look for a quote without its pair"
+        ) from None
+
+
+def _delimiter(path: Path, text: str) -> str:
+    """The delimiter by which the first line has the most of the columns that are known."""
+
+    def known(delimiter: str) -> tuple[int, int]:
+        try:
+            _, cells = next(_parse(path, text, delimiter), (0, []))
+        except DataError:
+            return 0, 0
+        names = [_column(cell) for cell in cells]
+        return sum(name in NEEDED + OPTIONAL for name in names), len(names)
+
+    return max(_DELIMITERS, key=known)
+
+
+def _column(cell: str) -> str:
+    return " ".join(cell.strip().lower().split())
+
+
+def _check_header(path: Path, line: int, names: Sequence[str]) -> None:
+    if twice := sorted(name for name, count in Counter(names).items() if name and count > 1):
+        raise DataError(f"{path}: line {line}: the column {', '.join(twice)} stands there twice; remove or rename one")
+    if missing := [name for name in NEEDED if name not in names]:
+        seen = ", ".join(name[:40] or "(no name)" for name in names[:20])
+        raise DataError(
+            f"{path}: line {line}: expected a header with the columns path and label, {' and '.join(missing)} missing; "
+            f"the columns are: {seen}; name them in the first line"
+        )

@@ -1,0 +1,103 @@
+"""A recording for the scenes of the task trigger: decoded, judged whether it can be used, and cut to its word."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.audio.files import Samples, read_audio, to_int16
+from wordspot.audio.speech import find_word, is_silent
+from wordspot.data.folders import Recording
+from wordspot.data.scenes.soundscape import fft_size
+from wordspot.errors import WordspotError
+
+_MARGIN_S = 0.15  # of its recording that is kept on either side of a word, where nothing else is heard in it
+_SHORTEST_S = 0.05
+_PEAK = 0.9  # of a kept word: scenes set its level, and soft ones would be rounded coarsely
+_RUMBLE_HZ = (40.0, 80.0)
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A recording in memory: int16 [samples], where its word is, and its file's SHA-256."""
+
+    recording: Recording
+    samples: NDArray[np.int16]
+    speech: tuple[int, int]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads recordings for scenes: `cut` to their words, or whole."""
+
+    root: Path
+    cut: bool
+    sample_rate: int
+    scene_ms: float
+
+    def decode_all(
+        self, recordings: Sequence[Recording], kind: str, problems: list[str], count: Callable[[], None] | None = None
+    ) -> list[Decoded]:
+        """Those of `recordings` that can be used, in order; a line for each of the others goes to `problems`, and `count` is called."""
+        decoded = []
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # libsndfile runs outside Python's lock
+            for start in range(0, len(recordings), _CHUNK):
+                for result in pool.map(partial(self._decode, kind), recordings[start : start + _CHUNK]):
+                    if isinstance(result, str):
+                        problems.append(result)
+                    else:
+                        decoded.append(result)
+                    if count is not None:
+                        count()
+        return decoded
+
+    def _decode(self, kind: str, recording: Recording) -> Decoded | str:
+        path = self.root / recording.path
+        try:
+            recording.path.encode("utf-8")
+            audio, _ = read_audio(path, self.sample_rate)
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        except (WordspotError, OSError) as error:
+            return str(error)
+        except UnicodeEncodeError:
+            return f"{recording.path!r}: expected a name in UTF-8; rename it"
+        if kind == "background":
+            return Decoded(recording, to_int16(audio), (0, len(audio)), sha256)
+        if is_silent(audio, self.sample_rate):
+            return f"{path}: expected a word, but the {kind} is silence; record it again or remove it"
+        speech = (0, len(audio))
+        if self.cut:
+            audio, speech = _cut(audio, self.sample_rate)
+        seconds, longest = (speech[1] - speech[0]) / self.sample_rate, self.scene_ms / 1000
+        if not _SHORTEST_S <= seconds <= longest:
+            hint = "a long recording may stand among the backgrounds" if kind == "negative" else "cut it to its word"
+            return f"{path}: expected a {kind} of {_SHORTEST_S:g} s to a scene's {longest:g} s, got {seconds:.2f} s; {hint}"
+        return Decoded(recording, to_int16(audio), speech, sha256)
+
+
+def _cut(audio: Samples, sample_rate: int) -> tuple[Samples, tuple[int, int]]:
+    """The word of a recording with a quiet margin, at a level of its own; and where in that the word is."""
+    begin, first, stop, end = find_word(audio, sample_rate)
+    margin = int(_MARGIN_S * sample_rate)
+    begin, end = max(begin, first - margin), min(end, stop + margin)
+    piece = _without_rumble(audio, sample_rate)[begin:end]
+    return piece * np.float32(_PEAK / max(float(np.abs(piece).max()), 1e-9)), (first - begin, stop - begin)
+
+
+def _without_rumble(audio: Samples, sample_rate: int) -> Samples:
+    """float32 [samples] without what lies below speech: a microphone's rumble and offset would come and go with the word."""
+    n_fft = fft_size(len(audio) + sample_rate // 10)  # zeros at the end, so that it does not wrap around
+    hertz = np.fft.rfftfreq(n_fft, 1 / sample_rate)
+    gain = np.clip((hertz - _RUMBLE_HZ[0]) / (_RUMBLE_HZ[1] - _RUMBLE_HZ[0]), 0, 1)
+    smooth = 0.5 - 0.5 * np.cos(np.pi * gain)
+    return np.fft.irfft(np.fft.rfft(audio, n_fft) * smooth, n_fft)[: len(audio)].astype(np.float32)

@@ -1,0 +1,1 @@
+"""Synthesised audio with ground truth: the classic stream, soundscapes, trigger scenes."""

@@ -1,0 +1,112 @@
+"""Split recordings into training, validation and testing sets: by speaker for words, by source for noise.
+
+The rules for words are those of TensorFlow's speech_commands example, to the bit: a file's set follows from a hash of its
+name, so it never changes sets, and all recordings by one speaker stay together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from wordspot.config import SETS, DataConfig
+from wordspot.data.folders import Listing, Recording, _read_list, hash_name
+from wordspot.errors import DataError
+
+_MAX_PER_WORD = 2**27 - 1
+
+
+def hash_percent(path: str) -> float:
+    """Where a file stands between 0 and 100, by SHA-1 of its `hash_name`."""
+    digest = int(hashlib.sha1(hash_name(path).encode("utf-8"), usedforsecurity=False).hexdigest(), 16)
+    return (digest % (_MAX_PER_WORD + 1)) * (100.0 / _MAX_PER_WORD)
+
+
+def which_set(path: str, validation_percent: float, testing_percent: float) -> str:
+    """The set of a file: ``validation``, ``testing`` or ``training``."""
+    percent = hash_percent(path)
+    if percent < validation_percent:
+        return "validation"
+    if percent < validation_percent + testing_percent:
+        return "testing"
+    return "training"
+
+
+def assign_sets(listing: Listing, config: DataConfig) -> list[str]:
+    """The set of each of `Listing.clips`, by hash or by the folder's two list files.
+
+    Raises:
+        NotFoundError: ``split="lists"`` and a list file is missing.
+        DataError: a list names the same recording as the other one, or none that exists.
+    """
+    if config.split == "hash":
+        return [which_set(clip.path, config.validation_percent, config.testing_percent) for clip in listing.clips]
+    validation, testing = (_read_list(listing.root / f"{name}_list.txt") for name in ("validation", "testing"))
+    if both := sorted(validation & testing):
+        raise DataError(f"{listing.root}: {both[0]} stands in validation_list.txt and in testing_list.txt; remove one")
+    paths = [unicodedata.normalize("NFC", clip.path) for clip in listing.clips]
+    for name, listed in (("validation", validation), ("testing", testing)):
+        if listed and listed.isdisjoint(paths):
+            raise DataError(
+                f"{listing.root}: none of the {len(listed)} recordings in {name}_list.txt is here, such as "
+                f"{min(listed)}; expected a line like {paths[0]}"
+            )
+    return ["validation" if path in validation else "testing" if path in testing else "training" for path in paths]
+
+
+def split_noise(
+    noise: Sequence[Recording], lengths: Sequence[int], config: DataConfig, clip_samples: int
+) -> dict[str, list[tuple[int, int, int]]]:
+    """Which stretches of which noise recordings each set may use: ``{set: [(position in noise, start, end), ...]}``.
+
+    A long recording is split in time by the sets' percentages. One too short for that (a set's part would not hold two
+    clips) goes whole to the set its source hashes to, so that recordings cut from one source stay together; where that
+    would leave a set without noise, every recording is split in time. ``noise_split="shared"`` gives all of it to all.
+
+    Args:
+        noise: the recordings.
+        lengths: their lengths in samples.
+    """
+    whole = [(position, 0, length) for position, length in enumerate(lengths)]
+    if config.noise_split == "shared":
+        return {name: list(whole) for name in SETS}
+    shares = {"validation": config.validation_percent, "testing": config.testing_percent}
+    shares["training"] = 100 - sum(shares.values())
+    smallest = min((share for share in shares.values() if share > 0), default=100)
+    parts: dict[str, list[tuple[int, int, int]]] = {name: [] for name in SETS}
+    for position, start, end in whole:
+        if (end - start) * smallest / 100 >= 2 * clip_samples:
+            _add_in_time(parts, position, end, shares)
+        else:
+            name = which_set(noise_source(noise[position].path), config.validation_percent, config.testing_percent)
+            parts[name].append((position, 0, end))
+    if all(parts[name] for name in SETS if shares[name] > 0):
+        return parts
+    parts = {name: [] for name in SETS}
+    for position, _, end in whole:
+        _add_in_time(parts, position, end, shares)
+    return parts
+
+
+def noise_source(path: str) -> str:
+    """The recording that a noise file was cut from: its name without what ends it, such as ``-A``, ``_3`` or ``-A-10``.
+
+    ``environment/rain/1-17367-A.ogg`` → ``1-17367``: cuts of one source share it.
+    """
+    stem = path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    return re.sub(r"(?<=.)(?:[-_](?:[A-Za-z]|\d{1,2}))+$", "", stem)
+
+
+def _add_in_time(
+    parts: dict[str, list[tuple[int, int, int]]], position: int, end: int, shares: dict[str, float]
+) -> None:
+    start = 0
+    done = 0.0
+    for name in SETS:
+        done += shares[name]
+        stop = round(end * done / 100)
+        if stop > start:
+            parts[name].append((position, start, stop))
+        start = stop

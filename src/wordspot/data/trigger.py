@@ -1,0 +1,301 @@
+"""Folders of positives, negatives and backgrounds → what the scenes of each set are made of, decoded and in memory.
+
+Split first: a recording belongs to one set, and so does a stretch of a background. No part of a recording crosses over.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import itertools
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from wordspot.audio.files import Samples, to_float
+from wordspot.config import SETS, DataConfig, TriggerConfig
+from wordspot.data.folders import Recording
+from wordspot.data.reader import Decoded, Reader
+from wordspot.data.scenes.classic import loop_noise
+from wordspot.data.split import split_noise
+from wordspot.data.trigger_fallback import make_backgrounds, speak_others
+from wordspot.data.trigger_listing import Sources, find_sources, split_words
+from wordspot.errors import DataError
+from wordspot.labels import normalize_word, word_of
+
+_CLIP_S = 1.0  # backgrounds are split as for clips of words, so that a run on words and one on scenes agree
+_LITTLE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Recordings one after the other in one array, which another process gets quickly.
+
+    samples: int16 [total]. starts: int64 [n + 1], recording i is samples[starts[i] : starts[i + 1]].
+    speech: int64 [n, 2], where in its recording the word begins and ends.
+    """
+
+    samples: NDArray[np.int16]
+    starts: NDArray[np.int64]
+    speech: NDArray[np.int64]
+    paths: tuple[str, ...]
+    words: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def audio(self, position: int) -> Samples:
+        """A recording: float32 [samples]."""
+        return to_float(self.samples[self.starts[position] : self.starts[position + 1]])
+
+    @cached_property
+    def by_word(self) -> dict[str, NDArray[np.int64]]:
+        """The positions of each word's recordings."""
+        words = np.array(self.words)
+        return {word: np.flatnonzero(words == word) for word in dict.fromkeys(self.words)}
+
+    @cached_property
+    def fragmentable(self) -> NDArray[np.int64]:
+        """The positions of the words that are not much longer than most, so that a part of one lacks some of the word."""
+        lengths = self.speech[:, 1] - self.speech[:, 0]
+        return np.flatnonzero(lengths <= 1.5 * np.median(lengths)) if len(lengths) else np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class TriggerMaterial:
+    """What the scenes of one set are made of."""
+
+    sample_rate: int
+    positives: Bank
+    negatives: Bank
+    backgrounds: Bank
+
+    @property
+    def background_seconds(self) -> float:
+        """How much background there is before any of it comes again."""
+        return len(self.backgrounds.samples) / self.sample_rate
+
+    def cut_background(self, n_samples: int, rng: Generator) -> Samples:
+        """A random piece of a random background: float32 [n_samples]; a shorter one is looped, see `scenes.loop_noise`."""
+        bank = self.backgrounds
+        position = int(rng.integers(len(bank)))
+        start, stop = int(bank.starts[position]), int(bank.starts[position + 1])
+        free = stop - start - n_samples
+        if free >= 0:
+            start += int(rng.integers(free + 1))
+            return to_float(bank.samples[start : start + n_samples])
+        phase = int(rng.integers(stop - start))
+        return loop_noise(to_float(bank.samples[start:stop]), n_samples + phase, self.sample_rate)[phase:]
+
+
+@dataclass(frozen=True)
+class TriggerSources:
+    """All that was found, by set.
+
+    rows: set, kind, path and SHA-256 of every recording used.
+    problems: a line for each recording that is left out. warnings: what the user should know before training.
+    """
+
+    materials: dict[str, TriggerMaterial]
+    rows: tuple[tuple[str, str, str, str], ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def of(self, name: str) -> TriggerMaterial:
+        """What the scenes of the set `name` are made of."""
+        return self.materials[name]
+
+    def has(self, name: str) -> bool:
+        """Whether there are positives in the set `name`: without any, nothing can be measured on it."""
+        return len(self.materials[name].positives) > 0
+
+    def describe(self) -> str:
+        """What training has, in a few words."""
+        material = self.of("training")
+        return (
+            f"{len(material.positives):,} positives, {len(material.negatives):,} negatives and "
+            f"{material.background_seconds / 60:.1f} minutes of backgrounds to train on"
+        )
+
+    def listing_text(self) -> str:
+        """What ``data.csv`` holds: set, label (the kind), path and SHA-256 of every recording used."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["set", "label", "path", "sha256"])
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+
+def load_sources(
+    root: Path,
+    config: TriggerConfig,
+    data: DataConfig,
+    sample_rate: int,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    scene_ms: float = 10_000.0,
+    only: Sequence[str] = SETS,
+    word: str | None = None,
+) -> TriggerSources:
+    """Find, decode and split the recordings of the task trigger.
+
+    Recordings of any rate and number of channels come out as mono at `sample_rate`. For soundscapes, words are cut to
+    where they are spoken (`word_bounds.find_word`); the classic takes recordings whole. Left out, each with a line in
+    `problems`: what is damaged, silent, too short for a word, or longer than a scene of `scene_ms`. Where the usual
+    folders of negatives or backgrounds are missing, synthetic voices and made sounds fill in, with a warning.
+
+    Args:
+        progress: called with the number of recordings done, and of all.
+        only: the sets whose negatives are wanted; to leave out training's saves most of the time.
+        word: what the word is called, None: by its folder. Negatives of that name are left out, with a warning.
+
+    Raises:
+        NotFoundError, DataError: a named folder is missing or empty, or no positive can be used.
+    """
+    found, word = find_sources(root, config), word or word_of(config, None)
+    problems: list[str] = []
+    warnings: list[str] = []
+    rows: list[tuple[str, str, str, str]] = []
+    reader = Reader(root, config.scenes == "soundscape", sample_rate, scene_ms)
+    count = _counter(progress, len(found.positives) + len(found.negatives) + len(found.backgrounds))
+    positives = reader.decode_all(found.positives, "positive", problems, count)
+    if not positives:
+        raise DataError(f"{root}: none of its {len(found.positives)} positives can be used; {problems[0]}")
+    others = tuple(one for one in found.negatives if normalize_word(one.word) != normalize_word(word))
+    if n_same := len(found.negatives) - len(others):
+        warnings.append(f"{n_same} negatives are of the word {word} itself, by their folder's name, and are left out")
+        found = dataclasses.replace(found, negatives=others)
+    if found.negatives:
+        sets = split_words(root, _recordings(positives, found.negatives), data)[1]
+        wanted = [one for one, name in zip(found.negatives, sets, strict=True) if name in only]
+        negatives = reader.decode_all(wanted, "negative", problems, count)
+    else:
+        negatives = _speak(word, reader, warnings)
+    backgrounds = reader.decode_all(found.backgrounds, "background", problems, count)
+    banks = _split_words(root, positives, negatives, data, rows)
+    banks["background"] = _split_backgrounds(backgrounds, data, sample_rate, rows, warnings)
+    materials = {
+        name: TriggerMaterial(sample_rate, *(banks[kind][name] for kind in ("positive", "negative", "background")))
+        for name in SETS
+    }
+    warnings += _warn(materials, data)
+    return TriggerSources(materials, tuple(sorted(rows)), tuple(problems), tuple(warnings))
+
+
+def _split_words(
+    root: Path,
+    positives: list[Decoded],
+    negatives: list[Decoded],
+    data: DataConfig,
+    rows: list[tuple[str, str, str, str]],
+) -> dict[str, dict[str, Bank]]:
+    """The positives and negatives of each set; what went where is added to `rows`."""
+    banks: dict[str, dict[str, Bank]] = {}
+    sets = split_words(root, _recordings(positives, [one.recording for one in negatives]), data)
+    for kind, decoded, names in zip(("positive", "negative"), (positives, negatives), sets, strict=True):
+        parts: dict[str, list[Decoded]] = {name: [] for name in SETS}
+        for one, name in zip(decoded, names, strict=True):
+            parts[name].append(one)
+            rows.append((name, kind, one.recording.path, one.sha256))
+        banks[kind] = {name: _bank(part) for name, part in parts.items()}
+    return banks
+
+
+def _recordings(positives: Sequence[Decoded], negatives: Sequence[Recording]) -> Sources:
+    return Sources(tuple(one.recording for one in positives), tuple(negatives), ())
+
+
+def _counter(progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None] | None:
+    if progress is None:
+        return None
+    done = itertools.count(1)
+    return lambda: progress(next(done), total)
+
+
+def _bank(decoded: Sequence[Decoded]) -> Bank:
+    lengths = [len(one.samples) for one in decoded]
+    return Bank(
+        np.concatenate([np.zeros(0, np.int16), *(one.samples for one in decoded)]),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        np.array([one.speech for one in decoded], np.int64).reshape(-1, 2),
+        tuple(one.recording.path for one in decoded),
+        tuple(one.recording.word for one in decoded),
+    )
+
+
+def _split_backgrounds(
+    decoded: list[Decoded],
+    data: DataConfig,
+    sample_rate: int,
+    rows: list[tuple[str, str, str, str]],
+    warnings: list[str],
+) -> dict[str, Bank]:
+    """The stretches of background of each set, by `split.split_noise`; made sounds where there are none."""
+    if not decoded:
+        warnings.append(
+            "there are no backgrounds: made noise fills in, and the model will not know real rooms; expect many more "
+            "false accepts; record some minutes of where it is to be used and name them with --backgrounds"
+        )
+        made = make_backgrounds(sample_rate)
+        return {
+            name: _bank([Decoded(Recording("(made noise)", "", 0, 0), made[name], (0, len(made[name])), "")])
+            for name in SETS
+        }
+    recordings, lengths = [one.recording for one in decoded], [len(one.samples) for one in decoded]
+    stretches = split_noise(recordings, lengths, data, int(_CLIP_S * sample_rate))
+    banks = {}
+    for name in SETS:
+        parts = []
+        for position, start, stop in stretches[name]:
+            one = decoded[position]
+            parts.append(Decoded(one.recording, one.samples[start:stop], (0, stop - start), one.sha256))
+            rows.append((name, "background", one.recording.path, one.sha256))
+        banks[name] = _bank(parts)
+    return banks
+
+
+def _speak(word: str, reader: Reader, warnings: list[str]) -> list[Decoded]:
+    """Other words by synthetic voices, or none; with a warning that says what it costs."""
+    problems: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="wordspot-") as name:
+        recordings = speak_others(Path(name) / "(voices)", word, reader.sample_rate)
+        spoken = Reader(Path(name), reader.cut, reader.sample_rate, reader.scene_ms)
+        negatives = spoken.decode_all(recordings, "negative", problems)
+    if negatives:
+        warnings.append(
+            "there are no negatives: synthetic voices speak other words instead, which sound unlike people; expect more "
+            "false accepts; record other words, or name a folder of any with --negatives"
+        )
+    else:
+        warnings.append(
+            "there are no negatives, only parts of the positives: the model will take many other words for the right one; "
+            'name a folder of other words with --negatives, or let voices speak them: pip install "wordspot[voices]"'
+        )
+    return negatives
+
+
+def _warn(materials: dict[str, TriggerMaterial], data: DataConfig) -> list[str]:
+    warnings = []
+    shares = {"validation": data.validation_percent, "testing": data.testing_percent}
+    used = [name for name in SETS if shares.get(name, 100) > 0]
+    without = [name for name in used if not len(materials[name].positives)]
+    if without:
+        what = {"validation": "no threshold can be chosen", "testing": "nothing can be measured"}
+        told = "; ".join(
+            f"the {name} set holds no positives: {what.get(name, 'nothing can be learned')}" for name in without
+        )
+        warnings.append(f"{told}; record at least three positives, better a hundred")
+    for name in used:
+        seconds = materials[name].background_seconds
+        if seconds < _LITTLE_S:
+            warnings.append(
+                f"the {name} set holds only {seconds:.1f} s of background, which comes again and again; add more"
+            )
+    return warnings

@@ -1,0 +1,240 @@
+"""Which words are spoken when in a stream: three kinds of text files, and where in a clip the speech is.
+
+- ``classic``: a line ``label, start_ms`` for each word, as TensorFlow's speech_commands example writes and reads it.
+- ``csv``: a header with ``label`` and ``start_ms``, and perhaps ``end_ms``, ``clip``, ``snr_db``; other columns are left.
+- ``audacity``: a label track, ``start<TAB>end<TAB>label`` in seconds. Lines that begin with a backslash (frequencies) are
+  left.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wordspot.audio.files import Samples
+from wordspot.errors import ConfigError, DataError, NotFoundError
+from wordspot.files import write_text
+
+KINDS = ("classic", "csv", "audacity")
+_COLUMNS = ("label", "start_ms", "end_ms", "clip", "snr_db")
+_MAX_BYTES = 1 << 26
+_MAX_MS = 1e12
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_FRAME_MS = 10
+_RANGE_DB = 30.0  # speech is no softer than its loudest frame by more
+_ABOVE_FLOOR = 0.3  # of the way, in dB, from the softest tenth of the frames to the loudest
+_MIN_FRAMES = 4  # a shorter sound is a click
+_LOW_GAIN = 0.03  # what the emphasis of high frequencies leaves of the lowest
+
+
+@dataclass(frozen=True)
+class SpokenWord:
+    """A word in a stream."""
+
+    label: str
+    start_ms: float
+    """Where its speech begins; in a classic stream, where its clip begins."""
+    end_ms: float | None = None
+    """The end of its last frame of speech; None where the file does not say."""
+    clip: str = ""
+    """The recording it was made from."""
+    snr_db: float | None = None
+
+
+def speech_bounds(audio: Samples, sample_rate: int) -> tuple[int, int]:
+    """Where speech begins and ends in a clip: the first and the last frame of 10 ms that is loud, by energy.
+
+    High frequencies count more (the signal's difference is taken), so that hum, rumble and an offset do not drown the
+    ends of words. Loud is what stands 30 % of the way, in dB, from the softest tenth of the frames to the loudest, and
+    no more than 30 dB below the loudest; sounds shorter than 40 ms are clicks unless there is nothing else.
+
+    Args:
+        audio: float32 [samples] with one word.
+
+    Returns:
+        The first sample of speech and the one after the last; the whole clip where nothing stands out.
+    """
+    frame = max(sample_rate * _FRAME_MS // 1000, 1)
+    n_frames = len(audio) // frame
+    if n_frames < 3:
+        return 0, len(audio)
+    samples = np.asarray(audio, dtype=np.float64)
+    emphasised = np.diff(samples, prepend=samples[:1]) + _LOW_GAIN * (samples - samples.mean())
+    power = np.square(emphasised[: n_frames * frame]).reshape(n_frames, frame).mean(axis=1)
+    level = 10 * np.log10(np.convolve(power, np.full(3, 1 / 3), "same") + 1e-12)
+    floor, top = float(np.percentile(level, 10)), float(level.max())
+    loud = level > max(top - _RANGE_DB, floor + _ABOVE_FLOOR * (top - floor))
+    runs = np.flatnonzero(np.diff(np.concatenate([[0], loud, [0]]))).reshape(-1, 2)
+    if not len(runs):
+        return 0, len(audio)
+    long = runs[runs[:, 1] - runs[:, 0] >= _MIN_FRAMES]
+    chosen = long if len(long) else runs
+    return int(chosen[0, 0]) * frame, int(chosen[-1, 1]) * frame
+
+
+def read_truth(path: Path) -> list[SpokenWord]:
+    """The words of a truth file, in its order; its kind is told by what it holds. An empty file is a stream without words.
+
+    Raises:
+        NotFoundError: no such file.
+        DataError: no text, or a line that cannot be read; the message names the file, the line's number and the line.
+    """
+    lines = _read_lines(path)
+    first = next((line for _, line in lines), "")
+    header = [cell.strip(' "').lower() for cell in first.split(",")]
+    if "label" in header and "start_ms" in header:
+        return _read_csv(path, lines)
+    is_audacity = "\t" in first
+    read_line = _audacity_line if is_audacity else _classic_line
+    words = []
+    for number, line in lines:
+        if is_audacity and line.startswith("\\"):
+            continue
+        try:
+            words.append(read_line(line))
+        except ValueError as error:
+            raise _bad(path, number, line, error) from error
+    return words
+
+
+def write_truth(path: Path, words: Sequence[SpokenWord], kind: str) -> None:
+    """Write `words` as one of `KINDS`, atomically. A word whose end is not known ends where it starts in Audacity's.
+
+    Raises:
+        ConfigError: no such kind, or a label that does not fit on a line.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"a truth file is one of {', '.join(KINDS)}, got {kind!r}")
+    for word in words:
+        if not word.label.strip() or word.label != word.label.strip() or re.search(r"[\t\r\n\0]", word.label):
+            raise ConfigError(f"a label must be text on one line, without tabs, got {word.label!r}")
+    if kind == "csv":
+        text = _csv_text(words)
+    elif kind == "classic":
+        text = "".join(f"{word.label}, {_number(word.start_ms)}\n" for word in words)
+    else:
+        text = "".join(
+            f"{word.start_ms / 1000:.6f}\t{(word.start_ms if word.end_ms is None else word.end_ms) / 1000:.6f}\t"
+            f"{word.label}\n"
+            for word in words
+        )
+    write_text(path, text)
+
+
+def _csv_text(words: Sequence[SpokenWord]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for word in words:
+        writer.writerow(
+            [word.label, *(_number(value) for value in (word.start_ms, word.end_ms)), word.clip, _number(word.snr_db)]
+        )
+    return buffer.getvalue()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+def _read_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines that are not blank, each with its number from 1."""
+    if not path.is_file():
+        raise NotFoundError(f"{path}: expected a truth file, but there is no such file")
+    if path.stat().st_size > _MAX_BYTES:
+        raise DataError(
+            f"{path}: expected a truth file of at most {_MAX_BYTES >> 20} MB, got {path.stat().st_size} bytes"
+        )
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, line {number}: expected UTF-8 text, but it is not; is it a truth file?") from error
+    lines = ((number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1))
+    return [(number, line) for number, line in lines if line.strip()]
+
+
+def _read_csv(path: Path, lines: list[tuple[int, str]]) -> list[SpokenWord]:
+    columns: list[str] = []
+    words = []
+    for number, line in lines:
+        try:
+            cells = next(csv.reader([line], strict=True, skipinitialspace=True))
+            if not columns:
+                columns = _header(cells)
+            elif len(cells) != len(columns):
+                raise ValueError(f"expected {len(columns)} cells, as the header has, got {len(cells)}")
+            else:
+                words.append(_csv_word(dict(zip(columns, cells, strict=True))))
+        except (ValueError, csv.Error) as error:
+            raise _bad(path, number, line, error) from error
+    return words
+
+
+def _header(cells: list[str]) -> list[str]:
+    columns = [cell.strip().lower() for cell in cells]
+    if "label" not in columns or "start_ms" not in columns or len(set(columns)) < len(columns):
+        raise ValueError("expected a header with label and start_ms, each column once")
+    return columns
+
+
+def _csv_word(row: dict[str, str]) -> SpokenWord:
+    end, snr = row.get("end_ms", ""), row.get("snr_db", "")
+    return _word(
+        row["label"],
+        _milliseconds(row["start_ms"]),
+        _milliseconds(end) if end.strip() else None,
+        clip=row.get("clip", ""),
+        snr_db=_parse(snr) if snr.strip() else None,
+    )
+
+
+def _classic_line(line: str) -> SpokenWord:
+    label, comma, start = line.rpartition(",")
+    if not comma:
+        raise ValueError("expected 'label, start_ms'")
+    return _word(label, _milliseconds(start))
+
+
+def _audacity_line(line: str) -> SpokenWord:
+    cells = line.split("\t")
+    if len(cells) != 3:
+        raise ValueError("expected 'start<TAB>end<TAB>label', times in seconds")
+    start, end = (_milliseconds(cell.replace(",", "."), unit=1000) for cell in cells[:2])  # some locales write 1,5
+    return _word(cells[2], start, end)
+
+
+def _word(
+    label: str, start: float, end: float | None = None, clip: str = "", snr_db: float | None = None
+) -> SpokenWord:
+    if not label.strip():
+        raise ValueError("the label is empty")
+    if end is not None and end < start:
+        raise ValueError(f"the word ends at {end:g} ms, before it starts at {start:g} ms")
+    return SpokenWord(label.strip(), start, end, clip, snr_db)
+
+
+def _milliseconds(text: str, unit: float = 1) -> float:
+    value = _parse(text) * unit
+    if not 0 <= value <= _MAX_MS:
+        raise ValueError(f"expected a time of at least 0, got {text.strip()}")
+    return value
+
+
+def _parse(text: str) -> float:
+    stripped = text.strip()
+    if len(stripped) > 60 or not _NUMBER.fullmatch(stripped) or not math.isfinite(float(stripped)):
+        raise ValueError(f"expected a number, got {stripped[:40]!r}")
+    return float(stripped)
+
+
+def _bad(path: Path, number: int, line: str, error: Exception) -> DataError:
+    shown = line if len(line) <= 80 else f"{line[:77]}..."
+    return DataError(f"{path}, line {number}: {error}; the line is {shown!r}")

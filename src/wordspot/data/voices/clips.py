@@ -1,0 +1,216 @@
+"""From words to a folder of clips per word, each spoken by a drawn voice."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wordspot.audio.files import Samples, resample, write_audio
+from wordspot.config import MAX_SAMPLE_RATE, FeatureConfig
+from wordspot.data.voices.draw import draw_voices
+from wordspot.data.voices.engine import Engine, Voice, languages_of_script, unread_scripts
+from wordspot.data.voices.find import find_engines
+from wordspot.data.voices.placing import place, trim
+from wordspot.errors import ConfigError, DataError
+from wordspot.files import atomic_folder
+from wordspot.labels import normalize_word
+
+_FILLED = 0.95  # a word longer than this part of the clip is spoken again, faster
+_MAX_RATE = 2.0
+_N_FASTER = 2
+_MAX_NAME_BYTES = 200
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What `speak_words` wrote for one word."""
+
+    word: str
+    folder: str
+    n_clips: int
+    n_cut: int
+    """Clips that hold only the loudest part, since the word is longer than a clip however fast it is spoken."""
+    speakers: tuple[str, ...]
+    clips: tuple[tuple[str, Voice], ...]
+    """Each clip's file, as a path below the data folder (``yes/espeak-f3_nohash_...wav``), and the voice that speaks it."""
+
+
+def speak_words(
+    words: Sequence[str],
+    out: Path,
+    *,
+    per_word: int,
+    seed: int,
+    engines: Mapping[str, Engine] | None = None,
+    language: str = "en",
+    sample_rate: int = FeatureConfig.sample_rate,
+    clip_ms: float = FeatureConfig.clip_ms,
+    progress: Callable[[str], None] | None = None,
+) -> list[Spoken]:
+    """Write ``out/<word>/<speaker>_nohash_<manner>-<take>.wav``, `per_word` 16-bit clips of `clip_ms` for each word.
+
+    The word is trimmed, and laid at a random place and level over a faint noise floor (between -70 and -50 dB of full
+    scale), so that no model can learn "digital silence: a machine". A word that is too long is spoken again, up to twice
+    as fast as usual; if that is not enough, its loudest `clip_ms` are kept and the clip is counted as cut. That is for
+    the odd slow voice: a word of which most clips would be cut is an error.
+
+    A new `out` appears whole when all is spoken; into one that exists, finished words are moved at the end, file by file
+    over files of the same name. So Ctrl-C leaves nothing half-written. The same arguments with the same engines give
+    the same bytes; each word's voices do not depend on the other words.
+
+    Args:
+        progress: called with the word after each clip.
+
+    Raises:
+        ConfigError: a word that cannot be a folder's name, two that are the same, or a number out of range.
+        DataError: a word that no engine can read in this language, that comes out as silence, or that is longer than a
+            clip in most voices.
+        MissingExtraError: no engine is installed.
+    """
+    folders = check_words(words)
+    _check_numbers(per_word, seed, sample_rate, clip_ms)
+    engines = find_engines() if engines is None else engines
+    for engine in engines.values():
+        engine.reset()
+    readers = {word: _readers(word, engines, language) for word in words}
+    shape = _Shape(int(sample_rate * clip_ms / 1000), sample_rate)
+    spoken = []
+    with open_folder(out) as staging:
+        for word, folder in zip(words, folders, strict=True):
+            rng = _generator(seed, folder)
+            voices = draw_voices(readers[word].values(), language, per_word, rng)
+            spoken.append(_speak_word(word, staging / folder, voices, engines, shape, rng, progress))
+    return spoken
+
+
+def check_words(words: Sequence[str]) -> list[str]:
+    """The folder of each word: NFC, lower case.
+
+    Raises:
+        ConfigError: none, one that cannot be a folder's name, or two that are the same.
+    """
+    if not words:
+        raise ConfigError("at least one word to speak is expected, got none")
+    for word in words:
+        bad = not word or word != word.strip() or word.startswith(("_", ".")) or set(word) & set("/\\")
+        if bad or not word.isprintable() or len(normalize_word(word).encode()) > _MAX_NAME_BYTES:
+            raise ConfigError(
+                f"a word becomes a folder's name: it must not be empty or long, start with '_' or '.', or hold slashes, "
+                f"got {word!r}"
+            )
+    folders = [normalize_word(word) for word in words]
+    if repeated := sorted({folder for folder in folders if folders.count(folder) > 1}):
+        raise ConfigError(f"each word must be named once, got {', '.join(repeated)} more than once (case is ignored)")
+    return folders
+
+
+@contextlib.contextmanager
+def open_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder to fill. Made whole at `out` on success, or moved into it where it exists; removed on failure."""
+    if not out.exists():
+        with atomic_folder(out) as staging:
+            yield staging
+        return
+    with tempfile.TemporaryDirectory(dir=out, prefix=".wordspot-") as name:
+        yield Path(name)
+        for folder in sorted(Path(name).iterdir()):
+            target = out / folder.name
+            target.mkdir(exist_ok=True)
+            for path in sorted(folder.iterdir()):
+                path.replace(target / path.name)
+
+
+def _check_numbers(per_word: int, seed: int, sample_rate: int, clip_ms: float) -> None:
+    for name, value, low, high in (
+        ("per_word", per_word, 1, 100_000),
+        ("seed", seed, 0, 2**63 - 1),
+        ("sample_rate", sample_rate, 4000, MAX_SAMPLE_RATE),
+        ("clip_ms", clip_ms, 100, 60_000),
+    ):
+        if not low <= value <= high:
+            raise ConfigError(f"{name} must lie between {low:g} and {high:g}, got {value:g}")
+
+
+def _readers(word: str, engines: Mapping[str, Engine], language: str) -> dict[str, Engine]:
+    """The engines that speak the language and can read the word."""
+    speaking = {name: engine for name, engine in engines.items() if engine.voices(language)}
+    readers = {name: engine for name, engine in speaking.items() if engine.reads(word, language)}
+    if readers or not speaking:
+        return readers or dict(engines)  # where nobody speaks the language, draw_voices says so
+    scripts = unread_scripts(word, language)
+    others = "; ".join(f"{script} letters are read by --language {languages_of_script(script)}" for script in scripts)
+    why = others or f"{', '.join(speaking)} reads none of its letters"
+    raise DataError(f"{word!r} cannot be read aloud in language {language!r}: {why}")
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What every clip has in common."""
+
+    n_samples: int
+    sample_rate: int
+
+
+def _speak_word(
+    word: str,
+    folder: Path,
+    voices: Sequence[Voice],
+    engines: Mapping[str, Engine],
+    shape: _Shape,
+    rng: np.random.Generator,
+    progress: Callable[[str], None] | None,
+) -> Spoken:
+    cut, clips = [], []
+    for take, voice in enumerate(voices):
+        voice, speech = _speak_to_fit(word, voice, engines[voice.engine], shape, rng)
+        if len(speech) > shape.n_samples:
+            cut.append(len(speech))
+        path = folder / f"{voice.speaker}_nohash_{voice.manner}-{take:0{len(str(len(voices) - 1))}d}.wav"
+        write_audio(path, place(speech, shape.n_samples, shape.sample_rate, rng), shape.sample_rate)
+        clips.append((f"{folder.name}/{path.name}", voice))
+        if progress is not None:
+            progress(word)
+    if 2 * len(cut) > len(voices):
+        needed = 100 * math.ceil(10 * max(cut) / shape.sample_rate / _FILLED)
+        has = 1000 * shape.n_samples / shape.sample_rate
+        raise DataError(f"{word!r} is longer than {has:g} ms however fast it is spoken; --clip-ms {needed} holds it")
+    return Spoken(
+        word, folder.name, len(voices), len(cut), tuple(sorted({voice.speaker for voice in voices})), tuple(clips)
+    )
+
+
+def _speak_to_fit(
+    word: str, voice: Voice, engine: Engine, shape: _Shape, rng: np.random.Generator
+) -> tuple[Voice, Samples]:
+    """The trimmed word, spoken again and faster while it is too long; with the voice as it then was."""
+    seed = int(rng.integers(2**31))
+    speech = _say(word, voice, engine, shape, seed)
+    for _ in range(_N_FASTER):
+        excess = len(speech) / (_FILLED * shape.n_samples)
+        if excess <= 1 or voice.rate >= _MAX_RATE:
+            break
+        voice = dataclasses.replace(voice, rate=min(round(1.05 * excess * voice.rate, 2), _MAX_RATE))
+        speech = _say(word, voice, engine, shape, seed)
+    return voice, speech
+
+
+def _say(word: str, voice: Voice, engine: Engine, shape: _Shape, seed: int) -> Samples:
+    speech = trim(resample(*engine.speak(word, voice, seed), shape.sample_rate), shape.sample_rate)
+    if not len(speech):
+        raise DataError(
+            f"{word!r} comes out as silence from {engine.name} in {voice.accent}; spell it otherwise, or name its --language"
+        )
+    return speech
+
+
+def _generator(seed: int, folder: str) -> np.random.Generator:
+    """A word's own generator, so that its clips do not depend on which other words are spoken."""
+    return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(folder.encode()).digest()[:8], "big")])

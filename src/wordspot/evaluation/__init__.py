@@ -1,0 +1,1 @@
+"""Metrics on clips, streams and whole recordings, and the choice of thresholds."""

@@ -1,0 +1,144 @@
+"""Decoder settings chosen on streams whose words are known.
+
+`choose_thresholds` is exact for the curves of `stream_sweep`. But words compete in the decoder, so `tune_words` takes its
+thresholds for a first answer, and goes on from there with the decoder on all words together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from wordspot.config import DecoderConfig
+from wordspot.evaluation.bench import THRESHOLDS, Bench, Ints
+from wordspot.metrics import StreamCurve, poisson_interval
+
+#: Settings of the classic recogniser that `tune_classic` tries.
+CLASSIC_GRID: dict[str, tuple[Any, ...]] = {
+    "average_ms": (200.0, 350.0, 500.0, 750.0, 1000.0),
+    "suppression_ms": (500.0, 750.0, 1000.0, 1500.0),
+    "minimum_count": (1, 3, 10),
+    "threshold": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
+}
+N_CLASSIC = math.prod(len(values) for values in CLASSIC_GRID.values())
+N_ROUNDS = 3  # over all words, at most
+_NEAR = 4  # neighbouring thresholds tried for each word
+
+
+def hours_needed(per_hour: float) -> float:
+    """Hours without a single false accept that show, at 95 %, that there are at most so many an hour."""
+    return poisson_interval(0)[1] / per_hour if per_hour > 0 else math.inf
+
+
+def choose_thresholds(curves: Mapping[str, StreamCurve], budget: int, current: Mapping[str, float]) -> dict[str, float]:
+    """A threshold for each word: the most hits over all words with at most `budget` false accepts over all words.
+
+    Exact, for the curves as they are, by dynamic programming over the budget. Where several thresholds of a word give the
+    same, the one three quarters up is taken: hearing too little shows at once, a false accept only after hours. A word
+    that was never spoken cannot be tuned; it keeps its `current` threshold, or gets a higher one where that saves false
+    accepts. Where even the highest thresholds exceed the budget, each word's fewest false accepts are taken.
+    """
+    options = {word: _options(curve, current[word]) for word, curve in curves.items()}
+    budget = min(budget, sum(max(accepts for _, accepts, _ in one) for one in options.values()))
+    budget = max(budget, sum(min(accepts for _, accepts, _ in one) for one in options.values()))
+    best = np.zeros(budget + 1)  # value of the words so far, by false accepts spent at most
+    chosen: list[Ints] = []
+    for one in options.values():
+        values = np.full((len(one), budget + 1), -np.inf)
+        for row, (hits, accepts, _) in enumerate(one):
+            if accepts <= budget:  # a false accept is worth a little, so that ties are won by fewer
+                values[row, accepts:] = best[: budget + 1 - accepts] + hits - accepts * 1e-6
+        chosen.append(values.argmax(axis=0))
+        best = values.max(axis=0)
+    thresholds, left = {}, budget
+    for word, choice in zip(reversed(options), reversed(chosen), strict=True):
+        _, accepts, thresholds[word] = options[word][choice[left]]
+        left -= accepts
+    return {word: thresholds[word] for word in curves}
+
+
+def _options(curve: StreamCurve, current: float) -> list[tuple[int, int, float]]:
+    """(hits, false accepts, threshold) of each stretch of thresholds that give the same."""
+    keep = np.ones(len(curve.thresholds), bool) if curve.n_words else curve.thresholds >= current
+    if not keep.any():
+        return [(0, 0, current)]  # a word never spoken, with a threshold above all
+    thresholds, hits, accepts = curve.thresholds[keep], curve.n_hits[keep], curve.n_false_accepts[keep]
+    starts = np.flatnonzero(np.append(True, (np.diff(hits) != 0) | (np.diff(accepts) != 0)))
+    stops = np.append(starts[1:], len(thresholds))
+    options = []
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        threshold = float(thresholds[start + (stop - start) * 3 // 4])
+        if not curve.n_words:
+            threshold = current if start == 0 else float(thresholds[start])
+        options.append((int(hits[start]), int(accepts[start]), threshold))
+    return options
+
+
+def tune_words(
+    bench: Bench,
+    config: DecoderConfig,
+    curves: Mapping[str, StreamCurve],
+    per_hour: float,
+    progress: Callable[[], None] = lambda: None,
+) -> DecoderConfig:
+    """`config` with a threshold for each word: few misses at no more than `per_hour` false accepts, over all words.
+
+    Begins with `choose_thresholds` and then, with the decoder on all words, moves one word's threshold at a time as long as
+    that gains: first down to the budget, then more hits, then fewer false accepts.
+    """
+    budget = math.floor(per_hour * bench.hours + 1e-9)
+    start = {word: config.threshold_of(word) for word in bench.words}
+    chosen = dataclasses.replace(config, thresholds=choose_thresholds(curves, budget, start))
+    spoken = bench.n_spoken
+    best = _worth(bench.count(chosen), budget)
+    for _ in range(N_ROUNDS):
+        before = best
+        for word in bench.words:
+            for threshold in _neighbours(chosen.thresholds[word], may_fall=spoken[word] > 0):
+                trial = dataclasses.replace(chosen, thresholds={**chosen.thresholds, word: threshold})
+                if (worth := _worth(bench.count(trial), budget)) > best:
+                    chosen, best = trial, worth
+            progress()
+        if best == before:
+            break
+    return chosen
+
+
+def _worth(counts: Ints, budget: int) -> tuple[int, int, int]:
+    """What `tune_words` raises, the first number first."""
+    hits, accepts = (int(number) for number in counts.sum(axis=0))
+    return min(budget - accepts, 0), hits, -accepts
+
+
+def _neighbours(threshold: float, *, may_fall: bool) -> list[float]:
+    """Thresholds around one, the nearest first."""
+    at = int(np.searchsorted(THRESHOLDS, threshold))
+    near = range(max(at - _NEAR, 0), min(at + _NEAR + 1, len(THRESHOLDS)))
+    values = [THRESHOLDS[position] for position in sorted(near, key=lambda position: abs(position - at))]
+    return [value for value in values if value > threshold or (may_fall and value < threshold)]
+
+
+def tune_classic(
+    bench: Bench, config: DecoderConfig, limit: float = 0.02, progress: Callable[[], None] = lambda: None
+) -> tuple[DecoderConfig, bool]:
+    """The settings of `CLASSIC_GRID` with the most correct words, and whether they keep within `limit`.
+
+    That is: wrong words and false positives are each at most `limit` of the truth. Where none does, those that exceed it
+    least.
+    """
+    best, best_worth = config, (-math.inf, 0, 0)
+    for values in product(*CLASSIC_GRID.values()):
+        settings: dict[str, Any] = dict(zip(CLASSIC_GRID, values, strict=True))
+        trial = dataclasses.replace(config, thresholds={}, **settings)
+        figures = bench.classic(trial)
+        over = max(figures.n_wrong, figures.n_false_positive) - limit * figures.n_truth - 1e-9
+        worth = (min(-over, 0.0), figures.n_correct, -figures.n_wrong - figures.n_false_positive)
+        if worth > best_worth:
+            best, best_worth = trial, worth
+        progress()
+    return best, best_worth[0] >= 0

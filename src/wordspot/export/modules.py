@@ -1,0 +1,172 @@
+"""What an exported file computes, as torch modules: sound in, posteriors out, the front end in few operators.
+
+On a device an operator costs more than its arithmetic. So the sound is cut into windows and transformed by one
+convolution whose kernel is the windowed DFT, and the mel channels are one more: the same sums as `features`, in an order
+of their own.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wordspot.config import FeatureConfig
+from wordspot.features import PsfMfcc, Samples, SpectralFrontEnd, analysis_window, filterbanks
+from wordspot.features.micro import MicroFrontEnd
+
+#: The name of a `ConvolvedDft`'s kernel, for which `onnx_rewrite` puts a formula.
+DFT = "dft"
+
+
+class StreamScores(nn.Module):
+    """A streaming front end and network: (audio [1, step · k], sound, *state) → (posteriors [1, k, labels], *new state)."""
+
+    def __init__(self, front_end: SpectralFrontEnd, network: nn.Module) -> None:
+        super().__init__()
+        self.features, self.network = _ConvolvedFrontEnd(front_end), network
+        config = front_end.config
+        self._n_kept = front_end.kept_samples
+        self._n_unheard = self._n_kept + config.hop_samples - config.window_samples  # that fill no window yet
+        if hasattr(network, "early_frames"):  # that it lets pass, since the front end has heard them only in part
+            cast(Any, network).early_frames = front_end.kept_samples // config.hop_samples
+        self._is_bare = isinstance(network.initial_state(1), Tensor)  # type: ignore[operator]
+
+    def forward(self, audio: Tensor, sound: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        joined = torch.cat([sound, audio], dim=1)
+        before = state[0] if self._is_bare else state
+        # cut, so that the number of frames is the number of hops for the exporter too, without rounding
+        heard = joined[:, : -self._n_unheard] if self._n_unheard else joined
+        logits, after = self.network.step(self.features(heard), before)  # type: ignore[operator]
+        return (logits.softmax(dim=-1), joined[:, -sound.shape[1] :], *unpacked(after))
+
+    def initial_state(self) -> tuple[Tensor, ...]:
+        """Zeros: the samples that the front end keeps, then the network's state."""
+        sound = torch.zeros(1, self._n_kept)
+        return (sound, *unpacked(self.network.initial_state(1)))  # type: ignore[operator]
+
+
+class ClipScores(nn.Module):
+    """Any front end and network on whole clips: audio [n, clip_samples] → posteriors [n, labels].
+
+    Spectra that a network takes itself, of `Samples`, are convolutions as well.
+    """
+
+    def __init__(self, front_end: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.network = _with_convolved_spectra(network)
+        known: dict[type, Any] = {
+            SpectralFrontEnd: _ConvolvedFrontEnd, PsfMfcc: _ConvolvedPsfMfcc, MicroFrontEnd: _MicroOnClips,
+            Samples: lambda samples: samples,
+        }  # fmt: skip
+        self.features: nn.Module = known[type(front_end)](front_end)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        posteriors: Tensor = self.network(self.features(audio)).softmax(dim=-1)
+        return posteriors
+
+
+def unpacked(state: Any) -> tuple[Tensor, ...]:
+    """A network's state as a flat tuple: one tensor, or a tuple of them."""
+    return (state,) if isinstance(state, Tensor) else tuple(state)
+
+
+def _with_convolved_spectra(network: nn.Module) -> nn.Module:
+    """The network, or a copy of it where it holds spectra."""
+    if not any(isinstance(module, SpectralFrontEnd) for module in network.modules()):
+        return network
+    copied = copy.deepcopy(network)
+    for module in list(copied.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, SpectralFrontEnd):
+                setattr(module, name, _ConvolvedFrontEnd(child))
+    return copied
+
+
+class ConvolvedDft(nn.Module):
+    """Windows and their DFT as one convolution: [batch, samples] → re | im: [batch, 2 · bins, 1, frames].
+
+    Its buffer `DFT` is the transform of `n_fft` from the bin `first_bin` on.
+    """
+
+    def __init__(self, window: filterbanks.Matrix, config: FeatureConfig, bins: slice) -> None:
+        super().__init__()
+        self.hop, self.n_fft, self.first_bin = config.hop_samples, config.n_fft, bins.start or 0
+        dft = filterbanks.windowed_dft(window, config.n_fft, np.arange(config.n_bins)[bins])
+        self.register_buffer(DFT, _float32(dft.T)[:, None, None, :], persistent=False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        return nn.functional.conv2d(audio[:, None, None, :], self.get_buffer(DFT), stride=(1, self.hop))
+
+
+class _ConvolvedFrontEnd(nn.Module):
+    """`SpectralFrontEnd` on whole windows: [batch, samples] → [batch, frames, features]."""
+
+    def __init__(self, front_end: SpectralFrontEnd) -> None:
+        super().__init__()
+        self.config = front_end.config
+        self.head = cast(Any, front_end.head)
+        bins = getattr(self.head, "bins", slice(None))
+        self.transform = ConvolvedDft(analysis_window(self.config), self.config, bins)
+        self.channels: nn.Conv2d | None = None
+        if hasattr(self.head, "of_power"):  # its first step is linear: it sums over re and im as well
+            weight, bias = self.head.of_power()
+            self.channels = nn.Conv2d(2 * weight.shape[0], weight.shape[1], 1)
+            self.channels.weight = nn.Parameter(torch.cat([weight, weight]).T[:, :, None, None].contiguous())
+            self.channels.bias = nn.Parameter(torch.full((weight.shape[1],), bias))
+
+    def forward(self, audio: Tensor) -> Tensor:
+        spectrum = self.transform(audio)
+        squares = spectrum * spectrum
+        if self.channels is None:
+            real, imaginary = squares.squeeze(2).transpose(1, 2).chunk(2, dim=2)
+            features: Tensor = self.head(real + imaginary)
+            return features
+        return self.head.after_power(self.channels(squares)).squeeze(2).transpose(1, 2)
+
+
+class _ConvolvedPsfMfcc(nn.Module):
+    """`PsfMfcc` on clips: [batch, samples] → [batch, frames, coefficients].
+
+    A recording of minutes has a large spectrum: it is summed up to energies where it lies, neither turned nor split.
+    """
+
+    def __init__(self, front_end: PsfMfcc) -> None:
+        super().__init__()
+        self.front_end, config = front_end, front_end.config
+        self.transform = ConvolvedDft(np.ones(config.window_samples), config, slice(None))
+        self._scale = 32768**2 / config.n_fft  # of samples in 16 bits
+        weight = front_end.mel
+        self.channels = nn.Conv2d(2 * weight.shape[0], weight.shape[1], 1, bias=False)
+        self.channels.weight = nn.Parameter(torch.cat([weight, weight]).T[:, :, None, None].contiguous())
+        cosines = torch.zeros(1 + weight.shape[1], config.n_coefficients)
+        cosines[0, 0], cosines[1:, 1:] = 1, front_end.dct[:, 1:]  # of the energy's logarithm, and of the channels'
+        self.register_buffer("cosines", cosines, persistent=False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        spectrum = self.transform(self.front_end.prepare(audio))
+        squares = spectrum * spectrum
+        sums = torch.cat([squares.sum(dim=1, keepdim=True), self.channels(squares)], dim=1).squeeze(2) * self._scale
+        heard = torch.where(sums == 0, float(np.finfo(np.float64).eps), sums)
+        return heard.log().transpose(1, 2) @ self.get_buffer("cosines")
+
+
+class _MicroOnClips(nn.Module):
+    """`MicroFrontEnd` on clips, from a state that says nothing of how many there are: [batch, samples] → features."""
+
+    def __init__(self, front_end: MicroFrontEnd) -> None:
+        super().__init__()
+        self.front_end = front_end
+        _, estimate, missing = front_end.initial_state(1)
+        self.register_buffer("estimate", estimate, persistent=False)
+        self.register_buffer("missing", torch.zeros_like(missing), persistent=False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        return self.front_end.of_windows(audio, self.get_buffer("estimate"), self.get_buffer("missing"))[0]
+
+
+def _float32(matrix: filterbanks.Matrix) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32))

@@ -1,0 +1,163 @@
+"""From a front end and a network to an ONNX graph and its card, through torch's exporter."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+import wordspot
+from wordspot.config import TRIGGER_DECODER, DecoderConfig, RunConfig
+from wordspot.errors import ExportError, MissingExtraError
+from wordspot.export.modules import DFT, ClipScores, ConvolvedDft, StreamScores
+from wordspot.features import SpectralFrontEnd
+from wordspot.labels import labels_of_run
+from wordspot.overrides import to_json
+from wordspot.runtime.modelfile.card import Card, State, make_self_test
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18
+_TRACED_STEPS, _TRACED_CLIPS = 11, 3
+_MOST = 1 << 20  # steps or clips that one call may take
+_TRIGGER_TEST_MS = 2000  # of sound before the first row of a trigger's self-test: more than its network's window
+
+
+def why_no_stream(network: nn.Module, front_end: nn.Module, config: RunConfig) -> str:
+    """Why network and front end cannot be exported as a stream; empty where they can."""
+    features, is_trigger = config.features, config.task == "trigger"
+    if not (hasattr(network, "step") and hasattr(network, "initial_state")):
+        return f"the network {config.model.name} judges whole clips"
+    if not isinstance(front_end, SpectralFrontEnd):
+        return f"the front end {features.kind} cannot be exported as a stream"
+    if features.window_samples % features.hop_samples and not is_trigger:
+        return f"the window of {features.window_ms:g} ms is no multiple of the hop of {features.hop_ms:g} ms"
+    if any(0 in state.shape for state in StreamScores(front_end, network).initial_state()):
+        return "a part of its state is empty, as where the window is no longer than the hop"
+    step = step_samples(network, config)
+    if features.clip_samples % step and not is_trigger:
+        return f"the clip of {features.clip_samples} samples is no multiple of the network's step of {step}"
+    return ""
+
+
+def step_samples(network: nn.Module, config: RunConfig) -> int:
+    """Samples from one row of a stream's scores to the next: a hop, or as many as the network takes at once."""
+    return config.features.hop_samples * int(getattr(network, "hop_frames", 1))
+
+
+def trace(network: nn.Module, front_end: nn.Module, config: RunConfig) -> tuple[onnx.ModelProto, Card]:
+    """The graph, not yet tidied, and the card, still without the answers of its self-test.
+
+    A trigger's clip ends with the first of its answers that counts: all after it do.
+
+    Raises:
+        ExportError: the exporter cannot take the network, or a trigger's network gives no stream.
+        MissingExtraError: its packages are not installed.
+    """
+    reason, is_trigger = why_no_stream(network, front_end, config), config.task == "trigger"
+    if reason and is_trigger:
+        raise ExportError(f"a model that says when its word is spoken is exported as a stream, but {reason}")
+    step = 0 if reason else step_samples(network, config)
+    early = int(getattr(network, "early_steps", 0))
+    clip = step * (1 + early) if is_trigger else config.features.clip_samples
+    first_row = clip
+    if is_trigger:
+        first_row = -(-config.features.sample_rate * _TRIGGER_TEST_MS // (1000 * step)) * step
+    graph = _stream(network, front_end, config, step) if step else _clips(network, front_end, config)
+    states = [
+        State(value.name, tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim))
+        for value in graph.graph.input[1:]
+    ]
+    card = Card(
+        kind="stream" if step else "clip",
+        labels=labels_of_run(config),
+        sample_rate=config.features.sample_rate,
+        clip_samples=clip,
+        step_samples=step,
+        states=tuple(states),
+        decoder=TRIGGER_DECODER if is_trigger else DecoderConfig(),
+        self_test=make_self_test(first_row, step),
+        config=to_json(config),
+        wordspot_version=wordspot.__version__,
+    )
+    return graph, card
+
+
+def _stream(network: nn.Module, front_end: Any, config: RunConfig, step: int) -> onnx.ModelProto:
+    module = StreamScores(front_end, network)
+    state = module.initial_state()
+    names = ["sound", *(f"state_{number}" for number in range(len(state) - 1))]
+    steps = torch.export.Dim("steps", min=1, max=_MOST)
+    shapes: Any = ({1: step * steps}, {}, tuple({} for _ in state[1:]))
+    outputs = ["scores", *(f"new_{name}" for name in names)]
+    model = _to_onnx(module, (torch.zeros(1, step * _TRACED_STEPS), *state), ["audio", *names], outputs, shapes, config)
+    _free(model.graph.output[0], 1, "steps")
+    return model
+
+
+def _clips(network: nn.Module, front_end: nn.Module, config: RunConfig) -> onnx.ModelProto:
+    audio = torch.zeros(_TRACED_CLIPS, config.features.clip_samples)
+    shapes = ({0: torch.export.Dim("clips", min=1, max=_MOST)},)
+    model = _to_onnx(ClipScores(front_end, network), (audio,), ["audio"], ["scores"], shapes, config)
+    _free(model.graph.output[0], 0, "clips")
+    return model
+
+
+def _to_onnx(
+    module: Any, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], shapes: Any, config: RunConfig
+) -> onnx.ModelProto:
+    try:
+        from wordspot.export.rewrite import rewrite
+        from wordspot.export.shifts import SHIFTS
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f'exporting needs {error.name}, which is not installed; run: pip install "wordspot[export]"'
+        ) from error
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                module.eval(), inputs, dynamo=True, opset_version=OPSET, input_names=names, output_names=outputs,
+                dynamic_shapes=shapes, external_data=False, verbose=False, custom_translation_table=SHIFTS,
+            )  # fmt: skip
+            assert program is not None
+            model = program.model_proto
+            transforms = {
+                f"{name}.{DFT}": (part.n_fft, part.first_bin)
+                for name, part in module.named_modules()
+                if isinstance(part, ConvolvedDft)
+            }
+            rewrite(model, transforms)
+        except Exception as error:  # whatever a network of the user's own does that exporter or passes cannot follow
+            reason = " ".join(f"{type(error).__name__}: {error.__cause__ or error}".split())[:300]
+            raise ExportError(f"the model {config.model.name!r} cannot be exported ({reason})") from error
+    return model
+
+
+def _free(value: onnx.ValueInfoProto, axis: int, name: str) -> None:
+    """Say of an output that it is as long as its input; some of torch's operators freeze the traced length in its type."""
+    value.type.tensor_type.shape.dim[axis].Clear()
+    value.type.tensor_type.shape.dim[axis].dim_param = name
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks on what it does without."""
+    logs = [
+        logging.getLogger(name) for name in ("torch.onnx._internal.exporter._registration", "onnxscript", "onnx_ir")
+    ]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)

@@ -1,0 +1,230 @@
+"""The pictures of a report and of ``wordspot spectrogram``, drawn with matplotlib, never on a screen.
+
+A report's charts are SVG with text left as text: the reader's browser draws it, so labels in any script show.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.config import FeatureConfig
+from wordspot.files import atomic_path
+from wordspot.metrics import Curve, StreamCurve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BLUE, _ORANGE, _GREY = "#1f5fa8", "#d1690e", "#777777"
+
+
+def draw_learning(log: Sequence[dict[str, Any]]) -> str:
+    """Loss and accuracy over the steps, as SVG; training is smoothed over a fiftieth of the run.
+
+    Of validation it is always the cross-entropy. Logs of older versions call a step's loss so, too.
+    """
+    figure, (left, right) = new_figure(9.5, 3.4, 2)
+    steps = [line for line in log if line["kind"] == "step"]
+    checks = [line for line in log if line["kind"] == "evaluation" and line["set"] == "validation"]
+    for axes, of_step, measure, title, scale in (
+        (left, "loss", "cross_entropy", "Loss, and cross-entropy of validation", 1),
+        (right, "accuracy", "accuracy", "Accuracy, percent", 100),
+    ):
+        values = _smooth(np.array([line.get(of_step, line.get(measure)) for line in steps], np.float64) * scale)
+        axes.plot([line["step"] for line in steps], values, color=_GREY, linewidth=1.2, label="training (smoothed)")
+        axes.plot(
+            [line["step"] for line in checks], [line[measure] * scale for line in checks],
+            color=_BLUE, marker="o", markersize=3.5, linewidth=1.6, label="validation",
+        )  # fmt: skip
+        axes.set_title(title)
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.25)
+    left.set_ylim(bottom=0)
+    right.set_ylim(top=100)
+    right.legend(loc="lower right", frameon=False)
+    return to_svg(figure)
+
+
+def draw_confusion(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
+    """The confusion matrix as SVG: colour by the part of the row, counts in the cells."""
+    counts = np.array(confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = max(4.0, 0.52 * len(labels) + 1.6)
+    figure, (axes,) = new_figure(size + 0.6, size, 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("answer")
+    axes.set_ylabel("truth")
+    for row, column in np.ndindex(*counts.shape):
+        if counts[row, column]:
+            shade = "white" if shares[row, column] > 0.5 else "#222222"
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=shade, fontsize=8)
+    axes.spines[:].set_visible(False)
+    return to_svg(figure)
+
+
+def draw_error_curves(curves: dict[str, Curve]) -> str:
+    """Per label, misses against false alarms (DET, both axes logarithmic) and hits against false alarms (ROC), as SVG."""
+    import matplotlib as mpl
+
+    figure, (left, right) = new_figure(9.5, 4.2, 2)
+    colours = mpl.colormaps["tab20"]
+    for position, (label, curve) in enumerate(curves.items()):
+        style: dict[str, Any] = {"color": colours(position % 20), "linewidth": 1.3, "label": label}
+        left.plot(100 * np.maximum(curve.false_alarm_rate, 1e-4), 100 * np.maximum(curve.miss_rate, 1e-3), **style)
+        right.plot(100 * curve.false_alarm_rate, 100 * curve.hit_rate, **style)
+    left.set(xscale="log", yscale="log", xlabel="false alarms, percent", ylabel="misses, percent", title="DET")
+    left.set(xlim=(0.01, 100), ylim=(0.1, 100))
+    right.set(
+        xlabel="false alarms, percent",
+        ylabel="hits, percent",
+        title="ROC, upper left corner",
+        xlim=(-0.3, 20),
+        ylim=(50, 100.5),
+    )
+    for axes in (left, right):
+        axes.grid(alpha=0.25)
+    right.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
+    return to_svg(figure)
+
+
+def draw_calibration(calibration: dict[str, Any]) -> str:
+    """How often the network is right against how sure it is, as SVG; the size of a dot grows with the clips behind it."""
+    figure, (axes,) = new_figure(4.2, 3.6, 1)
+    counts = np.array(calibration["counts"])
+    used = counts > 0
+    confidence = np.array(calibration["confidence"], dtype=float)[used] * 100
+    accuracy = np.array(calibration["accuracy"], dtype=float)[used] * 100
+    axes.plot([0, 100], [0, 100], color=_GREY, linewidth=1, linestyle="--")
+    axes.plot(confidence, accuracy, color=_BLUE, linewidth=1.2)
+    axes.scatter(confidence, accuracy, s=15 + 150 * counts[used] / counts.sum(), color=_BLUE)
+    axes.set(xlabel="top posterior, percent", ylabel="right, percent", xlim=(0, 103), ylim=(0, 103))
+    axes.grid(alpha=0.25)
+    return to_svg(figure)
+
+
+def draw_stream_curves(curves: dict[str, StreamCurve], chosen: dict[str, tuple[float, float]]) -> str:
+    """Per word, misses against false accepts per hour (DET over streams), as SVG.
+
+    Where a curve reaches no false accept at all it cannot be drawn on a logarithmic axis: it ends on the left edge, at half
+    an accept in the hours tested.
+
+    Args:
+        curves: by the name in the legend, the first drawn boldest; those of words that were never spoken are left out.
+        chosen: (false accepts per hour, miss rate) at the decoder's thresholds, marked by a dot.
+    """
+    import matplotlib as mpl
+
+    figure, (axes,) = new_figure(8.0, 4.6, 1)
+    colours = mpl.colormaps["tab20"]
+    drawn = {name: curve for name, curve in curves.items() if curve.n_words and curve.hours}
+    floor = min((0.5 / curve.hours for curve in drawn.values()), default=0.1)
+    for position, (name, curve) in enumerate(drawn.items()):
+        is_first = position == 0
+        order = np.lexsort((-curve.miss_rate, curve.false_accepts_per_hour))
+        rate = np.maximum(curve.false_accepts_per_hour[order], floor)
+        style: dict[str, Any] = {"color": "black" if is_first else colours((position - 1) % 20)}
+        style["linewidth"] = 2.0 if is_first else 1.2
+        axes.plot(rate, 100 * curve.miss_rate[order], drawstyle="steps-post", label=name, **style)
+        if name in chosen:
+            axes.plot(max(chosen[name][0], floor), 100 * chosen[name][1], "o", markersize=5, color=style["color"])
+    axes.axvline(2 * floor, color=_GREY, linewidth=0.8, linestyle=":")
+    axes.set(xscale="log", ylim=(-2, 102), xlabel="false accepts per hour", ylabel="misses, percent")
+    axes.set_xlim(left=0.9 * floor)
+    axes.set_title("dots: the decoder's thresholds; dotted: one false accept in the hours tested", fontsize=9)
+    axes.grid(alpha=0.25)
+    if drawn:
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
+    return to_svg(figure)
+
+
+def draw_latencies(latencies_ms: Sequence[float]) -> str:
+    """A histogram of latencies as SVG; lines stand at the median and at 90 %."""
+    figure, (axes,) = new_figure(6.0, 2.8, 1)
+    axes.hist(latencies_ms, bins=40, color=_BLUE)
+    for part, name in ((0.5, "median"), (0.9, "90 %")):
+        place = float(np.quantile(latencies_ms, part))
+        axes.axvline(place, color=_ORANGE, linewidth=1.2)
+        axes.annotate(f" {name} {place:.0f} ms", (place, 1 if part < 0.9 else 0.85), xycoords=("data", "axes fraction"),
+                      va="top", fontsize=8)  # fmt: skip
+    axes.set(xlabel="latency after the word's end, ms", ylabel="hits")
+    axes.grid(alpha=0.25)
+    return to_svg(figure)
+
+
+def save_spectrogram(path: Path, picture: NDArray[np.float32], config: FeatureConfig, title: str) -> None:
+    """Write a PNG of features [frames, features]: time left to right, with axes."""
+    figure, (axes,) = new_figure(max(4.0, min(4 + 4e-3 * len(picture), 16)), 4.0, 1)
+    seconds = (len(picture) * config.hop_ms + config.window_ms - config.hop_ms) / 1000
+    is_linear = config.kind == "spectrogram"
+    top = config.sample_rate / 2000 if is_linear else picture.shape[1]
+    values = 10 * np.log10(picture + 1e-10) if config.kind in ("spectrogram", "average") else picture
+    image = axes.imshow(
+        values.T, origin="lower", aspect="auto", cmap="magma", interpolation="nearest", extent=(0, seconds, 0, top)
+    )
+    names = {"mfcc": "cepstral coefficient", "psf_mfcc": "cepstral coefficient", "average": "group of bins"}
+    axes.set(xlabel="time, seconds", ylabel="frequency, kHz" if is_linear else names.get(config.kind, "mel channel"))
+    axes.set_title(title)
+    units = {"spectrogram": "power, dB", "average": "power, dB", "logmel": "log energy, scaled"}
+    figure.colorbar(image, label=units.get(config.kind, "value"))
+    _save_png(figure, path)
+
+
+def save_classic_spectrogram(path: Path, audio: NDArray[np.float32]) -> None:
+    """Write a PNG as the classic's ``wav_to_spectrogram``: magnitudes × 64 as grey, time downward, no axes.
+
+    Window 256, stride 128, as there; each pixel is one bin of one window, cut at white.
+    """
+    from PIL import Image
+
+    if len(audio) < 256:
+        audio = np.pad(audio, (0, 256 - len(audio)))
+    frames = np.lib.stride_tricks.sliding_window_view(audio, 256)[::128]
+    magnitude = np.abs(np.fft.rfft(frames * np.hanning(257)[:-1], axis=1))
+    with atomic_path(path) as temporary:
+        Image.fromarray(np.clip(magnitude * 64, 0, 255).astype(np.uint8)).save(temporary, format="PNG")
+
+
+def new_figure(width: float, height: float, n_axes: int) -> tuple[Figure, list[Axes]]:
+    """A figure of this size in inches, on no screen, with axes side by side."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, [figure.add_subplot(1, n_axes, position + 1) for position in range(n_axes)]
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element."""
+    import matplotlib as mpl
+
+    text = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "wordspot"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has the font, matplotlib not
+        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]
+
+
+def _save_png(figure: Figure, path: Path) -> None:
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(temporary, format="png", dpi=110)
+
+
+def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over a window of a fiftieth of the values, shorter at the ends."""
+    half = max(len(values) // 100, 1)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    position = np.arange(len(values))
+    start, stop = np.maximum(position - half, 0), np.minimum(position + half + 1, len(values))
+    return (sums[stop] - sums[start]) / (stop - start)

@@ -1,0 +1,1 @@
+"""Running an exported model: scores, decoding, detections. Needs numpy and ONNX Runtime only."""

@@ -1,0 +1,160 @@
+"""What happens when a word is heard: its sound is kept, a program is run. Neither holds up the listening."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.audio.files import write_audio
+from wordspot.errors import ConfigError
+from wordspot.runtime.decoder import Detection
+from wordspot.runtime.detector import to_float32
+
+_BEFORE_MS = 1000.0
+_LONGEST_WAIT_MS = 5000.0  # of a detection for its confirmation
+MAX_RUNNING = 8
+_ESCAPE = "" if sys.platform == "win32" else "\\"  # there, paths are full of it
+_LONGEST_IN_A_NAME = 50  # letters of a label; of four bytes each, they leave room in the 255 that a name may have
+
+
+class Recorder:
+    """Keeps the last seconds of a stream, and writes the sound of a detection with a second before it as a WAV file.
+
+    Args:
+        folder: where the files go; it is made where it is missing.
+        sample_rate: Hz, of the stream.
+        clip_ms: length of what a score judges.
+    """
+
+    def __init__(self, folder: Path, sample_rate: int, clip_ms: float) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._rate, self._length_ms = folder, sample_rate, clip_ms + _BEFORE_MS
+        self._kept: deque[NDArray[np.float32]] = deque()
+        self._n_kept = self._n_heard = 0
+        self._most = int((self._length_ms + _LONGEST_WAIT_MS) * sample_rate / 1000)
+
+    def feed(self, samples: NDArray[np.int16] | NDArray[np.float32]) -> None:
+        """Take the stream's next samples, before `write` is called for what was heard in them."""
+        self._kept.append(to_float32(samples))
+        self._n_kept += len(samples)
+        self._n_heard += len(samples)
+        while self._n_kept - len(self._kept[0]) >= self._most:
+            self._n_kept -= len(self._kept.popleft())
+
+    def write(self, detection: Detection) -> Path:
+        """Write the clip of `detection` and the second before it, up to what has been heard; its name begins with now.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        start = int((detection.time_ms - self._length_ms) * self._rate / 1000)
+        kept = np.concatenate([*self._kept, np.zeros(0, np.float32)])
+        audio = kept[max(start - (self._n_heard - self._n_kept), 0) :]
+        path = self._free_name(f"{time.strftime('%Y%m%d-%H%M%S')}-{_in_a_name(detection.label)}-{detection.score:.2f}")
+        write_audio(path, audio, self._rate)
+        return path
+
+    def _free_name(self, stem: str) -> Path:
+        path, number = self._folder / f"{stem}.wav", 1
+        while path.exists():
+            number += 1
+            path = self._folder / f"{stem}-{number}.wav"
+        return path
+
+
+class Runner:
+    """Runs a program for each detection, without a shell. It finds what was heard in its environment.
+
+    ``WORDSPOT_LABEL``, ``WORDSPOT_SCORE`` and ``WORDSPOT_TIME_MS`` hold the word, its score, and where in the stream it
+    was heard. What the program writes goes to stderr.
+
+    Args:
+        command: the program and its arguments, quoted as in a shell.
+
+    Raises:
+        ConfigError: quotes that do not close, or no such program.
+    """
+
+    def __init__(self, command: str) -> None:
+        try:
+            self._arguments = _split(command)
+        except ValueError as error:
+            raise ConfigError(f"--exec expects a program and its arguments, got {command!r} ({error})") from error
+        if not self._arguments:
+            raise ConfigError(f"--exec expects a program that can be run, got {command!r}")
+        program = shutil.which(self._arguments[0])
+        if program is None:
+            raise ConfigError(
+                f"--exec expects a program that can be run, but there is no {self._arguments[0]!r}; install it, or give its path"
+            )
+        self._arguments[0] = program  # Windows would not find NAME.cmd by NAME
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, detection: Detection) -> list[str]:
+        """Start the program. Returns a line for each thing that went wrong, also with those that ended since."""
+        problems = self.check()
+        if len(self._running) >= MAX_RUNNING:
+            return [*problems, f"--exec: {MAX_RUNNING} programs still run; none was started for {detection.label}"]
+        environment = {
+            **os.environ,
+            "WORDSPOT_LABEL": detection.label,
+            "WORDSPOT_SCORE": f"{detection.score:.4f}",
+            "WORDSPOT_TIME_MS": f"{detection.time_ms:.0f}",
+        }
+        try:
+            self._running.append(
+                subprocess.Popen(self._arguments, env=environment, stdin=subprocess.DEVNULL, stdout=_stderr())
+            )
+        except OSError as error:
+            problems.append(f"--exec: {self._arguments[0]} could not be started ({error.strerror})")
+        return problems
+
+    def check(self) -> list[str]:
+        """A line for each program that ended badly since the last call."""
+        ended = [program for program in self._running if program.poll() is not None]
+        self._running = [program for program in self._running if program not in ended]
+        return [
+            f"--exec: {self._arguments[0]} ended with status {program.returncode}"
+            for program in ended
+            if program.returncode
+        ]
+
+    def finish(self, seconds: float = 10.0) -> list[str]:
+        """The stream ended: wait for the programs that still run, no longer than so many seconds."""
+        until, problems = time.monotonic() + seconds, []
+        for program in self._running:
+            try:
+                program.wait(max(until - time.monotonic(), 0))
+            except subprocess.TimeoutExpired:
+                problems.append(f"--exec: {self._arguments[0]} still runs and is left alone")
+        return problems + self.check()
+
+
+def _split(command: str) -> list[str]:
+    """A command's words: quotes as in a shell, and nothing else of one."""
+    lexer = shlex.shlex(command, posix=True)
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", _ESCAPE
+    return list(lexer)
+
+
+def _stderr() -> int:
+    """Where programs write to: what is on stdout are detections."""
+    try:
+        return sys.stderr.fileno()
+    except (OSError, ValueError):  # neither a terminal nor a file
+        return subprocess.DEVNULL
+
+
+def _in_a_name(label: str) -> str:
+    """`label` as part of a file's name on any system."""
+    letters = label[:_LONGEST_IN_A_NAME]
+    return "".join(letter if letter.isalnum() or letter in "-_ " else "_" for letter in letters).strip() or "_"

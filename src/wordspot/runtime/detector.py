@@ -1,0 +1,250 @@
+"""A trained file on a device: samples in, detections out. Needs numpy and onnxruntime, and nothing of torch.
+
+- `Detector` hears words in a stream: ``detector.feed(samples) -> [Detection]``.
+- `Scorer` gives the scores below it, row by row.
+- `Classifier` judges clips.
+
+Samples are float32 or float64 in [-1, 1], or int16, mono, in chunks of any length. Time is counted by the samples that
+were fed: a stream that stalls and resumes goes on where it was. Each object serves one stream and one thread.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from wordspot.audio.resample import Samples, StreamResampler
+from wordspot.config import DecoderConfig
+from wordspot.errors import AudioError
+from wordspot.runtime.decoder import Detection, make_decoder
+from wordspot.runtime.modelfile.card import Card
+from wordspot.runtime.modelfile.self_test import judge_clips
+from wordspot.runtime.streams import Model, make_runner, open_model
+
+__all__ = ["Classifier", "Detection", "Detector", "Model", "Scorer", "open_model"]
+
+Source = Model | Path | str | bytes | None
+
+CLIP_STRIDE_MS = 30.0
+"""From one window to the next, for a model that takes whole clips, where its decoder does not say."""
+
+_LOUDEST = 8.0  # floats beyond this are of another scale, such as int16 numbers
+_PIECE = 1 << 16  # samples converted and resampled at a time
+
+
+class Scorer:
+    """The scores of a stream: at every hop those of the clip that ends there.
+
+    Args:
+        model: an exported file, its content, or what `open_model` gave, which several streams can share; None takes the
+            model that comes with wordspot.
+        threads: that one call may use.
+        sample_rate: Hz, of what is fed; None: the model's own. Other rates are resampled without seams.
+        stride_ms: from one row to the next, for a model that takes whole clips; a streaming one gives a row each hop.
+        self_test: refuse a file that does not give what it gave when it was exported.
+
+    Raises:
+        NotFoundError: no such file.
+        CardError: a file that is damaged, or none that wordspot wrote.
+        AudioError: a sample rate that no sound has.
+    """
+
+    def __init__(
+        self,
+        model: Source = None,
+        threads: int = 1,
+        sample_rate: int | None = None,
+        *,
+        stride_ms: float = CLIP_STRIDE_MS,
+        self_test: bool = True,
+    ) -> None:
+        opened = _opened(model, threads, self_test)
+        self.card: Card = opened.card
+        self.sample_rate = self.card.sample_rate if sample_rate is None else sample_rate
+        self._runner = make_runner(opened, stride_ms)
+        self._resampler: StreamResampler | None = None
+        if self.sample_rate != self.card.sample_rate:
+            self._resampler = StreamResampler(self.sample_rate, self.card.sample_rate)
+
+    def feed(self, samples: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """The scores that `samples`, the next of the stream, complete.
+
+        Args:
+            samples: float32, float64 or int16 [samples], of any length.
+
+        Returns:
+            scores: float32 [n, labels], posteriors. None before a whole clip was heard.
+            end_ms: float64 [n], where in the stream the clip that each row judges ends.
+
+        Raises:
+            AudioError: NaN or infinity, another type or shape, another scale. The stream is as it was before.
+        """
+        audio = check_samples(samples)
+        if len(audio) <= _PIECE:
+            return self._feed(audio)
+        parts = [self._feed(audio[start : start + _PIECE]) for start in range(0, len(audio), _PIECE)]
+        return np.concatenate([scores for scores, _ in parts]), np.concatenate([end_ms for _, end_ms in parts])
+
+    def flush(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """The stream ended: the scores of what the resampler still held. The next `feed` begins a new stream at 0 ms."""
+        rest = self._resampler.flush() if self._resampler else np.zeros(0, np.float32)
+        scores, ends = self._runner.feed(rest)
+        self._runner.reset()
+        return scores, self._in_ms(ends)
+
+    def reset(self) -> None:
+        """Forget the stream: the next `feed` begins a new one at 0 ms."""
+        self._runner.reset()
+        if self._resampler:
+            self._resampler.reset()
+
+    def _feed(self, audio: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        floats = to_float32(audio)
+        if self._resampler:
+            floats = self._resampler.feed(floats)
+        scores, ends = self._runner.feed(floats)
+        return scores, self._in_ms(ends)
+
+    def _in_ms(self, samples: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.asarray(samples * 1000 / self.card.sample_rate, np.float64)
+
+
+class Detector:
+    """Words in a stream. `feed` it samples, and it gives out each spoken word once.
+
+    Args:
+        model: an exported file, its content, or what `open_model` gave, which several streams can share; None takes the
+            model that comes with wordspot.
+        decoder: how scores become detections; None: as the file says.
+        sample_rate: Hz, of what is fed; None: the model's own.
+        threads: that one call may use.
+        self_test: refuse a file that does not give what it gave when it was exported.
+
+    Raises:
+        NotFoundError, CardError, AudioError: as `Scorer`.
+        ConfigError: a threshold for a word that the model does not know.
+    """
+
+    def __init__(
+        self,
+        model: Source = None,
+        decoder: DecoderConfig | None = None,
+        sample_rate: int | None = None,
+        threads: int = 1,
+        *,
+        self_test: bool = True,
+    ) -> None:
+        opened = _opened(model, threads, self_test)
+        decoder = decoder or opened.card.decoder
+        stride_ms = decoder.stride_ms or CLIP_STRIDE_MS
+        self._scorer = Scorer(opened, threads, sample_rate, stride_ms=stride_ms)
+        self._decoder = make_decoder(decoder, self.card.labels)
+
+    @property
+    def card(self) -> Card:
+        """What the file says of itself: labels, sample rate, decoder settings, the data's licences."""
+        return self._scorer.card
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz, of what is fed."""
+        return self._scorer.sample_rate
+
+    def feed(self, samples: ArrayLike) -> list[Detection]:
+        """The detections that `samples` bring: float32 or float64 in [-1, 1], or int16, [samples], of any length.
+
+        Raises:
+            AudioError: NaN or infinity, another type or shape, another scale. The stream is as it was before.
+        """
+        scores, end_ms = self._scorer.feed(samples)
+        return self._decoder.feed(scores, end_ms) if len(end_ms) else []
+
+    def flush(self) -> list[Detection]:
+        """The stream ended: the detections that waited for more. The next `feed` begins a new stream at 0 ms."""
+        scores, end_ms = self._scorer.flush()
+        detections = self._decoder.feed(scores, end_ms) if len(end_ms) else []
+        detections += self._decoder.flush()
+        self._decoder.reset()
+        return detections
+
+    def reset(self) -> None:
+        """Forget the stream: the next `feed` begins a new one at 0 ms."""
+        self._scorer.reset()
+        self._decoder.reset()
+
+
+class Classifier:
+    """Posteriors of clips, each judged for itself. Takes and raises what `Scorer` does."""
+
+    def __init__(self, model: Source = None, threads: int = 1, *, self_test: bool = True) -> None:
+        self._model = _opened(model, threads, self_test)
+        self.card: Card = self._model.card
+
+    def classify(self, audio: ArrayLike) -> NDArray[np.float32]:
+        """Judge clips at the model's rate.
+
+        Args:
+            audio: float32, float64 or int16 [n, samples] or [samples]. Clips shorter than the model's are followed by
+                zeros, as in training.
+
+        Returns:
+            posteriors: float32 [n, labels]; n is 1 for a single clip.
+
+        Raises:
+            AudioError: longer than the model's clip, NaN or infinity, another type, shape or scale.
+        """
+        samples = np.asarray(audio)
+        clips = samples.reshape(1, -1) if samples.ndim == 1 else samples
+        if clips.ndim != 2:
+            raise AudioError(
+                f"expected clips [n, samples] or one clip [samples], got an array of shape {samples.shape}"
+            )
+        size = self.card.clip_samples
+        if clips.shape[1] > size:
+            raise AudioError(
+                f"expected clips of at most {size} samples at {self.card.sample_rate} Hz, got {clips.shape[1]}; "
+                "cut them, or give a longer recording to a Detector"
+            )
+        check_samples(clips.reshape(-1))
+        whole = np.zeros((len(clips), size), np.float32)
+        whole[:, : clips.shape[1]] = to_float32(clips)
+        return judge_clips(self._model.session, self.card, whole)
+
+
+def _opened(model: Source, threads: int, self_test: bool) -> Model:
+    return model if isinstance(model, Model) else open_model(model, threads=threads, self_test=self_test)
+
+
+def check_samples(samples: ArrayLike) -> NDArray[Any]:
+    """`samples` as an array, once it is sure that they are sound.
+
+    Raises:
+        AudioError: not one-dimensional, not float32, float64 or int16, not finite, or far outside [-1, 1].
+    """
+    audio = np.asarray(samples)
+    if audio.ndim != 1:
+        raise AudioError(f"expected mono samples [samples], got an array of shape {audio.shape}; mix it down to mono")
+    kind = audio.dtype
+    if kind == np.int16 or not audio.size:
+        return audio
+    if kind != np.float32 and kind != np.float64:
+        raise AudioError(f"expected samples as float32, float64 or int16, got {kind}; convert them")
+    if not (audio.max() <= _LOUDEST and audio.min() >= -_LOUDEST):  # false for NaN
+        bad = int(np.count_nonzero(~np.isfinite(audio)))
+        if bad:
+            raise AudioError(f"expected finite samples, but {bad} of {audio.size} are NaN or infinite; leave them out")
+        loudest = float(np.abs(audio).max())
+        raise AudioError(
+            f"expected samples within [-1, 1], but they reach {loudest:.3g}; divide them by 32768, or give them as int16"
+        )
+    return audio
+
+
+def to_float32(audio: NDArray[Any]) -> Samples:
+    """int16 → float32 in [-1, 1); floats as float32."""
+    if audio.dtype == np.int16:
+        return audio.astype(np.float32) * np.float32(1 / 32768)
+    return np.asarray(audio, np.float32)

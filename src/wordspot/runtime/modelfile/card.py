@@ -1,0 +1,175 @@
+"""What travels inside an exported file: labels, sizes, decoder settings, the data's licences and a self-test.
+
+The card is JSON in the file's metadata, under the key ``wordspot``. `read_card` looks at the whole file in bounded
+steps before anything is given to onnxruntime, and refuses whatever wordspot does not write itself.
+
+The self-test's signal, for every language: with whole numbers, for sample n from 0 ::
+
+    phase(n) = (start · n + sweep · n · n) mod 2**24                of two tones, (start, sweep) each
+    random(n) = 48271 · random(n - 1) mod (2**31 - 1)               with random(-1) = seed
+    loud(n) = 1 + (n div 2048) mod 4                                four levels of loudness, in turn
+    value(n) = loud(n) / 4 · (6000 · sin(2π · phase_1(n) / 2**24) + 4000 · sin(2π · phase_2(n) / 2**24))
+             + 1000 · (2 · random(n) / (2**31 - 1) - 1)
+    sample(n) = floor(value(n) + 1/2) / 32768
+
+All products stay below 2**53, where floating point is exact, and each sample is one that 16 bits hold.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.errors import CardError, NotFoundError
+from wordspot.runtime.modelfile import graph as onnx_walk
+from wordspot.runtime.modelfile import shapes as onnx_shapes
+from wordspot.runtime.modelfile.schema import MODULUS, PHASES, Card, SelfTest, State, parse_card, shown, to_json
+
+__all__ = [
+    "Card", "SelfTest", "State", "make_self_test", "most_at_once", "read_card", "read_content", "self_test_signal", "to_json",
+    "with_card",
+]  # fmt: skip
+
+KEY = "wordspot"
+_MAX_FILE_BYTES = 64 << 20
+_FACTOR, _BLOCK = 48271, 2048
+_MOST_STEPS, _MOST_CLIPS, _MOST_SAMPLES = 256, 32, 1 << 21  # of one call
+_MANY_SCALE = 8  # so much more than one step or clip may they take: in proportion, not squared
+_MAX_TEST_WORK = 1 << 36  # multiplications, and values made, in a whole self-test: some seconds
+
+
+def read_card(model: Path | str | bytes, name: str = "") -> Card:
+    """The card of an exported file, after the whole file was looked at in bounded steps.
+
+    Args:
+        model: the file, or its content.
+        name: what messages call a content; a file goes by its path.
+
+    Raises:
+        NotFoundError: no such file.
+        CardError: not an ONNX file that wordspot wrote, or one that asks for more than it may; one line says what.
+    """
+    name, data = (name or "the model", model) if isinstance(model, bytes) else read_content(Path(model))
+    if len(data) > _MAX_FILE_BYTES:
+        raise CardError(f"{name}: expected an exported model of at most {_MAX_FILE_BYTES >> 20} MB, got a larger file")
+    try:
+        walked = onnx_walk.walk(data)
+        card = parse_card(walked.metadata.get(KEY))
+        _check_against(card, walked)
+    except CardError as error:
+        raise CardError(f"{name}: {error}") from error.__cause__
+    return card
+
+
+def read_content(path: Path) -> tuple[str, bytes]:
+    """A file's name, and its content for `read_card`: no more of it than shows that it is too large.
+
+    Raises:
+        NotFoundError: no such file.
+    """
+    if not path.is_file():
+        kind = "it is a folder" if path.is_dir() else "there is no such file"
+        raise NotFoundError(f"{path}: expected a model, a file that `wordspot export` wrote, but {kind}")
+    with path.open("rb") as file:
+        return str(path), file.read(_MAX_FILE_BYTES + 1)
+
+
+def most_at_once(card: Card) -> int:
+    """How many steps of a stream, or clips, one call takes: for so many `read_card` has looked at a file."""
+    return _MOST_STEPS if card.kind == "stream" else max(min(_MOST_CLIPS, _MOST_SAMPLES // card.clip_samples), 1)
+
+
+def with_card(model: bytes, card: Card) -> bytes:
+    """`model`, an ONNX file, with `card` in the place of the one it carries."""
+    text = json.dumps(to_json(card), ensure_ascii=False, allow_nan=False)
+    return onnx_walk.with_metadata(model, KEY, text)
+
+
+def self_test_signal(test: SelfTest) -> NDArray[np.float32]:
+    """The self-test's signal: float32 [n_samples], by the formula of the module's docstring."""
+    n = np.arange(test.n_samples, dtype=np.int64)
+    phases = [2 * np.pi / PHASES * ((start * n + sweep * n * n) % PHASES) for start, sweep in test.tones]
+    loudness = (1 + n // 2048 % 4) / 4
+    tones = loudness * (6000 * np.sin(phases[0]) + 4000 * np.sin(phases[1]))
+    noise = 1000 * (2 * _random(test.seed, test.n_samples) / MODULUS - 1)
+    return (np.floor(tones + noise + 0.5) / 32768).astype(np.float32)
+
+
+def _random(seed: int, n_samples: int) -> NDArray[np.int64]:
+    """The numbers of the formula, `_BLOCK` at a time: each is the one that many before, times a power of the factor."""
+    powers = np.array([pow(_FACTOR, exponent, MODULUS) for exponent in range(1, _BLOCK + 1)], np.int64)
+    blocks = []
+    for _ in range(-(-n_samples // _BLOCK)):
+        blocks.append(powers * seed % MODULUS)
+        seed = int(blocks[-1][-1])
+    return np.concatenate(blocks)[:n_samples]
+
+
+def make_self_test(first_end: int, step_samples: int) -> SelfTest:
+    """A self-test still without what torch gives for it: one and a half times as long as `first_end`, its first row's end.
+
+    That is a clip's length, or for a stream longer, and then a multiple of `step_samples`.
+    """
+    step = step_samples or 1
+    ends = tuple(first_end + first_end * part // 8 // step * step for part in (0, 1, 2, 4))
+    sweep = 3 * PHASES // (20 * ends[-1])  # the upper tone moves by 0.3 of the sample rate
+    return SelfTest(
+        n_samples=ends[-1],
+        seed=1,
+        tones=((PHASES // 80, sweep), (PHASES // 20, 0)),
+        ends=tuple(sorted(set(ends))),
+        log_posteriors=(),
+    )
+
+
+def _check_against(card: Card, walked: onnx_walk.Walked) -> None:
+    """The card and the graph must say the same of inputs and outputs, and ask for no more than a keyword spotter needs."""
+    if set(walked.opsets) != {""} or walked.opsets[""] not in onnx_shapes.OPSETS:
+        raise CardError(
+            f"expected ONNX operators of version {onnx_shapes.OPSETS[0]} to {onnx_shapes.OPSETS[-1]}, got {shown(walked.opsets)}"
+        )
+    free = 0 if card.kind == "clip" else 1
+    states = [(state.name, state.shape, None) for state in card.states]
+    new_states = [(f"new_{state.name}", state.shape, None) for state in card.states]
+    _check_values("inputs", [("audio", (1, card.clip_samples), free), *states], walked.inputs)
+    _check_values("outputs", [("scores", (1,) * (free + 1) + (len(card.labels),), free), *new_states], walked.outputs)
+    _check_shapes(card, walked, 1, 1)
+    count = most_at_once(card)
+    known = _check_shapes(card, walked, count, _MANY_SCALE)
+    n_rows = len(card.self_test.ends) if card.kind == "clip" else card.self_test.n_samples // card.step_samples
+    if (known.products + known.total) * n_rows > _MAX_TEST_WORK * count:
+        raise CardError(f"expected a self-test of at most {_MAX_TEST_WORK} multiplications, but it asks for more")
+
+
+def _check_shapes(card: Card, walked: onnx_walk.Walked, count: int, scale: int) -> onnx_shapes.Shapes:
+    """The outputs' shapes where so many steps or clips are given at once; what all that takes."""
+    sizes = {state.name: state.shape for state in card.states}
+    audio = (count, card.clip_samples) if card.kind == "clip" else (1, count * card.step_samples)
+    known = onnx_shapes.infer_shapes(walked, {"audio": audio, **sizes}, scale)
+    scores = (count, len(card.labels)) if card.kind == "clip" else (1, count, len(card.labels))
+    for name, shape in {"scores": scores, **{f"new_{name}": shape for name, shape in sizes.items()}}.items():
+        if known.shapes.get(name) != shape:
+            raise CardError(
+                f"expected {name!r} of shape {list(shape)} by its card, but the graph gives {shown(known.shapes.get(name))}"
+            )
+    return known
+
+
+def _check_values(
+    what: str, expected: list[tuple[str, tuple[int, ...], int | None]], found: list[onnx_walk.Value]
+) -> None:
+    """Names, element type and shape as declared; an expected value is a name, a shape, and the axis that is free."""
+    names, given = [name for name, _, _ in expected], [value.name for value in found]
+    if names != given:
+        raise CardError(f"expected the {what} {shown(names)} by its card, got {shown(given)}")
+    for (name, shape, free), value in zip(expected, found, strict=True):
+        fits = len(value.shape) == len(shape) and all(
+            isinstance(size, str) if axis == free else size == shape[axis] for axis, size in enumerate(value.shape)
+        )
+        if value.element_type != "float32" or not fits:
+            raise CardError(
+                f"expected {name!r} as float32 {shown(list(shape))} by its card, got {value.element_type} {shown(list(value.shape))}"
+            )

@@ -1,0 +1,212 @@
+"""An exported file in ONNX Runtime: checked, loaded, and run over a stream with its states in place.
+
+`open_model` loads a file. `make_runner` gives what turns samples at the model's rate into scores: `StreamRunner` carries
+a streaming network's states, `WindowRunner` slides a window over the sound for a network that takes whole clips. Both
+give the same: the posteriors of every clip's length of audio, row by row, with the sample at which each ends.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from wordspot.errors import CardError, ConfigError, NotFoundError
+from wordspot.runtime.modelfile.card import Card, most_at_once, read_card, read_content
+from wordspot.runtime.modelfile.self_test import judge_clips, open_session, verify
+
+Samples = NDArray[np.float32]
+Scores = NDArray[np.float32]
+
+DEFAULT_MODEL = "default.onnx"
+_BLOCK_SECONDS = 4.0  # a stream's longest call: where long ones are fastest, and memory stays small
+_BUFFERS_KEPT = 8  # lengths of calls whose buffers are kept; a live stream has one or two
+
+
+@dataclass(frozen=True)
+class Model:
+    """An exported file, loaded; any number of streams can share it. session: an `onnxruntime.InferenceSession`."""
+
+    card: Card
+    session: Any
+
+
+def open_model(model: Path | str | bytes | None = None, *, threads: int = 1, self_test: bool = True) -> Model:
+    """Check and load an exported file.
+
+    Args:
+        model: the file, or its content; None takes the model that comes with wordspot.
+        threads: that one call may use.
+        self_test: run the file's self-test and refuse a file that fails it.
+
+    Raises:
+        NotFoundError: no such file.
+        CardError: no such file as wordspot writes, one that ONNX Runtime cannot run, or whose self-test fails.
+    """
+    name, data = read_model(model)
+    card = read_card(data, name)
+    try:
+        opened = Model(card, open_session(data, threads))
+        if self_test:
+            _run_self_test(opened)
+    except CardError as error:
+        raise CardError(f"{name}: {error}; copy or export it again") from error
+    return opened
+
+
+def make_runner(model: Model, stride_ms: float = 30.0) -> StreamRunner | WindowRunner:
+    """What runs `model` over a stream; `stride_ms` is for networks that take whole clips.
+
+    Raises:
+        ConfigError: a stride of less than a sample or more than a clip.
+    """
+    card = model.card
+    if card.kind == "stream":
+        return StreamRunner(model)
+    stride = card.sample_rate * stride_ms / 1000
+    if not 1 <= stride <= card.clip_samples:
+        raise ConfigError(
+            f"expected a stride from a sample to a clip of {1000 * card.clip_samples / card.sample_rate:g} ms, got {stride_ms:g} ms"
+        )
+    return WindowRunner(model, round(stride))
+
+
+class StreamRunner:
+    """A streaming network over a stream. Its states stay in two sets of buffers that take turns.
+
+    Scores before the first whole clip has been heard are not given out. Samples wait until a whole hop is there.
+    """
+
+    def __init__(self, model: Model) -> None:
+        card = model.card
+        self._session, self._step, self._n_labels = model.session, card.step_samples, len(card.labels)
+        self._shapes = [(state.name, state.shape) for state in card.states]
+        self._n_early = card.clip_samples // card.step_samples - 1
+        self._most_hops = max(min(int(_BLOCK_SECONDS * card.sample_rate) // self._step, most_at_once(card)), 1)
+        self._states = tuple([np.zeros(shape, np.float32) for _, shape in self._shapes] for _ in range(2))
+        self._calls: dict[int, tuple[_Call, _Call]] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the state before a stream began."""
+        for buffers in self._states:
+            for buffer in buffers:
+                buffer.fill(0)
+        self._turn, self._n_hops = 0, 0
+        self._waiting = np.zeros(0, np.float32)
+
+    def feed(self, audio: Samples) -> tuple[Scores, NDArray[np.int64]]:
+        """audio: float32 [samples] → scores [n, labels], and the sample at which the clip of each row ends: int64 [n]."""
+        if len(self._waiting):
+            audio = np.concatenate([self._waiting, audio])
+        n_hops = len(audio) // self._step
+        used = n_hops * self._step
+        self._waiting = audio[used:].copy()  # not a view, which would keep the whole
+        if 0 < n_hops <= self._most_hops:
+            scores = self._run(audio[:used], n_hops)
+        else:
+            size = self._most_hops * self._step
+            pieces = [audio[start : min(start + size, used)] for start in range(0, used, size)]
+            parts = [self._run(piece, len(piece) // self._step) for piece in pieces]
+            scores = np.concatenate([np.zeros((0, self._n_labels), np.float32), *parts])
+        first = self._n_hops
+        self._n_hops += n_hops
+        early = min(max(self._n_early - first, 0), n_hops)
+        ends = np.arange(first + early + 1, first + n_hops + 1, dtype=np.int64) * self._step
+        return (scores[early:] if early else scores), ends
+
+    def _run(self, audio: Samples, n_hops: int) -> Scores:
+        calls = self._calls.get(n_hops) or self._prepare(n_hops)
+        call = calls[self._turn]
+        call.audio[0] = audio
+        self._session.run_with_iobinding(call.binding)
+        self._turn ^= 1
+        scores: Scores = call.scores[0].copy()
+        return scores
+
+    def _prepare(self, n_hops: int) -> tuple[_Call, _Call]:
+        """Buffers for calls of so many hops: one call for each direction between the two sets of states."""
+        import onnxruntime
+
+        if len(self._calls) >= _BUFFERS_KEPT:
+            del self._calls[next(iter(self._calls))]
+        audio = np.zeros((1, n_hops * self._step), np.float32)
+        scores = np.zeros((1, n_hops, self._n_labels), np.float32)
+        calls = []
+        for before, after in (self._states, self._states[::-1]):
+            inputs = {"audio": audio, **dict(zip((name for name, _ in self._shapes), before, strict=True))}
+            outputs = {"scores": scores, **dict(zip((f"new_{name}" for name, _ in self._shapes), after, strict=True))}
+            binding, values = self._session.io_binding(), []
+            for bind, arrays in ((binding.bind_ortvalue_input, inputs), (binding.bind_ortvalue_output, outputs)):
+                for name, array in arrays.items():
+                    values.append(onnxruntime.OrtValue.ortvalue_from_numpy(array))  # shares the array's memory
+                    bind(name, values[-1])
+            calls.append(_Call(binding, audio, scores, values))
+        self._calls[n_hops] = calls[0], calls[1]
+        return self._calls[n_hops]
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A prepared call. The values, and the arrays whose memory they share, must live as long as the binding."""
+
+    binding: Any
+    audio: Samples
+    scores: Scores
+    values: list[Any]
+
+
+class WindowRunner:
+    """A network that takes whole clips, over a stream: a window of a clip's length, moved on by `stride` samples."""
+
+    def __init__(self, model: Model, stride: int) -> None:
+        self._model, self._stride, self._size = model, stride, model.card.clip_samples
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the state before a stream began."""
+        self._kept, self._start = np.zeros(0, np.float32), 0
+
+    def feed(self, audio: Samples) -> tuple[Scores, NDArray[np.int64]]:
+        """audio: float32 [samples] → scores [n, labels], and the sample at which the window of each row ends."""
+        audio = np.concatenate([self._kept, audio]) if len(self._kept) else audio
+        n_windows = max((len(audio) - self._size) // self._stride + 1, 0)
+        used = n_windows * self._stride
+        if n_windows:
+            windows = sliding_window_view(audio, self._size)[:: self._stride][:n_windows]
+            scores = judge_clips(self._model.session, self._model.card, windows)
+        else:
+            scores = np.zeros((0, len(self._model.card.labels)), np.float32)
+        ends = self._start + self._size + np.arange(n_windows, dtype=np.int64) * self._stride
+        self._kept, self._start = audio[used:].copy(), self._start + used
+        return scores, ends
+
+
+def read_model(model: Path | str | bytes | None) -> tuple[str, bytes]:
+    """A name for error messages, and the file's content."""
+    if isinstance(model, bytes):
+        return "the model", model
+    if model is not None:
+        return read_content(Path(model))
+    default = importlib.resources.files("wordspot.runtime") / DEFAULT_MODEL
+    if not default.is_file():
+        raise NotFoundError(
+            f"{DEFAULT_MODEL}: the model that comes with wordspot is missing from this installation; "
+            "name a file that `wordspot export` wrote"
+        )
+    return DEFAULT_MODEL, default.read_bytes()
+
+
+def _run_self_test(model: Model) -> None:
+    """Compare with what torch gave for the file's own signal."""
+    report = verify(model.session, model.card)
+    if not report["passed"]:
+        raise CardError(
+            f"fails its self-test: the logarithms of its scores differ by {report['difference']:.2g} from those it was "
+            f"exported with, {report['tolerance']:.2g} is allowed"
+        )

@@ -1,0 +1,229 @@
+"""The WebSocket ``/v1/listen``: sound in, events out. docs/protocol.md says how the two ends speak.
+
+One task serves a connection: it takes a message, has it judged, sends what it brought, and only then takes the next.
+So a client that sends faster than it is served is held back by its own connection, and nothing piles up here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from wordspot.config import shown
+from wordspot.errors import WordspotError
+from wordspot.runtime.decoder import Detection
+from wordspot.server.config import ServerSettings
+from wordspot.server.streams import FullError, Stream, StreamPool
+
+FORMATS = {"pcm16": "<i2", "float32": "<f4"}
+NORMAL, WRONG_DATA, POLICY, TOO_BIG, FAILED, FULL = 1000, 1003, 1008, 1009, 1011, 1013
+_log = logging.getLogger("wordspot.server")
+
+
+@dataclass(frozen=True)
+class Start:
+    """The first message of a client, checked."""
+
+    model: str | None = None
+    sample_rate: int | None = None
+    format: str = "pcm16"
+    scores: bool = False
+    threshold: float | None = None
+
+
+class _CloseError(Exception):
+    """The connection ends: with a code, and a sentence for the client where something is wrong."""
+
+    def __init__(self, code: int, message: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def listen_route(pool: StreamPool, settings: ServerSettings) -> Callable[[WebSocket], Awaitable[None]]:
+    """What serves a connection. Whatever goes wrong in it ends that connection and nothing else."""
+
+    async def listen(socket: WebSocket) -> None:
+        await socket.accept()
+        try:
+            try:
+                await _serve(socket, pool, settings)
+            except _CloseError as end:
+                await _close(socket, end, settings)
+            except (WebSocketDisconnect, asyncio.CancelledError):
+                raise
+            except Exception:
+                _log.exception("a stream failed")
+                pool.measures.count("errors_total", where="stream")
+                await _close(socket, _CloseError(FAILED, "the server failed; its log says why"), settings)
+        except (WebSocketDisconnect, TimeoutError, RuntimeError, OSError):
+            pass  # gone in the meantime
+
+    return listen
+
+
+async def _serve(socket: WebSocket, pool: StreamPool, settings: ServerSettings) -> None:
+    start = parse_start(await _first(socket, settings))
+    try:
+        stream = pool.open(start.model, sample_rate=start.sample_rate, threshold=start.threshold, scores=start.scores)
+    except FullError as error:
+        pool.measures.count("refused_total", reason="streams")
+        raise _CloseError(FULL, str(error)) from error
+    except WordspotError as error:
+        raise _CloseError(POLICY, str(error)) from error
+    try:
+        ready = {
+            "type": "ready", "model": stream.model.name, "labels": list(stream.model.card.labels),
+            "sample_rate": stream.sample_rate, "format": start.format, "task": stream.model.task,
+            "max_frame_bytes": settings.max_frame_bytes,
+        }  # fmt: skip
+        await _send(socket, settings, [ready])
+        await _hear(socket, pool, stream, np.dtype(FORMATS[start.format]), settings)
+    finally:
+        pool.close(stream)
+
+
+async def _first(socket: WebSocket, settings: ServerSettings) -> str:
+    try:
+        async with asyncio.timeout(settings.start_seconds):
+            message = await socket.receive()
+    except TimeoutError as error:
+        raise _CloseError(POLICY, f"expected a start message within {settings.start_seconds:g} s, got none") from error
+    text = _text_of(message)
+    if text is None:
+        raise _CloseError(WRONG_DATA, 'expected {"type": "start", ...} as the first message, got samples')
+    return text
+
+
+async def _hear(
+    socket: WebSocket, pool: StreamPool, stream: Stream, kind: np.dtype[Any], settings: ServerSettings
+) -> None:
+    """Sound until the client ends it, is gone, or has been silent for too long."""
+    clock = asyncio.get_running_loop().time
+    heard_at = clock()
+    while True:
+        try:
+            async with asyncio.timeout_at(heard_at + settings.idle_seconds):
+                message = await socket.receive()
+        except TimeoutError as error:
+            raise _CloseError(POLICY, f"no sound for {settings.idle_seconds:g} s; connect again to go on") from error
+        arrived = time.perf_counter()
+        text = _text_of(message)
+        if text is not None:
+            _check_end(text)
+            found = await pool.flush(stream)
+            await _send(socket, settings, [*_events(stream, found), {"type": "end"}])
+            raise _CloseError(NORMAL)
+        samples = _samples(message["bytes"], kind, settings)
+        if len(samples):
+            try:
+                found = await pool.feed(stream, samples)
+            except WordspotError as error:
+                raise _CloseError(WRONG_DATA, str(error)) from error
+            await _send(socket, settings, _events(stream, found))
+            pool.measures.answered(time.perf_counter() - arrived)
+            heard_at = clock()
+
+
+def _text_of(message: Any) -> str | None:
+    """The text of a message, or None of one of bytes.
+
+    Raises:
+        WebSocketDisconnect: the client is gone.
+    """
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1005), message.get("reason"))
+    text: str | None = message.get("text")
+    return text
+
+
+def parse_start(text: str) -> Start:
+    """The first message.
+
+    Raises:
+        _CloseError: no such message; its text says what was expected.
+    """
+    value = _json(text)
+    if value.pop("type", None) != "start":
+        raise _CloseError(WRONG_DATA, f'expected "type": "start" in the first message, got {shown(text[:60])}')
+    known: dict[str, Any] = {"model": str, "sample_rate": int, "format": str, "scores": bool, "threshold": (int, float)}
+    for name, entry in list(value.items()):
+        if name not in known:
+            raise _CloseError(WRONG_DATA, f"expected {', '.join(known)} in the start message, got {shown(name)}")
+        if entry is None:
+            del value[name]
+        elif not isinstance(entry, known[name]) or (isinstance(entry, bool) and name != "scores"):
+            raise _CloseError(WRONG_DATA, f"expected {name} of another type in the start message, got {shown(entry)}")
+    start = Start(**value)
+    if start.format not in FORMATS:
+        raise _CloseError(WRONG_DATA, f"expected the format {' or '.join(FORMATS)}, got {shown(start.format)}")
+    if start.threshold is not None and not 0 <= start.threshold <= 1:  # NaN is not
+        raise _CloseError(WRONG_DATA, f"expected a threshold from 0 to 1, got {shown(start.threshold)}")
+    return start
+
+
+def _check_end(text: str) -> None:
+    if _json(text).get("type") != "end":
+        raise _CloseError(WRONG_DATA, f'expected samples, or {{"type": "end"}}, got {shown(text[:60])}')
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _CloseError(WRONG_DATA, f"expected JSON, got {shown(text[:60])}") from error
+    if not isinstance(value, dict):
+        raise _CloseError(WRONG_DATA, f"expected a JSON object, got {shown(text[:60])}")
+    return value
+
+
+def _samples(data: bytes, kind: np.dtype[Any], settings: ServerSettings) -> NDArray[Any]:
+    if len(data) > settings.max_frame_bytes:
+        raise _CloseError(TOO_BIG, f"expected messages of at most {settings.max_frame_bytes} bytes, got {len(data)}")
+    if len(data) % kind.itemsize:
+        raise _CloseError(WRONG_DATA, f"expected whole samples of {kind.itemsize} bytes, got {len(data)} bytes")
+    samples = np.frombuffer(data, kind)
+    return samples.astype(kind.newbyteorder("="), copy=False)
+
+
+def _events(stream: Stream, found: list[Detection]) -> list[dict[str, Any]]:
+    """What one message brought: rows of scores, then detections."""
+    labels = stream.model.card.labels
+    rows: list[dict[str, Any]] = [
+        {
+            "type": "scores", "time_ms": round(time_ms, 3),
+            "scores": {label: round(float(score), 6) for label, score in zip(labels, row, strict=True)},
+        }
+        for time_ms, row in stream.take_scores()
+    ]  # fmt: skip
+    for one in found:
+        rows.append({
+            "type": "detection", "label": one.label, "score": round(one.score, 6),
+            "time_ms": round(one.time_ms, 3), "emitted_ms": round(one.emitted_ms, 3),
+        })  # fmt: skip
+    return rows
+
+
+async def _send(socket: WebSocket, settings: ServerSettings, events: list[dict[str, Any]]) -> None:
+    """Send events; a client that does not read them for too long is dropped (TimeoutError)."""
+    if not events:
+        return
+    async with asyncio.timeout(settings.send_seconds):
+        for event in events:
+            await socket.send_text(json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+
+
+async def _close(socket: WebSocket, end: _CloseError, settings: ServerSettings) -> None:
+    message = str(end)
+    if message:
+        await _send(socket, settings, [{"type": "error", "message": message}])
+    async with asyncio.timeout(settings.send_seconds):
+        await socket.close(end.code, message.encode()[:120].decode(errors="ignore"))

@@ -1,0 +1,132 @@
+"""What a run leaves to read: a line a step in ``log.jsonl``, TensorBoard's scalars and pictures, data and versions."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.metadata
+import io
+import itertools
+import json
+import platform
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import wordspot
+from wordspot.data.folders import hash_name
+from wordspot.errors import DataError
+from wordspot.files import write_json, write_text
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from wordspot.data.cache import DecodedClips
+    from wordspot.data.clips import ClipSet
+    from wordspot.training.checkpoint import RunFolder
+
+_Record = TypeVar("_Record")
+
+
+class RunLog:
+    """Appends records to a run's log and to TensorBoard. To be used as a context."""
+
+    def __init__(self, run: RunFolder, step: int) -> None:
+        """Open the log of `run`, which stands at `step`; what TensorBoard holds of later steps is dropped."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._file = run.log.open("a", encoding="utf-8")
+        self._board: Any = SummaryWriter(run.tensorboard, purge_step=step + 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._file.close()
+        self._board.close()
+
+    def write(self, record: _Record) -> _Record:
+        """Log a record (a dataclass with ``step`` and ``kind``) and hand it back."""
+        fields: dict[str, Any] = dataclasses.asdict(record)  # type: ignore[call-overload]
+        line = {"step": fields.pop("step"), "kind": fields.pop("kind"), **fields}
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.flush()
+        name = line.get("set", "training")
+        for measure in ("accuracy", "loss" if "loss" in line else "cross_entropy"):
+            self._board.add_scalar(f"{measure}/{name}", line[measure], line["step"])
+        if line["kind"] == "evaluation":
+            self._board.flush()
+        if "learning_rate" in line:
+            self._board.add_scalar("learning_rate", line["learning_rate"], line["step"])
+        return record
+
+    def show_features(self, examples: dict[str, Tensor]) -> None:
+        """Pictures of features [frames, features] by label: time left to right, low coefficients at the bottom."""
+        for label, features in examples.items():
+            low, high = features.min(), features.max()
+            picture = ((features - low) / (high - low).clamp(min=1e-9)).T.flip(0)
+            self._board.add_image(f"features/{label}", picture, 0, dataformats="HW")
+
+
+def listing_text(decoded: DecodedClips, sets: dict[str, ClipSet], labels: tuple[str, ...]) -> str:
+    """What ``data.csv`` holds: every recording used, with its set, label, path and the SHA-256 of its file."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["set", "label", "path", "sha256"])
+    for name, clips in sets.items():
+        rows = [(int(row), int(label)) for row, label in zip(clips.rows, clips.labels, strict=True) if row >= 0]
+        for row, label in sorted(rows):
+            writer.writerow([name, labels[label], decoded.listing.clips[row].path, decoded.hashes[row]])
+    return text.getvalue()
+
+
+def write_listing(out: Path, listing: str) -> None:
+    """Write ``data.csv``."""
+    write_text(out / "data.csv", listing)
+
+
+def check_listing(out: Path, listing: str) -> None:
+    """Compare the recordings at hand with ``data.csv``, where the run got as far as writing it.
+
+    Raises:
+        DataError: they differ; the message names the first line that does.
+    """
+    path = out / "data.csv"
+    before = path.read_text(encoding="utf-8") if path.is_file() else listing
+    if before != listing:
+        pairs = itertools.zip_longest(before.splitlines(), listing.splitlines(), fillvalue="nothing")
+        old, new = next(pair for pair in pairs if pair[0] != pair[1])
+        raise DataError(
+            f"{path}: the recordings are not those the run was begun with: {old!r} was there, {new!r} is; "
+            "give the same folder, or begin a new run"
+        )
+
+
+def trained_on(out: Path) -> tuple[set[str], set[str]]:
+    """The SHA-256 of the recordings a run was trained on, and their speakers: those listed, else those their names tell."""
+    path = out / "data.csv"
+    if not path.is_file():
+        return set(), set()
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("set") == "training"]
+    return {row["sha256"] for row in rows}, {speaker for row in rows if (speaker := _speaker(row))}
+
+
+def _speaker(row: dict[str, str]) -> str | None:
+    if "speaker" in row:
+        return row["speaker"] or None
+    return hash_name(row["path"]) if "_nohash_" in row["path"].rsplit("/", 1)[-1] else None
+
+
+def write_versions(out: Path, device: torch.device) -> None:
+    """Write ``versions.json``: wordspot, Python, the packages that decide the result, and the machine."""
+    packages = ("torch", "numpy", "soundfile", "soxr", "safetensors")
+    versions = {
+        "wordspot": wordspot.__version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in packages},
+        "platform": platform.platform(),
+        "device": str(device),
+    }
+    write_json(out / "versions.json", versions)

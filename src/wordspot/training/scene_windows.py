@@ -1,0 +1,108 @@
+"""Training windows cut from scenes: what a network hears live, at any moment, rather than a word in the middle of its clip.
+
+Three clips follow each other, a gap of some tenths of a second between their words. The window is cut where the middle one
+lies wholly inside, or where it is just coming or going. Its label is that of the last word that is wholly inside; silence
+where words are only partly inside, or none; and `IGNORED` where a little of a word is missing and nobody could say.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from wordspot.labels import SILENCE, UNKNOWN
+
+#: The label of a window that training leaves out (the one that `torch.nn.functional.cross_entropy` ignores).
+IGNORED = -100
+_GAP_MS = (120.0, 1200.0)
+_RAMP_MS = 20.0
+_WHOLE_MS = 30.0  # so little of a word may be missing and it still counts as whole
+_PART = 0.25  # from so much missing on it counts as part of a word
+
+
+def reverse_some(clips: Tensor, bounds: Tensor, labels: Tensor, backward: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Play some clips backward: a voice that says a word nobody knows.
+
+    Args:
+        clips: float32 [..., samples].
+        bounds: int64 [..., 2], where their speech is.
+        labels: int64 [...].
+        backward: bool [...], which.
+
+    Returns:
+        clips, bounds and labels, as given where they are not backward.
+    """
+    flipped = clips.shape[-1] - bounds.flip(-1)
+    return (
+        torch.where(backward[..., None], clips.flip(-1), clips),
+        torch.where(backward[..., None], flipped, bounds),
+        torch.where(backward & (labels != SILENCE), labels.new_full((), UNKNOWN), labels),
+    )
+
+
+def place_windows(bounds: Tensor, n_samples: int, sample_rate: int, generator: Generator) -> Tensor:
+    """Draw where three clips in a row begin, relative to the window.
+
+    Half of the middle words lie wholly inside, anywhere; of the others at least a quarter is missing, at either end.
+
+    Args:
+        bounds: int64 [n, 3, 2], first and last sample of speech in the clip before, the clip, the clip after.
+        n_samples: length of a clip, and of the window.
+
+    Returns:
+        int64 [n, 3], the sample of the window at which each clip begins.
+    """
+    first, stop = bounds[:, 1, 0], bounds[:, 1, 1]
+    length = stop - first
+    chance = torch.rand(len(bounds), 3, generator=generator, device=bounds.device)
+    missing = ((_PART + (1 - _PART) * chance[:, 1]) * length).long()
+    coming, going = n_samples - length + missing, -missing
+    inside = (chance[:, 1] * (n_samples - length)).long()
+    place = torch.where(chance[:, 0] < 0.5, inside, torch.where(chance[:, 0] < 0.75, coming, going))
+    shortest, longest = (gap * sample_rate / 1000 for gap in _GAP_MS)
+    gaps = torch.rand(len(bounds), 2, generator=generator, device=bounds.device)
+    gaps = (shortest + (longest - shortest) * gaps).long()
+    before = place - gaps[:, 0] - bounds[:, 0, 1]
+    after = place + length + gaps[:, 1] - bounds[:, 2, 0]
+    return torch.stack([before, place - first, after], dim=1)
+
+
+def cut_windows(clips: Tensor, starts: Tensor, sample_rate: int) -> Tensor:
+    """Add up clips that begin at `starts`, each with a short ramp at both ends.
+
+    Args:
+        clips: float32 [n, 3, samples].
+        starts: int64 [n, 3], as `place_windows` gives them.
+
+    Returns:
+        float32 [n, samples].
+    """
+    n, _, n_samples = clips.shape
+    ramp = torch.arange(n_samples, device=clips.device).clamp(max=int(_RAMP_MS * sample_rate / 1000))
+    softened = clips * (torch.minimum(ramp, ramp.flip(0)) / ramp.max().clamp(min=1))
+    windows = clips.new_zeros(n, n_samples)
+    for window, row, places in zip(windows, softened, starts.tolist(), strict=True):
+        for clip, start in zip(row, places, strict=True):
+            if -n_samples < start < n_samples:  # slices cost a tenth of what one indexed copy of all does
+                window[max(start, 0) : n_samples + start] += clip[max(-start, 0) : n_samples - start]
+    return windows
+
+
+def label_windows(labels: Tensor, bounds: Tensor, starts: Tensor, n_samples: int, sample_rate: int) -> Tensor:
+    """The label of each window, int64 [n].
+
+    Args:
+        labels: int64 [n, 3], of the clips; those that are silence hold no word.
+        bounds: int64 [n, 3, 2], where each clip's speech is.
+        starts: int64 [n, 3], where each clip begins in the window.
+    """
+    first, stop = bounds[..., 0] + starts, bounds[..., 1] + starts
+    length = (stop - first).clamp(min=1)
+    missing = length - (stop.clamp(0, n_samples) - first.clamp(0, n_samples))
+    is_word = labels != SILENCE
+    whole = is_word & (missing <= _WHOLE_MS * sample_rate / 1000)
+    doubtful = is_word & ~whole & (missing < _PART * length)
+    latest = torch.where(whole, stop, stop.new_full((), -1)).argmax(dim=1, keepdim=True)
+    label = labels.gather(1, latest).squeeze(1)
+    label = torch.where(whole.any(dim=1), label, label.new_full((), SILENCE))
+    return torch.where(doubtful.any(dim=1), label.new_full((), IGNORED), label)

@@ -1,0 +1,1 @@
+"""The three tasks: words, trigger and recordings."""

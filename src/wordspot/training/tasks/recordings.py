@@ -1,0 +1,285 @@
+"""The task `recordings`: of which class is a recording of any length? Learned from windows, judged as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+
+from wordspot.audio.noise import make_sounds
+from wordspot.config import SETS, RunConfig
+from wordspot.data.manifest.load import Recordings, RecordingSet
+from wordspot.errors import ConfigError, DataError
+from wordspot.evaluation.recordings import measure_recordings
+from wordspot.labels import labels_of_run
+from wordspot.metrics import det_curve, equal_error_rate
+from wordspot.runtime.windows import (
+    combine,
+    cut_windows,
+    find_sound,
+    power_of,
+    stride_of,
+    window_starts,
+    with_sound,
+)
+from wordspot.training.augment import Augmenter
+
+_WINDOWS_AT_ONCE = 64
+_NOISE_SECONDS = 300
+_LEAST = 1e-30  # of a posterior whose logarithm is taken
+
+
+@dataclass(frozen=True)
+class RecordingEvaluation:
+    """A set of recordings judged. eer: of the first label against the others, 0 to 1; NaN where one side is missing."""
+
+    step: int
+    set: str
+    eer: float
+    accuracy: float
+    cross_entropy: float
+    n: int
+    kind: str = "evaluation"
+
+    @property
+    def score(self) -> float:
+        """The cross-entropy, turned around: among few recordings an error rate hangs on single ones, and jumps."""
+        return -self.cross_entropy
+
+    def summary(self) -> str:
+        error = "" if np.isnan(self.eer) else f"EER = {100 * self.eer:.1f}%, "
+        return (
+            f"Step {self.step}: {self.set.capitalize()} {error}accuracy = {100 * self.accuracy:.1f}% (N={self.n}), "
+            f"cross-entropy {self.cross_entropy:.3f}"
+        )
+
+
+class RecordingsTask:
+    """Recordings of classes, as `training.Task` has it.
+
+    Raises:
+        DataError: a class is left without recordings for training.
+        ConfigError: there are backgrounds, but the settings mix none in.
+    """
+
+    def __init__(self, config: RunConfig, recordings: Recordings, device: torch.device) -> None:
+        self.config, self.recordings, self.device = config, recordings, device
+        self.labels = labels_of_run(config)
+        training = recordings.sets["training"]
+        if missing := [label for place, label in enumerate(self.labels) if not (training.truth == place).any()]:
+            raise DataError(
+                f"no recordings of {', '.join(missing)} are left for training; lower data.validation_percent and "
+                "data.testing_percent, or give recordings of more speakers"
+            )
+        self.augmenter = Augmenter(config.augment, config.features)
+        self._groups = _groups(training)
+        whole = config.recordings.whole
+        self._sounding = [] if whole else [_sounding(audio, *_sizes(config)[:2]) for audio in training.audio]
+        self._by_length = np.argsort([len(audio) for audio in training.audio], kind="stable")
+        self._noise = self._make_noise()
+
+    def describe(self) -> str:
+        counts = ", ".join(f"{len(self.recordings.sets[name])} for {name}" for name in SETS)
+        n_backgrounds = len(self.recordings.backgrounds)
+        return f"recordings: {counts}" + (f", over {n_backgrounds} backgrounds" if n_backgrounds else "")
+
+    def warnings(self) -> Iterator[str]:
+        yield from self.recordings.warnings
+
+    def listing_text(self) -> str:
+        return self.recordings.listing_text()
+
+    def examples(self) -> dict[str, Tensor]:
+        training = self.recordings.sets["training"]
+        firsts = {label: int(np.argmax(training.truth == place)) for place, label in enumerate(self.labels)}
+        return {label: torch.from_numpy(self._windows(training.audio[row])[0]) for label, row in firsts.items()}
+
+    def prepare(self, network: nn.Module) -> None:
+        """Nothing depends on the network."""
+
+    def training_batch(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Windows of recordings, each class as often, and within a class each generator; or whole recordings as they come."""
+        rng = np.random.default_rng([self.config.training.seed, step])
+        training, size = self.recordings.sets["training"], self.config.training.batch_size
+        if self.config.recordings.whole:
+            rows = self._draw_of_like_length(size, rng)
+            audio = np.concatenate([self._windows(training.audio[row]) for row in rows])
+        else:
+            rows = [self._draw(place % len(self.labels), rng) for place in range(size)]
+            audio = np.stack([self._draw_window(row, rng) for row in rows])
+        sound = torch.from_numpy(audio).to(self.device)
+        sound, _ = self.augmenter.change_speed(sound, generator)
+        is_silence = torch.zeros(size, dtype=torch.bool, device=self.device)
+        sound = self.augmenter.augment(sound, is_silence, self._draw_noise(size, generator), generator)
+        return sound, torch.from_numpy(training.truth[rows]).to(self.device)
+
+    def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> RecordingEvaluation:
+        return self._record(name, step, self.judge(network, front_end, name))
+
+    def finish(self, network: nn.Module, front_end: nn.Module, step: int) -> tuple[dict[str, Any], RecordingEvaluation]:
+        figures: dict[str, Any] = {}
+        for name in ("validation", "testing"):
+            posteriors = self.judge(network, front_end, name)
+            figures[name] = measure_set(self.recordings.sets[name], posteriors)
+        return figures, self._record("testing", step, posteriors)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def judge(self, network: nn.Module, front_end: nn.Module, name: str) -> NDArray[np.float64]:
+        """Posteriors float64 [n, labels] of the recordings of a set, in its order."""
+        return judge(network, front_end, self.config, self.recordings.sets[name].audio, self.device)
+
+    def _record(self, name: str, step: int, posteriors: NDArray[np.float64]) -> RecordingEvaluation:
+        truth = self.recordings.sets[name].truth
+        n = len(truth)
+        likelihood = np.maximum(posteriors[np.arange(n), truth], _LEAST)
+        return RecordingEvaluation(
+            step=step,
+            set=name,
+            eer=equal_error_rate(det_curve(posteriors[:, 0], truth == 0)) if n else float("nan"),
+            accuracy=float((posteriors.argmax(axis=1) == truth).mean()) if n else 0.0,
+            cross_entropy=float(-np.log(likelihood).mean()) if n else 0.0,
+            n=n,
+        )
+
+    def _windows(self, audio: NDArray[np.int16]) -> NDArray[np.float32]:
+        return cut_windows(audio, *_sizes(self.config))
+
+    def _draw(self, label: int, rng: np.random.Generator) -> int:
+        """A recording of this label, each of its generators as likely."""
+        groups = self._groups[label]
+        group = groups[rng.integers(len(groups))]
+        return int(group[rng.integers(len(group))])
+
+    def _draw_window(self, row: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """A window from anywhere in a recording, of those that hold sound."""
+        audio = self.recordings.sets["training"].audio[row]
+        clip, stride, _ = _sizes(self.config)
+        sounding, loudest = self._sounding[row]
+        if len(audio) <= clip or not len(sounding):
+            return self._windows(audio[:clip])[0]
+        begin = int(rng.choice(sounding))
+        moved = begin + int(rng.integers(-(stride // 2), stride // 2 + 1))
+        window = _window_at(audio, moved, clip)
+        is_heard = with_sound(np.append(power_of(window[None]), loudest))[0]  # it may have slid into silence
+        return window if is_heard else _window_at(audio, begin, clip)
+
+    def _draw_of_like_length(self, size: int, rng: np.random.Generator) -> list[int]:
+        """So many recordings whose lengths are near that of one that is drawn, so that little of a batch is padding."""
+        order = self._by_length
+        reach = min(2 * size, len(order))
+        first = min(max(int(rng.integers(len(order))) - reach // 2, 0), len(order) - reach)
+        return [int(order[first + place]) for place in rng.choice(reach, size, replace=size > reach)]
+
+    def _make_noise(self) -> list[tuple[float, Tensor]]:
+        """What is mixed in, for all classes alike: the part of the clips that it is for, and int16 [samples]."""
+        augment, features = self.config.augment, self.config.features
+        if augment.background_frequency == 0 or (augment.background_volume == 0 and not augment.snr_db):
+            if self.recordings.backgrounds:
+                raise ConfigError(
+                    "this run mixes no noise in, so it needs no backgrounds; leave them out, or add "
+                    "--background-frequency 0.8 --set augment.snr_db=0,30"
+                )
+            return []
+        noise = []
+        made_share = augment.made_noise if self.recordings.backgrounds else 1.0
+        if made_share > 0:
+            n_samples = max(_NOISE_SECONDS * features.sample_rate, 2 * features.clip_samples)
+            made = _made_sounds(n_samples, features.sample_rate, self.config.data.seed)
+            noise.append((made_share, torch.from_numpy(made)))
+        if self.recordings.backgrounds:
+            recorded = np.concatenate([one.samples for one in self.recordings.backgrounds])
+            recorded = np.resize(recorded, max(len(recorded), 2 * features.clip_samples))
+            noise.append((1 - made_share, torch.from_numpy(recorded)))
+        return noise
+
+    def _draw_noise(self, count: int, generator: Generator) -> Tensor | None:
+        """A stretch for each clip, float32 [count, clip_samples]; of the recorded, each moment is as likely."""
+        if not self._noise:
+            return None
+        clip = self.config.features.clip_samples
+        places = torch.rand(count, generator=generator, device=self.device, dtype=torch.float64).cpu()
+        if len(self._noise) == 1:
+            which = torch.zeros(count, dtype=torch.long)
+        else:
+            which = (torch.rand(count, generator=generator, device=self.device) >= self._noise[0][0]).long().cpu()
+        drawn = torch.empty(count, clip, dtype=torch.int16)
+        for number, (_, sounds) in enumerate(self._noise):
+            starts = (places[which == number] * (len(sounds) - clip + 1)).long()
+            drawn[which == number] = sounds.unfold(0, clip, 1)[starts]
+        return drawn.to(self.device).float().div_(32768)
+
+
+@lru_cache(maxsize=2)
+def _made_sounds(n_samples: int, sample_rate: int, seed: int) -> NDArray[np.int16]:
+    """`make_sounds`, kept: several runs in a row take the same."""
+    return make_sounds(n_samples, sample_rate, np.random.default_rng([seed, 1]))
+
+
+def judge(
+    network: nn.Module,
+    front_end: nn.Module,
+    config: RunConfig,
+    audio: Sequence[NDArray[np.int16]],
+    device: torch.device,
+) -> NDArray[np.float64]:
+    """The posteriors of recordings, each judged by its windows: int16 [samples] each → float64 [n, labels]."""
+    network.eval()
+    rows = [np.zeros((0, len(labels_of_run(config))))]
+    with torch.inference_mode():
+        for samples in audio:
+            windows = cut_windows(samples, *_sizes(config))
+            posteriors = []
+            for start in range(0, len(windows), _WINDOWS_AT_ONCE):
+                part = torch.from_numpy(windows[start : start + _WINDOWS_AT_ONCE].copy()).to(device)
+                posteriors.append(torch.softmax(network(front_end(part)).double(), dim=1).cpu().numpy())
+            rows.append(combine(np.concatenate(posteriors), find_sound(windows))[None])
+    return np.concatenate(rows)
+
+
+def measure_set(recordings: RecordingSet, posteriors: NDArray[np.float64]) -> dict[str, Any]:
+    """All figures of a set's posteriors, as `recording_measures` has them."""
+    return measure_recordings(
+        recordings.labels,
+        recordings.truth,
+        posteriors,
+        [row.speaker for row in recordings.rows],
+        [row.generator for row in recordings.rows],
+    )
+
+
+def _sizes(config: RunConfig) -> tuple[int, int, bool]:
+    """A window's and a stride's samples, and whether a recording is one window."""
+    features, recordings = config.features, config.recordings
+    stride = stride_of(recordings.stride_ms, features.sample_rate, features.clip_samples)
+    return features.clip_samples, stride, recordings.whole
+
+
+def _sounding(audio: NDArray[np.int16], clip: int, stride: int) -> tuple[NDArray[np.int64], float]:
+    """Where a recording's windows that hold sound begin, and the mean square of its loudest window."""
+    starts = window_starts(len(audio), clip, stride)
+    power = np.array([power_of(_window_at(audio, int(start), clip)[None])[0] for start in starts])
+    return starts[with_sound(power)], float(power.max())
+
+
+def _window_at(audio: NDArray[np.int16], start: int, clip: int) -> NDArray[np.float32]:
+    """The window from `start` on, or as near to it as the recording allows: float32, of `clip` samples at most."""
+    start = max(min(start, len(audio) - clip), 0)
+    return audio[start : start + clip].astype(np.float32) / np.float32(32768)
+
+
+def _groups(training: RecordingSet) -> list[list[NDArray[np.int64]]]:
+    """For each label, the rows of each of its generators."""
+    groups = []
+    for place in range(len(training.labels)):
+        rows = np.flatnonzero(training.truth == place)
+        generators = np.array([training.rows[row].generator or "" for row in rows])
+        groups.append([rows[generators == name] for name in np.unique(generators)])
+    return groups

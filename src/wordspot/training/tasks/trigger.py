@@ -1,0 +1,228 @@
+"""The task `trigger`: when is one word said? Learned from scenes that know where it is, measured as streams are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+
+from wordspot.audio.files import to_int16
+from wordspot.config import TRIGGER_DECODER, RunConfig
+from wordspot.data.scenes.classic import Scene
+from wordspot.data.scenes.trigger import label_track, scene_at
+from wordspot.data.trigger import TriggerMaterial, TriggerSources
+from wordspot.errors import DataError
+from wordspot.evaluation.bench import (
+    THRESHOLDS,
+    Bench,
+    ScoredStream,
+    make_curves,
+    match_streams,
+    measure,
+    operating_points,
+    sweep,
+    total_curve,
+)
+from wordspot.evaluation.matching import TIME_TOLERANCE_MS
+from wordspot.labels import labels_of_run
+from wordspot.training.augment import Augmenter
+from wordspot.training.prefetch import Ahead
+
+_SET_SEEDS = {"training": 0, "validation": 1, "testing": 2}
+_SCENES_AT_ONCE = 10
+_LOOKS = THRESHOLDS[::4]
+
+Truth = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class SceneEvaluation:
+    """A set of scenes evaluated: each answer for itself, and the detections of the decoder.
+
+    accuracy: of single answers, which says little: `accuracy_of_zeros` is what "never" scores.
+    points: misses at some rates of false accepts per hour, as `stream_sweep.operating_points` gives them.
+    """
+
+    step: int
+    set: str
+    accuracy: float
+    accuracy_of_zeros: float
+    cross_entropy: float
+    n: int
+    hours: float
+    points: list[dict[str, float | None]]
+    kind: str = "evaluation"
+
+    @property
+    def score(self) -> float:
+        """The cross-entropy, turned around: what is found at few false accepts hangs on single ones, and jumps."""
+        return -self.cross_entropy
+
+    def summary(self) -> str:
+        if not self.n:
+            return f"Step {self.step}: the {self.set} set holds no positives, so nothing is measured on it"
+        told = ", ".join(
+            f"{100 * (1 - float(point['miss_rate'])):.1f}% at {point['at_most_per_hour']:g}"
+            for point in self.points
+            if point["miss_rate"] is not None and point["at_most_per_hour"] is not None
+        )
+        return (
+            f"Step {self.step}: {self.set.capitalize()} found = {told or 'nothing'} false accepts an hour "
+            f"(N={self.n}, {60 * self.hours:.0f} minutes); answers right {100 * self.accuracy:.2f}%, "
+            f"all zeros {100 * self.accuracy_of_zeros:.2f}%"
+        )
+
+
+class TriggerTask:
+    """Scenes of a folder's positives, negatives and backgrounds, as `training.Task` has it.
+
+    Raises:
+        DataError: no positives are left for training.
+
+    Training's scenes are made from (seed, step, number) and never twice; those of the other sets are always the same.
+    """
+
+    def __init__(self, config: RunConfig, sources: TriggerSources, device: torch.device) -> None:
+        self.config, self.sources, self.device = config, sources, device
+        self.labels = labels_of_run(config)
+        if not sources.has("training"):
+            raise DataError(
+                "no positives are left for training; lower data.validation_percent and data.testing_percent"
+            )
+        # noise and speed are a scene's own affair, and a word that is moved would leave its label behind
+        self.augmenter = Augmenter(dataclasses.replace(config.augment, time_shift_ms=0.0), config.features)
+        self._made: dict[str, list[Scene]] = {}
+        self._scenes: Ahead[tuple[NDArray[np.int16], Truth]] | None = None
+        self._ends_ms: NDArray[np.float64] = np.zeros(0)
+
+    def describe(self) -> str:
+        return self.sources.describe()
+
+    def warnings(self) -> Iterator[str]:
+        yield from self.sources.warnings
+
+    def listing_text(self) -> str:
+        return self.sources.listing_text()
+
+    def examples(self) -> dict[str, Tensor]:
+        scene = self._scene("training", 0)
+        return {self.config.words[0]: torch.from_numpy(scene.audio)}
+
+    def prepare(self, network: nn.Module) -> None:
+        features = self.config.features
+        last = network.step_ends(features.n_frames).numpy()  # type: ignore[operator]
+        ends = last * features.hop_samples + features.window_samples
+        self._ends_ms = ends * 1000 / features.sample_rate
+        make = _TrainingScenes(self.sources.of("training"), self.config, self._ends_ms)
+        self._scenes = Ahead(make, self.config.trigger.workers)
+
+    def training_batch(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        assert self._scenes is not None, "prepare comes first"
+        sound, truth = self._scenes.get(step)
+        audio = torch.from_numpy(sound).to(self.device).float().div_(32768)
+        is_silence = torch.zeros(len(audio), dtype=torch.bool, device=self.device)
+        audio = self.augmenter.augment(audio, is_silence, None, generator)
+        return audio, torch.from_numpy(truth).to(self.device).long()
+
+    def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> SceneEvaluation:
+        return self._measure(network, front_end, name, step)[0]
+
+    def finish(self, network: nn.Module, front_end: nn.Module, step: int) -> tuple[dict[str, Any], SceneEvaluation]:
+        figures = {name: self.measure(network, front_end, name) for name in ("validation", "testing")}
+        return figures, self.evaluate(network, front_end, "testing", step)
+
+    def measure(self, network: nn.Module, front_end: nn.Module, name: str) -> dict[str, Any]:
+        """All that is measured on the scenes of a set, as `stream_sweep.measure` has it but for its events."""
+        record, bench = self._measure(network, front_end, name, 0)
+        curves = make_curves(bench, list(sweep(bench, TRIGGER_DECODER)))
+        measures = measure(bench, TRIGGER_DECODER, match_streams(bench, TRIGGER_DECODER), curves)
+        del measures["events"]
+        return {"accuracy": record.accuracy, "accuracy_of_zeros": record.accuracy_of_zeros, **measures}
+
+    def close(self) -> None:
+        if self._scenes is not None:
+            self._scenes.close()
+
+    def scenes(self, name: str) -> list[Scene]:
+        """The scenes of a set that is measured: always the same."""
+        if name not in self._made:
+            trigger, features = self.config.trigger, self.config.features
+            minutes = trigger.validation_minutes if name == "validation" else trigger.testing_minutes
+            count = round(minutes * 60_000 / features.clip_ms) if self.sources.has(name) else 0
+            self._made[name] = [self._scene(name, number) for number in range(count)]
+        return self._made[name]
+
+    def _scene(self, name: str, number: int) -> Scene:
+        config = self.config
+        seeds = (config.data.seed, _SET_SEEDS[name], number)
+        return scene_at(self.sources.of(name), config.features.clip_samples, seeds, config.trigger, config.words[0])
+
+    def _measure(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> tuple[SceneEvaluation, Bench]:
+        scenes = self.scenes(name)
+        scores = self._scores(network, front_end, scores_of=scenes)
+        truth = [_answers(scene, self.config, self._ends_ms) for scene in scenes]
+        streams = tuple(
+            ScoredStream(rows, self._ends_ms, scene.words, self.config.features.clip_ms)
+            for rows, scene in zip(scores, scenes, strict=True)
+        )
+        bench = Bench(streams, self.labels, 0.0, TIME_TOLERANCE_MS)
+        curve = total_curve(make_curves(bench, list(sweep(bench, TRIGGER_DECODER, _LOOKS)), _LOOKS))
+        answers = np.concatenate([np.zeros((0, 2)), *(rows.astype(np.float64) for rows in scores)])
+        right = np.concatenate([np.zeros(0, np.int8), *truth])
+        chosen = np.maximum(answers[np.arange(len(right)), right], 1e-30)
+        record = SceneEvaluation(
+            step=step,
+            set=name,
+            accuracy=float((answers.argmax(axis=1) == right).mean()) if len(right) else 0.0,
+            accuracy_of_zeros=float((right == 0).mean()) if len(right) else 0.0,
+            cross_entropy=float(-np.log(chosen).mean()) if len(right) else 0.0,
+            n=sum(bench.n_spoken.values()),
+            hours=bench.hours,
+            points=operating_points(curve),
+        )
+        return record, bench
+
+    def _scores(self, network: nn.Module, front_end: nn.Module, scores_of: list[Scene]) -> list[NDArray[np.float32]]:
+        """The posteriors of each scene, float32 [answers, 2]; dropout is off."""
+        network.eval()
+        rows: list[NDArray[np.float32]] = []
+        with torch.inference_mode():
+            for start in range(0, len(scores_of), _SCENES_AT_ONCE):
+                audio = np.stack([scene.audio for scene in scores_of[start : start + _SCENES_AT_ONCE]])
+                logits = network(front_end(torch.from_numpy(audio).to(self.device)))
+                rows += list(torch.softmax(logits.float(), dim=-1).cpu().numpy())
+        return rows
+
+
+@dataclass(frozen=True)
+class _TrainingScenes:
+    """The scenes of a step, and the answers to them: int16 [batch, samples], int8 [batch, answers]."""
+
+    material: TriggerMaterial
+    config: RunConfig
+    ends_ms: NDArray[np.float64]
+
+    def __call__(self, step: int) -> tuple[NDArray[np.int16], Truth]:
+        config = self.config
+        scenes = [
+            scene_at(
+                self.material, config.features.clip_samples, (config.training.seed, _SET_SEEDS["training"], step, number),
+                config.trigger, config.words[0],
+            )
+            for number in range(config.training.batch_size)
+        ]  # fmt: skip
+        truth = [_answers(scene, config, self.ends_ms) for scene in scenes]
+        return np.stack([to_int16(scene.audio) for scene in scenes]), np.stack(truth)
+
+
+def _answers(scene: Scene, config: RunConfig, ends_ms: NDArray[np.float64]) -> Truth:
+    """The right answer at each step: int8 [len(ends_ms)]."""
+    return label_track(
+        scene.words, config.words[0], len(ends_ms), ends_ms, config.trigger, scene_ms=config.features.clip_ms
+    )

@@ -1,0 +1,131 @@
+"""The task `words`: which of the words, an unknown one, or silence, is a clip of about a second?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+
+from wordspot.config import RunConfig
+from wordspot.data.cache import DecodedClips
+from wordspot.data.clips import ClipSet, build_sets
+from wordspot.errors import DataError
+from wordspot.evaluation.clips import measure_clips
+from wordspot.labels import labels_of_run
+from wordspot.metrics import confusion_matrix, wilson_interval
+from wordspot.training.batches import Batches
+from wordspot.training.log import listing_text
+
+
+@dataclass(frozen=True)
+class ClipEvaluation:
+    """A whole set evaluated. `confusion` [labels][labels]: rows truth, columns answers."""
+
+    step: int
+    set: str
+    accuracy: float
+    n: int
+    cross_entropy: float
+    confusion: list[list[int]]
+    kind: str = "evaluation"
+
+    @property
+    def score(self) -> float:
+        return self.accuracy
+
+    def summary(self) -> str:
+        low, high = wilson_interval(round(self.accuracy * self.n), self.n)
+        return (
+            f"Step {self.step}: {self.set.capitalize()} accuracy = {100 * self.accuracy:.1f}% "
+            f"(N={self.n}, 95 % interval {100 * low:.1f} to {100 * high:.1f})"
+        )
+
+
+class WordsTask:
+    """Clips of a data folder, as `training.Task` has it.
+
+    Raises:
+        DataError: no clips are left for training.
+    """
+
+    def __init__(self, config: RunConfig, decoded: DecodedClips, device: torch.device) -> None:
+        self.labels = labels_of_run(config)
+        self.decoded, self.sets = decoded, build_sets(decoded.listing, config.words, config.data)
+        if not len(self.sets["training"]):
+            raise DataError("no clips are left for training; lower validation_percent and testing_percent")
+        self.batches = Batches(config, decoded, self.sets, device)
+
+    def describe(self) -> str:
+        return f"{len(self.sets['training']):,} training clips"
+
+    def warnings(self) -> Iterator[str]:
+        if not self.batches.has_noise("training"):
+            yield "there is no _background_noise_: silence is digital zeros, and the model will not know real rooms"
+        for name, clips in self.sets.items():
+            missing = [label for position, label in enumerate(self.labels) if not (clips.labels == position).any()]
+            if missing and len(clips):
+                yield f"the {name} set holds no clip of {', '.join(missing)}"
+
+    def listing_text(self) -> str:
+        return listing_text(self.decoded, self.sets, self.labels)
+
+    def examples(self) -> dict[str, Tensor]:
+        labels = self.sets["training"].labels
+        return {
+            self.labels[label]: self.batches.clip("training", int(np.argmax(labels == label)))
+            for label in np.unique(labels)
+        }
+
+    def prepare(self, network: nn.Module) -> None:
+        """Nothing depends on the network."""
+
+    def training_batch(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        return self.batches.training_batch(generator)
+
+    def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> ClipEvaluation:
+        return self._record(name, step, predict(network, front_end, self.batches, name))
+
+    def finish(self, network: nn.Module, front_end: nn.Module, step: int) -> tuple[dict[str, Any], ClipEvaluation]:
+        figures: dict[str, Any] = {}
+        for name in ("validation", "testing"):
+            posteriors = predict(network, front_end, self.batches, name)
+            clips = self.sets[name]
+            figures[name] = measure_clips(self.labels, clips.labels, posteriors, speakers_of(self.decoded, clips))
+        return figures, self._record("testing", step, posteriors)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _record(self, name: str, step: int, posteriors: NDArray[np.float64]) -> ClipEvaluation:
+        truth = self.sets[name].labels
+        confusion = confusion_matrix(truth, posteriors.argmax(axis=1), len(self.labels))
+        n = len(truth)
+        likelihood = np.maximum(posteriors[np.arange(n), truth], 1e-30)
+        return ClipEvaluation(
+            step=step,
+            set=name,
+            accuracy=float(np.trace(confusion) / n) if n else 0.0,
+            n=n,
+            cross_entropy=float(-np.log(likelihood).mean()) if n else 0.0,
+            confusion=confusion.tolist(),
+        )
+
+
+def predict(model: nn.Module, front_end: nn.Module, batches: Batches, name: str) -> NDArray[np.float64]:
+    """Posteriors float64 [n, labels] of the set of this name, in its order; dropout is off."""
+    model.eval()
+    rows = [np.zeros((0, batches.n_labels))]
+    with torch.inference_mode():
+        for audio, _ in batches.evaluation_batches(name):
+            rows.append(torch.softmax(model(front_end(audio)).double(), dim=1).cpu().numpy())
+    return np.concatenate(rows)
+
+
+def speakers_of(decoded: DecodedClips, clips: ClipSet) -> list[str | None]:
+    """Who speaks in each clip of a set; None for silence."""
+    return [decoded.listing.clips[row].speaker if row >= 0 else None for row in clips.rows]

@@ -1,0 +1,143 @@
+"""The microphone against a made sounddevice: what is opened, what comes, and what is said when it goes wrong."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from support.fake_sounddevice import FakeSoundDevice, FakeStream, device
+from wordspot.audio import microphone
+from wordspot.audio.microphone import Microphone, MicrophoneError, find_microphone, list_microphones
+from wordspot.errors import MissingExtraError
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeSoundDevice:
+    devices = [
+        device("HDA speaker", 0),
+        device("HDA microphone", 2, 44_100.0),
+        device("USB microphone", 1),
+        device("USB microphone", 1, system=1),
+    ]
+    module = FakeSoundDevice(devices, default=1)
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    monkeypatch.setattr(microphone, "_LOST_SECONDS", 0.05)
+    return module
+
+
+def test_only_what_records_is_listed(fake: FakeSoundDevice) -> None:
+    found = list_microphones()
+    assert [(d.index, d.name, d.system, d.sample_rate, d.is_default) for d in found] == [
+        (1, "HDA microphone", "ALSA", 44_100, True),
+        (2, "USB microphone", "ALSA", 48_000, False),
+        (3, "USB microphone", "JACK", 48_000, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "index"), [(None, 1), ("2", 2), ("3", 3), ("hda", 1), ("HDA microphone", 1), ("usb", 2)]
+)
+def test_a_microphone_by_name_part_of_it_or_number(fake: FakeSoundDevice, name: str | None, index: int) -> None:
+    assert find_microphone(name).index == index
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("microphone", r"several fit 1: HDA microphone \(ALSA\), 2: USB microphone \(ALSA\)$"),
+        ("speaker", "none fits; there are 1: HDA microphone"),
+        ("0", "none fits; there are"),
+    ],
+)
+def test_a_name_that_fits_none_or_several(fake: FakeSoundDevice, name: str, match: str) -> None:
+    with pytest.raises(MicrophoneError, match=match):
+        find_microphone(name)
+
+
+def test_without_a_default_the_first_is_taken(fake: FakeSoundDevice) -> None:
+    fake.default_input = -1
+    assert find_microphone(None).index == 1
+
+
+def test_no_microphone_at_all(fake: FakeSoundDevice) -> None:
+    fake.devices, fake.default_input = fake.devices[:1], -1
+    assert list_microphones() == []
+    with pytest.raises(MicrophoneError, match="expected a microphone, but this system has none; plug one in"):
+        Microphone()
+
+
+def test_blocks_come_as_they_are_recorded(fake: FakeSoundDevice) -> None:
+    fake.on_start = lambda stream: [stream.give(1, 2), stream.give(3, 4)]
+    with Microphone("hda", 16_000, 20.0) as opened:
+        settings = fake.streams[0].settings
+        assert (settings["device"], settings["samplerate"], settings["blocksize"]) == (1, 16_000, 320)
+        assert (settings["channels"], settings["dtype"]) == (1, "int16")
+        blocks = opened.blocks()
+        assert [next(blocks).tolist(), next(blocks).tolist()] == [[1, 2], [3, 4]]
+        assert not fake.streams[0].closed
+    assert fake.streams[0].closed
+
+
+def test_a_rate_the_device_refuses_gives_its_own(fake: FakeSoundDevice) -> None:
+    fake.refused_rates = {16_000}
+    opened = Microphone(None, 16_000, 20.0)
+    assert opened.sample_rate == 44_100
+    assert fake.streams[0].settings["blocksize"] == 882
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_lost_device_is_an_error_that_says_so(fake: FakeSoundDevice, says_so: bool) -> None:
+    def start(stream: FakeStream) -> None:
+        stream.give(1)
+        if says_so:
+            stream.settings["finished_callback"]()
+
+    fake.on_start = start
+    if says_so:
+        microphone._LOST_SECONDS = 60.0  # restored by the fixture
+    with Microphone() as opened:
+        blocks = opened.blocks()
+        assert next(blocks).tolist() == [1]  # what was heard before is not thrown away
+        with pytest.raises(MicrophoneError, match="the microphone HDA microphone gives no more sound; plug it in"):
+            next(blocks)
+    assert fake.streams[0].closed
+
+
+def test_sound_that_nobody_takes_is_lost_and_counted(fake: FakeSoundDevice) -> None:
+    """The queue holds ten seconds: of 600 blocks of 20 ms, 500."""
+    fake.on_start = lambda stream: [stream.give(n) for n in range(600)]
+    with Microphone() as opened:
+        assert opened.n_lost == 100
+        blocks = opened.blocks()
+        assert [int(next(blocks)[0]) for _ in range(500)] == list(range(500))
+        fake.streams[0].give(7, overflow=True)
+        assert opened.n_lost == 101
+        assert next(blocks).tolist() == [7]
+
+
+def test_a_microphone_in_use_elsewhere(fake: FakeSoundDevice) -> None:
+    fake.busy = {1}
+    match = r"the microphone HDA microphone cannot be opened \(Error opening InputStream: Device unavailable"
+    with pytest.raises(MicrophoneError, match=match) as caught:
+        Microphone()
+    assert "\n" not in str(caught.value)
+    fake.busy, fake.fails_to_start = set(), True
+    with pytest.raises(MicrophoneError, match="cannot be opened"), Microphone():
+        pass
+    assert fake.streams[-1].closed
+
+
+def test_without_sounddevice_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "wordspot\[listen\]"'):
+        list_microphones()
+
+
+def test_without_portaudio_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(name: str) -> None:
+        raise OSError("PortAudio library not found")
+
+    monkeypatch.setattr(microphone.importlib, "import_module", fails)
+    with pytest.raises(MissingExtraError, match="apt install libportaudio2"):
+        list_microphones()

@@ -1,0 +1,167 @@
+"""Archives that someone else made: what is unpacked, and everything that is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import tarfile
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wordspot.data.unpack import unpack
+from wordspot.errors import DownloadError
+
+
+def member(
+    name: str, content: bytes = b"x", kind: bytes = tarfile.REGTYPE, link: str = ""
+) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.size, info.type, info.linkname = len(content), kind, link
+    return info, content
+
+
+def tar_bytes(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for info, content in members:
+            tar.addfile(info, io.BytesIO(content) if info.isreg() else None)
+    return buffer.getvalue()
+
+
+def write(tmp_path: Path, tar: bytes) -> Path:
+    archive = tmp_path / "a.tar.gz"
+    archive.write_bytes(gzip.compress(tar))
+    return archive
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_files_and_folders_of_a_good_archive(tmp_path: Path) -> None:
+    archive = write(
+        tmp_path,
+        tar_bytes(
+            member("./", b"", tarfile.DIRTYPE),
+            member("./汪汪叫/", b"", tarfile.DIRTYPE),
+            member("./汪汪叫/a_nohash_0.wav", b"woof" * 50_000),
+            member("README.md", b""),
+        ),
+    )
+    out = tmp_path / "out"
+    steps = list(unpack(archive, out))
+    assert files_below(out) == {"汪汪叫/a_nohash_0.wav": b"woof" * 50_000, "README.md": b""}
+    assert [n_files for n_files, _ in steps] == [0, 0, 1, 2]
+    assert steps[-1][1] <= archive.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (member("../escaped"), "leaves its folder"),
+        (member("yes/../../escaped"), "leaves its folder"),
+        (member("yes/.."), "leaves its folder"),
+        (member("/tmp/escaped"), "leaves its folder"),
+        (member("..\\escaped"), "leaves its folder"),
+        (member("C:escaped"), "leaves its folder"),
+        (member("a\nb"), "leaves its folder"),
+        (member("./"), "without a name"),
+        (member("link", b"", tarfile.SYMTYPE, "/etc/passwd"), "link"),
+        (member("link", b"", tarfile.SYMTYPE, "good"), "link"),
+        (member("link", b"", tarfile.LNKTYPE, "good"), "link"),
+        (member("pipe", b"", tarfile.FIFOTYPE), "device"),
+        (member("null", b"", tarfile.CHRTYPE), "device"),
+        (member("disk", b"", tarfile.BLKTYPE), "device"),
+        (member("odd", b"", b"Z"), "damaged or unsafe"),
+    ],
+)
+def test_unsafe_members_are_refused(tmp_path: Path, bad: tuple[tarfile.TarInfo, bytes], reason: str) -> None:
+    out = tmp_path / "deep" / "out"
+    out.mkdir(parents=True)
+    archive = write(tmp_path, tar_bytes(member("good"), bad))
+    with pytest.raises(DownloadError, match=reason):
+        list(unpack(archive, out))
+    assert files_below(tmp_path / "deep") == {"out/good": b"x"}
+    assert not Path("/tmp/escaped").exists()
+
+
+def test_a_link_already_in_the_folder_is_not_followed_out_of_it(tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    elsewhere.mkdir()
+    (out / "yes").symlink_to(elsewhere)
+    if not hasattr(tarfile, "data_filter"):
+        pytest.skip("this Python has no tarfile.data_filter")
+    with pytest.raises(DownloadError, match="unsafe"):
+        list(unpack(write(tmp_path, tar_bytes(member("yes/a"))), out))
+    assert files_below(elsewhere) == {}
+
+
+def test_a_claimed_size_beyond_the_bound_writes_nothing(tmp_path: Path) -> None:
+    huge = tarfile.TarInfo("huge")
+    huge.size = 1 << 50
+    archive = write(tmp_path, huge.tobuf(tarfile.GNU_FORMAT) + b"\0" * 1024)
+    with pytest.raises(DownloadError, match="more than"):
+        list(unpack(archive, tmp_path / "out"))
+    assert files_below(tmp_path / "out") == {}
+
+
+def test_total_size_and_number_of_members_are_bounded(tmp_path: Path) -> None:
+    archive = write(tmp_path, tar_bytes(*(member(f"f{i}", b"x" * 1000) for i in range(5))))
+    with pytest.raises(DownloadError, match="3 files"):
+        list(unpack(archive, tmp_path / "a", max_members=3))
+    with pytest.raises(DownloadError, match="2500 bytes"):
+        list(unpack(archive, tmp_path / "b", max_bytes=2500))
+    assert len(files_below(tmp_path / "a")) == 3
+    assert len(files_below(tmp_path / "b")) == 2
+    assert list(unpack(archive, tmp_path / "c", max_members=5, max_bytes=5000))[-1][0] == 5
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_claims_gigabytes_of_itself_takes_no_memory(tmp_path: Path, kind: bytes) -> None:
+    header = tarfile.TarInfo("header")
+    header.type, header.size = kind, 8 << 30
+    archive = write(tmp_path, header.tobuf(tarfile.GNU_FORMAT) + b"\0" * 10_000)
+    with pytest.raises(DownloadError, match=r"a header of 8\d+ bytes"):
+        list(unpack(archive, tmp_path / "out"))
+
+
+def test_a_file_that_is_also_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="expected a folder"):
+        list(unpack(write(tmp_path, tar_bytes(member("a"), member("a/b"))), tmp_path / "out"))
+
+
+def test_archives_that_are_none(tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar.gz"
+    whole = gzip.compress(tar_bytes(member("a", bytes(range(256)) * 100)))
+    for content, reason in [
+        (b"<html>sign in</html>", "damaged"),
+        (b"", "damaged"),
+        (gzip.compress(b"no tar at all" * 100), "damaged"),
+        (gzip.compress(tar_bytes()), "damaged|no files"),
+        (whole[: len(whole) // 2], "damaged"),
+        (gzip.compress(tar_bytes(member("yes/", b"", tarfile.DIRTYPE))), "no files"),
+    ]:
+        archive.write_bytes(content)
+        with pytest.raises(DownloadError, match=reason):
+            list(unpack(archive, tmp_path / "out"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_damage_is_a_download_error_and_stays_inside(data: st.DataObject) -> None:
+    tar = bytearray(tar_bytes(member("yes/a", b"1" * 700), member("no/" + "n" * 120, b"2" * 10)))
+    for _ in range(data.draw(st.integers(1, 8))):
+        position = data.draw(st.integers(0, min(len(tar), 5000) - 1))
+        tar[position] = data.draw(st.sampled_from([0, 0x2E, 0x2F, 0x30, 0x31, 0x35, 0x37, 0x78, 0x80, 0xFF]))
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        archive = write(root, bytes(tar))
+        with contextlib.suppress(DownloadError):
+            list(unpack(archive, root / "out"))
+        assert {path.name for path in root.iterdir()} <= {"a.tar.gz", "out"}

@@ -1,0 +1,97 @@
+"""The residual network: its size, what it sees, and that a stream gives what whole clips give."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from wordspot.config import FEATURES, ModelConfig
+from wordspot.errors import ConfigError
+from wordspot.features import make_front_end
+from wordspot.models import make_model
+from wordspot.models.layers import MeanOverTime, ValidConv1d
+
+
+def make(**options: object) -> torch.nn.Module:
+    """A network whose norms have seen data, in evaluation."""
+    torch.manual_seed(1)
+    model = make_model(ModelConfig("residual_1d", dict(options)), 98, 40, 12)
+    with torch.no_grad():
+        for _ in range(3):
+            model(torch.randn(20, 98, 40) * 2 + 1)
+    return model.eval()
+
+
+def test_size() -> None:
+    """Counted by hand: stem 40·48·3 + 2·48; a block 9·48 + 48·96 + 2·96 + 96·48 + 2·48; the last 48·12 + 12."""
+    block = 9 * 48 + 48 * 96 + 2 * 96 + 96 * 48 + 2 * 48
+    expected = 40 * 48 * 3 + 2 * 48 + 5 * block + 48 * 12 + 12
+    assert sum(parameter.numel() for parameter in make().parameters()) == expected == 56_124
+
+
+def test_it_sees_the_whole_clip_and_no_more() -> None:
+    """3 frames of the stem, 8 more for each dilation of 1, 1, 2, 2 and 4: 83. The mean over 16 makes them 98."""
+    model = make()
+    clip = torch.randn(1, 98, 40, requires_grad=True)
+    model(clip).sum().backward()
+    assert clip.grad is not None
+    assert (clip.grad.abs().sum(dim=2) > 0).all()
+    assert model.pool.n_frames == 16  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7, 100])
+@torch.no_grad()
+def test_streamed_equals_whole(chunk: int) -> None:
+    model = make()
+    stream = torch.randn(2, 300, 40)
+    state, answers = model.initial_state(2), []  # type: ignore[operator]
+    for start in range(0, 300, chunk):
+        answer, state = model.step(stream[:, start : start + chunk], state)  # type: ignore[operator]
+        answers.append(answer)
+    whole = torch.stack([model(stream[:, end - 98 : end]) for end in range(98, 301)], dim=1)
+    # sums of some hundred float32 products in another order
+    torch.testing.assert_close(torch.cat(answers, dim=1)[:, 97:], whole, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_hops", [1, 2, 7])
+@torch.no_grad()
+def test_from_sound_to_scores_streamed_equals_whole(n_hops: int) -> None:
+    """Front end and network together, hop by hop: at each hop the answer for the second of sound that ends there."""
+    model, front_end = make(), make_front_end(FEATURES["logmel"])
+    audio = 0.1 * torch.randn(1, 160 * 140)
+    sound, state, answers = front_end.initial_state(1), model.initial_state(1), []  # type: ignore[operator]
+    for start in range(0, audio.shape[1], 160 * n_hops):
+        features, sound = front_end.step(audio[:, start : start + 160 * n_hops], sound)
+        answer, state = model.step(features, state)  # type: ignore[operator]
+        answers.append(answer)
+    streamed = torch.cat(answers, dim=1)
+    for hop in (100, 120, 139):  # a second is 100 hops
+        end = 160 * (hop + 1)
+        whole = model(front_end(audio[:, end - 16_000 : end]))
+        torch.testing.assert_close(streamed[:, hop], whole, rtol=1e-5, atol=1e-5)
+
+
+def test_a_valid_convolution_is_a_sum_over_the_past() -> None:
+    layer = ValidConv1d(1, 1, 3, dilation=2, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[[1.0, 10.0, 100.0]]]))
+        assert layer.context == 4
+        assert layer(torch.arange(6.0).reshape(1, 1, 6)).flatten().tolist() == [420.0, 531.0]
+
+
+def test_the_mean_over_time() -> None:
+    pool = MeanOverTime(1, 3)
+    x = torch.tensor([[[3.0, 0.0, 6.0, 9.0]]])
+    assert pool(x).flatten().tolist() == [3.0, 5.0]
+    first, state = pool.step(x[:, :, :1], pool.initial_state(1, x))
+    second, _ = pool.step(x[:, :, 1:], state)
+    assert torch.cat([first, second], dim=2).flatten().tolist() == [1.0, 1.0, 3.0, 5.0]
+
+
+def test_dilations_that_see_more_than_a_clip_are_refused() -> None:
+    with pytest.raises(ConfigError, match="see 123 frames, a clip has 98; take smaller ones"):
+        make(dilations="1,2,4,8")
+    with pytest.raises(ConfigError, match="residual_1d"):
+        make(dilations="one")
+    with pytest.raises(ConfigError, match="dilations must be at least 1, got 1,0,2"):
+        make(dilations="1,0,2")

@@ -1,0 +1,67 @@
+"""The model that comes with wordspot: small, sound, honest about its data, and it hears people."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+
+import numpy as np
+
+from wordspot.audio.files import read_audio
+from wordspot.config import DataConfig
+from wordspot.data.folders import list_recordings
+from wordspot.data.split import assign_sets
+from wordspot.runtime.detector import Classifier, Detector, open_model
+from wordspot.runtime.modelfile.card import read_card
+from wordspot.runtime.modelfile.self_test import verify
+
+WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+CONTENT = (importlib.resources.files("wordspot.runtime") / "default.onnx").read_bytes()
+
+
+def test_it_is_small_and_says_what_it_is() -> None:
+    assert len(CONTENT) <= 400_000
+    card = read_card(CONTENT)
+    assert card.labels == ("_silence_", "_unknown_", *WORDS)
+    assert (card.kind, card.sample_rate, card.clip_samples) == ("stream", 16_000, 16_000)
+    assert card.data["licence"] == "CC BY 4.0"
+    assert "Warden" in card.data["attribution"]
+
+
+def test_it_gives_what_torch_gave() -> None:
+    model = open_model(self_test=False)
+    assert verify(model.session, model.card)["difference"] <= 1e-4
+
+
+def test_it_hears_people_it_was_not_trained_on(shared_data: Path) -> None:
+    """Validation clips, 30 of each word; testing is for the benchmarks."""
+    listing = list_recordings(shared_data / "speech_commands")
+    sets = assign_sets(listing, DataConfig())
+    classifier, n_right, n = Classifier(), 0, 0
+    for word in WORDS:
+        clips = [
+            clip for clip, name in zip(listing.clips, sets, strict=True) if clip.word == word and name == "validation"
+        ]
+        for clip in clips[:30]:
+            audio, _ = read_audio(listing.root / clip.path, 16_000)
+            n_right += int(classifier.classify(audio[:16_000])[0].argmax() == 2 + WORDS.index(word))
+            n += 1
+    assert n >= 200
+    assert n_right / n > 0.9
+
+
+def test_it_hears_a_word_in_a_stream_and_nothing_in_silence(shared_data: Path) -> None:
+    quiet = 1e-3 * np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
+    detector = Detector()
+    assert detector.feed(np.concatenate([quiet] * 5)) == []
+    listing = list_recordings(shared_data / "speech_commands")
+    sets = assign_sets(listing, DataConfig())
+    heard = 0
+    for word in WORDS:
+        clip = [
+            clip for clip, name in zip(listing.clips, sets, strict=True) if clip.word == word and name == "validation"
+        ][3]
+        audio, _ = read_audio(listing.root / clip.path, 16_000)
+        found = detector.feed(np.concatenate([audio, quiet]))
+        heard += [detection.label for detection in found] == [word]
+    assert heard >= 8

@@ -1,0 +1,233 @@
+"""The page as plain files: complete, with everything relative, and only what belongs to it."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import shlex
+import threading
+from collections.abc import Iterator
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from support.browser import Browser, find_browser
+from support.made_onnx import made_model
+from wordspot.commands import export_web
+from wordspot.errors import CardError, ConfigError, NotFoundError, WordspotError
+from wordspot.runtime.detector import Detector
+from wordspot.runtime.modelfile.card import read_card
+from wordspot.runtime.modelfile.schema import to_json
+from wordspot.server import site
+from wordspot.server.pages import page_folder
+from wordspot.server.served import load_models
+from wordspot.server.site import with_policy, write_site
+
+RUNTIME = {
+    "ort.wasm.min.mjs": b"export {};", "ort-wasm-simd-threaded.wasm": b"\0asm", "LICENSE": b"MIT License",
+}  # fmt: skip
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """The page's own files with a runtime of a few bytes, so that it is complete in every checkout."""
+    folder = tmp_path / "web"
+    for path in page_folder().glob("*"):
+        if path.is_file() and not path.name.startswith("."):
+            (folder / path.name).parent.mkdir(exist_ok=True)
+            (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "vendor" / "ort").mkdir(parents=True)
+    for name, content in RUNTIME.items():
+        (folder / "vendor" / "ort" / name).write_bytes(content)
+    (folder / "__init__.py").write_text("")
+    (folder / ".hidden").write_text("")
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "my wörds.onnx"
+    path.write_bytes(made_model())
+    return path
+
+
+def export(*words: str) -> None:
+    parser = argparse.ArgumentParser()
+    export_web.add_arguments(parser)
+    export_web.run(parser.parse_args(words))
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_command_writes_page_runtime_models_and_their_list(
+    page: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(site, "page_folder", lambda: page)
+    out = tmp_path / "site"
+    export(str(model), str(model), "--out", str(out))
+    own = files(page) - {"__init__.py", ".hidden"}
+    assert files(out) == own | {"models.json", "models/my-wörds.onnx", "models/my-wörds-2.onnx"}
+    for name in own - {"index.html"}:
+        assert (out / name).read_bytes() == (page / name).read_bytes(), name
+    assert (out / "models" / "my-wörds.onnx").read_bytes() == model.read_bytes()
+    listing = json.loads((out / "models.json").read_text(encoding="utf-8"))
+    assert (listing["record"], listing["token"]) == (False, False)
+    first = listing["models"][0]
+    assert first["file"] == "models/my-w%C3%B6rds.onnx"
+    assert first["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert first["card"] == json.loads(json.dumps(to_json(read_card(model))))
+    said = capsys.readouterr().out
+    assert said.startswith(f"{out}: the page, ")
+    assert "my-wörds, my-wörds-2" in said
+    assert shlex.split(said.splitlines()[2], comments=True)[:3] == ["python", "-m", "http.server"]
+
+
+def test_without_a_model_it_takes_the_one_that_comes_with_wordspot(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "page_folder", lambda: page)
+    export("--out", str(tmp_path / "site"))
+    assert "yes" in read_card(tmp_path / "site" / "models" / "default.onnx").labels
+
+
+def test_a_folder_that_holds_files_is_refused_unless_forced(
+    page: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "page_folder", lambda: page)
+    out = tmp_path / "site"
+    out.mkdir()
+    (out / "CNAME").write_text("words.example.org")
+    with pytest.raises(ConfigError, match=r"expected a new or empty folder.*--force"):
+        export(str(model), "--out", str(out))
+    assert files(out) == {"CNAME"}
+    export(str(model), "--out", str(out), "--force")
+    assert {"CNAME", "index.html"} <= files(out)
+
+
+def test_a_file_that_is_no_model_leaves_nothing_behind(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "page_folder", lambda: page)
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(CardError, match=r"bad\.onnx"):
+        export(str(tmp_path / "bad.onnx"), "--out", str(tmp_path / "site"))
+    assert not (tmp_path / "site").exists()
+
+
+def test_an_installation_without_the_runtime_says_how_to_get_it(page: Path, model: Path, tmp_path: Path) -> None:
+    (page / "vendor" / "ort" / "ort-wasm-simd-threaded.wasm").unlink()
+    with pytest.raises(NotFoundError, match=r"vendor/ort: expected onnxruntime-web.*`make web`"):
+        write_site(load_models([model]), tmp_path / "site", page)
+    (page / "index.html").unlink()
+    with pytest.raises(NotFoundError, match="expected the web page there"):
+        write_site(load_models([model]), tmp_path / "site", page)
+    assert not (tmp_path / "site").exists()
+
+
+class Tags(HTMLParser):
+    """The attributes of a page's tags."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def addresses(self) -> Iterator[str]:
+        for _, attributes in self.tags:
+            for name in ("src", "href", "action"):
+                if value := attributes.get(name):
+                    yield value
+
+
+def test_every_address_of_the_page_is_relative_and_leads_to_a_file(page: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    write_site(load_models([model]), out, page)
+    addresses = list(Tags((out / "index.html").read_text(encoding="utf-8")).addresses())
+    assert len(addresses) >= 3
+    for address in addresses:
+        assert not re.match(r"[a-z]+:|/", address), address
+        assert address.startswith("#") or (out / address.split("?")[0]).is_file(), address
+
+
+def test_the_policy_stands_before_whatever_it_governs(page: Path, model: Path, tmp_path: Path) -> None:
+    write_site(load_models([model]), tmp_path / "site", page)
+    tags = Tags((tmp_path / "site" / "index.html").read_text(encoding="utf-8")).tags
+    metas = [attributes for tag, attributes in tags if tag == "meta"]
+    assert metas[1]["http-equiv"] == "Content-Security-Policy"
+    policy = metas[1]["content"] or ""
+    assert "default-src 'self'" in policy
+    assert "connect-src 'self'" in policy
+    assert "'wasm-unsafe-eval'" in policy
+    assert "frame-ancestors" not in policy
+    assert "unsafe-inline" not in policy
+    before = [tag for tag, _ in tags[: tags.index(("meta", metas[1]))]]
+    assert set(before) == {"html", "head", "meta"}
+    with pytest.raises(WordspotError, match=r"index\.html: expected one <meta charset"):
+        with_policy("<html></html>")
+
+
+# ---------------------------------------------------------------------------------------------------- in a real browser
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
+    """A host of plain files: the address of a folder below its root, the folder, and what was asked for."""
+    asked: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            asked.append(self.path)
+
+    root = tmp_path / "root"
+    (root / "~me" / "words").mkdir(parents=True)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(root))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://localhost:{server.server_port}/~me/words/", root / "~me" / "words", asked
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed, so the exported page is not tried")
+@pytest.mark.skipif(
+    not any(page_folder().glob("vendor/ort/*.wasm")), reason="no onnxruntime-web; `make web` fetches it"
+)
+def test_below_any_path_of_a_host_of_files_the_page_hears(
+    model: Path, tmp_path: Path, host: tuple[str, Path, list[str]]
+) -> None:
+    """The model made by hand hears the words that Python's detector hears; the policy in the page hinders nothing."""
+    url, folder, asked = host
+    write_site(load_models([model]), folder)
+    constants = [np.full(24_000, value, np.float32) for value in (0.0, 0.5, 0.0, -0.5, 0.0)]
+    sound = tmp_path / "sound.wav"
+    soundfile.write(sound, np.concatenate(constants), 16_000, subtype="PCM_16")
+    detector = Detector(model)
+    expected = detector.feed(soundfile.read(sound, dtype="int16")[0]) + detector.flush()
+    assert [one.label for one in expected] == ["a", "b"]
+    with Browser(tmp_path / "browser") as browser:
+        page = browser.open(url)
+        assert page.evaluate("window.wordspot.ready") is True
+        page.choose_files("#file", sound)
+        page.wait_for("document.getElementById('status').textContent.startsWith('sound.wav')")
+        found = page.evaluate("window.wordspot.detections")
+        assert page.problems() == []
+        elsewhere = url.replace("localhost", "127.0.0.1") + "stolen"
+        sent = page.evaluate(f"fetch('{elsewhere}', {{ mode: 'no-cors' }}).then(() => true, () => false)")
+    assert [(one["label"], round(one["time_ms"])) for one in found] == [
+        (one.label, round(one.time_ms)) for one in expected
+    ]
+    assert all(path.startswith("/~me/words/") for path in asked)
+    assert not sent
+    assert not any("stolen" in path for path in asked)

@@ -1,0 +1,457 @@
+"""The WebSocket over real sockets: the client of the package, and clients that are broken, hostile, slow or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from support.made_onnx import RATE
+from support.made_server import Running, made_models, running, wait_until
+from wordspot import client
+from wordspot.client import Scores, ServerError, hear, listen
+from wordspot.errors import AudioError
+from wordspot.runtime.decoder import Detection
+from wordspot.runtime.detector import Detector
+from wordspot.server.served import ServedModel
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[ServedModel]:
+    return made_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def server(models: list[ServedModel]) -> Iterator[Running]:
+    limits = {"max_frame_bytes": 1 << 16, "start_seconds": 0.6, "idle_seconds": 1.5, "send_seconds": 1.0}
+    with running(models, max_connections=60, **limits) as server:
+        yield server
+
+
+def scene() -> np.ndarray[Any, np.dtype[np.float32]]:
+    rng = np.random.default_rng(0)
+    audio = 0.01 * rng.standard_normal(2 * RATE).astype(np.float32)
+    audio[4000:6400] += np.float32(0.7)
+    audio[20_000:22_400] -= np.float32(0.7)
+    return audio
+
+
+def expected(models: list[ServedModel]) -> list[Detection]:
+    detector = Detector(models[0].model)
+    audio = np.rint(scene() * 32768).astype(np.int16)
+    return [*detector.feed(audio), *detector.flush()]
+
+
+def same(found: list[Detection], wanted: list[Detection]) -> None:
+    assert [one.label for one in found] == [one.label for one in wanted] == ["a", "b"]
+    for one, other in zip(found, wanted, strict=True):
+        numbers = (one.score, one.time_ms, one.emitted_ms)
+        assert numbers == pytest.approx((other.score, other.time_ms, other.emitted_ms), abs=1e-3)
+
+
+@contextlib.contextmanager
+def started(server: Running, **start: Any) -> Iterator[ClientConnection]:
+    with connect(server.ws, compression=None) as socket_:
+        socket_.send(json.dumps({"type": "start", **start}))
+        assert json.loads(socket_.recv(5))["type"] == "ready"
+        yield socket_
+
+
+def last_words(socket_: ClientConnection) -> tuple[str, int]:
+    """The error that the server reports, and the code with which it closes."""
+    message = ""
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            event = json.loads(socket_.recv(10))
+            message = event.get("message", message)
+    assert socket_.close_code is not None
+    return message, socket_.close_code
+
+
+def seconds_until_dropped(send: Callable[[], Any], most: float) -> float:
+    """How long the server takes what `send` sends, again and again."""
+    begin = time.monotonic()
+    while (passed := time.monotonic() - begin) < most:
+        try:
+            send()
+        except TimeoutError:
+            raise
+        except (OSError, ConnectionClosed):
+            return passed
+    raise AssertionError(f"the server still takes it after {most:g} s")
+
+
+def still_hears(server: Running, models: list[ServedModel]) -> None:
+    """A good client is served as ever."""
+    blocks = np.array_split(scene(), 20)
+    same(list(hear(server.ws, blocks)), expected(models))
+
+
+def test_the_client_hears_what_the_detector_hears(server: Running, models: list[ServedModel]) -> None:
+    async def talk() -> tuple[list[Any], tuple[str, ...]]:
+        async with listen(server.ws, model="words", sample_rate=RATE, scores=True) as stream:
+
+            async def send() -> None:
+                for block in np.array_split(scene(), 25):
+                    await stream.send(block)
+                await stream.end()
+
+            sending = asyncio.create_task(send())
+            events = [event async for event in stream]
+            await sending
+            return events, stream.ready.labels
+
+    events, labels = asyncio.run(talk())
+    same([event for event in events if isinstance(event, Detection)], expected(models))
+    scores = [event for event in events if isinstance(event, Scores)]
+    assert 35 <= len(scores) <= 40
+    assert set(scores[0].scores) == set(labels) == set(models[0].card.labels)
+    assert np.diff([one.time_ms for one in scores]).min() >= 50
+
+
+def test_without_asyncio(server: Running, models: list[ServedModel]) -> None:
+    still_hears(server, models)
+
+
+def test_detections_come_while_the_sound_goes_on(server: Running) -> None:
+    """Not all at the end."""
+    seen_after: list[int] = []
+    sent = 0
+
+    def blocks() -> Iterator[Any]:
+        nonlocal sent
+        for block in np.array_split(scene(), 25):
+            sent += len(block)
+            yield block
+            time.sleep(0.01)
+
+    for _ in hear(server.ws, blocks()):
+        seen_after.append(sent)
+    assert seen_after[0] < 2 * RATE
+
+
+def test_floats_and_another_rate(server: Running, models: list[ServedModel]) -> None:
+    with started(server, format="float32", sample_rate=2 * RATE) as socket_:
+        for block in np.array_split(np.repeat(scene(), 2), 40):
+            socket_.send(block.astype("<f4").tobytes())
+        socket_.send('{"type": "end"}')
+        events = []
+        while (event := json.loads(socket_.recv(5)))["type"] != "end":
+            events.append(event)
+        assert [event["label"] for event in events] == ["a", "b"]
+        with pytest.raises(ConnectionClosed) as end:
+            socket_.recv(5)
+        assert end.value.rcvd is not None
+        assert end.value.rcvd.code == 1000
+
+
+def test_a_threshold_for_the_stream(server: Running) -> None:
+    assert list(hear(server.ws, [scene()], threshold=0.95)) == []
+
+
+def test_what_the_client_says_of_a_server_that_refuses(server: Running) -> None:
+    with pytest.raises(ServerError, match="one of the models words"):
+        list(hear(server.ws, [], model="nothing"))
+    with pytest.raises(ServerError, match="whole recordings"):
+        list(hear(server.ws, [], model="person"))
+    with pytest.raises(ServerError, match="8000 to 192000"):
+        list(hear(server.ws, [], sample_rate=10))
+    with pytest.raises(ServerError, match="is `wordspot serve` running"):
+        list(hear("ws://127.0.0.1:1/v1/listen", []))
+    with pytest.raises(ServerError, match="expected a wordspot server"):
+        list(hear("http://nothing", []))
+    with pytest.raises(ServerError, match="refuses: HTTP status 403"):
+        list(hear(server.ws.replace("listen", "nowhere"), []))
+    with pytest.raises(AudioError, match="NaN"):
+        list(hear(server.ws, [np.full(3, np.nan)]))
+
+
+async def _idle_client(url: str) -> None:
+    async with listen(url) as stream:
+        async for _ in stream:
+            pass
+
+
+def test_who_sends_nothing_is_told_and_dropped(server: Running, models: list[ServedModel]) -> None:
+    with connect(server.ws) as silent:
+        message, code = last_words(silent)
+        assert (message, code) == ("expected a start message within 0.6 s, got none", 1008)
+    with pytest.raises(ServerError, match=r"no sound for 1\.5 s"):
+        asyncio.run(_idle_client(server.ws))
+    wait_until(lambda: len(server.pool) == 0)
+    still_hears(server, models)
+
+
+def test_empty_messages_are_no_sound(server: Running) -> None:
+    """They keep nobody connected."""
+    with started(server) as socket_:
+        assert seconds_until_dropped(lambda: (socket_.send(b""), time.sleep(0.05)), 5) < 3
+
+
+@pytest.mark.parametrize(
+    ("messages", "code", "said"),
+    [
+        ([b"\0\0"], 1003, "first message"),
+        (["no json"], 1003, "expected JSON"),
+        (["[1]"], 1003, "JSON object"),
+        (["[" * 60_000], 1003, "expected JSON"),
+        (["9" * 5000], 1003, "JSON"),
+        (['{"type": "stop"}'], 1003, '"type": "start"'),
+        (['{"type": "start", "file": "/etc/passwd"}'], 1003, "got 'file'"),
+        (['{"type": "start", "model": 3}'], 1003, "model of another type"),
+        (['{"type": "start", "sample_rate": true}'], 1003, "sample_rate of another type"),
+        (['{"type": "start", "sample_rate": 1e300}'], 1003, "sample_rate of another type"),
+        (['{"type": "start", "sample_rate": 99999999999999999999}'], 1008, "sample rate"),
+        (['{"type": "start", "threshold": NaN}'], 1003, "threshold"),
+        (['{"type": "start", "threshold": 7}'], 1003, "threshold"),
+        (['{"type": "start", "format": "mp3"}'], 1003, "pcm16 or float32"),
+        (['{"type": "start", "model": "../default"}'], 1008, "one of the models"),
+        (['{"type": "start"}', b"\0\0\0"], 1003, "whole samples of 2 bytes"),
+        (['{"type": "start", "format": "float32"}', b"\0\0\xc0\x7f"], 1003, "NaN"),
+        (['{"type": "start", "format": "float32"}', b"\xff\xff\x7f\x7f"], 1003, "within"),
+        (['{"type": "start"}', '{"type": "start"}'], 1003, '{"type": "end"}'),
+        (['{"type": "start"}', "bye"], 1003, "expected JSON"),
+    ],
+)
+def test_garbage_costs_its_sender_the_connection(server: Running, messages: list[Any], code: int, said: str) -> None:
+    with connect(server.ws, compression=None) as socket_:
+        for message in messages:
+            socket_.send(message)
+        message, closed = last_words(socket_)
+    assert said in message
+    assert "\n" not in message
+    assert closed == code
+    wait_until(lambda: len(server.pool) == 0)
+
+
+@given(st.lists(st.one_of(st.binary(max_size=40), st.text(max_size=40)), max_size=4), st.booleans())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_messages_leave_the_server_whole(server: Running, messages: list[Any], starts: bool) -> None:
+    with connect(server.ws, compression=None) as socket_:
+        try:
+            for message in [*(['{"type": "start"}'] if starts else []), *messages]:
+                socket_.send(message)
+        except ConnectionClosed:
+            pass
+    assert server.counted("wordspot_errors_total") == 0
+
+
+def test_a_message_that_is_too_long(server: Running, models: list[ServedModel]) -> None:
+    with started(server) as socket_:
+        socket_.send(bytes(1 << 17))
+        assert last_words(socket_)[1] == 1009
+    still_hears(server, models)
+
+
+def test_a_message_in_endless_fragments(server: Running, models: list[ServedModel]) -> None:
+    """Their sum counts, not each."""
+    with handshake(server) as raw:
+        raw.sendall(frame(b'{"type": "start"}', 0x81) + frame(bytes(8000), 0x02) + frame(bytes(8000), 0x00) * 8)
+        raw.settimeout(5)
+        received = b""
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := raw.recv(1000):
+                received += chunk
+    assert (1009).to_bytes(2, "big") in received[received.rindex(b"\x88") :]
+    still_hears(server, models)
+
+
+def handshake(server: Running, raw: socket.socket | None = None) -> socket.socket:
+    raw = raw or server.raw()
+    raw.sendall(
+        b"GET /v1/listen HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += raw.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 101")
+    return raw
+
+
+def frame(data: bytes, head: int) -> bytes:
+    """A masked frame; `head` is its first byte: fin and opcode."""
+    length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
+    return bytes([head]) + length + bytes(4) + data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0",  # a frame that says it has 2**63 bytes
+        b"\x82\x05hello",  # without a mask
+        b"\xf2\x80\0\0\0\0",  # reserved bits
+        b"\x80\x80\0\0\0\0",  # goes on with nothing
+        b"\x81\x82\0\0\0\0\xff\xfe",  # text that is no UTF-8
+        bytes(range(256)) * 20,
+    ],
+)
+def test_frames_that_are_none(server: Running, models: list[ServedModel], data: bytes) -> None:
+    with handshake(server) as raw:
+        raw.sendall(data)
+        raw.settimeout(5)
+        received = b""
+        try:
+            while chunk := raw.recv(1000):
+                received += chunk
+        except ConnectionResetError:
+            pass
+        assert len(received) < 1000
+    still_hears(server, models)
+
+
+def test_half_a_frame_and_then_nothing(server: Running, models: list[ServedModel]) -> None:
+    with handshake(server) as raw:
+        raw.sendall(b"\x82\xfe\x10\x00\0\0\0\0" + bytes(100))
+        raw.settimeout(5)
+        answer = raw.recv(1000)
+    assert b"expected a start message" in answer
+    still_hears(server, models)
+
+
+def test_empty_fragments_for_ever_end_with_the_time_to_start(server: Running, models: list[ServedModel]) -> None:
+    with handshake(server) as raw:
+        raw.sendall(frame(b"", 0x02))
+        assert seconds_until_dropped(lambda: (raw.sendall(frame(b"", 0x00) * 50), time.sleep(0.005)), 10) < 5
+    still_hears(server, models)
+
+
+def test_who_does_not_read_is_dropped_and_not_buffered(models: list[ServedModel]) -> None:
+    """Twenty rows of scores a second of sound come faster than the socket takes them."""
+    with running(models, send_seconds=1.0, max_frame_bytes=1 << 20) as server, server.raw(4096) as raw:
+        handshake(server, raw)
+        raw.sendall(frame(b'{"type": "start", "scores": true}', 0x81))
+        sound = b"\x82\xff" + (1 << 20).to_bytes(8, "big") + bytes(4) + bytes(1 << 20)
+        raw.settimeout(15)
+        seconds_until_dropped(lambda: raw.sendall(sound), 30)
+        assert server.counted("wordspot_audio_seconds_total") > 60  # it was heard until it was dropped
+        wait_until(lambda: len(server.pool) == 0)
+        wait_until(lambda: server.counted("wordspot_connections") == 1)
+        still_hears(server, models)
+
+
+def test_pings_whose_answers_nobody_reads(models: list[ServedModel]) -> None:
+    """The answers are dropped with the client, long before they fill the memory."""
+    with running(models, send_seconds=1.0, idle_seconds=60) as server, handshake(server) as raw:
+        raw.sendall(frame(b'{"type": "start"}', 0x81))
+        flood = frame(bytes(125), 0x89) * 500
+        raw.settimeout(20)
+        seconds_until_dropped(lambda: raw.sendall(flood), 30)
+        assert server.counted('wordspot_refused_total{reason="slow_reader"}') == 1
+        still_hears(server, models)
+
+
+def test_a_client_that_is_gone_leaves_nothing(server: Running) -> None:
+    for _ in range(5):
+        with handshake(server) as raw:
+            raw.sendall(frame(b'{"type": "start"}', 0x81) + frame(bytes(100), 0x82))
+    wait_until(lambda: len(server.pool) == 0)
+    wait_until(lambda: server.counted("wordspot_connections") == 1)
+
+
+def test_a_crash_in_one_stream_harms_no_other(
+    server: Running, models: list[ServedModel], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with started(server) as good, started(server, sample_rate=48_000) as bad:
+        opened = next(stream for stream in server.pool._open if stream.sample_rate == 48_000)
+
+        def crash(_: Any) -> None:
+            raise ZeroDivisionError("secret of the server")
+
+        monkeypatch.setattr(opened, "feed", crash)
+        bad.send(bytes(960))
+        with caplog.at_level(logging.ERROR, "wordspot.server"):
+            message, code = last_words(bad)
+        assert (message, code) == ("the server failed; its log says why", 1011)
+        assert "secret of the server" in caplog.text
+        for block in np.array_split(np.rint(scene() * 32768).astype("<i2"), 20):
+            good.send(block.tobytes())
+        good.send('{"type": "end"}')
+        events = []
+        while (event := json.loads(good.recv(5)))["type"] != "end":
+            events.append(event["label"])
+        assert events == ["a", "b"]
+    assert server.counted("wordspot_errors_total") == 1
+    server.pool.measures._counts.pop("errors_total")  # the other tests want none
+
+
+def test_no_more_streams_than_allowed(models: list[ServedModel]) -> None:
+    with running(models, max_streams=2) as server:
+        with started(server), started(server):
+            with connect(server.ws) as third:
+                third.send('{"type": "start"}')
+                message, code = last_words(third)
+            assert (message, code) == ("this server hears 2 streams, which is all it may; try again later", 1013)
+        wait_until(lambda: len(server.pool) == 0)
+        with started(server):
+            pass
+
+
+def test_the_token_and_the_origin(models: list[ServedModel], capfd: pytest.CaptureFixture[str]) -> None:
+    token = "a-long-token"
+    with running(models, token=token) as server:
+        same(list(hear(server.ws, [scene()], token=token)), expected(models))
+        with connect(f"{server.ws}?token={token}", origin=f"http://127.0.0.1:{server.port}") as own:  # type: ignore[arg-type]
+            own.send('{"type": "start"}')
+            assert json.loads(own.recv(5))["type"] == "ready"
+        for wrong in ("", "a-long-toke", "a-long-token-", "b" * 300, "\u00e9"):
+            with pytest.raises(InvalidStatus) as refusal, connect(f"{server.ws}?token={wrong}"):
+                pass
+            assert refusal.value.response.status_code == 401
+        with pytest.raises(ServerError, match="refuses: expected the server's token"):
+            list(hear(server.ws, []))
+        for origin in (
+            "https://evil.example",
+            "null",
+            "http://127.0.0.1:1",
+            f"https://127.0.0.1:{server.port}.evil.example",
+        ):
+            with pytest.raises(InvalidStatus) as refusal, connect(f"{server.ws}?token={token}", origin=origin):  # type: ignore[arg-type]
+                pass
+            assert refusal.value.response.status_code == 403
+    assert token not in "".join(capfd.readouterr())
+
+
+def test_what_a_strange_server_says(models: list[ServedModel]) -> None:
+    for message in ("[]", "x", b"\xff", '{"type": "ready"}', '{"type": "ready", "model": "m", "labels": 3}'):
+        with pytest.raises(ServerError, match="is it one"):
+            client.parse_ready(message)
+    for message in ("3", '{"type": "new"}', '{"type": "detection"}', '{"type": "scores", "time_ms": 1, "scores": []}'):
+        with pytest.raises(ServerError, match="is it one"):
+            client.parse_event(message)
+    with pytest.raises(ServerError, match=r"the server says: no such thing$"):
+        client.parse_event('{"type": "error", "message": "no\\nsuch thing"}')
+    assert client.parse_event('{"type": "end"}') is None
+
+
+def test_the_protocol_page_tells_of_every_message() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    for word in (
+        "start",
+        "ready",
+        "detection",
+        "scores",
+        "error",
+        "end",
+        "pcm16",
+        "float32",
+        "1003",
+        "1008",
+        "1009",
+        "1011",
+        "1013",
+    ):
+        assert word in page
