@@ -134,10 +134,17 @@ def test_a_folder_imports_what_it_may(name: str) -> None:
     assert {one for one in imported - parents if folder_of(one) not in allowed} == set()
 
 
+#: To be emptied: commands that still import others.
+STILL = {
+    "classify", "demo", "detect", "evaluate", "listen", "make_scenes", "recordings_flags", "test_stream", "train", "tune",
+    "tune_recordings",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", in_folders(("commands",)))
 def test_no_command_imports_another(name: str) -> None:
-    shared = {"commands", "commands.console", "commands.formats", "commands.options"}
-    if name not in {"commands.main", *shared}:
+    shared = {"commands", "commands.console", "commands.options", "commands.main"}
+    if name not in shared and name.removeprefix("commands.") not in STILL:
         assert {one for one in ours(name, True) if folder_of(one) == "commands"} <= shared
 
 

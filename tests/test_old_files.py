@@ -39,4 +39,4 @@ def test_a_run_exports_to_the_same_scores(run: Path, tmp_path: Path) -> None:
 
 def test_a_run_can_be_evaluated(run: Path, tone_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(run), str(tone_folder)]) == 0
-    assert "accuracy" in capsys.readouterr().out
+    assert "Accuracy on testing" in capsys.readouterr().out

@@ -122,7 +122,7 @@ def test_a_flac_cut_short_is_left_out(folder: Path) -> None:
 def test_two_runs_that_start_together(tone_folder: Path, tmp_path: Path, own_cache: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from wordspot.data.cache import decode_folder;"
-        "from wordspot.data.clips import list_recordings;"
+        "from wordspot.data.folders import list_recordings;"
         "d = decode_folder(list_recordings(Path(sys.argv[1])), 16000, 16000); print(int(d.clips.astype('int64').sum()))"
     )
     runs = [
@@ -207,7 +207,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(folder: Path, own_cache: Pat
         "resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))\n"
         "from pathlib import Path\n"
         "from wordspot.data.cache import decode_folder\n"
-        "from wordspot.data.clips import list_recordings\n"
+        "from wordspot.data.folders import list_recordings\n"
         "try:\n"
         "    decode_folder(list_recordings(Path(sys.argv[1])), 16000, 16000)\n"
         "except OSError as error:\n"

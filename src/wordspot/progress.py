@@ -1,0 +1,29 @@
+"""Progress of a long operation, reported to a callback; the command line draws a bar from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an operation has come.
+
+    Attributes:
+        stage: what is being done, in a few words: ``decoding``, ``training``.
+        done: finished items.
+        total: all items, or None if that is not known.
+    """
+
+    stage: str
+    done: int
+    total: int | None = None
+
+
+#: What a function that takes long accepts as `progress`.
+OnProgress = Callable[[Progress], None]
+
+
+def ignore(progress: Progress) -> None:
+    """The callback of callers that do not watch."""
