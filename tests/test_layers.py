@@ -177,7 +177,7 @@ def test_what_does_without_torch_does_not_load_it() -> None:
 
 def test_importing_the_package_loads_next_to_nothing() -> None:
     bare = loaded_after("")
-    assert loaded_after("import wordspot") - bare == {"wordspot"}
+    assert loaded_after("import wordspot") - bare <= {"wordspot", "__future__"}
 
 
 @pytest.mark.parametrize(
