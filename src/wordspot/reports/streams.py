@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from wordspot.audio.blocks import read_blocks
 from wordspot.audio.files import Samples
 from wordspot.config import DecoderConfig
-from wordspot.evaluation.bench import Bench, ScoredStream, total_curve
+from wordspot.evaluation.bench import Bench, ScoredStream
+from wordspot.evaluation.curves import total_curve
 from wordspot.evaluation.matching import KINDS, Matching
 from wordspot.metrics import StreamCurve
 from wordspot.reports import charts
