@@ -20,8 +20,7 @@ import numpy as np
 from wordspot.audio.files import Samples, is_audio_name, read_audio, write_audio
 from wordspot.config import SETS
 from wordspot.data.folders import Recording
-from wordspot.data.split import noise_source, which_set
-from wordspot.data.trigger_listing import deal_names
+from wordspot.data.split import deal_names, noise_source, which_set
 from wordspot.data.truth import speech_bounds
 from wordspot.data.voices import Engine, speak_words
 from wordspot.errors import DataError

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import soundfile
 
+from wordspot.audio.effects import add_ramped, loop_noise, reverberate, room_impulse
 from wordspot.commands import make_stream
 from wordspot.config import DataConfig
 from wordspot.data.folders import Recording
-from wordspot.data.scenes.classic import Material, add_ramped, classic_stream, load_material, loop_noise, stream_samples
+from wordspot.data.scenes.classic import classic_stream
+from wordspot.data.scenes.material import Material, load_material, stream_samples
 from wordspot.data.scenes.soundscape import (
     SoundscapeConfig,
     _add_word,
     edit_distance,
     make_soundscape,
     near_miss_weights,
-    reverberate,
-    room_impulse,
 )
 from wordspot.data.split import which_set
 from wordspot.data.truth import read_truth, speech_bounds
