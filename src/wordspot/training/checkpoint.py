@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from wordspot.config import RunConfig
 from wordspot.errors import CheckpointError, ConfigError, NotFoundError
 from wordspot.files import atomic_path, read_json, write_json, write_text
-from wordspot.labels import labels_of_run
 from wordspot.overrides import from_json, to_json
+from wordspot.tasks import labels_of_run
 
 if TYPE_CHECKING:
     import torch
