@@ -58,7 +58,7 @@ def test_a_user_makes_scenes(folder: Path, tmp_path: Path, capsys: pytest.Captur
             assert picture.width > 900
     before = {path.name: path.read_bytes() for path in out.iterdir() if path.suffix != ".png"}
 
-    with pytest.raises(ConfigError, match="expected a new or empty folder, but it holds files"):
+    with pytest.raises(ConfigError, match="contains files; expected a new or empty folder"):
         make(folder, "--out", out)
     flags = ("--words", "deep", *QUARTERS, "--no-picture", "--json")
     make(folder, "--out", tmp_path / "again", "--count", 2, "--seconds", 5, "--split", "testing", *flags)

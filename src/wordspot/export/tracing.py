@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import wordspot
 from wordspot.config import DecoderConfig, RunConfig
-from wordspot.errors import ExportError, MissingExtraError
+from wordspot.errors import ExportError, missing_extra
 from wordspot.export.modules import DFT, ClipScores, ConvolvedDft, StreamScores
 from wordspot.features import SpectralFrontEnd
 from wordspot.overrides import to_json
@@ -117,9 +117,7 @@ def _to_onnx(
         from wordspot.export.rewrite import rewrite
         from wordspot.export.shifts import SHIFTS
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f'exporting needs {error.name}, which is not installed; run: pip install "wordspot[export]"'
-        ) from error
+        raise missing_extra(error, "exporting") from error
     with _quiet():
         try:
             program = torch.onnx.export(

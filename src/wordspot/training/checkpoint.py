@@ -146,10 +146,6 @@ class RunFolder:
         write_json(self.path / "config.json", to_json(config))
         write_text(self.path / "labels.txt", "".join(f"{label}\n" for label in labels_of_run(config)))
 
-    def read_labels(self) -> list[str]:
-        """The labels, one a line of labels.txt."""
-        return (self.path / "labels.txt").read_text(encoding="utf-8").splitlines()
-
     def checkpoint_path(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:08d}.safetensors"
 
