@@ -26,9 +26,6 @@ _CLIP_S = 1.0  # backgrounds are split as for clips of words, so that a run on w
 _LITTLE_S = 10.0
 
 
-KINDS = ("positive", "negative", "background")
-
-
 @dataclass(frozen=True)
 class Sources:
     """The recordings of each kind, sorted by path; none of them is of two kinds."""

@@ -18,7 +18,7 @@ from wordspot.data.voices.clips import SpokenWords, speak_words
 from wordspot.data.voices.engine import Engine, Voice, draw_voices
 from wordspot.data.voices.espeak import find_espeak
 from wordspot.data.voices.programs import find_festival, find_flite
-from wordspot.errors import ConfigError, MissingExtraError
+from wordspot.errors import ConfigError, MissingExtraError, install_command
 from wordspot.files import prepare_out
 from wordspot.progress import OnProgress, Progress, ignore
 
@@ -27,7 +27,6 @@ __all__ = ["Engine", "Speech", "Voice", "draw_voices", "find_engines", "make_noi
 #: The label of spoken clips in a manifest, unless another is given.
 DEFAULT_LABEL = "synthetic"
 _FINDERS = {"espeak-ng": find_espeak, "flite": find_flite, "festival": find_festival}
-_INSTALL = 'pip install "wordspot[voices]"'
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,9 @@ def find_engines(wanted: str = "all") -> dict[str, Engine]:
         return found
     if wanted in ("flite", "festival"):
         raise MissingExtraError(
-            f"{wanted} is not on the PATH; install it with your system's packages, or espeak-ng with: {_INSTALL}"
+            f"{wanted} is not on the PATH; install it with your system's packages, or espeak-ng with: {install_command('voices')}"
         )
-    raise MissingExtraError(f"no speech synthesizer is installed; install espeak-ng with: {_INSTALL}")
+    raise MissingExtraError(f"no speech synthesizer is installed; install espeak-ng with: {install_command('voices')}")
 
 
 def speak(
