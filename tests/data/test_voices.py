@@ -806,7 +806,7 @@ def test_the_command_speaks(tmp_path: Path, espeak: Espeak, capsys: pytest.Captu
     run_speak("yes", "no", "--out", str(out), "--per-word", "3", "--engine", "espeak-ng", "--noise", "1")
     assert f"{out}: 2 words, 6 clips by" in capsys.readouterr().out
     assert sorted(p.name for p in out.iterdir()) == ["_background_noise_", "no", "yes"]
-    with pytest.raises(ConfigError, match="--force"):
+    with pytest.raises(ConfigError, match="`force`"):
         run_speak("up", "--out", str(out), "--per-word", "3", "--engine", "espeak-ng")
     run_speak("up", "--out", str(out), "--per-word", "3", "--engine", "espeak-ng", "--force")
     assert len(digests(out)) == 9 + 5

@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; see the module's docstring for what is returned."""
     _write_utf8()
-    args = argparse.Namespace(parser=None)
+    args = argparse.Namespace()
     try:
         args, unknown = build_parser().parse_known_args(argv)
         if unknown:
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - so that the flush at exit does not fail again
         return 1
     except WordspotError as error:
-        return _fail(_with_flags(_one_line(error), args.parser), 1)
+        return _fail(_with_flags(_one_line(error), getattr(args, "parser", None)), 1)
     except OSError as error:
         return _fail(_one_line(error), 1)
     except ModuleNotFoundError as error:

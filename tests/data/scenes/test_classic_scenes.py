@@ -338,7 +338,7 @@ def test_command_tells_of_noise_that_is_not_there(
     flags = ("--words", "low", "--minutes", 0.1, "--set", "data.testing_percent=40")
     make(tone_folder, *flags, "--out", tmp_path / "with.wav")
     assert "noise" not in capsys.readouterr().err
-    monkeypatch.setattr("wordspot.data.scenes.classic.split_noise", lambda *_: {"testing": []})
+    monkeypatch.setattr("wordspot.data.scenes.material.split_noise", lambda *_: {"testing": []})
     make(tone_folder, *flags, "--out", tmp_path / "without.wav")
     assert "no background noise for the testing set, so the stream has none" in capsys.readouterr().err
 
