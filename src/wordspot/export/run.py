@@ -25,17 +25,8 @@ from wordspot.files import atomic_path
 from wordspot.labels import labels_of_run
 from wordspot.models import make_model
 from wordspot.runtime.modelfile.card import Card, read_card, self_test_signal, with_card
-from wordspot.runtime.modelfile.self_test import (
-    difference,
-    judge_clips,
-    open_session,
-    run_clips,
-    run_stream,
-    self_test_audio,
-    self_test_rows,
-    self_test_scores,
-    verify,
-)
+from wordspot.runtime.modelfile.self_test import difference, self_test_audio, self_test_rows, self_test_scores, verify
+from wordspot.runtime.modelfile.session import judge_clips, open_session, run_clips, run_stream
 from wordspot.training.batches import Batches
 from wordspot.training.checkpoint import RunFolder
 from wordspot.training.log import trained_on
