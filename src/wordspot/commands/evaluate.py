@@ -74,6 +74,7 @@ def evaluate(
     from wordspot.features import make_front_end
     from wordspot.labels import labels_of
     from wordspot.models import make_model
+    from wordspot.tasks import TASKS
     from wordspot.training.batches import Batches
     from wordspot.training.checkpoint import RunFolder
     from wordspot.training.device import resolve_device
@@ -82,10 +83,10 @@ def evaluate(
 
     checkpoint = RunFolder(model).load(step)
     config = checkpoint.config
-    if config.task == "recordings":
+    if TASKS[config.task].predicts_recordings:
         return evaluate_recordings(model, data, split, report, step, device)
     where = resolve_device(device)
-    if config.task == "trigger":
+    if TASKS[config.task].predicts_steps:
         return evaluate_trigger(model, checkpoint, data, split, where, report)
     decoded = decode(list_recordings(data), config)
     clips = _choose_clips(decoded, config, split)
@@ -185,12 +186,12 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
     from wordspot.runtime.detector import Classifier
     from wordspot.runtime.modelfile.card import read_card
 
-    if read_card(model).config.get("task") == "recordings":
+    if read_card(model).task.predicts_recordings:
         return evaluate_recordings(model, data, split, report, step)
     if step is not None:
         raise ConfigError(f"--checkpoint is for the folder of a run; {model} holds one state of its network")
     classifier = Classifier(model)
-    if classifier.card.config.get("task") == "trigger":
+    if classifier.card.task.predicts_steps:
         raise ConfigError(
             f"{model} says when one word is said: make scenes with `wordspot make-scenes` and measure it with "
             "`wordspot test-stream`"

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     alone = len(clips) == 1 and not paths[0].is_dir()
     classifier = Classifier(model)
     refuse_recordings(model, classifier.card)
-    if classifier.card.config.get("task") == "trigger":
+    if classifier.card.task.predicts_steps:
         raise ConfigError(
             f"{model}: expected a model that tells words apart, but it says when {classifier.card.labels[-1]!r} is "
             "spoken; take `wordspot detect`"
@@ -91,7 +91,7 @@ def refuse_recordings(model: Path | None, card: Card) -> None:
     """Raises ConfigError for a model that tells what whole recordings are: it hears no words."""
     from wordspot.errors import ConfigError
 
-    if card.config.get("task") == "recordings":
+    if card.task.predicts_recordings:
         raise ConfigError(
             f"{model}: expected a model that hears words, but it tells what a whole recording is "
             f"({', '.join(card.labels[:6])}); take `wordspot classify`"

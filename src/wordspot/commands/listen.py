@@ -83,7 +83,7 @@ def _listen(args: argparse.Namespace) -> None:
     detector = Detector(model, decoder, rate)
     gate, recorder = _open_gate(args.gate, rate), None
     if args.save:
-        is_trigger = model.card.config.get("task") == "trigger"
+        is_trigger = model.card.task.predicts_steps
         clip_ms = _WORD_MS if is_trigger else 1000 * model.card.clip_samples / model.card.sample_rate
         recorder = Recorder(args.save, rate, clip_ms)
     listener = _Listener(detector, gate, recorder, runner, as_json_lines=args.json)

@@ -37,7 +37,6 @@ from wordspot.runtime.windows import (
 
 __all__ = ["RecordingClassifier", "RecordingResult", "combine", "cut_windows", "find_sound"]
 
-TASK = "recordings"
 DEFAULT_THRESHOLD = 0.5
 _AT_ONCE = 8  # windows of one call: more are no faster on one core, and take memory
 _EVEN = 1e-6  # log-odds that lie closer together point to no stretch
@@ -188,9 +187,9 @@ def _resampled(blocks: Iterable[Samples], rate: int, to_rate: int) -> Iterator[S
 
 
 def _settings(card: Card) -> RecordingsConfig:
-    if card.config.get("task") != TASK:
+    if not card.task.predicts_recordings:
         raise ConfigError(
-            f"expected a model of whole recordings (`wordspot train labels.csv --task {TASK}`), got one for "
+            f"expected a model of whole recordings (`wordspot train labels.csv --task recordings`), got one for "
             f"{', '.join(card.labels[:6])}; take `wordspot detect` for words in recordings, `wordspot label` for clips"
         )
     try:

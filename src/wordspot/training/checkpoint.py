@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from wordspot.config import RunConfig
 from wordspot.errors import CheckpointError, ConfigError, NotFoundError
 from wordspot.files import atomic_path, read_json, write_json, write_text
-from wordspot.labels import labels_of_run
 from wordspot.overrides import from_json, to_json
+from wordspot.tasks import labels_of_run
 
 if TYPE_CHECKING:
     import torch
@@ -145,10 +145,6 @@ class RunFolder:
         """Write the configuration and the labels file."""
         write_json(self.path / "config.json", to_json(config))
         write_text(self.path / "labels.txt", "".join(f"{label}\n" for label in labels_of_run(config)))
-
-    def read_labels(self) -> list[str]:
-        """The labels, one a line of labels.txt."""
-        return (self.path / "labels.txt").read_text(encoding="utf-8").splitlines()
 
     def checkpoint_path(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:08d}.safetensors"

@@ -18,7 +18,6 @@ from wordspot.config import SETS, RunConfig
 from wordspot.data.manifest.load import Recordings, RecordingSet
 from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.recordings import measure_recordings
-from wordspot.labels import labels_of_run
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.runtime.windows import (
     combine,
@@ -29,6 +28,7 @@ from wordspot.runtime.windows import (
     window_starts,
     with_sound,
 )
+from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter
 
 _WINDOWS_AT_ONCE = 64

@@ -30,7 +30,7 @@ from wordspot.evaluation.bench import (
     total_curve,
 )
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS
-from wordspot.labels import labels_of_run
+from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter
 from wordspot.training.prefetch import Ahead
 
