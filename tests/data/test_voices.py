@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wordspot.audio.files import Samples, read_audio, read_info
+from wordspot.audio.files import read_audio, read_info
 from wordspot.audio.noise import coloured_noise, mains_hum
+from wordspot.audio.samples import Samples
 from wordspot.audio.speech import trim
 from wordspot.commands import speak
 from wordspot.config import DataConfig

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.random import Generator
 
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 
 _ENDS_S = 0.003
 _LOOP_FADE_S = 0.5

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.audio.effects import soften_ends
-from wordspot.audio.files import Samples
 from wordspot.audio.noise import from_db
+from wordspot.audio.samples import Samples
 
 _FRAME_MS, _HOP_MS = 20, 10
 _LOW_HZ, _HIGH_HZ, _N_BANDS = 150.0, 6000.0, 18

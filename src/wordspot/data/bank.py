@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from wordspot.audio.effects import loop_noise
-from wordspot.audio.files import Samples, to_float
+from wordspot.audio.samples import Samples, to_float32
 from wordspot.data.reader import Decoded
 
 
@@ -34,7 +34,7 @@ class Bank:
 
     def audio(self, position: int) -> Samples:
         """A recording: float32 [samples]."""
-        return to_float(self.samples[self.starts[position] : self.starts[position + 1]])
+        return to_float32(self.samples[self.starts[position] : self.starts[position + 1]])
 
     @cached_property
     def by_word(self) -> dict[str, NDArray[np.int64]]:
@@ -71,9 +71,9 @@ class TriggerMaterial:
         free = stop - start - n_samples
         if free >= 0:
             start += int(rng.integers(free + 1))
-            return to_float(bank.samples[start : start + n_samples])
+            return to_float32(bank.samples[start : start + n_samples])
         phase = int(rng.integers(stop - start))
-        return loop_noise(to_float(bank.samples[start:stop]), n_samples + phase, self.sample_rate)[phase:]
+        return loop_noise(to_float32(bank.samples[start:stop]), n_samples + phase, self.sample_rate)[phase:]
 
 
 def make_bank(decoded: Sequence[Decoded]) -> Bank:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.audio.effects import fft_size
-from wordspot.audio.files import Samples, read_audio, to_int16
+from wordspot.audio.files import read_audio
+from wordspot.audio.samples import Samples, to_int16
 from wordspot.audio.speech import find_word, is_silent
 from wordspot.data.folders import Recording
 from wordspot.errors import WordspotError

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from wordspot.audio.files import is_audio_name
+from wordspot.audio.folder import is_audio_name
 from wordspot.errors import DataError
 from wordspot.files import write_text
 from wordspot.formats import csv_text

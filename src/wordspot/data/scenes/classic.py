@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from wordspot.audio.effects import add_ramped
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 from wordspot.data.scenes.material import Material, Scene, check_percent, draw_word, stream_samples
 from wordspot.data.truth import SpokenWord, speech_bounds
 from wordspot.errors import ConfigError

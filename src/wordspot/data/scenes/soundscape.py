@@ -20,7 +20,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from wordspot.audio.effects import _TINY, add_ramped, reverberate, rms, room_impulse
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 from wordspot.data.scenes.material import Material, Scene, check_percent, draw_word, stream_samples
 from wordspot.data.truth import SpokenWord, speech_bounds
 from wordspot.errors import ConfigError

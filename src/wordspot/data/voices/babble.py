@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio.files import Samples, resample, write_audio
+from wordspot.audio.files import write_audio
 from wordspot.audio.noise import BROWN, PINK, WHITE, coloured_noise, from_db, mains_hum, to_unit
+from wordspot.audio.resample import resample
+from wordspot.audio.samples import Samples
 from wordspot.audio.speech import trim
 from wordspot.config import DataConfig, FeatureConfig
 from wordspot.data.folders import NOISE_FOLDER

@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from wordspot.audio.effects import soften_ends
-from wordspot.audio.files import Samples, resample, write_audio
+from wordspot.audio.files import write_audio
 from wordspot.audio.noise import PINK, WHITE, coloured_noise, from_db, to_unit
+from wordspot.audio.resample import resample
+from wordspot.audio.samples import Samples
 from wordspot.audio.speech import trim
 from wordspot.config import MAX_SAMPLE_RATE, FeatureConfig
 from wordspot.data.voices.engine import Engine, Voice, draw_voices, languages_of_script, unread_scripts

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 from wordspot.errors import ConfigError
 
 
