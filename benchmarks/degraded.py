@@ -23,7 +23,8 @@ import numpy as np
 import soundfile
 import torch
 
-from wordspot.audio.files import Samples, resample, to_float, to_int16
+from wordspot.audio.resample import resample
+from wordspot.audio.samples import Samples, to_float32, to_int16
 from wordspot.commands import console
 from wordspot.commands.leave_out import scored
 from wordspot.config import RunConfig
@@ -96,7 +97,7 @@ def judge_degraded(run: Path, listed: Path) -> tuple[RecordingSet, dict[str, np.
     testing = loaded.sets["testing"]
     posteriors = {}
     for name, way in WAYS.items():
-        heard = [to_int16(np.clip(way(to_float(audio), rate), -1, 1)) for audio in testing.audio]
+        heard = [to_int16(np.clip(way(to_float32(audio), rate), -1, 1)) for audio in testing.audio]
         posteriors[name] = judge(network, front_end, config, heard, _CPU)
     return testing, posteriors
 

@@ -32,7 +32,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
-from wordspot.audio.files import is_audio_name, read_audio  # noqa: E402
+from wordspot.audio.files import read_audio  # noqa: E402
+from wordspot.audio.folder import is_audio_name  # noqa: E402
 from wordspot.runtime.detector import Classifier, Detector, Model, Scorer, open_model  # noqa: E402
 
 LIVE_MS = 20

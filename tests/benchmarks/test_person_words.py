@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from wordspot.audio.files import Samples, read_audio
+from wordspot.audio.files import read_audio
+from wordspot.audio.samples import Samples
 from wordspot.config import DataConfig, RecordingsConfig
 from wordspot.data.manifest.rows import list_rows
 from wordspot.data.manifest.split import assign_rows, leakage

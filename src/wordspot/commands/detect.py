@@ -73,7 +73,7 @@ def detect_file(path: Path, make: Callable[[int], Detector]) -> Iterator[Detecti
     """The detections of a sound file, as soon as they are sure; `make` gives the detector for its sample rate."""
     import numpy as np
 
-    from wordspot.audio.blocks import read_blocks
+    from wordspot.audio.files import read_blocks
     from wordspot.commands import console
 
     rate, blocks = read_blocks(path)

@@ -175,7 +175,7 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
     """Measure an exported file on one set of a folder: the clips, silence among them, that `evaluate` takes for its run."""
     import numpy as np
 
-    from wordspot.audio.files import to_float
+    from wordspot.audio.samples import to_float32
     from wordspot.commands import console
     from wordspot.commands.evaluate_recordings import evaluate_recordings
     from wordspot.data.folders import list_recordings
@@ -209,7 +209,7 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
         console.note(_NO_NOISE)
 
     def clip(at: int) -> NDArray[np.float32]:
-        return silence.clip(int(order[at])) if is_made[at] else to_float(decoded.clips[clips.rows[at]])
+        return silence.clip(int(order[at])) if is_made[at] else to_float32(decoded.clips[clips.rows[at]])
 
     starts = range(0, len(clips), _CLIPS_AT_ONCE)
     batches = (np.stack([clip(at) for at in range(i, min(i + _CLIPS_AT_ONCE, len(clips)))]) for i in starts)

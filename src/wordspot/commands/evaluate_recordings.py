@@ -103,7 +103,7 @@ def judge_of_file(classifier: RecordingClassifier) -> Judge:
 def _judge_of_run(model: Path, step: int | None, device: str) -> Judge:
     import numpy as np
 
-    from wordspot.audio.files import to_int16
+    from wordspot.audio.samples import to_int16
     from wordspot.config import RecordingsConfig
     from wordspot.features import make_front_end
     from wordspot.models import make_model

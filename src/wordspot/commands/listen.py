@@ -250,7 +250,7 @@ def _open_source(args: argparse.Namespace, source: str | None, model_rate: int) 
         rate = args.rate or model_rate
         return rate, _standard_input(rate)
     if source is not None:
-        from wordspot.audio.blocks import read_blocks
+        from wordspot.audio.files import read_blocks
 
         rate, blocks = read_blocks(Path(source), 1000.0 if args.fast else BLOCK_MS)
         return rate, blocks if args.fast else _at_real_time(blocks, rate)

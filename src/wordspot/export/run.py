@@ -24,17 +24,8 @@ from wordspot.features import make_front_end
 from wordspot.files import atomic_path
 from wordspot.models import make_model
 from wordspot.runtime.modelfile.card import Card, read_card, self_test_signal, with_card
-from wordspot.runtime.modelfile.self_test import (
-    difference,
-    judge_clips,
-    open_session,
-    run_clips,
-    run_stream,
-    self_test_audio,
-    self_test_rows,
-    self_test_scores,
-    verify,
-)
+from wordspot.runtime.modelfile.self_test import difference, self_test_audio, self_test_rows, self_test_scores, verify
+from wordspot.runtime.modelfile.session import judge_clips, open_session, run_clips, run_stream
 from wordspot.tasks import TASKS, labels_of_run
 from wordspot.training.batches import Batches
 from wordspot.training.log import trained_on

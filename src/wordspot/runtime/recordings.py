@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wordspot.audio.blocks import read_blocks
+from wordspot.audio.files import read_blocks
 from wordspot.audio.resample import StreamResampler
+from wordspot.audio.samples import Samples, check_samples, to_float32
 from wordspot.config import RecordingsConfig
 from wordspot.errors import AudioError, CardError, ConfigError
 from wordspot.overrides import from_json
-from wordspot.runtime.detector import Source, check_samples, to_float32
+from wordspot.runtime.detector import Source
 from wordspot.runtime.modelfile.card import Card, most_at_once
-from wordspot.runtime.modelfile.self_test import judge_clips
+from wordspot.runtime.modelfile.session import judge_clips
 from wordspot.runtime.streams import Model, open_model
 from wordspot.runtime.windows import (
-    Samples,
     WholeCutter,
     WindowCutter,
     combine,

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from wordspot.audio.files import resample
+from wordspot.audio.resample import resample
 from wordspot.errors import ConfigError, WordspotError
 from wordspot.runtime.detector import Classifier
 from wordspot.server.served import ServedModel, find_model

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-from wordspot.audio.files import to_int16
+from wordspot.audio.samples import to_int16
 from wordspot.config import TRIGGER_DECODER, RunConfig
 from wordspot.data.scenes.classic import Scene
 from wordspot.data.scenes.trigger import label_track, scene_at
