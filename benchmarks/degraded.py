@@ -35,9 +35,9 @@ from wordspot.evaluation.recordings import measure_mean
 from wordspot.features import make_front_end
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.models import make_model
-from wordspot.training.checkpoint import RunFolder
+from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks.recordings import judge
-from wordspot.training.trainer import load_weights
+from wordspot.training.weights import load_weights
 
 Way = Callable[[Samples, int], Samples]
 _CPU = torch.device("cpu")

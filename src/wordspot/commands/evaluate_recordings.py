@@ -109,10 +109,10 @@ def _judge_of_run(model: Path, step: int | None, device: str) -> Judge:
     from wordspot.models import make_model
     from wordspot.reports.recording_charts import TimeCurve
     from wordspot.runtime.windows import cut_windows, find_sound, stride_of, window_starts
-    from wordspot.training.checkpoint import RunFolder
     from wordspot.training.device import resolve_device
+    from wordspot.training.run_folder import RunFolder
     from wordspot.training.tasks.recordings import judge
-    from wordspot.training.trainer import load_weights
+    from wordspot.training.weights import load_weights
 
     checkpoint, where = RunFolder(model).load(step), resolve_device(device)
     config = checkpoint.config

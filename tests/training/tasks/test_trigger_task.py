@@ -19,7 +19,7 @@ from wordspot.data.trigger import load_sources
 from wordspot.errors import ConfigError
 from wordspot.overrides import override
 from wordspot.tasks import TASKS
-from wordspot.training.checkpoint import RunFolder
+from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks.trigger import SceneEvaluation, TriggerTask
 from wordspot.training.trainer import StepRecord, Trainer
 
