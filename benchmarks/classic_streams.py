@@ -15,7 +15,8 @@ import numpy as np
 
 from wordspot.commands import console
 from wordspot.config import CLASSIC_TEST_DECODER
-from wordspot.data.scenes.classic import classic_stream, load_material
+from wordspot.data.scenes.classic import classic_stream
+from wordspot.data.scenes.material import load_material
 from wordspot.evaluation.bench import Bench, ScoredStream
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS
 from wordspot.evaluation.streaming_accuracy import ClassicCounts

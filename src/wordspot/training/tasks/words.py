@@ -17,8 +17,8 @@ from wordspot.data.clips import ClipSet, build_sets
 from wordspot.errors import DataError
 from wordspot.evaluation.clips import measure_clips
 from wordspot.intervals import wilson_interval
-from wordspot.labels import labels_of_run
 from wordspot.metrics import confusion_matrix
+from wordspot.tasks import labels_of_run
 from wordspot.training.batches import Batches
 from wordspot.training.log import listing_text
 
