@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 import wordspot
-from wordspot.config import TRIGGER_DECODER, DecoderConfig, RunConfig
+from wordspot.config import DecoderConfig, RunConfig
 from wordspot.errors import ExportError, missing_extra
 from wordspot.export.modules import DFT, ClipScores, ConvolvedDft, StreamScores
 from wordspot.features import SpectralFrontEnd
 from wordspot.labels import labels_of_run
 from wordspot.overrides import to_json
+from wordspot.presets import TRIGGER_DECODER
 from wordspot.runtime.modelfile.card import Card, State, make_self_test
 
 if TYPE_CHECKING:

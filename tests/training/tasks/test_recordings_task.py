@@ -592,7 +592,7 @@ def test_sets_without_a_share_are_allowed(listed: Path) -> None:
 
 
 def test_unknown_words_in_the_configuration_are_refused() -> None:
-    with pytest.raises(ConfigError, match="tells classes apart, at least two, got real"):
+    with pytest.raises(ConfigError, match="needs at least two classes, got real"):
         RunConfig(("real",), task="recordings")
 
 

@@ -15,10 +15,11 @@ import torch
 from wordspot.commands.detect import detect_file
 from wordspot.commands.main import main
 from wordspot.commands.options import DEFAULT_MODELS
-from wordspot.config import FEATURES, TASKS, ModelConfig, RunConfig, TriggerConfig
+from wordspot.config import TASKS, ModelConfig, RunConfig, TriggerConfig
 from wordspot.data.trigger import load_sources
 from wordspot.errors import ConfigError
 from wordspot.overrides import override
+from wordspot.presets import FEATURES
 from wordspot.training.checkpoint import RunFolder
 from wordspot.training.tasks.trigger import SceneEvaluation, TriggerTask
 from wordspot.training.trainer import StepRecord, Trainer

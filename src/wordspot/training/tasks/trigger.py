@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from wordspot.audio.files import to_int16
-from wordspot.config import TRIGGER_DECODER, RunConfig
+from wordspot.config import RunConfig
 from wordspot.data.scenes.classic import Scene
 from wordspot.data.scenes.trigger import label_track, scene_at
 from wordspot.data.trigger import TriggerMaterial, TriggerSources
@@ -31,6 +31,7 @@ from wordspot.evaluation.bench import (
 )
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS
 from wordspot.labels import labels_of_run
+from wordspot.presets import TRIGGER_DECODER
 from wordspot.training.augment import Augmenter
 from wordspot.training.prefetch import Ahead
 
