@@ -36,7 +36,8 @@ from numpy.typing import NDArray
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from wordspot.audio.files import read_audio, to_int16
+from wordspot.audio.files import read_audio
+from wordspot.audio.samples import to_int16
 from wordspot.runtime.detector import Detector, Model, open_model
 
 RATE, FRAME = 16_000, 1280

@@ -16,9 +16,9 @@ from wordspot.feature_config import MAX_SAMPLE_RATE as MAX_SAMPLE_RATE
 from wordspot.feature_config import FeatureConfig as FeatureConfig
 from wordspot.sections import MANY, Section, check_range, setting
 from wordspot.sections import shown as shown
+from wordspot.tasks import TASKS
 
 SETS = ("training", "validation", "testing")
-TASKS = ("words", "trigger", "recordings")
 SCENES = ("soundscape", "classic")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw")
 DECODERS = ("peak", "classic", "micro")
@@ -163,7 +163,7 @@ class RecordingsConfig(Section):
 class ModelConfig(Section):
     """Which network, and the options of its constructor beyond the sizes that follow from the data."""
 
-    name: str = setting("residual_1d", "a built-in model, or my_package:make for your own")
+    name: str = setting(TASKS["words"].default_model, "a built-in model, or my_package:make for your own")
     options: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "arguments of the model's constructor, such as rank; any JSON values"}
     )
@@ -267,8 +267,8 @@ class RunConfig(Section):
     words: tuple[str, ...] = field(metadata={"help": "the words to tell apart, each a folder of recordings"})
     task: str = setting(
         "words",
-        "'words': which word a clip is; 'trigger': when one word is said; 'recordings': which class a recording is of",
-        choices=TASKS,
+        "; ".join(f"'{task.name}': {task.help}" for task in TASKS.values()),
+        choices=tuple(TASKS),
     )
     data: DataConfig = field(default_factory=DataConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
@@ -280,12 +280,7 @@ class RunConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.task == "trigger" and len(self.words) != 1:
-            raise ConfigError(f"the task trigger learns one word, got {len(self.words)} words")
-        if self.task == "recordings" and len(self.words) < 2:
-            raise ConfigError(f"the task recordings needs at least two classes, got {','.join(self.words)}")
-        if not self.words:
-            raise ConfigError("words is empty; name at least one word, such as yes,no")
+        TASKS[self.task].check_words(self.words)
         for word in self.words:
             if word != word.strip() or not word or word[0] in "._" or not _NOT_IN_WORDS.isdisjoint(word):
                 raise ConfigError(

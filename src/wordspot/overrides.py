@@ -105,7 +105,7 @@ def from_json(value: Any) -> RunConfig:
     words = value.get("words")
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ConfigError(f"words must be a list of strings, got {shown(words)}")
-    sections = {}
+    sections: dict[str, Any] = {}
     for name, kind in SECTIONS.items():
         given = value.get(name, {})
         if not isinstance(given, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wordspot.config import DecoderConfig, FeatureConfig
+from wordspot.tasks import TASKS
 
 #: Front ends by name, each with its usual settings.
 FEATURES: dict[str, FeatureConfig] = {
@@ -28,5 +29,5 @@ CLASSIC_DECODER = DecoderConfig(kind="classic", average_ms=1000, threshold=0.2)
 CLASSIC_TEST_DECODER = DecoderConfig(kind="classic", average_ms=500, threshold=0.7, suppression_ms=1500, stride_ms=30)
 #: Its variant for microcontrollers, with the settings from there: a repeated word is detected again.
 MICRO_DECODER = DecoderConfig(kind="micro", average_ms=1000, threshold=200 / 255, suppression_ms=1500)
-#: For the task trigger, whose score is a short peak right after the word.
-TRIGGER_DECODER = DecoderConfig(average_ms=80, threshold=0.5, refractory_ms=1000, confirm_ms=60)
+#: For a network that gives a posterior at every step.
+TRIGGER_DECODER = DecoderConfig(**TASKS["trigger"].decoder)
