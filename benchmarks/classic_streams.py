@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from wordspot.commands import console
-from wordspot.data.scenes.classic import classic_stream, load_material
+from wordspot.data.scenes.classic import classic_stream
+from wordspot.data.scenes.material import load_material
 from wordspot.evaluation.bench import Bench, ScoredStream
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS, ClassicFigures
 from wordspot.evaluation.tuning import tune_classic

@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from wordspot.config import DecoderConfig, RunConfig, TriggerConfig
-from wordspot.presets import TRIGGER_DECODER
 from wordspot.errors import ConfigError
 from wordspot.models import MODELS
+from wordspot.presets import TRIGGER_DECODER
 from wordspot.tasks import TASKS, find_task, labels_of_run
 
 

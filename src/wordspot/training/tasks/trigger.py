@@ -14,9 +14,10 @@ from torch import Generator, Tensor, nn
 
 from wordspot.audio.samples import to_int16
 from wordspot.config import RunConfig
-from wordspot.data.scenes.classic import Scene
+from wordspot.data.bank import TriggerMaterial
+from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import label_track, scene_at
-from wordspot.data.trigger import TriggerMaterial, TriggerSources
+from wordspot.data.trigger import TriggerSources
 from wordspot.errors import DataError
 from wordspot.evaluation.bench import (
     THRESHOLDS,
