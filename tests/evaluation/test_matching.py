@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.stats import chi2
 
-from wordspot.config import CLASSIC_DECODER, DecoderConfig
+from wordspot.config import DecoderConfig
 from wordspot.data.truth import SpokenWord
 from wordspot.evaluation.bench import Bench, ScoredStream, measure_bench
 from wordspot.evaluation.curves import THRESHOLDS, make_curves, operating_points, sweep, total_curve
@@ -24,6 +24,7 @@ from wordspot.evaluation.streaming_accuracy import ClassicCounts, classic_truth,
 from wordspot.evaluation.tuning import choose_thresholds, hours_needed, tune_classic, tune_words
 from wordspot.intervals import EventRate, poisson_interval
 from wordspot.metrics import StreamCurve
+from wordspot.presets import CLASSIC_DECODER
 from wordspot.runtime.decoder import Detection, make_decoder
 
 LABELS = ("_silence_", "_unknown_", "a", "b")

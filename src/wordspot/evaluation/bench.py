@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.blocks import read_blocks
+from wordspot.audio.files import read_blocks
 from wordspot.config import DecoderConfig
 from wordspot.evaluation.curves import OperatingPoint, curve_json, operating_points, total_curve
 from wordspot.evaluation.false_accepts import DetectionMetrics, measure_detections
