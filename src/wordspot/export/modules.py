@@ -15,8 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from wordspot.config import FeatureConfig
-from wordspot.features import PsfMfcc, Samples, SpectralFrontEnd, analysis_window, filterbanks
+from wordspot.features import SampleHops, filterbanks
+from wordspot.features.frames import float32
 from wordspot.features.micro import MicroFrontEnd
+from wordspot.features.psf import PsfMfcc
+from wordspot.features.spectral import SpectralFrontEnd, analysis_window
 
 #: The name of a `ConvolvedDft`'s kernel, for which `onnx_rewrite` puts a formula.
 DFT = "dft"
@@ -52,7 +55,7 @@ class StreamScores(nn.Module):
 class ClipScores(nn.Module):
     """Any front end and network on whole clips: audio [n, clip_samples] → posteriors [n, labels].
 
-    Spectra that a network takes itself, of `Samples`, are convolutions as well.
+    Spectra that a network takes itself, of `SampleHops`, are convolutions as well.
     """
 
     def __init__(self, front_end: nn.Module, network: nn.Module) -> None:
@@ -60,7 +63,7 @@ class ClipScores(nn.Module):
         self.network = _with_convolved_spectra(network)
         known: dict[type, Any] = {
             SpectralFrontEnd: _ConvolvedFrontEnd, PsfMfcc: _ConvolvedPsfMfcc, MicroFrontEnd: _MicroOnClips,
-            Samples: lambda samples: samples,
+            SampleHops: lambda samples: samples,
         }  # fmt: skip
         self.features: nn.Module = known[type(front_end)](front_end)
 
@@ -96,7 +99,7 @@ class ConvolvedDft(nn.Module):
         super().__init__()
         self.hop, self.n_fft, self.first_bin = config.hop_samples, config.n_fft, bins.start or 0
         dft = filterbanks.windowed_dft(window, config.n_fft, np.arange(config.n_bins)[bins])
-        self.register_buffer(DFT, _float32(dft.T)[:, None, None, :], persistent=False)
+        self.register_buffer(DFT, float32(dft.T)[:, None, None, :], persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
         return nn.functional.conv2d(audio[:, None, None, :], self.get_buffer(DFT), stride=(1, self.hop))
@@ -166,7 +169,3 @@ class _MicroOnClips(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         return self.front_end.of_windows(audio, self.get_buffer("estimate"), self.get_buffer("missing"))[0]
-
-
-def _float32(matrix: filterbanks.Matrix) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32))

@@ -15,7 +15,7 @@ import wordspot
 from wordspot.config import DecoderConfig, RunConfig
 from wordspot.errors import ExportError, missing_extra
 from wordspot.export.modules import DFT, ClipScores, ConvolvedDft, StreamScores
-from wordspot.features import SpectralFrontEnd
+from wordspot.features.spectral import SpectralFrontEnd
 from wordspot.overrides import to_json
 from wordspot.runtime.modelfile.card import Card, State, make_self_test
 from wordspot.tasks import TASKS, labels_of_run
