@@ -20,6 +20,7 @@ from wordspot.features.frames import float32
 from wordspot.features.micro import MicroFrontEnd
 from wordspot.features.psf import PsfMfcc
 from wordspot.features.spectral import SpectralFrontEnd, analysis_window
+from wordspot.models.streaming import StepNetwork, StreamingNetwork
 
 #: The name of a `ConvolvedDft`'s kernel, for which `onnx_rewrite` puts a formula.
 DFT = "dft"
@@ -28,28 +29,35 @@ DFT = "dft"
 class StreamScores(nn.Module):
     """A streaming front end and network: (audio [1, step · k], sound, *state) → (posteriors [1, k, labels], *new state)."""
 
-    def __init__(self, front_end: SpectralFrontEnd, network: nn.Module) -> None:
+    network: StreamingNetwork | StepNetwork
+
+    def __init__(self, front_end: SpectralFrontEnd, network: StreamingNetwork | StepNetwork) -> None:
         super().__init__()
         self.features, self.network = _ConvolvedFrontEnd(front_end), network
         config = front_end.config
-        self._n_kept = front_end.kept_samples
-        self._n_unheard = self._n_kept + config.hop_samples - config.window_samples  # that fill no window yet
-        if hasattr(network, "early_frames"):  # that it lets pass, since the front end has heard them only in part
-            cast(Any, network).early_frames = front_end.kept_samples // config.hop_samples
-        self._is_bare = isinstance(network.initial_state(1), Tensor)  # type: ignore[operator]
+        self._n_kept, self._early_frames = front_end.kept_samples, front_end.early_frames
+        self._n_rest = (
+            self._n_kept + config.hop_samples - config.window_samples
+        )  # newest samples, of no full window yet
+        self._is_bare = isinstance(self._network_state(), Tensor)
 
     def forward(self, audio: Tensor, sound: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         joined = torch.cat([sound, audio], dim=1)
         before = state[0] if self._is_bare else state
-        # cut, so that the number of frames is the number of hops for the exporter too, without rounding
-        heard = joined[:, : -self._n_unheard] if self._n_unheard else joined
-        logits, after = self.network.step(self.features(heard), before)  # type: ignore[operator]
+        # cut, so that the exporter sees as many frames as hops, without rounding
+        windows = joined[:, : -self._n_rest] if self._n_rest else joined
+        logits, after = self.network.step(self.features(windows), before)
         return (logits.softmax(dim=-1), joined[:, -sound.shape[1] :], *unpacked(after))
 
     def initial_state(self) -> tuple[Tensor, ...]:
         """Zeros: the samples that the front end keeps, then the network's state."""
         sound = torch.zeros(1, self._n_kept)
-        return (sound, *unpacked(self.network.initial_state(1)))  # type: ignore[operator]
+        return (sound, *unpacked(self._network_state()))
+
+    def _network_state(self) -> Any:
+        if isinstance(self.network, StepNetwork):
+            return self.network.initial_state(1, self._early_frames)
+        return self.network.initial_state(1)
 
 
 class ClipScores(nn.Module):

@@ -45,6 +45,11 @@ class SpectralFrontEnd(nn.Module):
         hop = self.config.hop_samples
         return -(-(self.config.window_samples - hop) // hop) * hop
 
+    @property
+    def early_frames(self) -> int:
+        """Frames at the beginning of a stream whose windows reach back before its first sample."""
+        return self.kept_samples // self.config.hop_samples
+
     def initial_state(self, batch: int) -> Tensor:
         """Zeros for the samples before the stream: [batch, kept_samples]."""
         return self.window.new_zeros(batch, self.kept_samples)
