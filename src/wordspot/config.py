@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wordspot.errors import ConfigError
@@ -425,6 +425,14 @@ class DecoderConfig:
     def threshold_of(self, label: str) -> float:
         """The threshold of a label: its own, or the one for all."""
         return self.thresholds.get(label, self.threshold)
+
+    def with_threshold(self, threshold: float | None) -> DecoderConfig:
+        """The same settings with one threshold for every word; None changes nothing.
+
+        Raises:
+            ConfigError: a threshold outside 0 to 1.
+        """
+        return self if threshold is None else replace(self, threshold=threshold, thresholds={})
 
 
 #: RecognizeCommands as in TensorFlow's speech_commands example.

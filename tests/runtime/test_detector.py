@@ -21,7 +21,7 @@ from wordspot.audio.resample import StreamResampler
 from wordspot.config import DecoderConfig
 from wordspot.errors import AudioError, CardError, ConfigError, NotFoundError
 from wordspot.runtime import streams as inference
-from wordspot.runtime.detector import Classifier, Detector, Scorer, open_model
+from wordspot.runtime.detector import Classifier, Detection, Detector, Scorer, open_model
 from wordspot.runtime.modelfile.card import most_at_once, with_card
 
 CLIP = 1600  # a tenth of a second: quick
@@ -418,6 +418,29 @@ def test_a_word_at_the_end_comes_with_flush_and_the_next_stream_is_fresh() -> No
         assert [detection.label for detection in found] == ["a"]
         assert found[0].time_ms <= 1120
     assert detector.flush() == []
+
+
+@pytest.mark.parametrize("model", [SHORT, SHORT_CLIPS], ids=["stream", "clip"])
+@pytest.mark.parametrize("rate", [RATE, 44_100])
+def test_scores_come_along_with_the_detections(model: bytes, rate: int) -> None:
+    audio = spoken(rate)
+    detector, plain, scorer = (make(model, sample_rate=rate) for make in (Detector, Detector, Scorer))
+    parts = [detector.feed_scored(part) for part in np.array_split(audio, 7)]
+    parts.append(detector.flush_scored())
+    assert [one for found, _, _ in parts for one in found] == plain.feed(audio) + plain.flush()
+    scores, end_ms = in_chunks(scorer, audio, [len(part) for part in np.array_split(audio, 7)])
+    assert (np.concatenate([rows for _, rows, _ in parts]) == scores).all()
+    assert np.concatenate([ends for _, _, ends in parts]).tolist() == end_ms.tolist()
+
+
+def test_a_detection_as_json_and_one_threshold_for_all_words() -> None:
+    detection = Detection("yes", 1234.56789, 0.87654321, 1300.0)
+    assert detection.to_json() == {"label": "yes", "time_ms": 1234.568, "score": 0.876543, "emitted_ms": 1300.0}
+    config = DecoderConfig(threshold=0.4, thresholds={"a": 0.9}, confirm_ms=30)
+    assert config.with_threshold(0.7) == DecoderConfig(threshold=0.7, confirm_ms=30)
+    assert config.with_threshold(None) is config
+    with pytest.raises(ConfigError, match="threshold"):
+        config.with_threshold(1.5)
 
 
 def test_the_decoder_is_the_cards_or_the_given_one() -> None:

@@ -96,7 +96,7 @@ def as_json(result: RecordingResult, classifier: RecordingClassifier) -> dict[st
 
 def as_text(result: RecordingResult) -> str:
     """A result as a line: the label, its score, and the stretch that decided."""
-    from wordspot.reports.timeline import clock
+    from wordspot.formats import clock
 
     stretch = f"{clock(1000 * result.start_s)} to {clock(1000 * result.stop_s)}"
     return f"{result.label} (score = {result.score:.2f})  {stretch} of {clock(1000 * result.seconds)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wordspot.config import DecoderConfig
     from wordspot.runtime.decoder import Detection
     from wordspot.runtime.detector import Detector
 
@@ -59,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
         _check_chime(args.chime, files[0])
     model = open_model(model_path)
     refuse_recordings(model_path, model.card)
-    decoder = with_threshold(model.card.decoder, args.threshold)
+    decoder = model.card.decoder.with_threshold(args.threshold)
     if args.csv:
         _write_csv("file", "time_ms", "label", "score")
     for path in files:
@@ -69,15 +67,6 @@ def run(args: argparse.Namespace) -> None:
             found.append(detection)
         if args.chime:
             _write_chimes(args.chime, path, found)
-
-
-def with_threshold(decoder: DecoderConfig, threshold: float | None) -> DecoderConfig:
-    """`decoder` with one threshold for every word; None leaves it as it is.
-
-    Raises:
-        ConfigError: outside 0 to 1.
-    """
-    return decoder if threshold is None else dataclasses.replace(decoder, threshold=threshold, thresholds={})
 
 
 def detect_file(path: Path, make: Callable[[int], Detector]) -> Iterator[Detection]:
@@ -101,14 +90,6 @@ def detect_file(path: Path, make: Callable[[int], Detector]) -> Iterator[Detecti
         console.note(f"{path}: shorter than the {clip_seconds:g} s that a score judges; `wordspot label` judges clips")
 
 
-def as_json(detection: Detection) -> dict[str, Any]:
-    """A detection as it stands in JSON."""
-    return {
-        "label": detection.label, "time_ms": round(detection.time_ms, 3), "score": round(detection.score, 6),
-        "emitted_ms": round(detection.emitted_ms, 3),
-    }  # fmt: skip
-
-
 def as_text(detection: Detection) -> str:
     """A detection as a line: where it ends, in seconds, the word, the score."""
     return f"{detection.time_ms / 1000:9.2f} s  {detection.label} (score = {detection.score:.2f})"
@@ -119,7 +100,7 @@ def _show(detection: Detection, path: Path, args: argparse.Namespace, *, several
         _write_csv(path, f"{detection.time_ms:.0f}", detection.label, f"{detection.score:.5f}")
         return
     if args.json:
-        line = json.dumps({"file": str(path), **as_json(detection)}, ensure_ascii=False)
+        line = json.dumps({"file": str(path), **detection.to_json()}, ensure_ascii=False)
     elif args.audacity:
         line = f"{detection.time_ms / 1000:.6f}\t{detection.time_ms / 1000:.6f}\t{detection.label}"
     else:

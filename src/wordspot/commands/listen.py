@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordspot.commands.detect import add_threshold, as_json, as_text, with_threshold
+from wordspot.commands.detect import add_threshold, as_text
 from wordspot.commands.label import MODEL_HELP, refuse_recordings
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _listen(args: argparse.Namespace) -> None:
     runner = Runner(args.command) if args.command else None
     model = open_model(model_path)
     refuse_recordings(model_path, model.card)
-    decoder = with_threshold(model.card.decoder, args.threshold)
+    decoder = model.card.decoder.with_threshold(args.threshold)
     rate, blocks = _open_source(args, source, model.card.sample_rate)
     detector = Detector(model, decoder, rate)
     gate, recorder = _open_gate(args.gate, rate), None
@@ -165,7 +165,7 @@ class _Listener:
 
     @staticmethod
     def _as_json(detection: Detection, judgement: Judgement | None, saved: Path | None) -> str:
-        value = as_json(detection)
+        value = detection.to_json()
         if judgement:
             value["ignored"] = not judgement.is_target
             value["gate"] = {"label": judgement.label, "score": round(judgement.score, 6)}

@@ -5,9 +5,7 @@ Split first: a recording belongs to one set, and so does a stretch of a backgrou
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import itertools
 import tempfile
 from collections.abc import Callable, Sequence
@@ -28,6 +26,7 @@ from wordspot.data.split import split_noise
 from wordspot.data.trigger_fallback import make_backgrounds, speak_others
 from wordspot.data.trigger_listing import Sources, find_sources, split_words
 from wordspot.errors import DataError
+from wordspot.formats import csv_text
 from wordspot.labels import normalize_word, word_of
 
 _CLIP_S = 1.0  # backgrounds are split as for clips of words, so that a run on words and one on scenes agree
@@ -126,11 +125,7 @@ class TriggerSources:
 
     def listing_text(self) -> str:
         """What ``data.csv`` holds: set, label (the kind), path and SHA-256 of every recording used."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["set", "label", "path", "sha256"])
-        writer.writerows(self.rows)
-        return text.getvalue()
+        return csv_text([("set", "label", "path", "sha256"), *self.rows])
 
 
 def load_sources(

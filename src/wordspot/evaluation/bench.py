@@ -110,15 +110,10 @@ def decode(stream: ScoredStream, config: DecoderConfig, labels: Sequence[str]) -
     return [*decoder.feed(stream.scores, stream.end_ms), *decoder.flush()]
 
 
-def at_threshold(config: DecoderConfig, threshold: float) -> DecoderConfig:
-    """`config` with one threshold for all words."""
-    return dataclasses.replace(config, threshold=threshold, thresholds={})
-
-
 def sweep(bench: Bench, config: DecoderConfig, thresholds: Sequence[float] = THRESHOLDS) -> Iterator[Ints]:
     """Hits and false accepts of each word, int64 [words, 2], at one threshold after another."""
     for threshold in thresholds:
-        yield bench.count(at_threshold(config, threshold))
+        yield bench.count(config.with_threshold(threshold))
 
 
 def make_curves(

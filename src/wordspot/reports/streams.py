@@ -16,10 +16,11 @@ from wordspot.audio.files import Samples
 from wordspot.config import DecoderConfig
 from wordspot.evaluation.bench import Bench, ScoredStream, total_curve
 from wordspot.evaluation.matching import KINDS, Matching
+from wordspot.formats import clock
 from wordspot.metrics import StreamCurve
 from wordspot.reports import charts
 from wordspot.reports.page import data_url, fact_boxes, percent, section, table, write_page
-from wordspot.reports.timeline import SCRIPT, STRIP_MS, STYLE, Mark, clock, draw_strip
+from wordspot.reports.timeline import SCRIPT, STRIP_MS, STYLE, Mark, draw_strip
 from wordspot.runtime.moving_mean import MovingMean, in_units
 
 MAX_STRIPS = 15

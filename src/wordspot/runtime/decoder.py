@@ -14,6 +14,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,14 +32,26 @@ _RISE = 2.0  # a word that fired and did not fall to its threshold fires again w
 
 @dataclass(frozen=True)
 class Detection:
-    """A word that was heard."""
+    """A word that was detected in a stream.
+
+    Attributes:
+        label: the word.
+        time_ms: the end of the audio that supports it best, in milliseconds from the start of the stream.
+        score: the smoothed posterior at that time, 0 to 1.
+        emitted_ms: how much audio had been fed when the detection was made.
+    """
 
     label: str
     time_ms: float
-    """The end of the audio that supports it best."""
     score: float
     emitted_ms: float
-    """The audio that was consumed when the detection came out."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The detection as a JSON object, times rounded to microseconds."""
+        return {
+            "label": self.label, "time_ms": round(self.time_ms, 3), "score": round(self.score, 6),
+            "emitted_ms": round(self.emitted_ms, 3),
+        }  # fmt: skip
 
 
 class Decoder(ABC):

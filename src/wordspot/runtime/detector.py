@@ -154,21 +154,41 @@ class Detector:
         return self._scorer.sample_rate
 
     def feed(self, samples: ArrayLike) -> list[Detection]:
-        """The detections that `samples` bring: float32 or float64 in [-1, 1], or int16, [samples], of any length.
+        """Feed the next samples of the stream: float32 or float64 in [-1, 1], or int16, [samples], of any length.
+
+        Returns:
+            The detections that these samples complete.
 
         Raises:
-            AudioError: NaN or infinity, another type or shape, another scale. The stream is as it was before.
+            AudioError: NaN or infinity, another type or shape, another scale. The stream is unchanged.
+        """
+        return self.feed_scored(samples)[0]
+
+    def feed_scored(self, samples: ArrayLike) -> tuple[list[Detection], NDArray[np.float32], NDArray[np.float64]]:
+        """Feed the next samples, as `feed` does, and return the scores too.
+
+        Returns:
+            detections: that these samples complete.
+            scores: float32 [n, labels], the network's posteriors, before smoothing.
+            end_ms: float64 [n], the time in the stream at which the audio of each row ends.
+
+        Raises:
+            AudioError: NaN or infinity, another type or shape, another scale. The stream is unchanged.
         """
         scores, end_ms = self._scorer.feed(samples)
-        return self._decoder.feed(scores, end_ms) if len(end_ms) else []
+        return (self._decoder.feed(scores, end_ms) if len(end_ms) else []), scores, end_ms
 
     def flush(self) -> list[Detection]:
-        """The stream ended: the detections that waited for more. The next `feed` begins a new stream at 0 ms."""
+        """End the stream: return the detections that were still pending. The next `feed` starts a new stream at 0 ms."""
+        return self.flush_scored()[0]
+
+    def flush_scored(self) -> tuple[list[Detection], NDArray[np.float32], NDArray[np.float64]]:
+        """End the stream, as `flush` does, and return the last scores too, in the form of `feed_scored`."""
         scores, end_ms = self._scorer.flush()
         detections = self._decoder.feed(scores, end_ms) if len(end_ms) else []
         detections += self._decoder.flush()
         self._decoder.reset()
-        return detections
+        return detections, scores, end_ms
 
     def reset(self) -> None:
         """Forget the stream: the next `feed` begins a new one at 0 ms."""

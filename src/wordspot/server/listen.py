@@ -204,12 +204,7 @@ def _events(stream: Stream, found: list[Detection]) -> list[dict[str, Any]]:
         }
         for time_ms, row in stream.take_scores()
     ]  # fmt: skip
-    for one in found:
-        rows.append({
-            "type": "detection", "label": one.label, "score": round(one.score, 6),
-            "time_ms": round(one.time_ms, 3), "emitted_ms": round(one.emitted_ms, 3),
-        })  # fmt: skip
-    return rows
+    return rows + [{"type": "detection", **one.to_json()} for one in found]
 
 
 async def _send(socket: WebSocket, settings: ServerSettings, events: list[dict[str, Any]]) -> None:

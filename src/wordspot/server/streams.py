@@ -7,7 +7,6 @@ time, so that a client that sends much at once delays the others by no more than
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -142,9 +141,7 @@ class StreamPool:
         rate = model.card.sample_rate if sample_rate is None else sample_rate
         if not MIN_RATE <= rate <= MAX_RATE:
             raise AudioError(f"expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, got {rate}")
-        decoder = model.card.decoder
-        if threshold is not None:
-            decoder = dataclasses.replace(decoder, threshold=threshold, thresholds={})
+        decoder = model.card.decoder.with_threshold(threshold)
         stream = Stream(model, decoder, rate, scores)
         self._open.add(stream)
         self.measures.count("streams_total", model=model.name)

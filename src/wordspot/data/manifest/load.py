@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from wordspot.data.manifest.split import assign_rows, leakage
 from wordspot.data.reader import Decoded
 from wordspot.data.trigger_listing import set_shares
 from wordspot.errors import ConfigError, DataError, WordspotError
+from wordspot.formats import csv_text, some
 from wordspot.labels import normalize_word
 
 _CHUNK = 64
@@ -78,12 +77,9 @@ class Recordings:
 
     def listing_text(self) -> str:
         """What ``data.csv`` holds."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["set", "label", "path", "speaker", "generator", "sha256"])
-        writer.writerows(self.listing)
-        writer.writerows(("background", "", one.recording.path, "", "", one.sha256) for one in self.backgrounds)
-        return text.getvalue()
+        header = ("set", "label", "path", "speaker", "generator", "sha256")
+        backgrounds = (("background", "", one.recording.path, "", "", one.sha256) for one in self.backgrounds)
+        return csv_text([header, *self.listing, *backgrounds])
 
 
 def labels_in(path: Path) -> tuple[str, ...]:
@@ -236,11 +232,11 @@ def _repeated(path: Path, clips: Sequence[Clip], sets: Sequence[str]) -> list[st
     warnings = []
     for group in groups.values():
         if len({row.label for row, _ in group}) > 1:
-            told = _some(f"{row.path} ({row.label})" for row, _ in group)
+            told = some(f"{row.path} ({row.label})" for row, _ in group)
             raise DataError(f"{path}: the same recording under two labels: {told}; keep the right one")
         used = [(row, name) for row, name in group if name]
         if len({name for _, name in used}) > 1:
-            told = _some(f"{row.path} ({name})" for row, name in used)
+            told = some(f"{row.path} ({name})" for row, name in used)
             warnings.append(f"the same recording in two sets: {told}; keep one")
     return warnings
 
@@ -264,8 +260,3 @@ def _lacking(rows: Sequence[Row], sets: Sequence[str], labels: Sequence[str], da
                 "add recordings of more speakers"
             )
     return warnings
-
-
-def _some(texts: Iterable[str]) -> str:
-    named = list(texts)
-    return ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")

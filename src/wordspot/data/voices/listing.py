@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from wordspot.data.voices.clips import Spoken
 from wordspot.files import write_text
+from wordspot.formats import csv_text
 
 COLUMNS = ("path", "label", "speaker", "generator")
 
@@ -22,16 +21,13 @@ def write_list(path: Path, spoken: Sequence[Spoken], folder: Path, label: str) -
         spoken: what `speak_words` wrote into `folder`.
         label: what the recordings are, ``synthetic`` say.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    n_rows = 0
-    for word in spoken:
-        for name, voice in word.clips:
-            writer.writerow([_relative(folder / name, path.parent), label, voice.speaker, voice.engine])
-            n_rows += 1
-    write_text(path, text.getvalue())
-    return n_rows
+    rows = [
+        (_relative(folder / name, path.parent), label, voice.speaker, voice.engine)
+        for word in spoken
+        for name, voice in word.clips
+    ]
+    write_text(path, csv_text([COLUMNS, *rows]))
+    return len(rows)
 
 
 def _relative(path: Path, base: Path) -> str:
