@@ -23,7 +23,8 @@ import soundfile
 import torch
 
 from results import write_result
-from wordspot.audio.files import Samples, resample, to_float, to_int16
+from wordspot.audio.resample import resample
+from wordspot.audio.samples import Samples, to_float32, to_int16
 from wordspot.commands import console
 from wordspot.commands.leave_out import scored
 from wordspot.config import RunConfig
@@ -34,9 +35,9 @@ from wordspot.evaluation.recordings import measure_mean
 from wordspot.features import make_front_end
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.models import make_model
-from wordspot.training.checkpoint import RunFolder
+from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks.recordings import judge
-from wordspot.training.trainer import load_weights
+from wordspot.training.weights import load_weights
 
 Way = Callable[[Samples, int], Samples]
 _CPU = torch.device("cpu")
@@ -96,7 +97,7 @@ def judge_degraded(run: Path, listed: Path) -> tuple[RecordingSet, dict[str, np.
     testing = loaded.sets["testing"]
     posteriors = {}
     for name, way in WAYS.items():
-        heard = [to_int16(np.clip(way(to_float(audio), rate), -1, 1)) for audio in testing.audio]
+        heard = [to_int16(np.clip(way(to_float32(audio), rate), -1, 1)) for audio in testing.audio]
         posteriors[name] = judge(network, front_end, config, heard, _CPU)
     return testing, posteriors
 

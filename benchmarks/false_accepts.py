@@ -21,7 +21,10 @@ from pydoc_data.topics import topics
 import numpy as np
 
 from results import write_result
-from wordspot.audio.files import Samples, is_audio_name, read_audio, resample
+from wordspot.audio.files import read_audio
+from wordspot.audio.folder import is_audio_name
+from wordspot.audio.resample import resample
+from wordspot.audio.samples import Samples
 from wordspot.commands import console
 from wordspot.data.voices import draw_voices, find_engines
 from wordspot.errors import DataError

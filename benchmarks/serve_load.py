@@ -37,7 +37,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from results import write_result
-from wordspot.audio.files import read_audio, to_int16
+from wordspot.audio.files import read_audio
+from wordspot.audio.samples import to_int16
 from wordspot.runtime.detector import Detector, Model, open_model
 
 RATE, FRAME = 16_000, 1280

@@ -32,7 +32,8 @@ import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 from results import write_result  # noqa: E402
-from wordspot.audio.files import is_audio_name, read_audio  # noqa: E402
+from wordspot.audio.files import read_audio  # noqa: E402
+from wordspot.audio.folder import is_audio_name  # noqa: E402
 from wordspot.runtime.detector import Classifier, Detector, Model, Scorer, open_model  # noqa: E402
 
 LIVE_MS = 20
@@ -192,8 +193,8 @@ def _with_torch(
     from wordspot.features import make_front_end
     from wordspot.labels import labels_of
     from wordspot.models import make_model
-    from wordspot.training.checkpoint import RunFolder
-    from wordspot.training.trainer import load_weights
+    from wordspot.training.run_folder import RunFolder
+    from wordspot.training.weights import load_weights
 
     torch.set_num_threads(1)
     checkpoint = RunFolder(run).load(None)

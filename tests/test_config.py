@@ -313,7 +313,7 @@ def test_nan_is_in_no_range(kind: type) -> None:
 @pytest.mark.parametrize(
     ("given", "match"),
     [
-        ((), "at least one word is expected, got none"),
+        ((), "words: the task words needs at least 1, got none"),
         (("yes", "no", "yes"), "each word must be named once, got yes more than once"),
         (("",), "a word must .*not be empty.* got ''"),
         (("_unknown_",), "not start with '_'"),
@@ -369,7 +369,7 @@ def changed_json(config: RunConfig, **changes: Any) -> dict[str, Any]:
         ({"words": "yes"}, "words must be a list of strings, got 'yes'"),
         ({"words": ["yes", 1]}, "words must be a list of strings"),
         ({"words": ["yes", "yes"]}, "yes more than once"),
-        ({"words": []}, "at least one word"),
+        ({"words": []}, "needs at least 1"),
         ({"task": "songs"}, "task must be one of words"),
         ({"task": []}, "task must be one of words"),
         ({"data": []}, "data must be a JSON object, got list"),

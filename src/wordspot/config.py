@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wordspot.errors import ConfigError
+from wordspot.tasks import TASKS
 
 SETS = ("training", "validation", "testing")
 FRONT_ENDS = ("logmel", "mfcc", "average", "micro", "spectrogram", "psf_mfcc", "specgram", "samples")
-TASKS = ("words", "trigger", "recordings")
 SCENES = ("soundscape", "classic")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw")
 DECODERS = ("peak", "classic", "micro")
@@ -325,7 +325,7 @@ class RecordingsConfig:
 class ModelConfig:
     """Which network, and the options its constructor takes beyond the sizes that follow from the data."""
 
-    name: str = _field("residual_1d", "a built-in model, or my_package:make for your own")
+    name: str = _field(TASKS["words"].default_model, "a built-in model, or my_package:make for your own")
     options: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "arguments of the model's constructor, such as rank; any JSON values"}
     )
@@ -441,8 +441,8 @@ CLASSIC_DECODER = DecoderConfig(kind="classic", average_ms=1000, threshold=0.2)
 CLASSIC_TEST_DECODER = DecoderConfig(kind="classic", average_ms=500, threshold=0.7, suppression_ms=1500, stride_ms=30)
 #: Its variant for microcontrollers, with the settings it has there: a repeated word is heard again.
 MICRO_DECODER = DecoderConfig(kind="micro", average_ms=1000, threshold=200 / 255, suppression_ms=1500)
-#: For a network that says when one word was said: its answer is short, and comes after the word.
-TRIGGER_DECODER = DecoderConfig(average_ms=80, threshold=0.5, refractory_ms=1000, confirm_ms=60)
+#: For a network that gives a posterior at every step.
+TRIGGER_DECODER = DecoderConfig(**TASKS["trigger"].decoder)
 
 
 @dataclass(frozen=True)
@@ -452,7 +452,7 @@ class RunConfig:
     words: tuple[str, ...] = field(metadata={"help": "the words to tell apart, each a folder of recordings"})
     task: str = _field(
         "words",
-        "'words': which word a clip is; 'trigger': when one word is said; 'recordings': which class a recording is of",
+        "; ".join(f"'{task.name}': {task.help}" for task in TASKS.values()),
     )
     data: DataConfig = field(default_factory=DataConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
@@ -463,13 +463,8 @@ class RunConfig:
     recordings: RecordingsConfig = field(default_factory=RecordingsConfig)
 
     def __post_init__(self) -> None:
-        _check_choice(self, "task", TASKS)
-        if self.task == "trigger" and len(self.words) != 1:
-            raise ConfigError(f"the task trigger learns one word, got {len(self.words)}; name one with --words")
-        if self.task == "recordings" and len(self.words) < 2:
-            raise ConfigError(f"the task recordings tells classes apart, at least two, got {','.join(self.words)}")
-        if not self.words:
-            raise ConfigError("at least one word is expected, got none; name them with --words yes,no")
+        _check_choice(self, "task", tuple(TASKS))
+        TASKS[self.task].check_words(self.words)
         for word in self.words:
             if word != word.strip() or not word or word[0] in "._" or not _NOT_IN_WORDS.isdisjoint(word):
                 raise ConfigError(

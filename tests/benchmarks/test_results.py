@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from render import PAGE, load, markdown_table, render
 from results import write_result
 

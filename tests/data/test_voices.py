@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wordspot.audio.files import Samples, read_audio, read_info
+from wordspot.audio.files import read_audio, read_info
+from wordspot.audio.samples import Samples
 from wordspot.commands import speak
 from wordspot.config import DataConfig
 from wordspot.data.folders import hash_name, list_recordings

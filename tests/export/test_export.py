@@ -28,9 +28,11 @@ from wordspot.features import filterbanks, make_front_end
 from wordspot.models import MODELS, find_constructor, make_model
 from wordspot.models.layers import ValidConv1d
 from wordspot.runtime.modelfile.card import read_card, with_card
-from wordspot.runtime.modelfile.self_test import difference, run_clips, run_stream, verify
+from wordspot.runtime.modelfile.self_test import difference, verify
+from wordspot.runtime.modelfile.session import run_clips, run_stream
 from wordspot.runtime.streams import open_model
-from wordspot.training.checkpoint import Checkpoint, RunFolder, save_checkpoint
+from wordspot.training.checkpoint import Checkpoint, save_checkpoint
+from wordspot.training.run_folder import RunFolder
 
 WORDS = ("low", "high")
 SMALL: dict[str, dict[str, Any]] = {

@@ -23,7 +23,8 @@ from wordspot.runtime.detector import Detector, Scorer
 from wordspot.runtime.modelfile.card import read_card
 from wordspot.runtime.modelfile.self_test import verify
 from wordspot.runtime.streams import open_model
-from wordspot.training.checkpoint import Checkpoint, RunFolder, save_checkpoint
+from wordspot.training.checkpoint import Checkpoint, save_checkpoint
+from wordspot.training.run_folder import RunFolder
 
 WORD = "athena"
 CASES: dict[str, tuple[str, FeatureConfig]] = {

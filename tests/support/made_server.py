@@ -88,14 +88,13 @@ def running(
     secure: ssl.SSLContext | None = None,
     **changes: Any,
 ) -> Iterator[Running]:
-    """A server with `SETTINGS` and `changes` of them."""
+    """A server with `SETTINGS` and `changes` of them. Its socket listens already: early requests wait in the backlog."""
     settings = replace(SETTINGS, **changes)
     pool = StreamPool(models, threads=settings.n_threads, max_streams=settings.max_streams)
     web = WebServer(models, settings, tls=tls, pool=pool, folder=folder)
     thread = threading.Thread(target=lambda: asyncio.run(web.serve()))
     thread.start()
     try:
-        wait_until(lambda: web.is_started)
         yield Running(web, pool, secure)
     finally:
         web.stop()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from wordspot.audio.files import Samples, to_float, to_int16
+from wordspot.audio.samples import Samples, to_float32, to_int16
 
 LEVEL = 0.1  # root mean square, as a loud recording of noise
 _N_TALKERS = (3, 8)
@@ -29,7 +29,7 @@ def make_babble(clips: NDArray[np.int16], n_samples: int, rng: Generator) -> NDA
     babble = np.zeros((-(-n_samples // clip_samples), clip_samples), np.float32)
     for row in babble:
         for _ in range(rng.integers(*_N_TALKERS, endpoint=True)):
-            voice = to_float(clips[rng.integers(len(clips))])
+            voice = to_float32(clips[rng.integers(len(clips))])
             row += np.roll(_to_level(voice), rng.integers(clip_samples)) * np.float32(10 ** (rng.uniform(-6, 6) / 20))
         row[:] = _to_level(row)
     return to_int16(np.clip(babble.reshape(-1)[:n_samples], -_LOUDEST, _LOUDEST))

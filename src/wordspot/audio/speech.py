@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 
 _FRAME_MS, _HOP_MS = 20, 10
 _LOW_HZ, _HIGH_HZ, _N_BANDS = 150.0, 6000.0, 18

@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordspot.commands.label import find_clips
-
 if TYPE_CHECKING:
     from wordspot.runtime.recordings import RecordingClassifier, RecordingResult
 
@@ -44,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from wordspot.audio.folder import find_clips
     from wordspot.commands import console
     from wordspot.errors import ConfigError, WordspotError
     from wordspot.runtime.recordings import RecordingClassifier

@@ -103,16 +103,16 @@ def judge_of_file(classifier: RecordingClassifier) -> Judge:
 def _judge_of_run(model: Path, step: int | None, device: str) -> Judge:
     import numpy as np
 
-    from wordspot.audio.files import to_int16
+    from wordspot.audio.samples import to_int16
     from wordspot.config import RecordingsConfig
     from wordspot.features import make_front_end
     from wordspot.models import make_model
     from wordspot.reports.recording_charts import TimeCurve
     from wordspot.runtime.windows import cut_windows, find_sound, stride_of, window_starts
-    from wordspot.training.checkpoint import RunFolder
     from wordspot.training.device import resolve_device
+    from wordspot.training.run_folder import RunFolder
     from wordspot.training.tasks.recordings import judge
-    from wordspot.training.trainer import load_weights
+    from wordspot.training.weights import load_weights
 
     checkpoint, where = RunFolder(model).load(step), resolve_device(device)
     config = checkpoint.config

@@ -19,15 +19,13 @@ import sys
 from collections.abc import Sequence
 
 from wordspot import __version__
-from wordspot.errors import MissingExtraError, WordspotError
+from wordspot.errors import WordspotError, missing_extra
 
 COMMANDS = (
     "demo", "speak", "download", "check", "align", "train", "evaluate", "spectrogram", "export", "verify", "info", "label",
     "classify", "detect", "listen", "make-stream", "make-scenes", "test-stream", "tune", "serve",
     "export-web",
 )  # fmt: skip
-
-_TRAIN_PACKAGES = ("torch", "safetensors", "tensorboard", "matplotlib", "PIL")
 
 _WHAT_TO_DO = {
     errno.ENOSPC: "free some space and run it again",
@@ -79,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (WordspotError, OSError) as error:
         return _fail(_one_line(error), 1)
     except ModuleNotFoundError as error:
-        return _fail(_one_line(_missing_extra(error)), 1)
+        return _fail(_one_line(missing_extra(error)), 1)
 
 
 def _meant(unknown: Sequence[str], parser: argparse.ArgumentParser) -> str:
@@ -95,14 +93,6 @@ def _write_utf8() -> None:
     """UTF-8 on stdout where it is no terminal: Windows would take its code page, which lacks most letters of labels."""
     if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty() and "PYTHONIOENCODING" not in os.environ:
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # a file's name may be any bytes
-
-
-def _missing_extra(error: ModuleNotFoundError) -> MissingExtraError:
-    """What to say where a package of the extra "train" is not installed; any other missing module is raised again."""
-    package = (error.name or "").partition(".")[0]
-    if package not in _TRAIN_PACKAGES:
-        raise error
-    return MissingExtraError(f'this needs {package}, which is not installed; run: pip install "wordspot[train]"')
 
 
 def _one_line(error: Exception) -> str:

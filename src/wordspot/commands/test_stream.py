@@ -178,7 +178,7 @@ def score_stream(
     """The scores of one stream, with its truth."""
     import numpy as np
 
-    from wordspot.audio.blocks import read_blocks
+    from wordspot.audio.files import read_blocks
     from wordspot.evaluation.bench import ScoredStream
     from wordspot.runtime.detector import CLIP_STRIDE_MS, Scorer
 

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
 
     name, streams = split_model(args.paths)
     _check_out(args)
-    if name and (card := read_card(name)).config.get("task") == "recordings":
+    if name and (card := read_card(name)).task.predicts_recordings:
         _run_recordings(name, card, streams, args)
         return
     if args.false_alarm_rate is not None:

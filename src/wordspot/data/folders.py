@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordspot.audio.files import is_audio_name
+from wordspot.audio.folder import is_audio_name
 from wordspot.errors import DataError, NotFoundError
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL, normalize_word
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from wordspot.audio.files import Samples, to_float
+from wordspot.audio.samples import Samples, to_float32
 from wordspot.config import SETS, DataConfig, TriggerConfig
 from wordspot.data.folders import Recording
 from wordspot.data.reader import Decoded, Reader
@@ -52,7 +52,7 @@ class Bank:
 
     def audio(self, position: int) -> Samples:
         """A recording: float32 [samples]."""
-        return to_float(self.samples[self.starts[position] : self.starts[position + 1]])
+        return to_float32(self.samples[self.starts[position] : self.starts[position + 1]])
 
     @cached_property
     def by_word(self) -> dict[str, NDArray[np.int64]]:
@@ -89,9 +89,9 @@ class TriggerMaterial:
         free = stop - start - n_samples
         if free >= 0:
             start += int(rng.integers(free + 1))
-            return to_float(bank.samples[start : start + n_samples])
+            return to_float32(bank.samples[start : start + n_samples])
         phase = int(rng.integers(stop - start))
-        return loop_noise(to_float(bank.samples[start:stop]), n_samples + phase, self.sample_rate)[phase:]
+        return loop_noise(to_float32(bank.samples[start:stop]), n_samples + phase, self.sample_rate)[phase:]
 
 
 @dataclass(frozen=True)

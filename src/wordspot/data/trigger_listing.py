@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordspot.audio.files import is_audio_name
+from wordspot.audio.folder import is_audio_name
 from wordspot.config import SETS, DataConfig, TriggerConfig
 from wordspot.data.folders import Listing, Recording, hash_name
 from wordspot.data.split import assign_sets, hash_percent

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 from wordspot.errors import ConfigError, DataError, NotFoundError
 from wordspot.files import write_text
 from wordspot.formats import csv_text, decimal

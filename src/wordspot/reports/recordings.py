@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.files import to_float
+from wordspot.audio.samples import to_float32
 from wordspot.evaluation.recordings import describe_interval
 from wordspot.metrics import Floats, Ints
 from wordspot.reports import charts
@@ -259,7 +259,7 @@ def _player(
         f"<li><div><b>{html.escape(labels[truth])}</b> {verb} <b>{html.escape(labels[answer])}</b> "
         f"({percent(float(posteriors[answer]))})</div>"
         f"<code>{html.escape(one.name)}</code><small>{html.escape(whose)}{', ' if whose else ''}{span}</small>{drawn}"
-        f'<audio controls preload="none" src="{data_url(to_float(played), sample_rate)}"></audio></li>'
+        f'<audio controls preload="none" src="{data_url(to_float32(played), sample_rate)}"></audio></li>'
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 from wordspot.data.scenes.classic import Scene
 from wordspot.data.scenes.trigger import PART
 from wordspot.files import atomic_path

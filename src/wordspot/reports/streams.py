@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.blocks import read_blocks
-from wordspot.audio.files import Samples
+from wordspot.audio.files import read_blocks
+from wordspot.audio.samples import Samples
 from wordspot.config import DecoderConfig
 from wordspot.evaluation.bench import Bench, ScoredStream, total_curve
 from wordspot.evaluation.matching import KINDS, Matching

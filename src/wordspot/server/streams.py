@@ -136,7 +136,7 @@ class StreamPool:
         if len(self._open) >= self.max_streams:
             raise FullError(f"this server hears {self.max_streams} streams, which is all it may; try again later")
         model = find_model(self.models, name)
-        if model.task == "recordings":
+        if model.card.task.predicts_recordings:
             raise ConfigError(f"{model.name} tells what whole recordings are and hears no streams; take /v1/label")
         rate = model.card.sample_rate if sample_rate is None else sample_rate
         if not MIN_RATE <= rate <= MAX_RATE:

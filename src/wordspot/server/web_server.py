@@ -81,11 +81,6 @@ class WebServer:
         shown = "localhost" if host in ("0.0.0.0", "::", "127.0.0.1", "::1", "") else host
         return f"{self._scheme}://{f'[{shown}]' if ':' in shown else shown}:{self.port}/"
 
-    @property
-    def is_started(self) -> bool:
-        """Whether it answers by now."""
-        return bool(self._server.started)
-
     async def serve(self) -> None:
         """Serve until `stop`, SIGINT or SIGTERM.
 

@@ -14,12 +14,12 @@ import torch
 
 from wordspot.commands.detect import detect_file
 from wordspot.commands.main import main
-from wordspot.commands.options import DEFAULT_MODELS
-from wordspot.config import FEATURES, TASKS, ModelConfig, RunConfig, TriggerConfig
+from wordspot.config import FEATURES, ModelConfig, RunConfig, TriggerConfig
 from wordspot.data.trigger import load_sources
 from wordspot.errors import ConfigError
 from wordspot.overrides import override
-from wordspot.training.checkpoint import RunFolder
+from wordspot.tasks import TASKS
+from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks.trigger import SceneEvaluation, TriggerTask
 from wordspot.training.trainer import StepRecord, Trainer
 
@@ -218,7 +218,7 @@ def test_a_network_of_the_other_task_is_refused(tone_folder: Path, tmp_path: Pat
 
 
 def test_one_word_only() -> None:
-    with pytest.raises(ConfigError, match="the task trigger learns one word, got 2"):
+    with pytest.raises(ConfigError, match="words: the task trigger needs exactly 1, got 2"):
         RunConfig(("a", "b"), task="trigger")
 
 
@@ -272,7 +272,7 @@ def test_a_trigger_may_answer_after_the_end_of_a_recording(tmp_path: Path, task:
     soundfile.write(path, np.full(3000, 0.25), 8000, subtype="PCM_16")
     heard: list[np.ndarray[Any, Any]] = []
     detector = SimpleNamespace(
-        card=SimpleNamespace(config={"task": task}, clip_samples=100, sample_rate=16_000),
+        card=SimpleNamespace(task=TASKS[task], clip_samples=100, sample_rate=16_000),
         feed=lambda samples: heard.append(samples) or [],
         flush=lambda: ["flushed"],
     )
@@ -284,7 +284,6 @@ def test_a_trigger_may_answer_after_the_end_of_a_recording(tmp_path: Path, task:
 
 
 def test_defaults_fit_their_tasks() -> None:
-    assert set(DEFAULT_MODELS) == set(TASKS)
     assert TriggerConfig().scenes == "soundscape"
 
 

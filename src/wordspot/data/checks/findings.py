@@ -20,7 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio.files import Samples, is_audio_name, read_audio, read_info, to_int16
+from wordspot.audio.files import read_audio, read_info
+from wordspot.audio.folder import is_audio_name
+from wordspot.audio.samples import Samples, to_int16
 from wordspot.config import SETS, DataConfig, FeatureConfig
 from wordspot.data.folders import NOISE_FOLDER, Listing, Recording
 from wordspot.data.split import assign_sets

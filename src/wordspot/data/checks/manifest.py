@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio.blocks import read_blocks
-from wordspot.audio.files import Samples, read_info, to_int16
+from wordspot.audio.files import read_blocks, read_info
+from wordspot.audio.samples import Samples, to_int16
 from wordspot.config import RECORDINGS_CLIP_MS, SETS, DataConfig, FeatureConfig, RecordingsConfig
 from wordspot.data.checks.findings import (
     RARE_WORD,

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.blocks import read_blocks
-from wordspot.audio.files import Samples, resample, to_int16
+from wordspot.audio.files import read_blocks
+from wordspot.audio.resample import resample
+from wordspot.audio.samples import Samples, to_int16
 from wordspot.config import SETS, DataConfig, RecordingsConfig
 from wordspot.data.manifest.backgrounds import find_backgrounds, read_backgrounds
 from wordspot.data.manifest.rows import Row, RowList, check_labels, check_problems, list_rows

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from wordspot.audio.files import is_audio_name
+from wordspot.audio.folder import is_audio_name
 from wordspot.errors import DataError
 
 NEEDED = ("path", "label")

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from wordspot.audio.files import Samples, read_audio, read_info
+from wordspot.audio.files import read_audio, read_info
+from wordspot.audio.samples import Samples
 from wordspot.config import MAX_SAMPLE_RATE, SETS, DataConfig
 from wordspot.data.clips import check_words
 from wordspot.data.folders import Listing, Recording, list_recordings

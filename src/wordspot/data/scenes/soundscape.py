@@ -20,7 +20,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 from wordspot.data.scenes.classic import Material, Scene, add_ramped, check_percent, draw_word, stream_samples
 from wordspot.data.truth import SpokenWord, speech_bounds
 from wordspot.errors import ConfigError

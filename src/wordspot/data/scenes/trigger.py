@@ -20,7 +20,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from wordspot.audio.files import Samples, to_float
+from wordspot.audio.samples import Samples, to_float32
 from wordspot.config import TriggerConfig
 from wordspot.data.scenes.classic import Scene
 from wordspot.data.scenes.soundscape import (
@@ -132,7 +132,7 @@ class _Recordings:
         bank = self._material.negatives
         position = int(rng.integers(len(bank)))
         first, stop = bank.speech[position] + bank.starts[position]
-        return to_float(bank.samples[first:stop])
+        return to_float32(bank.samples[first:stop])
 
     def draw_word(self, rng: Generator) -> Piece:
         material, config = self._material, self._config

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio.files import Samples, resample, write_audio
+from wordspot.audio.files import write_audio
+from wordspot.audio.resample import resample
+from wordspot.audio.samples import Samples
 from wordspot.config import DataConfig, FeatureConfig
 from wordspot.data.folders import NOISE_FOLDER
 from wordspot.data.split import which_set

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio.files import Samples, resample, write_audio
+from wordspot.audio.files import write_audio
+from wordspot.audio.resample import resample
+from wordspot.audio.samples import Samples
 from wordspot.config import MAX_SAMPLE_RATE, FeatureConfig
 from wordspot.data.voices.draw import draw_voices
 from wordspot.data.voices.engine import Engine, Voice, languages_of_script, unread_scripts

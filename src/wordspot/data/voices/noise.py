@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 
 WHITE, PINK, BROWN = 0.0, 1.0, 2.0
 _LOWEST_HZ = 20.0  # below, brown noise would be all drift that no loudspeaker plays

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 from wordspot.data.voices.noise import PINK, WHITE, coloured_noise, from_db, to_unit
 
 _LEVEL_DB = (-34.0, -14.0)  # root mean square of the word against full scale: what recordings by many people have

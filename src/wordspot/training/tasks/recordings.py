@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from wordspot.audio.noise import make_sounds
+from wordspot.audio.samples import to_float32
 from wordspot.config import SETS, RunConfig
 from wordspot.data.manifest.load import Recordings, RecordingSet
 from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.recordings import measure_recordings
-from wordspot.labels import labels_of_run
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.runtime.windows import (
     combine,
@@ -28,6 +28,7 @@ from wordspot.runtime.windows import (
     window_starts,
     with_sound,
 )
+from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter
 
 _WINDOWS_AT_ONCE = 64
@@ -272,7 +273,7 @@ def _sounding(audio: NDArray[np.int16], clip: int, stride: int) -> tuple[NDArray
 def _window_at(audio: NDArray[np.int16], start: int, clip: int) -> NDArray[np.float32]:
     """The window from `start` on, or as near to it as the recording allows: float32, of `clip` samples at most."""
     start = max(min(start, len(audio) - clip), 0)
-    return audio[start : start + clip].astype(np.float32) / np.float32(32768)
+    return to_float32(audio[start : start + clip])
 
 
 def _groups(training: RecordingSet) -> list[list[NDArray[np.int64]]]:

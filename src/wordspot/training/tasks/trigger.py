@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-from wordspot.audio.files import to_int16
+from wordspot.audio.samples import to_int16
 from wordspot.config import TRIGGER_DECODER, RunConfig
 from wordspot.data.scenes.classic import Scene
 from wordspot.data.scenes.trigger import label_track, scene_at
@@ -30,7 +30,7 @@ from wordspot.evaluation.bench import (
     total_curve,
 )
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS
-from wordspot.labels import labels_of_run
+from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter
 from wordspot.training.prefetch import Ahead
 

@@ -16,8 +16,8 @@ from wordspot.data.cache import DecodedClips
 from wordspot.data.clips import ClipSet, build_sets
 from wordspot.errors import DataError
 from wordspot.evaluation.clips import measure_clips
-from wordspot.labels import labels_of_run
 from wordspot.metrics import confusion_matrix, wilson_interval
+from wordspot.tasks import labels_of_run
 from wordspot.training.batches import Batches
 from wordspot.training.log import listing_text
 
