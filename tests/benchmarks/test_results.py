@@ -20,7 +20,7 @@ def test_every_result_says_how_it_was_measured() -> None:
     results = load()
     assert len({result["order"] for result in results}) == len(results) > 10
     for result in results:
-        assert result["command"] and result["date"] and result["versions"] and result["tables"], result["title"]
+        assert all(result[key] for key in ("command", "date", "versions", "tables")), result["title"]
         for table in result["tables"]:
             assert {len(row) for row in table["rows"]} == {len(table["columns"])}, result["title"]
 
