@@ -26,11 +26,20 @@ def main(argv: list[str] | None = None) -> None:
     truths = [args.truth] if args.truth else None
     result = ws.test_stream(args.model, [args.stream], truths=truths, no_words=truths is None)
     low, high = result.false_accepts.interval
-    print(f"{result.hours:.2f} hours: {result.false_accepts.per_hour:.1f} false accepts per hour (95 %: {low:.1f} to {high:.1f})")
+    print(
+        f"{result.hours:.2f} hours: {result.false_accepts.per_hour:.1f} false accepts per hour (95 %: {low:.1f} to {high:.1f})"
+    )
     if truths:
         print(f"missed: {100 * result.miss_rate:.1f} %")
     if args.tuned:
-        ws.tune(args.model, [args.stream], truths=truths, no_words=truths is None, false_accepts_per_hour=args.per_hour, out=args.tuned)
+        ws.tune(
+            args.model,
+            [args.stream],
+            truths=truths,
+            no_words=truths is None,
+            false_accepts_per_hour=args.per_hour,
+            out=args.tuned,
+        )
         print(f"{args.tuned}: thresholds for {args.per_hour:g} false accepts per hour")
 
 
