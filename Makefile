@@ -13,8 +13,8 @@ test: $(VENV)/installed-dev lint
 	$(BIN)/python -m pytest -q -n 2
 
 lint: $(VENV)/installed-dev
-	$(BIN)/ruff check src tests benchmarks tools packaging setup.py
-	$(BIN)/ruff format --check src tests benchmarks tools packaging setup.py
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check src tests benchmarks examples tools packaging setup.py
 	$(BIN)/mypy
 
 # The documentation as a site in build/site; a broken link or reference is an error. Nothing is fetched.
