@@ -32,8 +32,9 @@ from wordspot.server.config import ServerSettings
 from wordspot.server.served import ServedModel, load_models
 from wordspot.server.streams import StreamPool
 from wordspot.server.web_server import bind
-from wordspot.server.wyoming import WyomingServer, serve_wyoming, words_of
+from wordspot.server.wyoming import WyomingServer, serve_wyoming
 from wordspot.server.wyoming_events import as_samples, read_event
+from wordspot.server.wyoming_words import words_of
 
 SETTINGS = ServerSettings(idle_seconds=20, send_seconds=5)
 Samples = NDArray[np.int16]
@@ -138,7 +139,7 @@ def test_a_model_of_recordings_offers_no_words(models: list[ServedModel], tmp_pa
     assert set(words_of([other, *models])) == {"a", "b"}
 
     async def scenario() -> None:
-        with bind("127.0.0.1", 0) as listening, pytest.raises(ConfigError, match="expected a model that hears words"):
+        with bind("127.0.0.1", 0) as listening, pytest.raises(ConfigError, match="needs a model that detects words"):
             await serve_wyoming(StreamPool([other]), listening, SETTINGS)
 
     run(scenario)
@@ -215,7 +216,7 @@ def test_each_model_hears_the_words_it_knows(tmp_path: Path) -> None:
             await client.write_event(AudioStart(RATE, 2, 1).event())
             await client.write_event(Ping().event())
             await answer(client)
-            assert len(server._pool) == 1  # the other model is spared the work
+            assert len(server.pool) == 1  # the other model is spared the work
             await client.write_event(AudioChunk(RATE, 2, 1, sound(0.0, 0.5, 0.0).tobytes()).event())
             assert [one.name for one in await detections(client, 1)] == ["two/b"]
 
@@ -313,9 +314,9 @@ GARBAGE = {
     "negative": (header(type="audio-chunk", payload_length=-1), "got -1"),
     "a text for a length": (header(type="audio-chunk", payload_length="9"), "got '9'"),
     "data is no JSON": (header(type="detect", data_length=3) + b"abc", "expected an event as a line of JSON"),
-    "unknown word": (header(type="detect", data={"names": ["alexa"]}), "expected wake words out of a, b, got 'alexa'"),
-    "names of another kind": (header(type="detect", data={"names": "a"}), "as a list of texts"),
-    "no format": (header(type="audio-start", data={}), "expected sound with a rate in Hz"),
+    "unknown word": (header(type="detect", data={"names": ["alexa"]}), "unknown wake word 'alexa'; this server has a, b"),
+    "names of another kind": (header(type="detect", data={"names": "a"}), "as a list of strings"),
+    "no format": (header(type="audio-start", data={}), "expected audio with a rate in Hz"),
     "a rate that is a text": (header(type="audio-start", data=CHUNK | {"rate": "16000"}), "got '16000', 2 and 1"),
     "too fast": (header(type="audio-start", data=CHUNK | {"rate": 10**9}), "expected a sample rate from 8000 to 192000"),
     "8 bits": (header(type="audio-start", data=CHUNK | {"width": 1}), "got 16000, 1 and 1"),
@@ -323,7 +324,7 @@ GARBAGE = {
     "half a sample": (header(type="audio-chunk", data=CHUNK, payload_length=3) + b"abc", "whole samples of 2 bytes, got 3"),
     "another rate on the way": (
         header(type="audio-start", data=CHUNK) + header(type="audio-chunk", data=CHUNK | {"rate": 8000}),
-        "expected sound at 16000 Hz, channels: 1, as the stream began",
+        "the format of the audio changed; it began with 16000 Hz, channels: 1",
     ),
 }  # fmt: skip
 
@@ -343,8 +344,8 @@ def test_garbage_is_told_what_is_wrong_and_loses_its_connection_only(models: lis
                 writer.close()
             await other.write_event(AudioChunk(RATE, 2, 1, sound(0.0, 0.5, 0.0).tobytes()).event())
             assert [one.name for one in await detections(other, 1)] == ["a"]
-            assert len(server._pool) == 1
-            assert server._pool.measures.value("refused_total") == len(GARBAGE)
+            assert len(server.pool) == 1
+            assert server.pool.counters.value("refused_total") == len(GARBAGE)
 
     run(scenario)
 
@@ -438,8 +439,8 @@ def test_a_defect_in_one_stream_harms_no_other(
                 assert await bad.read_event() is None
             await good.write_event(AudioChunk(RATE, 2, 1, sound(0.0, 0.5, 0.0).tobytes()).event())
             assert [one.name for one in await detections(good, 1)] == ["a"]
-            measures = server._pool.measures
-            assert (measures.value("errors_total"), measures.value("refused_total")) == (1, 0)
+            counters = server.pool.counters
+            assert (counters.value("errors_total"), counters.value("refused_total")) == (1, 0)
 
     run(scenario)
     assert "ZeroDivisionError" in caplog.text  # the log tells of it

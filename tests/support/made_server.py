@@ -95,8 +95,9 @@ def running(
     thread = threading.Thread(target=lambda: asyncio.run(web.serve()))
     thread.start()
     try:
-        wait_until(lambda: web.is_started)
-        yield Running(web, pool, secure)
+        started = Running(web, pool, secure)
+        assert started.ask("GET", "/healthz")[0] == 200  # the port is bound already: this waits
+        yield started
     finally:
         web.stop()
         thread.join(20)
