@@ -29,7 +29,9 @@ _HOME = {
     "RunConfig": "wordspot.config",
     "Scorer": "wordspot.runtime.detector",
     "WordspotError": "wordspot.errors",
+    "export_web": "wordspot.server.site",
     "open_model": "wordspot.runtime.streams",
+    "serve": "wordspot.server.serve",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]
@@ -62,3 +64,5 @@ if TYPE_CHECKING:
     from wordspot.runtime.modelfile.card import Card as Card
     from wordspot.runtime.recordings import RecordingClassifier as RecordingClassifier
     from wordspot.runtime.streams import open_model as open_model
+    from wordspot.server.serve import serve as serve
+    from wordspot.server.site import export_web as export_web

@@ -37,6 +37,7 @@ from wordspot.server.config import ServerSettings
 from wordspot.server.guard import HEADERS
 from wordspot.server.label import DEFAULT_TOP, MAX_TOP
 from wordspot.server.record import MAX_SECONDS, MAX_TAKE, clean_word
+from wordspot.server.serve import Serving, serve
 from wordspot.server.served import ServedModel
 from wordspot.server.web_server import WebServer
 
@@ -114,6 +115,34 @@ def test_what_is_compressed_and_kept(server: Running) -> None:
     assert (again[0], again[2]) == (304, b"")
     refused = server.ask("GET", "/vendor/ort/ort.wasm", headers={"Accept-Encoding": "gzip;q=0"})
     assert "content-encoding" not in refused[1]
+
+
+def test_a_compressed_copy_is_sent_unless_it_is_older(models: list[ServedModel], tmp_path: Path) -> None:
+    """What ``make web`` writes beside the runtime, which takes long to compress."""
+    (tmp_path / "ort.wasm").write_bytes(bytes(5000))
+    (tmp_path / "ort.wasm.gz").write_bytes(gzip.compress(b"the copy"))
+    asking = {"Accept-Encoding": "gzip"}
+    with running(models, folder=tmp_path) as server:
+        status, headers, body = server.ask("GET", "/ort.wasm", headers=asking)
+        assert (status, headers["content-encoding"], headers["content-type"]) == (200, "gzip", "application/wasm")
+        assert gzip.decompress(body) == b"the copy"
+        assert "Accept-Encoding" in headers["vary"]
+        again = server.ask("GET", "/ort.wasm", headers={**asking, "If-None-Match": headers["etag"]})
+        assert (again[0], again[2]) == (304, b"")
+        assert server.ask("GET", "/ort.wasm", headers={"If-None-Match": headers["etag"]})[2] == bytes(5000)
+        assert server.ask("GET", "/ort.wasm.gz")[0] == 404
+        os.utime(tmp_path / "ort.wasm.gz", ns=(1, 1))
+        assert gzip.decompress(server.ask("GET", "/ort.wasm", headers=asking)[2]) == bytes(5000)
+
+
+def test_a_model_is_not_sent_again(server: Running) -> None:
+    for path in ("/models/words.onnx", "/models.json"):
+        first = server.ask("GET", path)
+        again = server.ask("GET", path, headers={"If-None-Match": f'"x", W/{first[1]["etag"]}'})
+        assert (again[0], again[2], again[1]["etag"]) == (304, b"", first[1]["etag"])
+        assert server.ask("HEAD", path)[2] == b""
+        zipped = server.ask("GET", path, headers={"Accept-Encoding": "gzip"})
+        assert gzip.decompress(zipped[2]) == first[2]
 
 
 def test_a_file_that_changes_is_read_again(models: list[ServedModel], tmp_path: Path) -> None:
@@ -280,6 +309,49 @@ def test_the_token_is_compared_in_constant_time(models: list[ServedModel], monke
     with running(models, token="correct-horse") as server:
         assert server.ask("GET", "/v1/models", headers={"Authorization": "Bearer wrong"})[0] == 401
     assert compared == [b"correct-horse"]
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "wordspot.server"]
+
+
+def test_every_refused_client_leaves_one_line_in_the_log(
+    models: list[ServedModel], caplog: pytest.LogCaptureFixture
+) -> None:
+    limits: dict[str, Any] = {"max_upload_bytes": 1 << 10, "upload_seconds": 0.2}
+    asked: list[tuple[str, str, dict[str, str], str]] = [
+        ("GET", "/healthz", {"Host": "evil.example"}, "not known by that name"),
+        ("GET", "/healthz", {"Origin": "https://evil.example"}, "pages of https://evil.example may not use"),
+        ("GET", "/healthz", {"Origin": "\x9b31m"}, "pages of ?31m may not use"),
+        ("GET", "/v1/models", {"Authorization": "Bearer wrong"}, "expected the server's token"),
+        (
+            "POST",
+            "/v1/label",
+            {"Authorization": "Bearer correct-horse", "Content-Length": "9999"},
+            "at most 1024 bytes",
+        ),
+        ("POST", "/v1/label", {"Authorization": "Bearer correct-horse", "Content-Length": "9"}, "within 0.2 s"),
+    ]
+    with running(models, token="correct-horse", **limits) as server:
+        for method, path, headers, message in asked:
+            caplog.clear()
+            with server.raw() as raw:
+                lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+                lines[1:1] = [] if "Host" in headers else ["Host: localhost"]
+                raw.sendall("\r\n".join(lines).encode("latin-1"))
+                assert raw.recv(20).startswith(b"HTTP/1.1 4")
+                (line,) = warnings(caplog)
+                assert line.startswith(f"refused 127.0.0.1:{raw.getsockname()[1]}: ")
+                assert message in line
+                assert "correct-horse" not in line
+
+
+def test_what_is_logged_on_request(models: list[ServedModel], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "wordspot.server"), running(models) as server:
+        server.ask("POST", "/v1/label?model=x&token=secret", b"")
+    assert [line.partition(" ")[2] for line in warnings(caplog)] == [
+        "POST /v1/label: 404, expected one of the models words, clips, person, got 'x'"
+    ]
 
 
 # Sound files
@@ -452,13 +524,17 @@ def test_what_is_no_http(server: Running, data: bytes) -> None:
     assert server.get_json("/healthz")["status"] == "ok"
 
 
-def test_more_connections_than_allowed_are_closed_at_once(models: list[ServedModel]) -> None:
+def test_more_connections_than_allowed_are_closed_at_once(
+    models: list[ServedModel], caplog: pytest.LogCaptureFixture
+) -> None:
     with running(models, max_connections=3) as server:
         held = [server.raw() for _ in range(3)]
         wait_until(lambda: server.web.n_connections == 3)
         with server.raw() as fourth:
             fourth.settimeout(2)
             assert fourth.recv(1) == b""
+            line = f"refused 127.0.0.1:{fourth.getsockname()[1]}: all 3 connections (max_connections) are in use"
+            assert warnings(caplog) == [line]
         held.pop().close()
         wait_until(lambda: server.web.n_connections == 2)
         assert server.get_json("/healthz")["status"] == "ok"
@@ -558,6 +634,29 @@ def test_any_word_is_refused_or_stays_one_folder(text: str) -> None:
 def test_recordings_that_are_no_such_wav(server: Running, records: Path, body: bytes) -> None:
     assert problem(server.ask("POST", "/v1/record?word=bad&session=a&take=0", body))[0] in (413, 422)
     assert not (records / "bad").exists() or not any((records / "bad").iterdir())
+
+
+def test_a_folder_that_cannot_hold_recordings_is_refused_at_the_start(
+    models: list[ServedModel], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    for name in ("file", "link", "file/below"):
+        with pytest.raises(ConfigError, match=f"{name}: recordings cannot be saved there: .*use another record_dir"):
+            WebServer(models, ServerSettings(port=0, record_dir=tmp_path / name))
+    with pytest.raises(ConfigError, match="recordings cannot be saved there"):
+        serve(record_dir=Path("/proc/nowhere"), port=0)
+
+
+def test_a_folder_that_is_lost_later_is_no_failure_of_the_server(models: list[ServedModel], tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with running(models, record_dir=folder) as server:
+        assert list(folder.iterdir()) == []
+        folder.rmdir()
+        folder.write_text("")
+        answer = problem(server.ask("POST", "/v1/record?word=a&session=a&take=0", wav()))
+        assert (answer[0], answer[1][:31]) == (507, "a/a_nohash_0.wav cannot be save")
+        assert server.counted("wordspot_errors_total") == 0
 
 
 def test_saving_has_an_end_and_needs_leave(models: list[ServedModel], tmp_path: Path) -> None:
@@ -728,6 +827,27 @@ def test_the_command_says_where_the_page_is_and_ends_quietly(tmp_path: Path, mod
         process.wait()
         process.stdout.close()
         process.stderr.close()
+
+
+def test_serving_from_python(tmp_path: Path, models: list[ServedModel]) -> None:
+    """`on_start` is called when everything has started; what it raises ends the server."""
+    (tmp_path / "lamp.onnx").write_bytes(models[0].data)
+    seen: list[Serving] = []
+
+    def on_start(serving: Serving) -> None:
+        seen.append(serving)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        serve(str(tmp_path / "lamp.onnx"), port=0, wyoming_port=0, on_start=on_start)
+    (serving,) = seen
+    value = json.loads(json.dumps(serving.to_json()))
+    assert re.fullmatch(r"http://localhost:\d+/", value["url"])
+    assert [one["name"] for one in value["models"]] == ["lamp"]
+    assert value["wyoming"] == ["127.0.0.1", serving.wyoming[1] if serving.wyoming else 0]
+    assert value["announced"] is None
+    with pytest.raises(TypeError, match="max_stream"):
+        serve(port=0, max_stream=3)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from wordspot.server.streams import StreamPool
 from wordspot.server.web_server import bind
 from wordspot.server.wyoming import WyomingServer, serve_wyoming
 from wordspot.server.wyoming_events import as_samples, read_event
-from wordspot.server.wyoming_words import words_of
+from wordspot.server.wyoming_words import WakeWords, words_of
 
 SETTINGS = ServerSettings(idle_seconds=20, send_seconds=5)
 Samples = NDArray[np.int16]
@@ -221,6 +221,105 @@ def test_each_model_hears_the_words_it_knows(tmp_path: Path) -> None:
             assert [one.name for one in await detections(client, 1)] == ["two/b"]
 
     run(scenario)
+
+
+@pytest.mark.parametrize("asked", ["Turn On", "turn_on", "TURN ON", " turn  on ", "turn on"])
+def test_names_are_compared_without_case_and_with_underscores_for_blanks(tmp_path: Path, asked: str) -> None:
+    """The answer carries the name that the client used, since clients compare it with their own."""
+    (tmp_path / "one.onnx").write_bytes(made_model(labels=("_silence_", "_unknown_", "turn on", "ok_jarvis")))
+
+    async def scenario() -> None:
+        async with serving(load_models([tmp_path / "one.onnx"])) as server, client_of(server) as client:
+            await client.write_event(Detect(names=[asked]).event())
+            await send(client, sound(0.0, 0.5, 0.0, -0.5, 0.0))
+            assert [one.name for one in await detections(client, 1)] == [asked]
+            await client.write_event(Detect(names=["OK Jarvis"]).event())
+            await send(client, sound(0.0, 0.5, 0.0, -0.5, 0.0))
+            assert [one.name for one in await detections(client, 1)] == ["OK Jarvis"]
+            await client.write_event(Ping().event())
+            assert Pong.is_type((await answer(client)).type)
+
+    run(scenario)
+
+
+def test_an_exact_name_comes_before_one_that_is_alike(tmp_path: Path) -> None:
+    (tmp_path / "one.onnx").write_bytes(made_model(labels=("_silence_", "_unknown_", "lamp", "Lamp")))
+    words = WakeWords(load_models([tmp_path / "one.onnx"]))
+    assert words.chosen(["Lamp"]) == {"Lamp": "Lamp"}
+    assert words.chosen(["LAMP"]) == {"lamp": "LAMP", "Lamp": "LAMP"}
+    assert words.chosen([]) == words.chosen(None) == {"lamp": "lamp", "Lamp": "Lamp"}
+
+
+def test_detect_may_come_at_any_time(tmp_path: Path) -> None:
+    """Before, within and after the audio, and several times; the last one holds. Times count from the start of the audio."""
+    (tmp_path / "one.onnx").write_bytes(made_model())
+    (tmp_path / "two.onnx").write_bytes(made_model(labels=("_silence_", "_unknown_", "c", "d")))
+    served = load_models([tmp_path / "one.onnx", tmp_path / "two.onnx"])
+
+    def chunk(*values: float) -> Event:
+        return AudioChunk(RATE, 2, 1, sound(*values).tobytes()).event()
+
+    async def scenario() -> None:
+        async with serving(served) as server, client_of(server) as client:
+            for names in (["d"], ["a", "b"], ["a"]):
+                await client.write_event(Detect(names=names).event())
+            await client.write_event(AudioStart(RATE, 2, 1).event())
+            await client.write_event(chunk(0.0, 0.5, 0.0))
+            assert [one.name for one in await detections(client, 1)] == ["a"]
+            await client.write_event(
+                Detect(names=["c"]).event()
+            )  # a word of the other model, which has heard nothing yet
+            await client.write_event(chunk(0.5, 0.0))
+            (one,) = await detections(client, 1)
+            assert one.name == "c"
+            assert one.timestamp is not None
+            assert 4500 < one.timestamp < 6500
+            assert len(server.pool) == 1
+            await client.write_event(Detect().event())
+            await client.write_event(chunk(-0.5, 0.0))
+            assert {one.name for one in await detections(client, 2)} == {"b", "d"}
+            await client.write_event(AudioStop().event())
+            await client.write_event(Detect(names=["b"]).event())  # between two streams
+            await send(client, sound(0.0, -0.5, 0.0))
+            assert [one.name for one in await detections(client, 1)] == ["b"]
+
+    run(scenario)
+
+
+def test_a_refused_client_leaves_one_line_in_the_log(
+    models: list[ServedModel], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with serving(models, dataclasses.replace(SETTINGS, idle_seconds=0.3)) as server:
+            peers = []
+            for data in (header(type="detect", data={"names": ["ale\nxa"]}), b"x\n", b""):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                peers.append("%s:%d" % writer.get_extra_info("sockname"))
+                writer.write(data)
+                with contextlib.suppress(ConnectionError):
+                    await reader.read()
+                writer.close()
+            lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+            assert lines == [
+                f"refused {peers[0]}: unknown wake word 'ale\\nxa'; this server has a, b",
+                f"refused {peers[1]}: expected an event as a line of JSON, but it does not parse",
+                f"refused {peers[2]}: it sent nothing for too long, or does not read",
+            ]
+
+    run(scenario)
+
+
+def test_what_is_logged_on_request(models: list[ServedModel], caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with serving(models) as server, client_of(server) as client:
+            await client.write_event(Detect(names=["A"]).event())
+            await client.write_event(Ping().event())
+            await answer(client)
+
+    with caplog.at_level("INFO", "wordspot.server"):
+        run(scenario)
+    said = [record.getMessage().partition(" ")[2] for record in caplog.records]
+    assert said == ["connected by Wyoming", "waits for a", "disconnected"]
 
 
 def test_silence_is_not_detected_and_the_next_stream_begins_afresh(models: list[ServedModel]) -> None:

@@ -89,6 +89,7 @@ def serve(
             opened.enter_context(wyoming)
         addresses = _reachable(wyoming_host) if zeroconf else []
         web = WebServer(served, checked, tls=tls, pool=pool)
+        opened.callback(web.close)
         asyncio.run(_run(web, pool, checked, wyoming, addresses, on_start))
 
 

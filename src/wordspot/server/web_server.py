@@ -95,6 +95,10 @@ class WebServer:
         if not self._is_stopped:
             raise KeyboardInterrupt
 
+    def close(self) -> None:
+        """Give the port back, for a server that is not to serve after all."""
+        self._socket.close()
+
     def stop(self) -> None:
         """End `serve`, from any thread."""
         self._is_stopped = True
