@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -98,8 +99,20 @@ def test_permissions_follow_the_umask_not_the_private_temporary_file(tmp_path: P
     with atomic_folder(tmp_path / "folder"):
         pass
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
-    now = os.umask(umask)
-    assert now == umask  # looking at it has not changed it
+
+
+@on_posix
+def test_threads_that_write_at_once_leave_the_umask_alone(
+    tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def set_by_a_thread(mask: int) -> int:
+        raise AssertionError("reading the umask means setting it, for all threads: two of them can leave it at 0")
+
+    with monkeypatch.context() as patch, ThreadPoolExecutor(8) as pool:
+        patch.setattr(os, "umask", set_by_a_thread)
+        list(pool.map(lambda number: write_text(tmp_path / f"{number}.txt", "text"), range(50)))
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
+    assert os.umask(umask) == umask
 
 
 def test_an_error_of_the_system_names_the_target(tmp_path: Path) -> None:
@@ -296,7 +309,7 @@ def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None
 )
 def test_what_is_no_json(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(WordspotError, match=r"a.json: expected JSON, but it does not parse"):
+    with pytest.raises(WordspotError, match=r"a.json is not valid JSON"):
         read_json(tmp_path / "a.json")
 
 
@@ -318,7 +331,7 @@ def test_an_output_folder_that_holds_something(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".hidden").touch()
     with pytest.raises(
-        ConfigError, match=r"out: expected a new or empty folder, but it holds files; .* --force to write"
+        ConfigError, match=r"out contains files; expected a new or empty folder. .* set `force` to write"
     ):
         prepare_out(tmp_path / "out", force=False)
     with pytest.raises(ConfigError, match=r"or --resume$"):
@@ -330,6 +343,6 @@ def test_an_output_folder_that_holds_something(tmp_path: Path) -> None:
 @pytest.mark.parametrize("force", [False, True])
 def test_an_output_folder_that_is_a_file(tmp_path: Path, force: bool) -> None:
     (tmp_path / "out").write_bytes(b"file")
-    with pytest.raises(ConfigError, match=r"out: expected a folder to write to, but it is a file"):
+    with pytest.raises(ConfigError, match=r"out is a file; expected a folder"):
         prepare_out(tmp_path / "out", force=force)
     assert (tmp_path / "out").read_bytes() == b"file"

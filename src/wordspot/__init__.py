@@ -32,6 +32,7 @@ _HOME = {
     "export_web": "wordspot.server.site",
     "open_model": "wordspot.runtime.streams",
     "serve": "wordspot.server.serve",
+    "speak": "wordspot.data.voices",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]
@@ -42,7 +43,12 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'wordspot' has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    try:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        from wordspot.errors import missing_extra
+
+        raise missing_extra(error, f"wordspot.{name}") from error
     globals()[name] = value
     return value
 
@@ -56,6 +62,7 @@ if TYPE_CHECKING:
 
     from wordspot.config import DecoderConfig as DecoderConfig
     from wordspot.config import RunConfig as RunConfig
+    from wordspot.data.voices import speak as speak
     from wordspot.errors import WordspotError as WordspotError
     from wordspot.runtime.decoder import Detection as Detection
     from wordspot.runtime.detector import Classifier as Classifier

@@ -27,10 +27,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.sync.client import connect as connect_sync
 
-from wordspot.audio.files import to_int16
+from wordspot.audio.samples import check_samples, to_int16
 from wordspot.errors import WordspotError
 from wordspot.runtime.decoder import Detection
-from wordspot.runtime.detector import check_samples
 
 _FRAME_BYTES = 1 << 15  # a second of sound at 16 kHz: below what any server takes as one message
 

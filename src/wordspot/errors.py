@@ -1,4 +1,9 @@
-"""The errors wordspot raises on purpose. Each message says what was expected, what came, and what to do."""
+"""The errors wordspot raises on purpose. Each message gives the fact first, then what was expected and what to do.
+
+`EXTRAS` is the one table of optional packages and the extra that installs each.
+"""
+
+from __future__ import annotations
 
 
 class WordspotError(Exception):
@@ -10,36 +15,71 @@ class AudioError(WordspotError, ValueError):
 
 
 class DataError(WordspotError, ValueError):
-    """A data folder whose contents do not fit what was asked of it."""
+    """A data folder whose contents do not fit the request."""
 
 
 class ConfigError(WordspotError, ValueError):
-    """A setting, or a combination of settings, that makes no sense."""
+    """A setting, or a combination of settings, that is not allowed."""
 
 
 class CheckpointError(WordspotError, ValueError):
-    """A checkpoint or run folder that is damaged or does not fit."""
+    """A checkpoint or run folder that is damaged or does not match."""
 
 
 class TrainingError(WordspotError, RuntimeError):
-    """Training that cannot go on: a NaN, for example."""
+    """Training that cannot continue, because of a NaN for example."""
 
 
 class DownloadError(WordspotError, OSError):
-    """A download that broke, or an archive that is not the one it should be."""
+    """A download that failed, or an archive with the wrong checksum."""
 
 
 class NotFoundError(WordspotError, FileNotFoundError):
-    """A file or folder that is not there."""
+    """A file or folder that does not exist."""
 
 
 class MissingExtraError(WordspotError, ImportError):
-    """An optional dependency that is not installed. The message carries the line that installs it."""
+    """An optional dependency that is not installed. The message contains the command that installs it."""
 
 
 class CardError(WordspotError, ValueError):
-    """An exported model file that is damaged, hostile, or none that wordspot wrote."""
+    """An exported model file that is damaged, malicious, or not written by wordspot."""
 
 
 class ExportError(WordspotError, ValueError):
-    """A model that cannot be exported, or an exported file that does not give what torch gives."""
+    """A model that cannot be exported, or an exported file whose scores differ from those of torch."""
+
+
+_PACKAGES_OF = {
+    "train": ("torch", "safetensors", "matplotlib", "PIL"),
+    "tensorboard": ("tensorboard",),
+    "export": ("onnx", "onnxscript", "onnx_ir"),
+    "voices": ("espeakng_loader",),
+    "listen": ("sounddevice",),
+    "serve": ("starlette", "uvicorn", "websockets", "h11", "anyio", "wyoming"),
+    "zeroconf": ("zeroconf", "ifaddr"),
+}
+
+#: Import name of an optional package → the extra of wordspot that installs it.
+EXTRAS = {package: extra for extra, packages in _PACKAGES_OF.items() for package in packages}
+
+
+def install_command(extra: str) -> str:
+    """The command that installs an extra, for messages."""
+    return f'pip install "wordspot[{extra}]"'
+
+
+def missing_extra(error: ImportError, what: str = "this") -> MissingExtraError:
+    """The error to raise for a failed import of an optional package.
+
+    Args:
+        error: what the import raised.
+        what: what needs the package, for the message.
+
+    Raises:
+        ImportError: `error` itself, if its package is in no extra: such a failure is a bug.
+    """
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        raise error
+    return MissingExtraError(f"{what} needs {package}, which is not installed; run: {install_command(EXTRAS[package])}")

@@ -1,36 +1,37 @@
-"""Writing files so that a reader sees the old content or the new, never half of either."""
+"""Atomic writes: a reader sees either the old content or the new, never a partial file."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from wordspot.errors import ConfigError, WordspotError
 
+_FORCE = "set `force` to write into it anyway"
+
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``target``; on success it is synced and takes the target's place.
+    """Yield a temporary path beside `target`; on success it is synced and replaces `target`.
 
-    Whatever goes wrong inside the block (a full disk, Ctrl-C), the temporary file is removed and the target is
-    untouched. The temporary name keeps the target's suffix, since some writers choose their format by it.
+    If the block fails (a full disk, Ctrl-C), the temporary file is removed and `target` is unchanged. The temporary name
+    keeps the suffix of `target`, since some writers choose their format by it.
     """
     with _naming(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _temporary(target, target.stem, target.suffix)
+        # The kernel applies the umask. `os.umask` could only read it by setting it, for all threads of the process.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         try:
             yield temporary
             with temporary.open("rb+") as written:
                 os.fsync(written.fileno())
-            temporary.chmod(0o666 & ~_umask())
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -38,17 +39,17 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside ``target`` that is renamed to it on success and removed on failure.
+    """Yield a temporary folder beside `target` that is renamed to it on success and removed on failure.
 
-    When another process made ``target`` in the meantime, ours is dropped and theirs stays: both hold the same. A target
-    that held files from the beginning is an error.
+    If another process created `target` in the meantime, its folder is kept and ours is discarded: both have the same
+    content. A `target` that contained files from the start is an error.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     was_there = target.exists()
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    temporary = _temporary(target, target.name)
+    temporary.mkdir()
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
         try:
             temporary.rename(target)
         except OSError:
@@ -58,14 +59,19 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _temporary(target: Path, stem: str, suffix: str = "") -> Path:
+    """A hidden name beside `target` that nothing else has."""
+    return target.parent / f".{stem}.{secrets.token_hex(6)}{suffix}"
+
+
 def write_text(target: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, atomically."""
+    """Write `text` as UTF-8, atomically."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON with a final newline, atomically."""
+    """Write `value` as indented JSON with a final newline, atomically."""
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -73,44 +79,43 @@ def read_json(path: Path) -> Any:
     """Parse a JSON file.
 
     Raises:
-        WordspotError: the file is no JSON; the message names it.
+        WordspotError: the file does not contain valid JSON; the message names it.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
-        raise WordspotError(f"{path}: expected JSON, but it does not parse ({error})") from error
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
+        raise WordspotError(f"{path} is not valid JSON ({error}); was it cut short?") from error
 
 
-def prepare_out(out: Path, *, force: bool, hint: str = "--force to write into it all the same") -> None:
-    """Make the output folder ``out``, refusing one that already holds something, as `check_out` does."""
+def prepare_out(out: Path, *, force: bool, hint: str = _FORCE) -> None:
+    """Create the output folder `out`, after `check_out`."""
     check_out(out, force=force, hint=hint)
     out.mkdir(parents=True, exist_ok=True)
 
 
-def check_out(out: Path, *, force: bool, hint: str) -> None:
-    """Refuse an output folder that already holds something.
+def check_out(out: Path, *, force: bool, hint: str = _FORCE) -> None:
+    """Check that `out` does not exist or is an empty folder.
+
+    Args:
+        out: the folder to write to.
+        force: accept a folder that contains files.
+        hint: what else to do about such a folder, for the message.
 
     Raises:
-        ConfigError: ``out`` is a file, or a folder that is not empty and ``force`` is off.
+        ConfigError: `out` is a file, or a folder that is not empty and `force` is off.
     """
     if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out}: expected a folder to write to, but it is a file; name another --out")
+        raise ConfigError(f"{out} is a file; expected a folder to write to. Choose another `out`")
     if out.is_dir() and not force and any(out.iterdir()):
-        raise ConfigError(f"{out}: expected a new or empty folder, but it holds files; name another --out, or {hint}")
+        raise ConfigError(f"{out} contains files; expected a new or empty folder. Choose another `out`, or {hint}")
 
 
 @contextlib.contextmanager
 def _naming(target: Path) -> Iterator[None]:
-    """An error of the system about the temporary file, or about no file, is told as one about `target`."""
+    """Let an `OSError` about the temporary file, or about no file at all, name `target`."""
     try:
         yield
     except OSError as error:
         if error.errno and (error.filename is None or Path(str(error.filename)).name.startswith(f".{target.stem}.")):
             error.filename = str(target)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

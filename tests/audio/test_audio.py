@@ -21,17 +21,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wordspot.audio import files as audio_module
-from wordspot.audio.files import (
-    MAX_SAMPLES,
-    AudioInfo,
-    is_audio_name,
-    read_audio,
-    read_info,
-    resample,
-    to_float,
-    to_int16,
-    write_audio,
-)
+from wordspot.audio.files import MAX_SAMPLES, AudioInfo, read_audio, read_info, write_audio
+from wordspot.audio.folder import is_audio_name
+from wordspot.audio.resample import resample
+from wordspot.audio.samples import to_float32, to_int16
 from wordspot.errors import AudioError, ConfigError, NotFoundError
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
@@ -578,14 +571,14 @@ def test_int16_rounds_and_saturates() -> None:
 
 def test_every_int16_survives_the_way_to_float_and_back() -> None:
     every = np.arange(-32768, 32768).astype(np.int16)
-    assert to_float(every).dtype == np.float32
-    assert (to_float(every).min(), to_float(every).max()) == (-1, 32767 / 32768)
-    np.testing.assert_array_equal(to_int16(to_float(every)), every)
+    assert to_float32(every).dtype == np.float32
+    assert (to_float32(every).min(), to_float32(every).max()) == (-1, 32767 / 32768)
+    np.testing.assert_array_equal(to_int16(to_float32(every)), every)
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.WAV"])
 def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
-    every = to_float(np.arange(-32768, 32768).astype(np.int16))
+    every = to_float32(np.arange(-32768, 32768).astype(np.int16))
     write_audio(tmp_path / "new" / name, every, 22_050)
     audio, rate = read_audio(tmp_path / "new" / name)
     assert rate == 22_050

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from wordspot.audio.files import Samples, read_audio
+from wordspot.audio.files import read_audio
+from wordspot.audio.samples import Samples
 from wordspot.config import DataConfig, RecordingsConfig
 from wordspot.data.manifest.rows import list_rows
 from wordspot.data.manifest.split import assign_rows, leakage
 from wordspot.data.split import noise_source, which_set
 from wordspot.data.voices import Voice
 from wordspot.errors import ConfigError, DataError
-from wordspot.training.checkpoint import RunFolder
+from wordspot.training.run_folder import RunFolder
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
@@ -237,7 +238,7 @@ def test_the_lists_mixed_copies_and_figures_of_a_small_run(
 
     (mixed,) = (out / "mixed").glob("seed-*")
     assert mixed.name == person_data.name_of(read_noise([noise]), 0)
-    table = json.loads((out / "mixed-statistics.json").read_text(encoding="utf-8"))
+    table = json.loads((out / "mixed-statistics.json").read_text(encoding="utf-8"))["measurements"]
     assert [row["generator"] for row in table["generators"]] == ["few", "one"]
     assert table["mean"]["eer"] == pytest.approx(np.mean([row["eer"] for row in table["generators"]]))
     for row in table["generators"]:

@@ -17,7 +17,7 @@ from support.made_trigger import make_trigger_folder
 from wordspot.commands import make_scenes
 from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
 from wordspot.config import TriggerConfig
-from wordspot.data.scenes.classic import Scene
+from wordspot.data.scenes.material import Scene
 from wordspot.data.truth import SpokenWord, read_truth
 from wordspot.errors import ConfigError, DataError
 from wordspot.labels import word_of
@@ -58,7 +58,7 @@ def test_a_user_makes_scenes(folder: Path, tmp_path: Path, capsys: pytest.Captur
             assert picture.width > 900
     before = {path.name: path.read_bytes() for path in out.iterdir() if path.suffix != ".png"}
 
-    with pytest.raises(ConfigError, match="expected a new or empty folder, but it holds files"):
+    with pytest.raises(ConfigError, match="contains files; expected a new or empty folder"):
         make(folder, "--out", out)
     flags = ("--words", "deep", *QUARTERS, "--no-picture", "--json")
     make(folder, "--out", tmp_path / "again", "--count", 2, "--seconds", 5, "--split", "testing", *flags)
@@ -145,7 +145,7 @@ def test_the_picture(tmp_path: Path) -> None:
         (("--seed", -1), "--seed must be a whole number from 0 on"),
         (("--sample-rate", 100), "--sample-rate must lie between 4000"),
         (("--set", "model.rank=3"), r"--set takes trigger\.FIELD=VALUE or data\.FIELD=VALUE here, got 'model\.rank'"),
-        (("--words", "a,b"), "learns one word, got --words a,b; name one"),
+        (("--words", "a,b"), "learns one word, got words 'a,b'; name one"),
         (("--negatives", "a,,b"), "--negatives expects folders, such as negatives,more, got 'a,,b'"),
         (("--set", "trigger.rooms=2"), "rooms must lie between 0 and 1"),
     ],

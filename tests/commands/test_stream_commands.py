@@ -19,10 +19,11 @@ from support.made_onnx import made_card, made_model
 from wordspot.commands import main as cli
 from wordspot.config import DecoderConfig
 from wordspot.evaluation.bench import ScoredStream
+from wordspot.formats import clock
 from wordspot.metrics import StreamCurve
 from wordspot.reports.charts import draw_latencies, draw_stream_curves
 from wordspot.reports.streams import Event, cut_pieces, most_telling, smooth
-from wordspot.reports.timeline import Mark, clock, draw_strip
+from wordspot.reports.timeline import Mark, draw_strip
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.modelfile.card import read_card

@@ -24,8 +24,7 @@ from support.fake_sounddevice import FakeSoundDevice, FakeStream, device
 from support.made_onnx import RATE, made_card, made_model
 from support.made_streams import spoken
 from wordspot.audio import microphone
-from wordspot.audio.blocks import read_blocks
-from wordspot.audio.files import read_audio
+from wordspot.audio.files import read_audio, read_blocks
 from wordspot.commands import main as cli
 from wordspot.commands.main import main
 from wordspot.config import RunConfig

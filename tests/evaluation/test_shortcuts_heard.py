@@ -9,7 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from wordspot.audio.files import resample, to_float, to_int16
+from wordspot.audio.resample import resample
+from wordspot.audio.samples import to_float32, to_int16
 from wordspot.commands.options import DEFAULT_MODELS, recipe_config
 from wordspot.data.manifest.load import load_recordings
 from wordspot.metrics import Floats
@@ -50,7 +51,7 @@ def trimmed(audio: Audio) -> Audio:
 
 
 def over(rate: int, audio: Audio) -> Audio:
-    return to_int16(resample(resample(to_float(audio), 16_000, rate), rate, 16_000))
+    return to_int16(resample(resample(to_float32(audio), 16_000, rate), rate, 16_000))
 
 
 CHANGES = {

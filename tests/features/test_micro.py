@@ -19,11 +19,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from wordspot.audio.files import read_audio, to_float, to_int16
-from wordspot.config import FEATURES, FeatureConfig
+from wordspot.audio.files import read_audio
+from wordspot.audio.samples import to_float32, to_int16
+from wordspot.config import FeatureConfig
 from wordspot.errors import AudioError, ConfigError
 from wordspot.features import micro
 from wordspot.features.micro import FEATURE_SCALE, MicroFrontEnd
+from wordspot.presets import FEATURES
 
 Ints = NDArray[np.int64]
 TEN_MS = FeatureConfig(kind="micro", hop_ms=10, low_hz=125, high_hz=7500)
@@ -31,7 +33,7 @@ TEN_MS = FeatureConfig(kind="micro", hop_ms=10, low_hz=125, high_hz=7500)
 
 def whole(config: FeatureConfig, samples: NDArray[np.int16]) -> Ints:
     """int16 [samples] → integer features [frames, n_mels]."""
-    features = MicroFrontEnd(config)(torch.from_numpy(to_float(samples))[None])[0].numpy()
+    features = MicroFrontEnd(config)(torch.from_numpy(to_float32(samples))[None])[0].numpy()
     integers = features.astype(np.float64) / FEATURE_SCALE
     assert features.dtype == np.float32
     assert (integers == np.rint(integers)).all()
@@ -187,7 +189,7 @@ def test_values_of_the_preset() -> None:
 def test_clips_of_a_batch_are_independent(frames_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(micro, "_FRAMES_AT_ONCE", frames_at_once)
     front_end = MicroFrontEnd(FEATURES["micro"])
-    clips = torch.from_numpy(to_float(np.stack([noise(p, p) for p in (3, 30_000, 500, 0, 90, 9000, 1)])))
+    clips = torch.from_numpy(to_float32(np.stack([noise(p, p) for p in (3, 30_000, 500, 0, 90, 9000, 1)])))
     for clip, features in zip(clips, front_end(clips), strict=True):
         assert torch.equal(front_end(clip[None])[0], features)
 
@@ -195,7 +197,7 @@ def test_clips_of_a_batch_are_independent(frames_at_once: int, monkeypatch: pyte
 def test_samples_are_rounded_and_saturated_as_in_files() -> None:
     front_end = MicroFrontEnd(FEATURES["micro"])
     audio = (np.random.default_rng(2).normal(size=16_000) * np.linspace(0, 2, 16_000) ** 3).astype(np.float32)
-    stored = to_float(to_int16(audio))
+    stored = to_float32(to_int16(audio))
     assert not np.array_equal(audio, stored)
     assert torch.equal(front_end(torch.from_numpy(audio)[None]), front_end(torch.from_numpy(stored)[None]))
 
@@ -274,7 +276,7 @@ STREAMED = {
 def test_streamed_equals_whole(name: str, n_hops: int) -> None:
     front_end = MicroFrontEnd(STREAMED[name])
     hop, warmup = STREAMED[name].hop_samples, front_end.warmup_frames
-    audio = torch.from_numpy(to_float(np.stack([noise(20_000, 3), noise(40, 4), chirp()])))
+    audio = torch.from_numpy(to_float32(np.stack([noise(20_000, 3), noise(40, 4), chirp()])))
     audio = audio[:, : audio.shape[1] // (n_hops * hop) * n_hops * hop]
     state, parts = front_end.initial_state(3), []
     for chunk in audio.split(n_hops * hop, dim=1):
@@ -297,7 +299,7 @@ def test_state_carries_window_less_hop_in_whole_hops() -> None:
 
 def test_streams_of_a_batch_may_begin_at_different_times() -> None:
     front_end = MicroFrontEnd(TEN_MS)
-    first, second = (torch.from_numpy(to_float(noise(8000, seed)))[None] for seed in (5, 6))
+    first, second = (torch.from_numpy(to_float32(noise(8000, seed)))[None] for seed in (5, 6))
     _, running = front_end.step(first[:, :1600], front_end.initial_state(1))
     state = tuple(torch.cat(pair) for pair in zip(running, front_end.initial_state(1), strict=True))
     features, _ = front_end.step(torch.cat([first[:, 1600:8000], second[:, :6400]]), state)

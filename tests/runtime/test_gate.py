@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from support.made_onnx import RATE, made_model
 from support.made_recordings import CLIP, THREE, recording_model, window_scores
 from support.made_streams import spoken
-from wordspot.audio.files import resample
+from wordspot.audio.resample import resample
 from wordspot.commands.main import main
 from wordspot.errors import AudioError, ConfigError
 from wordspot.runtime.decoder import Detection

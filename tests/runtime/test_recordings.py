@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from support.made_onnx import RATE, made_model
 from support.made_recordings import CLIP, STRIDE, THREE, TWO, recording_model, window_scores
-from wordspot.audio.files import resample
+from wordspot.audio.resample import resample
 from wordspot.errors import AudioError, CardError, ConfigError, NotFoundError
 from wordspot.runtime import recordings as recording_scores
 from wordspot.runtime.modelfile.card import read_card, with_card
@@ -284,7 +284,7 @@ def test_samples_that_are_no_recording_are_refused() -> None:
     classifier = RecordingClassifier(MODEL)
     with pytest.raises(AudioError, match="got no samples"):
         classifier.classify(np.zeros(0), RATE)
-    with pytest.raises(AudioError, match="2 of 1600 are NaN or infinite"):
+    with pytest.raises(AudioError, match="2 of 1600 samples are NaN or infinite"):
         classifier.classify(np.where(np.arange(1600) < 2, np.nan, 0), RATE)
     with pytest.raises(AudioError, match="mono samples"):
         classifier.classify(np.zeros((2, 1600)), RATE)

@@ -29,6 +29,7 @@ from wordspot.errors import ConfigError, WordspotError
 from wordspot.overrides import to_json
 from wordspot.runtime.detector import Detector
 from wordspot.server.config import ServerSettings
+from wordspot.server.refusals import shown_peer
 from wordspot.server.served import ServedModel, load_models
 from wordspot.server.streams import StreamPool
 from wordspot.server.web_server import bind
@@ -294,7 +295,7 @@ def test_a_refused_client_leaves_one_line_in_the_log(
             peers = []
             for data in (header(type="detect", data={"names": ["ale\nxa"]}), b"x\n", b""):
                 reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-                peers.append("%s:%d" % writer.get_extra_info("sockname"))
+                peers.append(shown_peer(writer.get_extra_info("sockname")))
                 writer.write(data)
                 with contextlib.suppress(ConnectionError):
                     await reader.read()

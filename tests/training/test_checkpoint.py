@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from wordspot.config import RunConfig
 from wordspot.errors import CheckpointError, ConfigError, NotFoundError, WordspotError
 from wordspot.overrides import to_json
-from wordspot.training.checkpoint import Checkpoint, RunFolder, load_checkpoint, save_checkpoint
+from wordspot.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from wordspot.training.run_folder import RunFolder
 
 CONFIG = RunConfig(words=("汪汪叫", "喵喵喵"))
 
@@ -139,7 +140,8 @@ def test_config_and_labels(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     run.write_config(CONFIG)
     assert run.read_config() == CONFIG
-    assert run.read_labels() == ["_silence_", "_unknown_", "汪汪叫", "喵喵喵"]
+    labels = (tmp_path / "labels.txt").read_text(encoding="utf-8")
+    assert labels.split() == ["_silence_", "_unknown_", "汪汪叫", "喵喵喵"]
 
 
 def test_what_came_after_is_forgotten(tmp_path: Path) -> None:

@@ -7,29 +7,25 @@ changed by the SoX resampler (`soxr`). Nothing is ever decimated in silence.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
-from numpy.typing import NDArray
 
+from wordspot.audio.resample import resample
+from wordspot.audio.samples import LOUDEST, MAX_RATE, MIN_RATE, Samples, to_int16
 from wordspot.audio.truncation import check_whole
 from wordspot.errors import AudioError, ConfigError, NotFoundError
 from wordspot.files import atomic_path
 
-Samples = NDArray[np.float32]
-
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".rf64")
 #: Longest recording decoded as a whole: six hours at 16 kHz. A header that promises more is refused, not allocated.
 MAX_SAMPLES = 6 * 3600 * 16_000
 MAX_CHANNELS = 64
-MIN_RATE, MAX_RATE = 1000, 1_000_000
 _BLOCK = 1 << 16
 _NO_COUNT = 2**63 - 1  # libsndfile's number of samples where a FLAC's header leaves it out
 _WRITTEN = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
-_PEAK_LIMIT = 8.0  # a float file this far outside [-1, 1] is damaged, or of another scale (int16 numbers, say)
 
 
 @dataclass(frozen=True)
@@ -88,13 +84,6 @@ def read_audio(path: Path, sample_rate: int | None = None, *, channel: int | Non
     return resample(audio, rate, sample_rate), sample_rate
 
 
-def resample(audio: Samples, from_rate: int, to_rate: int) -> Samples:
-    """`audio` float32 [samples] at `from_rate` Hz → float32 [about samples · to_rate / from_rate] at `to_rate` Hz."""
-    if from_rate == to_rate:
-        return audio
-    return np.asarray(soxr.resample(audio, from_rate, to_rate, quality="HQ"), dtype=np.float32)
-
-
 def write_audio(path: Path, audio: Samples, sample_rate: int) -> None:
     """Write float32 [samples] as 16-bit WAV, FLAC or Ogg Vorbis by the file's suffix, atomically.
 
@@ -130,21 +119,6 @@ def encode_wav(audio: Samples, sample_rate: int) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, to_int16(audio), sample_rate, format="WAV", subtype="PCM_16")
     return buffer.getvalue()
-
-
-def to_int16(audio: Samples) -> NDArray[np.int16]:
-    """float32 in [-1, 1] → int16, rounded and saturated; the inverse of dividing by 32768."""
-    return np.clip(np.rint(audio * np.float32(32768)), -32768, 32767).astype(np.int16)
-
-
-def to_float(audio: NDArray[np.int16]) -> Samples:
-    """int16 → float32 in [-1, 1)."""
-    return audio.astype(np.float32) * np.float32(1 / 32768)
-
-
-def is_audio_name(name: str) -> bool:
-    """Whether a file of this name is taken for a recording: by its suffix, and not hidden."""
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]
@@ -221,10 +195,48 @@ def _check_samples(audio: Samples, path: Path) -> None:
             f"{path}: expected finite samples, but {bad} of {audio.size} are NaN or infinite; record it again"
         )
     peak = float(np.abs(audio).max())
-    if peak > _PEAK_LIMIT:
+    if peak > LOUDEST:
         raise AudioError(f"{path}: expected samples within [-1, 1], but they reach {peak:.3g}; scale the recording")
 
 
 def _reason(error: Exception) -> str:
     text = getattr(error, "error_string", None) or str(error)
     return " ".join(text.split()).rstrip(".")
+
+
+def read_blocks(path: Path, block_ms: float = 1000.0, *, channel: int | None = None) -> tuple[int, Iterator[Samples]]:
+    """A sound file's rate in Hz, and its samples: blocks of float32 [samples], mono, as `audio.read_audio` gives them.
+
+    Raises, when called or while the blocks are read:
+        NotFoundError: no such file.
+        AudioError: damaged, empty, truncated, or holding NaN or infinity.
+    """
+    file = _open(path)
+    if file.channels > MAX_CHANNELS or not MIN_RATE <= file.samplerate <= MAX_RATE:
+        file.close()
+        raise AudioError(
+            f"{path}: expected at most {MAX_CHANNELS} channels at {MIN_RATE} to {MAX_RATE} Hz, its header says "
+            f"{file.channels} at {file.samplerate} Hz; convert it again"
+        )
+    rate = int(file.samplerate)
+    return rate, _blocks(file, path, max(int(rate * block_ms / 1000), 1), channel)
+
+
+def _blocks(file: soundfile.SoundFile, path: Path, size: int, channel: int | None) -> Iterator[Samples]:
+    n_samples, promised = 0, _promised(file)
+    with file:
+        while True:
+            try:
+                block = file.read(size, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                raise AudioError(f"{path}: damaged, it does not decode ({_reason(error)}); convert it again") from error
+            if not len(block):
+                break
+            n_samples += len(block)
+            mono = np.ascontiguousarray(_to_mono(block, channel, path))
+            _check_samples(mono, path)
+            yield mono
+        if n_samples == 0:
+            raise AudioError(f"{path}: expected a recording, but it holds no samples; record it again")
+        if file.format != "MP3" and n_samples < promised:
+            raise AudioError(f"{path}: truncated, its header promises {promised} samples, it holds {n_samples}")

@@ -17,11 +17,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.errors import MissingExtraError, WordspotError
+from wordspot.errors import MissingExtraError, WordspotError, missing_extra
 
 _QUEUE_SECONDS = 10.0
 _LOST_SECONDS = 3.0  # without a block: a device that was unplugged often says nothing
-_INSTALL = 'pip install "wordspot[listen]"'
 
 
 class MicrophoneError(WordspotError, OSError):
@@ -187,7 +186,7 @@ def _import_sounddevice() -> Any:
     try:
         return importlib.import_module("sounddevice")
     except ImportError as error:
-        raise MissingExtraError(f"a microphone needs sounddevice, which is not installed; run: {_INSTALL}") from error
+        raise missing_extra(error, "a microphone") from error
     except OSError as error:  # what sounddevice raises where PortAudio itself is missing
         raise MissingExtraError(
             "a microphone needs the PortAudio library, which is not installed; install it with your system's packages "

@@ -1,39 +1,57 @@
-"""Another sample rate, block by block: what comes out is what resampling the whole recording gives, without seams."""
+"""Change the sample rate, of a whole recording or block by block, by the SoX resampler. Both give the same samples."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wordspot.errors import AudioError
+from wordspot.audio.samples import Samples, check_rate
 
-Samples = NDArray[np.float32]
+# soxr is imported inside functions: a device whose microphone has the model's rate never loads it.
 
-MIN_RATE, MAX_RATE = 1000, 1_000_000
+_QUALITY = "HQ"
+
+
+def resample(audio: Samples, from_rate: int, to_rate: int) -> Samples:
+    """Resample a whole recording.
+
+    Args:
+        audio: float32 [samples] at `from_rate`.
+        from_rate: in Hz.
+        to_rate: in Hz.
+
+    Returns:
+        float32 [about samples · to_rate / from_rate]; `audio` itself if both rates are equal.
+    """
+    if from_rate == to_rate:
+        return audio
+    import soxr
+
+    return np.asarray(soxr.resample(audio, from_rate, to_rate, quality=_QUALITY), dtype=np.float32)
 
 
 class StreamResampler:
-    """The SoX resampler on a stream, with the filter that `audio.resample` uses.
+    """Resample a stream block by block, without seams.
 
     Time is kept: output sample n belongs to input time ``n / to_rate``. The filter looks ahead, so the output lags
-    behind what was fed: 37 ms from 48 kHz to 16 kHz, 115 ms from 8 kHz. `flush` gives the rest.
+    behind the input: 37 ms from 48 kHz to 16 kHz, 115 ms from 8 kHz. `flush` returns the rest.
+
+    Raises:
+        AudioError: a rate outside 1 kHz to 1 MHz.
     """
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
-        """Raises AudioError where a rate is none that sound has (1 kHz to 1 MHz)."""
-        for rate in (from_rate, to_rate):
-            if not MIN_RATE <= rate <= MAX_RATE:
-                raise AudioError(f"expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, got {rate}")
-        import soxr  # a device whose microphone has the model's rate never loads it
+        check_rate(from_rate)
+        check_rate(to_rate)
+        import soxr
 
-        self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
+        self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality=_QUALITY)
 
     def feed(self, audio: Samples) -> Samples:
-        """audio: float32 [samples] at the first rate → float32 [as many as are sure now] at the second."""
+        """Resample the next block: float32 [samples] → float32 [as many samples as are final by now]."""
         return np.asarray(self._stream.resample_chunk(audio), np.float32)
 
     def flush(self) -> Samples:
-        """What the filter still held, at the end of a stream. The next `feed` begins a new one."""
+        """End the stream: return what the filter still held. The next `feed` begins a new stream."""
         rest = np.asarray(self._stream.resample_chunk(np.zeros(0, np.float32), last=True), np.float32)
         self._stream.clear()
         return rest

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wordspot.config import RECORDINGS_CLIP_MS, FeatureConfig
 from wordspot.errors import ConfigError
+from wordspot.tasks import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _is_for_recordings(args: argparse.Namespace) -> bool:
     is_list = args.folder.is_file() or (args.folder.suffix.lower() in _LISTS and not args.folder.is_dir())
-    return bool(args.task == "recordings" or is_list)
+    return is_list or (args.task is not None and TASKS[args.task].data == "manifest")
 
 
 def _examine(args: argparse.Namespace, on_clip: Callable[[int, int], None]) -> Examination:
@@ -76,7 +77,7 @@ def _examine(args: argparse.Namespace, on_clip: Callable[[int, int], None]) -> E
         return examine(args.folder, split=args.split, **options)
     from wordspot.data.checks.manifest import examine_recordings
 
-    if args.task == "words":
+    if args.task is not None and TASKS[args.task].data != "manifest":
         raise ConfigError(f"--task words looks at a folder with one folder per word, got a file: {args.folder}")
     if args.split:
         raise ConfigError("--split is for folders of words; a list of recordings has a column for it, named split")

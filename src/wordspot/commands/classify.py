@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordspot.commands.label import find_clips
-
 if TYPE_CHECKING:
     from wordspot.runtime.recordings import RecordingClassifier, RecordingResult
 
@@ -44,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from wordspot.audio.folder import find_clips
     from wordspot.commands import console
     from wordspot.errors import ConfigError, WordspotError
     from wordspot.runtime.recordings import RecordingClassifier
@@ -96,7 +95,7 @@ def as_json(result: RecordingResult, classifier: RecordingClassifier) -> dict[st
 
 def as_text(result: RecordingResult) -> str:
     """A result as a line: the label, its score, and the stretch that decided."""
-    from wordspot.reports.timeline import clock
+    from wordspot.formats import clock
 
     stretch = f"{clock(1000 * result.start_s)} to {clock(1000 * result.stop_s)}"
     return f"{result.label} (score = {result.score:.2f})  {stretch} of {clock(1000 * result.seconds)}"

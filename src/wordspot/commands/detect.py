@@ -73,7 +73,7 @@ def detect_file(path: Path, make: Callable[[int], Detector]) -> Iterator[Detecti
     """The detections of a sound file, as soon as they are sure; `make` gives the detector for its sample rate."""
     import numpy as np
 
-    from wordspot.audio.blocks import read_blocks
+    from wordspot.audio.files import read_blocks
     from wordspot.commands import console
 
     rate, blocks = read_blocks(path)
@@ -82,7 +82,7 @@ def detect_file(path: Path, make: Callable[[int], Detector]) -> Iterator[Detecti
     for block in blocks:
         n_samples += len(block)
         yield from detector.feed(block)
-    if detector.card.config.get("task") == "trigger":  # it answers after the word, where a recording may have ended
+    if detector.card.task.predicts_steps:  # it answers after the word, where a recording may have ended
         yield from detector.feed(np.zeros(int(_AFTER_S * rate), np.float32))
     yield from detector.flush()
     clip_seconds = detector.card.clip_samples / detector.card.sample_rate

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from wordspot.data.clips import ClipSet
     from wordspot.data.folders import Listing
     from wordspot.data.trigger import TriggerSources
-    from wordspot.training.checkpoint import Checkpoint, RunFolder
+    from wordspot.training.checkpoint import Checkpoint
+    from wordspot.training.run_folder import RunFolder
 
 HELP = "measure a trained model on a folder of recordings"
 EXAMPLE = "wordspot evaluate runs/four recordings --report report.html"
@@ -74,18 +75,19 @@ def evaluate(
     from wordspot.features import make_front_end
     from wordspot.labels import labels_of
     from wordspot.models import make_model
+    from wordspot.tasks import TASKS
     from wordspot.training.batches import Batches
-    from wordspot.training.checkpoint import RunFolder
     from wordspot.training.device import resolve_device
+    from wordspot.training.run_folder import RunFolder
     from wordspot.training.tasks.words import predict, speakers_of
-    from wordspot.training.trainer import load_weights
+    from wordspot.training.weights import load_weights
 
     checkpoint = RunFolder(model).load(step)
     config = checkpoint.config
-    if config.task == "recordings":
+    if TASKS[config.task].predicts_recordings:
         return evaluate_recordings(model, data, split, report, step, device)
     where = resolve_device(device)
-    if config.task == "trigger":
+    if TASKS[config.task].predicts_steps:
         return evaluate_trigger(model, checkpoint, data, split, where, report)
     decoded = decode(list_recordings(data), config)
     clips = _choose_clips(decoded, config, split)
@@ -104,7 +106,7 @@ def evaluate(
         )
     measures = {
         "model": str(model), "step": checkpoint.step, "data": str(data), "split": split,
-        **measure_clips(labels, clips.labels, posteriors, speakers_of(decoded, clips)),
+        **measure_clips(labels, clips.labels, posteriors, speakers_of(decoded, clips)).to_json(),
         "clips_trained_on": n_seen, "other_clips_of_speakers_trained_on": n_known, "left_out": list(decoded.problems),
     }  # fmt: skip
     if report:
@@ -123,7 +125,7 @@ def evaluate_trigger(
     from wordspot.features import make_front_end
     from wordspot.models import make_model
     from wordspot.training.tasks.trigger import TriggerTask
-    from wordspot.training.trainer import load_weights
+    from wordspot.training.weights import load_weights
 
     if split not in ("validation", "testing") or report:
         raise ConfigError(
@@ -173,7 +175,7 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
     """Measure an exported file on one set of a folder: the clips, silence among them, that `evaluate` takes for its run."""
     import numpy as np
 
-    from wordspot.audio.files import to_float
+    from wordspot.audio.samples import to_float32
     from wordspot.commands import console
     from wordspot.commands.evaluate_recordings import evaluate_recordings
     from wordspot.data.folders import list_recordings
@@ -185,12 +187,12 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
     from wordspot.runtime.detector import Classifier
     from wordspot.runtime.modelfile.card import read_card
 
-    if read_card(model).config.get("task") == "recordings":
+    if read_card(model).task.predicts_recordings:
         return evaluate_recordings(model, data, split, report, step)
     if step is not None:
         raise ConfigError(f"--checkpoint is for the folder of a run; {model} holds one state of its network")
     classifier = Classifier(model)
-    if classifier.card.config.get("task") == "trigger":
+    if classifier.card.task.predicts_steps:
         raise ConfigError(
             f"{model} says when one word is said: make scenes with `wordspot make-scenes` and measure it with "
             "`wordspot test-stream`"
@@ -207,7 +209,7 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
         console.note(_NO_NOISE)
 
     def clip(at: int) -> NDArray[np.float32]:
-        return silence.clip(int(order[at])) if is_made[at] else to_float(decoded.clips[clips.rows[at]])
+        return silence.clip(int(order[at])) if is_made[at] else to_float32(decoded.clips[clips.rows[at]])
 
     starts = range(0, len(clips), _CLIPS_AT_ONCE)
     batches = (np.stack([clip(at) for at in range(i, min(i + _CLIPS_AT_ONCE, len(clips)))]) for i in starts)
@@ -217,7 +219,7 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
     speakers = [decoded.listing.clips[row].speaker if row >= 0 else None for row in clips.rows]
     measures = {
         "model": str(model), "step": None, "data": str(data), "split": split,
-        **measure_clips(labels, clips.labels, posteriors, speakers),
+        **measure_clips(labels, clips.labels, posteriors, speakers).to_json(),
         "clips_trained_on": None, "other_clips_of_speakers_trained_on": None, "left_out": list(decoded.problems),
     }  # fmt: skip
     if report:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 HELP = "write the web page with models in it as plain files, for any https host"
 EXAMPLE = "wordspot export-web words.onnx --out site"
-_PACKAGES = ("starlette", "anyio")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,20 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot.errors import MissingExtraError
-
-    try:
-        _export(args)
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in _PACKAGES:
-            raise
-        raise MissingExtraError(
-            f'this needs {package}, which is not installed; run: pip install "wordspot[serve]"'
-        ) from error
-
-
-def _export(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.server.site import export_web
 

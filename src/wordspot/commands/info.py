@@ -43,13 +43,13 @@ def run(args: argparse.Namespace) -> None:
 def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
     features, model = _section(card, "features"), _section(card, "model")
     judged = f"{1000 * card.clip_samples / card.sample_rate:g} ms of sound at {card.sample_rate} Hz"
-    if _task(card) == "trigger":
+    if card.task.predicts_steps:
         judged = f"sound at {card.sample_rate} Hz: was the word just said"
     if card.kind == "stream":
         judged += f", every {1000 * card.step_samples / card.sample_rate:g} ms"
     return [
         (
-            "classes" if _task(card) == "recordings" else "words",
+            "classes" if card.task.predicts_recordings else "words",
             ", ".join(label for label in card.labels if not label.startswith("_")),
         ),
         ("kind", f"{card.kind}, judges {judged}"),
@@ -61,16 +61,12 @@ def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
     ]
 
 
-def _task(card: Card) -> str:
-    return str(card.config.get("task", "words"))
-
-
 def _decision(card: Card) -> tuple[str, str]:
     """How scores become an answer."""
     from wordspot.runtime.recordings import DEFAULT_THRESHOLD
 
     decoder = card.decoder
-    if _task(card) == "recordings":
+    if card.task.predicts_recordings:
         target = card.labels[0]
         if len(card.labels) > 2:
             return "answer", "the likeliest class"

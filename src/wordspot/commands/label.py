@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from wordspot.audio.folder import find_clips
     from wordspot.commands import console
     from wordspot.errors import ConfigError, WordspotError
     from wordspot.runtime.detector import Classifier
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     alone = len(clips) == 1 and not paths[0].is_dir()
     classifier = Classifier(model)
     refuse_recordings(model, classifier.card)
-    if classifier.card.config.get("task") == "trigger":
+    if classifier.card.task.predicts_steps:
         raise ConfigError(
             f"{model}: expected a model that tells words apart, but it says when {classifier.card.labels[-1]!r} is "
             "spoken; take `wordspot detect`"
@@ -90,32 +91,11 @@ def refuse_recordings(model: Path | None, card: Card) -> None:
     """Raises ConfigError for a model that tells what whole recordings are: it hears no words."""
     from wordspot.errors import ConfigError
 
-    if card.config.get("task") == "recordings":
+    if card.task.predicts_recordings:
         raise ConfigError(
             f"{model}: expected a model that hears words, but it tells what a whole recording is "
             f"({', '.join(card.labels[:6])}); take `wordspot classify`"
         )
-
-
-def find_clips(paths: list[Path]) -> list[tuple[Path, str]]:
-    """Sound files with the names to show: as given, those of a folder sorted, and of a single folder relative to it.
-
-    Raises:
-        NotFoundError: neither a file nor a folder, or a folder without recordings.
-    """
-    from wordspot.audio.files import is_audio_name
-    from wordspot.errors import NotFoundError
-
-    clips: list[tuple[Path, str]] = []
-    for path in paths:
-        if not path.is_dir():
-            clips.append((path, str(path)))
-            continue
-        inside = sorted(file for file in path.rglob("*") if is_audio_name(file.name) and file.is_file())
-        if not inside:
-            raise NotFoundError(f"{path}: expected recordings (WAV, FLAC, Ogg or MP3) in this folder, found none")
-        clips += [(file, file.relative_to(path).as_posix() if len(paths) == 1 else str(file)) for file in inside]
-    return clips
 
 
 def _label(classifier: Classifier, path: Path, top: int) -> list[dict[str, Any]]:

@@ -83,7 +83,7 @@ def _listen(args: argparse.Namespace) -> None:
     detector = Detector(model, decoder, rate)
     gate, recorder = _open_gate(args.gate, rate), None
     if args.save:
-        is_trigger = model.card.config.get("task") == "trigger"
+        is_trigger = model.card.task.predicts_steps
         clip_ms = _WORD_MS if is_trigger else 1000 * model.card.clip_samples / model.card.sample_rate
         recorder = Recorder(args.save, rate, clip_ms)
     listener = _Listener(detector, gate, recorder, runner, as_json_lines=args.json)
@@ -250,7 +250,7 @@ def _open_source(args: argparse.Namespace, source: str | None, model_rate: int) 
         rate = args.rate or model_rate
         return rate, _standard_input(rate)
     if source is not None:
-        from wordspot.audio.blocks import read_blocks
+        from wordspot.audio.files import read_blocks
 
         rate, blocks = read_blocks(Path(source), 1000.0 if args.fast else BLOCK_MS)
         return rate, blocks if args.fast else _at_real_time(blocks, rate)

@@ -19,15 +19,13 @@ import sys
 from collections.abc import Sequence
 
 from wordspot import __version__
-from wordspot.errors import MissingExtraError, WordspotError
+from wordspot.errors import WordspotError, missing_extra
 
 COMMANDS = (
     "demo", "speak", "download", "check", "align", "train", "evaluate", "spectrogram", "export", "verify", "info", "label",
     "classify", "detect", "listen", "make-stream", "make-scenes", "test-stream", "tune", "serve",
     "export-web",
 )  # fmt: skip
-
-_TRAIN_PACKAGES = ("torch", "safetensors", "tensorboard", "matplotlib", "PIL")
 
 _WHAT_TO_DO = {
     errno.ENOSPC: "free some space and run it again",
@@ -66,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; see the module's docstring for what is returned."""
     _write_utf8()
+    args = argparse.Namespace()
     try:
         args, unknown = build_parser().parse_known_args(argv)
         if unknown:
@@ -76,10 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - so that the flush at exit does not fail again
         return 1
-    except (WordspotError, OSError) as error:
+    except WordspotError as error:
+        return _fail(_with_flags(_one_line(error), getattr(args, "parser", None)), 1)
+    except OSError as error:
         return _fail(_one_line(error), 1)
     except ModuleNotFoundError as error:
-        return _fail(_one_line(_missing_extra(error)), 1)
+        return _fail(_one_line(missing_extra(error)), 1)
 
 
 def _meant(unknown: Sequence[str], parser: argparse.ArgumentParser) -> str:
@@ -91,18 +92,21 @@ def _meant(unknown: Sequence[str], parser: argparse.ArgumentParser) -> str:
     return ""
 
 
+def _with_flags(message: str, parser: argparse.ArgumentParser | None) -> str:
+    """A library's error message names parameters (`clip_ms`); the user of a command knows them as flags (--clip-ms)."""
+    known = set(re.findall(r"--[\w-]+", parser.format_help() if parser else ""))
+
+    def flag(match: re.Match[str]) -> str:
+        name = f"--{match[1].replace('_', '-')}"
+        return name if name in known else match[0]
+
+    return re.sub(r"`(\w+)`", flag, message)
+
+
 def _write_utf8() -> None:
     """UTF-8 on stdout where it is no terminal: Windows would take its code page, which lacks most letters of labels."""
     if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty() and "PYTHONIOENCODING" not in os.environ:
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # a file's name may be any bytes
-
-
-def _missing_extra(error: ModuleNotFoundError) -> MissingExtraError:
-    """What to say where a package of the extra "train" is not installed; any other missing module is raised again."""
-    package = (error.name or "").partition(".")[0]
-    if package not in _TRAIN_PACKAGES:
-        raise error
-    return MissingExtraError(f'this needs {package}, which is not installed; run: pip install "wordspot[train]"')
 
 
 def _one_line(error: Exception) -> str:

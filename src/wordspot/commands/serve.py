@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 HELP = "serve a web page that listens, a WebSocket for programs, and wake words for Home Assistant"
 EXAMPLE = "wordspot serve words.onnx --open"
 TOKEN_VARIABLE = "WORDSPOT_TOKEN"
-_PACKAGES = ("starlette", "uvicorn", "websockets", "h11", "anyio", "wyoming")
-_ANNOUNCING = ("zeroconf", "ifaddr")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,20 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from wordspot.errors import MissingExtraError
-
     try:
         return _serve(args)
     except KeyboardInterrupt:  # the usual end
         return 130
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in (*_PACKAGES, *_ANNOUNCING):
-            raise
-        extra = "zeroconf" if package in _ANNOUNCING else "serve"
-        raise MissingExtraError(
-            f'this needs {package}, which is not installed; run: pip install "wordspot[{extra}]"'
-        ) from error
 
 
 def _serve(args: argparse.Namespace) -> int:

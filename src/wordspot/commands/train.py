@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wordspot.commands.options import add_flags
 from wordspot.commands.recordings_flags import add_recordings_flags
 from wordspot.commands.trigger_flags import add_trigger_flags
-from wordspot.config import TASKS
+from wordspot.tasks import TASKS
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="the folder of the run")
     parser.add_argument(
-        "--task", choices=TASKS,
+        "--task", choices=tuple(TASKS),
         help="words: which word a clip is; trigger: when one word is said; recordings: "
         "which class a recording of any length is of (default: words)",
     )  # fmt: skip
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.commands.options import build_config, check_resumed
     from wordspot.errors import ConfigError
-    from wordspot.training.checkpoint import RunFolder
+    from wordspot.training.run_folder import RunFolder
 
     if args.checkpoint is not None and not args.resume:
         raise ConfigError("--checkpoint names where to resume; give --resume with it")

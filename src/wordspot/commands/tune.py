@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
 
     name, streams = split_model(args.paths)
     _check_out(args)
-    if name and (card := read_card(name)).config.get("task") == "recordings":
+    if name and (card := read_card(name)).task.predicts_recordings:
         _run_recordings(name, card, streams, args)
         return
     if args.false_alarm_rate is not None:
@@ -150,14 +150,13 @@ def _tune(bench: Bench, config: DecoderConfig, per_hour: float) -> DecoderConfig
 
 def _figures(bench: Bench, config: DecoderConfig) -> dict[str, Any]:
     """Decoder settings, and what they give."""
-    from wordspot.evaluation.bench import match_streams
-    from wordspot.evaluation.matching import measure_stream
+    from wordspot.evaluation.false_accepts import measure_detections
     from wordspot.overrides import decoder_to_json
 
     return {
         "decoder": decoder_to_json(config),
-        **measure_stream(match_streams(bench, config), bench.words, bench.hours),
-        "classic": bench.classic(config).to_json(),
+        **measure_detections(bench.match(config), bench.words, bench.hours).to_json(),
+        "classic": bench.count_classic(config).to_json(),
     }
 
 

@@ -16,7 +16,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from wordspot.audio.files import Samples, is_audio_name, read_audio, write_audio
+from wordspot.audio.files import read_audio, write_audio
+from wordspot.audio.folder import is_audio_name
+from wordspot.audio.samples import Samples
 from wordspot.config import FeatureConfig
 from wordspot.data.folders import NOISE_FOLDER, Listing, list_recordings
 from wordspot.errors import ConfigError, DataError, WordspotError

@@ -21,7 +21,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.files import read_audio, to_int16
+from wordspot.audio.files import read_audio
+from wordspot.audio.samples import to_int16
 from wordspot.data.folders import Listing, Recording
 from wordspot.errors import DataError, WordspotError
 from wordspot.files import atomic_folder, read_json, write_json

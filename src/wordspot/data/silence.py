@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.files import to_float
+from wordspot.audio.samples import to_float32
 from wordspot.config import DataConfig, RunConfig
 from wordspot.data.cache import DecodedClips
 from wordspot.data.split import split_noise
@@ -48,7 +48,7 @@ class Silence:
             return np.zeros(self._size, np.float32)
         noise = self._stretches[int(self._which[position])]
         start = int(self._places[position] * (len(noise) - self._size + 1))
-        return np.clip(to_float(noise[start : start + self._size]) * self._volumes[position], -1, 1)
+        return np.clip(to_float32(noise[start : start + self._size]) * self._volumes[position], -1, 1)
 
 
 def noise_stretches(config: RunConfig, decoded: DecodedClips, name: str) -> list[NDArray[np.int16]]:

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
 from collections.abc import Sequence
@@ -18,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 from wordspot.errors import ConfigError, DataError, NotFoundError
 from wordspot.files import write_text
+from wordspot.formats import csv_text, decimal
 
 KINDS = ("classic", "csv", "audacity")
 _COLUMNS = ("label", "start_ms", "end_ms", "clip", "snr_db")
@@ -118,7 +118,7 @@ def write_truth(path: Path, words: Sequence[SpokenWord], kind: str) -> None:
     if kind == "csv":
         text = _csv_text(words)
     elif kind == "classic":
-        text = "".join(f"{word.label}, {_number(word.start_ms)}\n" for word in words)
+        text = "".join(f"{word.label}, {decimal(word.start_ms)}\n" for word in words)
     else:
         text = "".join(
             f"{word.start_ms / 1000:.6f}\t{(word.start_ms if word.end_ms is None else word.end_ms) / 1000:.6f}\t"
@@ -129,18 +129,10 @@ def write_truth(path: Path, words: Sequence[SpokenWord], kind: str) -> None:
 
 
 def _csv_text(words: Sequence[SpokenWord]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for word in words:
-        writer.writerow(
-            [word.label, *(_number(value) for value in (word.start_ms, word.end_ms)), word.clip, _number(word.snr_db)]
-        )
-    return buffer.getvalue()
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")
+    rows = (
+        (word.label, decimal(word.start_ms), decimal(word.end_ms), word.clip, decimal(word.snr_db)) for word in words
+    )
+    return csv_text([_COLUMNS, *rows])
 
 
 def _read_lines(path: Path) -> list[tuple[int, str]]:

@@ -22,24 +22,15 @@ from wordspot.errors import CardError, ConfigError, DataError, ExportError
 from wordspot.export.tracing import trace, why_no_stream
 from wordspot.features import make_front_end
 from wordspot.files import atomic_path
-from wordspot.labels import labels_of_run
 from wordspot.models import make_model
 from wordspot.runtime.modelfile.card import Card, read_card, self_test_signal, with_card
-from wordspot.runtime.modelfile.self_test import (
-    difference,
-    judge_clips,
-    open_session,
-    run_clips,
-    run_stream,
-    self_test_audio,
-    self_test_rows,
-    self_test_scores,
-    verify,
-)
+from wordspot.runtime.modelfile.self_test import difference, self_test_audio, self_test_rows, self_test_scores, verify
+from wordspot.runtime.modelfile.session import judge_clips, open_session, run_clips, run_stream
+from wordspot.tasks import TASKS, labels_of_run
 from wordspot.training.batches import Batches
-from wordspot.training.checkpoint import RunFolder
 from wordspot.training.log import trained_on
-from wordspot.training.trainer import load_weights
+from wordspot.training.run_folder import RunFolder
+from wordspot.training.weights import load_weights
 
 TOLERANCE = 1e-4
 _CHUNKS = (1, 2, 7, 100)  # steps of a stream that one call takes
@@ -204,7 +195,7 @@ def export_run(
         raise ConfigError("int8 is measured on the recordings of the run; name their folder with --data")
     loaded = RunFolder(run).load(checkpoint)
     config = loaded.config
-    if int8 and config.task == "trigger":
+    if int8 and TASKS[config.task].predicts_steps:
         raise ConfigError("int8 is measured on clips, which a run of the task trigger has none of; leave out --int8")
     features, labels = config.features, labels_of_run(config)
     network = make_model(config.model, features.n_frames, features.n_features, len(labels))

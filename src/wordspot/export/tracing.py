@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 import wordspot
-from wordspot.config import TRIGGER_DECODER, DecoderConfig, RunConfig
-from wordspot.errors import ExportError, MissingExtraError
+from wordspot.config import DecoderConfig, RunConfig
+from wordspot.errors import ExportError, missing_extra
 from wordspot.export.modules import DFT, ClipScores, ConvolvedDft, StreamScores
 from wordspot.features import SpectralFrontEnd
-from wordspot.labels import labels_of_run
 from wordspot.overrides import to_json
 from wordspot.runtime.modelfile.card import Card, State, make_self_test
+from wordspot.tasks import TASKS, labels_of_run
 
 if TYPE_CHECKING:
     import onnx
@@ -31,7 +31,7 @@ _TRIGGER_TEST_MS = 2000  # of sound before the first row of a trigger's self-tes
 
 def why_no_stream(network: nn.Module, front_end: nn.Module, config: RunConfig) -> str:
     """Why network and front end cannot be exported as a stream; empty where they can."""
-    features, is_trigger = config.features, config.task == "trigger"
+    features, is_trigger = config.features, TASKS[config.task].predicts_steps
     if not (hasattr(network, "step") and hasattr(network, "initial_state")):
         return f"the network {config.model.name} judges whole clips"
     if not isinstance(front_end, SpectralFrontEnd):
@@ -60,7 +60,8 @@ def trace(network: nn.Module, front_end: nn.Module, config: RunConfig) -> tuple[
         ExportError: the exporter cannot take the network, or a trigger's network gives no stream.
         MissingExtraError: its packages are not installed.
     """
-    reason, is_trigger = why_no_stream(network, front_end, config), config.task == "trigger"
+    task, reason = TASKS[config.task], why_no_stream(network, front_end, config)
+    is_trigger = task.predicts_steps
     if reason and is_trigger:
         raise ExportError(f"a model that says when its word is spoken is exported as a stream, but {reason}")
     step = 0 if reason else step_samples(network, config)
@@ -81,7 +82,7 @@ def trace(network: nn.Module, front_end: nn.Module, config: RunConfig) -> tuple[
         clip_samples=clip,
         step_samples=step,
         states=tuple(states),
-        decoder=TRIGGER_DECODER if is_trigger else DecoderConfig(),
+        decoder=DecoderConfig(**task.decoder),
         self_test=make_self_test(first_row, step),
         config=to_json(config),
         wordspot_version=wordspot.__version__,
@@ -116,9 +117,7 @@ def _to_onnx(
         from wordspot.export.rewrite import rewrite
         from wordspot.export.shifts import SHIFTS
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f'exporting needs {error.name}, which is not installed; run: pip install "wordspot[export]"'
-        ) from error
+        raise missing_extra(error, "exporting") from error
     with _quiet():
         try:
             program = torch.onnx.export(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 from wordspot.metrics import det_curve
 from wordspot.reports import charts
 from wordspot.reports.page import data_url, fact_boxes, percent, section, table, write_page

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wordspot.audio.files import Samples, encode_wav
+from wordspot.audio.files import encode_wav
+from wordspot.audio.samples import Samples
 from wordspot.files import write_text
 
 

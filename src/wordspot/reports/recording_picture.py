@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from wordspot.audio.blocks import read_blocks
+from wordspot.audio.files import read_blocks
 from wordspot.files import atomic_path
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.files import Samples
-from wordspot.data.scenes.classic import Scene
+from wordspot.audio.samples import Samples
+from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import PART
 from wordspot.files import atomic_path
 

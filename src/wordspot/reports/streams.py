@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.blocks import read_blocks
-from wordspot.audio.files import Samples
+from wordspot.audio.files import read_blocks
+from wordspot.audio.samples import Samples
 from wordspot.config import DecoderConfig
-from wordspot.evaluation.bench import Bench, ScoredStream, total_curve
+from wordspot.evaluation.bench import Bench, ScoredStream
+from wordspot.evaluation.curves import total_curve
 from wordspot.evaluation.matching import KINDS, Matching
+from wordspot.formats import clock
 from wordspot.metrics import StreamCurve
 from wordspot.reports import charts
 from wordspot.reports.page import data_url, fact_boxes, percent, section, table, write_page
-from wordspot.reports.timeline import SCRIPT, STRIP_MS, STYLE, Mark, clock, draw_strip
+from wordspot.reports.timeline import SCRIPT, STRIP_MS, STYLE, Mark, draw_strip
 from wordspot.runtime.moving_mean import MovingMean, in_units
 
 MAX_STRIPS = 15

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.formats import clock
+
 STRIP_MS = 60_000.0
 _POOL_MS = 100.0
 _WIDTH, _LEFT, _TOP, _LANE = 900, 96, 14, 24
@@ -97,12 +99,6 @@ def draw_strip(
         f'<svg class="strip" viewBox="0 0 {_LEFT + _WIDTH + 20} {height}" role="img" '
         f'aria-label="scores from {clock(first_ms)} on">{"".join(parts)}</svg>'
     )
-
-
-def clock(time_ms: float) -> str:
-    """Milliseconds as minutes and seconds (``62:03.4``)."""
-    tenths = round(time_ms / 100)
-    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
 
 
 def _axis(first_ms: float, height: int) -> str:

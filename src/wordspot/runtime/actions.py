@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.audio.files import write_audio
+from wordspot.audio.samples import to_float32
 from wordspot.errors import ConfigError
 from wordspot.runtime.decoder import Detection
-from wordspot.runtime.detector import to_float32
 
 _BEFORE_MS = 1000.0
 _LONGEST_WAIT_MS = 5000.0  # of a detection for its confirmation

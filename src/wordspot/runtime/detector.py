@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wordspot.audio.resample import Samples, StreamResampler
+from wordspot.audio.resample import StreamResampler
+from wordspot.audio.samples import check_samples, to_float32
 from wordspot.config import DecoderConfig
 from wordspot.errors import AudioError
 from wordspot.runtime.decoder import Detection, make_decoder
 from wordspot.runtime.modelfile.card import Card
-from wordspot.runtime.modelfile.self_test import judge_clips
+from wordspot.runtime.modelfile.session import judge_clips
 from wordspot.runtime.streams import Model, make_runner, open_model
 
 __all__ = ["Classifier", "Detection", "Detector", "Model", "Scorer", "open_model"]
@@ -31,7 +32,6 @@ Source = Model | Path | str | bytes | None
 CLIP_STRIDE_MS = 30.0
 """From one window to the next, for a model that takes whole clips, where its decoder does not say."""
 
-_LOUDEST = 8.0  # floats beyond this are of another scale, such as int16 numbers
 _PIECE = 1 << 16  # samples converted and resampled at a time
 
 
@@ -236,35 +236,3 @@ class Classifier:
 
 def _opened(model: Source, threads: int, self_test: bool) -> Model:
     return model if isinstance(model, Model) else open_model(model, threads=threads, self_test=self_test)
-
-
-def check_samples(samples: ArrayLike) -> NDArray[Any]:
-    """`samples` as an array, once it is sure that they are sound.
-
-    Raises:
-        AudioError: not one-dimensional, not float32, float64 or int16, not finite, or far outside [-1, 1].
-    """
-    audio = np.asarray(samples)
-    if audio.ndim != 1:
-        raise AudioError(f"expected mono samples [samples], got an array of shape {audio.shape}; mix it down to mono")
-    kind = audio.dtype
-    if kind == np.int16 or not audio.size:
-        return audio
-    if kind != np.float32 and kind != np.float64:
-        raise AudioError(f"expected samples as float32, float64 or int16, got {kind}; convert them")
-    if not (audio.max() <= _LOUDEST and audio.min() >= -_LOUDEST):  # false for NaN
-        bad = int(np.count_nonzero(~np.isfinite(audio)))
-        if bad:
-            raise AudioError(f"expected finite samples, but {bad} of {audio.size} are NaN or infinite; leave them out")
-        loudest = float(np.abs(audio).max())
-        raise AudioError(
-            f"expected samples within [-1, 1], but they reach {loudest:.3g}; divide them by 32768, or give them as int16"
-        )
-    return audio
-
-
-def to_float32(audio: NDArray[Any]) -> Samples:
-    """int16 → float32 in [-1, 1); floats as float32."""
-    if audio.dtype == np.int16:
-        return audio.astype(np.float32) * np.float32(1 / 32768)
-    return np.asarray(audio, np.float32)

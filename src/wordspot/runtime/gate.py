@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from wordspot.audio.files import resample
-from wordspot.audio.resample import MAX_RATE, MIN_RATE, Samples
-from wordspot.errors import AudioError
+from wordspot.audio.resample import resample
+from wordspot.audio.samples import Samples, check_rate, check_samples, to_float32
 from wordspot.runtime.decoder import Detection
-from wordspot.runtime.detector import Source, check_samples, to_float32
+from wordspot.runtime.detector import Source
 from wordspot.runtime.recordings import RecordingClassifier, combine, cut_windows, find_sound
 
 _LONGEST_WAIT_MS = 5000.0  # of a detection for its confirmation
@@ -49,8 +48,7 @@ class Gate:
     """
 
     def __init__(self, model: Source, sample_rate: int, threads: int = 1, *, threshold: float | None = None) -> None:
-        if not MIN_RATE <= sample_rate <= MAX_RATE:
-            raise AudioError(f"expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, got {sample_rate}")
+        check_rate(sample_rate)
         self._classifier = RecordingClassifier(model, threads, threshold=threshold)
         self.card, self.target = self._classifier.card, self._classifier.labels[0]
         self.sample_rate = sample_rate

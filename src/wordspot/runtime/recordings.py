@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wordspot.audio.blocks import read_blocks
+from wordspot.audio.files import read_blocks
 from wordspot.audio.resample import StreamResampler
+from wordspot.audio.samples import Samples, check_samples, to_float32
 from wordspot.config import RecordingsConfig
 from wordspot.errors import AudioError, CardError, ConfigError
 from wordspot.overrides import from_json
-from wordspot.runtime.detector import Source, check_samples, to_float32
+from wordspot.runtime.detector import Source
 from wordspot.runtime.modelfile.card import Card, most_at_once
-from wordspot.runtime.modelfile.self_test import judge_clips
+from wordspot.runtime.modelfile.session import judge_clips
 from wordspot.runtime.streams import Model, open_model
 from wordspot.runtime.windows import (
-    Samples,
     WholeCutter,
     WindowCutter,
     combine,
@@ -37,7 +37,6 @@ from wordspot.runtime.windows import (
 
 __all__ = ["RecordingClassifier", "RecordingResult", "combine", "cut_windows", "find_sound"]
 
-TASK = "recordings"
 DEFAULT_THRESHOLD = 0.5
 _AT_ONCE = 8  # windows of one call: more are no faster on one core, and take memory
 _EVEN = 1e-6  # log-odds that lie closer together point to no stretch
@@ -188,9 +187,9 @@ def _resampled(blocks: Iterable[Samples], rate: int, to_rate: int) -> Iterator[S
 
 
 def _settings(card: Card) -> RecordingsConfig:
-    if card.config.get("task") != TASK:
+    if not card.task.predicts_recordings:
         raise ConfigError(
-            f"expected a model of whole recordings (`wordspot train labels.csv --task {TASK}`), got one for "
+            f"expected a model of whole recordings (`wordspot train labels.csv --task recordings`), got one for "
             f"{', '.join(card.labels[:6])}; take `wordspot detect` for words in recordings, `wordspot label` for clips"
         )
     try:

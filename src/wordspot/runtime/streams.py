@@ -16,11 +16,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from wordspot.audio.samples import Samples
 from wordspot.errors import CardError, ConfigError, NotFoundError
 from wordspot.runtime.modelfile.card import Card, most_at_once, read_card, read_content
-from wordspot.runtime.modelfile.self_test import judge_clips, open_session, verify
+from wordspot.runtime.modelfile.self_test import verify
+from wordspot.runtime.modelfile.session import judge_clips, open_session
 
-Samples = NDArray[np.float32]
 Scores = NDArray[np.float32]
 
 DEFAULT_MODEL = "default.onnx"

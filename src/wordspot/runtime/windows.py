@@ -14,9 +14,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from wordspot.audio.samples import Samples, to_float32
 from wordspot.errors import AudioError
-
-Samples = NDArray[np.float32]
 
 SILENT_DB = 40.0
 """A window so far below the loudest one of its recording holds no sound."""
@@ -38,9 +37,7 @@ def cut_windows(
     """
     if not len(audio):
         raise AudioError("expected a recording, got no samples; leave it out")
-    floats: Samples = np.asarray(audio, np.float32)
-    if audio.dtype == np.int16:
-        floats = floats / np.float32(32768)
+    floats = to_float32(audio)
     if whole:
         window = np.zeros((1, clip_samples), np.float32)
         window[0, : min(len(floats), clip_samples)] = floats[:clip_samples]

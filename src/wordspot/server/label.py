@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from wordspot.audio.files import resample
+from wordspot.audio.resample import resample
 from wordspot.errors import ConfigError, WordspotError
 from wordspot.runtime.detector import Classifier
 from wordspot.server.served import ServedModel, find_model
@@ -30,7 +30,7 @@ def label_route(models: Sequence[ServedModel], uploads: Uploads) -> Callable[[Re
         except WordspotError as error:
             raise HTTPException(404, str(error)) from error
         top = _top(request.query_params.get("top", str(DEFAULT_TOP)))
-        judge = _judge_recording if model.task == "recordings" else _judge_clip
+        judge = _judge_recording if model.card.task.predicts_recordings else _judge_clip
         return JSONResponse(await uploads.judge(request, partial(judge, model, top, max_seconds)))
 
     return label
@@ -45,7 +45,7 @@ def _top(text: str) -> int:
 def _judge_clip(model: ServedModel, top: int, max_seconds: float, path: Path) -> dict[str, Any]:
     """The labels of a clip, as `wordspot label` gives them: cropped or padded at its end."""
     card = model.card
-    if model.task == "trigger":
+    if card.task.predicts_steps:
         raise ConfigError(
             f"{model.name} detects {card.labels[-1]!r} in streams and does not label clips; use the WebSocket /v1/listen"
         )

@@ -17,7 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from wordspot.audio.files import Samples, read_info, write_audio
+from wordspot.audio.files import read_info, write_audio
+from wordspot.audio.samples import Samples
 from wordspot.config import RunConfig
 from wordspot.errors import AudioError, ConfigError
 from wordspot.server.uploads import Uploads, read_bounded

@@ -34,7 +34,7 @@ class ServedModel:
     @property
     def task(self) -> str:
         """``words``, ``trigger`` or ``recordings``."""
-        return str(self.card.config.get("task", "words"))
+        return self.card.task.name
 
     @property
     def file(self) -> str:

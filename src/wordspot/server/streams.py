@@ -137,7 +137,7 @@ class StreamPool:
         if len(self._open) >= self.max_streams:
             raise FullError(f"all {self.max_streams} streams of this server are in use; try again later")
         model = find_model(self.models, name)
-        if model.task == "recordings":
+        if model.card.task.predicts_recordings:
             raise ConfigError(f"{model.name} classifies whole recordings, not streams; use /v1/label")
         rate = model.card.sample_rate if sample_rate is None else sample_rate
         if not MIN_RATE <= rate <= MAX_RATE:

@@ -19,8 +19,8 @@ import numpy as np
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from wordspot.audio.blocks import read_blocks
-from wordspot.audio.files import Samples, read_info
+from wordspot.audio.files import read_blocks, read_info
+from wordspot.audio.samples import Samples
 from wordspot.errors import AudioError, WordspotError
 from wordspot.server.config import ServerSettings
 from wordspot.server.counters import Counters

@@ -76,7 +76,7 @@ def words_of(models: Sequence[ServedModel]) -> dict[str, Word]:
     pairs = [
         (model, label)
         for model in models
-        if model.task != "recordings"
+        if not model.card.task.predicts_recordings
         for label in model.card.labels
         if not label.startswith("_")
     ]

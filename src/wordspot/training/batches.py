@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from wordspot.audio.files import to_float
 from wordspot.audio.noise import make_babble, make_sounds
+from wordspot.audio.samples import to_float32
 from wordspot.config import RunConfig
 from wordspot.data.cache import DecodedClips
 from wordspot.data.clips import ClipSet
@@ -188,5 +188,5 @@ def _speech_bounds(decoded: DecodedClips, clips: ClipSet, sample_rate: int) -> N
     bounds = np.zeros((len(clips), 2), np.int64)
     for place, row in enumerate(clips.rows):
         if row >= 0:
-            bounds[place] = speech_bounds(to_float(decoded.clips[row]), sample_rate)
+            bounds[place] = speech_bounds(to_float32(decoded.clips[row]), sample_rate)
     return bounds

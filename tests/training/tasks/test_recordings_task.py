@@ -36,8 +36,9 @@ from wordspot.models.statistics import StatisticsNet
 from wordspot.overrides import override
 from wordspot.runtime.recordings import RecordingClassifier
 from wordspot.runtime.windows import stride_of
-from wordspot.training.checkpoint import RunFolder, load_checkpoint
+from wordspot.training.checkpoint import load_checkpoint
 from wordspot.training.log import trained_on
+from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks import recordings as recordings_task
 from wordspot.training.tasks.recordings import RecordingEvaluation, RecordingsTask, judge
 from wordspot.training.trainer import StepRecord, Trainer
@@ -528,7 +529,7 @@ def test_a_list_is_learned_and_resumed(capsys: pytest.CaptureFixture[str], liste
         (("--hold-out-generator", "vitss"), "vitss.*flite"),
         (("--speaker-folds", "2"), "n_folds must be 0, or at least 3"),
         (("--words", "real,robot"), "no recordings of robot; the labels here are real, synthetic"),
-        (("--words", "real"), "at least two, got real"),
+        (("--words", "real"), "the task recordings needs at least 2, got 1 \\(real\\)"),
         (("--model", "trigger_1d"), "answers at every step"),
         (("--features", "logmel", "--model", "pooled_conv"), "pooled_conv takes the features spectrogram, got logmel"),
     ],
@@ -592,7 +593,7 @@ def test_sets_without_a_share_are_allowed(listed: Path) -> None:
 
 
 def test_unknown_words_in_the_configuration_are_refused() -> None:
-    with pytest.raises(ConfigError, match="tells classes apart, at least two, got real"):
+    with pytest.raises(ConfigError, match="words: the task recordings needs at least 2, got 1 \\(real\\)"):
         RunConfig(("real",), task="recordings")
 
 

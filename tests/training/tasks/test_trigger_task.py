@@ -14,12 +14,13 @@ import torch
 
 from wordspot.commands.detect import detect_file
 from wordspot.commands.main import main
-from wordspot.commands.options import DEFAULT_MODELS
-from wordspot.config import FEATURES, TASKS, ModelConfig, RunConfig, TriggerConfig
+from wordspot.config import ModelConfig, RunConfig, TriggerConfig
 from wordspot.data.trigger import load_sources
 from wordspot.errors import ConfigError
 from wordspot.overrides import override
-from wordspot.training.checkpoint import RunFolder
+from wordspot.presets import FEATURES
+from wordspot.tasks import TASKS
+from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks.trigger import SceneEvaluation, TriggerTask
 from wordspot.training.trainer import StepRecord, Trainer
 
@@ -70,7 +71,7 @@ def test_it_learns_when(tone_folder: Path, tmp_path: Path) -> None:
     assert isinstance(last, SceneEvaluation)
     assert (last.set, last.step) == ("testing", 60)
     assert last.n > 5
-    assert all(float(point["miss_rate"] or 0) < 0.2 for point in last.points), "tones of 3 kHz are not hard to find"
+    assert all((point.miss_rate or 0) < 0.2 for point in last.points), "tones of 3 kHz are not hard to find"
     assert last.points
     assert "all zeros" in last.summary()
     metrics = json.loads(RunFolder(tmp_path).metrics.read_text())
@@ -149,7 +150,7 @@ def test_answers_are_told_beside_all_zeros(tone_folder: Path, tmp_path: Path) ->
     assert never.accuracy == never.accuracy_of_zeros
     assert ever.accuracy == pytest.approx(1 - never.accuracy_of_zeros)
     assert 25 * whole <= round(frames * ever.accuracy) <= 25 * words  # 250 ms after each word, cut at a scene's end
-    assert all(point["miss_rate"] == 1 for point in never.points)
+    assert all(point.miss_rate == 1 for point in never.points)
     share = never.accuracy_of_zeros  # log(1 + exp(-9)) where it is right, 9 more where it is not
     assert never.cross_entropy == pytest.approx(np.log1p(np.exp(-9)) + 9 * (1 - share), rel=1e-4)
     assert ever.score == -ever.cross_entropy < never.score
@@ -218,7 +219,7 @@ def test_a_network_of_the_other_task_is_refused(tone_folder: Path, tmp_path: Pat
 
 
 def test_one_word_only() -> None:
-    with pytest.raises(ConfigError, match="the task trigger learns one word, got 2"):
+    with pytest.raises(ConfigError, match="words: the task trigger needs exactly 1, got 2"):
         RunConfig(("a", "b"), task="trigger")
 
 
@@ -272,7 +273,7 @@ def test_a_trigger_may_answer_after_the_end_of_a_recording(tmp_path: Path, task:
     soundfile.write(path, np.full(3000, 0.25), 8000, subtype="PCM_16")
     heard: list[np.ndarray[Any, Any]] = []
     detector = SimpleNamespace(
-        card=SimpleNamespace(config={"task": task}, clip_samples=100, sample_rate=16_000),
+        card=SimpleNamespace(task=TASKS[task], clip_samples=100, sample_rate=16_000),
         feed=lambda samples: heard.append(samples) or [],
         flush=lambda: ["flushed"],
     )
@@ -284,7 +285,6 @@ def test_a_trigger_may_answer_after_the_end_of_a_recording(tmp_path: Path, task:
 
 
 def test_defaults_fit_their_tasks() -> None:
-    assert set(DEFAULT_MODELS) == set(TASKS)
     assert TriggerConfig().scenes == "soundscape"
 
 

@@ -20,11 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio.files import Samples, is_audio_name, read_audio, read_info, to_int16
+from wordspot.audio.files import read_audio, read_info
+from wordspot.audio.folder import is_audio_name
+from wordspot.audio.samples import Samples, to_int16
 from wordspot.config import SETS, DataConfig, FeatureConfig
 from wordspot.data.folders import NOISE_FOLDER, Listing, Recording
 from wordspot.data.split import assign_sets
 from wordspot.errors import NotFoundError, WordspotError
+from wordspot.formats import some
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL, normalize_word
 
 SEVERITIES = ("error", "warning", "note")
@@ -177,7 +180,7 @@ def _survey(root: Path, findings: list[Finding]) -> Listing:
             labels[normalize_word(path.name).strip()].append(_shown(path.name))
     for names in labels.values():
         if len(names) > 1:
-            text = f"{_some([ascii(name) for name in names])} are one word but for case, accents' encoding or spaces"
+            text = f"{some([ascii(name) for name in names])} are one word but for case, accents' encoding or spaces"
             findings.append(Finding("warning", "same-label", f"{text}; merge the folders", tuple(names)))
     if not noise:
         text = f"no {NOISE_FOLDER} folder with recordings: nothing to mix in, and silence will be digital silence"
@@ -298,10 +301,10 @@ def _check_duplicates(clips: Sequence[_Clip], sets: dict[str, str]) -> Iterator[
         paths = [recording.path for recording in group]
         contradict = len({recording.word for recording in group}) > 1
         if contradict:
-            text = f"the same recording under different words: {_some(paths)}; keep the right one"
+            text = f"the same recording under different words: {some(paths)}; keep the right one"
             yield Finding("error", "contradiction", text, tuple(paths))
         if across := len({sets[path] for path in paths if path in sets}) > 1:
-            text = f"the same recording in two sets: {_some(f'{path} ({sets[path]})' for path in paths)}; keep one"
+            text = f"the same recording in two sets: {some(f'{path} ({sets[path]})' for path in paths)}; keep one"
             yield Finding("error", "duplicate-across-sets", text, tuple(paths))
         if not contradict and not across:
             yield Finding(
@@ -367,11 +370,6 @@ def _finding(severity: str, code: str, message: str, paths: Iterable[str]) -> It
     """One finding about all of `paths`, or none where there are none."""
     if named := tuple(paths):
         yield Finding(severity, code, message, named)
-
-
-def _some(texts: Iterable[str]) -> str:
-    named = list(texts)
-    return ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
 
 
 def _tally(counts: Counter[int], unit: str) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio.blocks import read_blocks
-from wordspot.audio.files import Samples, read_info, to_int16
+from wordspot.audio.files import read_blocks, read_info
+from wordspot.audio.samples import Samples, to_int16
 from wordspot.config import RECORDINGS_CLIP_MS, SETS, DataConfig, FeatureConfig, RecordingsConfig
 from wordspot.data.checks.findings import (
     RARE_WORD,
@@ -21,7 +21,6 @@ from wordspot.data.checks.findings import (
     Examination,
     Finding,
     _finding,
-    _some,
     _tally,
     is_silent,
 )
@@ -29,6 +28,7 @@ from wordspot.data.checks.shortcuts import Measures, find_shortcuts, measure
 from wordspot.data.manifest.rows import MOST_PROBLEMS, Row, RowList, survey_rows
 from wordspot.data.manifest.split import assign_rows, leakage
 from wordspot.errors import DataError, WordspotError
+from wordspot.formats import some
 
 MIXED_RATES = 0.25
 _LOOKED_AT_S = 60.0  # of each recording, for the measures; all of it is decoded
@@ -173,10 +173,10 @@ def _check_duplicates(looked: Sequence[_Looked], sets: dict[Row, str]) -> Iterat
         paths = tuple(row.path for row in group)
         contradict = len({row.label for row in group}) > 1
         if contradict:
-            text = f"the same recording under different labels: {_some(f'{row.path} ({row.label})' for row in group)}"
+            text = f"the same recording under different labels: {some(f'{row.path} ({row.label})' for row in group)}"
             yield Finding("error", "contradiction", f"{text}; keep the right one", paths)
         if across := len({sets[row] for row in group if row in sets}) > 1:
-            text = f"the same recording in two sets: {_some(f'{row.path} ({sets[row]})' for row in group)}; keep one"
+            text = f"the same recording in two sets: {some(f'{row.path} ({sets[row]})' for row in group)}; keep one"
             yield Finding("error", "duplicate-across-sets", text, paths)
         if not contradict and not across:
             yield Finding("warning", "duplicate", "the same samples under several names; keep one of each", paths)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.files import Samples
+from wordspot.audio.samples import Samples
 from wordspot.data.checks.findings import _level_db
 from wordspot.data.manifest.rows import Row
 from wordspot.metrics import area_under_roc, det_curve

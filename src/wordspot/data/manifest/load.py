@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +14,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.blocks import read_blocks
-from wordspot.audio.files import Samples, resample, to_int16
+from wordspot.audio.files import read_blocks
+from wordspot.audio.resample import resample
+from wordspot.audio.samples import Samples, to_int16
 from wordspot.config import SETS, DataConfig, RecordingsConfig
-from wordspot.data.manifest.backgrounds import find_backgrounds, read_backgrounds
+from wordspot.data.folders import Recording, recordings_in
 from wordspot.data.manifest.rows import Row, RowList, check_labels, check_problems, list_rows
 from wordspot.data.manifest.split import assign_rows, leakage
-from wordspot.data.reader import Decoded
-from wordspot.data.trigger_listing import set_shares
+from wordspot.data.reader import Decoded, Reader
+from wordspot.data.split import set_shares
 from wordspot.errors import ConfigError, DataError, WordspotError
+from wordspot.formats import csv_text, some
 from wordspot.labels import normalize_word
 
 _CHUNK = 64
@@ -78,12 +78,9 @@ class Recordings:
 
     def listing_text(self) -> str:
         """What ``data.csv`` holds."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["set", "label", "path", "speaker", "generator", "sha256"])
-        writer.writerows(self.listing)
-        writer.writerows(("background", "", one.recording.path, "", "", one.sha256) for one in self.backgrounds)
-        return text.getvalue()
+        header = ("set", "label", "path", "speaker", "generator", "sha256")
+        backgrounds = (("background", "", one.recording.path, "", "", one.sha256) for one in self.backgrounds)
+        return csv_text([header, *self.listing, *backgrounds])
 
 
 def labels_in(path: Path) -> tuple[str, ...]:
@@ -236,11 +233,11 @@ def _repeated(path: Path, clips: Sequence[Clip], sets: Sequence[str]) -> list[st
     warnings = []
     for group in groups.values():
         if len({row.label for row, _ in group}) > 1:
-            told = _some(f"{row.path} ({row.label})" for row, _ in group)
+            told = some(f"{row.path} ({row.label})" for row, _ in group)
             raise DataError(f"{path}: the same recording under two labels: {told}; keep the right one")
         used = [(row, name) for row, name in group if name]
         if len({name for _, name in used}) > 1:
-            told = _some(f"{row.path} ({name})" for row, name in used)
+            told = some(f"{row.path} ({name})" for row, name in used)
             warnings.append(f"the same recording in two sets: {told}; keep one")
     return warnings
 
@@ -266,6 +263,45 @@ def _lacking(rows: Sequence[Row], sets: Sequence[str], labels: Sequence[str], da
     return warnings
 
 
-def _some(texts: Iterable[str]) -> str:
-    named = list(texts)
-    return ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
+def find_backgrounds(root: Path, folders: Sequence[str]) -> list[Recording]:
+    """The recordings in `folders`, and in all folders below them; none where no folder is named.
+
+    Args:
+        root: where the folders are, unless their paths are absolute.
+
+    Raises:
+        NotFoundError: no such folder.
+        DataError: no recordings in it.
+    """
+    return list(recordings_in(root, folders, "backgrounds").values())
+
+
+def read_backgrounds(
+    root: Path, found: Sequence[Recording], sample_rate: int, digests: Collection[str], problems: list[str]
+) -> tuple[Decoded, ...]:
+    """What `find_backgrounds` found in `root`, at `sample_rate` Hz.
+
+    Args:
+        digests: SHA-256 of the recordings that are learned and judged; a background is none of them.
+        problems: gets a line for each recording that is damaged or silent, and left out.
+
+    Raises:
+        DataError: none can be used, or one is among the recordings.
+    """
+    reader = Reader(root, cut=False, sample_rate=sample_rate, scene_ms=math.inf)
+    backgrounds: list[Decoded] = []
+    own: list[str] = []
+    for one in reader.decode_all(found, "background", own):
+        if one.sha256 in digests:
+            raise DataError(
+                f"{root / one.recording.path}: expected a background, but it is one of the recordings to tell apart; "
+                "keep the backgrounds in folders of their own"
+            )
+        if one.samples.any():
+            backgrounds.append(one)
+        else:
+            own.append(f"{root / one.recording.path}: expected a background, but it is digital silence; remove it")
+    if found and not backgrounds:
+        raise DataError(f"{root}: none of its {len(found)} backgrounds can be used; {own[0]}")
+    problems += own
+    return tuple(backgrounds)

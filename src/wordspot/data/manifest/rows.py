@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordspot.audio.files import is_audio_name
+from wordspot.audio.folder import is_audio_name
 from wordspot.data.folders import Recording
 from wordspot.data.manifest.table import NEEDED, OPTIONAL, read_records
 from wordspot.errors import DataError, NotFoundError

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio.files import Samples, to_float
+from wordspot.audio.samples import Samples, to_float32
 from wordspot.data.voices.engine import Voice, unread_scripts
 from wordspot.data.voices.variants import Variant, read_variants
 from wordspot.errors import WordspotError
@@ -189,7 +189,7 @@ class _Library:
             raise self._raised
         if status != 0:
             raise WordspotError(f"espeak-ng cannot speak {text!r} as {identifier}+{voice.variant} (status {status})")
-        return to_float(np.frombuffer(b"".join(self._chunks), dtype=np.int16))
+        return to_float32(np.frombuffer(b"".join(self._chunks), dtype=np.int16))
 
     def _take(self, samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int | None) -> int:
         """The library's callback; 0 asks it to go on. Nothing may be raised into C, Ctrl-C included: it waits."""

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio.files import Samples, read_audio
+from wordspot.audio.files import read_audio
+from wordspot.audio.samples import Samples
 from wordspot.data.voices.engine import Voice
 from wordspot.errors import WordspotError
 

@@ -12,6 +12,7 @@ from typing import Any
 from wordspot.config import MAX_SAMPLE_RATE, DecoderConfig
 from wordspot.errors import CardError, ConfigError
 from wordspot.overrides import decoder_from_json, decoder_to_json
+from wordspot.tasks import TASKS, Task
 
 FORMAT_VERSION = 1
 KINDS = ("stream", "clip")
@@ -73,6 +74,11 @@ class Card:
     wordspot_version: str = ""
     format_version: int = FORMAT_VERSION
 
+    @property
+    def task(self) -> Task:
+        """What the model predicts; files of old versions, which do not name a task, are of the task `words`."""
+        return TASKS[self.config.get("task", "words")]
+
 
 def to_json(card: Card) -> dict[str, Any]:
     """The card as it is written: a JSON object."""
@@ -124,7 +130,7 @@ def parse_card(text: str | None) -> Card:
         states=_states(value, kind),
         decoder=_decoder(value, labels),
         self_test=_self_test(value, len(labels), clip_samples, step_samples),
-        config=_entry(value, "config", dict),
+        config=_config(value),
         data=_entry(value, "data", dict),
         quantization=_choice(value, "quantization", QUANTIZATIONS),
         wordspot_version=_entry(value, "wordspot_version", str)[:100],
@@ -226,6 +232,17 @@ def _row(row: Any, n_labels: int) -> tuple[float, ...]:
     if not 0.99 < sum(map(math.exp, values)) < 1.01:
         raise CardError(f"expected rows of the self-test whose posteriors add up to 1, got {shown(row)}")
     return values
+
+
+def _config(value: dict[str, Any]) -> dict[str, Any]:
+    """The training's configuration: nothing of it is needed to run a file, except the task."""
+    config: dict[str, Any] = _entry(value, "config", dict)
+    task = config.get("task", "words")
+    if not isinstance(task, str) or task not in TASKS:
+        raise CardError(
+            f"its card is of the task {shown(task)}; known are {', '.join(TASKS)}; install a newer wordspot"
+        )
+    return config
 
 
 def _entry(value: dict[str, Any], name: str, kind: type) -> Any:

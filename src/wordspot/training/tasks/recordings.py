@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from wordspot.audio.noise import make_sounds
+from wordspot.audio.samples import to_float32
 from wordspot.config import SETS, RunConfig
 from wordspot.data.manifest.load import Recordings, RecordingSet
 from wordspot.errors import ConfigError, DataError
-from wordspot.evaluation.recordings import measure_recordings
-from wordspot.labels import labels_of_run
+from wordspot.evaluation.recordings import RecordingsMetrics, measure_recordings
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.runtime.windows import (
     combine,
@@ -28,6 +28,7 @@ from wordspot.runtime.windows import (
     window_starts,
     with_sound,
 )
+from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter
 
 _WINDOWS_AT_ONCE = 64
@@ -126,7 +127,7 @@ class RecordingsTask:
         figures: dict[str, Any] = {}
         for name in ("validation", "testing"):
             posteriors = self.judge(network, front_end, name)
-            figures[name] = measure_set(self.recordings.sets[name], posteriors)
+            figures[name] = measure_set(self.recordings.sets[name], posteriors).to_json()
         return figures, self._record("testing", step, posteriors)
 
     def close(self) -> None:
@@ -244,8 +245,8 @@ def judge(
     return np.concatenate(rows)
 
 
-def measure_set(recordings: RecordingSet, posteriors: NDArray[np.float64]) -> dict[str, Any]:
-    """All figures of a set's posteriors, as `recording_measures` has them."""
+def measure_set(recordings: RecordingSet, posteriors: NDArray[np.float64]) -> RecordingsMetrics:
+    """All metrics of a set, from its posteriors."""
     return measure_recordings(
         recordings.labels,
         recordings.truth,
@@ -272,7 +273,7 @@ def _sounding(audio: NDArray[np.int16], clip: int, stride: int) -> tuple[NDArray
 def _window_at(audio: NDArray[np.int16], start: int, clip: int) -> NDArray[np.float32]:
     """The window from `start` on, or as near to it as the recording allows: float32, of `clip` samples at most."""
     start = max(min(start, len(audio) - clip), 0)
-    return audio[start : start + clip].astype(np.float32) / np.float32(32768)
+    return to_float32(audio[start : start + clip])
 
 
 def _groups(training: RecordingSet) -> list[list[NDArray[np.int64]]]:

@@ -1,0 +1,103 @@
+"""Format numbers, times and lists for people, and write CSV.
+
+What cannot be computed is None and shown as a dash. Values meant for programs (JSON) are not rounded here.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+MISSING = "–"
+
+
+def percent(value: float | None, *, digits: int = 1, unit: str = "") -> str:
+    """A fraction in percent.
+
+    >>> percent(0.9312), percent(0.9312, digits=0, unit=" %"), percent(None, unit=" %")
+    ('93.1', '93 %', '–')
+    """
+    return MISSING if value is None else f"{100 * value:.{digits}f}{unit}"
+
+
+def rate(value: float | None) -> str:
+    """Events per hour, with three significant digits.
+
+    >>> rate(0.51234), rate(738.4), rate(None)
+    ('0.512', '738', '–')
+    """
+    return MISSING if value is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def whole(value: float | None, unit: str = "") -> str:
+    """A number without decimals, such as milliseconds.
+
+    >>> whole(412.7), whole(412.7, " ms"), whole(None)
+    ('413', '413 ms', '–')
+    """
+    return MISSING if value is None else f"{value:.0f}{unit}"
+
+
+def interval(
+    low: float | None, high: float | None, form: Callable[[float | None], str] = percent, unit: str = ""
+) -> str:
+    """The two ends of a confidence interval, each formatted by `form`; one dash if there is none.
+
+    >>> interval(0.91, 0.95, unit=" %"), interval(0.2, None, rate), interval(None, None)
+    ('91.0 to 95.0 %', '0.2 to –', '–')
+    """
+    if low is None and high is None:
+        return MISSING
+    return f"{form(low)} to {form(high)}{unit}"
+
+
+def clock(time_ms: float) -> str:
+    """Milliseconds as minutes and seconds.
+
+    >>> clock(3_723_400)
+    '62:03.4'
+    """
+    tenths = round(time_ms / 100)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
+
+
+def decimal(value: float | None, digits: int = 4) -> str:
+    """A number for a file: at most `digits` decimals, no trailing zeros; nothing for None.
+
+    >>> decimal(12.5), decimal(3.0), decimal(None)
+    ('12.5', '3', '')
+    """
+    return "" if value is None else f"{value:.{digits}f}".rstrip("0").rstrip(".")
+
+
+def finite(value: float) -> float | None:
+    """`value` for JSON, which has no infinity and no NaN: those become None.
+
+    >>> finite(0.5), finite(float("inf"))
+    (0.5, None)
+    """
+    return float(value) if math.isfinite(value) else None
+
+
+def some(texts: Iterable[str], most: int = 4) -> str:
+    """The first `most` of `texts`, and how many more there are.
+
+    >>> some(["a", "b"]), some("abcdef")
+    ('a, b', 'a, b, c, d and 2 more')
+    """
+    named = list(texts)
+    return ", ".join(named[:most]) + (f" and {len(named) - most} more" if len(named) > most else "")
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    r"""Rows as CSV, a newline after each.
+
+    >>> csv_text([("label", "start_ms"), ("a, b", 20)])
+    'label,start_ms\n"a, b",20\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
