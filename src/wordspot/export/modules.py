@@ -20,7 +20,7 @@ from wordspot.features.frames import float32
 from wordspot.features.micro import MicroFrontEnd
 from wordspot.features.psf import PsfMfcc
 from wordspot.features.spectral import SpectralFrontEnd, analysis_window
-from wordspot.models.streaming import StepNetwork, StreamingNetwork
+from wordspot.models.streaming import StepNetwork, StreamingNetwork, initial_state
 
 #: The name of a `ConvolvedDft`'s kernel, for which `onnx_rewrite` puts a formula.
 DFT = "dft"
@@ -55,9 +55,7 @@ class StreamScores(nn.Module):
         return (sound, *unpacked(self._network_state()))
 
     def _network_state(self) -> Any:
-        if isinstance(self.network, StepNetwork):
-            return self.network.initial_state(1, self._early_frames)
-        return self.network.initial_state(1)
+        return initial_state(self.network, 1, self._early_frames)
 
 
 class ClipScores(nn.Module):

@@ -46,3 +46,10 @@ class StepNetwork(Protocol):
 
     def step(self, features: Tensor, state: Any) -> tuple[Tensor, Any]:
         """features: [batch, k · hop_frames, n_features], state → logits: [batch, k, 2], state."""
+
+
+def initial_state(network: StreamingNetwork | StepNetwork, batch: int, early_frames: int) -> Any:
+    """The state before a stream whose front end gives so many early frames, for either kind of network."""
+    if isinstance(network, StepNetwork):
+        return network.initial_state(batch, early_frames)
+    return network.initial_state(batch)
