@@ -1,8 +1,8 @@
 """Start `wordspot serve` in a container, on all addresses, with the models that its options name.
 
-In an add-on of Home Assistant the options are in /data/options.json and the models below /share. In any other container they
-come from the environment: WORDSPOT_MODELS and WORDSPOT_ALLOW_ORIGINS (separated by spaces), WORDSPOT_HOST, WORDSPOT_PORT
-and WORDSPOT_WYOMING_PORT. wordspot itself reads WORDSPOT_TOKEN.
+In an add-on of Home Assistant the options are in /data/options.json and the models below /share. In any other
+container they come from the environment: WORDSPOT_MODELS and WORDSPOT_ALLOW_ORIGINS (separated by spaces),
+WORDSPOT_HOST, WORDSPOT_PORT and WORDSPOT_WYOMING_PORT. wordspot itself reads WORDSPOT_TOKEN.
 """
 
 from __future__ import annotations
