@@ -59,6 +59,6 @@ if TYPE_CHECKING:
     from wordspot.runtime.detector import Classifier as Classifier
     from wordspot.runtime.detector import Detector as Detector
     from wordspot.runtime.detector import Scorer as Scorer
+    from wordspot.runtime.model import open_model as open_model
     from wordspot.runtime.modelfile.card import Card as Card
     from wordspot.runtime.recordings import RecordingClassifier as RecordingClassifier
-    from wordspot.runtime.streams import open_model as open_model
