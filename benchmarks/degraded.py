@@ -31,13 +31,13 @@ from wordspot.config import RunConfig
 from wordspot.data.manifest.load import RecordingSet, load_recordings
 from wordspot.data.manifest.rows import Row
 from wordspot.evaluation.bootstrap import Scored
-from wordspot.evaluation.recordings import measure_mean
+from wordspot.evaluation.scores import measure_mean
 from wordspot.features import make_front_end
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.models import make_model
-from wordspot.training.checkpoint import RunFolder
+from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks.recordings import judge
-from wordspot.training.trainer import load_weights
+from wordspot.training.weights import load_weights
 
 Way = Callable[[Samples, int], Samples]
 _CPU = torch.device("cpu")
@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in WAYS:
         each = [test[name] for test in tests.values()]
         rates = [equal_error_rate(det_curve(test.scores, test.is_target)) for test in each]
-        figures[name] = {"eer_of_each": dict(zip(tests, rates, strict=True)), **measure_mean(each)}
+        figures[name] = {"eer_of_each": dict(zip(tests, rates, strict=True)), **measure_mean(each).to_json()}
     print_table(list(tests), figures)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -193,8 +193,8 @@ def _with_torch(
     from wordspot.features import make_front_end
     from wordspot.labels import labels_of
     from wordspot.models import make_model
-    from wordspot.training.checkpoint import RunFolder
-    from wordspot.training.trainer import load_weights
+    from wordspot.training.run_folder import RunFolder
+    from wordspot.training.weights import load_weights
 
     torch.set_num_threads(1)
     checkpoint = RunFolder(run).load(None)

@@ -20,7 +20,7 @@ from wordspot.data.manifest.split import assign_rows, leakage
 from wordspot.data.split import noise_source, which_set
 from wordspot.data.voices import Voice
 from wordspot.errors import ConfigError, DataError
-from wordspot.training.checkpoint import RunFolder
+from wordspot.training.run_folder import RunFolder
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 

@@ -203,7 +203,8 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from wordspot.config import FeatureConfig, ModelConfig, RecordingsConfig, RunConfig
     from wordspot.models import make_model
-    from wordspot.training.checkpoint import Checkpoint, RunFolder, save_checkpoint
+    from wordspot.training.checkpoint import Checkpoint, save_checkpoint
+    from wordspot.training.run_folder import RunFolder
 
     config = RunConfig(
         words=("person", "machine"), task="recordings", features=FeatureConfig(clip_ms=200),

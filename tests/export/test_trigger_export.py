@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 from support.made_networks import make
 from wordspot.audio.files import write_audio
 from wordspot.commands.main import main
-from wordspot.config import FEATURES, FeatureConfig, ModelConfig, RunConfig
+from wordspot.config import FeatureConfig, ModelConfig, RunConfig
 from wordspot.errors import ConfigError, ExportError
 from wordspot.export.run import Exported, export_network, export_run
 from wordspot.features import make_front_end
+from wordspot.presets import FEATURES
 from wordspot.runtime.detector import Detector, Scorer
 from wordspot.runtime.model import open_model
 from wordspot.runtime.modelfile.card import read_card
 from wordspot.runtime.modelfile.self_test import run_self_test
-from wordspot.training.checkpoint import Checkpoint, RunFolder, save_checkpoint
+from wordspot.training.checkpoint import Checkpoint, save_checkpoint
+from wordspot.training.run_folder import RunFolder
 
 WORD = "athena"
 CASES: dict[str, tuple[str, FeatureConfig]] = {

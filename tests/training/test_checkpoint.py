@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from wordspot.config import RunConfig
 from wordspot.errors import CheckpointError, ConfigError, NotFoundError, WordspotError
 from wordspot.overrides import to_json
-from wordspot.training.checkpoint import Checkpoint, RunFolder, load_checkpoint, save_checkpoint
+from wordspot.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from wordspot.training.run_folder import RunFolder
 
 CONFIG = RunConfig(words=("汪汪叫", "喵喵喵"))
 

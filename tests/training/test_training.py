@@ -19,16 +19,19 @@ import numpy as np
 import pytest
 import torch
 
-from wordspot.config import FEATURES, ModelConfig, RunConfig
+from wordspot.config import ModelConfig, RunConfig
 from wordspot.data.cache import decode_folder
 from wordspot.data.folders import list_recordings
 from wordspot.errors import CheckpointError, ConfigError, DataError, TrainingError
 from wordspot.overrides import override
+from wordspot.presets import FEATURES
 from wordspot.seeds import step_seed
-from wordspot.training.checkpoint import RunFolder, load_checkpoint
+from wordspot.training.checkpoint import load_checkpoint
 from wordspot.training.device import resolve_device, resolve_precision
+from wordspot.training.optimizer import learning_rate
+from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks.words import ClipEvaluation, WordsTask
-from wordspot.training.trainer import StepRecord, Trainer, learning_rate
+from wordspot.training.trainer import StepRecord, Trainer
 
 WORDS = ("low", "middle", "high")
 SETTINGS = {
@@ -398,7 +401,7 @@ def test_weights_of_another_run_are_taken_over(unbroken: Path, tone_folder: Path
     for name, tensor in other.model.state_dict().items():
         wanted = before if name.startswith("output.") else given.weights
         assert torch.equal(tensor, wanted[name]), name
-    with pytest.raises(CheckpointError, match=r"--init: expected a run of the same network.*\(it is a tiny_conv"):
+    with pytest.raises(CheckpointError, match=r"init: the networks differ in .* of a tiny_conv"):
         make_trainer(tone_folder, tmp_path / "another", model="single_fc").start(given)
 
 
@@ -414,7 +417,7 @@ def test_a_run_that_began_with_weights_goes_on_with_them(unbroken: Path, tone_fo
 
 def test_weights_that_heard_otherwise_are_refused(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(tone_folder, tmp_path, **{"features.low_hz": 200})
-    with pytest.raises(CheckpointError, match="--init: expected a run on the same front end"):
+    with pytest.raises(CheckpointError, match="init: the runs have different front ends"):
         trainer.start(RunFolder(unbroken).load())
 
 

@@ -71,4 +71,6 @@ def _note_short(file: FileDetections) -> None:
     from wordspot.commands import console
 
     if file.is_short:
-        console.note(f"{file.name}: shorter than the audio that one score needs; `wordspot label` labels clips")
+        console.note(
+            f"{file.name}: shorter than the {file.clip_seconds:g} s that one score needs; use `wordspot label` for clips"
+        )

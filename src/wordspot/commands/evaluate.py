@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from wordspot.data.clips import ClipSet
     from wordspot.data.folders import Listing
     from wordspot.data.trigger import TriggerSources
-    from wordspot.training.checkpoint import Checkpoint, RunFolder
+    from wordspot.training.checkpoint import Checkpoint
+    from wordspot.training.run_folder import RunFolder
 
 HELP = "measure a trained model on a folder of recordings"
 EXAMPLE = "wordspot evaluate runs/four recordings --report report.html"
@@ -76,10 +77,10 @@ def evaluate(
     from wordspot.models import make_model
     from wordspot.tasks import TASKS
     from wordspot.training.batches import Batches
-    from wordspot.training.checkpoint import RunFolder
     from wordspot.training.device import resolve_device
+    from wordspot.training.run_folder import RunFolder
     from wordspot.training.tasks.words import predict, speakers_of
-    from wordspot.training.trainer import load_weights
+    from wordspot.training.weights import load_weights
 
     checkpoint = RunFolder(model).load(step)
     config = checkpoint.config
@@ -105,7 +106,7 @@ def evaluate(
         )
     measures = {
         "model": str(model), "step": checkpoint.step, "data": str(data), "split": split,
-        **measure_clips(labels, clips.labels, posteriors, speakers_of(decoded, clips)),
+        **measure_clips(labels, clips.labels, posteriors, speakers_of(decoded, clips)).to_json(),
         "clips_trained_on": n_seen, "other_clips_of_speakers_trained_on": n_known, "left_out": list(decoded.problems),
     }  # fmt: skip
     if report:
@@ -124,7 +125,7 @@ def evaluate_trigger(
     from wordspot.features import make_front_end
     from wordspot.models import make_model
     from wordspot.training.tasks.trigger import TriggerTask
-    from wordspot.training.trainer import load_weights
+    from wordspot.training.weights import load_weights
 
     if split not in ("validation", "testing") or report:
         raise ConfigError(
@@ -218,7 +219,7 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
     speakers = [decoded.listing.clips[row].speaker if row >= 0 else None for row in clips.rows]
     measures = {
         "model": str(model), "step": None, "data": str(data), "split": split,
-        **measure_clips(labels, clips.labels, posteriors, speakers),
+        **measure_clips(labels, clips.labels, posteriors, speakers).to_json(),
         "clips_trained_on": None, "other_clips_of_speakers_trained_on": None, "left_out": list(decoded.problems),
     }  # fmt: skip
     if report:

@@ -69,7 +69,7 @@ def evaluate_recordings(
     generators = [row.generator for row in chosen.rows]
     measures = {
         "model": str(model), "step": judge.step, "data": str(data), "split": split, "task": "recordings",
-        **measure_recordings(chosen.labels, chosen.truth, posteriors, speakers, generators, judge.threshold),
+        **measure_recordings(chosen.labels, chosen.truth, posteriors, speakers, generators, judge.threshold).to_json(),
         **_count_trained_on(model, loaded, chosen, is_file=is_file), "left_out": list(loaded.problems),
         "recordings": _list_recordings(chosen, posteriors),
     }  # fmt: skip
@@ -109,10 +109,10 @@ def _judge_of_run(model: Path, step: int | None, device: str) -> Judge:
     from wordspot.models import make_model
     from wordspot.reports.recording_charts import TimeCurve
     from wordspot.runtime.windows import cut_windows, find_sound, stride_of, window_starts
-    from wordspot.training.checkpoint import RunFolder
     from wordspot.training.device import resolve_device
+    from wordspot.training.run_folder import RunFolder
     from wordspot.training.tasks.recordings import judge
-    from wordspot.training.trainer import load_weights
+    from wordspot.training.weights import load_weights
 
     checkpoint, where = RunFolder(model).load(step), resolve_device(device)
     config = checkpoint.config
@@ -242,14 +242,14 @@ def print_recording_measures(measures: dict[str, Any]) -> None:
 
 def headline(measures: dict[str, Any]) -> str:
     """The main figures in one line."""
-    from wordspot.evaluation.recordings import describe_interval
+    from wordspot.evaluation.scores import Resampling
 
     accuracy = f"{_percent(measures['accuracy'])} % ({_span(measures, 'accuracy')}, N={measures['n']})"
     if measures.get("eer") is None:
         return f"Accuracy on {measures['split']}: {accuracy}"
     return (
         f"EER on {measures['split']}: {_percent(measures['eer'])} % ({_span(measures, 'eer')}, "
-        f"{describe_interval(measures['interval'])}), AUC {measures['auc']:.3f}, accuracy {accuracy}"
+        f"{Resampling(**measures['interval']).describe()}), AUC {measures['auc']:.3f}, accuracy {accuracy}"
     )
 
 

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.commands.options import build_config, check_resumed
     from wordspot.errors import ConfigError
-    from wordspot.training.checkpoint import RunFolder
+    from wordspot.training.run_folder import RunFolder
 
     if args.checkpoint is not None and not args.resume:
         raise ConfigError("--checkpoint names where to resume; give --resume with it")

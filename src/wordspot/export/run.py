@@ -34,9 +34,9 @@ from wordspot.runtime.modelfile.self_test import (
 from wordspot.runtime.modelfile.session import judge_clips, open_session, run_clips, run_stream
 from wordspot.tasks import TASKS, labels_of_run
 from wordspot.training.batches import Batches
-from wordspot.training.checkpoint import RunFolder
 from wordspot.training.log import trained_on
-from wordspot.training.trainer import load_weights
+from wordspot.training.run_folder import RunFolder
+from wordspot.training.weights import load_weights
 
 TOLERANCE = 1e-4
 _CHUNKS = (1, 2, 7, 100)  # steps of a stream that one call takes

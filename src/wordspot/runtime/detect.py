@@ -34,13 +34,18 @@ class FileDetections:
         name: the file's name, as shown.
         detections: in the order of time.
         seconds: length of the recording.
-        is_short: whether it is shorter than the audio that one score needs, so that nothing can be detected.
+        clip_seconds: length of the audio that one score needs.
     """
 
     name: str
     detections: tuple[Detection, ...]
     seconds: float
-    is_short: bool
+    clip_seconds: float
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the recording is shorter than the audio that one score needs, so that nothing can be detected."""
+        return self.seconds < self.clip_seconds
 
     def __iter__(self) -> Iterator[Detection]:
         return iter(self.detections)
@@ -155,8 +160,7 @@ def detect_file(
     if detector.card.task.predicts_steps:
         keep(detector.feed(np.zeros(int(_SILENCE_S * rate), np.float32)))
     keep(detector.flush())
-    seconds = n_samples / rate
-    return FileDetections(name, tuple(found), seconds, is_short=seconds < detector.card.clip_seconds)
+    return FileDetections(name, tuple(found), n_samples / rate, detector.card.clip_seconds)
 
 
 def _check_chime(chime: Path, recordings: Recordings) -> None:

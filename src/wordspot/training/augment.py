@@ -1,7 +1,8 @@
-"""What chance does to training clips: whole batches as tensors on one device, all chance from a passed generator.
+"""Random augmentation of training clips: entire batches as tensors on one device, randomness from a passed generator.
 
-Each transformation is a pure function of a batch and its drawn numbers; `Augmenter` draws them. Chance ends at samples
-(and at the two masks over features): the front ends behind it are deterministic.
+Each transformation is a pure function of a batch and of its random numbers; `Augmenter` draws these. All of them change
+samples, except for the two masks over features: the front ends are deterministic. Equaliser, narrow band and mu-law stand
+for microphones, telephone lines and codecs, so that no class is recognised by one.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ import torch
 from torch import Generator, Tensor
 
 from wordspot.config import AugmentConfig, FeatureConfig
-from wordspot.training.channel import BANDS, compand, equalise
+
+#: Gains of a random equaliser.
+BANDS = 12
 
 _CLIPS_AT_ONCE = 4
-_LOWEST_HZ, _LEAST_BAND = (
-    300.0,
-    0.4,
-)  # of a narrow band: its lower edge at most, its upper one at least, of half the rate
+_LOWEST_HZ = 300.0  # the highest lower edge of a narrow band
+_LEAST_BAND = 0.4  # its lowest upper edge, as a part of half the sample rate
+_EDGE_HZ = 100.0  # the width over which a band's edge falls
+_MU, _LEVELS = 255.0, 127.0  # of G.711: seven bits beside the sign
 
 
 def time_shift(audio: Tensor, shifts: Tensor) -> Tensor:
-    """Move each clip later by its shift, zeros filling in.
+    """Delay each clip by its shift and fill with zeros.
 
     Args:
         audio: float32 [batch, samples].
@@ -37,13 +40,15 @@ def time_shift(audio: Tensor, shifts: Tensor) -> Tensor:
 
 
 def change_speed(audio: Tensor, factors: Tensor) -> Tensor:
-    """Play each clip `factor` times as fast around its middle, pitch and all, by Catmull-Rom interpolation.
+    """Play each clip `factor` times as fast around its middle, which changes its pitch too, by Catmull-Rom interpolation.
 
     Args:
         audio: float32 [batch, samples].
-        factors: float32 [batch]; 1.1 is ten percent faster. What a slower clip lacks room for is cut at both ends.
+        factors: float32 [batch]; 1.1 is ten percent faster. A slower clip is cut at both ends to its length.
     """
-    if len(audio) > _CLIPS_AT_ONCE and audio.device.type == "cpu":  # so few at once stay in the cache: half the time
+    if (
+        len(audio) > _CLIPS_AT_ONCE and audio.device.type == "cpu"
+    ):  # so few stay in the processor's cache, which halves the time
         parts = zip(torch.split(audio, _CLIPS_AT_ONCE), torch.split(factors, _CLIPS_AT_ONCE), strict=True)
         return torch.cat([change_speed(*part) for part in parts])
     n = audio.shape[1]
@@ -71,7 +76,7 @@ def stretch_bounds(bounds: Tensor, factors: Tensor, n_samples: int) -> Tensor:
 
 
 def reverberate(audio: Tensor, impulses: Tensor) -> Tensor:
-    """Convolve each clip with its room's impulse response and keep its level and length.
+    """Convolve each clip with an impulse response; its RMS and its length stay.
 
     Args:
         audio: float32 [batch, samples].
@@ -84,14 +89,16 @@ def reverberate(audio: Tensor, impulses: Tensor) -> Tensor:
 
 
 def room_impulses(rt60_s: Tensor, level: Tensor, sample_rate: int, generator: Generator) -> Tensor:
-    """Synthetic rooms: the direct sound, then noise that falls by 60 dB in `rt60_s`.
+    """Synthetic impulse responses of rooms: the direct sound, then noise that falls by 60 dB in `rt60_s`.
 
     Args:
         rt60_s: float32 [batch], seconds.
-        level: float32 [batch], energy of all reflections relative to the direct sound's.
+        level: float32 [batch], energy of all reflections relative to that of the direct sound.
+        sample_rate: in Hz.
+        generator: draws the noise.
 
     Returns:
-        float32 [batch, taps], as long as the longest reverberation.
+        float32 [batch, taps], as many taps as the longest reverberation has.
     """
     n = max(int(float(rt60_s.max()) * sample_rate), 2)
     time = torch.arange(n, device=rt60_s.device) / sample_rate
@@ -109,12 +116,12 @@ def mix_noise(audio: Tensor, noise: Tensor, volume: Tensor) -> Tensor:
 
 
 def volume_for_snr(audio: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
-    """The noise volume [batch] at which a clip stands `snr_db` [batch] above its noise, by their RMS over the clip."""
+    """The noise volume [batch] for a signal-to-noise ratio of `snr_db` [batch], by the RMS over the clip."""
     return (_rms(audio) / _rms(noise).clamp(min=1e-9)).squeeze(1) * 10 ** (-snr_db / 20)
 
 
 def mask_features(features: Tensor, n_masks: int, widest: int, axis: int, generator: Generator) -> Tensor:
-    """Blank `n_masks` stretches of up to `widest` along `axis` (1: time, 2: frequency) with the clip's mean (SpecAugment)."""
+    """Set `n_masks` stretches of up to `widest` along `axis` (1: time, 2: frequency) to the clip's mean (SpecAugment)."""
     size = features.shape[axis]
     position = torch.arange(size, device=features.device)
     blank = torch.zeros(len(features), size, dtype=torch.bool, device=features.device)
@@ -127,16 +134,44 @@ def mask_features(features: Tensor, n_masks: int, widest: int, axis: int, genera
     return torch.where(blank.reshape(shape), features.mean(dim=(1, 2), keepdim=True), features)
 
 
+def equalise(audio: Tensor, gains_db: Tensor, low_hz: Tensor, high_hz: Tensor, sample_rate: int) -> Tensor:
+    """Filter each clip by a smooth response through its gains, and remove what is below `low_hz` or above `high_hz`.
+
+    Args:
+        audio: float32 [batch, samples].
+        gains_db: float32 [batch, bands], at frequencies evenly from 0 to half the sample rate.
+        low_hz, high_hz: float32 [batch]; a `high_hz` above half the sample rate removes nothing.
+    """
+    n = audio.shape[1]
+    spectrum = torch.fft.rfft(audio, 2 * n)  # twice as long, against circular convolution
+    hertz = torch.linspace(0, sample_rate / 2, spectrum.shape[1], device=audio.device)
+    response_db = torch.nn.functional.interpolate(
+        gains_db[:, None], size=spectrum.shape[1], mode="linear", align_corners=True
+    )[:, 0]
+    passed = torch.sigmoid((high_hz[:, None] - hertz) / _EDGE_HZ * 4) * torch.sigmoid(
+        (hertz - low_hz[:, None]) / _EDGE_HZ * 4
+    )
+    return torch.fft.irfft(spectrum * passed * 10 ** (response_db / 20), 2 * n)[:, :n]
+
+
+def compand(audio: Tensor) -> Tensor:
+    """Quantise each clip to the 8 bits of the mu-law of G.711, relative to its own peak."""
+    peak = audio.abs().amax(dim=1, keepdim=True).clamp(min=1e-6)
+    squeezed = torch.log1p(_MU * (audio / peak).abs()) / math.log1p(_MU)
+    coded = torch.round(squeezed * _LEVELS) / _LEVELS
+    return audio.sign() * peak * torch.expm1(coded * math.log1p(_MU)) / _MU
+
+
 class Augmenter:
-    """Draws and applies what `AugmentConfig` allows. The defaults are the classic's own rules."""
+    """Draws random numbers and applies the transformations of an `AugmentConfig`, whose defaults are the classic's rules."""
 
     def __init__(self, config: AugmentConfig, features: FeatureConfig) -> None:
         self.config, self.sample_rate = config, features.sample_rate
 
     def change_speed(self, audio: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Play each clip faster or slower: audio as before [batch, samples], its factors [batch] (1: as it was).
+        """Play each clip faster or slower: audio [batch, samples], and its factors [batch] (1: unchanged).
 
-        Before `augment`, since where a word begins and ends moves with it: `stretch_bounds`.
+        This comes before `augment`, since it moves where a word begins and ends: see `stretch_bounds`.
         """
         if self.config.speed <= 0:
             return audio, audio.new_ones(len(audio))
@@ -146,14 +181,14 @@ class Augmenter:
     def augment(
         self, audio: Tensor, is_silence: Tensor, noise: Tensor | None, generator: Generator, n_scenes: int = 0
     ) -> Tensor:
-        """A training batch as the network shall hear it.
+        """A training batch, augmented except for its speed.
 
         Args:
             audio: float32 [batch, samples]; zeros where `is_silence`.
             is_silence: bool [batch].
-            noise: float32 [batch, samples], a stretch of background for each clip, or None where there is none.
-            generator: the source of all chance, on the batch's device.
-            n_scenes: so many clips at the beginning are cut from scenes: they stay where they are, and noise is never off.
+            noise: float32 [batch, samples], a stretch of background for each clip, or None if there is none.
+            generator: the source of all randomness, on the batch's device.
+            n_scenes: so many clips at the beginning are cut from scenes: they are not shifted, and noise is always added.
         """
         reach = int(self.config.time_shift_ms * self.sample_rate / 1000)
         if reach > 0:
@@ -187,14 +222,14 @@ class Augmenter:
         if self.config.snr_db:
             low, high = self.config.snr_db
             spoken = volume_for_snr(audio, noise, low + (high - low) * loudness)
-            least = loudness[:n_scenes] * self.config.background_volume  # also where hardly a word is heard
+            least = loudness[:n_scenes] * self.config.background_volume  # also if hardly a word is audible
             spoken[:n_scenes] = torch.maximum(spoken[:n_scenes], least)
         else:
             spoken = loudness * self.config.background_volume
         return torch.where(is_silence, loudness, torch.where(chosen, spoken, torch.zeros_like(spoken)))
 
     def _add_rooms(self, audio: Tensor, generator: Generator) -> Tensor:
-        """In some of the clips: a reverberation time up to `room_ms`, reflections 12 dB below to 6 dB above the voice."""
+        """Reverberation in some clips, of up to `room_ms`, with reflections 12 dB below to 6 dB above the voice."""
         chosen = self._uniform(audio, generator) < self.config.room_frequency
         rt60_s = self.config.room_ms / 1000 * (0.1 + 0.9 * self._uniform(audio, generator))
         level = 10 ** ((18 * self._uniform(audio, generator) - 12) / 10)
@@ -205,7 +240,7 @@ class Augmenter:
         return audio.index_copy(0, picked, reverberate(audio[picked], impulses))
 
     def _through_channel(self, audio: Tensor, generator: Generator) -> Tensor:
-        """Colour, a narrow band and a telephone's bits, in some of the clips."""
+        """An equaliser, a narrow band and the mu-law of a telephone, in some of the clips."""
         config = self.config
         if config.equaliser_db > 0 or config.band_frequency > 0:
             gains = torch.rand(len(audio), BANDS, generator=generator, device=audio.device)

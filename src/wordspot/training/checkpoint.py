@@ -1,28 +1,17 @@
-"""Weights, optimiser state and configuration in one safetensors file, written atomically; and the folder of a run.
-
-A run's folder::
-
-    config.json     the whole configuration          labels.txt   one label a line, silence and unknown first
-    data.csv        every clip used: set, label, path, SHA-256
-    versions.json   of Python and the packages       log.jsonl    one line a step and an evaluation
-    metrics.json    the final figures                tensorboard/ scalars and feature images
-    checkpoints/step-00000400.safetensors
-"""
+"""A checkpoint: weights, optimiser state and configuration in one safetensors file, written atomically."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wordspot.config import RunConfig
 from wordspot.errors import CheckpointError, ConfigError, NotFoundError
-from wordspot.files import atomic_path, read_json, write_json, write_text
+from wordspot.files import atomic_path
 from wordspot.overrides import from_json, to_json
-from wordspot.tasks import labels_of_run
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +69,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    metadata = _read_metadata(path)
+    metadata = read_metadata(path)
     try:
         tensors = load_file(path)
         config = from_json(json.loads(metadata["config"]))
@@ -99,7 +88,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(config, step, best_step, best_score, parts["model"], parts["optimizer"])
 
 
-def _read_metadata(path: Path) -> dict[str, str]:
+def read_metadata(path: Path) -> dict[str, str]:
     """The text part of a safetensors file, its sizes checked before anything is allocated."""
     if not path.is_file():
         raise NotFoundError(f"{path}: expected a checkpoint, but there is no such file")
@@ -117,113 +106,3 @@ def _read_metadata(path: Path) -> dict[str, str]:
     if not isinstance(metadata, dict) or "config" not in metadata:
         raise CheckpointError(f"{path}: expected a wordspot checkpoint, but it carries no configuration")
     return metadata
-
-
-class RunFolder:
-    """The folder of a run: where everything in it is, and which checkpoint is meant."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.log = path / "log.jsonl"
-        self.metrics = path / "metrics.json"
-        self.tensorboard = path / "tensorboard"
-        self.checkpoints = path / "checkpoints"
-
-    def read_config(self) -> RunConfig:
-        """The run's configuration.
-
-        Raises:
-            NotFoundError: the folder is no run.
-            CheckpointError: its configuration is damaged.
-        """
-        path = self.path / "config.json"
-        if not path.is_file():
-            raise NotFoundError(f"{self.path}: expected the folder of a run, but it holds no config.json")
-        return from_json(read_json(path))
-
-    def write_config(self, config: RunConfig) -> None:
-        """Write the configuration and the labels file."""
-        write_json(self.path / "config.json", to_json(config))
-        write_text(self.path / "labels.txt", "".join(f"{label}\n" for label in labels_of_run(config)))
-
-    def checkpoint_path(self, step: int) -> Path:
-        return self.checkpoints / f"step-{step:08d}.safetensors"
-
-    def steps(self) -> list[int]:
-        """The steps of the checkpoints that are kept, ascending."""
-        found = [path.stem.removeprefix("step-") for path in self.checkpoints.glob("step-*.safetensors")]
-        return sorted(int(step) for step in found if step.isdigit())
-
-    def latest_step(self) -> int:
-        """The newest checkpoint's step.
-
-        Raises:
-            NotFoundError: there is none.
-        """
-        steps = self.steps()
-        if not steps:
-            raise NotFoundError(f"{self.path}: expected a checkpoint, but none is kept; train first")
-        return steps[-1]
-
-    def load(self, step: int | None = None) -> Checkpoint:
-        """The checkpoint of `step`, or the best one on validation.
-
-        Raises:
-            NotFoundError: no such checkpoint; the message says which there are.
-        """
-        if step is None:
-            newest = self.latest_step()
-            step = self._best_as_of(newest) or newest
-        elif step not in self.steps():
-            kept = ", ".join(map(str, self.steps())) or "none"
-            raise NotFoundError(f"{self.path}: no checkpoint of step {step}; those kept: {kept}")
-        return load_checkpoint(self.checkpoint_path(step))
-
-    def prune(self, keep: int) -> None:
-        """Remove old checkpoints: the newest `keep` stay, and each one that was the best as of one that stays."""
-        steps = self.steps()
-        kept = set(steps[-keep:])
-        kept |= {self._best_as_of(step) for step in kept}
-        for step in steps:
-            if step not in kept:
-                self.checkpoint_path(step).unlink()
-
-    def clear(self) -> None:
-        """Forget a run that was here before, and touch nothing else."""
-        shutil.rmtree(self.tensorboard, ignore_errors=True)
-        self.drop_after(-1)
-        self.log.unlink(missing_ok=True)
-
-    def drop_after(self, step: int) -> None:
-        """Forget all that came after `step`: checkpoints and lines of the log."""
-        for unfinished in self.checkpoints.glob(".step-*"):  # of a run that was killed while it saved
-            unfinished.unlink(missing_ok=True)
-        for later in self.steps():
-            if later > step:
-                self.checkpoint_path(later).unlink()
-        self.metrics.unlink(missing_ok=True)
-        if self.log.is_file():
-            lines = self.log.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if _step_of(line) <= step and json.loads(line).get("set") != "testing"]
-            write_text(self.log, "".join(f"{line}\n" for line in kept))
-
-    def read_log(self) -> list[dict[str, Any]]:
-        """The log's whole lines, as dicts; a last line that a kill cut short is left out."""
-        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []
-        return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
-
-    def _best_as_of(self, step: int) -> int:
-        """The step that had done best when the checkpoint of `step` was written; 0 where none had been evaluated."""
-        path = self.checkpoint_path(step)
-        try:
-            return int(_read_metadata(path)["best_step"])
-        except (KeyError, ValueError) as error:
-            raise CheckpointError(f"{path}: expected a checkpoint that names the best step; it is damaged") from error
-
-
-def _step_of(line: str) -> float:
-    """The step of a line of the log; infinity for one that a kill cut short."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")

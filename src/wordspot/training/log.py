@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from wordspot.data.cache import DecodedClips
     from wordspot.data.clips import ClipSet
-    from wordspot.training.checkpoint import RunFolder
+    from wordspot.training.run_folder import RunFolder
 
 _Record = TypeVar("_Record")
 

@@ -7,19 +7,17 @@ with the same weights, to the bit, as one that was not (on one machine's CPU).
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from wordspot.config import FeatureConfig, RunConfig, TrainingConfig
-from wordspot.errors import CheckpointError, ConfigError, TrainingError
+from wordspot.config import RunConfig
+from wordspot.errors import CheckpointError, ConfigError
 from wordspot.features import make_front_end
 from wordspot.files import write_json
 from wordspot.labels import SILENCE
@@ -27,10 +25,14 @@ from wordspot.models import make_model
 from wordspot.overrides import with_free_settings
 from wordspot.seeds import step_seed
 from wordspot.training.augment import Augmenter
-from wordspot.training.checkpoint import Checkpoint, RunFolder, save_checkpoint
+from wordspot.training.checkpoint import Checkpoint, save_checkpoint
 from wordspot.training.device import resolve_precision
 from wordspot.training.log import RunLog, check_listing, write_listing, write_versions
+from wordspot.training.nan_checks import check_gradients, watch_nans
+from wordspot.training.optimizer import learning_rate, load_optimizer, make_optimizer, optimizer_tensors
+from wordspot.training.run_folder import RunFolder
 from wordspot.training.scene_windows import IGNORED
+from wordspot.training.weights import freeze_body, load_body, load_weights, train_mode
 
 _INITIAL, _STEP = 0, 1  # what chance is for, as the last number of a step's seed
 
@@ -126,7 +128,7 @@ class Trainer:
         if config.training.frozen_body:
             freeze_body(self.model)
         task.prepare(self.model)
-        self.optimizer = _make_optimizer(self.model, config.training)
+        self.optimizer = make_optimizer(self.model, config.training)
         self.precision = resolve_precision(config.training.precision, device)
         self.step, self.best_step, self.best_score = 0, 0, -math.inf
 
@@ -164,7 +166,7 @@ class Trainer:
                 f"({checkpoint.config.model.name!r}, words {','.join(checkpoint.config.words)}) is not the run's"
             )
         load_weights(self.model, checkpoint)
-        _load_optimizer(self.optimizer, checkpoint.optimizer)
+        load_optimizer(self.optimizer, checkpoint.optimizer)
         self.step, self.best_step = checkpoint.step, checkpoint.best_step
         self.best_score = checkpoint.best_score
         self.run.drop_after(self.step)
@@ -209,10 +211,10 @@ class Trainer:
         rate = learning_rate(settings, step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        _train_mode(self.model)
+        train_mode(self.model)
         audio, labels = self.task.training_batch(step, generator)
         features = self.augmenter.mask(self.front_end(audio), generator)
-        watch = _watch_nans(self.model) if settings.check_nans else contextlib.nullcontext()
+        watch = watch_nans(self.model) if settings.check_nans else contextlib.nullcontext()
         with watch, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.model(features)
         logits, labels = logits.float().reshape(-1, logits.shape[-1]), labels.reshape(-1)
@@ -220,7 +222,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if settings.check_nans:
-            _check_gradients(self.model, loss, step)
+            check_gradients(self.model, loss, step)
         self.optimizer.step()
         counted = labels != IGNORED
         accuracy = (logits.argmax(dim=1) == labels)[counted].float().mean()
@@ -256,7 +258,7 @@ class Trainer:
     def _save(self) -> None:
         checkpoint = Checkpoint(
             self.config, self.step, self.best_step, self.best_score,
-            self.model.state_dict(), _optimizer_tensors(self.optimizer),
+            self.model.state_dict(), optimizer_tensors(self.optimizer),
         )  # fmt: skip
         save_checkpoint(self.run.checkpoint_path(self.step), checkpoint)
         self.run.prune(self.config.training.keep_checkpoints)
@@ -265,138 +267,3 @@ class Trainer:
         """Features [frames, features] of the task's examples."""
         examples = self.task.examples()
         return {label: self.front_end(audio[None].to(self.device))[0].cpu() for label, audio in examples.items()}
-
-
-def learning_rate(settings: TrainingConfig, step: int) -> float:
-    """The rate of `step`, counted from 1: its phase's; with ``cosine`` raised linearly at first, then falling to zero."""
-    phase = int(np.searchsorted(np.cumsum(settings.steps), step))
-    rate = settings.learning_rates[min(phase, len(settings.learning_rates) - 1)]
-    if settings.schedule == "constant":
-        return rate
-    warmup = min(settings.warmup_steps, settings.total_steps // 10)
-    if step <= warmup:
-        return rate * step / warmup
-    done = (step - warmup) / (settings.total_steps - warmup)
-    return rate * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint's weights into `model`.
-
-    Raises:
-        CheckpointError: they are of another model.
-    """
-    try:
-        model.load_state_dict(checkpoint.weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(
-            f"the checkpoint is of another model (its configuration says {checkpoint.config.model.name!r}): {reason}"
-        ) from error
-
-
-def load_body(model: nn.Module, checkpoint: Checkpoint, features: FeatureConfig) -> None:
-    """Put a checkpoint's weights into `model`; where only the last layer, ``output``, is of another shape, it stays new.
-
-    Raises:
-        CheckpointError: other tensors differ as well, so it is of another network; or it heard through another front end.
-    """
-    theirs = dataclasses.replace(features, clip_ms=checkpoint.config.features.clip_ms)  # a scene is longer than a clip
-    if theirs != checkpoint.config.features:
-        raise CheckpointError(
-            f"--init: expected a run on the same front end, but that one was trained on {checkpoint.config.features.kind} at "
-            f"{checkpoint.config.features.sample_rate} Hz, this one on {features.kind} at {features.sample_rate} Hz, or with "
-            "other settings of it"
-        )
-    own = model.state_dict()
-    given = checkpoint.weights
-    fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
-    if strange := sorted(name for name in own.keys() | given.keys() if name not in fitting and not _is_last(name)):
-        raise CheckpointError(
-            f"--init: expected a run of the same network but for its last layer, but {strange[0]} differs (it is a "
-            f"{checkpoint.config.model.name} with options {checkpoint.config.model.options or 'of its own'})"
-        )
-    model.load_state_dict(fitting, strict=False)
-
-
-def freeze_body(model: nn.Module) -> None:
-    """Let only the last layer, ``output``, learn.
-
-    Raises:
-        ConfigError: the network has no layer of that name.
-    """
-    if not any(_is_last(name) for name, _ in model.named_parameters()):
-        raise ConfigError("training.frozen_body: the network has no last layer by the name of output; leave it out")
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(_is_last(name))
-
-
-def _is_last(name: str) -> bool:
-    return name.startswith("output.")
-
-
-def _train_mode(model: nn.Module) -> None:
-    """Training mode; of a network with a frozen body, of its last layer alone: norms and dropout before it are off."""
-    if all(parameter.requires_grad for parameter in model.parameters()):
-        model.train()
-        return
-    model.eval()
-    for name, module in model.named_children():
-        module.train(_is_last(f"{name}."))
-
-
-def _make_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
-    rate, decay = settings.learning_rates[0], settings.weight_decay
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
-    momentum = 0.0 if settings.optimizer == "sgd" else 0.9
-    nesterov = settings.optimizer == "nesterov"
-    return torch.optim.SGD(parameters, lr=rate, momentum=momentum, nesterov=nesterov, weight_decay=decay)
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's state as named tensors: ``{parameter number}.{name}``."""
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{number}.{name}": value
-        for number, values in state.items()
-        for name, value in values.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        number, _, name = key.partition(".")
-        state.setdefault(int(number), {})[name] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-@contextlib.contextmanager
-def _watch_nans(model: nn.Module) -> Iterator[None]:
-    """Raise at the first layer that gives a NaN or an infinity, naming it."""
-
-    def watch(name: str) -> Callable[..., None]:
-        def look(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and not bool(torch.isfinite(output).all()):
-                raise TrainingError(f"NaN or infinity in the output of layer {name!r}; lower the learning rate")
-
-        return look
-
-    layers = [(name, module) for name, module in model.named_modules() if not list(module.children())]
-    handles = [module.register_forward_hook(watch(name or type(module).__name__)) for name, module in layers]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _check_gradients(model: nn.Module, loss: Tensor, step: int) -> None:
-    if not bool(torch.isfinite(loss)):
-        raise TrainingError(f"the loss is {float(loss)} at step {step}; lower the learning rate")
-    for name, parameter in model.named_parameters():
-        if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all()):
-            raise TrainingError(f"NaN or infinity in the gradient of {name!r} at step {step}; lower the learning rate")

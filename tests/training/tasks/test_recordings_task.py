@@ -36,8 +36,9 @@ from wordspot.models.statistics import StatisticsNet
 from wordspot.overrides import override
 from wordspot.runtime.recordings import RecordingClassifier
 from wordspot.runtime.windows import stride_of
-from wordspot.training.checkpoint import RunFolder, load_checkpoint
+from wordspot.training.checkpoint import load_checkpoint
 from wordspot.training.log import trained_on
+from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks import recordings as recordings_task
 from wordspot.training.tasks.recordings import RecordingEvaluation, RecordingsTask, judge
 from wordspot.training.trainer import StepRecord, Trainer

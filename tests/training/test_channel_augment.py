@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from wordspot.config import AugmentConfig, FeatureConfig
-from wordspot.training.augment import Augmenter
-from wordspot.training.channel import BANDS, compand, equalise
+from wordspot.training.augment import BANDS, Augmenter, compand, equalise
 
 RATE = 16_000
 NO_LOW, NO_HIGH = torch.tensor([-float(RATE)]), torch.tensor([float(RATE)])

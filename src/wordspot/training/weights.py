@@ -1,0 +1,83 @@
+"""Weights of a checkpoint put into a network: all of them, or all except its last layer; and frozen weights."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from torch import nn
+
+from wordspot.config import FeatureConfig
+from wordspot.errors import CheckpointError, ConfigError
+from wordspot.training.checkpoint import Checkpoint
+
+
+def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint's weights into `model`.
+
+    Raises:
+        CheckpointError: they belong to another model.
+    """
+    try:
+        model.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"the checkpoint is of another model (its configuration names {checkpoint.config.model.name!r}): {reason}"
+        ) from error
+
+
+def load_body(model: nn.Module, checkpoint: Checkpoint, features: FeatureConfig) -> None:
+    """Put a checkpoint's weights into `model`, except those of its last layer, ``output``, if their shapes differ.
+
+    Args:
+        model: the network to initialise.
+        checkpoint: of the run to start from.
+        features: the front end of `model`, which must equal that of the checkpoint; only ``clip_ms`` may differ.
+
+    Raises:
+        CheckpointError: the checkpoint is of another network or front end.
+    """
+    theirs = dataclasses.replace(features, clip_ms=checkpoint.config.features.clip_ms)  # a scene is longer than a clip
+    if theirs != checkpoint.config.features:
+        raise CheckpointError(
+            f"init: the runs have different front ends. The given run was trained on {checkpoint.config.features.kind} at "
+            f"{checkpoint.config.features.sample_rate} Hz, this one uses {features.kind} at {features.sample_rate} Hz, "
+            "perhaps with other settings; choose a run with the same features"
+        )
+    own = model.state_dict()
+    given = checkpoint.weights
+    fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
+    if strange := sorted(name for name in own.keys() | given.keys() if name not in fitting and not _is_last(name)):
+        raise CheckpointError(
+            f"init: the networks differ in {strange[0]}, and only their last layers may. The given run is of a "
+            f"{checkpoint.config.model.name} with {checkpoint.config.model.options or 'default options'}"
+        )
+    model.load_state_dict(fitting, strict=False)
+
+
+def freeze_body(model: nn.Module) -> None:
+    """Train only the last layer, ``output``.
+
+    Raises:
+        ConfigError: the network has no layer of that name.
+    """
+    if not any(_is_last(name) for name, _ in model.named_parameters()):
+        raise ConfigError(
+            "training.frozen_body: the network has no layer named output, the only one it would train; leave it out"
+        )
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(_is_last(name))
+
+
+def _is_last(name: str) -> bool:
+    return name.startswith("output.")
+
+
+def train_mode(model: nn.Module) -> None:
+    """Set the training mode: of a network with a frozen body only in its last layer, so that norms and dropout before it are off."""
+    if all(parameter.requires_grad for parameter in model.parameters()):
+        model.train()
+        return
+    model.eval()
+    for name, module in model.named_children():
+        module.train(_is_last(f"{name}."))
