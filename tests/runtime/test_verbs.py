@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections.abc import Iterator
@@ -94,6 +95,19 @@ def test_detect_uses_the_channel_that_is_asked_for(tmp_path: Path) -> None:
     path = wav(tmp_path / "right.wav", np.stack([np.zeros_like(spoken()), spoken()], axis=1))
     assert len(detect(path, MODEL)) == 0
     assert [one.label for one in detect(path, MODEL, channel=1)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(("task", "after_ms"), [("trigger", 500), ("words", 0)])
+def test_a_trigger_may_detect_its_word_after_the_end_of_a_recording(tmp_path: Path, task: str, after_ms: float) -> None:
+    model = open_model(made_model(clip_samples=1600, config={"task": task}))
+    path = wav(tmp_path / "cut.wav", spoken()[: RATE * 112 // 100])
+    with_silence = wav(tmp_path / "long.wav", np.concatenate([spoken()[: RATE * 112 // 100], level(0, 8000)]))
+    never_sure = dataclasses.replace(model.card.decoder, confirm_ms=10_000.0)
+    (found,) = detect(path, model, decoder=never_sure)
+    assert found.emitted_ms == 1120 + after_ms
+    if after_ms:
+        words = open_model(made_model(clip_samples=1600))
+        assert list(detect(path, model)) == list(detect(with_silence, words))
 
 
 # ------------------------------------------------------------------------------------------------------------------- label
