@@ -36,10 +36,12 @@ _HOME = {
     "WordspotError": "wordspot.errors",
     "classify": "wordspot.runtime.classify",
     "detect": "wordspot.runtime.detect",
+    "export_web": "wordspot.server.site",
     "info": "wordspot.runtime.model",
     "label": "wordspot.runtime.label",
     "listen": "wordspot.runtime.listener",
     "open_model": "wordspot.runtime.model",
+    "serve": "wordspot.server.serve",
     "speak": "wordspot.data.voices",
     "verify": "wordspot.runtime.model",
 }
@@ -52,7 +54,12 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'wordspot' has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    try:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        from wordspot.errors import missing_extra
+
+        raise missing_extra(error, f"wordspot.{name}") from error
     globals()[name] = value
     return value
 
@@ -86,3 +93,5 @@ if TYPE_CHECKING:
     from wordspot.runtime.model import verify as verify
     from wordspot.runtime.modelfile.card import Card as Card
     from wordspot.runtime.recordings import RecordingClassifier as RecordingClassifier
+    from wordspot.server.serve import serve as serve
+    from wordspot.server.site import export_web as export_web
