@@ -162,7 +162,7 @@ def test_exported_by_the_command(run: Path, tmp_path: Path, capsys: pytest.Captu
     assert main(["label", str(out), str(clip)]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "it says when 'athena' is spoken; take `wordspot detect`" in error
+    assert "detects when 'athena' is said and cannot label clips; use `detect`" in error
 
 
 def test_int8_is_refused(run: Path, tmp_path: Path) -> None:
