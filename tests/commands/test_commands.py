@@ -178,7 +178,7 @@ MISTAKES = [
     ("lie between 0 and 100, got 101", "{data}", "--words", "low", "--testing-percent", "101"),
     ("lists of the same length, got 2 .* and 1", "{data}", "--words", "low", "--steps", "5,5", "--learning-rates", "1"),
     ("did you mean training.batch_size", "{data}", "--words", "low", "--set", "training.batchsize=3"),
-    ("--set expects section.field=value", "{data}", "--words", "low", "--set", "training"),
+    ("a setting must be section.field=value", "{data}", "--words", "low", "--set", "training"),
     ("training.batch_size must be a whole number, got 'many'", "{data}", "--words", "low", "--batch-size", "many"),
     ("no model 'resnet'; expected one of residual_1d", "{data}", "--words", "low", "--model", "resnet"),
     ("has no option 'rank'; it has dropout", "{data}", "--words", "low", "--model", "tiny_conv", "--set", "model.rank=2"),
@@ -345,7 +345,7 @@ def test_a_newer_configuration(
     shutil.copytree(trained, tmp_path / "run")
     path = tmp_path / "run" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"config_version": 2}))
-    fails(capsys, "of version 2", "train", tone_folder, "--out", tmp_path / "run", "--resume")
+    fails(capsys, "has version 2", "train", tone_folder, "--out", tmp_path / "run", "--resume")
 
 
 def test_spectrograms(capsys: pytest.CaptureFixture[str], tone_folder: Path, tmp_path: Path) -> None:
