@@ -53,7 +53,7 @@ def learn(folder: Path, out: Path, steps: int, seed: int, precision: str) -> Non
     sizes = ", ".join(f"{name} {len(clips)}" for name, clips in task.sets.items())
     print(f"seed {seed}, {trainer.precision}: {sizes}")
     for step in range(1, steps + 1):
-        trainer._train_step(step)
+        trainer.train_step()
         if step in LOOKS or step == steps:
             record = task.evaluate(trainer.model, trainer.front_end, "testing", step)
             low, high = wilson_interval(round(record.accuracy * record.n), record.n)

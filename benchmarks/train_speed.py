@@ -78,16 +78,14 @@ def measure(model: str, precision: str, listing: Any, device: torch.device, repe
     n_steps = STEPS.get(model, 80) if device.type == "cpu" else 200
     with tempfile.TemporaryDirectory() as out:
         trainer = make_trainer(model, precision, listing, device, Path(out))
-        step = 0
         for _ in range(2 if model == "conv" else 10):
-            step += 1
-            trainer._train_step(step)
+            trainer.train_step()
         seconds = []
         for _ in range(repeats):
             start = time.perf_counter()
             for _ in range(n_steps):
-                step += 1
-                trainer._train_step(step)
+                result = trainer.train_step()
+            result.loss.item()  # a GPU may still be computing
             seconds.append((time.perf_counter() - start) / n_steps)
     median = statistics.median(seconds)
     return {

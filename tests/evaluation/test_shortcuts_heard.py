@@ -33,8 +33,8 @@ def trained(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     listing = shared_data / "real_or_synthetic" / "labels.csv"
     loaded = load_recordings(listing, config.words, config.data, config.recordings, config.features.sample_rate)
     trainer = Trainer(config, RecordingsTask(config, loaded, CPU), tmp_path_factory.mktemp("run"), CPU)
-    for step in range(1, 26):
-        trainer._train_step(step)
+    for _ in range(25):
+        trainer.train_step()
     audio = list(loaded.sets["testing"].audio)[::2]
     return trainer, audio, log_odds(trainer, audio)
 

@@ -355,7 +355,7 @@ def test_another_list_or_network_is_not_resumed(listed: Path, unbroken: Path, tm
     shorter = tmp_path / "labels.csv"
     lines = listed.read_text().splitlines()
     shorter.write_text("\n".join([lines[0], *(f"{listed.parent}/{line}" for line in lines[1:-1])]) + "\n")
-    with pytest.raises(DataError, match="the recordings are not those the run was begun with"):
+    with pytest.raises(DataError, match="the recordings have changed since the run began"):
         make_trainer(shorter, unbroken).resume()
     with pytest.raises(CheckpointError, match="of another model or run"):
         make_trainer(listed, unbroken, **{"model.n_bands": 5}).resume()
@@ -530,8 +530,8 @@ def test_a_list_is_learned_and_resumed(capsys: pytest.CaptureFixture[str], liste
         (("--speaker-folds", "2"), "n_folds must be 0, or at least 3"),
         (("--words", "real,robot"), "no recordings of robot; the labels here are real, synthetic"),
         (("--words", "real"), "the task recordings needs at least 2, got 1 \\(real\\)"),
-        (("--model", "trigger_1d"), "answers at every step"),
-        (("--features", "logmel", "--model", "pooled_conv"), "pooled_conv takes the features spectrogram, got logmel"),
+        (("--model", "trigger_1d"), "predicts at every step"),
+        (("--features", "logmel", "--model", "pooled_conv"), "pooled_conv needs the features spectrogram, got logmel"),
     ],
 )
 def test_what_train_refuses(
