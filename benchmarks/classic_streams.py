@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from wordspot.commands import console
-from wordspot.config import CLASSIC_TEST_DECODER
-from wordspot.data.scenes.classic import classic_stream, load_material
+from wordspot.data.scenes.classic import classic_stream
+from wordspot.data.scenes.material import load_material
 from wordspot.evaluation.bench import Bench, ScoredStream
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS, ClassicFigures
 from wordspot.evaluation.tuning import tune_classic
 from wordspot.metrics import wilson_interval
+from wordspot.presets import CLASSIC_TEST_DECODER
 from wordspot.runtime.detector import Model, Scorer, open_model
 
 SECONDS = 600

@@ -22,8 +22,7 @@ from wordspot.audio.folder import is_audio_name
 from wordspot.audio.samples import Samples
 from wordspot.config import SETS
 from wordspot.data.folders import Recording
-from wordspot.data.split import noise_source, which_set
-from wordspot.data.trigger_listing import deal_names
+from wordspot.data.split import deal_names, noise_source, which_set
 from wordspot.data.truth import speech_bounds
 from wordspot.data.voices import Engine, speak_words
 from wordspot.errors import DataError

@@ -22,9 +22,10 @@ import numpy as np
 from wordspot.commands import console
 from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
 from wordspot.config import DataConfig, TriggerConfig
-from wordspot.data.scenes.classic import Scene
+from wordspot.data.bank import TriggerMaterial
+from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import scene_at
-from wordspot.data.trigger import TriggerMaterial, load_sources
+from wordspot.data.trigger import load_sources
 from wordspot.evaluation.bench import Bench, ScoredStream, make_curves, match_streams, sweep, total_curve
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS, Matching
 from wordspot.labels import word_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -12,26 +13,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wordspot.config import (
-    FEATURES,
     FRONT_ENDS,
     OPTIMIZERS,
+    SCENES,
     AugmentConfig,
     DataConfig,
     FeatureConfig,
     ModelConfig,
+    RecordingsConfig,
     RunConfig,
     TrainingConfig,
+    TriggerConfig,
 )
 from wordspot.errors import ConfigError
-from wordspot.overrides import CONFIG_VERSION, from_json, override, parse_settings, to_json
+from wordspot.overrides import CONFIG_VERSION, SECTIONS, from_json, override, parse_settings, to_json
+from wordspot.presets import FEATURES
 
-SECTIONS = {
-    "data": DataConfig,
-    "features": FeatureConfig,
-    "augment": AugmentConfig,
-    "model": ModelConfig,
-    "training": TrainingConfig,
-}
 FIELDS = [(section, field) for section, kind in SECTIONS.items() for field in dataclasses.fields(kind)]
 NAMES = [f"{section}.{field.name}" for section, field in FIELDS]
 
@@ -112,6 +109,28 @@ training = phases.flatmap(
         seed=st.integers(0, 2**31 - 1),
     )
 )
+names = st.lists(words.filter(lambda word: "," not in word), min_size=1, max_size=3).map(tuple)
+trigger = st.builds(
+    TriggerConfig,
+    positives=names,
+    negatives=names,
+    scenes=st.sampled_from(SCENES),
+    label_ms=choose(1, 60_000),
+    label_steps=st.integers(0, 1_000_000),
+    snr_db=st.tuples(choose(-60, 10), choose(10, 120)),
+    gap_s=st.tuples(choose(0.01, 1), choose(1, 3600)),
+    speed=choose(0, 0.5),
+    workers=st.integers(0, 64),
+)
+recordings = st.builds(
+    RecordingsConfig,
+    whole=st.booleans(),
+    stride_ms=choose(1, 1e6),
+    hold_out=st.just(()) | names,
+    n_folds=st.just(0) | st.integers(3, 1000),
+    longest_s=choose(0.1, 36_000),
+    backgrounds=st.just(()) | names,
+)
 configs = st.builds(
     RunConfig,
     words=st.lists(words, min_size=1, max_size=4, unique=True).map(tuple),
@@ -120,6 +139,8 @@ configs = st.builds(
     augment=augment,
     model=model,
     training=training,
+    trigger=trigger,
+    recordings=recordings,
 )
 many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -213,7 +234,7 @@ def test_settings_typed_on_the_command_line() -> None:
         "features.hop_ms": "20",
         "model.text": "a=b",
     }
-    with pytest.raises(ConfigError, match=r"--set expects section.field=value, got 'model.rank'"):
+    with pytest.raises(ConfigError, match=r"a setting must be section.field=value, got 'model.rank'"):
         parse_settings(["model.rank"])
 
 
@@ -232,7 +253,7 @@ def test_settings_typed_on_the_command_line() -> None:
         ({"data.silence_percent": True}, "data.silence_percent must be a number, got True"),
         ({"data.silence_percent": 10**400}, "data.silence_percent must be a number, got 1000"),
         ({"data.split": "random"}, "split must be one of hash, lists, got 'random'"),
-        ({"data.seed": 2**63}, "seed must lie between 0 and 9.22337e"),
+        ({"data.seed": 2**63}, "seed must lie between 0 and 9223372036854775807"),
         ({"data.seed": 10**400}, "seed must lie between"),
         ({"data.seed": 10**5000}, "seed must lie between .* got a value too large to show"),
         ({"data.seed": "9" * 5000}, "data.seed must be a whole number, got '999"),
@@ -248,12 +269,12 @@ def test_settings_typed_on_the_command_line() -> None:
             {"features.kind": "samples", "features.hop_ms": 0.1},
             "hop_ms must lie between two samples and the clip's 1000 ms, got 0.1",
         ),
-        ({"features.high_hz": 8001}, r"low_hz < high_hz <= half the sample rate \(8000\) expected, got 60 and 8001"),
+        ({"features.high_hz": 8001}, r"0 <= low_hz < high_hz <= 8000 \(half the sample rate\), got 60 and 8001"),
         ({"features.low_hz": 7600}, "low_hz < high_hz"),
         ({"features.kind": "mfcc", "features.n_coefficients": 41}, "n_coefficients must lie between 1 and 40, got 41"),
         (
             {"features.kind": "micro", "features.window_ms": 300},
-            "micro front end takes windows of at most 4096 samples",
+            "micro front end supports windows of at most 4096 samples",
         ),
         ({"augment.snr_db": "20,-5"}, "snr_db must be LOW,HIGH with -60 <= LOW <= HIGH <= 120"),
         ({"augment.snr_db": "5"}, "snr_db must be LOW,HIGH"),
@@ -263,11 +284,14 @@ def test_settings_typed_on_the_command_line() -> None:
         ({"training.steps": ()}, "same length, got 0"),
         ({"training.steps": "100,,200"}, "training.steps must be a whole number, got ''"),
         ({"training.steps": "100,0.5"}, "training.steps must be a whole number, got '0.5'"),
-        ({"training.steps": "100,0"}, "each of steps must be a whole number from 1 to 100000000, got 0"),
+        ({"training.steps": "100,0"}, "each of steps must lie between 1 and 100000000, got 0"),
         ({"training.steps": 100}, "training.steps must be a list, got 100"),
-        ({"training.steps": [10**5000, 1]}, "each of steps must be a whole number"),
+        (
+            {"training.steps": [10**5000, 1]},
+            "each of steps must lie between 1 and 100000000, got a value too large to show",
+        ),
         ({"training.steps": [10**5000]}, "same length, got 1"),
-        ({"training.learning_rates": "0.1,-0.1"}, "each of learning_rates must be a number of at least 0, got -0.1"),
+        ({"training.learning_rates": "0.1,-0.1"}, "each of learning_rates must lie between 0 and 1000000, got -0.1"),
         ({"training.learning_rates": "0.1,inf"}, "training.learning_rates must be a number, got inf"),
         ({"training.batch_size": 0}, "batch_size must lie between 1 and 100000, got 0"),
         ({"training.check_nans": "perhaps"}, "training.check_nans must be true or false, got 'perhaps'"),
@@ -278,7 +302,7 @@ def test_settings_typed_on_the_command_line() -> None:
         ({"model.rank": "NaN"}, "model.options must hold finite JSON values"),
         ({"model.rank": "1e999"}, "model.options must hold finite JSON values"),
         ({"model.rank": {1, 2}}, "model.options must hold finite JSON values"),
-        ({"recordings.stride_ms": 0}, "stride_ms must lie between 1 and 1e\\+06, got 0"),
+        ({"recordings.stride_ms": 0}, "stride_ms must lie between 1 and 1000000, got 0"),
         ({"recordings.longest_s": 0}, "longest_s must lie between 0.1 and 36000, got 0"),
         ({"recordings.n_folds": 2}, r"n_folds must be 0, or at least 3 \(training, validation and testing\), got 2"),
         ({"recordings.n_folds": 3, "recordings.fold": 3}, "fold must lie between 0 and 2, got 3"),
@@ -357,12 +381,12 @@ def changed_json(config: RunConfig, **changes: Any) -> dict[str, Any]:
     [
         (
             {"config_version": CONFIG_VERSION + 1},
-            "is of version 2, this wordspot reads up to 1; install a newer wordspot",
+            "has version 2, this wordspot reads up to 1; install a newer wordspot",
         ),
-        ({"config_version": 0}, "carries config_version 1, got 0"),
-        ({"config_version": True}, "carries config_version 1, got True"),
-        ({"config_version": "1"}, "carries config_version 1, got '1'"),
-        ({"config_version": None}, "carries config_version 1, got None"),
+        ({"config_version": 0}, "needs config_version 1, got 0"),
+        ({"config_version": True}, "needs config_version 1, got True"),
+        ({"config_version": "1"}, "needs config_version 1, got '1'"),
+        ({"config_version": None}, "needs config_version 1, got None"),
         ({"wrods": []}, "the configuration has an unknown entry 'wrods'; did you mean words?"),
         ({"data__sed": 1}, "data has an unknown entry 'sed'; did you mean seed?"),
         ({"model__rank": 1}, "model has an unknown entry 'rank'"),
@@ -393,7 +417,7 @@ def test_json_that_does_not_fit(config: RunConfig, changes: dict[str, Any], matc
 
 @pytest.mark.parametrize("value", [None, 1, "text", [], {}, {"words": ["a"]}])
 def test_json_that_is_no_configuration(value: Any) -> None:
-    with pytest.raises(ConfigError, match=r"a configuration (must be a JSON object|carries config_version)"):
+    with pytest.raises(ConfigError, match=r"a configuration (must be a JSON object|needs config_version)"):
         from_json(value)
 
 
@@ -454,6 +478,23 @@ def test_every_field_explains_itself(section: str, field: dataclasses.Field[Any]
     assert text == text.strip()
     assert not text.endswith(".")
     assert "%(" not in text  # argparse would take it for one of its own
+
+
+def test_all_sections_are_found() -> None:
+    assert list(SECTIONS) == ["data", "features", "augment", "model", "training", "trigger", "recordings"]
+
+
+BOUNDED = [(*each, bound) for each in FIELDS for bound in ("low", "high") if bound in each[1].metadata]
+
+
+@pytest.mark.parametrize(("section", "field", "bound"), BOUNDED, ids=lambda value: getattr(value, "name", value))
+def test_a_bound_is_kept_and_shown(config: RunConfig, section: str, field: dataclasses.Field[Any], bound: str) -> None:
+    limit = field.metadata[bound]
+    beyond = limit + (1 if bound == "high" else -1)
+    value = (beyond,) * max(len(field.default), 2) if field.type.startswith("tuple") else beyond
+    with pytest.raises(ConfigError, match=rf"{field.name} must .*{re.escape(str(limit))}"):
+        override(config, {f"{section}.{field.name}": value})
+    assert limit >= 1_000_000 or field.metadata.get("pair") or str(limit) in field.metadata["help"]
 
 
 def test_words_and_task_explain_themselves() -> None:

@@ -330,7 +330,9 @@ def test_an_output_folder_that_is_new_or_empty(tmp_path: Path) -> None:
 def test_an_output_folder_that_holds_something(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".hidden").touch()
-    with pytest.raises(ConfigError, match=r"out contains files; expected a new or empty folder. .* set force to write"):
+    with pytest.raises(
+        ConfigError, match=r"out contains files; expected a new or empty folder. .* set `force` to write"
+    ):
         prepare_out(tmp_path / "out", force=False)
     with pytest.raises(ConfigError, match=r"or --resume$"):
         prepare_out(tmp_path / "out", force=False, hint="--resume")

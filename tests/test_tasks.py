@@ -6,9 +6,10 @@ import dataclasses
 
 import pytest
 
-from wordspot.config import TRIGGER_DECODER, DecoderConfig, RunConfig, TriggerConfig
+from wordspot.config import DecoderConfig, RunConfig, TriggerConfig
 from wordspot.errors import ConfigError
 from wordspot.models import MODELS
+from wordspot.presets import TRIGGER_DECODER
 from wordspot.tasks import TASKS, find_task, labels_of_run
 
 

@@ -29,6 +29,7 @@ _HOME = {
     "RunConfig": "wordspot.config",
     "Scorer": "wordspot.runtime.detector",
     "WordspotError": "wordspot.errors",
+    "speak": "wordspot.data.voices",
     "open_model": "wordspot.runtime.streams",
 }
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
     from wordspot.config import DecoderConfig as DecoderConfig
     from wordspot.config import RunConfig as RunConfig
+    from wordspot.data.voices import speak as speak
     from wordspot.errors import WordspotError as WordspotError
     from wordspot.runtime.decoder import Detection as Detection
     from wordspot.runtime.detector import Classifier as Classifier

@@ -13,7 +13,7 @@ from typing import Any
 
 from wordspot.errors import ConfigError, WordspotError
 
-_FORCE = "set force to write into it anyway"
+_FORCE = "set `force` to write into it anyway"
 
 
 @contextlib.contextmanager
@@ -105,9 +105,9 @@ def check_out(out: Path, *, force: bool, hint: str = _FORCE) -> None:
         ConfigError: `out` is a file, or a folder that is not empty and `force` is off.
     """
     if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out} is a file; expected a folder to write to. Choose another out")
+        raise ConfigError(f"{out} is a file; expected a folder to write to. Choose another `out`")
     if out.is_dir() and not force and any(out.iterdir()):
-        raise ConfigError(f"{out} contains files; expected a new or empty folder. Choose another out, or {hint}")
+        raise ConfigError(f"{out} contains files; expected a new or empty folder. Choose another `out`, or {hint}")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""Settings replaced by their names, and to and from JSON.
+"""Replace settings by name, and convert configurations to and from JSON.
 
-A configuration is built in layers, each overriding the one before: the defaults of `config.py`, the front end's preset
-(`FEATURES`), the model's recipe, the flags, and ``--set section.field=value``. All go through `override`.
+A configuration is built in layers, each overriding the previous one: the defaults of `config.py`, the preset of the front
+end (`presets.FEATURES`), the model's recipe, the flags, and ``--set section.field=value``. All go through `override`.
 """
 
 from __future__ import annotations
@@ -13,34 +13,23 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from wordspot.config import (
-    AugmentConfig,
-    DataConfig,
-    DecoderConfig,
-    FeatureConfig,
-    ModelConfig,
-    RecordingsConfig,
-    RunConfig,
-    TrainingConfig,
-    TriggerConfig,
-    shown,
-)
+from wordspot.config import DecoderConfig, ModelConfig, RunConfig, shown
 from wordspot.errors import ConfigError
+from wordspot.sections import Section
 
 CONFIG_VERSION = 1
-_SECTIONS: dict[str, type] = {
-    "data": DataConfig,
-    "features": FeatureConfig,
-    "augment": AugmentConfig,
-    "model": ModelConfig,
-    "training": TrainingConfig,
-    "trigger": TriggerConfig,
-    "recordings": RecordingsConfig,
+_Section = TypeVar("_Section", bound=Section)
+
+#: The sections of a run's configuration by name: the fields of `RunConfig` that are sections.
+SECTIONS: dict[str, type[Section]] = {
+    name: kind
+    for name, kind in typing.get_type_hints(RunConfig).items()
+    if isinstance(kind, type) and issubclass(kind, Section)
 }
 
-#: What may change when a run is resumed: it decides how training is watched and kept, not what it computes.
+#: Settings that may change when a run is resumed: they decide how training is monitored and stored, not what it computes.
 FREE_ON_RESUME = (
     "training.evaluate_every", "training.save_every", "training.keep_checkpoints", "training.check_nans", "trigger.workers",
 )  # fmt: skip
@@ -59,16 +48,16 @@ def with_free_settings(config: RunConfig, changed: RunConfig) -> RunConfig:
 def override(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
     """`config` with each ``section.field`` of `settings` replaced; values may be of the field's type or strings.
 
-    ``model.X`` for an X that is no field of `ModelConfig` becomes an option of the model's constructor.
+    ``model.X``, if X is no field of `ModelConfig`, becomes an option of the model's constructor.
 
     Raises:
-        ConfigError: no such section or field (the nearest names are given), or a value that does not fit it.
+        ConfigError: there is no such section or field (the message suggests similar names), or the value does not fit.
     """
     sections: dict[str, dict[str, Any]] = {}
     for key, value in settings.items():
         section, _, name = key.partition(".")
-        if section not in _SECTIONS or not name:
-            known = [f"{s}.{f.name}" for s, kind in _SECTIONS.items() for f in dataclasses.fields(kind)]
+        if section not in SECTIONS or not name:
+            known = [f"{s}.{f.name}" for s, kind in SECTIONS.items() for f in dataclasses.fields(kind)]
             raise ConfigError(f"no setting {key!r}; expected section.field{_nearest(key, known)}")
         sections.setdefault(section, {})[name] = value
     changed = {
@@ -87,13 +76,13 @@ def parse_settings(texts: list[str]) -> dict[str, str]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
-            raise ConfigError(f"--set expects section.field=value, got {text!r}")
+            raise ConfigError(f"a setting must be section.field=value, got {text!r}")
         settings[key.strip()] = value.strip()
     return settings
 
 
 def to_json(config: RunConfig) -> dict[str, Any]:
-    """A JSON-ready dict of `config`, with the version of its layout."""
+    """A JSON-ready dict of `config`, with the version of its format."""
     return {"config_version": CONFIG_VERSION, **json.loads(json.dumps(dataclasses.asdict(config)))}
 
 
@@ -101,23 +90,23 @@ def from_json(value: Any) -> RunConfig:
     """The configuration that `to_json` wrote.
 
     Raises:
-        ConfigError: not such a dict, from a newer version, or with values that do not fit.
+        ConfigError: `value` is no such dict, is from a newer version, or has values that do not fit.
     """
     if not isinstance(value, dict):
         raise ConfigError(f"a configuration must be a JSON object, got {type(value).__name__}")
     version = value.get("config_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ConfigError(f"a configuration carries config_version {CONFIG_VERSION}, got {shown(version)}")
+        raise ConfigError(f"a configuration needs config_version {CONFIG_VERSION}, got {shown(version)}")
     if version > CONFIG_VERSION:
         raise ConfigError(
-            f"this configuration is of version {shown(version)}, this wordspot reads up to {CONFIG_VERSION}; install a newer wordspot"
+            f"this configuration has version {shown(version)}, this wordspot reads up to {CONFIG_VERSION}; install a newer wordspot"
         )
     _check_names(value, {"config_version"} | {f.name for f in dataclasses.fields(RunConfig)}, "the configuration")
     words = value.get("words")
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ConfigError(f"words must be a list of strings, got {shown(words)}")
-    sections = {}
-    for name, kind in _SECTIONS.items():
+    sections: dict[str, Any] = {}
+    for name, kind in SECTIONS.items():
         given = value.get(name, {})
         if not isinstance(given, dict):
             raise ConfigError(f"{name} must be a JSON object, got {type(given).__name__}")
@@ -132,10 +121,10 @@ def decoder_to_json(config: DecoderConfig) -> dict[str, Any]:
 
 
 def decoder_from_json(value: Any) -> DecoderConfig:
-    """The settings that `decoder_to_json` wrote; those that are missing have their defaults.
+    """The settings that `decoder_to_json` wrote; missing ones have their defaults.
 
     Raises:
-        ConfigError: not such a dict, an unknown entry, or a value that does not fit.
+        ConfigError: `value` is no such dict, has an unknown entry, or a value that does not fit.
     """
     if not isinstance(value, dict):
         raise ConfigError(f"decoder settings must be a JSON object, got {type(value).__name__}")
@@ -144,10 +133,10 @@ def decoder_from_json(value: Any) -> DecoderConfig:
 
 
 def override_decoder(config: DecoderConfig, settings: Mapping[str, Any]) -> DecoderConfig:
-    """`config` with fields replaced; values may be strings, for ``thresholds`` such as ``yes=0.5,no=0.7``.
+    """`config` with fields replaced; values may be strings, ``thresholds`` for example ``yes=0.5,no=0.7``.
 
     Raises:
-        ConfigError: no such field, or a value that does not fit it.
+        ConfigError: there is no such field, or the value does not fit.
     """
     settings = dict(settings)
     if isinstance(text := settings.get("thresholds"), str):
@@ -157,12 +146,12 @@ def override_decoder(config: DecoderConfig, settings: Mapping[str, Any]) -> Deco
     return _override_section(config, "decoder", settings)
 
 
-def _override_section(section: Any, prefix: str, values: Mapping[str, Any]) -> Any:
+def _override_section(section: _Section, prefix: str, values: Mapping[str, Any]) -> _Section:
     hints = typing.get_type_hints(type(section))
     fields = {f.name for f in dataclasses.fields(section)}
     changed: dict[str, Any] = {}
     for name, value in values.items():
-        if prefix == "model" and name not in fields:
+        if isinstance(section, ModelConfig) and name not in fields:
             changed["options"] = {**changed.get("options", section.options), name: _literal(value)}
             continue
         if name not in fields:
@@ -211,12 +200,12 @@ def _kind_name(kind: Any) -> str:
 
 
 def _literal(value: Any) -> Any:
-    """A model option typed on the command line: a JSON value where it parses as one, else text."""
+    """A model option typed on the command line: a JSON value if it parses as one, else text."""
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
-    except (ValueError, RecursionError):  # no JSON, or a number of thousands of digits
+    except (ValueError, RecursionError):  # not JSON, or a number of thousands of digits
         return value
 
 

@@ -301,3 +301,14 @@ def test_the_terminal_does_not_decide_what_a_pipe_gets(
     monkeypatch.setitem(os.environ, "COLUMNS", "20")
     console.print_table("", ["a", "b"], [["x" * 100, "y"]])
     assert "x" * 100 in capsys.readouterr().out
+
+
+def test_a_parameter_in_a_message_is_shown_as_the_commands_flag(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    assert main(["speak", "yes", "--out", str(tmp_path / "full")]) == 1
+    error = capsys.readouterr().err
+    assert "Choose another --out, or set --force" in error
+    assert "`" not in error

@@ -17,7 +17,7 @@ from support.made_trigger import make_trigger_folder
 from wordspot.commands import make_scenes
 from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
 from wordspot.config import TriggerConfig
-from wordspot.data.scenes.classic import Scene
+from wordspot.data.scenes.material import Scene
 from wordspot.data.truth import SpokenWord, read_truth
 from wordspot.errors import ConfigError, DataError
 from wordspot.labels import word_of

@@ -162,7 +162,7 @@ def test_a_folder_in_use_is_refused_or_written_into(root: Path, tmp_path: Path) 
     out.mkdir()
     list(align(root, out))  # an empty one is fine
     (out / "mine.txt").write_text("mine")
-    with pytest.raises(ConfigError, match=r"holds files.*--force"):
+    with pytest.raises(ConfigError, match=r"contains files.*`force`"):
         list(align(root, out))
     list(align(root, out, clip_ms=200, force=True))
     assert (out / "mine.txt").read_text() == "mine"

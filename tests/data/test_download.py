@@ -517,7 +517,7 @@ def test_a_folder_in_use_is_refused_or_written_into(
     server, out = start(honest), tmp_path / "out"
     (out / "mine").mkdir(parents=True)
     (out / "mine" / "take.wav").write_bytes(b"mine")
-    with pytest.raises(ConfigError, match=r"holds files.*--force"):
+    with pytest.raises(ConfigError, match=r"contains files.*`force`"):
         list(download(served.archive, out, base_urls=[server.base]))
     assert server.requests == []
     list(download(served.archive, out, base_urls=[server.base], force=True))

@@ -19,18 +19,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wordspot.audio.files import read_audio, read_info
+from wordspot.audio.noise import coloured_noise, mains_hum
 from wordspot.audio.samples import Samples
+from wordspot.audio.speech import trim
 from wordspot.commands import speak
 from wordspot.config import DataConfig
+from wordspot.data import voices as find_module
 from wordspot.data.folders import hash_name, list_recordings
 from wordspot.data.split import split_noise, which_set
 from wordspot.data.voices import Engine, Voice, draw_voices, find_engines, make_noise, programs, speak_words
-from wordspot.data.voices import find as find_module
 from wordspot.data.voices.babble import SENTENCES, words_of
-from wordspot.data.voices.draw import INTONATION, PITCH, RATE
+from wordspot.data.voices.clips import place
+from wordspot.data.voices.engine import INTONATION, PITCH, RATE
 from wordspot.data.voices.espeak import Espeak, find_espeak
-from wordspot.data.voices.noise import coloured_noise, mains_hum
-from wordspot.data.voices.placing import place, trim
 from wordspot.data.voices.variants import parse_variant, read_variants, why_no_person
 from wordspot.errors import ConfigError, DataError, MissingExtraError, WordspotError
 
@@ -806,7 +807,7 @@ def test_the_command_speaks(tmp_path: Path, espeak: Espeak, capsys: pytest.Captu
     run_speak("yes", "no", "--out", str(out), "--per-word", "3", "--engine", "espeak-ng", "--noise", "1")
     assert f"{out}: 2 words, 6 clips by" in capsys.readouterr().out
     assert sorted(p.name for p in out.iterdir()) == ["_background_noise_", "no", "yes"]
-    with pytest.raises(ConfigError, match="--force"):
+    with pytest.raises(ConfigError, match="`force`"):
         run_speak("up", "--out", str(out), "--per-word", "3", "--engine", "espeak-ng")
     run_speak("up", "--out", str(out), "--per-word", "3", "--engine", "espeak-ng", "--force")
     assert len(digests(out)) == 9 + 5
@@ -819,7 +820,7 @@ def test_the_command_says_what_was_cut(
         def speak(self, text: str, voice: Voice, seed: int = 0) -> tuple[Samples, int]:
             return super().speak(text, dataclasses.replace(voice, rate=0.1 if voice.speaker == "tone-3" else 1), seed)
 
-    monkeypatch.setattr("wordspot.data.voices.find._FINDERS", {"espeak-ng": OneSlow})
+    monkeypatch.setattr("wordspot.data.voices._FINDERS", {"espeak-ng": OneSlow})
     # The engine's own name is what the clips' voices carry.
     monkeypatch.setattr("wordspot.data.voices.find_engines", lambda _: {"tone": OneSlow()})
     run_speak("yes", "--out", str(tmp_path / "out"), "--per-word", "12")
@@ -868,7 +869,7 @@ def test_a_list_may_carry_another_label_and_replaces_no_other(tmp_path: Path, mo
     arguments = ["yes", "--out", str(out), "--per-word", "2", "--list", str(table)]
     run_speak(*arguments, "--label", "a machine")
     assert {row["label"] for row in rows_of(table)} == {"a machine"}
-    with pytest.raises(ConfigError, match=r"labels\.csv: expected a new file, but it exists; name another, or --force"):
+    with pytest.raises(ConfigError, match=r"labels\.csv: the file exists; choose another `manifest`, or use `force`"):
         run_speak("yes", "--out", str(tmp_path / "new"), "--list", str(table))
     run_speak(*arguments, "--force")
     assert {row["label"] for row in rows_of(table)} == {"synthetic"}
@@ -878,10 +879,10 @@ def test_a_list_that_cannot_be_is_refused_before_anything_is_spoken(tmp_path: Pa
     out = ["yes", "--out", str(tmp_path / "out")]
     with pytest.raises(ConfigError, match=r"expected a name that ends in \.csv"):
         run_speak(*out, "--list", str(tmp_path / "labels.txt"))
-    with pytest.raises(ConfigError, match="--label is for --list"):
+    with pytest.raises(ConfigError, match="`label` is the label in the manifest"):
         run_speak(*out, "--label", "machine")
     for label in ("", " ", "x "):
-        with pytest.raises(ConfigError, match="--label must not be empty or begin or end with a space"):
+        with pytest.raises(ConfigError, match="`label` must not be empty or begin or end with a space"):
             run_speak(*out, "--list", str(tmp_path / "labels.csv"), "--label", label)
     assert not any(tmp_path.iterdir())
 

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.stats import chi2
 
-from wordspot.config import CLASSIC_DECODER, DecoderConfig
+from wordspot.config import DecoderConfig
 from wordspot.data.truth import SpokenWord
 from wordspot.evaluation import tuning as stream_tuning
 from wordspot.evaluation.bench import (
@@ -41,6 +41,7 @@ from wordspot.evaluation.matching import (
 )
 from wordspot.evaluation.tuning import choose_thresholds, hours_needed, tune_classic, tune_words
 from wordspot.metrics import EventRate, StreamCurve, poisson_interval
+from wordspot.presets import CLASSIC_DECODER
 from wordspot.runtime.decoder import Detection, make_decoder
 
 LABELS = ("_silence_", "_unknown_", "a", "b")

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from wordspot.commands.main import main
-from wordspot.config import FEATURES, DecoderConfig, FeatureConfig, ModelConfig, RunConfig
+from wordspot.config import DecoderConfig, FeatureConfig, ModelConfig, RunConfig
 from wordspot.errors import ConfigError, DataError, ExportError
 from wordspot.export import rewrite as onnx_rewrite
 from wordspot.export.lift import lift_convolutions
@@ -27,6 +27,7 @@ from wordspot.export.tracing import why_no_stream
 from wordspot.features import filterbanks, make_front_end
 from wordspot.models import MODELS, find_constructor, make_model
 from wordspot.models.layers import ValidConv1d
+from wordspot.presets import FEATURES
 from wordspot.runtime.modelfile.card import read_card, with_card
 from wordspot.runtime.modelfile.self_test import difference, verify
 from wordspot.runtime.modelfile.session import run_clips, run_stream

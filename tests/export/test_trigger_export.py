@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from support.made_networks import make
 from wordspot.audio.files import write_audio
 from wordspot.commands.main import main
-from wordspot.config import FEATURES, FeatureConfig, ModelConfig, RunConfig
+from wordspot.config import FeatureConfig, ModelConfig, RunConfig
 from wordspot.errors import ConfigError, ExportError
 from wordspot.export.run import Exported, export_network, export_run
 from wordspot.features import make_front_end
+from wordspot.presets import FEATURES
 from wordspot.runtime.detector import Detector, Scorer
 from wordspot.runtime.modelfile.card import read_card
 from wordspot.runtime.modelfile.self_test import verify

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from support.mel_loops import mel_channels_by_loops
-from wordspot.config import FEATURES, FeatureConfig
+from wordspot.config import FeatureConfig
 from wordspot.errors import ConfigError
 from wordspot.features import make_front_end
+from wordspot.presets import FEATURES
 
 CLASSIC = FEATURES["mfcc"]
 SPECTRAL = ("logmel", "mfcc", "average", "spectrogram", "specgram")

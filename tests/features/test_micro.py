@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from wordspot.audio.files import read_audio
 from wordspot.audio.samples import to_float32, to_int16
-from wordspot.config import FEATURES, FeatureConfig
+from wordspot.config import FeatureConfig
 from wordspot.errors import AudioError, ConfigError
 from wordspot.features import micro
 from wordspot.features.micro import FEATURE_SCALE, MicroFrontEnd
+from wordspot.presets import FEATURES
 
 Ints = NDArray[np.int64]
 TEN_MS = FeatureConfig(kind="micro", hop_ms=10, low_hz=125, high_hz=7500)

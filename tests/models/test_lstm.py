@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wordspot.config import FEATURES, FeatureConfig, ModelConfig, RunConfig
+from wordspot.config import FeatureConfig, ModelConfig, RunConfig
 from wordspot.errors import CardError, ConfigError
 from wordspot.export.run import Exported, export_network
 from wordspot.features import make_front_end
@@ -25,6 +25,7 @@ from wordspot.models import find_recipe, make_model
 from wordspot.models.layers import Lstm
 from wordspot.models.lstm import own_frames
 from wordspot.overrides import override
+from wordspot.presets import FEATURES
 from wordspot.runtime.detector import Classifier
 from wordspot.runtime.modelfile import graph as onnx_walk
 from wordspot.runtime.modelfile import shapes as onnx_shapes

@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from wordspot.config import FEATURES, ModelConfig, RunConfig
+from wordspot.config import ModelConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.models import MODELS, find_constructor, find_recipe, make_model
 from wordspot.models.layers import Svdf
 from wordspot.overrides import override
+from wordspot.presets import FEATURES
 
 # name: (parameters at 98 frames, multiplications at 98 frames, parameters at 49 frames), for 40 features, 12 labels
 TABLE = {

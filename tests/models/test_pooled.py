@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from wordspot.commands.options import recipe_config
-from wordspot.config import FEATURES, ModelConfig, RunConfig
+from wordspot.config import ModelConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.export.run import export_network
 from wordspot.features import make_front_end
 from wordspot.models import make_model
 from wordspot.models.pooled import PooledConv, mix_spread, normalise
+from wordspot.presets import FEATURES
 
 FRONT = dataclasses.replace(FEATURES["spectrogram"], clip_ms=400, window_ms=25)
 SAMPLES = FRONT.clip_samples

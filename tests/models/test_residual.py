@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wordspot.config import FEATURES, ModelConfig
+from wordspot.config import ModelConfig
 from wordspot.errors import ConfigError
 from wordspot.features import make_front_end
 from wordspot.models import make_model
 from wordspot.models.layers import MeanOverTime, ValidConv1d
+from wordspot.presets import FEATURES
 
 
 def make(**options: object) -> torch.nn.Module:

@@ -11,9 +11,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import soundfile
 
-from wordspot.config import FEATURES
 from wordspot.evaluation.clips import measure_clips
 from wordspot.metrics import det_curve
+from wordspot.presets import FEATURES
 from wordspot.reports.charts import draw_calibration, draw_confusion, draw_error_curves, draw_learning, save_spectrogram
 from wordspot.reports.clips import ConfusedClip, most_confused, write_report
 

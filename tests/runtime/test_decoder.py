@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordspot.config import CLASSIC_DECODER, DECODERS, MICRO_DECODER, DecoderConfig
+from wordspot.config import DECODERS, DecoderConfig
 from wordspot.errors import ConfigError, WordspotError
 from wordspot.overrides import decoder_from_json, decoder_to_json, override_decoder
+from wordspot.presets import CLASSIC_DECODER, MICRO_DECODER
 from wordspot.runtime.decoder import Decoder, Detection, RecognizeCommands, ScoreError, make_decoder
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "decoder.json").read_text(encoding="utf-8"))

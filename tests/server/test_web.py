@@ -31,8 +31,8 @@ from support.browser import Browser, Page, find_browser
 from support.made_onnx import made_card, made_model, stream_graph
 from wordspot.audio.resample import StreamResampler
 from wordspot.data.folders import list_recordings
+from wordspot.data.voices import find_engines
 from wordspot.data.voices.clips import speak_words
-from wordspot.data.voices.find import find_engines
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.modelfile.card import with_card
 from wordspot.runtime.streams import open_model

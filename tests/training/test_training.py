@@ -19,11 +19,12 @@ import numpy as np
 import pytest
 import torch
 
-from wordspot.config import FEATURES, ModelConfig, RunConfig, TrainingConfig
+from wordspot.config import ModelConfig, RunConfig, TrainingConfig
 from wordspot.data.cache import decode_folder
 from wordspot.data.folders import list_recordings
 from wordspot.errors import CheckpointError, ConfigError, DataError, TrainingError
 from wordspot.overrides import override
+from wordspot.presets import FEATURES
 from wordspot.seeds import step_seed
 from wordspot.training.checkpoint import load_checkpoint
 from wordspot.training.device import resolve_device, resolve_precision

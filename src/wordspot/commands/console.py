@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+
+    from wordspot.progress import OnProgress
+    from wordspot.progress import Progress as Step
 
 
 def stdout() -> Console:
@@ -68,3 +72,15 @@ def progress_bar() -> Progress:
         disable=not sys.stderr.isatty(),
         transient=True,
     )
+
+
+@contextlib.contextmanager
+def show_progress() -> Iterator[OnProgress]:
+    """Yield a callback for a library function's `progress`, which draws what it reports as a bar."""
+    with progress_bar() as bar:
+        task = bar.add_task("", total=None)
+
+        def show(step: Step) -> None:
+            bar.update(task, description=step.stage, completed=step.done, total=step.total)
+
+        yield show

@@ -64,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; see the module's docstring for what is returned."""
     _write_utf8()
+    args = argparse.Namespace()
     try:
         args, unknown = build_parser().parse_known_args(argv)
         if unknown:
@@ -74,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - so that the flush at exit does not fail again
         return 1
-    except (WordspotError, OSError) as error:
+    except WordspotError as error:
+        return _fail(_with_flags(_one_line(error), getattr(args, "parser", None)), 1)
+    except OSError as error:
         return _fail(_one_line(error), 1)
     except ModuleNotFoundError as error:
         return _fail(_one_line(missing_extra(error)), 1)
@@ -87,6 +90,17 @@ def _meant(unknown: Sequence[str], parser: argparse.ArgumentParser) -> str:
         if text.startswith("--") and (near := difflib.get_close_matches(text.partition("=")[0], known, n=1)):
             return f"; did you mean {near[0]}?"
     return ""
+
+
+def _with_flags(message: str, parser: argparse.ArgumentParser | None) -> str:
+    """A library's error message names parameters (`clip_ms`); the user of a command knows them as flags (--clip-ms)."""
+    known = set(re.findall(r"--[\w-]+", parser.format_help() if parser else ""))
+
+    def flag(match: re.Match[str]) -> str:
+        name = f"--{match[1].replace('_', '-')}"
+        return name if name in known else match[0]
+
+    return re.sub(r"`(\w+)`", flag, message)
 
 
 def _write_utf8() -> None:

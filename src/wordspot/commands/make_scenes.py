@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wordspot.data.scenes.classic import Scene
-    from wordspot.data.trigger import TriggerMaterial
+    from wordspot.data.bank import TriggerMaterial
+    from wordspot.data.scenes.material import Scene
     from wordspot.runtime.detector import Scorer
 
 HELP = "make scenes of one word among others and noise, with the right answers, to listen to and to look at"

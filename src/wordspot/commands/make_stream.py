@@ -11,7 +11,7 @@ from wordspot.errors import ConfigError
 from wordspot.overrides import override, parse_settings
 
 if TYPE_CHECKING:
-    from wordspot.data.scenes.classic import Scene
+    from wordspot.data.scenes.material import Scene
 
 HELP = "make a long stream from a data folder's held-out clips and noise, and the truth about it"
 EXAMPLE = "wordspot make-stream recordings --words yes,no --out stream.wav --minutes 10"
@@ -83,7 +83,8 @@ def _make(args: argparse.Namespace) -> Scene:
     import numpy as np
 
     from wordspot.commands import console
-    from wordspot.data.scenes.classic import classic_stream, load_material
+    from wordspot.data.scenes.classic import classic_stream
+    from wordspot.data.scenes.material import load_material
     from wordspot.data.scenes.soundscape import SoundscapeConfig, make_soundscape
 
     _check_flags(args)

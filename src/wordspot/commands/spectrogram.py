@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from wordspot.config import FEATURES
+from wordspot.presets import FEATURES
 
 HELP = "draw a recording as a front end sees it"
 EXAMPLE = "wordspot spectrogram yes.wav --out yes.png --features logmel"

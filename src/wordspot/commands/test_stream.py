@@ -127,8 +127,9 @@ def decoder_of(args: argparse.Namespace, config: DecoderConfig) -> DecoderConfig
     """
     import dataclasses
 
-    from wordspot.config import CLASSIC_TEST_DECODER, MICRO_DECODER, DecoderConfig
+    from wordspot.config import DecoderConfig
     from wordspot.overrides import override_decoder
+    from wordspot.presets import CLASSIC_TEST_DECODER, MICRO_DECODER
 
     if args.decoder and args.decoder != config.kind:
         config = {"peak": DecoderConfig(), "classic": CLASSIC_TEST_DECODER, "micro": MICRO_DECODER}[args.decoder]

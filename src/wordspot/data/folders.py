@@ -5,8 +5,10 @@ Files are sorted, so that the list does not depend on the order in which the fil
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,3 +108,52 @@ def _is_utf8(name: str) -> bool:
 def hash_name(path: str) -> str:
     """The part of a file's name that is hashed: cut at the first ``_nohash_``; it names the speaker."""
     return re.sub(r"_nohash_.*$", "", path.rsplit("/", 1)[-1])
+
+
+def recordings_in(root: Path, names: Sequence[str], kind: str, *, may_miss: bool = False) -> dict[str, Recording]:
+    """The recordings in the folders `names` of `root`, and in all folders below them, by their paths.
+
+    Args:
+        kind: what they are, for messages: the name of the flag that names the folders.
+        may_miss: a folder that is not there holds none.
+
+    Raises:
+        NotFoundError: no such folder.
+        DataError: a folder without recordings.
+    """
+    found: dict[str, Recording] = {}
+    for name in names:
+        folder = root / name
+        if not folder.is_dir():
+            if may_miss:
+                continue
+            raise NotFoundError(
+                f"{folder}: expected the folder of {kind}, but there is no such folder; name it with --{kind}"
+                f"{_which_are_there(root)}"
+            )
+        within = {recording.path: recording for recording in _walk(root, folder)}
+        if not within:
+            raise DataError(
+                f"{folder}: expected recordings (WAV, FLAC, Ogg or MP3) among the {kind}, but found none; "
+                "add some or name another folder"
+            )
+        found |= within
+    return dict(sorted(found.items()))
+
+
+def _walk(root: Path, folder: Path) -> Iterator[Recording]:
+    base = root.resolve()
+    for place, folders, files in os.walk(folder.resolve()):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        for name in files:
+            path = Path(place, name)
+            if is_audio_name(name) and path.is_file():
+                stat = path.stat()
+                shown = path.relative_to(base) if path.is_relative_to(base) else path
+                yield Recording(shown.as_posix(), normalize_word(path.parent.name), stat.st_size, stat.st_mtime_ns)
+
+
+def _which_are_there(root: Path) -> str:
+    names = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return f"; the folders here are {shown}" if names else ""

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.audio.effects import fft_size
 from wordspot.audio.files import read_audio
 from wordspot.audio.samples import Samples, to_int16
 from wordspot.audio.speech import find_word, is_silent
 from wordspot.data.folders import Recording
-from wordspot.data.scenes.soundscape import fft_size
 from wordspot.errors import WordspotError
 
 _MARGIN_S = 0.15  # of its recording that is kept on either side of a word, where nothing else is heard in it

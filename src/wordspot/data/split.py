@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from wordspot.config import SETS, DataConfig
 from wordspot.data.folders import Listing, Recording, _read_list, hash_name
@@ -72,8 +72,7 @@ def split_noise(
     whole = [(position, 0, length) for position, length in enumerate(lengths)]
     if config.noise_split == "shared":
         return {name: list(whole) for name in SETS}
-    shares = {"validation": config.validation_percent, "testing": config.testing_percent}
-    shares["training"] = 100 - sum(shares.values())
+    shares = set_shares(config)
     smallest = min((share for share in shares.values() if share > 0), default=100)
     parts: dict[str, list[tuple[int, int, int]]] = {name: [] for name in SETS}
     for position, start, end in whole:
@@ -110,3 +109,23 @@ def _add_in_time(
         if stop > start:
             parts[name].append((position, start, stop))
         start = stop
+
+
+def deal_names(names: Iterable[str], shares: dict[str, float]) -> dict[str, str]:
+    """The set of each name (a speaker's, or a file's `hash_name`): dealt in the order of their hashes, see `split_words`."""
+    ordered = sorted(set(names), key=lambda name: (hash_percent(name), name))
+    counts = {"testing": 0, "validation": 0}
+    for least, name in ((2, "testing"), (3, "validation")):
+        if len(ordered) >= least and shares[name] > 0:
+            counts[name] = max(1, min(round(len(ordered) * shares[name] / 100), len(ordered) - least + 1))
+    first, second = counts["validation"], counts["validation"] + counts["testing"]
+    return {
+        name: "validation" if place < first else "testing" if place < second else "training"
+        for place, name in enumerate(ordered)
+    }
+
+
+def set_shares(data: DataConfig) -> dict[str, float]:
+    """The percentage of the recordings that each set is to hold."""
+    shares = {"validation": data.validation_percent, "testing": data.testing_percent}
+    return shares | {"training": 100 - sum(shares.values())}

@@ -10,22 +10,15 @@ import itertools
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from numpy.random import Generator
-from numpy.typing import NDArray
-
-from wordspot.audio.samples import Samples, to_float32
 from wordspot.config import SETS, DataConfig, TriggerConfig
-from wordspot.data.folders import Recording
+from wordspot.data.bank import Bank, TriggerMaterial, make_bank
+from wordspot.data.folders import Listing, Recording, hash_name, recordings_in
 from wordspot.data.reader import Decoded, Reader
-from wordspot.data.scenes.classic import loop_noise
-from wordspot.data.split import split_noise
+from wordspot.data.split import assign_sets, deal_names, set_shares, split_noise
 from wordspot.data.trigger_fallback import make_backgrounds, speak_others
-from wordspot.data.trigger_listing import Sources, find_sources, split_words
-from wordspot.errors import DataError
+from wordspot.errors import DataError, NotFoundError
 from wordspot.formats import csv_text
 from wordspot.labels import normalize_word, word_of
 
@@ -34,64 +27,61 @@ _LITTLE_S = 10.0
 
 
 @dataclass(frozen=True)
-class Bank:
-    """Recordings one after the other in one array, which another process gets quickly.
+class Sources:
+    """The recordings of each kind, sorted by path; none of them is of two kinds."""
 
-    samples: int16 [total]. starts: int64 [n + 1], recording i is samples[starts[i] : starts[i + 1]].
-    speech: int64 [n, 2], where in its recording the word begins and ends.
+    positives: tuple[Recording, ...]
+    negatives: tuple[Recording, ...]
+    backgrounds: tuple[Recording, ...]
+
+
+def find_sources(root: Path, config: TriggerConfig) -> Sources:
+    """The recordings in the folders that `config` names, and in all folders below them.
+
+    A folder whose name begins with ``.`` or ``_`` is left out, unless it is named itself. What is a positive is nothing
+    else, and what is a negative is no background: so the whole of a words' folder can be named as the negatives of one of
+    its words. Folders of negatives and backgrounds may be missing where they have their usual names.
+
+    Raises:
+        NotFoundError: no such folder.
+        DataError: a folder without recordings.
     """
-
-    samples: NDArray[np.int16]
-    starts: NDArray[np.int64]
-    speech: NDArray[np.int64]
-    paths: tuple[str, ...]
-    words: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def audio(self, position: int) -> Samples:
-        """A recording: float32 [samples]."""
-        return to_float32(self.samples[self.starts[position] : self.starts[position + 1]])
-
-    @cached_property
-    def by_word(self) -> dict[str, NDArray[np.int64]]:
-        """The positions of each word's recordings."""
-        words = np.array(self.words)
-        return {word: np.flatnonzero(words == word) for word in dict.fromkeys(self.words)}
-
-    @cached_property
-    def fragmentable(self) -> NDArray[np.int64]:
-        """The positions of the words that are not much longer than most, so that a part of one lacks some of the word."""
-        lengths = self.speech[:, 1] - self.speech[:, 0]
-        return np.flatnonzero(lengths <= 1.5 * np.median(lengths)) if len(lengths) else np.zeros(0, np.int64)
+    if not root.is_dir():
+        raise NotFoundError(
+            f"{root}: expected a folder with positives, negatives and backgrounds; there is no such folder"
+        )
+    usual = TriggerConfig()
+    positives = recordings_in(root, config.positives, "positives")
+    negatives = recordings_in(root, config.negatives, "negatives", may_miss=config.negatives == usual.negatives)
+    backgrounds = recordings_in(
+        root, config.backgrounds, "backgrounds", may_miss=config.backgrounds == usual.backgrounds
+    )
+    return Sources(
+        tuple(positives.values()),
+        tuple(found for path, found in negatives.items() if path not in positives),
+        tuple(found for path, found in backgrounds.items() if path not in positives and path not in negatives),
+    )
 
 
-@dataclass(frozen=True)
-class TriggerMaterial:
-    """What the scenes of one set are made of."""
+def split_words(root: Path, sources: Sources, data: DataConfig) -> tuple[list[str], list[str]]:
+    """The set of each positive, and of each negative.
 
-    sample_rate: int
-    positives: Bank
-    negatives: Bank
-    backgrounds: Bank
-
-    @property
-    def background_seconds(self) -> float:
-        """How much background there is before any of it comes again."""
-        return len(self.backgrounds.samples) / self.sample_rate
-
-    def cut_background(self, n_samples: int, rng: Generator) -> Samples:
-        """A random piece of a random background: float32 [n_samples]; a shorter one is looped, see `scenes.loop_noise`."""
-        bank = self.backgrounds
-        position = int(rng.integers(len(bank)))
-        start, stop = int(bank.starts[position]), int(bank.starts[position + 1])
-        free = stop - start - n_samples
-        if free >= 0:
-            start += int(rng.integers(free + 1))
-            return to_float32(bank.samples[start : start + n_samples])
-        phase = int(rng.integers(stop - start))
-        return loop_noise(to_float32(bank.samples[start:stop]), n_samples + phase, self.sample_rate)[phase:]
+    By the hash of their names, or by the folder's lists. Where the hash leaves a set without positives, since there are
+    so few, the names are dealt in the order of their hashes: at least one to testing, then at least one to validation,
+    the others to training, which always has one. Negatives of the same name (the same speaker) follow.
+    """
+    clips = (*sources.positives, *sources.negatives)
+    sets = assign_sets(Listing(root, clips, ()), data)
+    n_positives = len(sources.positives)
+    positives, negatives = sets[:n_positives], sets[n_positives:]
+    shares = set_shares(data)
+    if data.split == "hash" and not {name for name in SETS if shares[name] > 0} <= set(positives):
+        dealt = deal_names((hash_name(clip.path) for clip in sources.positives), shares)
+        positives = [dealt[hash_name(clip.path)] for clip in sources.positives]
+        negatives = [
+            dealt.get(hash_name(clip.path), name) for clip, name in zip(sources.negatives, negatives, strict=True)
+        ]
+    return positives, negatives
 
 
 @dataclass(frozen=True)
@@ -199,7 +189,7 @@ def _split_words(
         for one, name in zip(decoded, names, strict=True):
             parts[name].append(one)
             rows.append((name, kind, one.recording.path, one.sha256))
-        banks[kind] = {name: _bank(part) for name, part in parts.items()}
+        banks[kind] = {name: make_bank(part) for name, part in parts.items()}
     return banks
 
 
@@ -212,17 +202,6 @@ def _counter(progress: Callable[[int, int], None] | None, total: int) -> Callabl
         return None
     done = itertools.count(1)
     return lambda: progress(next(done), total)
-
-
-def _bank(decoded: Sequence[Decoded]) -> Bank:
-    lengths = [len(one.samples) for one in decoded]
-    return Bank(
-        np.concatenate([np.zeros(0, np.int16), *(one.samples for one in decoded)]),
-        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        np.array([one.speech for one in decoded], np.int64).reshape(-1, 2),
-        tuple(one.recording.path for one in decoded),
-        tuple(one.recording.word for one in decoded),
-    )
 
 
 def _split_backgrounds(
@@ -240,7 +219,7 @@ def _split_backgrounds(
         )
         made = make_backgrounds(sample_rate)
         return {
-            name: _bank([Decoded(Recording("(made noise)", "", 0, 0), made[name], (0, len(made[name])), "")])
+            name: make_bank([Decoded(Recording("(made noise)", "", 0, 0), made[name], (0, len(made[name])), "")])
             for name in SETS
         }
     recordings, lengths = [one.recording for one in decoded], [len(one.samples) for one in decoded]
@@ -252,7 +231,7 @@ def _split_backgrounds(
             one = decoded[position]
             parts.append(Decoded(one.recording, one.samples[start:stop], (0, stop - start), one.sha256))
             rows.append((name, "background", one.recording.path, one.sha256))
-        banks[name] = _bank(parts)
+        banks[name] = make_bank(parts)
     return banks
 
 

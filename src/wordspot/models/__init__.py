@@ -5,7 +5,7 @@ A constructor is called as ``make(n_frames, n_features, n_labels, **options)`` a
 logits [batch, n_steps, n_labels], of which ``step_ends(n_frames)`` says what frame each has heard last. One that works with
 no other features names their kind in ``front_end``. It may carry two dicts beside it, ``recipe`` (how it trains
 best) and ``classic`` (how the original trained it), of settings as `overrides.override` takes them, where ``features`` alone
-names a front end of `config.FEATURES`. Names of your own models are ``package.module:make``, the same as below.
+names a front end of `presets.FEATURES`. Names of your own models are ``package.module:make``, the same as below.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.audio.samples import Samples
-from wordspot.data.scenes.classic import Scene
+from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import PART
 from wordspot.files import atomic_path
 

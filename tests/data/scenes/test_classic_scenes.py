@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import soundfile
 
+from wordspot.audio.effects import add_ramped, loop_noise, reverberate, room_impulse
 from wordspot.commands import make_stream
 from wordspot.config import DataConfig
 from wordspot.data.folders import Recording
-from wordspot.data.scenes.classic import Material, add_ramped, classic_stream, load_material, loop_noise, stream_samples
+from wordspot.data.scenes.classic import classic_stream
+from wordspot.data.scenes.material import Material, load_material, stream_samples
 from wordspot.data.scenes.soundscape import (
     SoundscapeConfig,
     _add_word,
     edit_distance,
     make_soundscape,
     near_miss_weights,
-    reverberate,
-    room_impulse,
 )
 from wordspot.data.split import which_set
 from wordspot.data.truth import read_truth, speech_bounds
@@ -338,7 +338,7 @@ def test_command_tells_of_noise_that_is_not_there(
     flags = ("--words", "low", "--minutes", 0.1, "--set", "data.testing_percent=40")
     make(tone_folder, *flags, "--out", tmp_path / "with.wav")
     assert "noise" not in capsys.readouterr().err
-    monkeypatch.setattr("wordspot.data.scenes.classic.split_noise", lambda *_: {"testing": []})
+    monkeypatch.setattr("wordspot.data.scenes.material.split_noise", lambda *_: {"testing": []})
     make(tone_folder, *flags, "--out", tmp_path / "without.wav")
     assert "no background noise for the testing set, so the stream has none" in capsys.readouterr().err
 

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from support.made_trigger import HALF, RATE, make_trigger_folder, rng, take, word
+from wordspot.audio.effects import change_speed, fade
 from wordspot.config import TriggerConfig
+from wordspot.data.bank import Bank, TriggerMaterial
 from wordspot.data.scenes.soundscape import Piece
-from wordspot.data.scenes.trigger import change_speed, fade, fragment, label_track, make_scene, scene_at
-from wordspot.data.trigger import Bank, TriggerMaterial, load_sources
+from wordspot.data.scenes.trigger import fragment, label_track, make_scene, scene_at
+from wordspot.data.trigger import load_sources
 from wordspot.data.truth import SpokenWord
 
 __all__ = ["folder"]

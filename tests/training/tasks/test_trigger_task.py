@@ -14,10 +14,11 @@ import torch
 
 from wordspot.commands.detect import detect_file
 from wordspot.commands.main import main
-from wordspot.config import FEATURES, ModelConfig, RunConfig, TriggerConfig
+from wordspot.config import ModelConfig, RunConfig, TriggerConfig
 from wordspot.data.trigger import load_sources
 from wordspot.errors import ConfigError
 from wordspot.overrides import override
+from wordspot.presets import FEATURES
 from wordspot.tasks import TASKS
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks.trigger import SceneEvaluation, TriggerTask

@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,11 @@ from wordspot.audio.files import read_blocks
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import Samples, to_int16
 from wordspot.config import SETS, DataConfig, RecordingsConfig
-from wordspot.data.manifest.backgrounds import find_backgrounds, read_backgrounds
+from wordspot.data.folders import Recording, recordings_in
 from wordspot.data.manifest.rows import Row, RowList, check_labels, check_problems, list_rows
 from wordspot.data.manifest.split import assign_rows, leakage
-from wordspot.data.reader import Decoded
-from wordspot.data.trigger_listing import set_shares
+from wordspot.data.reader import Decoded, Reader
+from wordspot.data.split import set_shares
 from wordspot.errors import ConfigError, DataError, WordspotError
 from wordspot.formats import csv_text, some
 from wordspot.labels import normalize_word
@@ -261,3 +261,47 @@ def _lacking(rows: Sequence[Row], sets: Sequence[str], labels: Sequence[str], da
                 "add recordings of more speakers"
             )
     return warnings
+
+
+def find_backgrounds(root: Path, folders: Sequence[str]) -> list[Recording]:
+    """The recordings in `folders`, and in all folders below them; none where no folder is named.
+
+    Args:
+        root: where the folders are, unless their paths are absolute.
+
+    Raises:
+        NotFoundError: no such folder.
+        DataError: no recordings in it.
+    """
+    return list(recordings_in(root, folders, "backgrounds").values())
+
+
+def read_backgrounds(
+    root: Path, found: Sequence[Recording], sample_rate: int, digests: Collection[str], problems: list[str]
+) -> tuple[Decoded, ...]:
+    """What `find_backgrounds` found in `root`, at `sample_rate` Hz.
+
+    Args:
+        digests: SHA-256 of the recordings that are learned and judged; a background is none of them.
+        problems: gets a line for each recording that is damaged or silent, and left out.
+
+    Raises:
+        DataError: none can be used, or one is among the recordings.
+    """
+    reader = Reader(root, cut=False, sample_rate=sample_rate, scene_ms=math.inf)
+    backgrounds: list[Decoded] = []
+    own: list[str] = []
+    for one in reader.decode_all(found, "background", own):
+        if one.sha256 in digests:
+            raise DataError(
+                f"{root / one.recording.path}: expected a background, but it is one of the recordings to tell apart; "
+                "keep the backgrounds in folders of their own"
+            )
+        if one.samples.any():
+            backgrounds.append(one)
+        else:
+            own.append(f"{root / one.recording.path}: expected a background, but it is digital silence; remove it")
+    if found and not backgrounds:
+        raise DataError(f"{root}: none of its {len(found)} backgrounds can be used; {own[0]}")
+    problems += own
+    return tuple(backgrounds)

@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from wordspot.config import SETS, DataConfig, RecordingsConfig
 from wordspot.data.folders import hash_name
 from wordspot.data.manifest.rows import Row
-from wordspot.data.split import hash_percent, which_set
-from wordspot.data.trigger_listing import deal_names, set_shares
+from wordspot.data.split import deal_names, hash_percent, set_shares, which_set
 from wordspot.errors import ConfigError, DataError
 
 

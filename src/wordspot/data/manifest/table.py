@@ -1,15 +1,18 @@
-"""The CSV file of a list of recordings as records of text: encodings, delimiters, quotes and the header."""
+"""The CSV file of a manifest as records of text: encodings, delimiters, quotes and the header. And writing one."""
 
 from __future__ import annotations
 
 import csv
 import io
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from wordspot.audio.folder import is_audio_name
 from wordspot.errors import DataError
+from wordspot.files import write_text
+from wordspot.formats import csv_text
 
 NEEDED = ("path", "label")
 OPTIONAL = ("speaker", "generator", "split")
@@ -92,3 +95,18 @@ def _check_header(path: Path, line: int, names: Sequence[str]) -> None:
             f"{path}: line {line}: expected a header with the columns path and label, {' and '.join(missing)} missing; "
             f"the columns are: {seen}; name them in the first line"
         )
+
+
+def write_manifest(path: Path, rows: Iterable[tuple[Path, str, str, str]]) -> int:
+    """Write a CSV of (file, label, speaker, generator) with paths relative to its folder; returns the number of rows."""
+    lines = [(_relative(file, path.parent), *rest) for file, *rest in rows]
+    write_text(path, csv_text([("path", "label", "speaker", "generator"), *lines]))
+    return len(lines)
+
+
+def _relative(path: Path, base: Path) -> str:
+    """`path` relative to `base` with forward slashes on every system; the full path if there is none (another drive)."""
+    try:
+        return Path(os.path.relpath(path.resolve(), base.resolve())).as_posix()
+    except ValueError:
+        return path.resolve().as_posix()

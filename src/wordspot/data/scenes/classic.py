@@ -1,143 +1,18 @@
-"""Clips and noise of one set → a long stream that knows where each word is: the classic generator.
-
-Only what a set may use goes in: its clips, and its stretches of the noise recordings, so that a stream of testing clips
-is new to a model trained on the training set. All chance comes from one numpy generator. `soundscape` makes the better
-streams from the same `Material`.
-"""
+"""The stream of TensorFlow's speech_commands example: words at regular intervals over noise. `soundscape` makes better ones."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
 
-from wordspot.audio.files import read_audio, read_info
+from wordspot.audio.effects import add_ramped
 from wordspot.audio.samples import Samples
-from wordspot.config import MAX_SAMPLE_RATE, SETS, DataConfig
-from wordspot.data.clips import check_words
-from wordspot.data.folders import Listing, Recording, list_recordings
-from wordspot.data.split import assign_sets, split_noise
+from wordspot.data.scenes.material import Material, Scene, check_percent, draw_word, stream_samples
 from wordspot.data.truth import SpokenWord, speech_bounds
-from wordspot.errors import ConfigError, DataError
-from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL
+from wordspot.errors import ConfigError
 
-#: Longest stream made in one piece: float32 at 16 kHz, half a gigabyte.
-MAX_STREAM_SAMPLES = 2 * 3600 * 16_000
 _RAMP_SAMPLES = 500
-_LOOP_FADE_S = 0.5
 _NOISE_EVERY_MS, _NOISE_MS, _NOISE_RAMP_MS = 1000, 1500, 250
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A stream and its truth.
-
-    audio: float32 [samples] in [-1, 1].
-    """
-
-    audio: Samples
-    sample_rate: int
-    words: tuple[SpokenWord, ...]
-
-
-@dataclass(frozen=True)
-class Material:
-    """What one set may use.
-
-    clips: the wanted words' recordings, by word. unknown: those of all other words.
-    noise: stretches of noise recordings: path and the first and last sample, at `sample_rate`.
-    """
-
-    root: Path
-    sample_rate: int
-    clip_samples: int
-    clips: dict[str, tuple[Recording, ...]]
-    unknown: tuple[Recording, ...]
-    noise: tuple[tuple[str, int, int], ...]
-
-    def read_clip(self, recording: Recording) -> Samples:
-        """A recording's first second: float32 [clip_samples], zeros after a shorter one."""
-        audio, _ = read_audio(self.root / recording.path, self.sample_rate, channel=0)
-        clip = np.zeros(self.clip_samples, np.float32)
-        clip[: len(audio)] = audio[: self.clip_samples]
-        return clip
-
-    def cut_noise(self, n_samples: int, rng: Generator) -> Samples:
-        """A random piece of a random stretch: float32 [n_samples]; a shorter stretch is repeated, see `loop_noise`."""
-        path, start, stop = self.noise[rng.integers(len(self.noise))]
-        stretch = _read_noise(self.root / path, self.sample_rate)[start:stop]
-        if len(stretch) <= n_samples:
-            return loop_noise(stretch, n_samples, self.sample_rate)
-        offset = int(rng.integers(len(stretch) - n_samples + 1))
-        return stretch[offset : offset + n_samples]
-
-
-def loop_noise(noise: Samples, n_samples: int, sample_rate: int) -> Samples:
-    """`noise` over and over, each end faded into the next beginning at constant power: float32 [n_samples].
-
-    The fade takes half a second, or half of a shorter noise, so that no seam is heard, nor a network sees one.
-    """
-    if n_samples <= len(noise):
-        return noise[:n_samples]
-    fade = min(int(_LOOP_FADE_S * sample_rate), len(noise) // 2)
-    period = len(noise) - fade
-    angle = np.linspace(0, np.pi / 2, fade, endpoint=False, dtype=np.float32)
-    looped = np.empty(n_samples, np.float32)
-    looped[:period] = noise[:period]
-    again = noise[:period].copy()
-    again[:fade] = again[:fade] * np.sin(angle) + noise[period:] * np.cos(angle)
-    for start in range(period, n_samples, period):
-        looped[start : start + period] = again[: n_samples - start]
-    return looped
-
-
-@lru_cache(maxsize=32)
-def _read_noise(path: Path, sample_rate: int) -> Samples:
-    return read_audio(path, sample_rate, channel=0)[0]
-
-
-def load_material(
-    root: Path,
-    words: Sequence[str],
-    split: str = "testing",
-    data: DataConfig | None = None,
-    *,
-    sample_rate: int = 16_000,
-    clip_ms: float = 1000.0,
-) -> Material:
-    """Find what the set `split` of a data folder may use.
-
-    Raises:
-        NotFoundError, DataError: no such folder, or no clips of a word in this set.
-        ConfigError: no such set, or a word twice.
-    """
-    if split not in SETS:
-        raise ConfigError(f"--split must be one of {', '.join(SETS)}, got {split!r}")
-    if not 1000 <= sample_rate <= MAX_SAMPLE_RATE:
-        raise ConfigError(f"a stream's rate must lie between 1000 and {MAX_SAMPLE_RATE} Hz, got {sample_rate}")
-    data = data or DataConfig()
-    listing = list_recordings(root)
-    wanted = check_words(listing, words)
-    sets = assign_sets(listing, data)
-    clips: dict[str, list[Recording]] = {word: [] for word in wanted}
-    unknown = []
-    for recording, name in zip(listing.clips, sets, strict=True):
-        if name == split and recording.word in clips:
-            clips[recording.word].append(recording)
-        elif name == split and recording.word != SILENCE_LABEL:
-            unknown.append(recording)
-    if missing := [word for word, found in clips.items() if not found]:
-        raise DataError(
-            f"{root}: no recordings of {', '.join(missing)} fall into the {split} set; record more, or name another --split"
-        )
-    clip_samples = int(sample_rate * clip_ms / 1000)
-    noise = _noise_of(listing, split, data, sample_rate, clip_samples)
-    found = {word: tuple(recordings) for word, recordings in clips.items()}
-    return Material(root, sample_rate, clip_samples, found, tuple(unknown), noise)
 
 
 def classic_stream(
@@ -180,63 +55,11 @@ def classic_stream(
     return Scene(np.clip(audio, -1, 1, out=audio), material.sample_rate, tuple(words))
 
 
-def draw_word(material: Material, unknown_percent: float, rng: Generator) -> tuple[str, Recording]:
-    """A word's label and recording: with `unknown_percent` an unknown one, else any of the wanted words alike."""
-    if rng.uniform(0, 100) < unknown_percent:
-        return UNKNOWN_LABEL, material.unknown[rng.integers(len(material.unknown))]
-    words = list(material.clips)
-    word = words[rng.integers(len(words))]
-    return word, material.clips[word][rng.integers(len(material.clips[word]))]
-
-
-def add_ramped(audio: Samples, piece: Samples, start: int, ramp: int) -> None:
-    """Add `piece` to `audio` from `start` on, both float32 [samples], with linear ramps of `ramp` samples at both ends.
-
-    What reaches beyond the end is left out.
-    """
-    piece = piece[: max(len(audio) - start, 0)].copy()
-    ramp = min(ramp, len(piece) // 2)
-    if ramp:
-        rise = np.arange(ramp, dtype=np.float32) / np.float32(ramp)
-        piece[:ramp] *= rise
-        piece[-ramp:] *= rise[::-1]
-    audio[start : start + len(piece)] += piece
-
-
-def stream_samples(seconds: float, sample_rate: int) -> int:
-    """The length of a stream in samples.
-
-    Raises:
-        ConfigError: no length at all, or one that does not fit the memory.
-    """
-    longest = MAX_STREAM_SAMPLES / sample_rate
-    if not 0 < seconds <= longest:
-        raise ConfigError(
-            f"a stream must be at most {longest / 60:g} minutes long, and more than 0, got {seconds / 60:g}; "
-            "make several with different seeds"
-        )
-    return int(seconds * sample_rate)
-
-
 def _add_noise(audio: Samples, material: Material, volume: float, rng: Generator) -> None:
     every, length, ramp = (material.sample_rate * ms // 1000 for ms in (_NOISE_EVERY_MS, _NOISE_MS, _NOISE_RAMP_MS))
     for start in range(0, len(audio), every):
         piece = material.cut_noise(length, rng) * np.float32(rng.uniform(0, volume))
         add_ramped(audio, piece, start, ramp)
-
-
-def _noise_of(
-    listing: Listing, split: str, data: DataConfig, sample_rate: int, clip_samples: int
-) -> tuple[tuple[str, int, int], ...]:
-    lengths = []
-    for recording in listing.noise:
-        info = read_info(listing.root / recording.path)
-        if info.n_samples:
-            lengths.append(info.n_samples * sample_rate // info.sample_rate)
-        else:  # its header does not tell
-            lengths.append(len(_read_noise(listing.root / recording.path, sample_rate)))
-    stretches = split_noise(listing.noise, lengths, data, clip_samples)[split]
-    return tuple((listing.noise[position].path, start, stop) for position, start, stop in stretches)
 
 
 def _check_classic(material: Material, gap_ms: float, unknown_percent: float, noise_volume: float) -> None:
@@ -245,18 +68,3 @@ def _check_classic(material: Material, gap_ms: float, unknown_percent: float, no
     check_percent(material, unknown_percent)
     if not 0 <= noise_volume <= 1:
         raise ConfigError(f"--noise-volume must lie between 0 and 1, got {noise_volume:g}")
-
-
-def check_percent(material: Material, unknown_percent: float) -> None:
-    """Refuse a part of unknown words that cannot be.
-
-    Raises:
-        ConfigError: not a percentage.
-        DataError: unknown words are asked for and the set has none.
-    """
-    if not 0 <= unknown_percent <= 100:
-        raise ConfigError(f"--unknown-percent must lie between 0 and 100, got {unknown_percent:g}")
-    if unknown_percent > 0 and not material.unknown:
-        raise DataError(
-            f"{material.root}: no recordings of other words fall into this set; add some, or use --unknown-percent 0"
-        )

@@ -13,15 +13,15 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from wordspot.audio.effects import _TINY, add_ramped, reverberate, rms, room_impulse
 from wordspot.audio.samples import Samples
-from wordspot.data.scenes.classic import Material, Scene, add_ramped, check_percent, draw_word, stream_samples
+from wordspot.data.scenes.material import Material, Scene, check_percent, draw_word, stream_samples
 from wordspot.data.truth import SpokenWord, speech_bounds
 from wordspot.errors import ConfigError
 from wordspot.labels import UNKNOWN_LABEL
@@ -34,9 +34,6 @@ FADE_S = 0.5
 _VOICES = (2, 6)
 _WORD_DB = (-45.0, -15.0)  # no word is softer or louder, whatever the ratio
 _MARGIN_S = 0.05  # of its recording that comes along on either side of a word
-_RT60_S = (0.15, 0.6)
-_DIRECT_DB = (0.0, 10.0)  # energy of the direct sound over that of the reflections
-_TINY = 1e-9
 
 
 @dataclass(frozen=True)
@@ -187,10 +184,10 @@ def make_background(
         level = rng.uniform(*_BACKGROUND_DB)
         if sounds.has_noise:
             noise = sounds.cut_noise(length + fade, rng)
-            add_ramped(audio, noise * np.float32(10 ** (level / 20) / _rms(noise)), position, fade)
+            add_ramped(audio, noise * np.float32(10 ** (level / 20) / rms(noise)), position, fade)
         if sounds.has_voices and rng.uniform() < config.babble:
             voices = _babble(sounds, length + fade, rng, config.rooms)
-            gain = 10 ** ((level + rng.uniform(*_BABBLE_DB)) / 20) / _rms(voices)
+            gain = 10 ** ((level + rng.uniform(*_BABBLE_DB)) / 20) / rms(voices)
             add_ramped(audio, voices * np.float32(gain), position, fade)
         position += length
     return audio
@@ -217,28 +214,6 @@ def edit_distance(one: str, other: str) -> int:
     return row[-1]
 
 
-def room_impulse(sample_rate: int, rng: Generator) -> Samples:
-    """A synthetic room: the direct sound, then after some milliseconds noise that falls by 60 dB in its RT60.
-
-    Returns:
-        float32 [samples], the direct sound first with the value 1.
-    """
-    rt60 = rng.uniform(*_RT60_S)
-    time = np.arange(int(rt60 * sample_rate)) / sample_rate
-    tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / rt60)
-    tail[: int(rng.uniform(0.002, 0.008) * sample_rate) + 1] = 0
-    tail *= 10 ** (-rng.uniform(*_DIRECT_DB) / 20) / max(float(np.sqrt(np.square(tail).sum())), _TINY)
-    tail[0] = 1
-    return tail.astype(np.float32)
-
-
-def reverberate(audio: Samples, impulse: Samples) -> Samples:
-    """float32 [samples] in a room: float32 [samples + taps - 1]."""
-    n = len(audio) + len(impulse) - 1
-    n_fft = fft_size(n)
-    return np.fft.irfft(np.fft.rfft(audio, n_fft) * np.fft.rfft(impulse, n_fft), n_fft)[:n].astype(np.float32)
-
-
 def _cut_out(clip: Samples, first: int, stop: int, sample_rate: int) -> tuple[Samples, int]:
     """The speech of a clip with a little before and after it, faded in and out, and where in that it begins."""
     margin = int(_MARGIN_S * sample_rate)
@@ -251,7 +226,7 @@ def _cut_out(clip: Samples, first: int, stop: int, sample_rate: int) -> tuple[Sa
 
 def _add_word(audio: Samples, piece: Samples, speech: slice, start: int, snr_db: float) -> float:
     """Add `piece` so that its speech begins at `start`, over the background by `snr_db`; the ratio that came of it, in dB."""
-    noise_rms, speech_rms = _rms(audio[start : start + speech.stop - speech.start]), _rms(piece[speech])
+    noise_rms, speech_rms = rms(audio[start : start + speech.stop - speech.start]), rms(piece[speech])
     low, high = (10 ** (level / 20) for level in _WORD_DB)
     target = min(max(noise_rms * 10 ** (snr_db / 20), low), high)
     gain = min(target / speech_rms, 0.99 / max(float(np.abs(piece).max()), _TINY))
@@ -271,22 +246,9 @@ def _babble(sounds: Sounds, n_samples: int, rng: Generator, rooms: float) -> Sam
         position = int(rng.uniform(0, 0.5) * rate)
         while position < n_samples:
             word = sounds.draw_voice(rng)
-            word = word * np.float32(gain / _rms(word))
+            word = word * np.float32(gain / rms(word))
             add_ramped(audio, word, position, rate // 100)
             position += len(word) + int(rng.uniform(0.05, 0.4) * rate)
     if rng.uniform() < rooms:
         audio = reverberate(audio, room_impulse(rate, rng))[:n_samples]
     return audio
-
-
-@lru_cache(maxsize=256)
-def fft_size(n: int) -> int:
-    """The smallest 2^a · 3^b · 5^c of at least `n`: as fast as a power of two, and at most a tenth longer than needed."""
-    best = 1 << (n - 1).bit_length()
-    for odd in (3**b * 5**c for b in range(5) for c in range(4)):
-        best = min(best, odd << max((-(-n // odd) - 1).bit_length(), 0))
-    return best
-
-
-def _rms(audio: Samples) -> float:
-    return max(math.sqrt(float(np.square(audio, dtype=np.float64).mean())), _TINY) if len(audio) else _TINY

@@ -20,9 +20,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from wordspot.audio.effects import change_speed, fade
 from wordspot.audio.samples import Samples, to_float32
 from wordspot.config import TriggerConfig
-from wordspot.data.scenes.classic import Scene
+from wordspot.data.bank import Bank, TriggerMaterial
+from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.soundscape import (
     FADE_S,
     Piece,
@@ -31,7 +33,6 @@ from wordspot.data.scenes.soundscape import (
     make_background,
     near_miss_weights,
 )
-from wordspot.data.trigger import Bank, TriggerMaterial
 from wordspot.data.truth import SpokenWord
 from wordspot.labels import UNKNOWN_LABEL
 
@@ -190,34 +191,6 @@ def fragment(piece: Piece, sample_rate: int, rng: Generator) -> Piece:
     audio = np.concatenate([head, tail[cut:]])
     audio[len(head) - cut : len(head)] += tail[:cut]
     return replace(piece, audio=audio, stop=piece.first + kept - cut)
-
-
-def fade(audio: Samples, rise: int, fall: int) -> None:
-    """Fade float32 [samples] in over `rise` samples and out over `fall`, in place, as a raised cosine."""
-    rise, fall = min(rise, len(audio)), min(fall, len(audio))
-    if rise:
-        audio[:rise] *= _raised_cosine(rise)
-    if fall:
-        audio[len(audio) - fall :] *= _raised_cosine(fall)[::-1]
-
-
-def change_speed(audio: Samples, factor: float) -> Samples:
-    """Play float32 [samples] `factor` times as fast, pitch and all, by Catmull-Rom interpolation: [samples / factor]."""
-    if abs(factor - 1) < 1e-6 or len(audio) < 4:
-        return audio
-    position = np.arange(int((len(audio) - 1) / factor) + 1) * factor
-    index = position.astype(np.int64)
-    t = (position - index).astype(np.float32)
-    padded = np.concatenate([audio[:1], audio, audio[-1:], audio[-1:]])
-    before, left, right, after = (padded[index + offset] for offset in range(4))
-    slope_left, slope_right = (right - before) / 2, (after - left) / 2
-    cubic = 2 * (left - right) + slope_left + slope_right
-    square = 3 * (right - left) - 2 * slope_left - slope_right
-    return ((cubic * t + square) * t + slope_left) * t + left
-
-
-def _raised_cosine(n: int) -> Samples:
-    return (0.5 - 0.5 * np.cos(np.linspace(0, np.pi, n, endpoint=False, dtype=np.float32))).astype(np.float32)
 
 
 @lru_cache(maxsize=8)

@@ -8,17 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from wordspot.audio.files import write_audio
+from wordspot.audio.noise import BROWN, PINK, WHITE, coloured_noise, from_db, mains_hum, to_unit
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import Samples
+from wordspot.audio.speech import trim
 from wordspot.config import DataConfig, FeatureConfig
 from wordspot.data.folders import NOISE_FOLDER
 from wordspot.data.split import which_set
 from wordspot.data.voices.clips import open_folder
-from wordspot.data.voices.draw import draw_voices
-from wordspot.data.voices.engine import Engine, Voice
-from wordspot.data.voices.find import find_engines
-from wordspot.data.voices.noise import BROWN, PINK, WHITE, coloured_noise, from_db, mains_hum, to_unit
-from wordspot.data.voices.placing import trim
+from wordspot.data.voices.engine import Engine, Voice, draw_voices
 from wordspot.errors import ConfigError
 from wordspot.labels import normalize_word
 
@@ -62,7 +60,7 @@ def make_noise(
     *,
     seed: int,
     seconds: float,
-    engines: Mapping[str, Engine] | None = None,
+    engines: Mapping[str, Engine],
     sample_rate: int = FeatureConfig.sample_rate,
     avoid: Iterable[str] = (),
 ) -> list[Path]:
@@ -74,10 +72,8 @@ def make_noise(
 
     Raises:
         ConfigError: `seconds` or `sample_rate` out of range.
-        MissingExtraError: no engine is installed.
     """
     check_seconds(seconds)
-    engines = find_engines() if engines is None else engines
     for engine in engines.values():
         engine.reset()
     rng = np.random.default_rng([seed, int(seconds * 1000), sample_rate])

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from wordspot.audio.effects import soften_ends
 from wordspot.audio.files import write_audio
+from wordspot.audio.noise import PINK, WHITE, coloured_noise, from_db, to_unit
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import Samples
+from wordspot.audio.speech import trim
 from wordspot.config import MAX_SAMPLE_RATE, FeatureConfig
-from wordspot.data.voices.draw import draw_voices
-from wordspot.data.voices.engine import Engine, Voice, languages_of_script, unread_scripts
-from wordspot.data.voices.find import find_engines
-from wordspot.data.voices.placing import place, trim
+from wordspot.data.voices.engine import Engine, Voice, draw_voices, languages_of_script, unread_scripts
 from wordspot.errors import ConfigError, DataError
 from wordspot.files import atomic_folder
 from wordspot.labels import normalize_word
@@ -32,7 +32,7 @@ _MAX_NAME_BYTES = 200
 
 
 @dataclass(frozen=True)
-class Spoken:
+class SpokenWords:
     """What `speak_words` wrote for one word."""
 
     word: str
@@ -51,12 +51,12 @@ def speak_words(
     *,
     per_word: int,
     seed: int,
-    engines: Mapping[str, Engine] | None = None,
+    engines: Mapping[str, Engine],
     language: str = "en",
     sample_rate: int = FeatureConfig.sample_rate,
     clip_ms: float = FeatureConfig.clip_ms,
     progress: Callable[[str], None] | None = None,
-) -> list[Spoken]:
+) -> list[SpokenWords]:
     """Write ``out/<word>/<speaker>_nohash_<manner>-<take>.wav``, `per_word` 16-bit clips of `clip_ms` for each word.
 
     The word is trimmed, and laid at a random place and level over a faint noise floor (between -70 and -50 dB of full
@@ -75,11 +75,9 @@ def speak_words(
         ConfigError: a word that cannot be a folder's name, two that are the same, or a number out of range.
         DataError: a word that no engine can read in this language, that comes out as silence, or that is longer than a
             clip in most voices.
-        MissingExtraError: no engine is installed.
     """
     folders = check_words(words)
     _check_numbers(per_word, seed, sample_rate, clip_ms)
-    engines = find_engines() if engines is None else engines
     for engine in engines.values():
         engine.reset()
     readers = {word: _readers(word, engines, language) for word in words}
@@ -169,7 +167,7 @@ def _speak_word(
     shape: _Shape,
     rng: np.random.Generator,
     progress: Callable[[str], None] | None,
-) -> Spoken:
+) -> SpokenWords:
     cut, clips = [], []
     for take, voice in enumerate(voices):
         voice, speech = _speak_to_fit(word, voice, engines[voice.engine], shape, rng)
@@ -184,7 +182,7 @@ def _speak_word(
         needed = 100 * math.ceil(10 * max(cut) / shape.sample_rate / _FILLED)
         has = 1000 * shape.n_samples / shape.sample_rate
         raise DataError(f"{word!r} is longer than {has:g} ms however fast it is spoken; --clip-ms {needed} holds it")
-    return Spoken(
+    return SpokenWords(
         word, folder.name, len(voices), len(cut), tuple(sorted({voice.speaker for voice in voices})), tuple(clips)
     )
 
@@ -216,3 +214,39 @@ def _say(word: str, voice: Voice, engine: Engine, shape: _Shape, seed: int) -> S
 def _generator(seed: int, folder: str) -> np.random.Generator:
     """A word's own generator, so that its clips do not depend on which other words are spoken."""
     return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(folder.encode()).digest()[:8], "big")])
+
+
+_LEVEL_DB = (-34.0, -14.0)  # root mean square of the word against full scale: what recordings by many people have
+
+
+_FLOOR_DB = (-70.0, -50.0)
+
+
+_PEAK = 0.95
+
+
+_MARGIN = 0.1  # room before and after the word, as a part of the clip: what the usual time shift moves
+
+
+def place(speech: Samples, n_samples: int, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """Trimmed `speech` float32 [samples] somewhere in a clip: float32 [n_samples], at a random level over faint noise.
+
+    Where there is room, a tenth of the clip stays free on either side. Of speech longer than the clip, the loudest part
+    is kept.
+    """
+    if len(speech) > n_samples:
+        energy = np.concatenate([[0.0], np.cumsum(np.square(speech, dtype=np.float64))])
+        start = int(np.argmax(energy[n_samples:] - energy[:-n_samples]))
+        speech = soften_ends(speech[start : start + n_samples].copy(), sample_rate)
+    free = n_samples - len(speech)
+    margin = min(int(_MARGIN * n_samples), free // 2)
+    start = int(rng.integers(margin, free - margin + 1))
+    white = rng.uniform()
+    floor = np.sqrt(white) * coloured_noise(rng, n_samples, WHITE, sample_rate)
+    floor += np.sqrt(1 - white) * coloured_noise(rng, n_samples, PINK, sample_rate)
+    clip = to_unit(floor) * np.float32(from_db(rng.uniform(*_FLOOR_DB)))
+    word = to_unit(speech)
+    loudest = float(np.abs(word).max(initial=0))
+    gain = from_db(rng.uniform(*_LEVEL_DB))
+    clip[start : start + len(speech)] += word * np.float32(min(gain, _PEAK / loudest if loudest else gain))
+    return clip

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from wordspot.audio.samples import to_int16
-from wordspot.config import TRIGGER_DECODER, RunConfig
-from wordspot.data.scenes.classic import Scene
+from wordspot.config import RunConfig
+from wordspot.data.bank import TriggerMaterial
+from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import label_track, scene_at
-from wordspot.data.trigger import TriggerMaterial, TriggerSources, load_sources
+from wordspot.data.trigger import TriggerSources, load_sources
 from wordspot.errors import DataError
 from wordspot.evaluation.bench import (
     THRESHOLDS,
@@ -31,6 +32,7 @@ from wordspot.evaluation.bench import (
     total_curve,
 )
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS
+from wordspot.presets import TRIGGER_DECODER
 from wordspot.progress import OnProgress, Progress
 from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter

@@ -1,0 +1,33 @@
+"""Front ends and decoders by name, each with its usual settings."""
+
+from __future__ import annotations
+
+from wordspot.config import DecoderConfig, FeatureConfig
+from wordspot.tasks import TASKS
+
+#: Front ends by name, each with its usual settings.
+FEATURES: dict[str, FeatureConfig] = {
+    "logmel": FeatureConfig(),
+    "mfcc": FeatureConfig(kind="mfcc", low_hz=20, high_hz=4000),
+    "average": FeatureConfig(kind="average"),
+    "micro": FeatureConfig(kind="micro", hop_ms=20, low_hz=125, high_hz=7500),
+    "spectrogram": FeatureConfig(kind="spectrogram"),
+    "psf_mfcc": FeatureConfig(
+        kind="psf_mfcc", sample_rate=22_050, window_ms=25, fft_size=2048, n_mels=26, n_coefficients=13,
+        low_hz=0, high_hz=11_025,
+    ),
+    "specgram": FeatureConfig(
+        kind="specgram", sample_rate=44_100, clip_ms=10_000, window_ms=200_000.5 / 44_100, hop_ms=80_000.5 / 44_100,
+        fft_size=200,
+    ),
+    "samples": FeatureConfig(kind="samples"),
+}  # fmt: skip
+
+#: RecognizeCommands of TensorFlow's speech_commands example.
+CLASSIC_DECODER = DecoderConfig(kind="classic", average_ms=1000, threshold=0.2)
+#: The same with the stricter settings of that example's streaming test, one row per 30 ms.
+CLASSIC_TEST_DECODER = DecoderConfig(kind="classic", average_ms=500, threshold=0.7, suppression_ms=1500, stride_ms=30)
+#: Its variant for microcontrollers, with the settings from there: a repeated word is detected again.
+MICRO_DECODER = DecoderConfig(kind="micro", average_ms=1000, threshold=200 / 255, suppression_ms=1500)
+#: For a network that gives a posterior at every step.
+TRIGGER_DECODER = DecoderConfig(**TASKS["trigger"].decoder)
