@@ -121,6 +121,8 @@ class TriggerTask:
         )
         for problem in sources.problems:
             on_note(f"left out: {problem}")
+        if workers := config.trigger.workers:  # threads of torch that share a core with them make all of them wait
+            torch.set_num_threads(max(torch.get_num_threads() - workers, 1))
         return cls(config, sources, device)
 
     def describe(self) -> str:
