@@ -18,6 +18,7 @@ from wordspot.data.clips import ClipSet, build_sets, check_words
 from wordspot.data.folders import list_recordings
 from wordspot.errors import DataError
 from wordspot.evaluation.clips import measure_clips
+from wordspot.intervals import wilson_interval
 from wordspot.metrics import confusion_matrix, wilson_interval
 from wordspot.progress import OnProgress, Progress
 from wordspot.tasks import labels_of_run
@@ -117,7 +118,9 @@ class WordsTask:
         for name in ("validation", "testing"):
             posteriors = predict(network, front_end, self.batches, name)
             clips = self.sets[name]
-            figures[name] = measure_clips(self.labels, clips.labels, posteriors, speakers_of(self.decoded, clips))
+            figures[name] = measure_clips(
+                self.labels, clips.labels, posteriors, speakers_of(self.decoded, clips)
+            ).to_json()
         return figures, self._record("testing", step, posteriors)
 
     def close(self) -> None:
