@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 
-from wordspot.commands.options import recipe_config
 from wordspot.data.cache import decode_folder
 from wordspot.data.folders import list_recordings
 from wordspot.overrides import override
 from wordspot.training.device import resolve_device
+from wordspot.training.recipes import recipe_config
 from wordspot.training.tasks.words import WordsTask
 from wordspot.training.trainer import Trainer
 

@@ -142,11 +142,11 @@ def test_resume_and_the_checkpoint_it_names(
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--checkpoint", "7",
     )  # fmt: skip
     fails(
-        capsys, r"training.batch_size: the run was begun with 16, the command line says 99",
+        capsys, r"training.batch_size: the run was begun with 16, got 99",
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--batch-size", "99",
     )  # fmt: skip
     fails(
-        capsys, r"model.dropout: the run was begun with None, the command line says 0.1",
+        capsys, r"model.dropout: the run was begun with None, got 0.1",
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--set", "model.dropout=0.1",
     )  # fmt: skip
     fails(
@@ -154,7 +154,7 @@ def test_resume_and_the_checkpoint_it_names(
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--words", "low",
     )  # fmt: skip
     fails(
-        capsys, "model.name: the run was begun with tiny_conv, the command line says conv",
+        capsys, "model.name: the run was begun with tiny_conv, got conv",
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--model", "conv",
     )  # fmt: skip
 

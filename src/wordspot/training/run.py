@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wordspot import progress as progresses
 from wordspot.config import RunConfig
 from wordspot.files import check_out, prepare_out
 from wordspot.progress import OnProgress, Progress
@@ -26,8 +25,13 @@ OnNote = Callable[[str], None]
 OnRecord = Callable[[Record], None]
 
 
-def _ignore(_: Any) -> None:
+def ignore(_: Any) -> None:
     """The callback of callers that do not watch."""
+
+
+def never() -> bool:
+    """The `stop` of callers that do not stop a run."""
+    return False
 
 
 def begin_run(
@@ -38,8 +42,8 @@ def begin_run(
     init: Path | None = None,
     device: str = "auto",
     force: bool = False,
-    progress: OnProgress = progresses.ignore,
-    on_note: OnNote = _ignore,
+    progress: OnProgress = ignore,
+    on_note: OnNote = ignore,
 ) -> Trainer:
     """A trainer at the first step of a new run.
 
@@ -73,8 +77,8 @@ def continue_run(
     *,
     checkpoint: int | None = None,
     device: str = "auto",
-    progress: OnProgress = progresses.ignore,
-    on_note: OnNote = _ignore,
+    progress: OnProgress = ignore,
+    on_note: OnNote = ignore,
 ) -> Trainer:
     """A trainer at the step where the run in `out` was interrupted, or at that of a `checkpoint`.
 
@@ -101,10 +105,10 @@ def continue_run(
 def train_to_end(
     trainer: Trainer,
     *,
-    stop: Callable[[], bool] = lambda: False,
-    on_record: OnRecord = _ignore,
-    on_note: OnNote = _ignore,
-    progress: OnProgress = progresses.ignore,
+    stop: Callable[[], bool] = never,
+    on_record: OnRecord = ignore,
+    on_note: OnNote = ignore,
+    progress: OnProgress = ignore,
 ) -> Evaluation:
     """Train to the last step; the result is the evaluation of the best network on the testing set.
 

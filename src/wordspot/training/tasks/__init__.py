@@ -93,6 +93,9 @@ def load_task(
     from wordspot.training.tasks.trigger import TriggerTask
     from wordspot.training.tasks.words import WordsTask
 
-    tasks = {"words": WordsTask, "trigger": TriggerTask, "recordings": RecordingsTask}
-    load: Load = tasks[config.task].load
-    return load(config, data, device, progress, on_note)
+    loaders: dict[str, Load] = {
+        "words": WordsTask.load,
+        "trigger": TriggerTask.load,
+        "recordings": RecordingsTask.load,
+    }
+    return loaders[config.task](config, data, device, progress, on_note)

@@ -19,7 +19,7 @@ from wordspot.data.folders import list_recordings
 from wordspot.errors import DataError
 from wordspot.evaluation.clips import measure_clips
 from wordspot.intervals import wilson_interval
-from wordspot.metrics import confusion_matrix, wilson_interval
+from wordspot.metrics import confusion_matrix
 from wordspot.progress import OnProgress, Progress
 from wordspot.tasks import labels_of_run
 from wordspot.training.batches import Batches
