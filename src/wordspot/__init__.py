@@ -26,11 +26,18 @@ _HOME = {
     "Detection": "wordspot.runtime.decoder",
     "Detector": "wordspot.runtime.detector",
     "RecordingClassifier": "wordspot.runtime.recordings",
+    "Run": "wordspot.run",
     "RunConfig": "wordspot.config",
     "Scorer": "wordspot.runtime.detector",
     "WordspotError": "wordspot.errors",
-    "speak": "wordspot.data.voices",
+    "export_web": "wordspot.server.site",
+    "leave_one_generator_out": "wordspot.training.leave_one_out",
+    "load_run": "wordspot.run",
     "open_model": "wordspot.runtime.streams",
+    "resume": "wordspot.run",
+    "train": "wordspot.run",
+    "serve": "wordspot.server.serve",
+    "speak": "wordspot.data.voices",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]
@@ -41,7 +48,12 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'wordspot' has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    try:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        from wordspot.errors import missing_extra
+
+        raise missing_extra(error, f"wordspot.{name}") from error
     globals()[name] = value
     return value
 
@@ -57,6 +69,10 @@ if TYPE_CHECKING:
     from wordspot.config import RunConfig as RunConfig
     from wordspot.data.voices import speak as speak
     from wordspot.errors import WordspotError as WordspotError
+    from wordspot.run import Run as Run
+    from wordspot.run import load_run as load_run
+    from wordspot.run import resume as resume
+    from wordspot.run import train as train
     from wordspot.runtime.decoder import Detection as Detection
     from wordspot.runtime.detector import Classifier as Classifier
     from wordspot.runtime.detector import Detector as Detector
@@ -64,3 +80,6 @@ if TYPE_CHECKING:
     from wordspot.runtime.modelfile.card import Card as Card
     from wordspot.runtime.recordings import RecordingClassifier as RecordingClassifier
     from wordspot.runtime.streams import open_model as open_model
+    from wordspot.server.serve import serve as serve
+    from wordspot.server.site import export_web as export_web
+    from wordspot.training.leave_one_out import leave_one_generator_out as leave_one_generator_out

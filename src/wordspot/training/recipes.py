@@ -75,7 +75,7 @@ def make_config(
     if kind.data == "manifest":
         words = tuple(map(normalize_word, words)) if words else list_rows(data).labels
     if not words:
-        raise ConfigError("there are no `words` to train on; name them, such as yes,no")
+        raise ConfigError("no words to train on are given; name them with `words`, such as yes,no")
     return _fit_rate(override(recipe_config(words, name, recipe, features, task), settings))
 
 
