@@ -312,7 +312,7 @@ def test_without_validation_the_last_checkpoint_is_taken(tone_folder: Path, tmp_
 def test_devices() -> None:
     assert resolve_device("cpu").type == "cpu"
     assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(ConfigError, match="device must be"):
+    with pytest.raises(ConfigError, match="`device` must be"):
         resolve_device("quantum")
     assert resolve_precision("float32", torch.device("cpu")) == "float32"
     assert resolve_precision("auto", torch.device("cpu")) in ("float32", "bf16")

@@ -16,11 +16,11 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
-        raise ConfigError(f"device must be auto, cpu or, if there is a GPU, cuda or cuda:N; got {name!r}")
+        raise ConfigError(f"`device` must be auto, cpu or, if there is a GPU, cuda or cuda:N; got {name!r}")
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"`device` {name}: {str(error).splitlines()[0]}") from error
     return torch.device(name)
 
 
