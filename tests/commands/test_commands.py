@@ -206,7 +206,17 @@ def test_an_out_that_holds_files_is_refused(
     capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "note.txt").write_text("mine")
-    fails(capsys, "--resume the run in it, or set --force", "train", tone_folder, "--words", "low", "--out", tmp_path, *QUICK)
+    fails(
+        capsys,
+        "--resume the run in it, or set --force",
+        "train",
+        tone_folder,
+        "--words",
+        "low",
+        "--out",
+        tmp_path,
+        *QUICK,
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
     (tmp_path / "file").write_text("mine")
     fails(capsys, "a file", "train", tone_folder, "--words", "low", "--out", tmp_path / "file", *QUICK)
