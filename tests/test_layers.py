@@ -136,9 +136,7 @@ def test_a_folder_imports_what_it_may(name: str) -> None:
 
 
 #: To be emptied: commands that still import others.
-STILL = {
-    "classify", "demo", "detect", "evaluate", "listen", "test_stream", "tune", "tune_recordings",
-}  # fmt: skip
+STILL = {"demo", "evaluate", "test_stream", "tune", "tune_recordings"}
 
 
 @pytest.mark.parametrize("name", in_folders(("commands",)))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from wordspot.progress import OnProgress
     from wordspot.progress import Progress as Step
+    from wordspot.runtime.batch import FailedFile
 
 
 def stdout() -> Console:
@@ -44,6 +45,32 @@ def note(text: str) -> None:
 def print_json(value: Any) -> None:
     """`value` as indented JSON on stdout; labels stay readable in any script."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+class CsvLines:
+    """Rows of CSV on stdout, each as soon as it is known; the columns' names come first."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._header: list[Sequence[Any]] = [columns]
+
+    def write(self, *rows: Sequence[Any]) -> None:
+        """Print rows; without any, only the header, if it was not printed yet."""
+        from wordspot.formats import csv_text
+
+        sys.stdout.write(csv_text([*self._header, *rows]))
+        self._header = []
+
+
+def note_failed(file: FailedFile) -> None:
+    """A line on stderr for a recording that could not be read."""
+    note(f"skipped: {file.message}")
+
+
+def note_failures(n_failed: int, n_files: int) -> int:
+    """How many recordings failed, on stderr; the exit status."""
+    if n_failed:
+        note(f"{n_failed} of {n_files} files could not be read")
+    return 1 if n_failed else 0
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from wordspot.config import RunConfig, TriggerConfig
@@ -183,3 +184,34 @@ def _default_models() -> str:
 def _field(section: str, name: str) -> dataclasses.Field[Any]:
     kinds = {field.name: field.default_factory for field in dataclasses.fields(RunConfig)}
     return next(field for field in dataclasses.fields(kinds[section]) if field.name == name)  # type: ignore[arg-type]
+
+
+MODEL_HELP = "if the first name ends in .onnx, it is the model; else the model that comes with wordspot is used"
+
+
+def split_model(paths: list[Path]) -> tuple[Path | None, list[Path]]:
+    """Split positional arguments into the model (None: the one that comes with wordspot) and the paths after it.
+
+    Raises:
+        ConfigError: a model and nothing else.
+    """
+    if paths and paths[0].suffix.lower() == ".onnx":
+        if len(paths) == 1:
+            raise ConfigError(f"got the model {paths[0]} and no recordings; name files or folders after it")
+        return paths[0], paths[1:]
+    return None, paths
+
+
+def add_threshold(parser: argparse.ArgumentParser) -> None:
+    """Add ``--threshold``."""
+    parser.add_argument(
+        "--threshold", type=float, metavar="X",
+        help="what a score must exceed, 0 to 1, for every word (default: as the model says)",
+    )  # fmt: skip
+
+
+def add_channel(parser: argparse.ArgumentParser) -> None:
+    """Add ``--channel``."""
+    parser.add_argument(
+        "--channel", type=int, default=0, metavar="N", help="which channel of a recording to use, from 0 (default: 0)"
+    )
