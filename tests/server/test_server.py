@@ -794,9 +794,12 @@ def run(*args: str, **environment: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_the_command_says_where_the_page_is_and_ends_quietly(tmp_path: Path, models: list[ServedModel]) -> None:
+@pytest.mark.parametrize("more", [[], ["--verbose"]])
+def test_the_command_says_where_the_page_is_and_ends_quietly(
+    tmp_path: Path, models: list[ServedModel], more: list[str]
+) -> None:
     (tmp_path / "lamp.onnx").write_bytes(models[0].data)
-    command = [str(tmp_path / "lamp.onnx"), "--port", "0", "--wyoming-port", "0"]
+    command = [str(tmp_path / "lamp.onnx"), "--port", "0", "--wyoming-port", "0", *more]
     process = run(*command, WORDSPOT_TOKEN="correct-horse")
     assert process.stdout is not None
     assert process.stderr is not None
@@ -820,6 +823,8 @@ def test_the_command_says_where_the_page_is_and_ends_quietly(tmp_path: Path, mod
         reader.join(5)
         errors = process.stderr.read()
         assert "Traceback" not in errors
+        assert len(re.findall(r"refused 127\.0\.0\.1:\d+: expected the server's token", errors)) == 1
+        assert ("disconnected" in errors) == ("--verbose" in more)
         assert "secretsecret" not in errors + "".join(lines)
         assert "correct-horse" not in errors + "".join(lines)
     finally:
