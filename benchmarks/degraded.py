@@ -26,7 +26,6 @@ from results import write_result
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import Samples, to_float32, to_int16
 from wordspot.commands import console
-from wordspot.commands.leave_out import scored
 from wordspot.config import RunConfig
 from wordspot.data.manifest.load import RecordingSet, load_recordings
 from wordspot.data.manifest.rows import Row
@@ -35,6 +34,7 @@ from wordspot.evaluation.scores import measure_mean
 from wordspot.features import make_front_end
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.models import make_model
+from wordspot.training.leave_one_out import scored
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks.recordings import judge
 from wordspot.training.weights import load_weights

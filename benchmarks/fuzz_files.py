@@ -20,8 +20,8 @@ from pathlib import Path
 
 from wordspot.data.truth import SpokenWord, read_truth, write_truth
 from wordspot.errors import WordspotError
+from wordspot.runtime.model import open_model
 from wordspot.runtime.modelfile.card import read_card
-from wordspot.runtime.streams import open_model
 
 _SLOW = 5.0  # seconds
 

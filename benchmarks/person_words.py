@@ -35,14 +35,15 @@ from person_data import (
 )
 from results import write_result
 from wordspot.commands import console
-from wordspot.commands.leave_out import judge_testing, scored, summary
-from wordspot.commands.main import build_parser
-from wordspot.commands.options import DEFAULT_MODELS, build_config
-from wordspot.commands.train import make_trainer, train
 from wordspot.data.voices import find_engines
 from wordspot.errors import ConfigError
 from wordspot.evaluation.bootstrap import Scored
 from wordspot.files import read_json
+from wordspot.overrides import parse_settings
+from wordspot.tasks import TASKS
+from wordspot.training.leave_one_out import judge_testing, scored, summary
+from wordspot.training.recipes import make_config
+from wordspot.training.run import begin_run, train_to_end
 
 WORDS = "yes,no,up,down,left,right,on,off,stop,go"
 CONDITIONS = ("mixed", "plain")
@@ -85,18 +86,18 @@ def hold_out(
         mixed: where `write_mixed` put the words and the noise of training; None: words as they are.
     """
     listed, out = list_of(args.out, condition, engine), args.out / "runs" / f"{condition}-{args.model}" / engine
-    asked = ["train", str(listed), "--task", "recordings", "--words", ",".join(LABELS), "--model", args.model]
-    asked += ["--out", str(out), "--hold-out-generator", engine]
-    settings = ["features.clip_ms=1000"]
+    settings: dict[str, Any] = {"recordings.hold_out": (engine,), "features.clip_ms": 1000}
     if mixed is not None:
-        asked += ["--backgrounds", str(noise_of(mixed).resolve())]
-        settings += ["augment.background_frequency=1", f"augment.snr_db={_CLIP_SNR_DB}"]
-    for setting in (*settings, *args.settings):
-        asked += ["--set", setting]
-    config = build_config(build_parser().parse_args(asked))
-    trainer = make_trainer(config, listed, out, "cpu", resume=False, force=True)
+        settings |= {
+            "recordings.backgrounds": (str(noise_of(mixed).resolve()),),
+            "augment.background_frequency": 1,
+            "augment.snr_db": _CLIP_SNR_DB,
+        }
+    settings |= parse_settings(args.settings)
+    config = make_config(listed, LABELS, task="recordings", model=args.model, settings=settings)
+    trainer = begin_run(config, listed, out, device="cpu", force=True)
     begun = time.monotonic()
-    train(trainer, "begin anew")
+    train_to_end(trainer, on_note=console.note)
     seconds = time.monotonic() - begun
     measures = read_json(trainer.run.metrics)["testing"]
     part, posteriors = judge_testing(trainer)
@@ -130,8 +131,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--copies", metavar="N", type=int, default=1, help="lay each training word so often (default: 1)"
     )
     parser.add_argument(
-        "--model", metavar="NAME", default=DEFAULT_MODELS["recordings"],
-        help=f"default: {DEFAULT_MODELS['recordings']}",
+        "--model", metavar="NAME", default=TASKS["recordings"].default_model,
+        help=f"default: {TASKS['recordings'].default_model}",
     )  # fmt: skip
     parser.add_argument(
         "--conditions", metavar="A,B", type=lambda text: text.split(","), default=list(CONDITIONS),

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from results import write_result
-from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
+from wordspot.commands.options import add_trigger_flags, trigger_config
 from wordspot.config import DataConfig, TriggerConfig
 from wordspot.data.scenes.trigger import scene_at
 from wordspot.data.trigger import load_sources

@@ -20,7 +20,7 @@ import numpy as np
 
 from results import write_result
 from wordspot.commands import console
-from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
+from wordspot.commands.options import add_trigger_flags, trigger_config
 from wordspot.config import DataConfig, TriggerConfig
 from wordspot.data.bank import TriggerMaterial
 from wordspot.data.scenes.material import Scene
