@@ -1,15 +1,15 @@
-"""What one `wordspot serve` holds: streams at real time, Wyoming clients, idle connections and clients that misbehave, at once.
+"""Load test of one `wordspot serve`: real-time streams, Wyoming clients, idle connections and misbehaving clients at once.
 
     python benchmarks/serve_load.py SOUND.wav [MODEL.onnx] [--streams 100] [--minutes 1] [--idle 1000] [--wyoming 20]
         [--garbage 5] [--churn 0] [--json OUT]
 
-SOUND holds words of the model (`wordspot make-stream` makes one). Each stream plays it from a place of its own, 80 ms a
-message, at 16 kHz, and must bring the detections that a detector in this process finds in the same samples. Latency is from
-the moment before the message with the last needed sample (the event's `emitted_ms`) is sent to the moment when the event
-was received here: it holds both ways through the network and the delays of this process, which is what plays all clients.
+SOUND contains words of the model (`wordspot make-stream` makes such a file). Each stream plays it from a different position,
+80 ms a message, at 16 kHz, and must return the detections that a detector in this process makes from the same samples. The
+latency is measured from just before the message with the last needed sample (the event's `emitted_ms`) is sent until the
+event is received here: it includes the network both ways and the delays of this process, which plays all clients.
 
-`--churn S`: streams end and begin anew after S seconds, for memory over time; a line every 30 s shows it. `--url` and `--pid`
-take a server that runs already, without Wyoming. Linux only: the server's memory and processor time come from /proc.
+`--churn S`: each stream is replaced after about S seconds, to see memory over time, which is printed every 30 s. `--url` and
+`--pid` test a server that is already running, without Wyoming. Linux only: memory and CPU time come from /proc.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         wyoming_port = 0
         if args.url is None:
-            args.url, args.pid, wyoming_port = stack.enter_context(own_server(args.model))
+            args.url, args.pid, wyoming_port = stack.enter_context(own_server(args.model, logs=not args.garbage))
         result = asyncio.run(load(args, to_int16(audio), model, wyoming_port))
     for name, value in result.items():
         print(f"  {name:<58}{value}")
@@ -86,15 +86,15 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def own_server(model: Path | None) -> Any:
-    """A server process: its address, its number and the port of Wyoming."""
+def own_server(model: Path | None, *, logs: bool) -> Any:
+    """A server process: its address, its process ID and the port of Wyoming. `logs`: show its log of refused clients."""
     ports = []
     for _ in range(2):
         with socket.create_server(("127.0.0.1", 0)) as free:
             ports.append(free.getsockname()[1])
     command = [sys.executable, "-m", "wordspot", "serve", *([str(model)] if model else [])]
     command += ["--port", str(ports[0]), "--wyoming-port", str(ports[1])]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=None if logs else subprocess.DEVNULL)
     try:
         for port in ports:
             wait_for(port, process)
