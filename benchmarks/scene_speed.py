@@ -1,4 +1,4 @@
-"""How fast scenes of the task trigger are made: times real time, on one core.
+"""How fast scenes of the task trigger are made, as a multiple of real time on one core.
 
     python benchmarks/scene_speed.py DIR --positives wake_words/athena --negatives speech_commands \
         --backgrounds environment,speech_commands/_background_noise_

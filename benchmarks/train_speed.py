@@ -1,9 +1,9 @@
-"""How fast the classic models train: clips a second, with the classic front end and augmentation, batches of 100.
+"""Training speed of the classic models: clips a second with the classic front end and augmentation, in batches of 100.
 
     python benchmarks/train_speed.py DATA [--device auto] [--precisions float32,bf16] [--json FILE]
 
-DATA is a folder of words (Speech Commands). The data preparation (draw, augment, front end) is timed with each step
-and alone. Each row is the median over --repeats stretches of training.
+DATA is a folder of words (Speech Commands). The data preparation (drawing, augmentation, front end) is part of each
+step and also timed alone. Each row is the median over --repeats stretches of training.
 """
 
 from __future__ import annotations
