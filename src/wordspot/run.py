@@ -11,6 +11,7 @@ from wordspot.files import read_json
 
 if TYPE_CHECKING:
     from wordspot.config import RunConfig
+    from wordspot.export.run import ExportResult
     from wordspot.progress import OnProgress
     from wordspot.training.run import OnNote, OnRecord
 
@@ -53,7 +54,7 @@ class Run:
 
         return RunFolder(self.path).read_log()
 
-    def export(self, out: Path | str, **options: Any) -> dict[str, Any]:
+    def export(self, out: Path | str, **options: Any) -> ExportResult:
         """Write the model as one ONNX file; see `wordspot.export`."""
         from wordspot.export.run import export_run
 
