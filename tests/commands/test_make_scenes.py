@@ -146,7 +146,7 @@ def test_the_picture(tmp_path: Path) -> None:
         (("--sample-rate", 100), "--sample-rate must lie between 4000"),
         (("--set", "model.rank=3"), r"--set takes trigger\.FIELD=VALUE or data\.FIELD=VALUE here, got 'model\.rank'"),
         (("--words", "a,b"), "learns one word, got words 'a,b'; name one"),
-        (("--negatives", "a,,b"), "--negatives expects folders, such as negatives,more, got 'a,,b'"),
+        (("--negatives", "a,,b"), "--negatives expects names with commas between them, got 'a,,b'"),
         (("--set", "trigger.rooms=2"), "rooms must lie between 0 and 1"),
     ],
 )
