@@ -28,8 +28,8 @@ from wordspot.audio.samples import Samples, to_float32, to_int16
 from wordspot.commands import console
 from wordspot.commands.leave_out import scored
 from wordspot.config import RunConfig
-from wordspot.data.manifest.load import RecordingSet, load_recordings
-from wordspot.data.manifest.rows import Row
+from wordspot.data.manifest.load import RecordingSet, load_manifest
+from wordspot.data.manifest.rows import ManifestRow
 from wordspot.evaluation.bootstrap import Scored
 from wordspot.evaluation.recordings import measure_mean
 from wordspot.features import make_front_end
@@ -93,7 +93,7 @@ def judge_degraded(run: Path, listed: Path) -> tuple[RecordingSet, dict[str, np.
     load_weights(network, checkpoint)
     front_end = make_front_end(features)
     plain = replace(config.recordings, backgrounds=())
-    loaded = load_recordings(listed, config.words, config.data, plain, rate, clip_ms=features.clip_ms)
+    loaded = load_manifest(listed, config.words, config.data, plain, rate, clip_ms=features.clip_ms)
     testing = loaded.sets["testing"]
     posteriors = {}
     for name, way in WAYS.items():
@@ -104,7 +104,7 @@ def judge_degraded(run: Path, listed: Path) -> tuple[RecordingSet, dict[str, np.
 
 def test_generator(runs: Path, listed: Path) -> dict[str, Scored]:
     """Of each way, the scores of all folds of a generator; what several folds test counts once, with the mean of the answers."""
-    rows: dict[Path, tuple[Row, int]] = {}
+    rows: dict[Path, tuple[ManifestRow, int]] = {}
     found: dict[str, dict[Path, list[Any]]] = {name: defaultdict(list) for name in WAYS}
     for run in runs_of(runs):
         testing, posteriors = judge_degraded(run, listed)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import to_float32, to_int16
 from wordspot.commands.options import DEFAULT_MODELS, recipe_config
-from wordspot.data.manifest.load import load_recordings
+from wordspot.data.manifest.load import load_manifest
 from wordspot.metrics import Floats
 from wordspot.overrides import override
 from wordspot.training.tasks.recordings import RecordingsTask, judge
@@ -31,7 +31,7 @@ def trained(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
         "augment.background_frequency": 0.0, "augment.room_frequency": 0.0,
     })  # fmt: skip
     listing = shared_data / "real_or_synthetic" / "labels.csv"
-    loaded = load_recordings(listing, config.words, config.data, config.recordings, config.features.sample_rate)
+    loaded = load_manifest(listing, config.words, config.data, config.recordings, config.features.sample_rate)
     trainer = Trainer(config, RecordingsTask(config, loaded, CPU), tmp_path_factory.mktemp("run"), CPU)
     for step in range(1, 26):
         trainer._train_step(step)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from wordspot.config import RunConfig
     from wordspot.data.manifest.load import RecordingSet
-    from wordspot.data.manifest.rows import Row
+    from wordspot.data.manifest.rows import ManifestRow
     from wordspot.evaluation.bootstrap import Scored
     from wordspot.training.trainer import Trainer
 
@@ -30,7 +30,7 @@ TABLE = "table.json"
 class _Judged:
     """A recording, and what the runs that tested it gave: float64 [labels] each."""
 
-    row: Row
+    row: ManifestRow
     truth: int
     posteriors: list[NDArray[np.float64]]
 
@@ -83,10 +83,10 @@ def generators_in(path: Path, words: tuple[str, ...]) -> tuple[str, ...]:
     Raises:
         DataError: there are fewer than two, so that none can be left out.
     """
-    from wordspot.data.manifest.rows import list_rows
+    from wordspot.data.manifest.rows import read_manifest
     from wordspot.errors import DataError
 
-    found = {row.generator for row in list_rows(path).rows if row.label in words[1:] and row.generator}
+    found = {row.generator for row in read_manifest(path).rows if row.label in words[1:] and row.generator}
     if len(found) < 2:
         raise DataError(
             f"{path}: expected two generators at least of {', '.join(words[1:])}, got {', '.join(sorted(found)) or 'none'}; "
@@ -97,11 +97,11 @@ def generators_in(path: Path, words: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check_parts(path: Path, config: RunConfig, generators: tuple[str, ...]) -> None:
     """Refuse what some run would refuse, before the first of them begins."""
-    from wordspot.data.manifest.rows import list_rows
+    from wordspot.data.manifest.rows import read_manifest
     from wordspot.data.manifest.split import assign_rows
     from wordspot.errors import ConfigError
 
-    rows = [row for row in list_rows(path).rows if row.label in config.words]
+    rows = [row for row in read_manifest(path).rows if row.label in config.words]
     if config.recordings.n_folds and any(row.split for row in rows):
         raise ConfigError(f"{path}: the list has a split of its own; leave out --speaker-folds, or the column")
     for generator in generators:
@@ -135,7 +135,7 @@ def _test(config: RunConfig, out: Path, generator: str, train: Train) -> tuple[d
     return {**measures, "training_seconds": seconds / max(n_folds, 1)}, scored(rows, truth, posteriors)
 
 
-def scored(rows: Sequence[Row], truth: NDArray[np.int64], posteriors: NDArray[np.float64]) -> Scored:
+def scored(rows: Sequence[ManifestRow], truth: NDArray[np.int64], posteriors: NDArray[np.float64]) -> Scored:
     """A test of these recordings, for the interval of a mean: int64 [n], float64 [n, labels]."""
     from wordspot.evaluation.bootstrap import Scored
 

@@ -135,11 +135,11 @@ def build_config(args: argparse.Namespace) -> RunConfig:
 def _default_model(task: str, args: argparse.Namespace) -> str:
     """The network where none is named; many recordings of the classes wanted get another than few."""
     if task == "recordings":
-        from wordspot.data.manifest.rows import list_rows
+        from wordspot.data.manifest.rows import read_manifest
         from wordspot.labels import normalize_word
 
         words = set(map(normalize_word, _words(args.words or "")))
-        if sum(row.label in words or not args.words for row in list_rows(args.data).rows) >= MANY_RECORDINGS:
+        if sum(row.label in words or not args.words for row in read_manifest(args.data).rows) >= MANY_RECORDINGS:
             return _FOR_MANY
     return DEFAULT_MODELS[task]
 

@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from wordspot.audio.noise import make_sounds
 from wordspot.audio.samples import to_float32
 from wordspot.config import SETS, RunConfig
-from wordspot.data.manifest.load import Recordings, RecordingSet
+from wordspot.data.manifest.load import ManifestData, RecordingSet
 from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.recordings import measure_recordings
 from wordspot.metrics import det_curve, equal_error_rate
@@ -69,7 +69,7 @@ class RecordingsTask:
         ConfigError: there are backgrounds, but the settings mix none in.
     """
 
-    def __init__(self, config: RunConfig, recordings: Recordings, device: torch.device) -> None:
+    def __init__(self, config: RunConfig, recordings: ManifestData, device: torch.device) -> None:
         self.config, self.recordings, self.device = config, recordings, device
         self.labels = labels_of_run(config)
         training = recordings.sets["training"]

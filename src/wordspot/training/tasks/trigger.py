@@ -17,7 +17,7 @@ from wordspot.config import RunConfig
 from wordspot.data.bank import TriggerMaterial
 from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import label_track, scene_at
-from wordspot.data.trigger import TriggerSources
+from wordspot.data.trigger import TriggerData
 from wordspot.errors import DataError
 from wordspot.evaluation.bench import (
     THRESHOLDS,
@@ -90,7 +90,7 @@ class TriggerTask:
     Training's scenes are made from (seed, step, number) and never twice; those of the other sets are always the same.
     """
 
-    def __init__(self, config: RunConfig, sources: TriggerSources, device: torch.device) -> None:
+    def __init__(self, config: RunConfig, sources: TriggerData, device: torch.device) -> None:
         self.config, self.sources, self.device = config, sources, device
         self.labels = labels_of_run(config)
         if not sources.has("training"):
