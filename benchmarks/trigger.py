@@ -10,7 +10,6 @@ is: so the bound of false accepts an hour stands twice, over the hours of scenes
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from results import write_result
 from wordspot.commands import console
 from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
 from wordspot.config import DataConfig, TriggerConfig
@@ -26,10 +26,11 @@ from wordspot.data.bank import TriggerMaterial
 from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import scene_at
 from wordspot.data.trigger import load_trigger_data
-from wordspot.evaluation.bench import Bench, ScoredStream, make_curves, match_streams, sweep, total_curve
+from wordspot.evaluation.bench import Bench, ScoredStream
+from wordspot.evaluation.curves import make_curves, sweep, total_curve
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS, Matching
+from wordspot.intervals import EventRate
 from wordspot.labels import word_of
-from wordspot.metrics import EventRate
 from wordspot.runtime.detector import Model, Scorer, open_model
 
 RATE, SECONDS = 16_000, 600
@@ -55,7 +56,7 @@ def main() -> None:
     rows = [measure(path, scenes, sources.of("testing"), args.per_hour) for path in args.models]
     print_rows(rows, sources.of("testing"), count * SECONDS / 3600)
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=2))
+        write_result(args.json, rows)
 
 
 def measure(path: Path, scenes: dict[str, list[Scene]], testing: TriggerMaterial, per_hour: float) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def measure(path: Path, scenes: dict[str, list[Scene]], testing: TriggerMaterial
     within = np.flatnonzero(curve.false_accepts_per_hour <= per_hour)
     best = max(within, key=lambda at: (curve.n_hits[at], at)) if len(within) else len(curve.thresholds) - 1
     threshold = float(curve.thresholds[best])
-    matchings = match_streams(bench, decoder.with_threshold(threshold))
+    matchings = bench.match(decoder.with_threshold(threshold))
     hits = [hit for matching in matchings for hit in matching.hits]
     n_words = len(hits) + sum(len(matching.misses) for matching in matchings)
     rate = EventRate(sum(len(matching.false_accepts) for matching in matchings), bench.hours)
