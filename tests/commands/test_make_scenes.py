@@ -15,7 +15,7 @@ from PIL import Image
 from support.made_onnx import made_model
 from support.made_trigger import make_trigger_folder
 from wordspot.commands import make_scenes
-from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
+from wordspot.commands.options import add_trigger_flags, trigger_config
 from wordspot.config import TriggerConfig
 from wordspot.data.scenes.material import Scene
 from wordspot.data.truth import SpokenWord, read_truth
@@ -157,7 +157,7 @@ def test_what_cannot_be_made(folder: Path, tmp_path: Path, flags: tuple[object, 
 
 
 def test_positives_longer_than_the_scene(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(DataError, match=r"none of its 40 positives can be used; .*to a scene's 0\.4 s, got 0\.5"):
+    with pytest.raises(DataError, match=r"none of its 40 positives can be used; .*positive is 0\.5.* to a scene's 0\.4 s"):
         make(folder, "--out", tmp_path / "s", "--seconds", 0.4)
 
 
