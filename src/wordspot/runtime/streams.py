@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from wordspot.audio.samples import Samples
 from wordspot.errors import CardError, ConfigError, NotFoundError
 from wordspot.runtime.modelfile.card import Card, most_at_once, read_card, read_content
+from wordspot.runtime.modelfile.onnx_runtime import import_onnxruntime
 from wordspot.runtime.modelfile.self_test import verify
 from wordspot.runtime.modelfile.session import judge_clips, open_session
 
@@ -132,8 +133,7 @@ class StreamRunner:
 
     def _prepare(self, n_hops: int) -> tuple[_Call, _Call]:
         """Buffers for calls of so many hops: one call for each direction between the two sets of states."""
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         if len(self._calls) >= _BUFFERS_KEPT:
             del self._calls[next(iter(self._calls))]
         audio = np.zeros((1, n_hops * self._step), np.float32)
