@@ -15,7 +15,7 @@ from pathlib import Path
 from wordspot.commands.options import recipe_config
 from wordspot.data.cache import decode_folder
 from wordspot.data.folders import list_recordings
-from wordspot.metrics import wilson_interval
+from wordspot.intervals import wilson_interval
 from wordspot.overrides import override
 from wordspot.training.device import resolve_device
 from wordspot.training.tasks.words import WordsTask

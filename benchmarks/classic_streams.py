@@ -17,9 +17,10 @@ from wordspot.commands import console
 from wordspot.data.scenes.classic import classic_stream
 from wordspot.data.scenes.material import load_material
 from wordspot.evaluation.bench import Bench, ScoredStream
-from wordspot.evaluation.matching import TIME_TOLERANCE_MS, ClassicFigures
+from wordspot.evaluation.matching import TIME_TOLERANCE_MS
+from wordspot.evaluation.streaming_accuracy import ClassicCounts
 from wordspot.evaluation.tuning import tune_classic
-from wordspot.metrics import wilson_interval
+from wordspot.intervals import wilson_interval
 from wordspot.presets import CLASSIC_TEST_DECODER
 from wordspot.runtime.detector import Model, Scorer, open_model
 
@@ -39,7 +40,7 @@ def make_bench(model: Model, data: Path, split: str, seeds: list[int]) -> Bench:
     return Bench(tuple(streams), card.labels, 1000 * card.clip_samples / card.sample_rate, TIME_TOLERANCE_MS)
 
 
-def row(name: str, figures: ClassicFigures) -> list[object]:
+def row(name: str, figures: ClassicCounts) -> list[object]:
     counts = (figures.n_matched, figures.n_correct, figures.n_wrong, figures.n_false_positive)
     low, high = wilson_interval(figures.n_correct, figures.n_truth)
     shares = [f"{100 * count / figures.n_truth:.1f}" for count in counts]
@@ -62,11 +63,11 @@ def main() -> None:
     tuned, _ = tune_classic(validation, CLASSIC_TEST_DECODER, args.limit)
     rows = []
     for name, config in (("default settings", CLASSIC_TEST_DECODER), ("tuned on validation", tuned)):
-        rows.append(row(f"validation, {name}", validation.classic(config)))
+        rows.append(row(f"validation, {name}", validation.count_classic(config)))
         for seed, stream in zip(seeds, testing.streams, strict=True):
             one = dataclasses.replace(testing, streams=(stream,))
-            rows.append(row(f"testing, {name}, seed {seed}", one.classic(config)))
-        rows.append(row(f"testing, {name}", testing.classic(config)))
+            rows.append(row(f"testing, {name}, seed {seed}", one.count_classic(config)))
+        rows.append(row(f"testing, {name}", testing.count_classic(config)))
     columns = ["percent of the words", "words", "matched", "correct", "wrong", "false positive", "correct, 95 %"]
     console.print_table("Classic streams", columns, rows)
     console.say(

@@ -31,7 +31,7 @@ from wordspot.config import RunConfig
 from wordspot.data.manifest.load import RecordingSet, load_recordings
 from wordspot.data.manifest.rows import Row
 from wordspot.evaluation.bootstrap import Scored
-from wordspot.evaluation.recordings import measure_mean
+from wordspot.evaluation.scores import measure_mean
 from wordspot.features import make_front_end
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.models import make_model
@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in WAYS:
         each = [test[name] for test in tests.values()]
         rates = [equal_error_rate(det_curve(test.scores, test.is_target)) for test in each]
-        figures[name] = {"eer_of_each": dict(zip(tests, rates, strict=True)), **measure_mean(each)}
+        figures[name] = {"eer_of_each": dict(zip(tests, rates, strict=True)), **measure_mean(each).to_json()}
     print_table(list(tests), figures)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + "\n")

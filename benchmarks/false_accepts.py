@@ -27,8 +27,8 @@ from wordspot.audio.samples import Samples
 from wordspot.commands import console
 from wordspot.data.voices import draw_voices, find_engines
 from wordspot.errors import DataError
+from wordspot.intervals import EventRate
 from wordspot.labels import UNKNOWN_LABEL
-from wordspot.metrics import EventRate
 from wordspot.runtime.detector import Detector, Model, open_model
 
 KINDS = {

@@ -26,10 +26,11 @@ from wordspot.data.bank import TriggerMaterial
 from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import scene_at
 from wordspot.data.trigger import load_sources
-from wordspot.evaluation.bench import Bench, ScoredStream, make_curves, match_streams, sweep, total_curve
+from wordspot.evaluation.bench import Bench, ScoredStream
+from wordspot.evaluation.curves import make_curves, sweep, total_curve
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS, Matching
+from wordspot.intervals import EventRate
 from wordspot.labels import word_of
-from wordspot.metrics import EventRate
 from wordspot.runtime.detector import Model, Scorer, open_model
 
 RATE, SECONDS = 16_000, 600
@@ -67,7 +68,7 @@ def measure(path: Path, scenes: dict[str, list[Scene]], testing: TriggerMaterial
     within = np.flatnonzero(curve.false_accepts_per_hour <= per_hour)
     best = max(within, key=lambda at: (curve.n_hits[at], at)) if len(within) else len(curve.thresholds) - 1
     threshold = float(curve.thresholds[best])
-    matchings = match_streams(bench, decoder.with_threshold(threshold))
+    matchings = bench.match(decoder.with_threshold(threshold))
     hits = [hit for matching in matchings for hit in matching.hits]
     n_words = len(hits) + sum(len(matching.misses) for matching in matchings)
     rate = EventRate(sum(len(matching.false_accepts) for matching in matchings), bench.hours)

@@ -16,31 +16,14 @@ from scipy.stats import chi2
 
 from wordspot.config import DecoderConfig
 from wordspot.data.truth import SpokenWord
-from wordspot.evaluation import tuning as stream_tuning
-from wordspot.evaluation.bench import (
-    THRESHOLDS,
-    Bench,
-    ScoredStream,
-    make_curves,
-    match_streams,
-    measure,
-    operating_points,
-    sweep,
-    total_curve,
-)
-from wordspot.evaluation.matching import (
-    ClassicFigures,
-    classic_figures,
-    classic_truth,
-    count_words,
-    found_words,
-    match_words,
-    measure_stream,
-    pair_times,
-    words_of,
-)
+from wordspot.evaluation.bench import Bench, ScoredStream, measure_bench
+from wordspot.evaluation.curves import THRESHOLDS, make_curves, operating_points, sweep, total_curve
+from wordspot.evaluation.false_accepts import measure_detections
+from wordspot.evaluation.matching import count_words, match_words, pair_times, words_of
+from wordspot.evaluation.streaming_accuracy import ClassicCounts, classic_truth, count_classic, found_words
 from wordspot.evaluation.tuning import choose_thresholds, hours_needed, tune_classic, tune_words
-from wordspot.metrics import EventRate, StreamCurve, poisson_interval
+from wordspot.intervals import EventRate, poisson_interval
+from wordspot.metrics import StreamCurve
 from wordspot.presets import CLASSIC_DECODER
 from wordspot.runtime.decoder import Detection, make_decoder
 
@@ -86,8 +69,8 @@ def test_hours_that_a_target_takes() -> None:
 
 
 def test_classic_golden_case() -> None:
-    figures = classic_figures([("a", 1200), ("b", 5000), ("a", 8700)], [("a", 1000), ("b", 9000)], 500)
-    assert figures == ClassicFigures(n_truth=2, n_matched=2, n_correct=1, n_wrong=1, n_false_positive=1)
+    figures = count_classic([("a", 1200), ("b", 5000), ("a", 8700)], [("a", 1000), ("b", 9000)], 500)
+    assert figures == ClassicCounts(n_truth=2, n_matched=2, n_correct=1, n_wrong=1, n_false_positive=1)
     assert figures.to_json() == {
         "n_truth": 2, "n_matched": 2, "n_correct": 1, "n_wrong": 1, "n_false_positive": 1,
         "matched": 1.0, "correct": 0.5, "wrong": 0.5, "false_positive": 0.5,
@@ -112,12 +95,12 @@ def test_classic_golden_case() -> None:
 def test_classic_matching_by_hand(
     found: list[tuple[str, float]], truth: list[tuple[str, float]], counts: tuple[int, ...]
 ) -> None:
-    assert dataclasses.astuple(classic_figures(found, truth, 500)) == counts
+    assert dataclasses.astuple(count_classic(found, truth, 500)) == counts
 
 
 def test_classic_figures_of_no_truth_have_no_rates() -> None:
-    assert classic_figures([("a", 0)], [], 500).to_json()["false_positive"] is None
-    assert ClassicFigures(1, 1, 1, 0, 0) + ClassicFigures(2, 1, 0, 1, 3) == ClassicFigures(3, 2, 1, 1, 3)
+    assert count_classic([("a", 0)], [], 500).to_json()["false_positive"] is None
+    assert ClassicCounts(1, 1, 1, 0, 0) + ClassicCounts(2, 1, 0, 1, 3) == ClassicCounts(3, 2, 1, 1, 3)
 
 
 def test_found_words_stand_at_the_start_of_their_window() -> None:
@@ -231,7 +214,7 @@ def test_figures_by_hand() -> None:
         match_words([*first, heard("b", 5000), heard("b", 10_100)], truth, WORDS, 1000, 750),
         match_words([heard("a", 90_000)], [SpokenWord("a", 50, None)], WORDS, 1000, 750),
     ]
-    measures = measure_stream(matchings, WORDS, 0.5)
+    measures = measure_detections(matchings, WORDS, 0.5).to_json()
     low, high = poisson_interval(3)
     assert {name: measures[name] for name in ("hours", "n_words", "n_hits", "n_misses", "miss_rate")} == {
         "hours": 0.5, "n_words": 5, "n_hits": 3, "n_misses": 2, "miss_rate": 0.4,
@@ -252,7 +235,7 @@ def test_figures_by_hand() -> None:
 
 
 def test_figures_of_no_audio() -> None:
-    measures = measure_stream([], WORDS, 0)
+    measures = measure_detections([], WORDS, 0).to_json()
     assert (
         measures["miss_rate"] is measures["false_accepts_per_hour"] is measures["false_accepts_per_hour_high"] is None
     )
@@ -332,21 +315,20 @@ def test_operating_points_by_hand() -> None:
     curve = StreamCurve(
         np.array([0.1, 0.2, 0.3, 0.4, 0.5]), np.array([8, 8, 6, 4, 3]), np.array([10, 5, 1, 0, 0]), 10, 2.0
     )
-    rows = [(row["at_most_per_hour"], row["threshold"], row["miss_rate"]) for row in operating_points(curve)]
+    rows = [(row.at_most_per_hour, row.threshold, row.miss_rate) for row in operating_points(curve)]
     assert [(target, threshold) for target, threshold, _ in rows] == [
         (0, 0.4), (0.5, 0.3), (1, 0.3), (2, 0.3), (5, 0.2), (10, 0.2), (20, 0.2),
     ]  # fmt: skip
     assert [miss for *_, miss in rows] == pytest.approx([0.6, 0.4, 0.4, 0.4, 0.2, 0.2, 0.2])
-    assert operating_points(dataclasses.replace(curve, hours=0.1))[1]["at_most_per_hour"] == 10  # one in six minutes
+    assert operating_points(dataclasses.replace(curve, hours=0.1))[1].at_most_per_hour == 10  # one in six minutes
     silent = operating_points(dataclasses.replace(curve, n_words=0))
-    assert [(row["threshold"], row["miss_rate"]) for row in silent][:2] == [(0.4, None), (0.3, None)]
-    assert operating_points(dataclasses.replace(curve, n_false_accepts=np.full(5, 90))) == []
+    assert [(row.threshold, row.miss_rate) for row in silent][:2] == [(0.4, None), (0.3, None)]
+    assert operating_points(dataclasses.replace(curve, n_false_accepts=np.full(5, 90))) == ()
 
 
 def test_everything_measured_agrees(bench: Bench) -> None:
     config = DecoderConfig(threshold=THRESHOLDS[40])
-    matchings = match_streams(bench, config)
-    measures = measure(bench, config, matchings, make_curves(bench, list(sweep(bench, config))))
+    measures = measure_bench(bench, config, make_curves(bench, list(sweep(bench, config)))).to_json()
     assert measures["det_curves"]["all words"]["n_hits"][40] == measures["n_hits"]
     assert measures["det_curves"]["a"]["n_false_accepts"][40] == measures["per_word"]["a"]["n_false_accepts"]
     assert sum(len(events["hits"]) for events in measures["events"]) == measures["n_hits"]
@@ -407,23 +389,22 @@ def test_tuning_keeps_to_its_budget_and_hears_more(bench: Bench, per_hour: float
     assert hits >= total.n_hits[total.n_false_accepts <= per_hour * bench.hours].max()  # of one threshold for all
 
 
-def test_classic_tuning_is_the_best_of_its_grid(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_classic_tuning_is_the_best_of_its_grid(bench: Bench) -> None:
     grid = {
         "average_ms": (200.0, 500.0),
         "suppression_ms": (500.0,),
         "minimum_count": (3,),
         "threshold": (0.3, 0.6, 0.9),
     }
-    monkeypatch.setattr(stream_tuning, "CLASSIC_GRID", grid)
     config = dataclasses.replace(CLASSIC_DECODER, stride_ms=30)
     all_figures = [
-        bench.classic(dataclasses.replace(config, average_ms=average, threshold=threshold))
+        bench.count_classic(dataclasses.replace(config, average_ms=average, threshold=threshold))
         for average, threshold in product(grid["average_ms"], grid["threshold"])
     ]
     calls: list[None] = []
     for limit, within in ((0.02, True), (-1, False)):
-        tuned, is_within = tune_classic(bench, config, limit, lambda: calls.append(None))
-        best = bench.classic(tuned)
+        tuned, is_within = tune_classic(bench, config, limit, lambda: calls.append(None), grid)
+        best = bench.count_classic(tuned)
         assert is_within == within
         if within:
             kept = [one for one in all_figures if max(one.n_wrong, one.n_false_positive) <= limit * one.n_truth]

@@ -13,14 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wordspot.evaluation.bootstrap import MIN_SPEAKERS, Scored, draw_means, draw_measures, make_groups
-from wordspot.evaluation.recordings import (
-    describe_interval,
-    measure_mean,
-    measure_recordings,
-    measure_scores,
-    threshold_for,
-)
-from wordspot.metrics import area_under_roc, det_curve, equal_error_rate, wilson_interval
+from wordspot.evaluation.recordings import measure_recordings
+from wordspot.evaluation.scores import Resampling, measure_mean, measure_scores, threshold_for
+from wordspot.intervals import Estimate, wilson_interval
+from wordspot.metrics import area_under_roc, det_curve, equal_error_rate
 
 #: Four targets and four others. Above 0.6 stand 2 targets and 1 other, from 0.6 on 3 and 2 (one tie), from 0.3 on 4 and 3.
 SCORES = np.array([0.9, 0.8, 0.6, 0.3, 0.7, 0.6, 0.2, 0.1])
@@ -36,7 +32,7 @@ def measured(**changes: object) -> dict[str, object]:
         "labels": ["real", "synthetic"], "truth": np.repeat([0, 1], 4), "posteriors": two(SCORES),
         "speakers": [None] * 8, "generators": [None] * 8, **changes,
     }  # fmt: skip
-    return measure_recordings(**given_)  # type: ignore[arg-type]
+    return measure_recordings(**given_).to_json()  # type: ignore[arg-type]
 
 
 def test_two_labels_by_hand() -> None:
@@ -148,12 +144,18 @@ def test_intervals_are_those_of_a_plain_bootstrap_over_speakers() -> None:
     assert ours.mean() == pytest.approx(plain.mean(), abs=4 * plain.std() / math.sqrt(850))
     assert ours.std() == pytest.approx(plain.std(), rel=0.1)
     np.testing.assert_allclose(np.quantile(ours, [0.025, 0.975]), np.quantile(plain, [0.025, 0.975]), atol=0.012)
-    measures = measure_scores(scores, is_target, speakers)
+    measures = measure_scores(scores, is_target, speakers).to_json()
     assert measures["interval"] == {"over": "speakers", "n": 12, "n_speakers": 12}
     assert [measures["eer_low"], measures["eer_high"]] == np.quantile(ours, [0.025, 0.975]).tolist()
     assert [measures["auc_low"], measures["auc_high"]] == np.quantile(areas, [0.025, 0.975]).tolist()
-    assert measures == measure_scores(scores, is_target, speakers)
-    assert measures != measure_scores(scores, is_target, speakers, seed=1)
+    assert measures == measure_scores(scores, is_target, speakers).to_json()
+    assert measures != measure_scores(scores, is_target, speakers, seed=1).to_json()
+
+
+def width_of(estimate: Estimate) -> float:
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return estimate.high - estimate.low
 
 
 def test_recordings_of_few_speakers_tell_less_than_as_many_of_many() -> None:
@@ -165,10 +167,11 @@ def test_recordings_of_few_speakers_tell_less_than_as_many_of_many() -> None:
     many, names = np.repeat(is_target, 10), [f"s{i // 10}" for i in range(200)]
     grouped, alone = measure_scores(scores, many, names), measure_scores(scores, many, [None] * 200)
     ten = measure_scores(of_speaker, is_target, [None] * 20)
-    assert (grouped["interval"]["over"], alone["interval"]["over"]) == ("speakers", "recordings")
-    width = grouped["eer_high"] - grouped["eer_low"]
-    assert width == pytest.approx(ten["eer_high"] - ten["eer_low"], abs=0.06)
-    assert alone["eer_high"] - alone["eer_low"] < 0.5 * width
+    assert grouped.resampling is not None
+    assert alone.resampling is not None
+    assert (grouped.resampling.over, alone.resampling.over) == ("speakers", "recordings")
+    assert width_of(grouped.eer) == pytest.approx(width_of(ten.eer), abs=0.06)
+    assert width_of(alone.eer) < 0.5 * width_of(grouped.eer)
 
 
 def test_every_draw_of_few_recordings() -> None:
@@ -188,10 +191,10 @@ def test_every_draw_of_few_recordings() -> None:
     np.testing.assert_allclose(counts / 20_000, expected / 108, atol=0.015)  # 4 standard errors of the likeliest
 
 
-def test_a_set_larger_than_what_is_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_larger_than_what_is_worked_on_at_once() -> None:
     whole = draw_measures(SCORES, IS_TARGET, make_groups(IS_TARGET, [None] * 8), 0, n_draws=50)
-    monkeypatch.setattr("wordspot.evaluation.bootstrap._VALUES_AT_ONCE", 100)
-    parts = draw_measures(SCORES, IS_TARGET, make_groups(IS_TARGET, [None] * 8), 0, n_draws=50)
+    groups = make_groups(IS_TARGET, [None] * 8)
+    parts = draw_measures(SCORES, IS_TARGET, groups, 0, n_draws=50, values_at_once=100)
     assert len(parts[0]) == len(whole[0]) == 50
     assert np.isfinite(parts).all()
 
@@ -213,7 +216,7 @@ def test_speakers_are_drawn_where_there_are_enough_of_them() -> None:
 def test_no_error_at_all_still_has_an_interval() -> None:
     """Ten targets above six others: up to Wilson's bound of 0 in 6, 39.0 %, and an area of at least (1 - 0.390)²."""
     is_target = np.arange(16) < 10
-    measures = measure_scores(np.where(is_target, 0.9, 0.1), is_target, [None] * 16)
+    measures = measure_scores(np.where(is_target, 0.9, 0.1), is_target, [None] * 16).to_json()
     assert (measures["eer"], measures["eer_low"]) == (0, 0)
     assert measures["eer_high"] == pytest.approx(0.3903, abs=1e-4)
     assert (measures["auc"], measures["auc_high"]) == (1, 1)
@@ -259,7 +262,7 @@ def test_three_labels_are_measured_each_against_the_rest() -> None:
     posteriors = np.array([[0.6, 0.3, 0.1], [0.4, 0.5, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7], [0.5, 0.1, 0.4]])
     measures = measure_recordings(
         ["dog", "cat", "cow"], np.array([0, 0, 1, 2, 2]), posteriors, [None] * 5, ["a", "b", "a", "a", None]
-    )
+    ).to_json()
     assert measures["accuracy"] == 3 / 5
     assert measures["confusion"] == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
     assert not {"eer", "threshold", "det", "thresholds"} & set(measures)
@@ -275,10 +278,10 @@ def test_three_labels_are_measured_each_against_the_rest() -> None:
 
 
 def test_what_an_interval_is_over_in_words() -> None:
-    assert describe_interval({"over": "speakers", "n": 20, "n_speakers": 20}) == "over 20 speakers"
-    assert describe_interval({"over": "recordings", "n": 40, "n_speakers": 3}) == "over 40 recordings"
-    mixed = describe_interval({"over": "speakers", "n": 50, "n_speakers": 20})
-    assert mixed == "over 20 speakers and 30 recordings without one"
+    assert Resampling("speakers", 20, 20).describe() == "over 20 speakers"
+    assert Resampling("recordings", 40, 3).describe() == "over 40 recordings"
+    assert Resampling("speakers", 50, 20).describe() == "over 20 speakers and 30 recordings without one"
+    assert Resampling("speakers").describe() == "over speakers"
 
 
 def two_tests(n_speakers: int) -> list[Scored]:
@@ -331,8 +334,8 @@ def test_a_speaker_of_one_test_alone_is_drawn_among_the_like() -> None:
 
 
 def test_the_mean_s_interval_holds_the_mean() -> None:
-    measures = measure_mean(two_tests(40))
-    single = [measure_scores(test.scores, test.is_target, test.speakers) for test in two_tests(40)]
+    measures = measure_mean(two_tests(40)).to_json()
+    single = [measure_scores(test.scores, test.is_target, test.speakers).to_json() for test in two_tests(40)]
     for key in ("eer", "auc"):
         assert measures[key] == pytest.approx(np.mean([each[key] for each in single]))
         assert measures[f"{key}_low"] < measures[key] < measures[f"{key}_high"]

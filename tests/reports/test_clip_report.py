@@ -41,7 +41,7 @@ def test_page(tmp_path: Path) -> None:
     audio = (0.5 * np.sin(np.arange(1600) / 5)).astype(np.float32)
     measures = {
         "model": "runs/<i>x", "step": 8, "data": "data", "split": "testing", "left_out": ["a.wav: damaged"],
-        **measure_clips(LABELS, TRUTH, POSTERIORS, ["s1", "s1", "s2", "s2", "s3", None]),
+        **measure_clips(LABELS, TRUTH, POSTERIORS, ["s1", "s1", "s2", "s2", "s3", None]).to_json(),
     }  # fmt: skip
     clip = ConfusedClip("w/<x>.wav", LABELS[3], LABELS[1], 0.9, audio)
     write_report(tmp_path / "r.html", measures, TRUTH, POSTERIORS, LOG, [clip], 16_000)
@@ -82,7 +82,7 @@ def test_a_log_that_calls_the_loss_cross_entropy_draws_the_same() -> None:
 def test_the_same_figures_draw_the_same_page() -> None:
     curves = {"a": det_curve(np.array([0.1, 0.9, 0.4]), np.array([False, True, True]))}
     assert draw_error_curves(curves) == draw_error_curves(curves)
-    calibration = measure_clips(LABELS, TRUTH, POSTERIORS, ["s"] * 6)["calibration"]
+    calibration = measure_clips(LABELS, TRUTH, POSTERIORS, ["s"] * 6).to_json()["calibration"]
     assert draw_calibration(calibration) == draw_calibration(calibration)
 
 

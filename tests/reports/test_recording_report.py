@@ -51,7 +51,7 @@ def page_of(tmp_path: Path, labels: tuple[str, ...] = ("real", "made & up"), **c
         "model": "runs/<i>x", "step": 8, "data": "labels.csv", "split": "testing", "left_out": ["<a>.wav: damaged"],
         **measure_recordings(
             labels, truth, posteriors, [one.speaker or None for one in recordings], [one.generator or None for one in recordings]
-        ), **changes,
+        ).to_json(), **changes,
     }  # fmt: skip
     write_recording_report(tmp_path / "r.html", measures, truth, posteriors, recordings, over_time, RATE)
     return (tmp_path / "r.html").read_text(encoding="utf-8")

@@ -106,7 +106,7 @@ def evaluate(
         )
     measures = {
         "model": str(model), "step": checkpoint.step, "data": str(data), "split": split,
-        **measure_clips(labels, clips.labels, posteriors, speakers_of(decoded, clips)),
+        **measure_clips(labels, clips.labels, posteriors, speakers_of(decoded, clips)).to_json(),
         "clips_trained_on": n_seen, "other_clips_of_speakers_trained_on": n_known, "left_out": list(decoded.problems),
     }  # fmt: skip
     if report:
@@ -219,7 +219,7 @@ def evaluate_file(model: Path, data: Path, split: str, step: int | None, report:
     speakers = [decoded.listing.clips[row].speaker if row >= 0 else None for row in clips.rows]
     measures = {
         "model": str(model), "step": None, "data": str(data), "split": split,
-        **measure_clips(labels, clips.labels, posteriors, speakers),
+        **measure_clips(labels, clips.labels, posteriors, speakers).to_json(),
         "clips_trained_on": None, "other_clips_of_speakers_trained_on": None, "left_out": list(decoded.problems),
     }  # fmt: skip
     if report:

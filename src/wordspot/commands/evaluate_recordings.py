@@ -69,7 +69,7 @@ def evaluate_recordings(
     generators = [row.generator for row in chosen.rows]
     measures = {
         "model": str(model), "step": judge.step, "data": str(data), "split": split, "task": "recordings",
-        **measure_recordings(chosen.labels, chosen.truth, posteriors, speakers, generators, judge.threshold),
+        **measure_recordings(chosen.labels, chosen.truth, posteriors, speakers, generators, judge.threshold).to_json(),
         **_count_trained_on(model, loaded, chosen, is_file=is_file), "left_out": list(loaded.problems),
         "recordings": _list_recordings(chosen, posteriors),
     }  # fmt: skip
@@ -242,14 +242,14 @@ def print_recording_measures(measures: dict[str, Any]) -> None:
 
 def headline(measures: dict[str, Any]) -> str:
     """The main figures in one line."""
-    from wordspot.evaluation.recordings import describe_interval
+    from wordspot.evaluation.scores import Resampling
 
     accuracy = f"{_percent(measures['accuracy'])} % ({_span(measures, 'accuracy')}, N={measures['n']})"
     if measures.get("eer") is None:
         return f"Accuracy on {measures['split']}: {accuracy}"
     return (
         f"EER on {measures['split']}: {_percent(measures['eer'])} % ({_span(measures, 'eer')}, "
-        f"{describe_interval(measures['interval'])}), AUC {measures['auc']:.3f}, accuracy {accuracy}"
+        f"{Resampling(**measures['interval']).describe()}), AUC {measures['auc']:.3f}, accuracy {accuracy}"
     )
 
 

@@ -132,7 +132,7 @@ def _test(config: RunConfig, out: Path, generator: str, train: Train) -> tuple[d
     measures = measure_recordings(
         config.words, truth, posteriors, [row.speaker for row in rows], [row.generator for row in rows]
     )
-    return {**measures, "training_seconds": seconds / max(n_folds, 1)}, scored(rows, truth, posteriors)
+    return {**measures.to_json(), "training_seconds": seconds / max(n_folds, 1)}, scored(rows, truth, posteriors)
 
 
 def scored(rows: Sequence[Row], truth: NDArray[np.int64], posteriors: NDArray[np.float64]) -> Scored:
@@ -153,7 +153,7 @@ def judge_testing(trainer: Trainer) -> tuple[RecordingSet, NDArray[np.float64]]:
 
 def summary(rows: Sequence[dict[str, Any]], tests: Sequence[Scored] = ()) -> dict[str, Any]:
     """The rows, and the means of their figures; with an interval where there are `tests`, of two classes, of all rows."""
-    from wordspot.evaluation.recordings import measure_mean
+    from wordspot.evaluation.scores import measure_mean
 
     def mean(key: str) -> float | None:
         values = [row[key] for row in rows if row.get(key) is not None]
@@ -161,7 +161,7 @@ def summary(rows: Sequence[dict[str, Any]], tests: Sequence[Scored] = ()) -> dic
 
     means: dict[str, Any] = {key: mean(key) for key in ("eer", "auc", "accuracy")}
     if tests and all(row.get("eer") is not None for row in rows):
-        means |= measure_mean(tests)
+        means |= measure_mean(tests).to_json()
     return {"mean": means, "generators": list(rows)}
 
 

@@ -69,7 +69,7 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
-    from wordspot.evaluation.bench import match_streams, measure
+    from wordspot.evaluation.bench import measure_bench
     from wordspot.runtime.detector import open_model
 
     name, streams = split_model(args.paths)
@@ -79,13 +79,12 @@ def run(args: argparse.Namespace) -> None:
     config = decoder_of(args, model.card.decoder)
     bench = load_bench(model, streams, truths, args.time_tolerance_ms, config)
     curves = sweep_with_bar(bench, config)
-    matchings = match_streams(bench, config)
-    measures = measure(bench, config, matchings, curves)
-    measures = {"model": str(name or "default.onnx"), "streams": describe(streams, truths, bench), **measures}
+    measured = measure_bench(bench, config, curves)
+    measures = {"model": str(name or "default.onnx"), "streams": describe(streams, truths, bench), **measured.to_json()}
     if args.report:
         from wordspot.reports.streams import write_stream_report
 
-        write_stream_report(args.report, measures, bench, config, matchings, curves, streams)
+        write_stream_report(args.report, measures, bench, config, measured.matchings, curves, streams)
     note_doubts(bench)
     if args.json:
         console.print_json(measures)
@@ -213,7 +212,7 @@ def _check_end(stream: ScoredStream, path: Path, truth: Path | None) -> None:
 def sweep_with_bar(bench: Bench, config: DecoderConfig) -> dict[str, StreamCurve]:
     """Each word's curve over all thresholds, with a progress bar."""
     from wordspot.commands import console
-    from wordspot.evaluation.bench import THRESHOLDS, make_curves, sweep
+    from wordspot.evaluation.curves import THRESHOLDS, make_curves, sweep
 
     with console.progress_bar() as bar:
         return make_curves(bench, list(bar.track(sweep(bench, config), len(THRESHOLDS), description="thresholds")))

@@ -150,14 +150,13 @@ def _tune(bench: Bench, config: DecoderConfig, per_hour: float) -> DecoderConfig
 
 def _figures(bench: Bench, config: DecoderConfig) -> dict[str, Any]:
     """Decoder settings, and what they give."""
-    from wordspot.evaluation.bench import match_streams
-    from wordspot.evaluation.matching import measure_stream
+    from wordspot.evaluation.false_accepts import measure_detections
     from wordspot.overrides import decoder_to_json
 
     return {
         "decoder": decoder_to_json(config),
-        **measure_stream(match_streams(bench, config), bench.words, bench.hours),
-        "classic": bench.classic(config).to_json(),
+        **measure_detections(bench.match(config), bench.words, bench.hours).to_json(),
+        "classic": bench.count_classic(config).to_json(),
     }
 
 

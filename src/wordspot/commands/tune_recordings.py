@@ -30,7 +30,7 @@ def tune_recordings(model: Path, lists: list[Path], args: argparse.Namespace) ->
         DataError: a class is missing from the validation set, or no threshold keeps to the rate.
     """
     from wordspot.errors import ConfigError, DataError
-    from wordspot.evaluation.recordings import threshold_for
+    from wordspot.evaluation.scores import threshold_for
     from wordspot.runtime.recordings import RecordingClassifier
 
     _check(args, lists)
@@ -62,7 +62,7 @@ def tune_recordings(model: Path, lists: list[Path], args: argparse.Namespace) ->
 def note_limits(measures: dict[str, Any]) -> None:
     """What so few recordings cannot show."""
     from wordspot.commands import console
-    from wordspot.metrics import wilson_interval
+    from wordspot.intervals import wilson_interval
 
     rate, n = measures["at_most"], measures["n_others"]
     highest = wilson_interval(int(rate * n + 1e-9), n)[1]

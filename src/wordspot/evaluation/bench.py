@@ -1,56 +1,46 @@
-"""Scores of whole streams, kept and decoded again and again: figures, and DET curves over all thresholds.
+"""Streams with stored scores, decoded again and again with different settings.
 
-The network has run once. A point of a curve is what the decoder itself gives for the kept scores when every word has that
-one threshold, counted as `stream_measures` counts: the decoder of the device, not a model of it, so the point is exact.
-
-Words compete in the decoder, so with another threshold for each word the counts may differ from these curves.
+The network runs once over each stream (`score_stream`); a `Bench` then measures any decoder settings on the stored scores.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.audio.files import read_blocks
 from wordspot.config import DecoderConfig
-from wordspot.evaluation.matching import (
-    MS_PER_HOUR,
-    ClassicFigures,
-    Matching,
-    classic_figures,
-    classic_truth,
-    count_words,
-    found_words,
-    match_words,
-    measure_stream,
-    words_of,
-)
-from wordspot.metrics import StreamCurve
+from wordspot.evaluation.curves import OperatingPoint, curve_json, operating_points, total_curve
+from wordspot.evaluation.false_accepts import DetectionMetrics, measure_detections
+from wordspot.evaluation.matching import Matching, count_words, match_words, words_of
+from wordspot.evaluation.streaming_accuracy import ClassicCounts, classic_truth, count_classic, found_words
+from wordspot.metrics import Ints, StreamCurve
 from wordspot.overrides import decoder_to_json
 from wordspot.runtime.decoder import Detection, make_decoder
+from wordspot.runtime.detector import CLIP_STRIDE_MS, Scorer
+from wordspot.runtime.streams import Model
 
 if TYPE_CHECKING:
     from wordspot.data.truth import SpokenWord
 
-#: Evenly spaced on the logistic scale, for scores crowd at 0 and 1: 0.0067 to 0.999994.
-THRESHOLDS = tuple(round(1 / (1 + math.exp(-(step * 0.15 - 5))), 7) for step in range(115))
-
-#: False accepts per hour at which the table says how many words are missed.
-TARGETS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
-
-Ints = NDArray[np.int64]
+MS_PER_HOUR = 3_600_000.0
 
 
 @dataclass(frozen=True)
 class ScoredStream:
     """A stream after the network.
 
-    scores: float32 [n, labels], posteriors; end_ms: float64 [n]; truth: what is spoken; duration_ms: of its audio.
+    Attributes:
+        scores: float32 [n, labels], posteriors.
+        end_ms: float64 [n], where in the stream the clip of each row ends.
+        truth: the words spoken in it.
+        duration_ms: of its audio.
     """
 
     scores: NDArray[np.float32]
@@ -61,9 +51,13 @@ class ScoredStream:
 
 @dataclass(frozen=True)
 class Bench:
-    """Streams to measure settings on, and how.
+    """Scored streams to measure decoder settings on.
 
-    labels: of the model, with `_silence_` and `_unknown_`; clip_ms: what a score judges; tolerance_ms: of the matching.
+    Attributes:
+        streams: the streams.
+        labels: of the model, including `_silence_` and `_unknown_`.
+        clip_ms: length of a word whose end is not annotated.
+        tolerance_ms: how long after a word's end its detection counts.
     """
 
     streams: tuple[ScoredStream, ...]
@@ -73,10 +67,12 @@ class Bench:
 
     @property
     def words(self) -> tuple[str, ...]:
+        """The words among the labels."""
         return words_of(self.labels)
 
     @property
     def hours(self) -> float:
+        """Of audio, in all."""
         return sum(stream.duration_ms for stream in self.streams) / MS_PER_HOUR
 
     @property
@@ -95,98 +91,111 @@ class Bench:
         counts = [count_words(one, stream.truth, self.words, self.clip_ms, self.tolerance_ms) for stream, one in found]
         return np.sum(counts, axis=0, dtype=np.int64) if counts else np.zeros((len(self.words), 2), np.int64)
 
-    def classic(self, config: DecoderConfig) -> ClassicFigures:
-        """The classic figures over all streams."""
-        total = ClassicFigures(0, 0, 0, 0, 0)
+    def count_classic(self, config: DecoderConfig) -> ClassicCounts:
+        """The counts of the classic streaming test over all streams."""
+        total = ClassicCounts()
         for stream, found in zip(self.streams, self.decode(config), strict=True):
             truth = classic_truth(stream.truth, self.labels)
-            total += classic_figures(found_words(found, self.clip_ms), truth, self.tolerance_ms)
+            total += count_classic(found_words(found, self.clip_ms), truth, self.tolerance_ms)
         return total
+
+    def match(self, config: DecoderConfig) -> tuple[Matching, ...]:
+        """Hits, misses and false accepts in each stream."""
+        found = zip(self.streams, self.decode(config), strict=True)
+        return tuple(
+            match_words(one, stream.truth, self.words, self.clip_ms, self.tolerance_ms) for stream, one in found
+        )
 
 
 def decode(stream: ScoredStream, config: DecoderConfig, labels: Sequence[str]) -> list[Detection]:
-    """All detections of one stream."""
+    """All detections in one stream."""
     decoder = make_decoder(config, labels)
     return [*decoder.feed(stream.scores, stream.end_ms), *decoder.flush()]
 
 
-def sweep(bench: Bench, config: DecoderConfig, thresholds: Sequence[float] = THRESHOLDS) -> Iterator[Ints]:
-    """Hits and false accepts of each word, int64 [words, 2], at one threshold after another."""
-    for threshold in thresholds:
-        yield bench.count(config.with_threshold(threshold))
+def score_stream(
+    model: Model,
+    path: Path,
+    truth: tuple[SpokenWord, ...],
+    stride_ms: float = 0.0,
+    progress: Callable[[int], None] = lambda n_blocks: None,
+) -> ScoredStream:
+    """Run the network over a sound file.
 
+    Args:
+        model: an opened model.
+        path: a file of any length and sample rate, read block by block.
+        truth: the words spoken in it.
+        stride_ms: from one score to the next, for a model that takes whole clips; 0 is the default.
+        progress: called with the number of seconds that have been scored.
 
-def make_curves(
-    bench: Bench, counts: Sequence[Ints], thresholds: Sequence[float] = THRESHOLDS
-) -> dict[str, StreamCurve]:
-    """The curve of each word from what `sweep` gave."""
-    table, grid, spoken = np.stack(counts), np.array(thresholds), bench.n_spoken
-    return {
-        word: StreamCurve(grid, table[:, position, 0], table[:, position, 1], spoken[word], bench.hours)
-        for position, word in enumerate(bench.words)
-    }
-
-
-def total_curve(curves: Mapping[str, StreamCurve]) -> StreamCurve:
-    """All words together, at one threshold for all of them."""
-    parts = list(curves.values())
-    hits = np.sum([curve.n_hits for curve in parts], axis=0)
-    accepts = np.sum([curve.n_false_accepts for curve in parts], axis=0)
-    return StreamCurve(parts[0].thresholds, hits, accepts, sum(curve.n_words for curve in parts), parts[0].hours)
-
-
-def match_streams(bench: Bench, config: DecoderConfig) -> list[Matching]:
-    """What was hit, missed and falsely accepted in each stream."""
-    found = zip(bench.streams, bench.decode(config), strict=True)
-    return [match_words(one, stream.truth, bench.words, bench.clip_ms, bench.tolerance_ms) for stream, one in found]
-
-
-def measure(
-    bench: Bench, config: DecoderConfig, matchings: Sequence[Matching], curves: Mapping[str, StreamCurve]
-) -> dict[str, Any]:
-    """Everything that is measured, ready for JSON."""
-    all_words = total_curve(curves)
-    return {
-        "decoder": decoder_to_json(config),
-        "time_tolerance_ms": bench.tolerance_ms,
-        **measure_stream(matchings, bench.words, bench.hours),
-        "classic": bench.classic(config).to_json(),
-        "operating_points": operating_points(all_words),
-        "det_curves": {name: curve_json(curve) for name, curve in {"all words": all_words, **curves}.items()},
-        "events": [events_json(matching) for matching in matchings],
-    }
-
-
-def operating_points(curve: StreamCurve) -> list[dict[str, float | None]]:
-    """The threshold for all words with the fewest misses at no more than so many false accepts per hour.
-
-    Without any false accept, and at the rates of `TARGETS` that the hours tested can tell from none. Of equals the highest
-    threshold; where nothing was spoken, the lowest.
+    Raises:
+        NotFoundError: no such file.
+        AudioError: damaged, empty, truncated, or not finite.
     """
-    points: list[dict[str, float | None]] = []
-    for target in (0.0, *(target for target in TARGETS if target * curve.hours >= 1)):
-        within = (curve.false_accepts_per_hour <= target).nonzero()[0]
-        if not len(within):
-            continue
-        best = int(max(within, key=lambda at: (curve.n_hits[at], at)) if curve.n_words else within[0])
-        points.append({
-            "at_most_per_hour": target, "threshold": float(curve.thresholds[best]),
-            "miss_rate": float(curve.miss_rate[best]) if curve.n_words else None,
-            "false_accepts_per_hour": float(curve.false_accepts_per_hour[best]),
-        })  # fmt: skip
-    return points
+    rate, blocks = read_blocks(path)
+    scorer = Scorer(model, sample_rate=rate, stride_ms=stride_ms or CLIP_STRIDE_MS)
+    parts, n_samples = [], 0
+    for number, block in enumerate(blocks, 1):
+        parts.append(scorer.feed(block))
+        n_samples += len(block)
+        progress(number)
+    parts.append(scorer.flush())
+    scores, end_ms = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return ScoredStream(scores, end_ms, truth, 1000 * n_samples / rate)
 
 
-def curve_json(curve: StreamCurve) -> dict[str, Any]:
-    """A curve's counts; rates follow from ``n_words`` and the hours."""
-    return {
-        "n_words": curve.n_words, "thresholds": curve.thresholds.tolist(), "n_hits": curve.n_hits.tolist(),
-        "n_false_accepts": curve.n_false_accepts.tolist(),
-    }  # fmt: skip
+@dataclass(frozen=True)
+class BenchMetrics:
+    """How well a decoder's settings detect words on a bench.
+
+    Attributes:
+        decoder: the settings.
+        tolerance_ms: how long after a word's end its detection counts.
+        detections: misses, false accepts per hour and latency.
+        classic: the counts of the classic streaming test.
+        points: operating points of all words together.
+        curves: the DET curve of each word, and of all words under ``all words``, which comes first.
+        matchings: hits, misses and false accepts in each stream.
+    """
+
+    decoder: DecoderConfig
+    tolerance_ms: float
+    detections: DetectionMetrics
+    classic: ClassicCounts
+    points: tuple[OperatingPoint, ...]
+    curves: dict[str, StreamCurve]
+    matchings: tuple[Matching, ...]
+
+    def to_json(self, *, events: bool = True) -> dict[str, Any]:
+        """JSON-able; without `events` each hit, miss and false accept is left out."""
+        return {
+            "decoder": decoder_to_json(self.decoder),
+            "time_tolerance_ms": self.tolerance_ms,
+            **self.detections.to_json(),
+            "classic": self.classic.to_json(),
+            "operating_points": [point.to_json() for point in self.points],
+            "det_curves": {name: curve_json(curve) for name, curve in self.curves.items()},
+            **({"events": [events_json(matching) for matching in self.matchings]} if events else {}),
+        }
+
+
+def measure_bench(bench: Bench, config: DecoderConfig, curves: Mapping[str, StreamCurve]) -> BenchMetrics:
+    """All metrics of `config` on a bench, given the curve of each word."""
+    matchings, all_words = bench.match(config), total_curve(curves)
+    return BenchMetrics(
+        decoder=config,
+        tolerance_ms=bench.tolerance_ms,
+        detections=measure_detections(matchings, bench.words, bench.hours),
+        classic=bench.count_classic(config),
+        points=operating_points(all_words),
+        curves={"all words": all_words, **curves},
+        matchings=matchings,
+    )
 
 
 def events_json(matching: Matching) -> dict[str, Any]:
-    """What happened in one stream, event by event."""
+    """The hits, misses and false accepts of one stream."""
     return {
         "hits": [
             {"word": dataclasses.asdict(hit.word), "detection": dataclasses.asdict(hit.detection),

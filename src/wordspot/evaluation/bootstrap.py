@@ -1,4 +1,4 @@
-"""Draws with replacement of a set of recordings, for the intervals of what `recording_measures` measures."""
+"""Bootstrap resampling of a set of recordings, for the intervals of EER and AUC in `scores`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.metrics import Floats, Ints
-
-Bools = NDArray[np.bool_]
+from wordspot.metrics import Bools, Floats, Ints
 
 N_DRAWS = 2000
 MIN_SPEAKERS = 5
-_VALUES_AT_ONCE = 1 << 18  # of a table of draws and recordings: what a cache holds
+VALUES_AT_ONCE = 1 << 18  # of a table of draws and recordings: what a processor's cache holds
 
 
 @dataclass(frozen=True)
 class Groups:
-    """What is drawn for an interval: recordings that go together.
+    """What is resampled: groups of recordings that belong together.
 
-    which : int64 [n], each recording's group
-    strata : int64 [groups]; a group is replaced by one of the same stratum
-    over : ``speakers`` or ``recordings``; n_speakers : how many are known; n_smaller : groups of the rarer class
+    Attributes:
+        which: int64 [n], each recording's group.
+        strata: int64 [groups]; a group is replaced by one of the same stratum.
+        over: ``speakers`` or ``recordings``.
+        n_speakers: how many speakers are known.
+        n_smaller: groups of the rarer class.
     """
 
     which: Ints
@@ -34,7 +35,7 @@ class Groups:
 
 
 def make_groups(is_target: Bools, speakers: Sequence[str | None]) -> Groups:
-    """By speaker, or each recording for itself where a class has fewer than `MIN_SPEAKERS` of them."""
+    """Group recordings by speaker, or each by itself if a class has fewer than `MIN_SPEAKERS` groups."""
     known = sorted({speaker for speaker in speakers if speaker is not None})
     place = {name: position for position, name in enumerate(known)}
     which = np.array([len(known) + i if name is None else place[name] for i, name in enumerate(speakers)], np.int64)
@@ -48,20 +49,27 @@ def make_groups(is_target: Bools, speakers: Sequence[str | None]) -> Groups:
 
 
 def draw_measures(
-    scores: Floats, is_target: Bools, groups: Groups, seed: int, n_draws: int = N_DRAWS
+    scores: Floats,
+    is_target: Bools,
+    groups: Groups,
+    seed: int,
+    n_draws: int = N_DRAWS,
+    values_at_once: int = VALUES_AT_ONCE,
 ) -> tuple[Floats, Floats]:
-    """EER and AUC of `n_draws` draws of the groups with replacement: two of float64 [draws]."""
-    eers, aucs = _draw([_rank(scores, is_target, groups.which)], groups.strata, seed, n_draws)[0]
+    """EER and AUC of `n_draws` draws of the groups with replacement: two arrays, float64 [draws]."""
+    eers, aucs = _draw([_rank(scores, is_target, groups.which)], groups.strata, seed, n_draws, values_at_once)[0]
     return eers, aucs
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What one test gave.
+    """The scores of one test.
 
-    scores : float64 [n], higher means more likely a target
-    is_target : bool [n]
-    speakers : of each recording, None where not known; names : of each recording, the same in all tests
+    Attributes:
+        scores: float64 [n]; a higher score means more likely a target.
+        is_target: bool [n].
+        speakers: [n], None if not known.
+        names: [n], of the recordings, the same in all tests.
     """
 
     scores: Floats
@@ -71,10 +79,10 @@ class Scored:
 
 
 def draw_means(tests: Sequence[Scored], seed: int, n_draws: int = N_DRAWS) -> tuple[Floats, Floats, str]:
-    """EER and AUC, in the mean over several tests: float64 [draws] each, and what was drawn (``speakers`` or ``recordings``).
+    """EER and AUC, averaged over several tests: float64 [draws] each, and what was drawn (``speakers`` or ``recordings``).
 
-    A draw takes the same speakers in all tests, since it is the same people that the tests have in common: by speaker
-    where each test alone would be drawn so (`make_groups`), else each recording for itself.
+    A draw has the same speakers in all tests, since the tests have these people in common. Speakers are drawn if they
+    would be in each test alone (`make_groups`), else single recordings.
     """
     by_speaker = all(make_groups(test.is_target, test.speakers).over == "speakers" for test in tests)
     units = [
@@ -92,7 +100,7 @@ def draw_means(tests: Sequence[Scored], seed: int, n_draws: int = N_DRAWS) -> tu
 
 @dataclass(frozen=True)
 class _Ranked:
-    """A test's recordings, the highest score first: their groups and classes, and the last of each row of equal scores."""
+    """A test's recordings by descending score: their groups and classes, and the last of each run of equal scores."""
 
     which: Ints
     targets: Bools
@@ -105,13 +113,15 @@ def _rank(scores: Floats, is_target: Bools, which: Ints) -> _Ranked:
     return _Ranked(which[order], is_target[order], last_of_tie)
 
 
-def _draw(tests: Sequence[_Ranked], strata: Ints, seed: int, n_draws: int) -> Floats:
+def _draw(
+    tests: Sequence[_Ranked], strata: Ints, seed: int, n_draws: int, values_at_once: int = VALUES_AT_ONCE
+) -> Floats:
     """EER and AUC of each test under the same draws: float64 [tests, 2, draws].
 
     A draw only changes how often each recording counts, so the scores are sorted once.
     """
     generator = np.random.default_rng(seed)
-    at_once = max(_VALUES_AT_ONCE // max(len(test.which) for test in tests), 1)
+    at_once = max(values_at_once // max(len(test.which) for test in tests), 1)
     parts = []
     for start in range(0, n_draws, at_once):
         counts = _draw_counts(strata, min(at_once, n_draws - start), generator)
@@ -120,7 +130,7 @@ def _draw(tests: Sequence[_Ranked], strata: Ints, seed: int, n_draws: int) -> Fl
 
 
 def _draw_counts(strata: Ints, n_draws: int, generator: np.random.Generator) -> NDArray[np.int32]:
-    """How often each group is drawn, int32 [draws, groups]: from each stratum as many as it has."""
+    """How often each group is drawn, int32 [draws, groups]; each stratum keeps its size."""
     counts = np.zeros((n_draws, len(strata)), np.int32)
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
@@ -131,7 +141,7 @@ def _draw_counts(strata: Ints, n_draws: int, generator: np.random.Generator) -> 
 
 
 def _rates_of(test: _Ranked, counts: NDArray[np.int32]) -> tuple[Floats, Floats]:
-    """EER and AUC, as `metrics` has them, of many curves at once: counts int32 [draws, recordings] → float64 [draws]."""
+    """EER and AUC, as `metrics` defines them, of many draws at once: counts int32 [draws, recordings] → float64 [draws]."""
     hits = np.cumsum(counts * test.targets, axis=1, dtype=np.int32)[:, test.last_of_tie]
     alarms = np.cumsum(counts * ~test.targets, axis=1, dtype=np.int32)[:, test.last_of_tie]
     hit_rate, alarm_rate = hits / hits[:, -1:], alarms / alarms[:, -1:]
@@ -148,7 +158,7 @@ def _rates_of(test: _Ranked, counts: NDArray[np.int32]) -> tuple[Floats, Floats]
 
 
 def _classes_of(which: Ints, is_target: Bools, n_groups: int = 0) -> Ints:
-    """Whether a group holds targets, and others: 0 or 1, int64 [groups, 2]."""
+    """Whether each group contains targets, and others: 0 or 1, int64 [groups, 2]."""
     n_targets = np.bincount(which, weights=is_target, minlength=n_groups)
     n_others = np.bincount(which, weights=~is_target, minlength=n_groups)
     return np.stack([n_targets > 0, n_others > 0], axis=1).astype(np.int64)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from wordspot.config import DecoderConfig
-from wordspot.evaluation.bench import THRESHOLDS, Bench, Ints
-from wordspot.metrics import StreamCurve, poisson_interval
+from wordspot.evaluation.bench import Bench
+from wordspot.evaluation.curves import THRESHOLDS
+from wordspot.intervals import poisson_interval
+from wordspot.metrics import Ints, StreamCurve
 
 #: Settings of the classic recogniser that `tune_classic` tries.
 CLASSIC_GRID: dict[str, tuple[Any, ...]] = {
@@ -124,18 +126,22 @@ def _neighbours(threshold: float, *, may_fall: bool) -> list[float]:
 
 
 def tune_classic(
-    bench: Bench, config: DecoderConfig, limit: float = 0.02, progress: Callable[[], None] = lambda: None
+    bench: Bench,
+    config: DecoderConfig,
+    limit: float = 0.02,
+    progress: Callable[[], None] = lambda: None,
+    grid: Mapping[str, Sequence[Any]] = CLASSIC_GRID,
 ) -> tuple[DecoderConfig, bool]:
-    """The settings of `CLASSIC_GRID` with the most correct words, and whether they keep within `limit`.
+    """The settings of `grid` with the most correct words, and whether they keep within `limit`.
 
     That is: wrong words and false positives are each at most `limit` of the truth. Where none does, those that exceed it
     least.
     """
     best, best_worth = config, (-math.inf, 0, 0)
-    for values in product(*CLASSIC_GRID.values()):
-        settings: dict[str, Any] = dict(zip(CLASSIC_GRID, values, strict=True))
+    for values in product(*grid.values()):
+        settings: dict[str, Any] = dict(zip(grid, values, strict=True))
         trial = dataclasses.replace(config, thresholds={}, **settings)
-        figures = bench.classic(trial)
+        figures = bench.count_classic(trial)
         over = max(figures.n_wrong, figures.n_false_positive) - limit * figures.n_truth - 1e-9
         worth = (min(-over, 0.0), figures.n_correct, -figures.n_wrong - figures.n_false_positive)
         if worth > best_worth:

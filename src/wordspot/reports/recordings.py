@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.audio.samples import to_float32
-from wordspot.evaluation.recordings import describe_interval
+from wordspot.evaluation.scores import Resampling
 from wordspot.metrics import Floats, Ints
 from wordspot.reports import charts
 from wordspot.reports.page import data_url, fact_boxes, percent, section, table, write_page
@@ -144,7 +144,7 @@ def _caution(measures: dict[str, Any]) -> str:
     interval = measures.get("interval")
     text = "The interval of accuracy takes recordings for independent; those of one speaker are not."
     if interval:
-        text += f" That of the EER is {describe_interval(interval)}"
+        text += f" That of the EER is {Resampling(**interval).describe()}"
         few = interval["over"] == "recordings" and interval["n_speakers"]
         text += ", since a class has too few speakers: it tells nothing of other speakers." if few else "."
     return f"{text} No interval tells of generators that are not in this set."

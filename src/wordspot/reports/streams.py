@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from wordspot.audio.files import read_blocks
 from wordspot.audio.samples import Samples
 from wordspot.config import DecoderConfig
-from wordspot.evaluation.bench import Bench, ScoredStream, total_curve
+from wordspot.evaluation.bench import Bench, ScoredStream
+from wordspot.evaluation.curves import total_curve
 from wordspot.evaluation.matching import KINDS, Matching
 from wordspot.formats import clock
 from wordspot.metrics import StreamCurve

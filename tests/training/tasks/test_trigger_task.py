@@ -71,7 +71,7 @@ def test_it_learns_when(tone_folder: Path, tmp_path: Path) -> None:
     assert isinstance(last, SceneEvaluation)
     assert (last.set, last.step) == ("testing", 60)
     assert last.n > 5
-    assert all(float(point["miss_rate"] or 0) < 0.2 for point in last.points), "tones of 3 kHz are not hard to find"
+    assert all((point.miss_rate or 0) < 0.2 for point in last.points), "tones of 3 kHz are not hard to find"
     assert last.points
     assert "all zeros" in last.summary()
     metrics = json.loads(RunFolder(tmp_path).metrics.read_text())
@@ -150,7 +150,7 @@ def test_answers_are_told_beside_all_zeros(tone_folder: Path, tmp_path: Path) ->
     assert never.accuracy == never.accuracy_of_zeros
     assert ever.accuracy == pytest.approx(1 - never.accuracy_of_zeros)
     assert 25 * whole <= round(frames * ever.accuracy) <= 25 * words  # 250 ms after each word, cut at a scene's end
-    assert all(point["miss_rate"] == 1 for point in never.points)
+    assert all(point.miss_rate == 1 for point in never.points)
     share = never.accuracy_of_zeros  # log(1 + exp(-9)) where it is right, 9 more where it is not
     assert never.cross_entropy == pytest.approx(np.log1p(np.exp(-9)) + 9 * (1 - share), rel=1e-4)
     assert ever.score == -ever.cross_entropy < never.score

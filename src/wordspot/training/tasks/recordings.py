@@ -17,7 +17,7 @@ from wordspot.audio.samples import to_float32
 from wordspot.config import SETS, RunConfig
 from wordspot.data.manifest.load import Recordings, RecordingSet
 from wordspot.errors import ConfigError, DataError
-from wordspot.evaluation.recordings import measure_recordings
+from wordspot.evaluation.recordings import RecordingsMetrics, measure_recordings
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.runtime.windows import (
     combine,
@@ -127,7 +127,7 @@ class RecordingsTask:
         figures: dict[str, Any] = {}
         for name in ("validation", "testing"):
             posteriors = self.judge(network, front_end, name)
-            figures[name] = measure_set(self.recordings.sets[name], posteriors)
+            figures[name] = measure_set(self.recordings.sets[name], posteriors).to_json()
         return figures, self._record("testing", step, posteriors)
 
     def close(self) -> None:
@@ -245,8 +245,8 @@ def judge(
     return np.concatenate(rows)
 
 
-def measure_set(recordings: RecordingSet, posteriors: NDArray[np.float64]) -> dict[str, Any]:
-    """All figures of a set's posteriors, as `recording_measures` has them."""
+def measure_set(recordings: RecordingSet, posteriors: NDArray[np.float64]) -> RecordingsMetrics:
+    """All metrics of a set, from its posteriors."""
     return measure_recordings(
         recordings.labels,
         recordings.truth,

@@ -19,17 +19,8 @@ from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import label_track, scene_at
 from wordspot.data.trigger import TriggerSources
 from wordspot.errors import DataError
-from wordspot.evaluation.bench import (
-    THRESHOLDS,
-    Bench,
-    ScoredStream,
-    make_curves,
-    match_streams,
-    measure,
-    operating_points,
-    sweep,
-    total_curve,
-)
+from wordspot.evaluation.bench import Bench, ScoredStream, measure_bench
+from wordspot.evaluation.curves import THRESHOLDS, OperatingPoint, make_curves, operating_points, sweep, total_curve
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS
 from wordspot.presets import TRIGGER_DECODER
 from wordspot.tasks import labels_of_run
@@ -58,7 +49,7 @@ class SceneEvaluation:
     cross_entropy: float
     n: int
     hours: float
-    points: list[dict[str, float | None]]
+    points: tuple[OperatingPoint, ...]
     kind: str = "evaluation"
 
     @property
@@ -70,9 +61,9 @@ class SceneEvaluation:
         if not self.n:
             return f"Step {self.step}: the {self.set} set holds no positives, so nothing is measured on it"
         told = ", ".join(
-            f"{100 * (1 - float(point['miss_rate'])):.1f}% at {point['at_most_per_hour']:g}"
+            f"{100 * (1 - point.miss_rate):.1f}% at {point.at_most_per_hour:g}"
             for point in self.points
-            if point["miss_rate"] is not None and point["at_most_per_hour"] is not None
+            if point.miss_rate is not None
         )
         return (
             f"Step {self.step}: {self.set.capitalize()} found = {told or 'nothing'} false accepts an hour "
@@ -143,8 +134,7 @@ class TriggerTask:
         """All that is measured on the scenes of a set, as `stream_sweep.measure` has it but for its events."""
         record, bench = self._measure(network, front_end, name, 0)
         curves = make_curves(bench, list(sweep(bench, TRIGGER_DECODER)))
-        measures = measure(bench, TRIGGER_DECODER, match_streams(bench, TRIGGER_DECODER), curves)
-        del measures["events"]
+        measures = measure_bench(bench, TRIGGER_DECODER, curves).to_json(events=False)
         return {"accuracy": record.accuracy, "accuracy_of_zeros": record.accuracy_of_zeros, **measures}
 
     def close(self) -> None:

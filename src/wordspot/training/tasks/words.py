@@ -16,7 +16,8 @@ from wordspot.data.cache import DecodedClips
 from wordspot.data.clips import ClipSet, build_sets
 from wordspot.errors import DataError
 from wordspot.evaluation.clips import measure_clips
-from wordspot.metrics import confusion_matrix, wilson_interval
+from wordspot.intervals import wilson_interval
+from wordspot.metrics import confusion_matrix
 from wordspot.tasks import labels_of_run
 from wordspot.training.batches import Batches
 from wordspot.training.log import listing_text
@@ -95,7 +96,9 @@ class WordsTask:
         for name in ("validation", "testing"):
             posteriors = predict(network, front_end, self.batches, name)
             clips = self.sets[name]
-            figures[name] = measure_clips(self.labels, clips.labels, posteriors, speakers_of(self.decoded, clips))
+            figures[name] = measure_clips(
+                self.labels, clips.labels, posteriors, speakers_of(self.decoded, clips)
+            ).to_json()
         return figures, self._record("testing", step, posteriors)
 
     def close(self) -> None:

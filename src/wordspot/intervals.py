@@ -1,0 +1,121 @@
+"""Proportions, rates of events and estimates with their 95 % intervals: counts in, numbers out."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+_Z95 = 1.959963984540054
+
+
+def finite_or_none(value: float) -> float | None:
+    """`value` as JSON has it: None for NaN and infinity."""
+    return float(value) if math.isfinite(value) else None
+
+
+def wilson_interval(count: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a proportion (Wilson 1927); (0, 1) for no trials.
+
+    The trials are assumed to be independent: with several recordings of few speakers the interval is too narrow.
+    """
+    if n == 0:
+        return 0.0, 1.0
+    share = count / n
+    spread = _Z95 * math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n * n))
+    middle, scale = share + _Z95**2 / (2 * n), 1 + _Z95**2 / n
+    low = 0.0 if count == 0 else (middle - spread) / scale
+    high = 1.0 if count == n else (middle + spread) / scale
+    return low, high
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """`count` of `n` trials, with its 95 % interval (Wilson)."""
+
+    count: int
+    n: int
+
+    @property
+    def rate(self) -> float | None:
+        """`count` / `n`; None for no trials."""
+        return self.count / self.n if self.n else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return wilson_interval(self.count, self.n)
+
+    def to_json(self, name: str) -> dict[str, float | None]:
+        """The rate and the ends of its interval, as ``name``, ``name_low`` and ``name_high``."""
+        low, high = self.interval
+        return {name: self.rate, f"{name}_low": low, f"{name}_high": high}
+
+
+@functools.lru_cache(maxsize=4096)
+def poisson_interval(n_events: int) -> tuple[float, float]:
+    """The exact 95 % interval of the mean of a Poisson count (Garwood 1936).
+
+    The lower end is the mean for which this many events or more have a probability of 2.5 %, the upper end the mean for
+    which this many or fewer have. Both are half a quantile of chi-square. No events give (0, 3.69).
+
+    Raises:
+        ValueError: a negative count.
+    """
+    if n_events < 0:
+        raise ValueError(f"a count of events must be at least 0, got {n_events}")
+    low = 0.0 if n_events == 0 else _poisson_mean(n_events - 1, 0.975)
+    return low, _poisson_mean(n_events, 0.025)
+
+
+def _poisson_mean(n_events: int, probability: float) -> float:
+    """The mean for which at most `n_events` have this probability, by bisection: it falls as the mean grows."""
+    counts = np.arange(n_events + 1)
+    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(counts[1:]))])
+    low, high = 0.0, n_events + 10 * math.sqrt(n_events + 1) + 10
+    while (middle := (low + high) / 2) not in (low, high):
+        terms = counts * math.log(middle) - log_factorials
+        top = float(terms.max())
+        log_probability = top + math.log(float(np.exp(terms - top).sum())) - middle
+        low, high = (middle, high) if log_probability > math.log(probability) else (low, middle)
+    return middle
+
+
+@dataclass(frozen=True)
+class EventRate:
+    """A number of events in hours of audio: the events per hour, with the exact 95 % interval; NaN for no time."""
+
+    n: int
+    hours: float
+
+    @property
+    def per_hour(self) -> float:
+        return self.n / self.hours if self.hours else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        if not self.hours:
+            return math.nan, math.nan
+        low, high = poisson_interval(self.n)
+        return low / self.hours, high / self.hours
+
+    def to_json(self, name: str) -> dict[str, float | None]:
+        """The rate and the ends of its interval, as ``name``, ``name_low`` and ``name_high``."""
+        low, high = self.interval
+        return {
+            name: finite_or_none(self.per_hour), f"{name}_low": finite_or_none(low), f"{name}_high": finite_or_none(high)
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with a 95 % interval; all three are None if it cannot be computed."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    def to_json(self, name: str) -> dict[str, float | None]:
+        """The value and the ends of its interval, as ``name``, ``name_low`` and ``name_high``."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
