@@ -64,7 +64,7 @@ def test_nothing_leaves_the_machine(tone_folder: Path, tmp_path: Path) -> None:
     small = ("--steps", 2, "--set", "model.n_channels=8", "--batch-size", 8)
     commands = {
         "train": wordspot("train", tone_folder, "--words", "low,high", "--out", run, *small),
-        "evaluate": wordspot("evaluate", run, tone_folder, "--report", tmp_path / "report.html"),
+        "evaluate": wordspot("evaluate", run, tone_folder),
         "export": wordspot("export", run, "--out", exported),
         "verify": wordspot("verify", exported),
         "label": wordspot("label", exported, recording),
@@ -94,6 +94,8 @@ def test_nothing_leaves_the_machine_while_it_waits(code: str, tmp_path: Path) ->
 
 def test_onnx_runtime_is_imported_in_one_place() -> None:
     importing = {
-        name for name, path in MODULES.items() if any(full.split(".")[0] == "onnxruntime" for full in imports_of(path, everywhere=True))
+        name
+        for name, path in MODULES.items()
+        if any(full.split(".")[0] == "onnxruntime" for full in imports_of(path, everywhere=True))
     }
     assert importing == {"runtime.modelfile.onnx_runtime"}
