@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordspot.commands.label import MODEL_HELP, refuse_recordings, split_model
+from wordspot.commands.options import MODEL_HELP, split_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,11 +70,11 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.evaluation.bench import measure_bench
-    from wordspot.runtime.detector import open_model
+    from wordspot.runtime.model import check_detects, open_model
 
     name, streams = split_model(args.paths)
     model = open_model(name)
-    refuse_recordings(name, model.card)
+    check_detects(model)
     truths = check_truths(streams, args)
     config = decoder_of(args, model.card.decoder)
     bench = load_bench(model, streams, truths, args.time_tolerance_ms, config)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordspot.commands.label import split_model
+from wordspot.commands.options import split_model
 from wordspot.commands.test_stream import (
     add_stream_arguments,
     check_truths,
@@ -166,8 +166,8 @@ def _write_copy(name: Path | None, card: Card, decoder: DecoderConfig, out: Path
     import importlib.resources
 
     from wordspot.files import atomic_path
+    from wordspot.runtime.model import DEFAULT_MODEL
     from wordspot.runtime.modelfile.card import read_card, with_card
-    from wordspot.runtime.streams import DEFAULT_MODEL
 
     source = name or importlib.resources.files("wordspot.runtime") / DEFAULT_MODEL
     data = with_card(source.read_bytes(), dataclasses.replace(card, decoder=decoder))
