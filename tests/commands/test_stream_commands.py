@@ -22,7 +22,7 @@ from wordspot.evaluation.bench import ScoredStream
 from wordspot.formats import clock
 from wordspot.metrics import StreamCurve
 from wordspot.reports.charts import draw_latencies, draw_stream_curves
-from wordspot.reports.streams import Event, cut_pieces, most_telling, smooth
+from wordspot.reports.stream_events import Event, cut_pieces, most_telling, smooth
 from wordspot.reports.timeline import Mark, draw_strip
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
