@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint setup web home-assistant clean
+.PHONY: demo test coverage lint docs setup web home-assistant clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/wordspot demo --out demo --force
@@ -12,10 +12,19 @@ demo: $(VENV)/installed-demo
 test: $(VENV)/installed-dev lint
 	$(BIN)/python -m pytest -q -n 2
 
+coverage: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -q -n 2 --cov
+
 lint: $(VENV)/installed-dev
-	$(BIN)/ruff check src tests benchmarks tools packaging setup.py
-	$(BIN)/ruff format --check src tests benchmarks tools packaging setup.py
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check src tests benchmarks examples tools packaging setup.py
 	$(BIN)/mypy
+	$(BIN)/codespell
+
+# The documentation as a site in build/site; a broken link or reference is an error. Nothing is fetched.
+docs: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/render.py --check
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=src $(BIN)/mkdocs build --strict --quiet
 
 setup: $(VENV)/installed-dev
 

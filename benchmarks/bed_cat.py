@@ -12,6 +12,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from results import write_result
 from wordspot.commands.options import recipe_config
 from wordspot.data.cache import decode_folder
 from wordspot.data.folders import list_recordings
@@ -31,17 +32,24 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "data"
         folder.mkdir()
         for word in FOLDERS:
             (folder / word).symlink_to((args.data / word).resolve())
-        for seed in map(int, args.seeds.split(",")):
-            learn(folder, Path(name) / f"run-{seed}", args.steps, seed, args.precision)
+        rows = [
+            row
+            for seed in map(int, args.seeds.split(","))
+            for row in learn(folder, Path(name) / f"run-{seed}", args.steps, seed, args.precision)
+        ]
+    if args.json:
+        write_result(args.json, rows)
 
 
-def learn(folder: Path, out: Path, steps: int, seed: int, precision: str) -> None:
+def learn(folder: Path, out: Path, steps: int, seed: int, precision: str) -> list[dict[str, float]]:
+    """The accuracy on testing at some of the steps."""
     config = recipe_config(("bed", "cat"), "conv", "classic")
     config = override(
         config, {"training.optimizer": "nesterov", "training.precision": precision, "training.seed": seed}
@@ -52,6 +60,7 @@ def learn(folder: Path, out: Path, steps: int, seed: int, precision: str) -> Non
     trainer = Trainer(config, task, out, device)
     sizes = ", ".join(f"{name} {len(clips)}" for name, clips in task.sets.items())
     print(f"seed {seed}, {trainer.precision}: {sizes}")
+    rows = []
     for step in range(1, steps + 1):
         trainer._train_step(step)
         if step in LOOKS or step == steps:
@@ -61,6 +70,10 @@ def learn(folder: Path, out: Path, steps: int, seed: int, precision: str) -> Non
                 f"  step {step:4}: testing {100 * record.accuracy:.1f} % (N={record.n}, {100 * low:.1f} to {100 * high:.1f})",
                 flush=True,
             )
+            rows.append(
+                {"seed": seed, "step": step, "accuracy": record.accuracy, "n": record.n, "low": low, "high": high}
+            )
+    return rows
 
 
 if __name__ == "__main__":

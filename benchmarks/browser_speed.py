@@ -19,6 +19,7 @@ from typing import Any
 
 import soundfile
 
+from results import write_result
 from wordspot.audio.files import read_audio
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -44,7 +45,7 @@ def main() -> None:
     for row in rows:
         print("| {model} | {live:.4f} | {file:.4f} | {n_live} | {n_file} |".format(**row))
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=2) + "\n")
+        write_result(args.json, rows)
 
 
 def measure(folder: Path, models: list[Path], seconds: float) -> list[dict[str, Any]]:

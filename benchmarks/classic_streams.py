@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from results import write_result
 from wordspot.commands import console
 from wordspot.data.scenes.classic import classic_stream
 from wordspot.data.scenes.material import load_material
@@ -57,6 +58,7 @@ def main() -> None:
         help="part of the words that may be wrong, or false positives, on validation: half of what is wanted on testing, "
         "since settings flatter what they were tuned on (default: 0.01)",
     )  # fmt: skip
+    parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args()
     model, seeds = open_model(args.model), [int(seed) for seed in args.seeds.split(",")]
     validation, testing = (make_bench(model, args.data, split, seeds) for split in ("validation", "testing"))
@@ -74,6 +76,8 @@ def main() -> None:
         f"tuned: average {tuned.average_ms:g} ms, threshold {tuned.threshold:g}, suppression {tuned.suppression_ms:g} ms, "
         f"minimum count {tuned.minimum_count}"
     )
+    if args.json:
+        write_result(args.json, [dict(zip(columns, row, strict=True)) for row in rows], columns, rows)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ import numpy as np
 import soundfile
 import torch
 
+from results import write_result
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import Samples, to_float32, to_int16
 from wordspot.commands import console
@@ -158,7 +158,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         figures[name] = {"eer_of_each": dict(zip(tests, rates, strict=True)), **measure_mean(each).to_json()}
     print_table(list(tests), figures)
     if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+        columns = ("what was done to the recordings", "mean equal error rate", "95 % interval")
+        rows = [
+            (way, *(f"{100 * row[key]:.1f}" for key in ("eer", "eer_low", "eer_high"))) for way, row in figures.items()
+        ]
+        write_result(
+            args.json, figures, columns, [(way, f"{rate} %", f"{low} to {high}") for way, rate, low, high in rows]
+        )
 
 
 if __name__ == "__main__":

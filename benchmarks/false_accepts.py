@@ -20,6 +20,7 @@ from pydoc_data.topics import topics
 
 import numpy as np
 
+from results import write_result
 from wordspot.audio.files import read_audio
 from wordspot.audio.folder import is_audio_name
 from wordspot.audio.resample import resample
@@ -100,6 +101,7 @@ def main() -> None:
         "--avoid", metavar="ENGINE", default="espeak-ng",
         help="voices that the model was trained on; the others read, if there are any (default: espeak-ng)",
     )  # fmt: skip
+    parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args()
     model = open_model(args.model)
     words = [label for label in model.card.labels if not label.startswith("_")]
@@ -113,9 +115,10 @@ def main() -> None:
         low, high = events.interval
         most = ", ".join(f"{label} {n}" for label, n in found.most_common(3))
         rows.append([kind, f"{hours:.3f}", events.n, f"{events.per_hour:.1f}", f"{low:.1f} to {high:.1f}", most])
-    console.print_table(
-        "False accepts", ["", "hours", "false accepts", "per hour", "95 % interval (Poisson)", "most often"], rows
-    )
+    columns = ["sound", "hours", "false accepts", "per hour", "95 % interval (Poisson)", "most often"]
+    console.print_table("False accepts", columns, rows)
+    if args.json:
+        write_result(args.json, [dict(zip(columns, row, strict=True)) for row in rows], columns, rows)
 
 
 if __name__ == "__main__":

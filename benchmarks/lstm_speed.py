@@ -11,9 +11,11 @@ import argparse
 import os
 import statistics
 import time
+from pathlib import Path
 
 import torch
 
+from results import write_result
 from wordspot.config import ModelConfig
 from wordspot.models import make_model
 from wordspot.models.lstm import Lstm
@@ -29,16 +31,21 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="that torch may use (default: 2)")
     parser.add_argument("--iterations", type=int, default=5, help="timed, after one that is not (default: 5)")
     parser.add_argument("--plain", action="store_true", help="torch's LSTM as it is: all threads, no flushing to zero")
+    parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     print(f"torch {torch.__version__}, {args.threads} threads, load {os.getloadavg()[0]:.1f} before")
+    rows = []
     for n_frames in map(int, args.frames.split(",")):
         seconds, processor = measure(n_frames, args.iterations, args.plain)
         print(
             f"  {BATCH} x {n_frames} frames: {statistics.median(seconds):.2f} s an iteration (median of {args.iterations}; "
             f"{min(seconds):.2f} to {max(seconds):.2f}), {statistics.median(processor):.2f} s of processor time"
         )
+        rows.append({"frames": n_frames, "seconds": seconds, "processor_seconds": processor})
     print(f"  load {os.getloadavg()[0]:.1f} after")
+    if args.json:
+        write_result(args.json, rows)
 
 
 def measure(n_frames: int, n_iterations: int, plain: bool) -> tuple[list[float], list[float]]:

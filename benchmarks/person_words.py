@@ -33,6 +33,7 @@ from person_data import (
     write_mixed,
     write_rows,
 )
+from results import write_result
 from wordspot.commands import console
 from wordspot.commands.leave_out import judge_testing, scored, summary
 from wordspot.commands.main import build_parser
@@ -41,7 +42,7 @@ from wordspot.commands.train import make_trainer, train
 from wordspot.data.voices import find_engines
 from wordspot.errors import ConfigError
 from wordspot.evaluation.bootstrap import Scored
-from wordspot.files import read_json, write_json
+from wordspot.files import read_json
 
 WORDS = "yes,no,up,down,left,right,on,off,stop,go"
 CONDITIONS = ("mixed", "plain")
@@ -153,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for condition, engines in make_lists(args).items():
         held_out = [hold_out(args, condition, *engine) for engine in engines.items()]
         tables[condition] = summary([row for row, _ in held_out], [test for _, test in held_out])
-        write_json(args.out / f"{condition}-{args.model.rpartition(':')[2]}.json", tables[condition])
+        write_result(args.out / f"{condition}-{args.model.rpartition(':')[2]}.json", tables[condition])
         if not args.json:
             print_table(f"A person or a machine, {condition}, {args.model}: each engine held out", tables[condition])
     if args.json:

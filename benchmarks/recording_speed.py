@@ -11,7 +11,6 @@ beside it: the difference is what length costs.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -22,9 +21,12 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from results import write_result
+
 _JUDGE = """
 import resource, sys, time
 from pathlib import Path
+from results import write_result
 from wordspot.runtime.recordings import RecordingClassifier
 classifier = RecordingClassifier(sys.argv[1])
 start = time.perf_counter()
@@ -56,7 +58,7 @@ def main() -> None:
             f"(ten seconds: {row['peak_of_ten_seconds_mb']:.0f} MB)"
         )
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=2) + "\n")
+        write_result(args.json, rows)
 
 
 def make_recording(path: Path, seconds: float, rate: int) -> None:

@@ -11,6 +11,7 @@ import dataclasses
 import time
 from pathlib import Path
 
+from results import write_result
 from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
 from wordspot.config import DataConfig, TriggerConfig
 from wordspot.data.scenes.trigger import scene_at
@@ -25,7 +26,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--scenes", type=int, default=100, help="of ten seconds each (default: 100)")
     add_trigger_flags(parser)
+    parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args()
+    rows = []
     for kind, rate in (("soundscape", 16_000), ("classic", 44_100)):
         config = dataclasses.replace(trigger_config(args, TriggerConfig()), scenes=kind)
         begun = time.perf_counter()
@@ -37,7 +40,12 @@ def main() -> None:
         for number in range(args.scenes):
             scene_at(material, SECONDS * rate, (1, number), config, word)
         seconds = (time.process_time() - begun) / args.scenes
+        rows.append(
+            {"kind": kind, "sample_rate": rate, "ms_per_scene": 1000 * seconds, "times_real_time": SECONDS / seconds}
+        )
         print(f"  {1000 * seconds:.1f} ms a scene of {SECONDS} s: {SECONDS / seconds:.0f} times real time per core")
+    if args.json:
+        write_result(args.json, rows)
 
 
 if __name__ == "__main__":

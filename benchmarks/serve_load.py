@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from results import write_result
 from wordspot.audio.files import read_audio
 from wordspot.audio.samples import to_int16
 from wordspot.runtime.detector import Detector, Model, open_model
@@ -81,7 +82,7 @@ def main() -> None:
     for name, value in result.items():
         print(f"  {name:<58}{value}")
     if args.json:
-        args.json.write_text(json.dumps(result, indent=2) + "\n")
+        write_result(args.json, result)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,6 @@ recurrent networks, whose memory is longer than a clip.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -32,6 +31,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
+from results import write_result  # noqa: E402
 from wordspot.audio.files import read_audio  # noqa: E402
 from wordspot.audio.folder import is_audio_name  # noqa: E402
 from wordspot.runtime.detector import Classifier, Detector, Model, Scorer, open_model  # noqa: E402
@@ -62,7 +62,7 @@ def main() -> None:
     rows = [measure_parity(file, args) if args.parity else measure_cost(file) for file in args.files]
     print_table(rows)
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=2) + "\n")
+        write_result(args.json, rows)
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:

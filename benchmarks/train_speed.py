@@ -9,7 +9,6 @@ and alone. Each row is the median over --repeats stretches of training.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import resource
 import statistics
@@ -20,6 +19,7 @@ from typing import Any
 
 import torch
 
+from results import write_result
 from wordspot.commands.options import recipe_config
 from wordspot.data.cache import decode_folder
 from wordspot.data.folders import list_recordings
@@ -64,7 +64,11 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory: {peak:.0f} MB")
     if args.json:
-        args.json.write_text(json.dumps({"device": name, "preparation_ms": preparation, "rows": rows}, indent=2))
+        write_result(
+            args.json, {"device": name, "preparation_ms": preparation, "peak_mb": peak, "rows": rows},
+            ("model", "precision", "clips a second", "TensorFlow's example"),
+            [(f"`{row['model']}`", row["precision"], f"{row['clips_per_second']:,.0f}", row["original"] or "–") for row in rows],
+        )  # fmt: skip
 
 
 def make_trainer(model: str, precision: str, listing: Any, device: torch.device, out: Path) -> Trainer:

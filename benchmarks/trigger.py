@@ -10,7 +10,6 @@ is: so the bound of false accepts an hour stands twice, over the hours of scenes
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from results import write_result
 from wordspot.commands import console
 from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
 from wordspot.config import DataConfig, TriggerConfig
@@ -56,7 +56,7 @@ def main() -> None:
     rows = [measure(path, scenes, sources.of("testing"), args.per_hour) for path in args.models]
     print_rows(rows, sources.of("testing"), count * SECONDS / 3600)
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=2))
+        write_result(args.json, rows)
 
 
 def measure(path: Path, scenes: dict[str, list[Scene]], testing: TriggerMaterial, per_hour: float) -> dict[str, Any]:

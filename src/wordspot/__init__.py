@@ -29,8 +29,10 @@ _HOME = {
     "RunConfig": "wordspot.config",
     "Scorer": "wordspot.runtime.detector",
     "WordspotError": "wordspot.errors",
-    "speak": "wordspot.data.voices",
+    "export_web": "wordspot.server.site",
     "open_model": "wordspot.runtime.streams",
+    "serve": "wordspot.server.serve",
+    "speak": "wordspot.data.voices",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]
@@ -41,7 +43,12 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'wordspot' has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    try:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        from wordspot.errors import missing_extra
+
+        raise missing_extra(error, f"wordspot.{name}") from error
     globals()[name] = value
     return value
 
@@ -64,3 +71,5 @@ if TYPE_CHECKING:
     from wordspot.runtime.modelfile.card import Card as Card
     from wordspot.runtime.recordings import RecordingClassifier as RecordingClassifier
     from wordspot.runtime.streams import open_model as open_model
+    from wordspot.server.serve import serve as serve
+    from wordspot.server.site import export_web as export_web

@@ -17,6 +17,9 @@ def wilson_interval(count: int, n: int) -> tuple[float, float]:
     """The 95 % interval of a proportion (Wilson 1927); (0, 1) for no trials.
 
     The trials are assumed to be independent: with several recordings of few speakers the interval is too narrow.
+
+    >>> [round(end, 4) for end in wilson_interval(81, 263)]  # an example of Newcombe 1998
+    [0.2553, 0.3662]
     """
     if n == 0:
         return 0.0, 1.0

@@ -26,7 +26,11 @@ def normalize_word(text: str) -> str:
 
 
 def labels_of(words: Sequence[str]) -> tuple[str, ...]:
-    """All labels of a model: silence, unknown, then the wanted words in their order."""
+    """All labels of a model: silence, unknown, then the wanted words in their order.
+
+    >>> labels_of(["yes", "no"])
+    ('_silence_', '_unknown_', 'yes', 'no')
+    """
     return (SILENCE_LABEL, UNKNOWN_LABEL, *words)
 
 

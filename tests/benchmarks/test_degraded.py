@@ -54,7 +54,7 @@ def test_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     folds = ("--leave-one-generator-out", "--speaker-folds", "3")
     assert wordspot(["train", str(listed), "--task", "recordings", *folds, "--out", str(out), *SMALL]) == 0
     degraded.main([str(out), str(listed), "--json", str(figures)])
-    shown, table = json.loads(figures.read_text()), json.loads((out / TABLE).read_text())
+    shown, table = json.loads(figures.read_text())["measurements"], json.loads((out / TABLE).read_text())
     assert shown.keys() == degraded.WAYS.keys()
     assert shown["as it is"]["eer_of_each"] == {row["generator"]: row["eer"] for row in table["generators"]}
     for key in ("eer", "eer_low", "eer_high", "auc"):

@@ -238,7 +238,7 @@ def test_the_lists_mixed_copies_and_figures_of_a_small_run(
 
     (mixed,) = (out / "mixed").glob("seed-*")
     assert mixed.name == person_data.name_of(read_noise([noise]), 0)
-    table = json.loads((out / "mixed-statistics.json").read_text(encoding="utf-8"))
+    table = json.loads((out / "mixed-statistics.json").read_text(encoding="utf-8"))["measurements"]
     assert [row["generator"] for row in table["generators"]] == ["few", "one"]
     assert table["mean"]["eer"] == pytest.approx(np.mean([row["eer"] for row in table["generators"]]))
     for row in table["generators"]:

@@ -40,8 +40,7 @@ def test_others_find_the_server_until_it_ends(monkeypatch: pytest.MonkeyPatch) -
         assert found is not None
         assert (found.port, found.server) == (10_400, "attic.local.")
         assert found.parsed_addresses() == ["192.0.2.7", "2001:db8::7"]
-        held.close()
-        await held.wait_closed()
+        await held.withdraw()
         assert await ask(name) is None
 
     asyncio.run(scenario())
@@ -54,7 +53,7 @@ def test_a_long_name_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         held = await announce.announce(["192.0.2.7"], 10_400)
         found = await ask(f"wordspot on {51 * 'a'}.{SERVICE}")
-        await held.wait_closed()
+        await held.withdraw()
         assert found is not None
         assert found.server == f"{63 * 'a'}.local."
 
@@ -73,19 +72,19 @@ def test_a_network_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
             closed.append(self)
 
     monkeypatch.setattr(announce, "AsyncZeroconf", Broken)
-    with pytest.raises(ConfigError, match=r"cannot announce .* NonUniqueNameException; leave out --zeroconf"):
+    with pytest.raises(ConfigError, match=r"cannot announce .* NonUniqueNameException; leave out zeroconf"):
         asyncio.run(announce.announce(["192.0.2.7"], 10_400))
     assert len(closed) == 1
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_a_server_of_this_machine_alone_is_not_announced(host: str) -> None:
-    with pytest.raises(ConfigError, match=r"other machines, which cannot reach .*; name another --wyoming-host"):
+    with pytest.raises(ConfigError, match=r"other machines, which cannot reach .*; use another wyoming_host"):
         reachable_addresses(host)
 
 
 def test_where_a_server_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """0.0.0.0 stands for IPv4 alone, as `run.bind` takes it, and :: for IPv6."""
+    """0.0.0.0 stands for IPv4 alone, as `web_server.bind` does, and :: for IPv6."""
     ips = [
         ifaddr.IP("127.0.0.1", 8, "lo"), ifaddr.IP("192.0.2.2", 24, "net"), ifaddr.IP(("::1", 0, 0), 128, "lo"),
         ifaddr.IP(("fe80::2", 0, 3), 64, "net"), ifaddr.IP(("fd00::2", 0, 0), 64, "net"),
@@ -99,7 +98,7 @@ def test_where_a_server_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_there_must_be_something_to_announce(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     serve.add_arguments(parser)
-    with pytest.raises(ConfigError, match="--wyoming-port; name that, too"):
+    with pytest.raises(ConfigError, match="set wyoming_port too"):
         serve.run(parser.parse_args(["--zeroconf"]))
     with pytest.raises(ConfigError, match=r"cannot reach 127\.0\.0\.1"):
         serve.run(parser.parse_args(["--zeroconf", "--port", "0", "--wyoming-port", "0"]))

@@ -19,7 +19,7 @@ from wordspot.errors import AudioError, CardError, ConfigError, NotFoundError
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.server.config import ServerSettings
-from wordspot.server.counters import Measures
+from wordspot.server.counters import Counters
 from wordspot.server.served import ServedModel, clean_name, find_model, load_models
 from wordspot.server.streams import SCORES_MS, FullError, StreamPool
 from wordspot.server.workers import Workers
@@ -67,9 +67,9 @@ def test_twenty_streams_at_once_hear_what_a_detector_each_hears(pool: StreamPool
         assert found == [*detector.feed(audio), *detector.flush()]
         assert [one.label for one in found] == ["a", "b"]
     assert len(pool) == 0
-    assert pool.measures.value("streams_total") == 20
-    assert pool.measures.value("detections_total") == 40
-    assert pool.measures.value("audio_seconds_total") == pytest.approx(40)
+    assert pool.counters.value("streams_total") == 20
+    assert pool.counters.value("detections_total") == 40
+    assert pool.counters.value("audio_seconds_total") == pytest.approx(40)
 
 
 def test_a_long_message_is_judged_in_pieces_and_others_come_between(pool: StreamPool) -> None:
@@ -185,7 +185,7 @@ def test_what_cannot_be_opened(pool: StreamPool, models: list[ServedModel]) -> N
     with pytest.raises(ConfigError, match="threshold"):
         pool.open(threshold=2.0)
     assert len(pool) == 0
-    with pytest.raises(ConfigError, match="has none"):
+    with pytest.raises(ConfigError, match="has no models"):
         find_model([], None)
 
 
@@ -227,20 +227,20 @@ def test_any_text_becomes_a_name_that_no_path_or_page_trips_over(text: str) -> N
 
 
 def test_metrics_are_what_prometheus_reads() -> None:
-    measures = Measures()
-    measures.count("detections_total", label='say "hi"\n\\', model="m")
-    measures.count("detections_total", label="b", model="m")
+    counters = Counters()
+    counters.count("detections_total", label='say "hi"\n\\', model="m")
+    counters.count("detections_total", label="b", model="m")
     for seconds in (0.004, 0.15, 9.0):
-        measures.answered(seconds)
-    measures.gauge("streams", lambda: 3)
-    lines = measures.text().splitlines()
+        counters.answered(seconds)
+    counters.gauge("streams", lambda: 3)
+    lines = counters.text().splitlines()
     assert r'wordspot_detections_total{label="say \"hi\"\n\\",model="m"} 1' in lines
     assert "wordspot_streams 3" in lines
     assert 'wordspot_answer_seconds_bucket{le="0.1"} 1' in lines
     assert 'wordspot_answer_seconds_bucket{le="0.2"} 2' in lines
     assert 'wordspot_answer_seconds_bucket{le="+Inf"} 3' in lines
     assert "wordspot_answer_seconds_count 3" in lines
-    assert measures.value("detections_total") == 2
+    assert counters.value("detections_total") == 2
 
 
 @pytest.mark.parametrize(

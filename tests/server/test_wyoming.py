@@ -29,11 +29,13 @@ from wordspot.errors import ConfigError, WordspotError
 from wordspot.overrides import to_json
 from wordspot.runtime.detector import Detector
 from wordspot.server.config import ServerSettings
+from wordspot.server.refusals import shown_peer
 from wordspot.server.served import ServedModel, load_models
 from wordspot.server.streams import StreamPool
 from wordspot.server.web_server import bind
-from wordspot.server.wyoming import WyomingServer, serve_wyoming, words_of
+from wordspot.server.wyoming import WyomingServer, serve_wyoming
 from wordspot.server.wyoming_events import as_samples, read_event
+from wordspot.server.wyoming_words import WakeWords, words_of
 
 SETTINGS = ServerSettings(idle_seconds=20, send_seconds=5)
 Samples = NDArray[np.int16]
@@ -138,7 +140,7 @@ def test_a_model_of_recordings_offers_no_words(models: list[ServedModel], tmp_pa
     assert set(words_of([other, *models])) == {"a", "b"}
 
     async def scenario() -> None:
-        with bind("127.0.0.1", 0) as listening, pytest.raises(ConfigError, match="expected a model that hears words"):
+        with bind("127.0.0.1", 0) as listening, pytest.raises(ConfigError, match="needs a model that detects words"):
             await serve_wyoming(StreamPool([other]), listening, SETTINGS)
 
     run(scenario)
@@ -215,11 +217,110 @@ def test_each_model_hears_the_words_it_knows(tmp_path: Path) -> None:
             await client.write_event(AudioStart(RATE, 2, 1).event())
             await client.write_event(Ping().event())
             await answer(client)
-            assert len(server._pool) == 1  # the other model is spared the work
+            assert len(server.pool) == 1  # the other model is spared the work
             await client.write_event(AudioChunk(RATE, 2, 1, sound(0.0, 0.5, 0.0).tobytes()).event())
             assert [one.name for one in await detections(client, 1)] == ["two/b"]
 
     run(scenario)
+
+
+@pytest.mark.parametrize("asked", ["Turn On", "turn_on", "TURN ON", " turn  on ", "turn on"])
+def test_names_are_compared_without_case_and_with_underscores_for_blanks(tmp_path: Path, asked: str) -> None:
+    """The answer carries the name that the client used, since clients compare it with their own."""
+    (tmp_path / "one.onnx").write_bytes(made_model(labels=("_silence_", "_unknown_", "turn on", "ok_jarvis")))
+
+    async def scenario() -> None:
+        async with serving(load_models([tmp_path / "one.onnx"])) as server, client_of(server) as client:
+            await client.write_event(Detect(names=[asked]).event())
+            await send(client, sound(0.0, 0.5, 0.0, -0.5, 0.0))
+            assert [one.name for one in await detections(client, 1)] == [asked]
+            await client.write_event(Detect(names=["OK Jarvis"]).event())
+            await send(client, sound(0.0, 0.5, 0.0, -0.5, 0.0))
+            assert [one.name for one in await detections(client, 1)] == ["OK Jarvis"]
+            await client.write_event(Ping().event())
+            assert Pong.is_type((await answer(client)).type)
+
+    run(scenario)
+
+
+def test_an_exact_name_comes_before_one_that_is_alike(tmp_path: Path) -> None:
+    (tmp_path / "one.onnx").write_bytes(made_model(labels=("_silence_", "_unknown_", "lamp", "Lamp")))
+    words = WakeWords(load_models([tmp_path / "one.onnx"]))
+    assert words.chosen(["Lamp"]) == {"Lamp": "Lamp"}
+    assert words.chosen(["LAMP"]) == {"lamp": "LAMP", "Lamp": "LAMP"}
+    assert words.chosen([]) == words.chosen(None) == {"lamp": "lamp", "Lamp": "Lamp"}
+
+
+def test_detect_may_come_at_any_time(tmp_path: Path) -> None:
+    """Before, within and after the audio, and several times; the last one holds. Times count from the start of the audio."""
+    (tmp_path / "one.onnx").write_bytes(made_model())
+    (tmp_path / "two.onnx").write_bytes(made_model(labels=("_silence_", "_unknown_", "c", "d")))
+    served = load_models([tmp_path / "one.onnx", tmp_path / "two.onnx"])
+
+    def chunk(*values: float) -> Event:
+        return AudioChunk(RATE, 2, 1, sound(*values).tobytes()).event()
+
+    async def scenario() -> None:
+        async with serving(served) as server, client_of(server) as client:
+            for names in (["d"], ["a", "b"], ["a"]):
+                await client.write_event(Detect(names=names).event())
+            await client.write_event(AudioStart(RATE, 2, 1).event())
+            await client.write_event(chunk(0.0, 0.5, 0.0))
+            assert [one.name for one in await detections(client, 1)] == ["a"]
+            await client.write_event(
+                Detect(names=["c"]).event()
+            )  # a word of the other model, which has heard nothing yet
+            await client.write_event(chunk(0.5, 0.0))
+            (one,) = await detections(client, 1)
+            assert one.name == "c"
+            assert one.timestamp is not None
+            assert 4500 < one.timestamp < 6500
+            assert len(server.pool) == 1
+            await client.write_event(Detect().event())
+            await client.write_event(chunk(-0.5, 0.0))
+            assert {one.name for one in await detections(client, 2)} == {"b", "d"}
+            await client.write_event(AudioStop().event())
+            await client.write_event(Detect(names=["b"]).event())  # between two streams
+            await send(client, sound(0.0, -0.5, 0.0))
+            assert [one.name for one in await detections(client, 1)] == ["b"]
+
+    run(scenario)
+
+
+def test_a_refused_client_leaves_one_line_in_the_log(
+    models: list[ServedModel], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with serving(models, dataclasses.replace(SETTINGS, idle_seconds=0.3)) as server:
+            peers = []
+            for data in (header(type="detect", data={"names": ["ale\nxa"]}), b"x\n", b""):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                peers.append(shown_peer(writer.get_extra_info("sockname")))
+                writer.write(data)
+                with contextlib.suppress(ConnectionError):
+                    await reader.read()
+                writer.close()
+            lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+            assert lines == [
+                f"refused {peers[0]}: unknown wake word 'ale\\nxa'; this server has a, b",
+                f"refused {peers[1]}: expected an event as a line of JSON, but it does not parse",
+                f"refused {peers[2]}: it sent nothing for too long, or does not read",
+            ]
+
+    run(scenario)
+
+
+def test_what_is_logged_on_request(models: list[ServedModel], caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with serving(models) as server, client_of(server) as client:
+            await client.write_event(Detect(names=["A"]).event())
+            await client.write_event(Ping().event())
+            await answer(client)
+
+    with caplog.at_level("INFO", "wordspot.server"):
+        run(scenario)
+    said = [record.getMessage().partition(" ")[2] for record in caplog.records]
+    assert said == ["connected by Wyoming", "waits for a", "disconnected"]
 
 
 def test_silence_is_not_detected_and_the_next_stream_begins_afresh(models: list[ServedModel]) -> None:
@@ -313,9 +414,9 @@ GARBAGE = {
     "negative": (header(type="audio-chunk", payload_length=-1), "got -1"),
     "a text for a length": (header(type="audio-chunk", payload_length="9"), "got '9'"),
     "data is no JSON": (header(type="detect", data_length=3) + b"abc", "expected an event as a line of JSON"),
-    "unknown word": (header(type="detect", data={"names": ["alexa"]}), "expected wake words out of a, b, got 'alexa'"),
-    "names of another kind": (header(type="detect", data={"names": "a"}), "as a list of texts"),
-    "no format": (header(type="audio-start", data={}), "expected sound with a rate in Hz"),
+    "unknown word": (header(type="detect", data={"names": ["alexa"]}), "unknown wake word 'alexa'; this server has a, b"),
+    "names of another kind": (header(type="detect", data={"names": "a"}), "as a list of strings"),
+    "no format": (header(type="audio-start", data={}), "expected audio with a rate in Hz"),
     "a rate that is a text": (header(type="audio-start", data=CHUNK | {"rate": "16000"}), "got '16000', 2 and 1"),
     "too fast": (header(type="audio-start", data=CHUNK | {"rate": 10**9}), "expected a sample rate from 8000 to 192000"),
     "8 bits": (header(type="audio-start", data=CHUNK | {"width": 1}), "got 16000, 1 and 1"),
@@ -323,7 +424,7 @@ GARBAGE = {
     "half a sample": (header(type="audio-chunk", data=CHUNK, payload_length=3) + b"abc", "whole samples of 2 bytes, got 3"),
     "another rate on the way": (
         header(type="audio-start", data=CHUNK) + header(type="audio-chunk", data=CHUNK | {"rate": 8000}),
-        "expected sound at 16000 Hz, channels: 1, as the stream began",
+        "the format of the audio changed; it began with 16000 Hz, channels: 1",
     ),
 }  # fmt: skip
 
@@ -343,8 +444,8 @@ def test_garbage_is_told_what_is_wrong_and_loses_its_connection_only(models: lis
                 writer.close()
             await other.write_event(AudioChunk(RATE, 2, 1, sound(0.0, 0.5, 0.0).tobytes()).event())
             assert [one.name for one in await detections(other, 1)] == ["a"]
-            assert len(server._pool) == 1
-            assert server._pool.measures.value("refused_total") == len(GARBAGE)
+            assert len(server.pool) == 1
+            assert server.pool.counters.value("refused_total") == len(GARBAGE)
 
     run(scenario)
 
@@ -438,8 +539,8 @@ def test_a_defect_in_one_stream_harms_no_other(
                 assert await bad.read_event() is None
             await good.write_event(AudioChunk(RATE, 2, 1, sound(0.0, 0.5, 0.0).tobytes()).event())
             assert [one.name for one in await detections(good, 1)] == ["a"]
-            measures = server._pool.measures
-            assert (measures.value("errors_total"), measures.value("refused_total")) == (1, 0)
+            counters = server.pool.counters
+            assert (counters.value("errors_total"), counters.value("refused_total")) == (1, 0)
 
     run(scenario)
     assert "ZeroDivisionError" in caplog.text  # the log tells of it

@@ -217,3 +217,61 @@ def _value(config: RunConfig, setting: str) -> Any:
 def _field(section: str, name: str) -> dataclasses.Field[Any]:
     kinds = {field.name: field.default_factory for field in dataclasses.fields(RunConfig)}
     return next(field for field in dataclasses.fields(kinds[section]) if field.name == name)  # type: ignore[arg-type]
+
+
+MODEL_HELP = "if the first name ends in .onnx, it is the model; else the model that comes with wordspot is used"
+
+
+def split_model(paths: list[Path]) -> tuple[Path | None, list[Path]]:
+    """Split positional arguments into the model (None: the one that comes with wordspot) and the paths after it.
+
+    Raises:
+        ConfigError: a model and nothing else.
+    """
+    if paths and paths[0].suffix.lower() == ".onnx":
+        if len(paths) == 1:
+            raise ConfigError(f"got the model {paths[0]} and no recordings; name files or folders after it")
+        return paths[0], paths[1:]
+    return None, paths
+
+
+#: Settings of the decoder that have a flag, each a field of `config.DecoderConfig`.
+DECODER_FLAGS = (
+    "threshold", "thresholds", "average_ms", "suppression_ms", "minimum_count", "stride_ms", "refractory_ms",
+    "confirm_ms",
+)  # fmt: skip
+
+
+def add_stream_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the streams, their annotations and the decoder's settings."""
+    parser.add_argument(
+        "paths", metavar="STREAM", nargs="+", type=Path,
+        help=f"recordings in which the spoken words are known; {MODEL_HELP}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--truth", metavar="F", type=Path, action="append",
+        help="annotations of what is spoken: CSV, Audacity labels or the classic text; once per stream, in the same order "
+        "(default: the CSV file beside each stream, as make-stream and make-scenes write it)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-words",
+        action="store_true",
+        help="none of the model's words is spoken, so every detection is a false accept",
+    )
+    parser.add_argument(
+        "--time-tolerance-ms", metavar="X", type=float, default=TIME_TOLERANCE_MS,
+        help="how long after a word's end its detection counts; classic: how far from its start (default: %(default)g)",
+    )  # fmt: skip
+    group = parser.add_argument_group("decoder", "the model's own settings, unless set here")
+    group.add_argument(
+        "--decoder", choices=DECODERS, help="the rule; classic has the settings of the classic streaming test"
+    )
+    fields = {field.name: field for field in dataclasses.fields(DecoderConfig)}
+    for name in DECODER_FLAGS:
+        kind = "A=X,B=Y" if name == "thresholds" else "X"
+        group.add_argument("--" + name.replace("_", "-"), metavar=kind, help=fields[name].metadata["help"])
+
+
+def decoder_settings(args: argparse.Namespace) -> dict[str, str]:
+    """The settings of the decoder that were given as flags."""
+    return {name: value for name in DECODER_FLAGS if (value := getattr(args, name)) is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,25 +117,50 @@ def make_trainer(
 
 def make_task(config: RunConfig, data: Path, device: torch.device) -> Task:
     """What `config` learns, from the recordings of `data`."""
-    if config.task == "trigger":
-        from wordspot.commands.evaluate import load_trigger_sources
-        from wordspot.training.tasks.trigger import TriggerTask
+    from wordspot.commands import console
+    from wordspot.progress import Progress
 
-        _leave_cores(config.trigger.workers)
-        return TriggerTask(config, load_trigger_sources(data, config), device)
-    if config.task == "recordings":
-        from wordspot.commands.evaluate_recordings import load_with_bar
-        from wordspot.training.tasks.recordings import RecordingsTask
+    features = config.features
+    with console.show_progress() as show:
+        load = _load_trigger if config.task == "trigger" else _load_manifest if config.task == "recordings" else _load_clips
+        task, problems = load(
+            config, data, device, features, lambda done, total: show(Progress("decoding recordings", done, total))
+        )
+    console.note_left_out(problems)
+    return task
 
-        return RecordingsTask(config, load_with_bar(data, config, to_train=True), device)
-    from wordspot.commands.evaluate import decode
+
+def _load_trigger(config: Any, data: Path, device: Any, features: Any, count: Any) -> tuple[Task, Sequence[str]]:
+    from wordspot.data.trigger import load_sources
+    from wordspot.training.tasks.trigger import TriggerTask
+
+    _leave_cores(config.trigger.workers)
+    sources = load_sources(
+        data, config.trigger, config.data, features.sample_rate, count, scene_ms=features.clip_ms, word=config.words[0]
+    )
+    return TriggerTask(config, sources, device), sources.problems
+
+
+def _load_manifest(config: Any, data: Path, device: Any, features: Any, count: Any) -> tuple[Task, Sequence[str]]:
+    from wordspot.data.manifest.load import load_recordings
+    from wordspot.training.tasks.recordings import RecordingsTask
+
+    loaded = load_recordings(
+        data, config.words, config.data, config.recordings, features.sample_rate, count, clip_ms=features.clip_ms
+    )
+    return RecordingsTask(config, loaded, device), loaded.problems
+
+
+def _load_clips(config: Any, data: Path, device: Any, features: Any, count: Any) -> tuple[Task, Sequence[str]]:
+    from wordspot.data.cache import decode_folder
     from wordspot.data.clips import check_words
     from wordspot.data.folders import list_recordings
     from wordspot.training.tasks.words import WordsTask
 
     listing = list_recordings(data)
     check_words(listing, config.words)
-    return WordsTask(config, decode(listing, config), device)
+    decoded = decode_folder(listing, features.sample_rate, features.clip_samples, count)
+    return WordsTask(config, decoded, device), decoded.problems
 
 
 def _leave_cores(workers: int) -> None:

@@ -130,7 +130,11 @@ def stride_of(stride_ms: float, sample_rate: int, clip_samples: int) -> int:
 
 
 def window_starts(n_samples: int, clip_samples: int, stride: int) -> NDArray[np.int64]:
-    """Where windows begin: every `stride` samples, and one that ends with the recording."""
+    """Where windows begin: every `stride` samples, and one that ends with the recording.
+
+    >>> window_starts(11, 4, 3)
+    array([0, 3, 6, 7])
+    """
     last = max(n_samples - clip_samples, 0)
     starts = np.arange(0, last + 1, max(min(stride, clip_samples), 1), dtype=np.int64)
     return starts if starts[-1] == last else np.append(starts, last)

@@ -1,5 +1,5 @@
-"""A trained model for others: the web page, a WebSocket for programs, HTTP, and Home Assistant's protocol.
+"""Serves trained models: the web page, a WebSocket for programs, HTTP, and Home Assistant's Wyoming protocol.
 
-`app.make_app` is the web application, `streams.StreamPool` runs many streams over a few threads, `client.listen` is the
-other end of the WebSocket. Needs the extra "serve"; only the commands `serve` and `export-web` import it.
+`serve.serve` runs it all, `site.export_web` writes the page as plain files, `app.make_app` is the web application, and
+`streams.StreamPool` runs many streams in a few threads. Needs the extra "serve".
 """

@@ -1,4 +1,4 @@
-"""Tells the local network where the Wyoming port is, by mDNS, so that Home Assistant finds it: only when asked to."""
+"""Announces the Wyoming port in the local network by mDNS, so that Home Assistant finds it. Only on request."""
 
 from __future__ import annotations
 
@@ -19,16 +19,13 @@ _LONGEST = 63  # bytes of a name in DNS
 
 
 class Announcement:
-    """A service in the network's list, under its `name`. `close` does nothing; `wait_closed` takes it out again."""
+    """A service that is announced under its `name`, until it is withdrawn."""
 
     def __init__(self, network: AsyncZeroconf, info: AsyncServiceInfo) -> None:
         self._network, self._info = network, info
         self.name: Final = info.name.removesuffix(f".{SERVICE}")
 
-    def close(self) -> None:
-        """For `run.serve_all`."""
-
-    async def wait_closed(self) -> None:
+    async def withdraw(self) -> None:
         await (await self._network.async_unregister_service(self._info))
         await self._network.async_close()
 
@@ -37,7 +34,7 @@ async def announce(addresses: Sequence[str], port: int) -> Announcement:
     """Announce a Wyoming server on this port of these addresses, as ``wordspot on MACHINE``.
 
     Raises:
-        ConfigError: the network takes no announcement.
+        ConfigError: the service cannot be announced.
     """
     machine = socket.gethostname().partition(".")[0].encode()[:_LONGEST].decode(errors="ignore") or "wordspot"
     name = f"wordspot on {machine}".encode()[:_LONGEST].decode(errors="ignore")
@@ -52,17 +49,17 @@ async def announce(addresses: Sequence[str], port: int) -> Announcement:
             await (await network.async_register_service(info, allow_name_change=True))
         except (OSError, Error) as error:
             raise ConfigError(
-                f"cannot announce the server in the network: {str(error) or type(error).__name__}; leave out --zeroconf"
+                f"cannot announce the server in the network: {str(error) or type(error).__name__}; leave out zeroconf"
             ) from error
         failed.pop_all()
     return Announcement(network, info)
 
 
 def reachable_addresses(host: str) -> list[str]:
-    """The addresses at which other machines find a server that listens on `host`; 0.0.0.0 and ::: all of this machine's.
+    """The addresses at which other machines reach a server that listens on `host`; for 0.0.0.0 and ``::``, all of them.
 
     Raises:
-        ConfigError: there are none, because it stays on this machine.
+        ConfigError: there are none, because the server is reachable from this machine only.
     """
     address = ipaddress.ip_address(socket.getaddrinfo(host, None)[0][4][0])
     found = [str(address)]
@@ -72,11 +69,11 @@ def reachable_addresses(host: str) -> list[str]:
     reachable = [ip for ip in found if not _is_of_this_machine(ipaddress.ip_address(ip))]
     if not reachable:
         raise ConfigError(
-            f"--zeroconf announces the server to other machines, which cannot reach {host}; name another --wyoming-host"
+            f"zeroconf announces the server to other machines, which cannot reach {host}; use another wyoming_host"
         )
     return reachable
 
 
 def _is_of_this_machine(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Link-local addresses say nothing without the name of a network card, which is another on each machine."""
+    """Link-local addresses are useless without the name of a network interface, which differs by machine."""
     return ip.is_loopback or ip.is_link_local

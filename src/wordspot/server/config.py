@@ -1,4 +1,4 @@
-"""What the server listens on, who may use it, and how much of everything one client may take. Checked when made."""
+"""Where the server listens, who may use it, and its limits. Checked on construction."""
 
 from __future__ import annotations
 
@@ -20,22 +20,26 @@ _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[^\s/:@?#\[\]]+)(:\d{1,5})?"
 class ServerSettings:
     """Settings of one server. Times are in seconds, sizes in bytes.
 
-    host: the address that the server binds to.
-    token: what clients of ``/v1/`` must show; empty: nothing.
-    allow_origins: pages from elsewhere that may use it, such as ``https://example.org``; their hosts may name the server.
-    record_dir: where the page may save recordings; None: nowhere.
-    threads: how many streams are judged at the same time; 0: as many as the machine has cores, at most 4.
-    max_frame_bytes: of one WebSocket message.
-    max_connections: at the same time, of any kind; one more is closed at once.
-    max_streams: at the same time, with the state of a detector each.
-    max_upload_bytes, max_upload_seconds: of a sound file: its size, and how long it plays.
-    max_uploads: that are received and judged at the same time.
-    max_recordings: that the page may save while the server runs.
-    request_seconds: until a request's head has come, and from one request to the next.
-    upload_seconds: until a request's body has come.
-    start_seconds: until a WebSocket's first message.
-    idle_seconds: without a sample on a WebSocket.
-    send_seconds: that a client may leave what it is sent unread.
+    Attributes:
+        host: the address to bind to.
+        port: 0 for any that is free.
+        token: what clients of ``/v1/`` must send; empty: nothing.
+        allow_origins: other pages that may use the server, such as ``https://example.org``; their hosts are also accepted
+            as names of the server.
+        record_dir: where the page may save recordings; None: nowhere.
+        threads: how many streams are processed at the same time; 0: as many as the machine has cores, at most 4.
+        max_frame_bytes: the longest WebSocket message.
+        max_connections: open connections of any kind; further ones are closed at once.
+        max_streams: open streams, each with the state of a detector.
+        max_upload_bytes: the largest sound file.
+        max_upload_seconds: the longest sound file.
+        max_uploads: files that are received and judged at the same time.
+        max_recordings: recordings that the page may save while the server runs.
+        request_seconds: how long a connection may have no request in progress.
+        upload_seconds: how long the body of a request may take.
+        start_seconds: how long the first message of a WebSocket may take.
+        idle_seconds: how long a WebSocket may send no audio.
+        send_seconds: how long a client may leave unread what it is sent.
     """
 
     host: str = DEFAULT_HOST
@@ -71,7 +75,7 @@ class ServerSettings:
             _check(self, name, 0.05, 86_400)
         if self.token and not _TOKEN.fullmatch(self.token):
             raise ConfigError(
-                "expected a token of 8 to 512 letters, digits and . _ ~ + / = -, got another; "
+                "expected a token of 8 to 512 letters, digits and . _ ~ + / = -; "
                 'python -c "import secrets; print(secrets.token_urlsafe())" makes one'
             )
         for origin in self.allow_origins:
@@ -83,7 +87,7 @@ class ServerSettings:
 
     @property
     def n_threads(self) -> int:
-        """How many streams are judged at the same time."""
+        """How many streams are processed at the same time."""
         return self.threads or min(os.cpu_count() or 1, 4)
 
 

@@ -1,4 +1,4 @@
-"""What a server counts, in Prometheus's text format."""
+"""Counters of a server, in Prometheus's text format."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Callable
 
 from wordspot import __version__
 
-#: (name below ``wordspot_``, its kind, what it says)
+#: (name after ``wordspot_``, type, help text)
 _FAMILIES = (
-    ("connections", "gauge", "Connections that are open, of any kind."),
-    ("streams", "gauge", "Streams that are open."),
-    ("streams_total", "counter", "Streams that were opened."),
-    ("audio_seconds_total", "counter", "Seconds of sound that were heard."),
-    ("detections_total", "counter", "Words that were heard."),
-    ("requests_total", "counter", "HTTP requests that were answered."),
-    ("refused_total", "counter", "Connections and requests that were turned away or cut off."),
-    ("errors_total", "counter", "Failures inside the server; each stands in its log."),
-    ("recordings_total", "counter", "Recordings that the page saved."),
-    ("answer_seconds", "histogram", "From a message's arrival to the sending of what it brought."),
+    ("connections", "gauge", "Open connections of any kind."),
+    ("streams", "gauge", "Open streams."),
+    ("streams_total", "counter", "Streams opened."),
+    ("audio_seconds_total", "counter", "Seconds of audio processed."),
+    ("detections_total", "counter", "Detections made."),
+    ("requests_total", "counter", "HTTP requests answered."),
+    ("refused_total", "counter", "Connections and requests that were refused or cut off."),
+    ("errors_total", "counter", "Failures inside the server; the log has the details."),
+    ("recordings_total", "counter", "Recordings saved by the page."),
+    ("answer_seconds", "histogram", "From the arrival of a message to the sending of its events."),
 )
 _BOUNDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
-class Measures:
-    """Counters, gauges that ask when they are read, and a histogram. Any thread may count."""
+class Counters:
+    """Counters, gauges that are read on demand, and one histogram. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,10 +35,10 @@ class Measures:
 
     def count(self, name: str, by: float = 1, **labels: str) -> None:
         """Add to a counter."""
-        shown = ",".join(f'{key}="{_escaped(value)}"' for key, value in labels.items())
+        key = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels.items())
         with self._lock:
             family = self._counts.setdefault(name, {})
-            family[shown] = family.get(shown, 0) + by
+            family[key] = family.get(key, 0) + by
 
     def value(self, name: str) -> float:
         """The sum of a counter over its labels."""
@@ -46,18 +46,18 @@ class Measures:
             return sum(self._counts.get(name, {}).values())
 
     def gauge(self, name: str, read: Callable[[], float]) -> None:
-        """`read` gives a gauge's value."""
+        """Register a gauge; `read` returns its value."""
         self._gauges[name] = read
 
     def answered(self, seconds: float) -> None:
-        """A message took so long from its arrival to the sending of what it brought."""
+        """Record how long a message took, from its arrival to the sending of its events."""
         place = sum(seconds > bound for bound in _BOUNDS)
         with self._lock:
             self._buckets[place] += 1
             self._seconds += seconds
 
     def text(self) -> str:
-        """Everything, as Prometheus reads it."""
+        """All values in Prometheus's text format."""
         lines = ["# TYPE wordspot_info gauge", f'wordspot_info{{version="{_escaped(__version__)}"}} 1']
         for name, kind, meaning in _FAMILIES:
             lines += [f"# HELP wordspot_{name} {meaning}", f"# TYPE wordspot_{name} {kind}"]

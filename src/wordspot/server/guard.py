@@ -1,17 +1,16 @@
-"""Who may use the server: its name, the page that asks, and the token. Stands before every address.
+"""Who may use the server: checks the host name, the origin of the page and the token of every request.
 
-- A name (the header Host) that is not this server's own is refused: a page elsewhere could make its name point here
-  (DNS rebinding). Numeric addresses, localhost and this machine's name are its own.
-- An Origin, which browsers send, must be the server itself or one that was allowed.
-- With a token, everything below ``/v1/`` wants it: ``Authorization: Bearer TOKEN``, or ``?token=TOKEN`` of a WebSocket,
-  whose headers a browser does not let pages set.
+- A request whose header ``Host`` is not a name of this server is refused: a page elsewhere could make its own name point
+  here (DNS rebinding). Numeric addresses, localhost and this machine's name are its own.
+- An ``Origin``, which browsers send, must be the server itself or one of `allow_origins`.
+- With a token, everything below ``/v1/`` needs ``Authorization: Bearer TOKEN``. A WebSocket may give ``?token=TOKEN``
+  instead, because browsers do not let pages set its headers.
 """
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
-import logging
 import socket
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,7 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from wordspot.server.config import ServerSettings
-from wordspot.server.counters import Measures
+from wordspot.server.counters import Counters
+from wordspot.server.refusals import log, refused
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -35,14 +35,15 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-_log = logging.getLogger("wordspot.server")
+_UNKNOWN_NAME = "this server is not known by that name; add {origin} to its allowed origins (allow_origins)"
+_UNKNOWN_PAGE = "pages of {origin} may not use this server; add {origin} to its allowed origins (allow_origins)"
 
 
 class Guard:
-    """Middleware that refuses who may not use the server, adds the headers of safety, and answers for what fails."""
+    """Middleware that refuses requests, adds the security headers, and turns failures into a response with status 500."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, measures: Measures) -> None:
-        self._app, self._measures = app, measures
+    def __init__(self, app: ASGIApp, settings: ServerSettings, counters: Counters) -> None:
+        self._app, self._counters = app, counters
         self._token = settings.token.encode()
         self._origins = set(settings.allow_origins)
         machine = socket.gethostname().lower()
@@ -62,33 +63,33 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
-                self._measures.count("requests_total", status=str(message["status"]))
+                self._counters.count("requests_total", status=str(message["status"]))
             await send(message)
 
         refusal = self._refusal(scope)
         if refusal:
-            self._measures.count("refused_total", reason=refusal[2])
+            refused(self._counters, refusal[2], scope.get("client"), refusal[1])
             await _refuse(scope, receive, send_guarded, *refusal[:2])
             return
         try:
             await self._app(scope, receive, send_guarded)
         except Exception:
-            _log.exception("a request failed")
-            self._measures.count("errors_total", where=scope["type"])
+            log.exception("a request failed")
+            self._counters.count("errors_total", where=scope["type"])
             if scope["type"] != "http" or started:
                 raise
-            answer = JSONResponse({"error": "the server failed; its log says why"}, status_code=500)
+            answer = JSONResponse({"error": "the server failed; see its log"}, status_code=500)
             await answer(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> tuple[int, str, str] | None:
-        """The status, the reason and its short name, where the request is refused."""
+        """Status, message and short reason if the request is refused; None if it is not."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if host and not self._is_own(host):
-            return 421, f"this server does not go by that name; start it with --allow-origin https://{host}", "host"
+            return 421, _UNKNOWN_NAME.format(origin=f"https://{host}"), "host"
         origin = headers.get("origin", "")
         if origin and not self._is_welcome(origin, host):
-            return 403, f"pages of {origin} may not use this server; start it with --allow-origin {origin}", "origin"
+            return 403, _UNKNOWN_PAGE.format(origin=origin), "origin"
         if self._token and scope["path"].startswith("/v1/") and not self._has_token(scope, headers):
             return 401, "expected the server's token as Authorization: Bearer TOKEN", "token"
         return None
@@ -114,7 +115,7 @@ class Guard:
         return place.removesuffix(default) == host.lower().removesuffix(default)
 
     def _has_token(self, scope: Scope, headers: Headers) -> bool:
-        if scope.get("method") == "OPTIONS":  # a browser asks first, without it, what it may send
+        if scope.get("method") == "OPTIONS":  # a browser's preflight request carries no token
             return True
         scheme, _, shown = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token):

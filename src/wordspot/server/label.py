@@ -1,4 +1,4 @@
-"""``POST /v1/label``: a sound file in, the top labels out."""
+"""``POST /v1/label``: the top labels of a sound file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_TOP, MAX_TOP = 3, 1000
 
 
 def label_route(models: Sequence[ServedModel], uploads: Uploads) -> Callable[[Request], Awaitable[Response]]:
-    """What answers the request."""
+    """The handler of the requests."""
     max_seconds = uploads.max_seconds
 
     async def label(request: Request) -> Response:
@@ -47,7 +47,7 @@ def _judge_clip(model: ServedModel, top: int, max_seconds: float, path: Path) ->
     card = model.card
     if card.task.predicts_steps:
         raise ConfigError(
-            f"{model.name} says when {card.labels[-1]!r} is spoken and judges no clips; take the WebSocket /v1/listen"
+            f"{model.name} detects {card.labels[-1]!r} in streams and does not label clips; use the WebSocket /v1/listen"
         )
     clip_s = card.clip_samples / card.sample_rate
     audio, rate = read_bounded(path, min(2 * clip_s, max_seconds))

@@ -1,14 +1,13 @@
-"""The WebSocket ``/v1/listen``: sound in, events out. docs/protocol.md says how the two ends speak.
+"""The WebSocket ``/v1/listen``: audio in, events out. docs/protocol.md describes the messages.
 
-One task serves a connection: it takes a message, has it judged, sends what it brought, and only then takes the next.
-So a client that sends faster than it is served is held back by its own connection, and nothing piles up here.
+One task serves a connection: it receives a message, processes it, sends the events, and only then receives the next one.
+A client that sends faster than this is slowed down by its own connection, and nothing piles up in the server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -22,11 +21,11 @@ from wordspot.config import shown
 from wordspot.errors import WordspotError
 from wordspot.runtime.decoder import Detection
 from wordspot.server.config import ServerSettings
+from wordspot.server.refusals import log, refused, shown_peer
 from wordspot.server.streams import FullError, Stream, StreamPool
 
 FORMATS = {"pcm16": "<i2", "float32": "<f4"}
 NORMAL, WRONG_DATA, POLICY, TOO_BIG, FAILED, FULL = 1000, 1003, 1008, 1009, 1011, 1013
-_log = logging.getLogger("wordspot.server")
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Start:
 
 
 class _CloseError(Exception):
-    """The connection ends: with a code, and a sentence for the client where something is wrong."""
+    """The connection ends with this code, and a sentence for the client if something is wrong."""
 
     def __init__(self, code: int, message: str = "") -> None:
         super().__init__(message)
@@ -49,7 +48,7 @@ class _CloseError(Exception):
 
 
 def listen_route(pool: StreamPool, settings: ServerSettings) -> Callable[[WebSocket], Awaitable[None]]:
-    """What serves a connection. Whatever goes wrong in it ends that connection and nothing else."""
+    """The handler of connections. An error in one ends that connection and nothing else."""
 
     async def listen(socket: WebSocket) -> None:
         await socket.accept()
@@ -57,15 +56,18 @@ def listen_route(pool: StreamPool, settings: ServerSettings) -> Callable[[WebSoc
             try:
                 await _serve(socket, pool, settings)
             except _CloseError as end:
+                if end.code != NORMAL:
+                    reason = "streams" if end.code == FULL else "stream"
+                    refused(pool.counters, reason, socket.scope.get("client"), str(end))
                 await _close(socket, end, settings)
             except (WebSocketDisconnect, asyncio.CancelledError):
                 raise
             except Exception:
-                _log.exception("a stream failed")
-                pool.measures.count("errors_total", where="stream")
-                await _close(socket, _CloseError(FAILED, "the server failed; its log says why"), settings)
+                log.exception("a stream failed")
+                pool.counters.count("errors_total", where="stream")
+                await _close(socket, _CloseError(FAILED, "the server failed; see its log"), settings)
         except (WebSocketDisconnect, TimeoutError, RuntimeError, OSError):
-            pass  # gone in the meantime
+            pass  # the client is gone
 
     return listen
 
@@ -74,11 +76,10 @@ async def _serve(socket: WebSocket, pool: StreamPool, settings: ServerSettings) 
     start = parse_start(await _first(socket, settings))
     try:
         stream = pool.open(start.model, sample_rate=start.sample_rate, threshold=start.threshold, scores=start.scores)
-    except FullError as error:
-        pool.measures.count("refused_total", reason="streams")
-        raise _CloseError(FULL, str(error)) from error
     except WordspotError as error:
-        raise _CloseError(POLICY, str(error)) from error
+        raise _CloseError(FULL if isinstance(error, FullError) else POLICY, str(error)) from error
+    peer = shown_peer(socket.scope.get("client"))
+    log.info("%s: a stream of %d Hz for %s", peer, stream.sample_rate, stream.model.name)
     try:
         ready = {
             "type": "ready", "model": stream.model.name, "labels": list(stream.model.card.labels),
@@ -88,6 +89,7 @@ async def _serve(socket: WebSocket, pool: StreamPool, settings: ServerSettings) 
         await _send(socket, settings, [ready])
         await _hear(socket, pool, stream, np.dtype(FORMATS[start.format]), settings)
     finally:
+        log.info("%s: the stream ended after %.1f s", peer, stream.n_samples / stream.sample_rate)
         pool.close(stream)
 
 
@@ -106,7 +108,7 @@ async def _first(socket: WebSocket, settings: ServerSettings) -> str:
 async def _hear(
     socket: WebSocket, pool: StreamPool, stream: Stream, kind: np.dtype[Any], settings: ServerSettings
 ) -> None:
-    """Sound until the client ends it, is gone, or has been silent for too long."""
+    """Process audio until the client ends the stream, disconnects, or sends nothing for too long."""
     clock = asyncio.get_running_loop().time
     heard_at = clock()
     while True:
@@ -114,7 +116,7 @@ async def _hear(
             async with asyncio.timeout_at(heard_at + settings.idle_seconds):
                 message = await socket.receive()
         except TimeoutError as error:
-            raise _CloseError(POLICY, f"no sound for {settings.idle_seconds:g} s; connect again to go on") from error
+            raise _CloseError(POLICY, f"no audio for {settings.idle_seconds:g} s; connect again to continue") from error
         arrived = time.perf_counter()
         text = _text_of(message)
         if text is not None:
@@ -129,15 +131,15 @@ async def _hear(
             except WordspotError as error:
                 raise _CloseError(WRONG_DATA, str(error)) from error
             await _send(socket, settings, _events(stream, found))
-            pool.measures.answered(time.perf_counter() - arrived)
+            pool.counters.answered(time.perf_counter() - arrived)
             heard_at = clock()
 
 
 def _text_of(message: Any) -> str | None:
-    """The text of a message, or None of one of bytes.
+    """The text of a message, or None for a message of bytes.
 
     Raises:
-        WebSocketDisconnect: the client is gone.
+        WebSocketDisconnect: the client has disconnected.
     """
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", 1005), message.get("reason"))
@@ -146,10 +148,10 @@ def _text_of(message: Any) -> str | None:
 
 
 def parse_start(text: str) -> Start:
-    """The first message.
+    """Parse the first message.
 
     Raises:
-        _CloseError: no such message; its text says what was expected.
+        _CloseError: it is not valid; the error says what was expected.
     """
     value = _json(text)
     if value.pop("type", None) != "start":
@@ -195,7 +197,7 @@ def _samples(data: bytes, kind: np.dtype[Any], settings: ServerSettings) -> NDAr
 
 
 def _events(stream: Stream, found: list[Detection]) -> list[dict[str, Any]]:
-    """What one message brought: rows of scores, then detections."""
+    """The events of one message: scores, then detections."""
     labels = stream.model.card.labels
     rows: list[dict[str, Any]] = [
         {
@@ -208,7 +210,7 @@ def _events(stream: Stream, found: list[Detection]) -> list[dict[str, Any]]:
 
 
 async def _send(socket: WebSocket, settings: ServerSettings, events: list[dict[str, Any]]) -> None:
-    """Send events; a client that does not read them for too long is dropped (TimeoutError)."""
+    """Send events. Raises TimeoutError if the client does not read them in time."""
     if not events:
         return
     async with asyncio.timeout(settings.send_seconds):

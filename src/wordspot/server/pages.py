@@ -1,26 +1,26 @@
-"""The files of the page, and of the models: nothing else of the disk can be asked for, since only listed names are looked up."""
+"""The files of the page, and those of the models. Only names that were listed at the start are looked up on the disk."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import importlib.resources
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+import os
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from wordspot.server.served import ServedModel
 
-#: What the page is made of; files of other kinds are not served.
+#: What the page is made of; files of other types are not served. The types of the system's own table differ by machine.
 TYPES = {
     ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
     ".mjs": "text/javascript; charset=utf-8", ".json": "application/json", ".svg": "image/svg+xml",
@@ -29,111 +29,109 @@ TYPES = {
 }  # fmt: skip
 _FRESH, _FOR_EVER = "no-cache", "public, max-age=31536000, immutable"
 _PIECE = 64 << 10  # bytes
-_SMALL = 1 << 10  # bytes below which compressing does not pay
 
 
 def page_folder() -> Path:
-    """Where the files of the page lie in this installation."""
+    """The folder of the page's files in this installation."""
     return Path(str(importlib.resources.files("wordspot") / "web"))
 
 
 def models_json(models: Sequence[ServedModel], facts: dict[str, Any]) -> bytes:
-    """What the page reads first: the models with their cards, and facts of the server."""
+    """What the page reads first: the models with their cards, and facts about the server."""
     listing = {"models": [model.description() for model in models], **facts}
     return json.dumps(listing, ensure_ascii=False, allow_nan=False).encode()
 
 
-class Pages:
-    """Serves a folder and the models' files.
+class Page(StaticFiles):
+    """The files of a folder that have one of `TYPES`; the folder itself is its ``index.html``.
 
-    Args:
-        folder: the page's files; listed at start.
-        models: served as ``models/NAME.onnx``.
-        facts: of the server, that stand beside the models in ``models.json``.
+    A compressed copy beside a file (``ort.wasm.gz``, which ``make web`` writes) is sent to clients that accept gzip.
     """
 
-    def __init__(self, folder: Path, models: Sequence[ServedModel], facts: dict[str, Any]) -> None:
-        self._listing = models_json(models, facts)
-        self._files = {
-            path.relative_to(folder).as_posix(): path
-            for path in sorted(folder.rglob("*"))
+    def __init__(self, folder: Path) -> None:
+        super().__init__(directory=folder, follow_symlink=True)
+        self._names = {
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("*")
             if path.suffix in TYPES and path.is_file() and not path.name.startswith(".")
         }
-        self._models = {model.name: model for model in models}
 
-    async def page(self, request: Request) -> Response:
-        """A file of the page; the folder itself is its ``index.html``. Compressed where the client takes that."""
-        name = request.path_params.get("path", "") or "index.html"
-        path = self._files.get(name)
-        if path is None:
+    async def serve(self, request: Request) -> Response:
+        """The response to a request for one file."""
+        name = request.path_params["path"] or "index.html"
+        if name not in self._names:
             raise HTTPException(404, "no such page; the page itself is at /")
-        stamp = path.stat()
-        body = await run_in_threadpool(_read, path, stamp.st_mtime_ns)
+        response = await self.get_response(name, request.scope)
         is_versioned = name.startswith("vendor/") and "v" in request.query_params
-        return _answer(request, body, TYPES[path.suffix], _FOR_EVER if is_versioned else _FRESH)
+        response.headers["Cache-Control"] = _FOR_EVER if is_versioned else _FRESH
+        return response
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """The file, or its compressed copy if that is not older; 304 if the client has it."""
+        path, headers, asked = Path(full_path), {}, Headers(scope=scope)
+        twin = path.with_name(f"{path.name}.gz")
+        if accepts_gzip(asked) and twin.is_file() and twin.stat().st_mtime_ns >= stat_result.st_mtime_ns:
+            full_path, stat_result = twin, twin.stat()
+            headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        response = FileResponse(full_path, status_code, headers, TYPES[path.suffix], stat_result=stat_result)
+        return NotModifiedResponse(response.headers) if self.is_not_modified(response.headers, asked) else response
+
+
+class ServedModels:
+    """``models.json`` and the models' files, from memory: the files on disk may have changed since the start.
+
+    Args:
+        models: served as ``models/NAME.onnx``.
+        facts: about the server, added to ``models.json``.
+    """
+
+    def __init__(self, models: Sequence[ServedModel], facts: dict[str, Any]) -> None:
+        self._listing = models_json(models, facts)
+        self._listing_digest = hashlib.sha256(self._listing).hexdigest()
+        self._models = {model.name: model for model in models}
 
     async def listing(self, request: Request) -> Response:
         """``models.json``."""
-        body = await run_in_threadpool(_compressed, self._listing, hashlib.sha256(self._listing).hexdigest())
-        return _answer(request, body, TYPES[".json"], _FRESH)
+        return _from_memory(request, self._listing, self._listing_digest, TYPES[".json"])
 
     async def model(self, request: Request) -> Response:
         """A model's file."""
         model = self._models.get(request.path_params["name"])
         if model is None:
             raise HTTPException(404, "no such model; /v1/models lists them")
-        body = await run_in_threadpool(_compressed, model.data, model.digest)
-        return _answer(request, body, TYPES[".onnx"], _FRESH)
+        return _from_memory(request, model.data, model.digest, TYPES[".onnx"])
 
 
-@dataclass(frozen=True)
-class _Body:
-    plain: bytes
-    zipped: bytes | None
-    digest: str
-
-
-@lru_cache(maxsize=256)
-def _read(path: Path, changed_ns: int) -> _Body:
-    """A file, once for every time that it changes. A compressed twin beside it, as ``make web`` makes, is taken as it is."""
-    data = path.read_bytes()
-    twin = path.with_name(f"{path.name}.gz")
-    if twin.is_file() and twin.stat().st_mtime_ns >= changed_ns:
-        return _Body(data, twin.read_bytes(), hashlib.sha256(data).hexdigest())
-    return _compressed(data, hashlib.sha256(data).hexdigest())
-
-
-@lru_cache(maxsize=256)
-def _compressed(data: bytes, digest: str) -> _Body:
-    zipped = gzip.compress(data, 6, mtime=0) if len(data) >= _SMALL else None
-    return _Body(data, zipped if zipped and len(zipped) < 0.95 * len(data) else None, digest)
-
-
-def _answer(request: Request, body: _Body, kind: str, caching: str) -> Response:
-    zipped = body.zipped if _takes_gzip(request.headers.get("accept-encoding", "")) else None
-    tag = f'"{body.digest[:32]}{"-gz" if zipped else ""}"'
-    headers = {"Cache-Control": caching, "ETag": tag, "Vary": "Accept-Encoding"}
-    if tag in (one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")):
-        return Response(status_code=304, headers=headers)
-    if zipped:
-        headers["Content-Encoding"] = "gzip"
-    return Pieces(zipped or body.plain, headers={**headers, "Content-Type": kind})
-
-
-class Pieces(Response):
-    """A body that is sent piece by piece, each when the client has read those before: a slow reader costs little memory."""
+class Compression(GZipMiddleware):
+    """Starlette's middleware, which would compress for clients that say ``gzip;q=0`` too."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        body = memoryview(self.body)
-        for start in range(0, max(len(body), 1), _PIECE):
-            more = start + _PIECE < len(body)
-            await send({"type": "http.response.body", "body": bytes(body[start : start + _PIECE]), "more_body": more})
+        if scope["type"] == "http" and accepts_gzip(Headers(scope=scope)):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
-def _takes_gzip(accepted: str) -> bool:
-    for entry in accepted.lower().split(","):
+def accepts_gzip(headers: Headers) -> bool:
+    """Whether a client accepts gzip, by its header ``Accept-Encoding``."""
+    for entry in headers.get("accept-encoding", "").lower().split(","):
         coding, _, quality = entry.partition(";")
         if coding.strip() == "gzip":
             return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return False
+
+
+def _from_memory(request: Request, body: bytes, digest: str, media_type: str) -> Response:
+    headers = {"Cache-Control": _FRESH, "ETag": f'"{digest[:32]}"', "Content-Length": str(len(body))}
+    asked = request.headers.get("if-none-match", "").split(",")
+    if headers["ETag"] in (tag.strip().removeprefix("W/") for tag in asked):
+        return NotModifiedResponse(Headers(headers))
+    return StreamingResponse(_pieces(body), headers=headers, media_type=media_type)
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    """`body` in pieces, each sent when the client has read those before: a slow reader costs little memory."""
+    for start in range(0, len(body), _PIECE):
+        yield body[start : start + _PIECE]

@@ -1,4 +1,4 @@
-"""The models that a server offers: read once when it starts. None is ever loaded that a client sends."""
+"""The models that a server offers. They are read once, at the start; a file that a client sends is never loaded."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ServedModel:
 
     @property
     def file(self) -> str:
-        """Where the file lies below the page, quoted for a URL."""
+        """The URL of the file, relative to the page."""
         return f"models/{quote(self.name)}.onnx"
 
     @cached_property
@@ -48,30 +48,38 @@ class ServedModel:
 
     @cached_property
     def classifier(self) -> RecordingClassifier:
-        """What judges whole recordings, for the task `recordings`."""
+        """The classifier of whole recordings, for the task `recordings`."""
         return RecordingClassifier(self.model)
 
     def summary(self) -> dict[str, Any]:
-        """What a client needs to choose it: JSON."""
+        """What a client needs to choose the model, as a JSON object."""
         return {
             "name": self.name, "labels": list(self.card.labels), "sample_rate": self.card.sample_rate,
             "kind": self.card.kind, "task": self.task, "bytes": len(self.data), "sha256": self.digest,
         }  # fmt: skip
 
     def description(self) -> dict[str, Any]:
-        """What the page needs to run it: the summary, where the file lies, and the whole card."""
+        """What the page needs to run the model: the summary, the file's URL and the whole card."""
         return {**self.summary(), "file": self.file, "card": to_json(self.card)}
 
 
-def load_models(paths: Iterable[Path | None]) -> list[ServedModel]:
-    """Read, check and load exported files; None stands for the one that comes with wordspot.
+def model_paths(models: Path | str | Sequence[Path | str] | None) -> list[Path | str | None]:
+    """What a caller gives as models, one path or several, as a list for `load_models`; [None] for nothing."""
+    if isinstance(models, (str, Path)):
+        return [models]
+    return [*models] if models else [None]
+
+
+def load_models(paths: Iterable[Path | str | None]) -> list[ServedModel]:
+    """Read, check and load exported files; None is the model that comes with wordspot.
 
     Raises:
         NotFoundError: no such file.
-        CardError: no file that wordspot wrote, a damaged one, or one that fails its self-test.
+        CardError: not a file that wordspot wrote, a damaged one, or one that fails its self-test.
     """
     served: list[ServedModel] = []
     for path in paths:
+        path = None if path is None else Path(path)
         shown_name, data = read_model(path)
         try:
             model = open_model(data)
@@ -83,14 +91,14 @@ def load_models(paths: Iterable[Path | None]) -> list[ServedModel]:
 
 
 def find_model(models: Sequence[ServedModel], name: str | None) -> ServedModel:
-    """The model of that name; None: the first.
+    """The model of that name, or the first if `name` is None.
 
     Raises:
         ConfigError: there are no models.
         NotFoundError: none has that name.
     """
     if not models:
-        raise ConfigError("expected a model, but this server has none; start it with one")
+        raise ConfigError("this server has no models; start it with one")
     for model in models:
         if name in (None, model.name):
             return model
@@ -99,7 +107,7 @@ def find_model(models: Sequence[ServedModel], name: str | None) -> ServedModel:
 
 
 def clean_name(text: str) -> str:
-    """`text` with nothing but letters and digits of any script, ``-``, ``_`` and dots within."""
+    """`text` reduced to letters and digits of any script, ``-``, ``_``, and dots that are not at an end."""
     kept = "".join(one if one.isalnum() or one in "-_." else "-" for one in unicodedata.normalize("NFC", text))
     return kept[:_MAX_NAME].strip("-.") or "model"
 

@@ -1,4 +1,4 @@
-"""Runs the application: binds the port, sets what uvicorn leaves open, and serves until it is told to stop."""
+"""Runs the application: binds the port, configures uvicorn, and serves until it is stopped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from wordspot.server.app import make_app
 from wordspot.server.config import ServerSettings
 from wordspot.server.served import ServedModel
 from wordspot.server.streams import StreamPool
-from wordspot.server.watch import Watch, guarded_http, guarded_websocket
+from wordspot.server.watch import ConnectionWatch
 
 _BACKLOG = 2048
 _MAX_HEAD_BYTES = 16 << 10
@@ -28,14 +28,15 @@ class WebServer:
     """The web page, HTTP and the WebSocket on one port.
 
     Args:
-        models: what it offers; the first is taken where a client names none.
+        models: what it offers; the first is used if a client names none.
         settings: where it listens, who may use it, and how much.
         tls: the files of a certificate and of its key; None: plain http.
         pool: streams shared with another protocol; None: its own.
         folder: the page's files; None: those of this installation.
 
     Raises:
-        ConfigError: the port is taken, the address is not this machine's, or the certificate cannot be read.
+        ConfigError: the port is taken, the address is not this machine's, the certificate cannot be read, or recordings
+            cannot be saved.
     """
 
     def __init__(
@@ -48,26 +49,12 @@ class WebServer:
         folder: Path | None = None,
     ) -> None:
         app = make_app(models, settings, pool=pool, folder=folder)
-        self._settings, self._measures, self._scheme = settings, app.state.measures, "https" if tls else "http"
-        config = uvicorn.Config(
-            app, http=guarded_http(settings, self._measures), ws=guarded_websocket(settings),
-            ws_max_size=settings.max_frame_bytes, ws_per_message_deflate=False,
-            ws_ping_interval=None,  # its answer would wait behind sound that is held back; `Watch` finds dead clients
-            h11_max_incomplete_event_size=_MAX_HEAD_BYTES, timeout_graceful_shutdown=_STOP_SECONDS,
-            log_config=None, access_log=False, server_header=False, proxy_headers=False, backlog=_BACKLOG,
-            ssl_certfile=tls[0] if tls else None, ssl_keyfile=tls[1] if tls else None,
-        )  # fmt: skip
-        try:
-            config.load()
-        except OSError as error:  # ssl.SSLError is one
-            raise ConfigError(f"expected a certificate and its key as PEM files, but {error}") from error
-        # What clients send wrong is no news, and `Guard` logs what fails here.
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        self._server, self._is_stopped = uvicorn.Server(config), False
+        self._settings, self._scheme = settings, "https" if tls else "http"
+        self._watch = ConnectionWatch(settings, app.state.counters)
+        app.state.counters.gauge("connections", lambda: len(self._watch))
+        self._server, self._is_stopped = uvicorn.Server(_config(app, settings, self._watch, tls)), False
         _allow_many_files(2 * settings.max_connections)  # Wyoming may have as many
         self._socket = bind(settings.host, settings.port)
-        connections = self._server.server_state.connections
-        self._measures.gauge("connections", lambda: len(connections))
 
     @property
     def port(self) -> int:
@@ -76,18 +63,28 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """Where a browser on this machine finds the page."""
+        """The URL of the page for a browser on this machine."""
         host = self._settings.host
         shown = "localhost" if host in ("0.0.0.0", "::", "127.0.0.1", "::1", "") else host
         return f"{self._scheme}://{f'[{shown}]' if ':' in shown else shown}:{self.port}/"
+
+    @property
+    def n_connections(self) -> int:
+        """The number of open connections."""
+        return len(self._watch)
+
+    @property
+    def most_unread(self) -> int:
+        """The most bytes that any client leaves unread at the moment."""
+        return self._watch.most_unread
 
     async def serve(self) -> None:
         """Serve until `stop`, SIGINT or SIGTERM.
 
         Raises:
-            KeyboardInterrupt: SIGINT came.
+            KeyboardInterrupt: on SIGINT.
         """
-        watch = asyncio.create_task(Watch(self._server.server_state.connections, self._settings, self._measures).run())
+        watch = asyncio.create_task(self._watch.run())
         try:
             await self._server.serve(sockets=[self._socket])
         finally:
@@ -98,32 +95,62 @@ class WebServer:
         if not self._is_stopped:
             raise KeyboardInterrupt
 
+    def close(self) -> None:
+        """Give the port back, for a server that is not to serve after all."""
+        self._socket.close()
+
     def stop(self) -> None:
         """End `serve`, from any thread."""
         self._is_stopped = True
         self._server.should_exit = True
 
 
-def bind(host: str, port: int, *, options: str = "--port or --host") -> socket.socket:
-    """A listening socket. `options`: those that would name another address.
+def _config(
+    app: Any, settings: ServerSettings, watch: ConnectionWatch, tls: tuple[Path, Path] | None
+) -> uvicorn.Config:
+    config = uvicorn.Config(
+        watch.noting(app), http="h11", ws="websockets-sansio",
+        ws_max_size=settings.max_frame_bytes, ws_per_message_deflate=False,
+        ws_ping_interval=None,  # a pong would wait behind audio that is held back; `ConnectionWatch` finds dead clients
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES, timeout_graceful_shutdown=_STOP_SECONDS,
+        log_config=None, access_log=False, server_header=False, proxy_headers=False, backlog=_BACKLOG,
+        ssl_certfile=tls[0] if tls else None, ssl_keyfile=tls[1] if tls else None,
+    )  # fmt: skip
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"expected a certificate and its key as PEM files, but {error}") from error
+    assert config.ws_protocol_class is not None
+    config.http_protocol_class = watch.wrapped(config.http_protocol_class)
+    config.ws_protocol_class = watch.wrapped(config.ws_protocol_class, has_messages=True)
+    # Malformed requests are not worth a log line, and `Guard` logs failures of the application.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    return config
+
+
+def bind(host: str, port: int, *, parameters: str = "port or host") -> socket.socket:
+    """A listening socket.
+
+    Args:
+        parameters: which ones of the caller choose the address, for the error message.
 
     Raises:
-        ConfigError: the port is taken, may not be used, or the address is not this machine's.
+        ConfigError: the port is taken or may not be used, or the address is not this machine's.
     """
     if not 0 <= port <= 65_535:  # create_server would leave its socket open
-        raise ConfigError(f"cannot listen on port {port}: expected 0 to 65535; name another {options}")
+        raise ConfigError(f"cannot listen on port {port}: expected 0 to 65535; use another {parameters}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigError(
-            f"cannot listen on {host}, port {port}: {error.strerror or error}; name another {options}"
+            f"cannot listen on {host}, port {port}: {error.strerror or error}; use another {parameters}"
         ) from error
 
 
 def _allow_many_files(n_connections: int) -> None:
-    """Each connection is an open file, and systems allow a process 1024 unless it asks."""
-    with contextlib.suppress(ImportError, OSError, ValueError):  # no such thing on Windows
+    """Raise the limit of open files: each connection is one, and systems allow a process 1024 by default."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # there is no such limit on Windows
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -131,17 +158,3 @@ def _allow_many_files(n_connections: int) -> None:
         if soft != resource.RLIM_INFINITY and soft < wanted:
             most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def serve_all(web: WebServer, beside: Sequence[Callable[[], Any]] = ()) -> None:
-    """Serve until interrupted. `beside`: async functions that each start another server and give it back, to be closed."""
-
-    async def all_of_them() -> None:
-        async with contextlib.AsyncExitStack() as started:
-            for start in beside:
-                other = await start()
-                started.push_async_callback(other.wait_closed)
-                started.callback(other.close)
-            await web.serve()
-
-    asyncio.run(all_of_them())

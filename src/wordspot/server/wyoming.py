@@ -1,174 +1,164 @@
 """Wake words for Home Assistant: the Wyoming protocol on TCP.
 
-A client asks what there is (``describe`` → ``info``), names the words it waits for (``detect``), and sends sound
-(``audio-start``, ``audio-chunk`` ..., ``audio-stop``: 16-bit samples at any rate). For each word heard comes a ``detection``;
-when the sound ends without one, ``not-detected``. Whoever breaks the protocol gets an ``error`` and loses the connection.
+A client may ask for the list of words (``describe`` → ``info``), names the words that it waits for (``detect``), and sends
+audio (``audio-start``, ``audio-chunk`` ..., ``audio-stop``: 16-bit samples at any rate). The server sends a ``detection``
+for each detected word, and ``not-detected`` if the audio ends without one. ``detect`` may come at any time, also in the
+middle of the audio, and replaces the one before. Names are compared without case, and ``_`` is the same as a blank.
+A client that breaks the protocol gets an ``error``, which few clients show, and is disconnected; the log says why.
 
-The protocol knows no token and no encryption: bind it to the own machine, or to a network whose every member may use it.
+The protocol has no token and no encryption: bind it to this machine, or to a network whose every member may use it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 from wyoming.error import Error
 from wyoming.event import Event, async_write_event
-from wyoming.info import Attribution, Describe, Info, WakeModel, WakeProgram
+from wyoming.info import Describe
 from wyoming.ping import Ping, Pong
 from wyoming.wake import Detect, NotDetected
 from wyoming.wake import Detection as WakeDetection
 
-from wordspot import __version__
 from wordspot.config import shown
 from wordspot.errors import AudioError, ConfigError, WordspotError
 from wordspot.runtime.decoder import Detection
 from wordspot.server.config import ServerSettings
-from wordspot.server.served import ServedModel
+from wordspot.server.refusals import log, printable, refused, shown_peer
 from wordspot.server.streams import Stream, StreamPool
 from wordspot.server.wyoming_events import MAX_LINE, as_samples, read_event
+from wordspot.server.wyoming_words import WakeWords
 
 _MAX_CHANNELS = 8
-_MAX_NAMES = 1000
 _GOODBYE_SECONDS = 1.0
 _BACKLOG = 1024
 
-Word = tuple[ServedModel, str]
-_log = logging.getLogger("wordspot.server")
-
 
 class WyomingServer:
-    """A running server. `close` ends it and all its connections; `wait_closed` returns when they are gone."""
+    """A running server. `close` ends it and all its connections; `wait_closed` returns when they are closed.
 
-    def __init__(self, words: dict[str, Word], pool: StreamPool, settings: ServerSettings) -> None:
-        self.words: Final = words
-        self.info: Final = _info(words)
-        self._names = {(model.name, label): name for name, (model, label) in words.items()}
-        self._pool, self._settings = pool, settings
+    Attributes:
+        pool: the streams of its clients.
+
+    Raises:
+        ConfigError: no model detects words.
+    """
+
+    def __init__(self, pool: StreamPool, settings: ServerSettings) -> None:
+        self._words, self.pool, self._settings = WakeWords(pool.models), pool, settings
         self._tasks: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
 
-    def name_of(self, model: ServedModel, label: str) -> str | None:
-        """What the wake word of that label is called; None: it is not offered."""
-        return self._names.get((model.name, label))
-
     @property
     def n_connections(self) -> int:
+        """The number of open connections."""
         return len(self._tasks)
 
     @property
     def port(self) -> int:
-        """The port it listens on; where 0 was asked for, the one that the system chose."""
+        """The port that it listens on."""
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
     async def start(self, listening: socket.socket) -> None:
+        """Accept connections on a bound socket, which `close` closes."""
         self._server = await asyncio.start_server(self._serve, sock=listening, limit=MAX_LINE, backlog=_BACKLOG)
 
     def close(self) -> None:
+        """End all connections, and accept no more."""
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
             task.cancel()
 
     async def wait_closed(self) -> None:
+        """Wait until all connections are closed."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._server is not None:
             await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection. Whatever happens in it ends here."""
+        """Serve one connection. No exception leaves it."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        connection = _Connection(self, self._pool, self._settings, writer)
+        connection = _Connection(self._words, self.pool, self._settings, writer)
+        peer = writer.get_extra_info("peername")
+        log.info("%s connected by Wyoming", connection.peer)
         try:
             if len(self._tasks) > self._settings.max_connections:
-                raise ConfigError(f"this server has {self._settings.max_connections} connections, which is all it may")
+                raise ConfigError(f"all {self._settings.max_connections} connections of this server are in use")
             await connection.run(reader)
         except WordspotError as error:
-            self._pool.measures.count("refused_total", reason="wyoming")
+            refused(self.pool.counters, "wyoming", peer, str(error))
             with contextlib.suppress(OSError, TimeoutError, asyncio.CancelledError):
                 await connection.refuse(reader, error)
-        except TimeoutError:  # it sent nothing for long, or does not read
-            self._pool.measures.count("refused_total", reason="wyoming")
+        except TimeoutError:
+            refused(self.pool.counters, "wyoming", peer, "it sent nothing for too long, or does not read")
             writer.transport.abort()
-        except (OSError, asyncio.CancelledError):  # it went away, or `close` ends it: this task has nothing after it
+        except (OSError, asyncio.CancelledError):  # it disconnected, or `close` ends the task
             pass
         except Exception:
-            self._pool.measures.count("errors_total", where="wyoming")
-            _log.exception("a Wyoming connection failed")
+            self.pool.counters.count("errors_total", where="wyoming")
+            log.exception("a Wyoming connection failed")
         finally:
             connection.end_streams()
-            writer.close()  # what was written goes out, but a client that does not read holds nothing for long
+            writer.close()  # what was written is still sent, but not for ever to a client that does not read
             asyncio.get_running_loop().call_later(self._settings.send_seconds, writer.transport.abort)
             self._tasks.discard(task)
+            log.info("%s disconnected", connection.peer)
 
 
 async def serve_wyoming(pool: StreamPool, listening: socket.socket, settings: ServerSettings) -> WyomingServer:
-    """Start to listen; the server runs in the event loop until it is closed.
+    """Start a server, which runs in the event loop until it is closed.
 
     Args:
-        pool: what judges the sound. The words of its models are offered; models of whole recordings hear none.
-        listening: a bound socket, which the server closes. The protocol has no token: 127.0.0.1 keeps it to this machine.
-        settings: the limits; ``max_frame_bytes`` is that of one chunk of sound, ``max_connections`` of this protocol alone.
+        pool: processes the audio. The words of its models are offered, except those of models of whole recordings.
+        listening: a bound socket, which the server closes. The protocol has no token; bind to 127.0.0.1 to keep it to this
+            machine.
+        settings: the limits; ``max_frame_bytes`` is that of one chunk of audio, ``max_connections`` of this protocol alone.
 
     Raises:
-        ConfigError: no model hears words.
+        ConfigError: no model detects words.
     """
-    server = WyomingServer(offered_words(pool.models), pool, settings)
+    server = WyomingServer(pool, settings)
     await server.start(listening)
     return server
 
 
-def offered_words(models: Sequence[ServedModel]) -> dict[str, Word]:
-    """`words_of`, where there are any.
+@dataclass
+class _Fed:
+    """A stream of one model, and when in the client's audio it was opened (ms)."""
 
-    Raises:
-        ConfigError: no model hears words.
-    """
-    words = words_of(models)
-    if not words:
-        raise ConfigError("expected a model that hears words for Home Assistant, but none of those given does")
-    return words
-
-
-def words_of(models: Sequence[ServedModel]) -> dict[str, Word]:
-    """The name of each wake word: its label; ``model/label`` where several models know that label."""
-    pairs = [
-        (model, label)
-        for model in models
-        if not model.card.task.predicts_recordings
-        for label in model.card.labels
-        if not label.startswith("_")
-    ]
-    labels = [label for _, label in pairs]
-    return {label if labels.count(label) == 1 else f"{model.name}/{label}": (model, label) for model, label in pairs}
+    stream: Stream
+    opened_ms: float
 
 
 class _Connection:
-    """One client: the words it waits for, and the stream it sends."""
+    """One client: the words that it waits for, and the audio that it sends."""
 
     def __init__(
-        self, server: WyomingServer, pool: StreamPool, settings: ServerSettings, writer: asyncio.StreamWriter
+        self, words: WakeWords, pool: StreamPool, settings: ServerSettings, writer: asyncio.StreamWriter
     ) -> None:
-        self._server, self._pool, self._settings, self._writer = server, pool, settings, writer
-        self._names = frozenset(server.words)
+        self._words, self._pool, self._settings, self._writer = words, pool, settings, writer
+        self.peer = shown_peer(writer.get_extra_info("peername"))
+        self._asked = words.chosen(None)  # our name → the client's name for it
         self._format: tuple[int, int] | None = None  # rate, channels
-        self._streams: list[Stream] = []
+        self._streams: dict[str, _Fed] = {}  # by the model's name
         self._start_ms: int | None = None
-        self._n_heard = 0
+        self._n_samples = self._n_heard = 0
 
     async def run(self, reader: asyncio.StreamReader) -> None:
-        """Until the client goes.
+        """Serve the client until it disconnects.
 
         Raises:
             WordspotError: it broke the protocol or a limit.
-            TimeoutError: no whole event came for long, or the client did not read.
+            TimeoutError: no complete event came for too long, or the client did not read.
         """
         while True:
             async with asyncio.timeout(self._settings.idle_seconds):
@@ -178,12 +168,12 @@ class _Connection:
             await self._handle(event)
 
     async def write(self, event: Event) -> None:
-        """Raises TimeoutError where the client does not read."""
+        """Send an event. Raises TimeoutError if the client does not read."""
         async with asyncio.timeout(self._settings.send_seconds):
             await async_write_event(event, self._writer)
 
     async def refuse(self, reader: asyncio.StreamReader, error: WordspotError) -> None:
-        """Say why the connection ends. Closing at once, with sound still on its way, would throw the reason away."""
+        """Tell the client why the connection ends. If it were closed with audio still arriving, the reason would be lost."""
         await self.write(Error(str(error)).event())
         self._writer.write_eof()
         async with asyncio.timeout(_GOODBYE_SECONDS):
@@ -191,19 +181,23 @@ class _Connection:
                 pass
 
     def end_streams(self) -> None:
-        """Forget the stream."""
-        for stream in self._streams:
-            self._pool.close(stream)
-        self._streams, self._format, self._start_ms, self._n_heard = [], None, None, 0
+        """Forget the audio."""
+        for fed in self._streams.values():
+            self._pool.close(fed.stream)
+        self._streams, self._format, self._start_ms = {}, None, None
+        self._n_samples = self._n_heard = 0
 
     async def _handle(self, event: Event) -> None:
-        """An event of a kind that we do not know is nothing to us, as the protocol has it."""
+        """Events of unknown types are ignored, as the protocol demands."""
         if Describe.is_type(event.type):
-            await self.write(self._server.info)
+            await self.write(self._words.info)
         elif Ping.is_type(event.type):
             await self.write(Pong(event.data.get("text")).event())
         elif Detect.is_type(event.type):
-            self._names = self._chosen(event.data.get("names"))
+            self._asked = self._words.chosen(event.data.get("names"))
+            log.info("%s waits for %s", self.peer, printable(", ".join(self._asked)))
+            if self._format is not None:
+                self._open_streams(self._format[0])
         elif event.type == "audio-start":
             self.end_streams()
             self._begin(event.data)
@@ -212,32 +206,29 @@ class _Connection:
         elif event.type == "audio-stop":
             await self._stop()
 
-    def _chosen(self, names: Any) -> frozenset[str]:
-        """The words to wait for: all, or those that the client names."""
-        if not names:
-            return frozenset(self._server.words)
-        if not isinstance(names, list) or len(names) > _MAX_NAMES or not all(isinstance(name, str) for name in names):
-            raise ConfigError("expected the names of wake words as a list of texts")
-        if unknown := [name for name in names if name not in self._server.words]:
-            known = ", ".join(self._server.words)
-            raise ConfigError(f"expected wake words out of {known}, got {shown(unknown[0])}; choose it anew")
-        return frozenset(names)
-
     def _begin(self, data: dict[str, Any]) -> None:
-        """A stream in the format that an event tells."""
+        """Start on audio in the format that an event describes."""
         rate, width, channels = (data.get(name) for name in ("rate", "width", "channels"))
         if width != 2 or type(rate) is not int or type(channels) is not int or not 1 <= channels <= _MAX_CHANNELS:
             raise AudioError(
-                "expected sound with a rate in Hz, a width of 2 bytes and 1 to 8 channels, got "
+                "expected audio with a rate in Hz, a width of 2 bytes and 1 to 8 channels, got "
                 f"{shown(rate)}, {shown(width)} and {shown(channels)}"
             )
         self._format = rate, channels
-        for model in sorted({self._server.words[name][0].name for name in self._names}):
-            self._streams.append(self._pool.open(model, sample_rate=rate))
+        self._open_streams(rate)
         self._note_time(data)
 
+    def _open_streams(self, rate: int) -> None:
+        """Have a stream for each model whose words the client waits for, and for no other."""
+        wanted = {self._words.model_of(name) for name in self._asked}
+        for model in self._streams.keys() - wanted:
+            self._pool.close(self._streams.pop(model).stream)
+        for model in sorted(wanted - self._streams.keys()):
+            stream = self._pool.open(model, sample_rate=rate)
+            self._streams[model] = _Fed(stream, 1000 * self._n_samples / rate)
+
     def _note_time(self, data: dict[str, Any]) -> None:
-        """Where the client's clock stands at the first sample."""
+        """Keep the client's clock at the first sample."""
         time_ms = data.get("timestamp")
         if self._start_ms is None and type(time_ms) is int and abs(time_ms) < 1 << 53:
             self._start_ms = time_ms
@@ -248,46 +239,25 @@ class _Connection:
         assert self._format is not None
         rate, channels = self._format
         if (event.data.get("rate", rate), event.data.get("channels", channels)) != self._format:
-            raise AudioError(f"expected sound at {rate} Hz, channels: {channels}, as the stream began, got another")
+            raise AudioError(f"the format of the audio changed; it began with {rate} Hz, channels: {channels}")
         self._note_time(event.data)
         samples = as_samples(event.payload or b"", channels)
-        for stream in self._streams:
-            await self._tell(stream, await self._pool.feed(stream, samples))
+        self._n_samples += len(samples)
+        for fed in self._streams.values():
+            await self._report(fed, await self._pool.feed(fed.stream, samples))
 
     async def _stop(self) -> None:
-        for stream in self._streams:
-            await self._tell(stream, await self._pool.flush(stream))
+        for fed in self._streams.values():
+            await self._report(fed, await self._pool.flush(fed.stream))
         if not self._n_heard:
             await self.write(NotDetected().event())
         self.end_streams()
 
-    async def _tell(self, stream: Stream, detections: Sequence[Detection]) -> None:
-        """Pass on what was heard of the words that the client waits for."""
+    async def _report(self, fed: _Fed, detections: Sequence[Detection]) -> None:
+        """Send the detections of words that the client waits for, by the names that it used."""
         for detection in detections:
-            name = self._server.name_of(stream.model, detection.label)
-            if name in self._names:
+            name = self._asked.get(self._words.name_of(fed.stream.model, detection.label))
+            if name is not None:
                 self._n_heard += 1
-                time_ms = (self._start_ms or 0) + round(detection.time_ms)
+                time_ms = (self._start_ms or 0) + round(fed.opened_ms + detection.time_ms)
                 await self.write(WakeDetection(name, time_ms).event())
-
-
-def _info(words: dict[str, Word]) -> Event:
-    """What ``describe`` is answered with: one program, since Home Assistant offers the words of the first only."""
-    several = len({model.name for model, _ in words.values()}) > 1
-    models = [
-        WakeModel(
-            name=name, attribution=_attribution(model), installed=True,
-            description=f"{label} ({model.name})" if several else label, version=__version__, languages=[],
-            phrase=label.replace("_", " "),
-        )
-        for name, (model, label) in words.items()
-    ]  # fmt: skip
-    program = WakeProgram(
-        name="wordspot", attribution=Attribution("wordspot", ""), installed=True,
-        description="Words of your own, heard on your own machine", version=__version__, models=models,
-    )  # fmt: skip
-    return Info(wake=[program]).event()
-
-
-def _attribution(model: ServedModel) -> Attribution:
-    return Attribution(str(model.card.data.get("attribution") or "wordspot"), "")

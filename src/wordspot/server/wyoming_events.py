@@ -1,7 +1,8 @@
-"""Reading Wyoming's events from whoever is at the other end.
+"""Reads Wyoming events from an untrusted client.
 
-An event is a line of JSON (``type``, ``data``, ``data_length``, ``payload_length``), then as many bytes of more data, in
-JSON, and of payload. The reader of the package `wyoming` trusts the lengths that a client names; this one does not.
+An event is a line of JSON (``type``, ``data``, ``data_length``, ``payload_length``), followed by that many bytes of more
+data, in JSON, and of payload. The reader of the package `wyoming` trusts the lengths that a client sends; this one limits
+them.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ _MAX_DATA = 1 << 16
 
 
 async def read_event(reader: asyncio.StreamReader, max_payload: int) -> Event | None:
-    """The next event; None where the client has gone, in the middle of one or between two.
+    """The next event, or None if the client disconnected, in the middle of an event or between two.
 
     Raises:
-        WordspotError: what came is none, or larger than may be.
+        WordspotError: it is not an event, or too large.
     """
     try:
         line = await reader.readline()

@@ -1,4 +1,4 @@
-/* From scores to detections: the rules of docs/file.md, as in decoder.py. tests/vectors/decoder.json holds for both.
+/* From scores to detections: the rules of docs/porting.md, as in decoder.py. tests/vectors/decoder.json holds for both.
 
    Rows of posteriors go in, each with the time in milliseconds at which the sound that it judges ends; detections
    {label, time_ms, score, emitted_ms} come out, the same however the rows are cut into calls. */

@@ -1,0 +1,42 @@
+"""Train a wake word from a few recordings, starting from the weights of a run on many other recordings.
+
+    python examples/finetune_trigger.py lamp --init runs/ten --out lamp.onnx
+
+`lamp` has the folders positives, negatives and backgrounds; docs/trigger.md describes them. `runs/ten` is the folder of a run of
+`residual_1d`, 48 channels wide, as `wordspot train recordings --words ... --out runs/ten` makes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import wordspot as ws
+
+#: The wake word's network is as wide as the one that it starts from.
+SAME_WIDTH = {"model.n_channels": 48}
+
+
+def finetune(data: str, init: str | None, out: Path, settings: dict[str, Any] | None = None) -> None:
+    """Train `trigger_1d` from the weights of `init` and export it."""
+    run = ws.train(data, task="trigger", init=init, out=out.with_suffix(".run"), settings=settings or {})
+    run.export(out)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="a folder with positives, negatives and backgrounds")
+    parser.add_argument("--init", metavar="RUN", help="the run whose weights it starts from")
+    parser.add_argument("--out", type=Path, default=Path("wake-word.onnx"))
+    parser.add_argument("--last-layer-only", action="store_true", help="keep the other weights as they are")
+    args = parser.parse_args(argv)
+    settings: dict[str, Any] = dict(SAME_WIDTH)
+    if args.last_layer_only:
+        settings["training.frozen_body"] = True
+    finetune(args.data, args.init, args.out, settings)
+    print(f"{args.out} is ready; tune its threshold with examples/eval_my_stream.py")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""`serve`: the web page, HTTP, a WebSocket and, on request, Home Assistant's Wyoming protocol, until interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wordspot.errors import ConfigError, NotFoundError
+from wordspot.server.config import DEFAULT_HOST, ServerSettings
+from wordspot.server.pages import page_folder
+from wordspot.server.served import ServedModel, load_models, model_paths
+from wordspot.server.site import RUNTIME
+from wordspot.server.streams import StreamPool
+from wordspot.server.web_server import WebServer, bind
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A server that has started.
+
+    Attributes:
+        url: of the page.
+        models: what it offers; the first is used if a client names none.
+        wyoming: host and port of the Wyoming protocol; None: not served.
+        announced: the name in the local network and the addresses; None: not announced.
+        has_runtime: whether the page can run models; onnxruntime-web is missing from some installations.
+    """
+
+    url: str
+    models: tuple[ServedModel, ...]
+    wyoming: tuple[str, int] | None = None
+    announced: tuple[str, tuple[str, ...]] | None = None
+    has_runtime: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """The addresses and the models as a JSON object."""
+        return {
+            "url": self.url, "models": [model.summary() for model in self.models],
+            "wyoming": list(self.wyoming) if self.wyoming else None,
+            "announced": [self.announced[0], list(self.announced[1])] if self.announced else None,
+            "has_runtime": self.has_runtime,
+        }  # fmt: skip
+
+
+def serve(
+    models: Path | str | Sequence[Path | str] | None = None,
+    *,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    wyoming_port: int | None = None,
+    wyoming_host: str = DEFAULT_HOST,
+    zeroconf: bool = False,
+    on_start: Callable[[Serving], None] | None = None,
+    **settings: Any,
+) -> None:
+    """Serve models until SIGINT or SIGTERM.
+
+    Args:
+        models: files that `export` wrote; the first is used if a client names none. None: the model that comes with
+            wordspot.
+        tls_cert: a certificate (PEM), for https.
+        tls_key: its key (PEM).
+        wyoming_port: also serve Home Assistant's Wyoming protocol on this port; 0: any that is free.
+        wyoming_host: the address for Wyoming, which has no token.
+        zeroconf: announce the Wyoming port in the local network.
+        on_start: called when everything has started.
+        settings: the fields of `ServerSettings`: `host`, `port`, `token`, `allow_origins`, `record_dir` and the limits.
+
+    Raises:
+        KeyboardInterrupt: on SIGINT.
+        ConfigError: a setting that makes no sense, or an address that cannot be used.
+        NotFoundError: no such model or certificate.
+        CardError: not a model, or a damaged one.
+    """
+    if zeroconf and wyoming_port is None:
+        raise ConfigError("zeroconf announces the port of the Wyoming protocol; set wyoming_port too")
+    checked, tls = ServerSettings(**settings), _tls(tls_cert, tls_key)
+    served = load_models(model_paths(models))
+    pool = StreamPool(served, threads=checked.n_threads, max_streams=checked.max_streams)
+    with contextlib.ExitStack() as opened:
+        wyoming: socket.socket | None = None
+        if wyoming_port is not None:
+            wyoming = bind(wyoming_host, wyoming_port, parameters="wyoming_port or wyoming_host")
+            opened.enter_context(wyoming)
+        addresses = _reachable(wyoming_host) if zeroconf else []
+        web = WebServer(served, checked, tls=tls, pool=pool)
+        opened.callback(web.close)
+        asyncio.run(_run(web, pool, checked, wyoming, addresses, on_start))
+
+
+async def _run(
+    web: WebServer,
+    pool: StreamPool,
+    settings: ServerSettings,
+    listening: socket.socket | None,
+    addresses: Sequence[str],
+    on_start: Callable[[Serving], None] | None,
+) -> None:
+    """Start everything, report it, and serve until interrupted."""
+    wyoming: tuple[str, int] | None = None
+    announced: tuple[str, tuple[str, ...]] | None = None
+    async with contextlib.AsyncExitStack() as started:
+        if listening is not None:
+            from wordspot.server.wyoming import serve_wyoming
+
+            other = await serve_wyoming(pool, listening, settings)
+            started.push_async_callback(other.wait_closed)
+            started.callback(other.close)
+            wyoming = listening.getsockname()[:2]
+        if wyoming and addresses:
+            from wordspot.server.announce import announce
+
+            announcement = await announce(addresses, wyoming[1])
+            started.push_async_callback(announcement.withdraw)
+            announced = announcement.name, tuple(addresses)
+        if on_start is not None:
+            has_runtime = any((page_folder() / RUNTIME).glob("*.wasm"))
+            on_start(Serving(web.url, pool.models, wyoming, announced, has_runtime))
+        await web.serve()
+
+
+def _reachable(host: str) -> list[str]:
+    from wordspot.server.announce import reachable_addresses
+
+    return reachable_addresses(host)
+
+
+def _tls(cert: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    if (cert is None) != (key is None):
+        raise ConfigError("tls_cert and tls_key belong together; give both")
+    if cert is None or key is None:
+        return None
+    for path in (cert, key):
+        if not path.is_file():
+            raise NotFoundError(f"{path}: expected a PEM file, but there is no such file")
+    return cert, key
