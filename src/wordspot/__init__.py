@@ -29,10 +29,14 @@ _HOME = {
     "RunConfig": "wordspot.config",
     "Scorer": "wordspot.runtime.detector",
     "WordspotError": "wordspot.errors",
+    "evaluate": "wordspot.training.evaluate",
     "export_web": "wordspot.server.site",
     "open_model": "wordspot.runtime.streams",
     "serve": "wordspot.server.serve",
     "speak": "wordspot.data.voices",
+    "test_stream": "wordspot.evaluation.streams",
+    "tune": "wordspot.evaluation.tuning",
+    "write_report": "wordspot.reports.report",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]
@@ -64,6 +68,9 @@ if TYPE_CHECKING:
     from wordspot.config import RunConfig as RunConfig
     from wordspot.data.voices import speak as speak
     from wordspot.errors import WordspotError as WordspotError
+    from wordspot.evaluation.streams import test_stream as test_stream
+    from wordspot.evaluation.tuning import tune as tune
+    from wordspot.reports.report import write_report as write_report
     from wordspot.runtime.decoder import Detection as Detection
     from wordspot.runtime.detector import Classifier as Classifier
     from wordspot.runtime.detector import Detector as Detector
@@ -73,3 +80,4 @@ if TYPE_CHECKING:
     from wordspot.runtime.streams import open_model as open_model
     from wordspot.server.serve import serve as serve
     from wordspot.server.site import export_web as export_web
+    from wordspot.training.evaluate import evaluate as evaluate

@@ -28,11 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console, export, make_stream, test_stream
-    from wordspot.commands.evaluate import evaluate, print_measures
     from wordspot.commands.options import recipe_config
     from wordspot.commands.train import make_trainer, train
     from wordspot.config import ModelConfig
     from wordspot.overrides import override
+    from wordspot.reports.report import write_report
+    from wordspot.training.evaluate import evaluate
 
     settings = {
         "training.steps": (args.steps,),
@@ -49,7 +50,10 @@ def run(args: argparse.Namespace) -> None:
     trainer = make_trainer(config, recordings, run_folder, "auto", resume=False, force=args.force)
     train(trainer, when_stopped="run the demo again to begin anew")
     console.say("3. It is measured on voices it never heard")
-    print_measures(evaluate(run_folder, recordings, "testing", None, "auto", report))
+    with console.show_progress() as progress:
+        result = evaluate(run_folder, recordings, progress=progress)
+    write_report(result, report)
+    console.show_result(result, as_json=False)
     console.say(
         "4. It becomes one file, which needs no torch, and that file listens to a stream of words by those voices"
     )

@@ -8,16 +8,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from wordspot.commands.recordings_flags import recordings_settings
 from wordspot.commands.trigger_flags import FOLDERS, trigger_config
-from wordspot.config import FeatureConfig, ModelConfig, RunConfig
+from wordspot.config import DECODERS, DecoderConfig, FeatureConfig, ModelConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.labels import word_of
 from wordspot.models import MODELS, find_recipe
 from wordspot.overrides import override, parse_settings, with_free_settings
-from wordspot.presets import FEATURES
+from wordspot.presets import FEATURES, TIME_TOLERANCE_MS
 
 #: Fields that have a flag of their own; all others are reached by ``--set``.
 FLAGS = (

@@ -122,7 +122,13 @@ def make_task(config: RunConfig, data: Path, device: torch.device) -> Task:
 
     features = config.features
     with console.show_progress() as show:
-        load = _load_trigger if config.task == "trigger" else _load_manifest if config.task == "recordings" else _load_clips
+        load = (
+            _load_trigger
+            if config.task == "trigger"
+            else _load_manifest
+            if config.task == "recordings"
+            else _load_clips
+        )
         task, problems = load(
             config, data, device, features, lambda done, total: show(Progress("decoding recordings", done, total))
         )

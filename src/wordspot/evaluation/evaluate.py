@@ -20,9 +20,9 @@ from wordspot.data.manifest.rows import list_rows
 from wordspot.data.silence import Silence
 from wordspot.data.trigger import load_sources
 from wordspot.errors import ConfigError, DataError
+from wordspot.evaluation.bootstrap import MIN_SPEAKERS
 from wordspot.evaluation.clips import measure_clips
 from wordspot.evaluation.judging import Judge, TrainedOn
-from wordspot.evaluation.bootstrap import MIN_SPEAKERS
 from wordspot.evaluation.recordings import RecordingsMetrics, measure_recordings
 from wordspot.evaluation.results import (
     ClipsSeen,

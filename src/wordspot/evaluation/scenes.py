@@ -14,9 +14,8 @@ from wordspot.data.scenes.trigger import label_track, scene_at
 from wordspot.evaluation.bench import Bench, BenchMetrics, ScoredStream, measure_bench
 from wordspot.evaluation.curves import make_curves, sweep
 from wordspot.evaluation.judging import PosteriorTrack
-from wordspot.evaluation.matching import TIME_TOLERANCE_MS
 from wordspot.metrics import Floats
-from wordspot.presets import TRIGGER_DECODER
+from wordspot.presets import TIME_TOLERANCE_MS, TRIGGER_DECODER
 from wordspot.seeds import SET_NUMBERS
 from wordspot.tasks import labels_of_run
 

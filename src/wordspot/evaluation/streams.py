@@ -13,10 +13,10 @@ from wordspot.errors import ConfigError
 from wordspot.evaluation.bench import MS_PER_HOUR, Bench, BenchMetrics, measure_bench, score_stream
 from wordspot.evaluation.curves import THRESHOLDS, make_curves, sweep
 from wordspot.evaluation.ground_truth import check_times, find_truths, read_ground_truth
-from wordspot.evaluation.matching import TIME_TOLERANCE_MS, words_of
+from wordspot.evaluation.matching import words_of
 from wordspot.metrics import StreamCurve
 from wordspot.overrides import override_decoder
-from wordspot.presets import CLASSIC_TEST_DECODER, MICRO_DECODER
+from wordspot.presets import CLASSIC_TEST_DECODER, MICRO_DECODER, TIME_TOLERANCE_MS
 from wordspot.progress import OnProgress, Progress, ignore
 from wordspot.runtime.decoder import make_decoder
 from wordspot.runtime.streams import DEFAULT_MODEL, Model, open_model

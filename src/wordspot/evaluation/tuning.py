@@ -13,7 +13,6 @@ from wordspot.config import DecoderConfig
 from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.bench import Bench
 from wordspot.evaluation.false_accepts import DetectionMetrics, measure_detections
-from wordspot.evaluation.matching import TIME_TOLERANCE_MS
 from wordspot.evaluation.recordings_tuning import RecordingsTuning, tune_recordings
 from wordspot.evaluation.streaming_accuracy import ClassicCounts
 from wordspot.evaluation.streams import (
@@ -30,6 +29,7 @@ from wordspot.evaluation.thresholds import CLASSIC_LIMIT, N_CLASSIC, N_ROUNDS, h
 from wordspot.files import atomic_path
 from wordspot.formats import rate
 from wordspot.overrides import decoder_to_json
+from wordspot.presets import TIME_TOLERANCE_MS
 from wordspot.progress import OnProgress, Progress, ignore
 from wordspot.runtime.modelfile.card import Card, read_card, with_card
 from wordspot.runtime.streams import DEFAULT_MODEL

@@ -96,8 +96,8 @@ def describe_stream(result: StreamResult) -> Text:
 def _describe_bench(metrics: BenchMetrics) -> Text:
     detections = metrics.detections
     total = detections.all_words
-    columns = ("", "spoken", "missed", "miss %", "false accepts", "per hour (95 %)", "latency ms", "90 %")
-    rows = [_word_row(name, row) for name, row in {**detections.per_word, "all": total}.items()]
+    columns: Sequence[str] = ("", "spoken", "missed", "miss %", "false accepts", "per hour (95 %)", "latency ms", "90 %")
+    rows: list[Sequence[Any]] = [_word_row(name, row) for name, row in {**detections.per_word, "all": total}.items()]
     text: Text = [Table(f"Words in {detections.hours:.3g} hours, decoder {metrics.decoder.kind}", columns, rows)]
     if total.false_accepts.n:
         kinds = ", ".join(f"{name} {n}" for name, n in total.by_kind.items() if n)
@@ -149,7 +149,7 @@ def describe_recordings(result: RecordingsResult) -> Text:
     metrics = result.metrics
     text: Text = [confusion_table(metrics.labels, metrics.confusion.tolist())]
     if metrics.per_generator:
-        columns = ("", "label", "recordings", "accuracy", "equal error rate", "95 % interval")
+        columns: Sequence[str] = ("", "label", "recordings", "accuracy", "equal error rate", "95 % interval")
         rows: list[Sequence[Any]] = [
             (row.generator, row.label, row.correct.n, percent(row.correct.rate), *_eer_cells(row.scores))
             for row in metrics.per_generator
