@@ -1,8 +1,9 @@
-"""The classic test on streams: settings tuned on streams of validation clips, measured unchanged on testing clips.
+"""The classic streaming test: settings tuned on streams of validation clips, measured on testing clips.
 
     python benchmarks/classic_streams.py DATA [MODEL.onnx] [--seeds 1,2,3]
 
-Each stream is the tutorial's: ten minutes, 200 words, three in ten of them unknown. A line per seed, and their sum.
+Each stream is the tutorial's: ten minutes, 200 words, three in ten of them unknown. Printed are a line per seed and
+their sum.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from wordspot.commands import console
 from wordspot.data.scenes.classic import classic_stream
 from wordspot.data.scenes.material import load_material
 from wordspot.evaluation.bench import Bench, ScoredStream
-from wordspot.presets import TIME_TOLERANCE_MS
 from wordspot.evaluation.streaming_accuracy import ClassicCounts
 from wordspot.evaluation.thresholds import tune_classic
 from wordspot.intervals import wilson_interval
-from wordspot.presets import CLASSIC_TEST_DECODER
+from wordspot.presets import CLASSIC_TEST_DECODER, TIME_TOLERANCE_MS
 from wordspot.runtime.detector import Model, Scorer, open_model
 
 SECONDS = 600
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument(
         "--limit", type=float, default=0.01,
         help="part of the words that may be wrong, or false positives, on validation: half of what is wanted on testing, "
-        "since settings flatter what they were tuned on (default: 0.01)",
+        "because settings look better on the streams they were tuned on (default: 0.01)",
     )  # fmt: skip
     parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args()

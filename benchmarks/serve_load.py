@@ -1,15 +1,17 @@
-"""What one `wordspot serve` holds: streams at real time, Wyoming clients, idle connections and clients that misbehave, at once.
+"""Load on one `wordspot serve`: real-time streams, Wyoming clients, idle connections and misbehaving clients at once.
 
     python benchmarks/serve_load.py SOUND.wav [MODEL.onnx] [--streams 100] [--minutes 1] [--idle 1000] [--wyoming 20]
         [--garbage 5] [--churn 0] [--json OUT]
 
-SOUND holds words of the model (`wordspot make-stream` makes one). Each stream plays it from a place of its own, 80 ms a
-message, at 16 kHz, and must bring the detections that a detector in this process finds in the same samples. Latency is from
-the moment before the message with the last needed sample (the event's `emitted_ms`) is sent to the moment when the event
-was received here: it holds both ways through the network and the delays of this process, which is what plays all clients.
+SOUND contains words of the model (`wordspot make-stream` makes one). Each stream plays it from a position of its own,
+80 ms a message, at 16 kHz, and must receive the detections that a detector in this process finds in the same samples.
+Latency runs from the moment before the message with the last needed sample (the event's `emitted_ms`) is sent to the
+moment when the event arrives: it includes both ways through the network and the delays of this process, which plays
+all clients.
 
-`--churn S`: streams end and begin anew after S seconds, for memory over time; a line every 30 s shows it. `--url` and `--pid`
-take a server that runs already, without Wyoming. Linux only: the server's memory and processor time come from /proc.
+`--churn S`: streams end and start again after S seconds, to watch memory over time; a line is printed every 30 s.
+`--url` and `--pid` use a server that is already running, without Wyoming. Linux only: the server's memory and
+processor time come from /proc.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         wyoming_port = 0
         if args.url is None:
-            args.url, args.pid, wyoming_port = stack.enter_context(own_server(args.model))
+            args.url, args.pid, wyoming_port = stack.enter_context(own_server(args.model, logs=not args.garbage))
         result = asyncio.run(load(args, to_int16(audio), model, wyoming_port))
     for name, value in result.items():
         print(f"  {name:<58}{value}")
@@ -86,15 +88,15 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def own_server(model: Path | None) -> Any:
-    """A server process: its address, its number and the port of Wyoming."""
+def own_server(model: Path | None, *, logs: bool) -> Any:
+    """A server process: its address, its process ID and the port of Wyoming. `logs`: show its log of refused clients."""
     ports = []
     for _ in range(2):
         with socket.create_server(("127.0.0.1", 0)) as free:
             ports.append(free.getsockname()[1])
     command = [sys.executable, "-m", "wordspot", "serve", *([str(model)] if model else [])]
     command += ["--port", str(ports[0]), "--wyoming-port", str(ports[1])]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=None if logs else subprocess.DEVNULL)
     try:
         for port in ports:
             wait_for(port, process)
@@ -111,7 +113,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.1)
-    sys.exit("the server does not answer")
+    sys.exit("the server does not respond")
 
 
 async def load(args: argparse.Namespace, sound: NDArray[np.int16], model: Model, wyoming_port: int) -> dict[str, Any]:
@@ -244,7 +246,10 @@ async def garbage(url: str, number: int, end: float, tally: Tally) -> None:
 
 
 async def wyoming(port: int, sound: NDArray[np.int16], end: float, number: int, tally: Tally) -> None:
-    """A satellite of Home Assistant: sound at real time. Detections carry the word's time only, so the decoder's own wait is in."""
+    """A satellite of Home Assistant: sound at real time.
+
+    Detections carry only the word's time, so its latency includes the decoder's delay.
+    """
     from wyoming.audio import AudioChunk, AudioStart, AudioStop
     from wyoming.client import AsyncTcpClient
     from wyoming.wake import Detect, Detection

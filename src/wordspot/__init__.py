@@ -21,21 +21,37 @@ __version__ = "0.1.0"
 #: Public name → the module that defines it.
 _HOME = {
     "Card": "wordspot.runtime.modelfile.card",
+    "Classification": "wordspot.runtime.classify",
     "Classifier": "wordspot.runtime.detector",
+    "ClipLabels": "wordspot.runtime.label",
     "DecoderConfig": "wordspot.config",
     "Detection": "wordspot.runtime.decoder",
+    "Detections": "wordspot.runtime.detect",
     "Detector": "wordspot.runtime.detector",
+    "Heard": "wordspot.runtime.listener",
+    "Labels": "wordspot.runtime.label",
     "RecordingClassifier": "wordspot.runtime.recordings",
+    "Run": "wordspot.run",
     "RunConfig": "wordspot.config",
     "Scorer": "wordspot.runtime.detector",
     "WordspotError": "wordspot.errors",
-    "evaluate": "wordspot.training.evaluate",
+    "classify": "wordspot.runtime.classify",
+    "detect": "wordspot.runtime.detect",
+    "evaluate": "wordspot.run",
     "export_web": "wordspot.server.site",
-    "open_model": "wordspot.runtime.streams",
+    "info": "wordspot.runtime.model",
+    "label": "wordspot.runtime.label",
+    "leave_one_generator_out": "wordspot.training.leave_one_out",
+    "listen": "wordspot.runtime.listener",
+    "load_run": "wordspot.run",
+    "open_model": "wordspot.runtime.model",
+    "resume": "wordspot.run",
     "serve": "wordspot.server.serve",
     "speak": "wordspot.data.voices",
     "test_stream": "wordspot.evaluation.streams",
+    "train": "wordspot.run",
     "tune": "wordspot.evaluation.tuning",
+    "verify": "wordspot.runtime.model",
     "write_report": "wordspot.reports.report",
 }
 
@@ -71,13 +87,29 @@ if TYPE_CHECKING:
     from wordspot.evaluation.streams import test_stream as test_stream
     from wordspot.evaluation.tuning import tune as tune
     from wordspot.reports.report import write_report as write_report
+    from wordspot.run import Run as Run
+    from wordspot.run import evaluate as evaluate
+    from wordspot.run import load_run as load_run
+    from wordspot.run import resume as resume
+    from wordspot.run import train as train
+    from wordspot.runtime.classify import Classification as Classification
+    from wordspot.runtime.classify import classify as classify
     from wordspot.runtime.decoder import Detection as Detection
+    from wordspot.runtime.detect import Detections as Detections
+    from wordspot.runtime.detect import detect as detect
     from wordspot.runtime.detector import Classifier as Classifier
     from wordspot.runtime.detector import Detector as Detector
     from wordspot.runtime.detector import Scorer as Scorer
+    from wordspot.runtime.label import ClipLabels as ClipLabels
+    from wordspot.runtime.label import Labels as Labels
+    from wordspot.runtime.label import label as label
+    from wordspot.runtime.listener import Heard as Heard
+    from wordspot.runtime.listener import listen as listen
+    from wordspot.runtime.model import info as info
+    from wordspot.runtime.model import open_model as open_model
+    from wordspot.runtime.model import verify as verify
     from wordspot.runtime.modelfile.card import Card as Card
     from wordspot.runtime.recordings import RecordingClassifier as RecordingClassifier
-    from wordspot.runtime.streams import open_model as open_model
     from wordspot.server.serve import serve as serve
     from wordspot.server.site import export_web as export_web
-    from wordspot.training.evaluate import evaluate as evaluate
+    from wordspot.training.leave_one_out import leave_one_generator_out as leave_one_generator_out

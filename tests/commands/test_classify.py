@@ -108,7 +108,7 @@ def test_another_threshold(capsys: pytest.CaptureFixture[str], model: Path, tmp_
     assert (json.loads(out)["label"], json.loads(out)["score"], json.loads(out)["threshold"]) == ("machine", 0.26, 0.8)
     fails(
         capsys,
-        r"person\.onnx: a threshold must lie between 0 and 1, got 2",
+        r"person\.onnx: --threshold must lie between 0 and 1, got 2",
         "classify",
         model,
         path,
@@ -135,7 +135,7 @@ def test_what_cannot_be_judged_is_left_out_and_named(
     status, out, error = run(capsys, "classify", model, tmp_path / "in")
     assert status == 1
     assert out.startswith("a.wav: person")
-    assert re.search(r"left out: .*b\.wav: .*\n1 of 2 recordings could not be judged\n", error), error
+    assert re.search(r"skipped: .*b\.wav: .*\n1 of 2 files could not be read\n", error), error
     fails(capsys, r"b\.wav: ", "classify", model, tmp_path / "in" / "b.wav")
     fails(capsys, "no such file", "classify", model, tmp_path / "none.wav")
 
@@ -144,11 +144,11 @@ def test_silence_and_what_is_not_heard_is_noted(
     capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
 ) -> None:
     _, _, error = run(capsys, "classify", model, wav(tmp_path / "quiet.wav", 0, 0))
-    assert "quiet.wav: holds digital silence only; what it is taken for means nothing" in error
+    assert "quiet.wav: contains digital silence only; its class means nothing" in error
     whole = tmp_path / "whole.onnx"
     whole.write_bytes(recording_model(whole=True))
     _, _, error = run(capsys, "classify", whole, wav(tmp_path / "long.wav", 0.5, 0.5, 0.5))
-    assert "long.wav: only its first 0.1 s of 0.3 s are judged" in error
+    assert "long.wav: only its first 0.1 s of 0.3 s are used" in error
     assert run(capsys, "classify", whole, wav(tmp_path / "fits.wav", 0.5))[2] == ""
 
 
@@ -195,9 +195,7 @@ def test_a_spectrogram_shows_a_tone_where_it_is(tmp_path: Path) -> None:
 def test_other_models_are_sent_elsewhere(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words, path = tmp_path / "words.onnx", wav(tmp_path / "a.wav", 0.5)
     words.write_bytes(made_model("clip", clip_samples=CLIP))
-    fails(
-        capsys, r"words\.onnx: expected a model of whole recordings .*take `wordspot detect`", "classify", words, path
-    )
+    fails(capsys, r"words\.onnx: the model does not classify entire recordings.* use `detect`", "classify", words, path)
     fails(capsys, r"a\.wav: expected only what wordspot writes", "classify", path, path)
 
 
@@ -206,7 +204,7 @@ def test_commands_for_words_send_to_classify(
     capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path, command: str
 ) -> None:
     path = wav(tmp_path / "a.wav", 0.5)
-    match = r"person\.onnx: expected a model that hears words, .*\(person, machine\); take `wordspot classify`"
+    match = r"person\.onnx classifies entire recordings \(person, machine\) and detects no words; use `classify`"
     fails(capsys, match, command, model, path)
 
 

@@ -148,12 +148,14 @@ def test_label_crops_pads_and_resamples_as_training_does(
     for answer in json.loads(out):
         scores = {label["label"]: label["score"] for label in answer["labels"]}
         assert scores["a"] == pytest.approx(0.394, abs=5e-3), answer
-    assert error == f"{longer}: only its first 0.1 s of 0.11 s are judged\n"
+    assert error == f"{longer}: only its first 0.1 s of 0.11 s are used\n"
 
 
 def test_label_refuses_a_long_recording(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     long = wav(tmp_path / "long.wav", level(0, RATE))
-    fails(capsys, r"long.wav: expected a clip of 0.1 s, got 1.0 s; `wordspot detect` finds", "label", model, long)
+    fails(
+        capsys, r"long.wav is 1.0 s long; this model takes clips of 0.1 s. Use `wordspot detect`", "label", model, long
+    )
 
 
 def test_label_leaves_out_what_cannot_be_read(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
@@ -162,7 +164,7 @@ def test_label_leaves_out_what_cannot_be_read(capsys: pytest.CaptureFixture[str]
     status, out, error = run(capsys, "label", model, tmp_path / "in", "--top", "1")
     assert status == 1
     assert out.startswith("\ngood.wav\na (score = 0.7")
-    assert re.match(r"left out: .*bad\.wav: .*\n1 of 2 files could not be labelled\n$", error)
+    assert re.match(r"skipped: .*bad\.wav: .*\n1 of 2 files could not be read\n$", error)
     fails(capsys, r"bad\.wav: ", "label", model, tmp_path / "in" / "bad.wav")
 
 
@@ -171,7 +173,7 @@ def test_mistakes_are_one_line(
     capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = wav(tmp_path / "clip.wav", level(0))
-    fails(capsys, "expected recordings after the model .*short.onnx; name files", command, model)
+    fails(capsys, "got the model .*short.onnx and no recordings; name files", command, model)
     fails(capsys, "none.onnx: expected a model, .* there is no such file", command, tmp_path / "none.onnx", clip)
     fails(capsys, "none.wav: expected a sound file, but there is no such file", command, model, tmp_path / "none.wav")
     (tmp_path / "bad.onnx").write_bytes(b"not a model")
@@ -253,9 +255,7 @@ def test_detect_refuses_a_chime_that_cannot_be_written_before_it_listens(
     fails(
         capsys, r"out\.mp3: expected a name that ends in \.wav", "detect", model, path, "--chime", tmp_path / "out.mp3"
     )
-    fails(
-        capsys, "expected another file than the recording", "detect", model, path, "--chime", tmp_path / "." / "s.wav"
-    )
+    fails(capsys, "--chime: .* is the recording itself", "detect", model, path, "--chime", tmp_path / "." / "s.wav")
 
 
 def test_detect_with_another_threshold(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_detect_of_what_is_shorter_than_a_clip_says_so(
     path = wav(tmp_path / "s.wav", level(0.8, CLIP - 1))
     status, out, error = run(capsys, "detect", model, path)
     assert (status, out) == (0, "")
-    assert "shorter than the 0.1 s that a score judges; `wordspot label` judges clips" in error
+    assert "shorter than the 0.1 s that one score needs; use `wordspot label` for clips" in error
 
 
 def test_detect_refuses_two_files_where_one_is_meant(
@@ -363,7 +363,7 @@ def test_standard_input_that_ends_inside_a_sample(listen_to: Callable[..., tuple
     status, out, error = listen_to(pcm(spoken()) + b"\1", model, "-")
     assert status == 0
     assert [line.split()[2] for line in out.splitlines()] == ["a", "b"]
-    assert error == "standard input ended in the middle of a sample; its last byte is left out\n"
+    assert error == "the stream ended in the middle of a sample; its last byte was dropped\n"
     assert listen_to(b"", model, "-") == (0, "", "")
 
 
@@ -468,7 +468,7 @@ def test_a_program_that_fails_is_a_note(listen_to: Callable[..., tuple[int, str,
     status, out, error = listen_to(pcm(spoken()), model, "-", "--exec", f'"{sys.executable}" -c "raise SystemExit(3)"')
     assert status == 0
     assert len(out.splitlines()) == 2
-    assert error == f"--exec: {sys.executable} ended with status 3\n" * 2
+    assert error == f"{sys.executable} ended with status 3\n" * 2
 
 
 def test_programs_that_hang_do_not_pile_up_or_hold_up_listening() -> None:
@@ -477,19 +477,19 @@ def test_programs_that_hang_do_not_pile_up_or_hold_up_listening() -> None:
     told = [runner.start(Detection("a", 0.0, 1.0, 0.0)) for _ in range(actions.MAX_RUNNING + 2)]
     assert time.monotonic() - start < 5
     assert [len(lines) for lines in told] == [0] * actions.MAX_RUNNING + [1, 1]
-    assert told[-1] == ["--exec: 8 programs still run; none was started for a"]
+    assert told[-1] == ["8 programs are still running; none was started for a"]
     left = runner.finish(0.05)
-    assert left == [f"--exec: {sys.executable} still runs and is left alone"] * actions.MAX_RUNNING
+    assert left == [f"{sys.executable} is still running and was not stopped"] * actions.MAX_RUNNING
     for program in runner._running:
         program.kill()
         program.wait()
 
 
 @pytest.mark.parametrize(
-    ("command", "match"), [("'open", "No closing quotation"), ("  ", "can be run"), ("/no/such", "/no/such")]
+    ("command", "match"), [("'open", "No closing quotation"), ("  ", "got '  '"), ("/no/such", "/no/such")]
 )
 def test_a_program_that_is_not_there(command: str, match: str) -> None:
-    with pytest.raises(ConfigError, match=f"--exec expects a program .*{match}"):
+    with pytest.raises(ConfigError, match=f"`command`: .* program .*{match}"):
         Runner(command)
 
 
@@ -497,13 +497,13 @@ def test_a_program_that_is_not_there(command: str, match: str) -> None:
     ("args", "match"),
     [
         (["a.wav", "b.wav"], "expected one source, - or a sound file, got a.wav, b.wav"),
-        (["a.wav", "--rate", "8000"], "--rate is for standard input"),
-        (["-", "--microphone", "x"], "expected a microphone or -, got both"),
+        (["a.wav", "--rate", "8000"], "--rate is for raw samples; a file and a microphone"),
+        (["-", "--microphone", "x"], "--microphone names a microphone, but another source was given"),
         (["-", "--fast"], "--fast is for a file"),
         (["none.wav"], "none.wav: expected a sound file"),
         (["-", "--threshold", "-0.1"], "threshold must lie between 0 and 1"),
         (["-", "--rate", "12"], "expected a sample rate from 1000"),
-        (["-", "--exec", "/no/such/program"], "--exec expects a program that can be run"),
+        (["-", "--exec", "/no/such/program"], "--exec: there is no program '/no/such/program'"),
     ],
 )
 def test_listen_refuses_what_makes_no_sense(
@@ -531,7 +531,7 @@ def test_listen_to_a_microphone_until_it_is_lost(
     assert [json.loads(line)["label"] for line in out.splitlines()] == ["a", "b"]
     assert error.splitlines() == [
         "listening to USB at 48000 Hz; Ctrl-C ends",
-        "sound was lost, 1 times so far: this computer is too busy",
+        "audio was lost, 1 times so far: this computer is too busy",
         "wordspot: the microphone USB gives no more sound; plug it in and start again",
     ]
     assert fake.streams[0].closed

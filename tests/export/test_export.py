@@ -28,10 +28,10 @@ from wordspot.features import filterbanks, make_front_end
 from wordspot.models import MODELS, find_constructor, make_model
 from wordspot.models.layers import ValidConv1d
 from wordspot.presets import FEATURES
+from wordspot.runtime.model import open_model
 from wordspot.runtime.modelfile.card import read_card, with_card
-from wordspot.runtime.modelfile.self_test import difference, verify
+from wordspot.runtime.modelfile.self_test import difference, run_self_test
 from wordspot.runtime.modelfile.session import run_clips, run_stream
-from wordspot.runtime.streams import open_model
 from wordspot.training.checkpoint import Checkpoint, save_checkpoint
 from wordspot.training.run_folder import RunFolder
 
@@ -105,7 +105,7 @@ def test_what_a_streams_card_says(residual: tuple[Exported, nn.Module, RunConfig
     assert card.data == {"licence": "CC0"}
     assert card.config["model"]["name"] == "residual_1d"
     assert card.self_test.ends[0] == 16_000
-    assert verify(open_model(exported.model).session, card)["difference"] < 1e-5
+    assert run_self_test(open_model(exported.model).session, card).difference < 1e-5
 
 
 def test_a_streams_graph_is_lean(residual: tuple[Exported, nn.Module, RunConfig]) -> None:

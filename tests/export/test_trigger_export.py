@@ -21,9 +21,9 @@ from wordspot.export.run import Exported, export_network, export_run
 from wordspot.features import make_front_end
 from wordspot.presets import FEATURES
 from wordspot.runtime.detector import Detector, Scorer
+from wordspot.runtime.model import open_model
 from wordspot.runtime.modelfile.card import read_card
-from wordspot.runtime.modelfile.self_test import verify
-from wordspot.runtime.streams import open_model
+from wordspot.runtime.modelfile.self_test import run_self_test
 from wordspot.training.checkpoint import Checkpoint, save_checkpoint
 from wordspot.training.run_folder import RunFolder
 
@@ -82,9 +82,9 @@ def test_the_card(case: tuple[Exported, Any, RunConfig]) -> None:
     assert card.self_test.n_samples == card.self_test.ends[-1] > 2.9 * card.sample_rate
     assert (card.decoder.kind, card.decoder.average_ms, card.decoder.refractory_ms) == ("peak", 80, 1000)
     assert card.config["task"] == "trigger"
-    report = verify(open_model(exported.model).session, card)
-    assert report["passed"]
-    assert report["rows"] == 4
+    report = run_self_test(open_model(exported.model).session, card)
+    assert report.passed
+    assert report.rows == 4
 
 
 def test_sound_in_any_chunks_gives_what_one_pass_gives(case: tuple[Exported, Any, RunConfig]) -> None:
@@ -162,7 +162,7 @@ def test_exported_by_the_command(run: Path, tmp_path: Path, capsys: pytest.Captu
     assert main(["label", str(out), str(clip)]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "it says when 'athena' is spoken; take `wordspot detect`" in error
+    assert "detects when 'athena' is said and cannot label clips; use `detect`" in error
 
 
 def test_int8_is_refused(run: Path, tmp_path: Path) -> None:

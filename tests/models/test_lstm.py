@@ -27,12 +27,12 @@ from wordspot.models.lstm import own_frames
 from wordspot.overrides import override
 from wordspot.presets import FEATURES
 from wordspot.runtime.detector import Classifier
+from wordspot.runtime.model import open_model
 from wordspot.runtime.modelfile import graph as onnx_walk
 from wordspot.runtime.modelfile import shapes as onnx_shapes
 from wordspot.runtime.modelfile.card import read_card, to_json
 from wordspot.runtime.modelfile.schema import parse_card
-from wordspot.runtime.modelfile.self_test import verify
-from wordspot.runtime.streams import open_model
+from wordspot.runtime.modelfile.self_test import run_self_test
 
 WINDOW, HOP, RATE = 551, 221, 22_050
 SILENT = float(np.log(np.finfo(np.float64).eps))
@@ -358,7 +358,7 @@ def test_exported_it_is_torchs(case: tuple[Exported, Any, RunConfig]) -> None:
     assert exported.difference < 1e-4
     assert (card.kind, card.labels) == ("clip", ("real", "synthetic"))
     assert (card.config["model"]["name"], card.config["recordings"]["whole"]) == ("lstm", True)
-    assert verify(open_model(exported.model).session, card)["passed"]
+    assert run_self_test(open_model(exported.model).session, card).passed
     classifier, front_end = Classifier(exported.model), make_front_end(config.features)
     sizes = (card.clip_samples, card.clip_samples // 2, 3000, 600, 40, 1)
     clips = torch.zeros(len(sizes), card.clip_samples)
@@ -453,7 +453,7 @@ def test_8_bits(case: tuple[Exported, Any, RunConfig]) -> None:
     """The layers' weights take a byte each, not four."""
     exported, network, _ = case
     assert exported.int8 is not None
-    assert verify(open_model(exported.int8).session, read_card(exported.int8))["passed"]
+    assert run_self_test(open_model(exported.int8).session, read_card(exported.int8)).passed
     n_weights = sum(layer.weight_ih_l0.numel() + layer.weight_hh_l0.numel() for layer in network.layers)
     n_factors = sum(2 * 4 * layer.hidden_size for layer in network.layers)
     assert len(exported.model) - len(exported.int8) == pytest.approx(3 * n_weights - 4 * n_factors, abs=1000)

@@ -114,7 +114,7 @@ def test_of_three_labels_only_the_first_passes() -> None:
 
 
 def test_what_is_no_gate_or_no_stream_is_refused() -> None:
-    with pytest.raises(ConfigError, match="expected a model of whole recordings"):
+    with pytest.raises(ConfigError, match="does not classify entire recordings"):
         Gate(made_model("clip"), RATE)
     with pytest.raises(AudioError, match="sample rate from 1000 to 1000000 Hz, got 10"):
         Gate(GATE, 10)
@@ -161,7 +161,7 @@ def test_a_word_of_another_voice_is_ignored(listen: Callable[..., tuple[int, str
     assert (status, plain.count("\n")) == (0, 2)
     for rate in (RATE, 44_100):
         status, out, error = listen("--gate", gate, rate=rate)
-        assert (status, error) == (0, "the gate lets person pass and ignores machine\n")
+        assert (status, error) == (0, "the gate accepts person and ignores machine\n")
         first, second = out.splitlines()
         assert re.fullmatch(r" +\d\.\d\d s  a \(score = 0\.\d\d\)", first)
         ending = re.fullmatch(r" +\d\.\d\d s  b \(score = 0\.\d\d\)  ignored: machine \((0\.\d\d)\)", second)
@@ -200,7 +200,7 @@ def test_a_gate_of_another_task_is_refused(
 ) -> None:
     status, out, error = listen("--gate", tmp_path / "words.onnx")
     assert (status, out) == (1, "")
-    assert re.search(r"--gate .*words\.onnx: expected a model of whole recordings", error)
+    assert re.search(r"--gate: .*words\.onnx: the model does not classify entire recordings", error)
     status, out, error = listen("--gate", tmp_path / "none.onnx")
     assert (status, out) == (1, "")
     assert "there is no such file" in error

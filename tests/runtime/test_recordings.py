@@ -199,7 +199,7 @@ def test_three_labels_need_no_threshold() -> None:
     result = RecordingClassifier(recording_model(THREE)).classify(steps(-0.5), RATE)
     np.testing.assert_allclose(result.posteriors, [0.234, 0.666, 0.1], atol=1e-6)
     assert result.label == "machine"
-    with pytest.raises(ConfigError, match="decides between two labels, the model has 3"):
+    with pytest.raises(ConfigError, match="decides between two labels, but the model has 3"):
         RecordingClassifier(recording_model(THREE), threshold=0.5)
 
 
@@ -294,10 +294,10 @@ def test_samples_that_are_no_recording_are_refused() -> None:
 
 def test_models_of_other_tasks_are_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r"expected a model of whole recordings .*, got one for _silence_, _unknown_, a, b"
+        ConfigError, match=r"does not classify entire recordings, but detects _silence_, _unknown_, a, b"
     ):
         RecordingClassifier(made_model("clip"))
-    with pytest.raises(ConfigError, match=r"threshold must lie between 0 and 1, got 1\.5"):
+    with pytest.raises(ConfigError, match=r"`threshold` must lie between 0 and 1, got 1\.5"):
         RecordingClassifier(MODEL, threshold=1.5)
 
 

@@ -34,8 +34,8 @@ from wordspot.data.folders import list_recordings
 from wordspot.data.voices import find_engines
 from wordspot.data.voices.clips import speak_words
 from wordspot.runtime.detector import Detector
+from wordspot.runtime.model import open_model
 from wordspot.runtime.modelfile.card import with_card
-from wordspot.runtime.streams import open_model
 from wordspot.server import web_server as run
 from wordspot.server.config import ServerSettings
 from wordspot.server.pages import page_folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from wordspot.progress import OnProgress
     from wordspot.progress import Progress as Step
+    from wordspot.runtime.batch import FailedFile
 
 
 def stdout() -> Console:
@@ -43,6 +45,32 @@ def note(text: str) -> None:
 def print_json(value: Any) -> None:
     """`value` as indented JSON on stdout; labels stay readable in any script."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+class CsvLines:
+    """Rows of CSV on stdout, each as soon as it is known; the columns' names come first."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._header: list[Sequence[Any]] = [columns]
+
+    def write(self, *rows: Sequence[Any]) -> None:
+        """Print rows; without any, only the header, if it was not printed yet."""
+        from wordspot.formats import csv_text
+
+        sys.stdout.write(csv_text([*self._header, *rows]))
+        self._header = []
+
+
+def note_failed(file: FailedFile) -> None:
+    """A line on stderr for a recording that could not be read."""
+    note(f"skipped: {file.message}")
+
+
+def note_failures(n_failed: int, n_files: int) -> int:
+    """How many recordings failed, on stderr; the exit status."""
+    if n_failed:
+        note(f"{n_failed} of {n_files} files could not be read")
+    return 1 if n_failed else 0
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -108,3 +136,57 @@ def show_progress() -> Iterator[OnProgress]:
             bar.update(task, description=step.stage, completed=step.done, total=step.total)
 
         yield show
+
+
+@contextlib.contextmanager
+def watch_training(when_stopped: str) -> Iterator[dict[str, Any]]:
+    """The callbacks of a training that is watched on a terminal: a bar, and a line for each evaluation and note.
+
+    Once training has begun, the first Ctrl-C stops it after the current step, and a second one interrupts it at once.
+
+    Args:
+        when_stopped: what to say after Ctrl-C.
+    """
+    from wordspot.progress import Progress as Step
+    from wordspot.training.run import TRAINING
+    from wordspot.training.trainer import StepRecord
+
+    step, asked, text = 0, False, TRAINING
+
+    def interrupt(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked or not is_training:
+            raise KeyboardInterrupt
+        asked = True
+
+    is_training = False
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with show_progress() as show:
+
+            def on_progress(progress: Step) -> None:
+                nonlocal step, is_training
+                if progress.stage == TRAINING:
+                    step, is_training = progress.done, progress.done != progress.total
+                    progress = Step(text, progress.done, progress.total)
+                show(progress)
+
+            def on_record(record: Any) -> None:
+                nonlocal text
+                if isinstance(record, StepRecord):
+                    text = (
+                        f"rate {record.learning_rate:.2g}  loss {record.loss:.3f}  "
+                        f"accuracy {100 * record.accuracy:.0f} %"
+                    )
+                else:
+                    note(record.summary())
+
+            yield {
+                "stop": lambda: asked, "on_record": on_record, "on_note": note, "progress": on_progress,
+            }  # fmt: skip
+    except KeyboardInterrupt:
+        if step:
+            note(f"stopped after step {step}; {when_stopped}")
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)

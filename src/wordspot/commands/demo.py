@@ -27,28 +27,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot.commands import console, export, make_stream, test_stream
-    from wordspot.commands.options import recipe_config
-    from wordspot.commands.train import make_trainer, train
-    from wordspot.config import ModelConfig
-    from wordspot.overrides import override
+    from wordspot.commands import console, export, make_stream
+    from wordspot.evaluation.streams import test_stream
     from wordspot.reports.report import write_report
-    from wordspot.training.evaluate import evaluate
+    from wordspot.run import evaluate, train
+    from wordspot.tasks import TASKS
 
-    settings = {
-        "training.steps": (args.steps,),
-        "training.evaluate_every": max(args.steps // 5, 1),
-        "training.seed": args.seed,
-    }
-    config = override(recipe_config(WORDS, ModelConfig().name), settings)
     recordings, run_folder, report = args.out / "recordings", args.out / "run", args.out / "report.html"
     _prepare(args.out, recordings, force=args.force)
 
     console.say(f"1. Synthetic voices speak {len(WORDS)} words and {len(OTHERS)} others into {recordings}")
     _speak(recordings, args.per_word, args.seed)
-    console.say(f"2. A {config.model.name} network learns them: {args.steps} steps")
-    trainer = make_trainer(config, recordings, run_folder, "auto", resume=False, force=args.force)
-    train(trainer, when_stopped="run the demo again to begin anew")
+    console.say(f"2. A {TASKS['words'].default_model} network is trained on them: {args.steps} steps")
+    settings = {"training.evaluate_every": max(args.steps // 5, 1)}
+    with console.watch_training("run the demo again to begin anew") as callbacks:
+        train(
+            recordings, WORDS, out=run_folder, steps=args.steps, seed=args.seed, settings=settings, force=args.force,
+            **callbacks,
+        )  # fmt: skip
     console.say("3. It is measured on voices it never heard")
     with console.show_progress() as progress:
         result = evaluate(run_folder, recordings, progress=progress)
@@ -61,8 +57,11 @@ def run(args: argparse.Namespace) -> None:
     _command(export, run_folder, "--out", model, "--force")
     words = ",".join(WORDS)
     _command(make_stream, recordings, "--words", words, "--out", stream, "--minutes", 5, "--seed", args.seed, "--force")
-    truth, page = stream.with_suffix(".csv"), args.out / "stream.html"
-    _command(test_stream, model, stream, "--truth", truth, "--report", page)
+    page = args.out / "stream.html"
+    with console.show_progress() as progress:
+        tested = test_stream(model, [stream], progress=progress)
+    write_report(tested, page)
+    console.show_result(tested, as_json=False)
     program = sys.argv[0] if Path(sys.argv[0]).name == "wordspot" else "wordspot"
     console.say(
         f"The pages to look at: {report} and {page}\n"

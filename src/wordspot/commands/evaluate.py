@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.reports.report import write_report
-    from wordspot.training.evaluate import evaluate
+    from wordspot.run import evaluate
 
     with console.show_progress() as progress:
         result = evaluate(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _DATA = {"name": "recordings", "clips": "trained on"}
 
-HELP = "what an exported file says of itself: words, sizes, settings, licences"
+HELP = "show the model card of an exported file: words, sizes, settings, licences"
 EXAMPLE = "wordspot info words.onnx"
 
 
@@ -28,23 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
-    from wordspot.runtime.modelfile.card import read_card, to_json
-    from wordspot.runtime.streams import read_model
+    from wordspot.runtime.model import info
 
-    name, model = read_model(args.model)
-    card = read_card(model, name)
+    found = info(args.model)
     if args.json:
-        console.print_json({"model": name, "bytes": len(model), **to_json(card)})
+        console.print_json(found.to_json())
         return
-    for entry, value in _lines(card, len(model)):
+    for entry, value in _lines(found.card, found.n_bytes):
         console.say(f"{entry:14} {value}")
 
 
 def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
     features, model = _section(card, "features"), _section(card, "model")
-    judged = f"{1000 * card.clip_samples / card.sample_rate:g} ms of sound at {card.sample_rate} Hz"
+    judged = f"{1000 * card.clip_samples / card.sample_rate:g} ms of audio at {card.sample_rate} Hz"
     if card.task.predicts_steps:
-        judged = f"sound at {card.sample_rate} Hz: was the word just said"
+        judged = f"audio at {card.sample_rate} Hz: was the word just said"
     if card.kind == "stream":
         judged += f", every {1000 * card.step_samples / card.sample_rate:g} ms"
     return [
@@ -52,7 +50,7 @@ def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
             "classes" if card.task.predicts_recordings else "words",
             ", ".join(label for label in card.labels if not label.startswith("_")),
         ),
-        ("kind", f"{card.kind}, judges {judged}"),
+        ("kind", f"{card.kind}, scores {judged}"),
         ("network", f"{model.get('name', '?')} on {features.get('kind', '?')}"),
         ("size", f"{size / 1000:.0f} kB" + (", int8" if card.quantization == "int8" else "")),
         _decision(card),
@@ -62,20 +60,20 @@ def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
 
 
 def _decision(card: Card) -> tuple[str, str]:
-    """How scores become an answer."""
+    """How scores become a decision."""
     from wordspot.runtime.recordings import DEFAULT_THRESHOLD
 
     decoder = card.decoder
     if card.task.predicts_recordings:
         target = card.labels[0]
         if len(card.labels) > 2:
-            return "answer", "the likeliest class"
+            return "decision", "the likeliest class"
         return "threshold", f"{target} from {decoder.thresholds.get(target, DEFAULT_THRESHOLD):g} on"
     thresholds = ", ".join(f"{word} {value:g}" for word, value in decoder.thresholds.items())
     return "decoder", f"{decoder.kind}, threshold {decoder.threshold:g}" + (f"; {thresholds}" if thresholds else "")
 
 
 def _section(card: Card, name: str) -> dict[str, Any]:
-    """A section of the training's configuration, which nobody has checked: to run a file, nothing of it is needed."""
+    """A section of the training configuration, which is not validated because nothing of it is needed to run a file."""
     section = card.config.get(name)
     return section if isinstance(section, dict) else {}

@@ -94,11 +94,11 @@ def _meant(unknown: Sequence[str], parser: argparse.ArgumentParser) -> str:
 
 def _with_flags(message: str, parser: argparse.ArgumentParser | None) -> str:
     """A library's error message names parameters (`clip_ms`); the user of a command knows them as flags (--clip-ms)."""
-    known = set(re.findall(r"--[\w-]+", parser.format_help() if parser else ""))
+    actions = parser._actions if parser else []  # argparse has no public list of them
+    flags = {action.dest: action.option_strings[-1] for action in actions if action.option_strings}
 
     def flag(match: re.Match[str]) -> str:
-        name = f"--{match[1].replace('_', '-')}"
-        return name if name in known else match[0]
+        return flags.get(match[1], match[0])
 
     return re.sub(r"`(\w+)`", flag, message)
 

@@ -24,7 +24,7 @@ from wordspot.metrics import Ints, StreamCurve
 from wordspot.overrides import decoder_to_json
 from wordspot.runtime.decoder import Detection, make_decoder
 from wordspot.runtime.detector import CLIP_STRIDE_MS, Scorer
-from wordspot.runtime.streams import Model
+from wordspot.runtime.model import Model
 
 if TYPE_CHECKING:
     from wordspot.data.truth import SpokenWord

@@ -20,9 +20,9 @@ from wordspot.metrics import Bools, Floats
 from wordspot.overrides import from_json
 from wordspot.presets import TRIGGER_DECODER
 from wordspot.runtime.detector import Classifier, Scorer
+from wordspot.runtime.model import Model, open_model
 from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.recordings import RecordingClassifier
-from wordspot.runtime.streams import Model, open_model
 from wordspot.tasks import TASKS
 
 #: Mono at the model's rate: float32 or int16 [samples].

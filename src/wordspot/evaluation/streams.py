@@ -19,7 +19,7 @@ from wordspot.overrides import override_decoder
 from wordspot.presets import CLASSIC_TEST_DECODER, MICRO_DECODER, TIME_TOLERANCE_MS
 from wordspot.progress import OnProgress, Progress, ignore
 from wordspot.runtime.decoder import make_decoder
-from wordspot.runtime.streams import DEFAULT_MODEL, Model, open_model
+from wordspot.runtime.model import Model, check_detects, open_model
 
 _DECODERS = {"peak": DecoderConfig(), "classic": CLASSIC_TEST_DECODER, "micro": MICRO_DECODER}
 _MAX_TOLERANCE_MS = 60_000.0
@@ -116,12 +116,7 @@ def test_stream(
     config = choose_decoder(opened.card.decoder, decoder, settings)
     bench, files, warnings = load_bench(opened, prepared, time_tolerance_ms, config, progress or ignore)
     metrics = measure_bench(bench, config, sweep_thresholds(bench, config, progress or ignore))
-    return StreamResult(model_name(model), files, metrics, (*warnings, *doubts(bench)), bench)
-
-
-def model_name(model: Path | str | None) -> str:
-    """A model as results name it."""
-    return DEFAULT_MODEL if model is None else str(model)
+    return StreamResult(opened.name, files, metrics, (*warnings, *doubts(bench)), bench)
 
 
 def open_for_streams(model: Path | str | None) -> Model:
@@ -132,11 +127,7 @@ def open_for_streams(model: Path | str | None) -> Model:
         NotFoundError, CardError: see `open_model`.
     """
     opened = open_model(model)
-    if opened.card.task.predicts_recordings:
-        raise ConfigError(
-            f"{model} classifies whole recordings ({', '.join(opened.card.labels[:6])}) and detects no words in streams; "
-            "use `wordspot evaluate` or `wordspot classify`"
-        )
+    check_detects(opened)
     return opened
 
 

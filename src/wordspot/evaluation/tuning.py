@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.resources
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from wordspot.evaluation.streams import (
     choose_decoder,
     doubts,
     load_bench,
-    model_name,
     open_for_streams,
     prepare_streams,
     sweep_thresholds,
@@ -31,8 +29,8 @@ from wordspot.formats import rate
 from wordspot.overrides import decoder_to_json
 from wordspot.presets import TIME_TOLERANCE_MS
 from wordspot.progress import OnProgress, Progress, ignore
+from wordspot.runtime.model import read_model
 from wordspot.runtime.modelfile.card import Card, read_card, with_card
-from wordspot.runtime.streams import DEFAULT_MODEL
 
 _MAX_PER_HOUR = 3600.0
 
@@ -148,7 +146,7 @@ def tune(
     _write_copy(model, opened.card, tuned, out)
     warnings += [*notes, *_limits(bench, false_accepts_per_hour, after.detections), *doubts(bench)]
     return StreamTuning(
-        model_name(model), files, out, time_tolerance_ms, false_accepts_per_hour, before, after, tuple(warnings)
+        opened.name, files, out, time_tolerance_ms, false_accepts_per_hour, before, after, tuple(warnings)
     )
 
 
@@ -234,8 +232,8 @@ def _limits(bench: Bench, per_hour: float | None, after: DetectionMetrics) -> li
 
 def _write_copy(model: Path | str | None, card: Card, decoder: DecoderConfig, out: Path) -> None:
     """Write the model with other decoder settings in its card."""
-    source = importlib.resources.files("wordspot.runtime") / DEFAULT_MODEL if model is None else Path(model)
-    data = with_card(source.read_bytes(), dataclasses.replace(card, decoder=decoder))
+    _, content = read_model(model)
+    data = with_card(content, dataclasses.replace(card, decoder=decoder))
     assert read_card(data).decoder == decoder
     with atomic_path(out) as temporary:
         temporary.write_bytes(data)

@@ -24,7 +24,13 @@ from wordspot.features import make_front_end
 from wordspot.files import atomic_path
 from wordspot.models import make_model
 from wordspot.runtime.modelfile.card import Card, read_card, self_test_signal, with_card
-from wordspot.runtime.modelfile.self_test import difference, self_test_audio, self_test_rows, self_test_scores, verify
+from wordspot.runtime.modelfile.self_test import (
+    difference,
+    run_self_test,
+    self_test_audio,
+    self_test_rows,
+    self_test_scores,
+)
 from wordspot.runtime.modelfile.session import judge_clips, open_session, run_clips, run_stream
 from wordspot.tasks import TASKS, labels_of_run
 from wordspot.training.batches import Batches
@@ -117,7 +123,7 @@ def compare(model: bytes, card: Card, network: nn.Module, front_end: nn.Module) 
         CardError: onnxruntime cannot load it, or cannot run it at some length.
     """
     session = open_session(model)
-    apart = verify(session, card)["difference"]
+    apart = run_self_test(session, card).difference
     for audio in _test_sounds(card):
         expected = torch_scores(network, front_end, card, audio)
         if card.kind == "stream":

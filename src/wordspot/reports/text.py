@@ -96,7 +96,16 @@ def describe_stream(result: StreamResult) -> Text:
 def _describe_bench(metrics: BenchMetrics) -> Text:
     detections = metrics.detections
     total = detections.all_words
-    columns: Sequence[str] = ("", "spoken", "missed", "miss %", "false accepts", "per hour (95 %)", "latency ms", "90 %")
+    columns: Sequence[str] = (
+        "",
+        "spoken",
+        "missed",
+        "miss %",
+        "false accepts",
+        "per hour (95 %)",
+        "latency ms",
+        "90 %",
+    )
     rows: list[Sequence[Any]] = [_word_row(name, row) for name, row in {**detections.per_word, "all": total}.items()]
     text: Text = [Table(f"Words in {detections.hours:.3g} hours, decoder {metrics.decoder.kind}", columns, rows)]
     if total.false_accepts.n:

@@ -1,4 +1,4 @@
-"""What happens when a word is heard: its sound is kept, a program is run. Neither holds up the listening."""
+"""What is done on a detection: save its sound, run a program. Neither blocks the detector."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from wordspot.errors import ConfigError
 from wordspot.runtime.decoder import Detection
 
 _BEFORE_MS = 1000.0
-_LONGEST_WAIT_MS = 5000.0  # of a detection for its confirmation
+_LONGEST_WAIT_MS = 5000.0  # from a detection's time to its confirmation
 MAX_RUNNING = 8
 _ESCAPE = "" if sys.platform == "win32" else "\\"  # there, paths are full of it
 _LONGEST_IN_A_NAME = 50  # letters of a label; of four bytes each, they leave room in the 255 that a name may have
 
 
 class Recorder:
-    """Keeps the last seconds of a stream, and writes the sound of a detection with a second before it as a WAV file.
+    """Keeps the last seconds of a stream, and writes the sound of a detection, with a second before it, as a WAV file.
 
     Args:
-        folder: where the files go; it is made where it is missing.
-        sample_rate: Hz, of the stream.
-        clip_ms: length of what a score judges.
+        folder: where the files go; it is created if it is missing.
+        sample_rate: of the stream, in Hz.
+        clip_ms: length of the audio that a score is about.
     """
 
     def __init__(self, folder: Path, sample_rate: int, clip_ms: float) -> None:
@@ -43,7 +43,7 @@ class Recorder:
         self._most = int((self._length_ms + _LONGEST_WAIT_MS) * sample_rate / 1000)
 
     def feed(self, samples: NDArray[np.int16] | NDArray[np.float32]) -> None:
-        """Take the stream's next samples, before `write` is called for what was heard in them."""
+        """Keep the stream's next samples. Call it before `write` for a detection in them."""
         self._kept.append(to_float32(samples))
         self._n_kept += len(samples)
         self._n_heard += len(samples)
@@ -51,7 +51,7 @@ class Recorder:
             self._n_kept -= len(self._kept.popleft())
 
     def write(self, detection: Detection) -> Path:
-        """Write the clip of `detection` and the second before it, up to what has been heard; its name begins with now.
+        """Write the clip of `detection` and the second before it, up to the end of what was fed; the name starts with the time.
 
         Raises:
             OSError: the file cannot be written.
@@ -72,10 +72,10 @@ class Recorder:
 
 
 class Runner:
-    """Runs a program for each detection, without a shell. It finds what was heard in its environment.
+    """Runs a program for each detection, without a shell.
 
-    ``WORDSPOT_LABEL``, ``WORDSPOT_SCORE`` and ``WORDSPOT_TIME_MS`` hold the word, its score, and where in the stream it
-    was heard. What the program writes goes to stderr.
+    Its environment variables ``WORDSPOT_LABEL``, ``WORDSPOT_SCORE`` and ``WORDSPOT_TIME_MS`` hold the word, its score and
+    its time in the stream. The output of the program goes to stderr.
 
     Args:
         command: the program and its arguments, quoted as in a shell.
@@ -88,22 +88,20 @@ class Runner:
         try:
             self._arguments = _split(command)
         except ValueError as error:
-            raise ConfigError(f"--exec expects a program and its arguments, got {command!r} ({error})") from error
+            raise ConfigError(f"`command`: expected a program and its arguments, got {command!r} ({error})") from error
         if not self._arguments:
-            raise ConfigError(f"--exec expects a program that can be run, got {command!r}")
+            raise ConfigError(f"`command`: expected a program and its arguments, got {command!r}")
         program = shutil.which(self._arguments[0])
         if program is None:
-            raise ConfigError(
-                f"--exec expects a program that can be run, but there is no {self._arguments[0]!r}; install it, or give its path"
-            )
+            raise ConfigError(f"`command`: there is no program {self._arguments[0]!r}; install it, or give its path")
         self._arguments[0] = program  # Windows would not find NAME.cmd by NAME
         self._running: list[subprocess.Popen[bytes]] = []
 
     def start(self, detection: Detection) -> list[str]:
-        """Start the program. Returns a line for each thing that went wrong, also with those that ended since."""
+        """Start the program. Returns a line for each problem, also of programs that have ended since the last call."""
         problems = self.check()
         if len(self._running) >= MAX_RUNNING:
-            return [*problems, f"--exec: {MAX_RUNNING} programs still run; none was started for {detection.label}"]
+            return [*problems, f"{MAX_RUNNING} programs are still running; none was started for {detection.label}"]
         environment = {
             **os.environ,
             "WORDSPOT_LABEL": detection.label,
@@ -115,39 +113,37 @@ class Runner:
                 subprocess.Popen(self._arguments, env=environment, stdin=subprocess.DEVNULL, stdout=_stderr())
             )
         except OSError as error:
-            problems.append(f"--exec: {self._arguments[0]} could not be started ({error.strerror})")
+            problems.append(f"{self._arguments[0]} could not be started ({error.strerror})")
         return problems
 
     def check(self) -> list[str]:
-        """A line for each program that ended badly since the last call."""
+        """A line for each program that has failed since the last call."""
         ended = [program for program in self._running if program.poll() is not None]
         self._running = [program for program in self._running if program not in ended]
         return [
-            f"--exec: {self._arguments[0]} ended with status {program.returncode}"
-            for program in ended
-            if program.returncode
+            f"{self._arguments[0]} ended with status {program.returncode}" for program in ended if program.returncode
         ]
 
     def finish(self, seconds: float = 10.0) -> list[str]:
-        """The stream ended: wait for the programs that still run, no longer than so many seconds."""
+        """End: wait for the programs that are still running, for at most `seconds`."""
         until, problems = time.monotonic() + seconds, []
         for program in self._running:
             try:
                 program.wait(max(until - time.monotonic(), 0))
             except subprocess.TimeoutExpired:
-                problems.append(f"--exec: {self._arguments[0]} still runs and is left alone")
+                problems.append(f"{self._arguments[0]} is still running and was not stopped")
         return problems + self.check()
 
 
 def _split(command: str) -> list[str]:
-    """A command's words: quotes as in a shell, and nothing else of one."""
+    """Split a command into words: quotes as in a shell, but no variables, patterns or pipes."""
     lexer = shlex.shlex(command, posix=True)
     lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", _ESCAPE
     return list(lexer)
 
 
 def _stderr() -> int:
-    """Where programs write to: what is on stdout are detections."""
+    """Where programs write: stdout is for detections."""
     try:
         return sys.stderr.fileno()
     except (OSError, ValueError):  # neither a terminal nor a file
@@ -155,6 +151,6 @@ def _stderr() -> int:
 
 
 def _in_a_name(label: str) -> str:
-    """`label` as part of a file's name on any system."""
+    """`label` as part of a file's name, on any system."""
     letters = label[:_LONGEST_IN_A_NAME]
     return "".join(letter if letter.isalnum() or letter in "-_ " else "_" for letter in letters).strip() or "_"

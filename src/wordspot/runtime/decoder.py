@@ -46,6 +46,9 @@ class Detection:
     score: float
     emitted_ms: float
 
+    def __str__(self) -> str:
+        return f"{self.time_ms / 1000:9.2f} s  {self.label} (score = {self.score:.2f})"
+
     def to_json(self) -> dict[str, Any]:
         """The detection as a JSON object, times rounded to microseconds."""
         return {

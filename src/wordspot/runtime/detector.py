@@ -10,7 +10,6 @@ were fed: a stream that stalls and resumes goes on where it was. Each object ser
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +20,12 @@ from wordspot.audio.samples import check_samples, to_float32
 from wordspot.config import DecoderConfig
 from wordspot.errors import AudioError
 from wordspot.runtime.decoder import Detection, make_decoder
+from wordspot.runtime.model import Model, Source, as_model, open_model
 from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.modelfile.session import judge_clips
-from wordspot.runtime.streams import Model, make_runner, open_model
+from wordspot.runtime.streams import make_runner
 
 __all__ = ["Classifier", "Detection", "Detector", "Model", "Scorer", "open_model"]
-
-Source = Model | Path | str | bytes | None
 
 CLIP_STRIDE_MS = 30.0
 """From one window to the next, for a model that takes whole clips, where its decoder does not say."""
@@ -61,7 +59,7 @@ class Scorer:
         stride_ms: float = CLIP_STRIDE_MS,
         self_test: bool = True,
     ) -> None:
-        opened = _opened(model, threads, self_test)
+        opened = as_model(model, threads=threads, self_test=self_test)
         self.card: Card = opened.card
         self.sample_rate = self.card.sample_rate if sample_rate is None else sample_rate
         self._runner = make_runner(opened, stride_ms)
@@ -137,7 +135,7 @@ class Detector:
         *,
         self_test: bool = True,
     ) -> None:
-        opened = _opened(model, threads, self_test)
+        opened = as_model(model, threads=threads, self_test=self_test)
         decoder = decoder or opened.card.decoder
         stride_ms = decoder.stride_ms or CLIP_STRIDE_MS
         self._scorer = Scorer(opened, threads, sample_rate, stride_ms=stride_ms)
@@ -200,7 +198,7 @@ class Classifier:
     """Posteriors of clips, each judged for itself. Takes and raises what `Scorer` does."""
 
     def __init__(self, model: Source = None, threads: int = 1, *, self_test: bool = True) -> None:
-        self._model = _opened(model, threads, self_test)
+        self._model = as_model(model, threads=threads, self_test=self_test)
         self.card: Card = self._model.card
 
     def classify(self, audio: ArrayLike) -> NDArray[np.float32]:
@@ -232,7 +230,3 @@ class Classifier:
         whole = np.zeros((len(clips), size), np.float32)
         whole[:, : clips.shape[1]] = to_float32(clips)
         return judge_clips(self._model.session, self.card, whole)
-
-
-def _opened(model: Source, threads: int, self_test: bool) -> Model:
-    return model if isinstance(model, Model) else open_model(model, threads=threads, self_test=self_test)

@@ -1,6 +1,6 @@
-"""A second model beside the detector: it judges the sound of each detection, so that a machine's voice can be ignored.
+"""A second model that judges the voice of each detection, so that synthetic voices can be ignored.
 
-It tells a person's voice from a synthesised one. It does not tell a person from a loudspeaker that plays a person.
+It separates a person's voice from a synthesised one. It cannot separate a person from a recording of a person.
 """
 
 from __future__ import annotations
@@ -14,37 +14,41 @@ from numpy.typing import ArrayLike
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import Samples, check_rate, check_samples, to_float32
 from wordspot.runtime.decoder import Detection
-from wordspot.runtime.detector import Source
+from wordspot.runtime.model import Source
 from wordspot.runtime.recordings import RecordingClassifier, combine, cut_windows, find_sound
 
-_LONGEST_WAIT_MS = 5000.0  # of a detection for its confirmation
-_MARGIN_MS = 20.0  # of sound on both sides of a window, so that resampling has no edge within it
+_LONGEST_WAIT_MS = 5000.0  # from a detection's time to its confirmation
+_MARGIN_MS = 20.0  # of audio on both sides of a window, so that resampling has no edge within it
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a gate takes the voice of a detection for."""
+    """How a gate classifies the voice of a detection.
+
+    Attributes:
+        is_target: whether it is of the gate's first class, a person.
+        label: the class.
+        score: the posterior of `label`.
+    """
 
     is_target: bool
-    """Whether it is the gate's first label: a person."""
     label: str
     score: float
-    """The posterior of `label`."""
 
 
 class Gate:
-    """Keeps the last seconds of a stream, and judges the window of it that ends where a detection does.
+    """Keeps the last seconds of a stream, and classifies the window of it that ends with a detection.
 
     Args:
-        model: an exported model of the task `recordings`: file, content, or what `open_model` gave. Its first label is the
-            one that passes.
-        sample_rate: Hz, of the stream.
-        threads: that one call may use.
-        threshold: what the first label's posterior must reach; None: as the model says.
+        model: an exported model of the task `recordings`: a file, its content, or an opened model. Its first label is
+            the one that is accepted.
+        sample_rate: of the stream, in Hz.
+        threads: how many threads one call may use.
+        threshold: what the posterior of the first label must reach; None: as the model says.
 
     Raises:
         NotFoundError, CardError, ConfigError: as `RecordingClassifier`.
-        AudioError: a sample rate that no sound has.
+        AudioError: a sample rate outside 1 kHz to 1 MHz.
     """
 
     def __init__(self, model: Source, sample_rate: int, threads: int = 1, *, threshold: float | None = None) -> None:
@@ -58,7 +62,7 @@ class Gate:
         self._n_kept = self._n_heard = 0
 
     def feed(self, samples: ArrayLike) -> None:
-        """Take the stream's next samples [n], int16 or float, before `judge` is called for what was heard in them."""
+        """Keep the stream's next samples [n], int16 or float. Call it before `judge` for a detection in them."""
         audio = to_float32(check_samples(samples))
         self._kept.append(audio)
         self._n_kept += len(audio)
@@ -67,10 +71,10 @@ class Gate:
             self._n_kept -= len(self._kept.popleft())
 
     def judge(self, detection: Detection) -> Judgement:
-        """Judge the window that ends at `detection.time_ms`; where the stream began later, what there is, repeated.
+        """Classify the window that ends at `detection.time_ms`; if the stream is shorter, all of it, repeated.
 
         Raises:
-            CardError: onnxruntime cannot run the gate's file.
+            CardError: ONNX Runtime cannot run the gate's file.
         """
         settings, classifier = self._classifier.settings, self._classifier
         clip = self.card.clip_samples
@@ -80,7 +84,7 @@ class Gate:
         return Judgement(position == 0, classifier.labels[position], float(posteriors[position]))
 
     def _window(self, end_ms: float) -> Samples:
-        """The sound before `end_ms` at the gate's rate: float32 [at most clip_samples, at least 1]."""
+        """The audio before `end_ms`, at the gate's rate: float32 [1 to clip_samples]."""
         first = self._n_heard - self._n_kept
         kept = np.concatenate([np.zeros(0, np.float32), *self._kept])
         end = min(max(round(end_ms * self.sample_rate / 1000) - first, 1), len(kept))

@@ -1,6 +1,6 @@
-"""Which class a recording of any length is of, by an exported model: `recording_windows` says how.
+"""Classify recordings of any length with an exported model: `RecordingClassifier`. `runtime.windows` says how.
 
-Needs numpy and onnxruntime, and nothing of torch. Files are read block by block, so that an hour costs little memory.
+Needs numpy and onnxruntime, not torch. Files are read block by block, so that an hour of audio needs little memory.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,10 +19,9 @@ from wordspot.audio.samples import Samples, check_samples, to_float32
 from wordspot.config import RecordingsConfig
 from wordspot.errors import AudioError, CardError, ConfigError
 from wordspot.overrides import from_json
-from wordspot.runtime.detector import Source
+from wordspot.runtime.model import Source, as_model
 from wordspot.runtime.modelfile.card import Card, most_at_once
 from wordspot.runtime.modelfile.session import judge_clips
-from wordspot.runtime.streams import Model, open_model
 from wordspot.runtime.windows import (
     WholeCutter,
     WindowCutter,
@@ -44,44 +44,76 @@ _EVEN = 1e-6  # log-odds that lie closer together point to no stretch
 
 @dataclass(frozen=True)
 class RecordingResult:
-    """What a recording is taken for, and what that rests on."""
+    """The class of a recording, and the scores that decided it.
+
+    Attributes:
+        label: the class.
+        score: the posterior of `label`. With a threshold other than 0.5 it may be below 0.5.
+        labels: all classes.
+        posteriors: float64 [labels], of the entire recording.
+        threshold: what the posterior of the first label must reach if there are two, else None.
+        start_s: start of the stretch with the strongest evidence for `label`, compared with the rest of the recording.
+        stop_s: its end.
+        times_s: float64 [n], the middle of each window.
+        window_posteriors: float64 [n, labels].
+        has_sound: bool [n], which windows count; in digital silence none has sound, and all count.
+        seconds: length of the recording.
+        judged_seconds: how much of it, from its start, the model has seen.
+    """
 
     label: str
     score: float
-    """The posterior of `label`. With a threshold other than 0.5 it may be below 0.5."""
+    labels: tuple[str, ...]
     posteriors: NDArray[np.float64]
-    """[labels], of the whole recording."""
+    threshold: float | None
     start_s: float
-    """Where the stretch begins that speaks most for `label`, compared with the rest of the recording."""
     stop_s: float
     times_s: NDArray[np.float64]
-    """[n], the windows' middles."""
     window_posteriors: NDArray[np.float64]
-    """[n, labels]."""
     has_sound: NDArray[np.bool_]
-    """[n], the windows that count; where all is digital silence none has sound, and all count."""
     seconds: float
+    judged_seconds: float
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the recording is digital silence, so that its class means nothing."""
+        return not self.has_sound.any()
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as a JSON object; `windows` holds the scores over time."""
+        windows = {
+            "time_s": [round(float(time), 3) for time in self.times_s],
+            "has_sound": self.has_sound.tolist(),
+            "scores": {label: _rounded(self.window_posteriors[:, place]) for place, label in enumerate(self.labels)},
+        }
+        return {
+            "label": self.label, "score": round(self.score, 6),
+            "scores": dict(zip(self.labels, _rounded(self.posteriors), strict=True)),
+            **({} if self.threshold is None else {"threshold": self.threshold}),
+            "start_s": round(self.start_s, 3), "stop_s": round(self.stop_s, 3), "seconds": round(self.seconds, 3),
+            "windows": windows,
+        }  # fmt: skip
 
 
 class RecordingClassifier:
-    """Judges whole recordings by an exported model of the task `recordings`.
+    """Classifies entire recordings with an exported model of the task `recordings`.
 
     Args:
-        model: an exported file, its content, or what `open_model` gave.
-        threads: that one call may use.
-        threshold: with two labels, what the first one's posterior must reach; None: as the file says, else 0.5.
-        self_test: refuse a file that does not give what it gave when it was exported.
+        model: an exported file, its content, or an opened model.
+        threads: how many threads one call may use.
+        threshold: what the posterior of the first of two labels must reach; None: as the file says, else 0.5.
+        self_test: run the file's self-test, and reject the file if it fails.
 
     Raises:
         NotFoundError: no such file.
-        CardError: a file that is damaged, or none that wordspot wrote.
-        ConfigError: a model of another task; a threshold outside 0 to 1, or for a model of three or more labels.
+        CardError: a file that is damaged, or not written by wordspot.
+        ConfigError: a model of another task, or a threshold outside 0 to 1 or for a model with three or more labels.
     """
 
     def __init__(
         self, model: Source, threads: int = 1, *, threshold: float | None = None, self_test: bool = True
     ) -> None:
-        opened = model if isinstance(model, Model) else open_model(model, threads=threads, self_test=self_test)
+        opened = as_model(model, threads=threads, self_test=self_test)
         self._model = opened
         self.card: Card = opened.card
         self.labels = self.card.labels
@@ -90,28 +122,28 @@ class RecordingClassifier:
             _check_threshold(threshold, self.labels)
         own = self.card.decoder.thresholds.get(self.labels[0], DEFAULT_THRESHOLD)
         self.threshold = own if threshold is None else threshold
-        """Two labels: a recording whose posterior of the first one is at least this is taken for it. More: unused."""
+        """With two labels, the least posterior of the first for a recording to be of its class. Unused with more."""
 
     @property
     def stride_samples(self) -> int:
-        """From one window to the next, at the model's rate."""
+        """Distance between the starts of two windows, at the model's rate."""
         return stride_of(self.settings.stride_ms, self.card.sample_rate, self.card.clip_samples)
 
-    def classify_file(self, path: Path) -> RecordingResult:
-        """Judge a sound file of any length and rate; of several channels the first, as in training.
+    def classify_file(self, path: Path, *, channel: int = 0) -> RecordingResult:
+        """Classify a sound file of any length and rate, by its first channel unless another is named, as in training.
 
         Raises:
             NotFoundError: no such file.
             AudioError: damaged, empty, truncated, or holding NaN or infinity.
         """
-        rate, blocks = read_blocks(Path(path), channel=0)
+        rate, blocks = read_blocks(Path(path), channel=channel)
         return self._classify(blocks, rate)
 
     def classify(self, samples: ArrayLike, sample_rate: int) -> RecordingResult:
-        """Judge a recording: float32, float64 or int16 [n] at `sample_rate` Hz.
+        """Classify a recording: float32, float64 or int16 [n] at `sample_rate` Hz.
 
         Raises:
-            AudioError: no samples, NaN or infinity, another type, shape or scale, or a rate that no sound has.
+            AudioError: no samples, NaN or infinity, another type, shape or scale, or a rate outside 1 kHz to 1 MHz.
         """
         audio = check_samples(samples)
         if not audio.size:
@@ -122,10 +154,10 @@ class RecordingClassifier:
         )
 
     def judge(self, windows: Samples) -> NDArray[np.float64]:
-        """Posteriors of windows, each for itself: float32 [k, clip_samples] → float64 [k, labels].
+        """Posteriors of windows, each on its own: float32 [k, clip_samples] → float64 [k, labels].
 
         Raises:
-            CardError: onnxruntime cannot run the file, or it gives what is no posterior.
+            CardError: ONNX Runtime cannot run the file, or its outputs are not posteriors.
         """
         posteriors = judge_clips(self._model.session, self.card, windows).astype(np.float64)
         if not np.isfinite(posteriors).all():
@@ -166,13 +198,16 @@ class RecordingClassifier:
         return RecordingResult(
             label=self.labels[position],
             score=float(posteriors[position]),
+            labels=self.labels,
             posteriors=posteriors,
+            threshold=self.threshold if len(self.labels) == 2 else None,
             start_s=float(starts[first] / card.sample_rate),
             stop_s=float(stops[last] / card.sample_rate),
             times_s=(starts + stops) / (2 * card.sample_rate),
             window_posteriors=rows,
             has_sound=has_sound,
             seconds=n_samples / card.sample_rate,
+            judged_seconds=(min(n_samples, clip) if self.settings.whole else n_samples) / card.sample_rate,
         )
 
 
@@ -189,8 +224,8 @@ def _resampled(blocks: Iterable[Samples], rate: int, to_rate: int) -> Iterator[S
 def _settings(card: Card) -> RecordingsConfig:
     if not card.task.predicts_recordings:
         raise ConfigError(
-            f"expected a model of whole recordings (`wordspot train labels.csv --task recordings`), got one for "
-            f"{', '.join(card.labels[:6])}; take `wordspot detect` for words in recordings, `wordspot label` for clips"
+            f"the model does not classify entire recordings, but detects {', '.join(card.labels[:6])}; "
+            "train one with the task recordings, or use `detect` for words in recordings, `label` for clips"
         )
     try:
         return from_json(card.config).recordings
@@ -200,9 +235,13 @@ def _settings(card: Card) -> RecordingsConfig:
 
 def _check_threshold(threshold: float, labels: tuple[str, ...]) -> None:
     if not 0 <= threshold <= 1:
-        raise ConfigError(f"a threshold must lie between 0 and 1, got {threshold:g}")
+        raise ConfigError(f"`threshold` must lie between 0 and 1, got {threshold:g}")
     if len(labels) != 2:
-        raise ConfigError(f"a threshold decides between two labels, the model has {len(labels)}; leave it out")
+        raise ConfigError(f"`threshold` decides between two labels, but the model has {len(labels)}; leave it out")
+
+
+def _rounded(values: NDArray[np.float64]) -> list[float]:
+    return [round(float(value), 6) for value in values]
 
 
 def _log_odds(posteriors: NDArray[np.float64], position: int) -> NDArray[np.float64]:

@@ -7,9 +7,7 @@ give the same: the posteriors of every clip's length of audio, row by row, with 
 
 from __future__ import annotations
 
-import importlib.resources
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,47 +15,15 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from wordspot.audio.samples import Samples
-from wordspot.errors import CardError, ConfigError, NotFoundError
-from wordspot.runtime.modelfile.card import Card, most_at_once, read_card, read_content
-from wordspot.runtime.modelfile.self_test import verify
-from wordspot.runtime.modelfile.session import judge_clips, open_session
+from wordspot.errors import ConfigError
+from wordspot.runtime.model import Model
+from wordspot.runtime.modelfile.card import most_at_once
+from wordspot.runtime.modelfile.session import judge_clips
 
 Scores = NDArray[np.float32]
 
-DEFAULT_MODEL = "default.onnx"
 _BLOCK_SECONDS = 4.0  # a stream's longest call: where long ones are fastest, and memory stays small
 _BUFFERS_KEPT = 8  # lengths of calls whose buffers are kept; a live stream has one or two
-
-
-@dataclass(frozen=True)
-class Model:
-    """An exported file, loaded; any number of streams can share it. session: an `onnxruntime.InferenceSession`."""
-
-    card: Card
-    session: Any
-
-
-def open_model(model: Path | str | bytes | None = None, *, threads: int = 1, self_test: bool = True) -> Model:
-    """Check and load an exported file.
-
-    Args:
-        model: the file, or its content; None takes the model that comes with wordspot.
-        threads: that one call may use.
-        self_test: run the file's self-test and refuse a file that fails it.
-
-    Raises:
-        NotFoundError: no such file.
-        CardError: no such file as wordspot writes, one that ONNX Runtime cannot run, or whose self-test fails.
-    """
-    name, data = read_model(model)
-    card = read_card(data, name)
-    try:
-        opened = Model(card, open_session(data, threads))
-        if self_test:
-            _run_self_test(opened)
-    except CardError as error:
-        raise CardError(f"{name}: {error}; copy or export it again") from error
-    return opened
 
 
 def make_runner(model: Model, stride_ms: float = 30.0) -> StreamRunner | WindowRunner:
@@ -186,28 +152,3 @@ class WindowRunner:
         ends = self._start + self._size + np.arange(n_windows, dtype=np.int64) * self._stride
         self._kept, self._start = audio[used:].copy(), self._start + used
         return scores, ends
-
-
-def read_model(model: Path | str | bytes | None) -> tuple[str, bytes]:
-    """A name for error messages, and the file's content."""
-    if isinstance(model, bytes):
-        return "the model", model
-    if model is not None:
-        return read_content(Path(model))
-    default = importlib.resources.files("wordspot.runtime") / DEFAULT_MODEL
-    if not default.is_file():
-        raise NotFoundError(
-            f"{DEFAULT_MODEL}: the model that comes with wordspot is missing from this installation; "
-            "name a file that `wordspot export` wrote"
-        )
-    return DEFAULT_MODEL, default.read_bytes()
-
-
-def _run_self_test(model: Model) -> None:
-    """Compare with what torch gave for the file's own signal."""
-    report = verify(model.session, model.card)
-    if not report["passed"]:
-        raise CardError(
-            f"fails its self-test: the logarithms of its scores differ by {report['difference']:.2g} from those it was "
-            f"exported with, {report['tolerance']:.2g} is allowed"
-        )

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 from wordspot.errors import CardError, ConfigError, NotFoundError
+from wordspot.runtime.model import Model, open_model, read_model
 from wordspot.runtime.modelfile.card import Card, to_json
 from wordspot.runtime.recordings import RecordingClassifier
-from wordspot.runtime.streams import Model, open_model, read_model
 
 _MAX_NAME = 64
 

@@ -1,4 +1,4 @@
-"""Evaluate a training run, with torch, or an exported file, without it."""
+"""A run's checkpoint as a judge, for `wordspot.evaluation`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordspot.errors import ConfigError
-from wordspot.evaluation.evaluate import evaluate_judge
 from wordspot.evaluation.judging import (
     Audio,
     Judge,
     PosteriorTrack,
     TrainedOn,
-    judge_of_file,
     no_prediction,
     no_track,
 )
-from wordspot.evaluation.results import EvaluationResult
 from wordspot.metrics import Floats
-from wordspot.progress import OnProgress
 from wordspot.tasks import TASKS, labels_of_run
 
 if TYPE_CHECKING:
@@ -31,44 +26,6 @@ if TYPE_CHECKING:
     from wordspot.training.checkpoint import Checkpoint
 
 _SCENES_AT_ONCE = 10
-
-
-def evaluate(
-    model: Path | str,
-    data: Path | str,
-    *,
-    split: str = "testing",
-    checkpoint: int | None = None,
-    device: str = "auto",
-    progress: OnProgress | None = None,
-) -> EvaluationResult:
-    """Evaluate a model on one set of a folder or a list of recordings.
-
-    Args:
-        model: the folder of a run, or an exported file, which needs no torch.
-        data: what a model of its task is trained on.
-        split: ``training``, ``validation``, ``testing``, or ``all`` for a foreign folder, each recording once.
-        checkpoint: of a run: the checkpoint of this step; None for the best one on the validation set.
-        device: of a run: ``auto``, ``cpu`` or ``cuda``.
-        progress: called while recordings are decoded and evaluated.
-
-    Returns:
-        a `WordsResult`, `TriggerResult` or `RecordingsResult`, by the task of the model.
-
-    Raises:
-        ConfigError: no such set, or a checkpoint of an exported file.
-        DataError: the set is empty.
-        NotFoundError: no such model, checkpoint, folder or list.
-        CardError, CheckpointError: a damaged model.
-    """
-    path = Path(model)
-    if path.suffix.lower() != ".onnx" or path.is_dir():
-        judge = judge_of_run(path, checkpoint, device)
-    elif checkpoint is not None:
-        raise ConfigError(f"`checkpoint` is for the folder of a run; {path} is an exported file and has one state only")
-    else:
-        judge = judge_of_file(path)
-    return evaluate_judge(judge, Path(data), split, progress)
 
 
 def judge_of_run(path: Path, checkpoint: int | None = None, device: str = "auto") -> Judge:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 
-from wordspot.commands.detect import detect_file
 from wordspot.commands.main import main
 from wordspot.config import ModelConfig, RunConfig, TriggerConfig
 from wordspot.data.trigger import load_sources
 from wordspot.errors import ConfigError
 from wordspot.overrides import override
 from wordspot.presets import FEATURES
-from wordspot.tasks import TASKS
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks.trigger import SceneEvaluation, TriggerTask
 from wordspot.training.trainer import StepRecord, Trainer
@@ -265,23 +261,6 @@ def test_from_the_command_line_to_a_file_that_listens(
     assert "test-stream" in capsys.readouterr().err
     assert main(["test-stream", str(model), str(scenes / "scene-001.wav"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["per_word"].keys() == {"high"}
-
-
-@pytest.mark.parametrize(("task", "silence"), [("trigger", 4000), ("words", 0)])
-def test_a_trigger_may_answer_after_the_end_of_a_recording(tmp_path: Path, task: str, silence: int) -> None:
-    path = tmp_path / "word.wav"
-    soundfile.write(path, np.full(3000, 0.25), 8000, subtype="PCM_16")
-    heard: list[np.ndarray[Any, Any]] = []
-    detector = SimpleNamespace(
-        card=SimpleNamespace(task=TASKS[task], clip_samples=100, sample_rate=16_000),
-        feed=lambda samples: heard.append(samples) or [],
-        flush=lambda: ["flushed"],
-    )
-    assert list(detect_file(path, lambda rate: detector)) == ["flushed"]  # type: ignore[arg-type, return-value, comparison-overlap]
-    sound = np.concatenate(heard)
-    assert len(sound) == 3000 + silence
-    assert (sound[:3000] == 0.25).all()
-    assert not sound[3000:].any()
 
 
 def test_defaults_fit_their_tasks() -> None:

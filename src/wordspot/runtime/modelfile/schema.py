@@ -75,6 +75,11 @@ class Card:
     format_version: int = FORMAT_VERSION
 
     @property
+    def clip_seconds(self) -> float:
+        """Length of the audio that one score is about."""
+        return self.clip_samples / self.sample_rate
+
+    @property
     def task(self) -> Task:
         """What the model predicts; files of old versions, which do not name a task, are of the task `words`."""
         return TASKS[self.config.get("task", "words")]

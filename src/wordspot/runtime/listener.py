@@ -1,0 +1,250 @@
+"""Detect words live, from a microphone, a file or raw samples: the verb `listen`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.audio.samples import check_rate
+from wordspot.errors import ConfigError
+from wordspot.runtime.actions import Recorder, Runner
+from wordspot.runtime.decoder import Detection
+from wordspot.runtime.detector import Detector
+from wordspot.runtime.gate import Gate, Judgement
+from wordspot.runtime.model import Source, as_model, check_detects
+
+_BLOCK_MS = 20.0
+_FAST_BLOCK_MS = 1000.0
+_WORD_MS = 1000.0  # a score of a trigger is about a hop; what is saved of a detection must hold the word
+
+Block = NDArray[np.int16] | NDArray[np.float32]
+OnNotice = Callable[[str], None]
+#: Called with the peak of each block of audio, 0 to 1.
+OnLevel = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Heard(Detection):
+    """A detection of `listen`, and what was done with it.
+
+    Attributes:
+        judgement: what the gate says about the voice; None without a gate.
+        saved: the file with its sound; None if none was written.
+    """
+
+    judgement: Judgement | None = None
+    saved: Path | None = None
+
+    @property
+    def is_ignored(self) -> bool:
+        """Whether the gate rejects the voice. Nothing was saved and no program was run then."""
+        return self.judgement is not None and not self.judgement.is_target
+
+    def to_json(self) -> dict[str, Any]:
+        """The detection as a JSON object."""
+        value = super().to_json()
+        if self.judgement:
+            value["ignored"] = self.is_ignored
+            value["gate"] = {"label": self.judgement.label, "score": round(self.judgement.score, 6)}
+        if self.saved:
+            value["saved"] = str(self.saved)
+        return value
+
+
+def listen(
+    model: Source = None,
+    source: Path | str | BinaryIO | None = None,
+    *,
+    microphone: str | None = None,
+    sample_rate: int | None = None,
+    fast: bool = False,
+    threshold: float | None = None,
+    gate: Source = None,
+    save: Path | str | None = None,
+    command: str | None = None,
+    on_notice: OnNotice | None = None,
+    on_level: OnLevel | None = None,
+) -> Iterator[Heard]:
+    """Detect words live. Everything is opened and checked at once; listening starts with the first detection asked for.
+
+    Args:
+        model: an exported file; None uses the model that comes with wordspot.
+        source: a sound file, played at its own speed, or a stream of raw samples (16-bit little-endian, mono); None
+            opens a microphone.
+        microphone: its name, a part of it, or its number (default: the system's default microphone).
+        sample_rate: Hz, of raw samples (default: the model's).
+        fast: process a file as fast as possible.
+        threshold: what a score must exceed, 0 to 1, for every word (default: as the model says).
+        gate: a model of the task `recordings` that judges the voice of each detection; a voice of another class than the
+            first is ignored.
+        save: a folder for the sound of each detection, with a second before it, as WAV.
+        command: a program to run for each detection, as `Runner` runs it.
+        on_notice: called with what a user should know: which microphone is open, lost audio, a program that failed.
+        on_level: called with the peak of each block.
+
+    Returns:
+        The detections, as they are made. The iterator ends with the source, and closes the microphone when it is closed.
+
+    Raises:
+        NotFoundError, CardError: a model that cannot be used.
+        ConfigError: arguments that contradict each other, a threshold outside 0 to 1, a program that does not exist.
+        AudioError: a file that cannot be read, or a sample rate outside 1 kHz to 1 MHz.
+        MicrophoneError: no such microphone, or it cannot be opened or was lost.
+        MissingExtraError: a microphone needs `sounddevice`.
+    """
+    _check_source(source, microphone, sample_rate, fast=fast)
+    notice = on_notice or _ignore
+    runner = Runner(command) if command else None
+    opened = as_model(model)
+    check_detects(opened)
+    card = opened.card
+    decoder = card.decoder.with_threshold(threshold)
+    rate, blocks = _open_source(source, microphone, sample_rate or card.sample_rate, notice, fast=fast)
+    detector = Detector(opened, decoder, rate)
+    opened_gate = None if gate is None else _open_gate(gate, rate, notice)
+    clip_ms = _WORD_MS if card.task.predicts_steps else 1000 * card.clip_seconds
+    recorder = Recorder(Path(save), rate, clip_ms) if save is not None else None
+    return _Listener(detector, opened_gate, recorder, runner, notice).run(blocks, on_level)
+
+
+class _Listener:
+    """Feeds blocks to a detector, and acts on each detection."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        gate: Gate | None,
+        recorder: Recorder | None,
+        runner: Runner | None,
+        notice: OnNotice,
+    ) -> None:
+        self.detector, self.gate, self.recorder, self.runner, self.notice = detector, gate, recorder, runner, notice
+
+    def run(self, blocks: Iterator[Block], on_level: OnLevel | None) -> Iterator[Heard]:
+        with contextlib.closing(blocks):  # type: ignore[type-var]
+            for block in blocks:
+                if self.recorder:
+                    self.recorder.feed(block)
+                if self.gate:
+                    self.gate.feed(block)
+                for detection in self.detector.feed(block):
+                    yield self._act_on(detection)
+                if on_level and len(block):
+                    on_level(_peak(block))
+        for detection in self.detector.flush():
+            yield self._act_on(detection)
+        self._tell(self.runner.finish() if self.runner else [])
+
+    def _act_on(self, detection: Detection) -> Heard:
+        """Judge the voice; unless it is ignored, save the sound and run the program."""
+        judgement = self.gate.judge(detection) if self.gate else None
+        heard = Heard(**dataclasses.asdict(detection), judgement=judgement)
+        if heard.is_ignored:
+            return heard
+        saved = self._save(detection)
+        self._tell(self.runner.start(detection) if self.runner else [])
+        return dataclasses.replace(heard, saved=saved)
+
+    def _save(self, detection: Detection) -> Path | None:
+        """Save the sound. If that fails, because the disk is full for example, listening goes on."""
+        try:
+            return self.recorder.write(detection) if self.recorder else None
+        except OSError as error:
+            self._tell([f"not saved: {error}"])
+            return None
+
+    def _tell(self, lines: list[str]) -> None:
+        for line in lines:
+            self.notice(line)
+
+
+def _check_source(
+    source: Path | str | BinaryIO | None, microphone: str | None, sample_rate: int | None, *, fast: bool
+) -> None:
+    """Reject arguments that belong to another kind of source."""
+    is_file = isinstance(source, (str, Path))
+    if sample_rate is not None:
+        if source is None or is_file:
+            raise ConfigError("`sample_rate` is for raw samples; a file and a microphone have their own")
+        check_rate(sample_rate)
+    if microphone is not None and source is not None:
+        raise ConfigError("`microphone` names a microphone, but another source was given too; leave one out")
+    if fast and not is_file:
+        raise ConfigError("`fast` is for a file; other sources are processed as they come")
+
+
+def _open_source(
+    source: Path | str | BinaryIO | None, microphone: str | None, wanted_rate: int, notice: OnNotice, *, fast: bool
+) -> tuple[int, Iterator[Block]]:
+    """The sample rate of a source in Hz, and its blocks."""
+    if source is None:
+        return _open_microphone(microphone, wanted_rate, notice)
+    if not isinstance(source, (str, Path)):
+        return wanted_rate, _raw_blocks(source, wanted_rate, notice)
+    from wordspot.audio.files import read_blocks  # so that a device with a microphone needs no soundfile
+
+    rate, blocks = read_blocks(Path(source), _FAST_BLOCK_MS if fast else _BLOCK_MS)
+    return rate, blocks if fast else _at_real_time(blocks, rate)
+
+
+def _open_microphone(name: str | None, wanted_rate: int, notice: OnNotice) -> tuple[int, Iterator[Block]]:
+    from wordspot.audio.microphone import Microphone
+
+    microphone = Microphone(name, wanted_rate, _BLOCK_MS)
+    notice(f"listening to {microphone.info.name} at {microphone.sample_rate} Hz; Ctrl-C ends")
+
+    def blocks() -> Iterator[Block]:
+        n_reported = 0
+        with microphone:
+            for block in microphone.blocks():
+                if microphone.n_lost > n_reported:
+                    n_reported = microphone.n_lost
+                    notice(f"audio was lost, {n_reported} times so far: this computer is too busy")
+                yield block
+
+    return microphone.sample_rate, blocks()
+
+
+def _raw_blocks(stream: BinaryIO, rate: int, notice: OnNotice) -> Iterator[Block]:
+    """Blocks of 20 ms as they come."""
+    size = 2 * max(round(rate * _BLOCK_MS / 1000), 1)
+    while data := stream.read(size):
+        if len(data) % 2:
+            notice("the stream ended in the middle of a sample; its last byte was dropped")
+        yield np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.int16, copy=False)
+
+
+def _at_real_time(blocks: Iterator[Any], rate: int) -> Iterator[Block]:
+    """Each block at the time at which a listener would have heard it to its end."""
+    start, n_samples = time.monotonic(), 0
+    for block in blocks:
+        n_samples += len(block)
+        time.sleep(max(start + n_samples / rate - time.monotonic(), 0))
+        yield block
+
+
+def _open_gate(model: Source, rate: int, notice: OnNotice) -> Gate:
+    try:
+        gate = Gate(model, rate)
+    except ConfigError as error:
+        raise ConfigError(f"`gate`: {model if isinstance(model, (str, Path)) else 'the model'}: {error}") from error
+    target, *others = gate.card.labels
+    notice(f"the gate accepts {target} and ignores {', '.join(others)}")
+    return gate
+
+
+def _peak(block: Block) -> float:
+    scale = 32768 if block.dtype.kind == "i" else 1
+    return max(float(block.max()), -float(block.min())) / scale
+
+
+def _ignore(_: str) -> None:
+    """The callback of callers that do not watch."""

@@ -1,0 +1,168 @@
+"""Open an exported model file, test it, and read what its card says."""
+
+from __future__ import annotations
+
+import importlib.resources
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wordspot.errors import CardError, ConfigError, NotFoundError
+from wordspot.runtime.modelfile.card import Card, read_card, read_content, to_json
+from wordspot.runtime.modelfile.self_test import SelfTestResult, run_self_test
+from wordspot.runtime.modelfile.session import open_session
+
+DEFAULT_MODEL = "default.onnx"
+
+
+@dataclass(frozen=True)
+class Model:
+    """An exported file, loaded. Any number of streams can share it.
+
+    Attributes:
+        card: what the file says about itself.
+        session: an `onnxruntime.InferenceSession`.
+        name: the file's path, for messages.
+    """
+
+    card: Card
+    session: Any
+    name: str = "the model"
+
+
+#: What functions accept as a model: an exported file, its content, an opened model, or None for the one that comes with
+#: wordspot.
+Source = Model | Path | str | bytes | None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether a file gives the scores on this machine that it had when it was exported."""
+
+    model: str
+    result: SelfTestResult
+
+    @property
+    def passed(self) -> bool:
+        """Whether it does, within the tolerance that its card holds."""
+        return self.result.passed
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as a JSON object."""
+        return {"model": self.model, **self.result.to_json()}
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model file's name, size and card."""
+
+    model: str
+    n_bytes: int
+    card: Card
+
+    def to_json(self) -> dict[str, Any]:
+        """The entire card as a JSON object, with the file's name and size."""
+        return {"model": self.model, "bytes": self.n_bytes, **to_json(self.card)}
+
+
+def open_model(model: Path | str | bytes | None = None, *, threads: int = 1, self_test: bool = True) -> Model:
+    """Check and load an exported file.
+
+    Args:
+        model: the file, or its content; None opens the model that comes with wordspot.
+        threads: how many threads one call may use.
+        self_test: run the file's self-test, and reject the file if it fails.
+
+    Raises:
+        NotFoundError: no such file.
+        CardError: not a file that wordspot wrote, or ONNX Runtime cannot run it, or its self-test fails.
+    """
+    name, data = read_model(model)
+    card = read_card(data, name)
+    try:
+        opened = Model(card, open_session(data, threads), name)
+        if self_test:
+            _check_self_test(opened)
+    except CardError as error:
+        raise CardError(f"{name}: {error}; copy or export it again") from error
+    return opened
+
+
+def as_model(model: Source, *, threads: int = 1, self_test: bool = True) -> Model:
+    """`model` itself if it is already open, else as `open_model` opens it."""
+    return model if isinstance(model, Model) else open_model(model, threads=threads, self_test=self_test)
+
+
+def verify(model: Path | str | None = None) -> Verification:
+    """Check that a file gives the scores on this machine that it had when it was exported.
+
+    Args:
+        model: an exported file; None checks the model that comes with wordspot.
+
+    Raises:
+        NotFoundError, CardError: as `open_model`.
+    """
+    opened = open_model(model, self_test=False)
+    return Verification(opened.name, run_self_test(opened.session, opened.card))
+
+
+def info(model: Path | str | None = None) -> ModelInfo:
+    """Read the card of a model file, without loading its network.
+
+    Args:
+        model: an exported file; None reads the model that comes with wordspot.
+
+    Raises:
+        NotFoundError, CardError: as `open_model`.
+    """
+    name, data = read_model(model)
+    return ModelInfo(name, len(data), read_card(data, name))
+
+
+def read_model(model: Path | str | bytes | None) -> tuple[str, bytes]:
+    """Read a model file.
+
+    Returns:
+        A name for messages, and the file's content.
+
+    Raises:
+        NotFoundError: no such file.
+    """
+    if isinstance(model, bytes):
+        return "the model", model
+    if model is not None:
+        return read_content(Path(model))
+    default = importlib.resources.files("wordspot.runtime") / DEFAULT_MODEL
+    if not default.is_file():
+        raise NotFoundError(
+            f"{DEFAULT_MODEL}: the model that comes with wordspot is missing from this installation; "
+            "name a file that `wordspot export` wrote"
+        )
+    return DEFAULT_MODEL, default.read_bytes()
+
+
+def check_detects(model: Model) -> None:
+    """Raises ConfigError for a model that detects nothing in a stream: one that classifies entire recordings."""
+    if model.card.task.predicts_recordings:
+        raise ConfigError(
+            f"{model.name} classifies entire recordings ({', '.join(model.card.labels[:6])}) and detects no words; "
+            "use `classify`"
+        )
+
+
+def check_labels_clips(model: Model) -> None:
+    """Raises ConfigError for a model that does not say which word a clip is."""
+    check_detects(model)
+    if not model.card.task.predicts_clips:
+        raise ConfigError(
+            f"{model.name} detects when {model.card.labels[-1]!r} is said and cannot label clips; use `detect`"
+        )
+
+
+def _check_self_test(model: Model) -> None:
+    report = run_self_test(model.session, model.card)
+    if not report.passed:
+        raise CardError(
+            f"its self-test failed: the logarithms of its scores differ by {report.difference:.2g} from those it was "
+            f"exported with, {report.tolerance:.2g} is allowed"
+        )
