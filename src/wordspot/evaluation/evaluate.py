@@ -15,10 +15,10 @@ from wordspot.config import SETS, DataConfig, RunConfig
 from wordspot.data.cache import DecodedClips, decode_folder
 from wordspot.data.clips import ClipSet, build_sets, build_whole
 from wordspot.data.folders import list_recordings
-from wordspot.data.manifest.load import Recordings, RecordingSet, load_recordings
-from wordspot.data.manifest.rows import list_rows
+from wordspot.data.manifest.load import ManifestData, RecordingSet, load_manifest
+from wordspot.data.manifest.rows import read_manifest
 from wordspot.data.silence import Silence
-from wordspot.data.trigger import load_sources
+from wordspot.data.trigger import load_trigger_data
 from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.bootstrap import MIN_SPEAKERS
 from wordspot.evaluation.clips import measure_clips
@@ -74,9 +74,7 @@ def evaluate_judge(
 def _evaluate_words(judge: Judge, data: Path, split: str, progress: OnProgress) -> WordsResult:
     config = judge.config
     features = config.features
-    decoded = decode_folder(
-        list_recordings(data), features.sample_rate, features.clip_samples, _counted(progress, "decoding recordings")
-    )
+    decoded = decode_folder(list_recordings(data), features.sample_rate, features.clip_samples, progress)
     chosen = _choose_clips(decoded, config, split)
     clip, has_noise = _clips_of(chosen, decoded, config, split)
     posteriors = _predict(judge, range(len(chosen)), clip, progress)
@@ -91,7 +89,7 @@ def _evaluate_words(judge: Judge, data: Path, split: str, progress: OnProgress) 
         data=str(data),
         split=split,
         left_out=decoded.problems,
-        warnings=(*warnings, *_caution(overlap, len(chosen), "clips", split)),
+        warnings=(*decoded.warnings, *warnings, *_caution(overlap, len(chosen), "clips", split)),
         metrics=measure_clips(judge.labels, chosen.labels, posteriors, speakers),
         overlap=overlap,
         clips=ClipsSeen(
@@ -133,8 +131,8 @@ def _evaluate_trigger(judge: Judge, data: Path, split: str, progress: OnProgress
     if split not in ("validation", "testing"):
         raise ConfigError(f"a trigger is evaluated on scenes of the validation or testing set; `split` is {split}")
     config = judge.config
-    sources = load_sources(
-        data, config.trigger, config.data, config.features.sample_rate, _counted(progress, "reading recordings"),
+    sources = load_trigger_data(
+        data, config.trigger, config.data, config.features.sample_rate, progress,
         scene_ms=config.features.clip_ms, word=config.words[0],
     )  # fmt: skip
     scenes = make_scenes(sources, config, split)
@@ -178,7 +176,7 @@ def _evaluate_recordings(judge: Judge, data: Path, split: str, progress: OnProgr
 
 def load_for_evaluation(
     data: Path, config: RunConfig, *, everything: bool = False, progress: OnProgress = ignore
-) -> Recordings:
+) -> ManifestData:
     """Decode a list of recordings from beginning to end, without backgrounds.
 
     Generators that the run held out are held out here too, as far as the list has them.
@@ -189,20 +187,20 @@ def load_for_evaluation(
         everything: the model was not trained on this list, so nothing is held out and its sets do not matter.
         progress: called with the number of recordings decoded.
     """
-    known = {row.generator for row in list_rows(data).rows}
+    known = {row.generator for row in read_manifest(data).rows}
     split, settings = config.data, config.recordings
     held_out = tuple(name for name in settings.hold_out if name in known)
     settings = dataclasses.replace(settings, hold_out=held_out, longest_s=_ALL_OF_IT_S, backgrounds=())
     if everything:
         split = DataConfig(validation_percent=0, testing_percent=0)
         settings = dataclasses.replace(settings, hold_out=(), n_folds=0, fold=0)
-    return load_recordings(
-        data, config.words, split, settings, config.features.sample_rate, _counted(progress, "decoding recordings"),
+    return load_manifest(
+        data, config.words, split, settings, config.features.sample_rate, progress,
         clip_ms=config.features.clip_ms,
     )  # fmt: skip
 
 
-def choose_recordings(data: Path, loaded: Recordings, split: str) -> RecordingSet:
+def choose_recordings(data: Path, loaded: ManifestData, split: str) -> RecordingSet:
     """The recordings of a set; for ``all``, those of every set.
 
     Raises:
@@ -270,7 +268,3 @@ def _few_speakers(metrics: RecordingsMetrics) -> list[str]:
         f"a class has fewer than {MIN_SPEAKERS} speakers here: the interval of the EER is over recordings, and says nothing "
         "about other speakers"
     ]
-
-
-def _counted(progress: OnProgress, stage: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(Progress(stage, done, total))

@@ -21,7 +21,7 @@ from wordspot.tasks import labels_of_run
 
 if TYPE_CHECKING:
     from wordspot.data.scenes.material import Scene
-    from wordspot.data.trigger import TriggerSources
+    from wordspot.data.trigger import TriggerData
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class SceneMetrics:
         }  # fmt: skip
 
 
-def make_scenes(sources: TriggerSources, config: RunConfig, split: str) -> list[Scene]:
+def make_scenes(sources: TriggerData, config: RunConfig, split: str) -> list[Scene]:
     """The scenes of the validation or testing set: the same at every evaluation; none if the set has no positives."""
     trigger, features = config.trigger, config.features
     minutes = trigger.validation_minutes if split == "validation" else trigger.testing_minutes

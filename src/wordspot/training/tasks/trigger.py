@@ -18,13 +18,14 @@ from wordspot.config import FeatureConfig, RunConfig
 from wordspot.data.bank import TriggerMaterial
 from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import scene_at
-from wordspot.data.trigger import TriggerSources, load_sources
+from wordspot.data.trigger import TriggerData, load_trigger_data
 from wordspot.errors import DataError
 from wordspot.evaluation.curves import THRESHOLDS, OperatingPoint, make_curves, operating_points, sweep, total_curve
 from wordspot.evaluation.judging import PosteriorTrack
 from wordspot.evaluation.scenes import bench_of_scenes, make_scenes, measure_scenes, right_steps
+from wordspot.models.streaming import StepNetwork
 from wordspot.presets import TRIGGER_DECODER
-from wordspot.progress import OnProgress, Progress
+from wordspot.progress import OnProgress
 from wordspot.seeds import SET_NUMBERS
 from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter
@@ -83,7 +84,7 @@ class TriggerTask:
     Training's scenes are made from (seed, step, number) and never twice; those of the other sets are always the same.
     """
 
-    def __init__(self, config: RunConfig, sources: TriggerSources, device: torch.device) -> None:
+    def __init__(self, config: RunConfig, sources: TriggerData, device: torch.device) -> None:
         self.config, self.sources, self.device = config, sources, device
         self.labels = labels_of_run(config)
         if not sources.has("training"):
@@ -101,12 +102,12 @@ class TriggerTask:
         cls, config: RunConfig, data: Path, device: torch.device, progress: OnProgress, on_note: Callable[[str], None]
     ) -> Self:
         """The task with the recordings of `data`; see `training.tasks.load_task`."""
-        sources = load_sources(
+        sources = load_trigger_data(
             data,
             config.trigger,
             config.data,
             config.features.sample_rate,
-            lambda done, total: progress(Progress("decoding recordings", done, total)),
+            progress,
             scene_ms=config.features.clip_ms,
             word=config.words[0],
         )
@@ -194,7 +195,8 @@ class TriggerTask:
 
 def step_ends_ms(network: nn.Module, features: FeatureConfig) -> NDArray[np.float64]:
     """Where in a scene each of a network's steps ends, in milliseconds: float64 [steps]."""
-    last: NDArray[np.int64] = network.step_ends(features.n_frames).numpy()  # type: ignore[operator]
+    assert isinstance(network, StepNetwork)
+    last: NDArray[np.int64] = network.step_ends(features.n_frames).numpy()
     return (last * features.hop_samples + features.window_samples) * 1000 / features.sample_rate
 
 
