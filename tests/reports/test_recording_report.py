@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from wordspot.config import FeatureConfig, RunConfig
 from wordspot.data.manifest.load import RecordingSet
-from wordspot.data.manifest.rows import Row
+from wordspot.data.manifest.rows import ManifestRow
 from wordspot.evaluation.judging import Judge, PosteriorTrack, no_prediction
 from wordspot.evaluation.recordings import BinaryMetrics, DetPoints, measure_recordings
 from wordspot.evaluation.results import RecordingsResult
@@ -41,7 +41,7 @@ def texts(svg: str) -> list[str]:
 def recording_set(labels: tuple[str, ...] = LABELS, truth: Ints = TRUTH, seconds: float = 20.0) -> RecordingSet:
     """Recordings whose samples count milliseconds."""
     rows = tuple(
-        Row(f"<b>{at}.wav", Path(f"{at}.wav"), labels[truth[at]], f"sp&{at % 2}", name)
+        ManifestRow(f"<b>{at}.wav", Path(f"{at}.wav"), labels[truth[at]], f"sp&{at % 2}", name)
         for at, name in enumerate(GENERATORS)
     )
     audio = np.arange(round(seconds * RATE), dtype=np.int16)
