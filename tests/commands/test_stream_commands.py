@@ -444,7 +444,7 @@ def test_what_tune_refuses(capsys: pytest.CaptureFixture[str], files: Path, tmp_
     fails(capsys, r"must end in \.onnx", *base, "--out", tmp_path / "x.txt", "--false-accepts-per-hour", 1)
     fails(capsys, "already exists", *base, "--out", files / "model.onnx", "--false-accepts-per-hour", 1)
     fails(
-        capsys, "expected streams in which a, b are spoken", "tune", files / "model.onnx", files / "stream.wav",
+        capsys, "a, b: none of these words is annotated in the streams", "tune", files / "model.onnx", files / "stream.wav",
         "--no-words", *new, "--false-accepts-per-hour", 1,
     )  # fmt: skip
     assert not list(tmp_path.iterdir())
