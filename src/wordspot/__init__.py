@@ -40,6 +40,7 @@ _HOME = {
     "classify": "wordspot.runtime.classify",
     "detect": "wordspot.runtime.detect",
     "download": "wordspot.data.download",
+    "evaluate": "wordspot.run",
     "export_web": "wordspot.server.site",
     "info": "wordspot.runtime.model",
     "label": "wordspot.runtime.label",
@@ -53,8 +54,11 @@ _HOME = {
     "serve": "wordspot.server.serve",
     "speak": "wordspot.data.voices",
     "spectrogram": "wordspot.feature_picture",
+    "test_stream": "wordspot.evaluation.streams",
     "train": "wordspot.run",
+    "tune": "wordspot.evaluation.tuning",
     "verify": "wordspot.runtime.model",
+    "write_report": "wordspot.reports.report",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]
@@ -91,8 +95,12 @@ if TYPE_CHECKING:
     from wordspot.data.scenes.make_stream import make_stream as make_stream
     from wordspot.data.voices import speak as speak
     from wordspot.errors import WordspotError as WordspotError
+    from wordspot.evaluation.streams import test_stream as test_stream
+    from wordspot.evaluation.tuning import tune as tune
     from wordspot.feature_picture import spectrogram as spectrogram
+    from wordspot.reports.report import write_report as write_report
     from wordspot.run import Run as Run
+    from wordspot.run import evaluate as evaluate
     from wordspot.run import load_run as load_run
     from wordspot.run import resume as resume
     from wordspot.run import train as train

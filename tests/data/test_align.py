@@ -181,7 +181,7 @@ def test_the_current_folder_is_filled(root: Path, tmp_path: Path, monkeypatch: p
 def test_what_is_refused(root: Path, tmp_path: Path) -> None:
     before = sorted(root.rglob("*"))
     for out in (root, root / "out", root / "yes"):
-        with pytest.raises(ConfigError, match="lies in .*, whose folders are words"):
+        with pytest.raises(ConfigError, match=r"lies in .*, whose folders are words"):
             align(root, out, force=True)
     with pytest.raises(NotFoundError, match="no such folder"):
         align(tmp_path / "nowhere", tmp_path / "out")

@@ -585,7 +585,7 @@ def test_a_model_of_recordings_hears_no_streams(capsys: pytest.CaptureFixture[st
     for args in (("test-stream", model, tmp_path / "s.wav", "--no-words"), ("detect", model, tmp_path / "s.wav")):
         status, _, error = run(capsys, *args)
         assert (status, error.count("\n")) == (1, 1), error
-        assert "person.onnx: expected a model that hears words, but it tells what a whole recording is" in error
+        assert "classifies entire recordings (person, machine) and detects no words" in error
     status, _, error = run(
         capsys, "tune", model, tmp_path / "s.wav", "--no-words", "--false-accepts-per-hour", "1",
         "--out", tmp_path / "t.onnx",
