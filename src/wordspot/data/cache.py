@@ -185,7 +185,7 @@ def _decode_all(
     def decode(recording: Recording) -> tuple[NDArray[np.int16], str] | _Problem:
         path = listing.root / recording.path
         try:
-            audio, _ = read_audio(path, sample_rate, channel=0)
+            audio, _ = read_audio(path, sample_rate)
             return to_int16(audio), hashlib.sha256(path.read_bytes()).hexdigest()
         except (WordspotError, OSError) as error:
             may_pass = isinstance(error, OSError) or isinstance(error.__cause__, OSError)

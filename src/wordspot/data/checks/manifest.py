@@ -109,7 +109,7 @@ def _look_at_all(listed: RowList, findings: list[Finding], on_clip: Callable[[in
 def _look(row: Row) -> _Looked | str:
     """What is measured of a recording, or why nothing is."""
     try:
-        rate, blocks = read_blocks(row.file, _BLOCK_MS, channel=0)
+        rate, blocks = read_blocks(row.file, _BLOCK_MS)
         digest = hashlib.blake2b(digest_size=16, salt=rate.to_bytes(4, "big"))
         kept: list[Samples] = []
         n_samples, silent = 0, True
@@ -120,7 +120,7 @@ def _look(row: Row) -> _Looked | str:
             silent = silent and is_silent(block)
             digest.update(to_int16(block).tobytes())
         measures = measure(np.concatenate(kept), rate, n_samples / rate)
-        return _Looked(row, rate, read_info(row.file).n_channels, silent, digest.digest(), measures)
+        return _Looked(row, rate, read_info(row.file, thorough=False).n_channels, silent, digest.digest(), measures)
     except WordspotError as error:
         return str(error).replace(str(row.file), row.path)
     except Exception as error:  # whatever one file does, the others are looked at
