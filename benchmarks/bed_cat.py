@@ -2,8 +2,8 @@
 
     python benchmarks/bed_cat.py DATA [--steps 250] [--seeds 0,1]
 
-The original reaches 90 % on testing after 194 steps of 100 clips, on a slightly larger set. The accuracy on testing is
-reported here as it was there; nothing is chosen by it.
+The original reaches 90 % on testing after 194 steps of 100 clips, on a slightly larger set. The accuracy on testing
+is reported as it was there; it is not used to choose anything.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import tempfile
 from pathlib import Path
 
 from results import write_result
-from wordspot.commands.options import recipe_config
 from wordspot.data.cache import decode_folder
 from wordspot.data.folders import list_recordings
 from wordspot.intervals import wilson_interval
 from wordspot.overrides import override
 from wordspot.training.device import resolve_device
+from wordspot.training.recipes import recipe_config
 from wordspot.training.tasks.words import WordsTask
 from wordspot.training.trainer import Trainer
 
@@ -62,7 +62,7 @@ def learn(folder: Path, out: Path, steps: int, seed: int, precision: str) -> lis
     print(f"seed {seed}, {trainer.precision}: {sizes}")
     rows = []
     for step in range(1, steps + 1):
-        trainer._train_step(step)
+        trainer.train_step()
         if step in LOOKS or step == steps:
             record = task.evaluate(trainer.model, trainer.front_end, "testing", step)
             low, high = wilson_interval(round(record.accuracy * record.n), record.n)

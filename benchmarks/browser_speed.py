@@ -1,10 +1,11 @@
-"""What the page of `wordspot serve` costs in a browser: a headless Chromium whose microphone is a sound file.
+"""Cost of the page of `wordspot serve` in a browser: headless Chromium with a sound file as its microphone.
 
     python benchmarks/browser_speed.py SOUND.wav [MODEL.onnx ...] [--seconds 60] [--json OUT]
 
-Each model hears the sound twice: live, from the microphone, for `--seconds` of it, and as a file, as fast as it can. Printed
-is the time that network and decoder took over the time of the sound, the real-time factor; drawing is not in it. Without a
-model: the one that comes with wordspot. Needs Chromium and a checkout in which `make web` has run.
+Each model processes the sound twice: live from the microphone, for `--seconds` of it, and as a file, as fast as
+possible. The result is the real-time factor: the time of network and decoder, without drawing, over the duration of
+the sound. Without a model: the one that comes with wordspot. Needs Chromium and a checkout in which `make web` has
+run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""The classic test on streams: settings tuned on streams of validation clips, measured unchanged on testing clips.
+"""The classic streaming test: settings tuned on streams of validation clips, measured on testing clips.
 
     python benchmarks/classic_streams.py DATA [MODEL.onnx] [--seeds 1,2,3]
 
-Each stream is the tutorial's: ten minutes, 200 words, three in ten of them unknown. A line per seed, and their sum.
+Each stream is the tutorial's: ten minutes, 200 words, three in ten of them unknown. Printed are a line per seed and
+their sum.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument(
         "--limit", type=float, default=0.01,
         help="part of the words that may be wrong, or false positives, on validation: half of what is wanted on testing, "
-        "since settings flatter what they were tuned on (default: 0.01)",
+        "because settings look better on the streams they were tuned on (default: 0.01)",
     )  # fmt: skip
     parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args()

@@ -1,10 +1,11 @@
-"""What codecs, noise and another rate do to the answers of `wordspot train --task recordings --leave-one-generator-out`.
+"""What codecs, noise and another sample rate do to the results of `--leave-one-generator-out`.
 
     python benchmarks/degraded.py RUNS labels.csv [--json OUT]
 
-RUNS is the ``--out`` of that command: each recording is judged by a run that has heard neither its generator nor its speaker, after
-it went through each of `WAYS`. Of each way: the equal error rate of every generator,
-and the mean of these and of the areas under the ROC, with intervals that draw speakers.
+RUNS is the ``--out`` of `wordspot train labels.csv --task recordings --leave-one-generator-out`. Each recording is
+degraded in each of `WAYS` and classified by a run that was trained on neither its generator nor its speaker. Printed
+for each way: the equal error rate of every generator, and the means of these and of the areas under the ROC, with
+intervals bootstrapped over speakers.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from results import write_result
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import Samples, to_float32, to_int16
 from wordspot.commands import console
-from wordspot.commands.leave_out import scored
 from wordspot.config import RunConfig
 from wordspot.data.manifest.load import RecordingSet, load_recordings
 from wordspot.data.manifest.rows import Row
@@ -35,6 +35,7 @@ from wordspot.evaluation.scores import measure_mean
 from wordspot.features import make_front_end
 from wordspot.metrics import det_curve, equal_error_rate
 from wordspot.models import make_model
+from wordspot.training.leave_one_out import scored
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks.recordings import judge
 from wordspot.training.weights import load_weights
@@ -103,7 +104,10 @@ def judge_degraded(run: Path, listed: Path) -> tuple[RecordingSet, dict[str, np.
 
 
 def test_generator(runs: Path, listed: Path) -> dict[str, Scored]:
-    """Of each way, the scores of all folds of a generator; what several folds test counts once, with the mean of the answers."""
+    """The scores of all folds of a generator, for each way.
+
+    A recording that several folds test counts once, with its mean posterior.
+    """
     rows: dict[Path, tuple[Row, int]] = {}
     found: dict[str, dict[Path, list[Any]]] = {name: defaultdict(list) for name in WAYS}
     for run in runs_of(runs):
@@ -122,7 +126,7 @@ def test_generator(runs: Path, listed: Path) -> dict[str, Scored]:
 
 
 def runs_of(folder: Path) -> list[Path]:
-    """The runs of a generator's folder: one for each fold of the speakers, or itself; none where it holds no run."""
+    """The runs of a generator's folder: one for each fold of the speakers, or itself; empty if it holds no run."""
     return [run for run in sorted(folder.glob("fold-*")) or [folder] if (run / "config.json").is_file()]
 
 
@@ -138,14 +142,14 @@ def print_table(generators: list[str], figures: dict[str, Any]) -> None:
 
     columns = ["", *generators, "mean EER", "95 %", "mean AUC", "95 %"]
     rows = [cells(name, row) for name, row in figures.items()]
-    console.print_table("Equal error rates of generators never heard in training, in percent", columns, rows)
+    console.print_table("Equal error rates of generators that are not in the training set, in percent", columns, rows)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", metavar="RUNS", type=Path, help="the folder of the runs")
     parser.add_argument("listed", metavar="CSV", type=Path, help="the list that they were trained on")
-    parser.add_argument("--json", metavar="OUT", type=Path, help="all figures")
+    parser.add_argument("--json", metavar="OUT", type=Path, help="write the result to this file")
     args = parser.parse_args(argv)
     folders = [folder for folder in sorted(args.runs.iterdir()) if runs_of(folder)] if args.runs.is_dir() else []
     if not folders:

@@ -1,12 +1,12 @@
-"""False accepts per hour on sound that training never heard and in which nobody means the words, one line per kind.
+"""False accepts per hour on audio outside the training set in which nobody says the words, one line per kind.
 
-    python benchmarks/false_accepts.py DATA [MODEL.onnx] [--minutes 60]
+    python benchmarks/false_accepts.py DATA [MODEL.onnx] [--minutes 60] [--json OUT]
 
-DATA holds the folders environment, wake_words, arabic_commands and real_or_synthetic. The recordings of a kind follow each
-other as one stream, each heard once: repeating them would add hours and no knowledge. What the sentences of
-real_or_synthetic say is not written down; where one holds one of the words, hearing it counts as false. The last kind is a
-long text (the help of Python itself, but for sentences that hold one of the words), each sentence read once by one of many
-synthetic voices.
+DATA holds the folders environment, wake_words, arabic_commands and real_or_synthetic. The recordings of a kind follow
+each other as one stream, each used once: repeating them would add hours and no information. The sentences of
+real_or_synthetic have no transcripts; if one contains one of the words, detecting it counts as a false accept. The
+last kind is a long text (Python's own help, without sentences that contain one of the words), each sentence read once
+by one of many synthetic voices.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Mutated files through everything that reads files of strangers: exported models and truth files.
+"""Fuzz everything that reads files of strangers: exported models and ground-truth files.
 
-Each mutant is a real file with bytes changed, left out, doubled, moved or inserted. What may come of it is an answer or a
-`WordspotError`; anything else, or more than a few seconds, is printed and counted as a failure. A mutant that the walk takes
-is loaded and self-tested as well, as the detector does.
+Each mutant is a real file with bytes changed, removed, doubled, moved or inserted. The reader may accept it or raise
+a `WordspotError`; anything else, or more than a few seconds, is printed and counts as a failure. A mutant that passes
+the check is also loaded and self-tested, as the detector does.
 
-    python benchmarks/fuzz_files.py words.onnx --count 20000
+    python benchmarks/fuzz_files.py words.onnx --count 20000 --seed 0
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ _SLOW = 5.0  # seconds
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path, help="an exported file")
-    parser.add_argument("--count", type=int, default=20_000, help="mutants of the model, and as many of truth files")
+    parser.add_argument(
+        "--count", type=int, default=20_000, help="mutants of the model, and as many of ground-truth files"
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     model, rng = args.model.read_bytes(), random.Random(args.seed)
@@ -46,7 +48,7 @@ def main() -> int:
             path.write_bytes(mutant)
             return f"read, {len(read_truth(path))} words"
 
-        failures += fuzz("truth files", originals, read, args.count, rng)
+        failures += fuzz("ground-truth files", originals, read, args.count, rng)
     return 1 if failures else 0
 
 
@@ -55,7 +57,7 @@ def read_model(mutant: bytes) -> str:
     try:
         open_model(mutant)
     except WordspotError:
-        return "taken by the walk, refused when loaded"
+        return "accepted by the check, rejected on load"
     return "loaded, and passes its self-test"
 
 
@@ -68,7 +70,7 @@ def fuzz(what: str, originals: list[bytes], read: Callable[[bytes], str], count:
         try:
             results[read(mutant)] += 1
         except WordspotError:
-            results["refused"] += 1
+            results["rejected"] += 1
         except Exception as error:
             failures += 1
             print(f"{what}, mutant {number}: {type(error).__name__}: {error}")

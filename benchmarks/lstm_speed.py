@@ -1,4 +1,4 @@
-"""How long a training iteration of the classic `lstm` takes: forward, backward and Adam's step, of 20 recordings.
+"""Time of a training iteration of the classic `lstm`: forward, backward and Adam's step, for 20 recordings.
 
     python benchmarks/lstm_speed.py [--frames 5000,500] [--threads 2] [--plain]
 

@@ -1,8 +1,10 @@
-"""People's words, and the same words by synthetic voices, for `person_words`: drawn, trimmed, levelled, mixed with noise.
+"""People's words, and the same words by synthetic voices, for `person_words`: drawn, trimmed, levelled, mixed with
+noise.
 
-People fall into sets by the hash of the speaker. Noise files do by the hash of what they were cut from, so that no noise
-of testing is heard in training. A machine's clip is mixed for validation and for testing, since what is trained on in one run
-is tested in another. For training, words stay without noise: the run mixes its own part of the noise in, anew each time.
+People fall into sets by the hash of the speaker. Noise files do by the hash of what they were cut from, so that no
+noise of testing is heard in training. A machine's clip is mixed for validation and for testing, since what is trained
+on in one run is tested in another. For training, words stay without noise: the run mixes its own part of the noise
+in, anew each time.
 """
 
 from __future__ import annotations

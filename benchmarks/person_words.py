@@ -1,17 +1,18 @@
-"""Is a word of one second spoken by a person or a machine, where the machine is one that training never heard?
+"""Tell people from synthetic voices on words of one second, with a synthesiser that is not in the training set.
 
     python benchmarks/person_words.py speech_commands --noise environment,speech_commands/_background_noise_ --out DIR
 
-Words of people, and the same words by each engine of `wordspot.data.voices` that is installed (espeak-ng, flite, festival).
-Each engine is held out in turn: a run learns from the others and is tested on it, on people it has not heard, and in noise
-it has not heard. Windows are one second long, so this also measures the gate of `wordspot listen --gate`.
+The data are words of people and the same words by each engine of `wordspot.data.voices` that is installed (espeak-ng,
+flite, festival). Each engine is held out in turn: a run is trained on the others and tested on it, on people and in
+noise that are not in the training set. Windows are one second long, so this also measures the gate of `wordspot
+listen --gate`.
 
-- ``mixed``: both sides are trimmed to the word, brought to one level, laid anywhere into a second, and mixed with the same
-  kinds of noise at 0 to 20 dB: for training anew in each step. Nothing is left to learn from but the voice.
-- ``plain``: as recorded, and as spoken. Here a clean recording gives a machine away.
+- ``mixed``: both classes are trimmed to the word, brought to one level, placed anywhere in a second, and mixed with
+  the same kinds of noise at 0 to 20 dB, anew in each training step. Only the voice is left to learn from.
+- ``plain``: as recorded, and as synthesised. Here a clean recording gives the class away.
 
-DIR keeps the voices, the mixed copies, a list for each engine (``DIR/mixed/without-flite.csv``) and the runs, and
-``DIR/CONDITION-MODEL.json`` all figures.
+DIR keeps the voices, the mixed copies, a list for each engine (``DIR/mixed/without-flite.csv``) and the runs, and in
+``DIR/CONDITION-MODEL.json`` the results.
 """
 
 from __future__ import annotations
@@ -35,14 +36,15 @@ from person_data import (
 )
 from results import write_result
 from wordspot.commands import console
-from wordspot.commands.leave_out import judge_testing, scored, summary
-from wordspot.commands.main import build_parser
-from wordspot.commands.options import DEFAULT_MODELS, build_config
-from wordspot.commands.train import make_trainer, train
 from wordspot.data.voices import find_engines
 from wordspot.errors import ConfigError
 from wordspot.evaluation.bootstrap import Scored
 from wordspot.files import read_json
+from wordspot.overrides import parse_settings
+from wordspot.tasks import TASKS
+from wordspot.training.leave_one_out import judge_testing, scored, summary
+from wordspot.training.recipes import make_config
+from wordspot.training.run import begin_run, train_to_end
 
 WORDS = "yes,no,up,down,left,right,on,off,stop,go"
 CONDITIONS = ("mixed", "plain")
@@ -79,24 +81,24 @@ def list_of(out: Path, condition: str, engine: str) -> Path:
 def hold_out(
     args: argparse.Namespace, condition: str, engine: str, mixed: Path | None
 ) -> tuple[dict[str, Any], Scored]:
-    """Train without an engine and test on it: the figures of `recording_measures`, the seconds it took, and the scores.
+    """Train without an engine and test on it: metrics, seconds of training, and scores.
 
     Args:
         mixed: where `write_mixed` put the words and the noise of training; None: words as they are.
     """
     listed, out = list_of(args.out, condition, engine), args.out / "runs" / f"{condition}-{args.model}" / engine
-    asked = ["train", str(listed), "--task", "recordings", "--words", ",".join(LABELS), "--model", args.model]
-    asked += ["--out", str(out), "--hold-out-generator", engine]
-    settings = ["features.clip_ms=1000"]
+    settings: dict[str, Any] = {"recordings.hold_out": (engine,), "features.clip_ms": 1000}
     if mixed is not None:
-        asked += ["--backgrounds", str(noise_of(mixed).resolve())]
-        settings += ["augment.background_frequency=1", f"augment.snr_db={_CLIP_SNR_DB}"]
-    for setting in (*settings, *args.settings):
-        asked += ["--set", setting]
-    config = build_config(build_parser().parse_args(asked))
-    trainer = make_trainer(config, listed, out, "cpu", resume=False, force=True)
+        settings |= {
+            "recordings.backgrounds": (str(noise_of(mixed).resolve()),),
+            "augment.background_frequency": 1,
+            "augment.snr_db": _CLIP_SNR_DB,
+        }
+    settings |= parse_settings(args.settings)
+    config = make_config(listed, LABELS, task="recordings", model=args.model, settings=settings)
+    trainer = begin_run(config, listed, out, device="cpu", force=True)
     begun = time.monotonic()
-    train(trainer, "begin anew")
+    train_to_end(trainer, on_note=console.note)
     seconds = time.monotonic() - begun
     measures = read_json(trainer.run.metrics)["testing"]
     part, posteriors = judge_testing(trainer)
@@ -130,8 +132,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--copies", metavar="N", type=int, default=1, help="lay each training word so often (default: 1)"
     )
     parser.add_argument(
-        "--model", metavar="NAME", default=DEFAULT_MODELS["recordings"],
-        help=f"default: {DEFAULT_MODELS['recordings']}",
+        "--model", metavar="NAME", default=TASKS["recordings"].default_model,
+        help=f"default: {TASKS['recordings'].default_model}",
     )  # fmt: skip
     parser.add_argument(
         "--conditions", metavar="A,B", type=lambda text: text.split(","), default=list(CONDITIONS),
@@ -141,7 +143,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--set", dest="settings", metavar="SECTION.FIELD=VALUE", action="append", default=[], help="as `wordspot train`"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the drawn recordings, voices and noises (default: 0)")
-    parser.add_argument("--json", action="store_true", help="print all figures instead of tables")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     args = parser.parse_args(argv)
     if unknown := [name for name in args.conditions if name not in CONDITIONS]:
         parser.error(f"--conditions: expected {' and '.join(CONDITIONS)}, got {', '.join(unknown)}")

@@ -1,11 +1,11 @@
-"""What it costs to judge a long recording by an exported model of the task `recordings`, on one thread.
+"""Cost of classifying a long recording with an exported model of the task `recordings`, on one thread.
 
     python benchmarks/recording_speed.py FILE.onnx... [--minutes 60] [--rate 16000] [--suffix .wav] [--json OUT]
 
-A recording of that length is made (a wandering voice-like buzz over noise, so that all of it counts), written to a
-temporary file, and judged in a fresh process: seconds from the file's opening to the answer, how many times faster than
-real time that is, and the process's peak of resident memory. The peak of a process that judged ten seconds only is given
-beside it: the difference is what length costs.
+A synthetic recording of that length (a varying voice-like buzz over noise, so that all of it counts as sound) is
+written to a temporary file and classified in a fresh process. Reported are the seconds from opening the file to the
+result, the speed as a multiple of real time, and the process's peak of resident memory, next to the peak of a process
+that classified only ten seconds: the difference is what length costs.
 """
 
 from __future__ import annotations

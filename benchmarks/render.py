@@ -21,12 +21,13 @@ HEAD = """\
 
 <!-- Made by benchmarks/render.py from benchmarks/results/*.json: edit those. -->
 
-Every result below was measured with the command above it. Unless a section says otherwise, the machine has two x86-64 cores (AVX-512,
-AMX) and no GPU. Accuracy is always measured on speakers that are not in the training set, and intervals are 95 % intervals. How the
-default recipes were found is in the [log of experiments](https://github.com/wordspot/wordspot/blob/main/dev/LOG.md).
+Every result below was measured with the command above it. Unless a section says otherwise, the machine has two x86-64
+cores (AVX-512, AMX) and no GPU. Accuracy is always measured on speakers that are not in the training set, and intervals
+are 95 % intervals. How the default recipes were found is in the
+[log of experiments](https://github.com/wordspot/wordspot/blob/main/dev/LOG.md).
 
-A result belongs to the commit, the versions and the recordings that it was measured with. The results of November 2026 use a subset of
-Speech Commands (10,052 clips; 5,391 of the ten words for training). They change with more data.
+A result belongs to the commit, the versions and the recordings that it was measured with. The results of November 2026
+use a subset of Speech Commands (10,052 clips; 5,391 of the ten words for training). They change with more data.
 """
 
 

@@ -1,7 +1,9 @@
-"""One file format for the results of every benchmark: what was measured, by which command, on which machine, with which code.
+"""One file format for the results of every benchmark: what was measured, by which command, on which machine, with which
+code.
 
-`write_result` is what a benchmark calls with its ``--json`` file. Written over a file in ``benchmarks/results/``, it replaces the
-measurement and keeps the text (``title``, ``about``, ``notes``, ``order``), so that a section of docs/results.md is refreshed by
+`write_result` is what a benchmark calls with its ``--json`` file. Written over a file in ``benchmarks/results/``, it
+replaces the measurement and keeps the text (``title``, ``about``, ``notes``, ``order``), so that a section of
+docs/results.md is refreshed by
 
     python benchmarks/train_speed.py recordings --json benchmarks/results/train-speed.json
     python benchmarks/render.py

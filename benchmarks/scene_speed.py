@@ -1,4 +1,4 @@
-"""How fast scenes of the task trigger are made: times real time, on one core.
+"""How fast scenes of the task trigger are made, as a multiple of real time on one core.
 
     python benchmarks/scene_speed.py DIR --positives wake_words/athena --negatives speech_commands \
         --backgrounds environment,speech_commands/_background_noise_
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from results import write_result
-from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
+from wordspot.commands.options import add_trigger_flags, trigger_config
 from wordspot.config import DataConfig, TriggerConfig
 from wordspot.data.scenes.trigger import scene_at
 from wordspot.data.trigger import load_sources

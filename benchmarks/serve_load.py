@@ -1,15 +1,17 @@
-"""What one `wordspot serve` holds: streams at real time, Wyoming clients, idle connections and clients that misbehave, at once.
+"""Load on one `wordspot serve`: real-time streams, Wyoming clients, idle connections and misbehaving clients at once.
 
     python benchmarks/serve_load.py SOUND.wav [MODEL.onnx] [--streams 100] [--minutes 1] [--idle 1000] [--wyoming 20]
         [--garbage 5] [--churn 0] [--json OUT]
 
-SOUND holds words of the model (`wordspot make-stream` makes one). Each stream plays it from a place of its own, 80 ms a
-message, at 16 kHz, and must bring the detections that a detector in this process finds in the same samples. Latency is from
-the moment before the message with the last needed sample (the event's `emitted_ms`) is sent to the moment when the event
-was received here: it holds both ways through the network and the delays of this process, which is what plays all clients.
+SOUND contains words of the model (`wordspot make-stream` makes one). Each stream plays it from a position of its own,
+80 ms a message, at 16 kHz, and must receive the detections that a detector in this process finds in the same samples.
+Latency runs from the moment before the message with the last needed sample (the event's `emitted_ms`) is sent to the
+moment when the event arrives: it includes both ways through the network and the delays of this process, which plays
+all clients.
 
-`--churn S`: streams end and begin anew after S seconds, for memory over time; a line every 30 s shows it. `--url` and `--pid`
-take a server that runs already, without Wyoming. Linux only: the server's memory and processor time come from /proc.
+`--churn S`: streams end and start again after S seconds, to watch memory over time; a line is printed every 30 s.
+`--url` and `--pid` use a server that is already running, without Wyoming. Linux only: the server's memory and
+processor time come from /proc.
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.1)
-    sys.exit("the server does not answer")
+    sys.exit("the server does not respond")
 
 
 async def load(args: argparse.Namespace, sound: NDArray[np.int16], model: Model, wyoming_port: int) -> dict[str, Any]:
@@ -244,7 +246,10 @@ async def garbage(url: str, number: int, end: float, tally: Tally) -> None:
 
 
 async def wyoming(port: int, sound: NDArray[np.int16], end: float, number: int, tally: Tally) -> None:
-    """A satellite of Home Assistant: sound at real time. Detections carry the word's time only, so the decoder's own wait is in."""
+    """A satellite of Home Assistant: sound at real time.
+
+    Detections carry only the word's time, so its latency includes the decoder's delay.
+    """
     from wyoming.audio import AudioChunk, AudioStart, AudioStop
     from wyoming.client import AsyncTcpClient
     from wyoming.wake import Detect, Detection

@@ -1,16 +1,16 @@
-"""What exported files cost on one core, and whether a stream gives what whole clips give.
+"""Cost of exported files on one core, and whether a stream gives the scores of whole clips.
 
     python benchmarks/streaming.py FILE.onnx... [--json OUT]
     python benchmarks/streaming.py FILE.onnx --parity RECORDINGS [--run RUN] [--minutes 10] [--reference clips|whole]
 
-Costs, with one thread: a live call of 20 ms of samples to `Scorer.feed` and to `Detector.feed` (scores and detections),
-its share of real time, long chunks as multiples of real time, and, in a fresh process, the time from before `import
-wordspot.runtime.detector` to a loaded model, with its peak of resident memory.
+Cost, on one thread: a live call of 20 ms of samples to `Scorer.feed` and to `Detector.feed` (scores and detections),
+its share of real time, the speed on long chunks as a multiple of real time, and, in a fresh process, the time from
+before `import wordspot.runtime.detector` to a loaded model, with its peak of resident memory.
 
-Parity: the largest difference between the scores of the streamed recordings (files, or all in folders, end to end), fed 1,
-2, 7 and 100 hops at a time, and the scores of the clip that ends at each hop. With a RUN also in torch, where the clips go
-through `forward`, and between torch and the file. `--reference whole` compares with one pass over all of it instead: for
-recurrent networks, whose memory is longer than a clip.
+Parity: the largest difference between the scores of the streamed recordings (files, or all in folders, concatenated),
+fed 1, 2, 7 and 100 hops at a time, and the scores of the clip that ends at each hop. With a RUN also in torch, where
+the clips go through `forward`, and between torch and the file. `--reference whole` compares with one pass over all of
+it instead, for recurrent networks, whose memory is longer than a clip.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def measure_parity(file: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _recordings(paths: list[Path], sample_rate: int, n_samples: int) -> NDArray[np.float32]:
-    """Recordings end to end: float32 [n_samples], or fewer where there are no more."""
+    """Recordings, concatenated: float32 [n_samples], or fewer if there are no more."""
     files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
     parts: list[NDArray[np.float32]] = []
     for file in files:

@@ -1,10 +1,11 @@
 """How well exported files find one word in scenes: thresholds chosen on validation scenes, measured on testing scenes.
 
-    python benchmarks/trigger.py DATA FILE.onnx... --positives A --negatives B --backgrounds C [--hours 2] [--per-hour 1]
+    python benchmarks/trigger.py DATA FILE.onnx... --positives A --negatives B --backgrounds C [--hours 2]
 
-All files hear the same scenes, at 16 kHz, those of `wordspot make-scenes`, ten minutes each. The 95 % interval of what is found
-is over distinct takes (a bootstrap that draws takes, not places where they were laid). Scenes repeat the little background there
-is: so the bound of false accepts an hour stands twice, over the hours of scenes, and over the hours of background that are unlike.
+All files run on the same scenes, those of `wordspot make-scenes`, at 16 kHz, ten minutes each. The 95 % interval of
+what is found is bootstrapped over recordings of the word, not over the places where they were inserted. Scenes repeat
+the few backgrounds there are, so the interval of false accepts per hour is given twice: over the hours of scenes, and
+over the hours of distinct background.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 
 from results import write_result
 from wordspot.commands import console
-from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
+from wordspot.commands.options import add_trigger_flags, trigger_config
 from wordspot.config import DataConfig, TriggerConfig
 from wordspot.data.bank import TriggerMaterial
 from wordspot.data.scenes.material import Scene
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("models", type=Path, nargs="+")
     parser.add_argument("--hours", type=float, default=2.0, help="of scenes of each set (default: 2)")
-    parser.add_argument("--per-hour", type=float, default=1.0, help="false accepts an hour that are borne (default: 1)")
+    parser.add_argument("--per-hour", type=float, default=1.0, help="tolerated false accepts per hour (default: 1)")
     parser.add_argument("--json", type=Path)
     add_trigger_flags(parser)
     args = parser.parse_args()
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def measure(path: Path, scenes: dict[str, list[Scene]], testing: TriggerMaterial, per_hour: float) -> dict[str, Any]:
-    """One file's figures on the testing scenes, at the threshold that the validation scenes choose."""
+    """One file's metrics on the testing scenes, at the threshold chosen on the validation scenes."""
     model = open_model(path)
     decoder = model.card.decoder
     validation, bench = (make_bench(model, scenes[name]) for name in ("validation", "testing"))
@@ -101,7 +102,7 @@ def make_bench(model: Model, scenes: Sequence[Scene]) -> Bench:
 
 
 def interval_over_takes(matchings: Sequence[Matching]) -> tuple[float, float]:
-    """The 95 % interval of the part that is found, if other takes had been recorded."""
+    """The 95 % interval of the share that is found, bootstrapped over recordings of the word."""
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for matching in matchings:
         for word, hit in [*((hit.word, 1) for hit in matching.hits), *((word, 0) for word in matching.misses)]:
@@ -116,12 +117,12 @@ def interval_over_takes(matchings: Sequence[Matching]) -> tuple[float, float]:
 
 def print_rows(rows: Sequence[dict[str, Any]], testing: TriggerMaterial, hours: float) -> None:
     console.say(
-        f"{hours:g} hours of testing scenes: {len(testing.positives)} takes of the word, "
-        f"{testing.background_seconds / 60:.1f} minutes of background that are unlike"
+        f"{hours:g} hours of testing scenes: {len(testing.positives)} recordings of the word, "
+        f"{testing.background_seconds / 60:.1f} minutes of distinct background"
     )
     console.print_table(
-        "At the threshold that validation chooses",
-        ["", "threshold", "found % (95 %, takes)", "false accepts an hour (95 %)", "95 %, unlike", "latency ms", "90 %"],
+        "At the threshold chosen on validation scenes",
+        ["", "threshold", "found % (95 %)", "false accepts an hour (95 %)", "95 %, distinct background", "latency ms", "90 %"],
         [
             (
                 row["file"], f"{row['threshold']:.4g}",

@@ -3,8 +3,8 @@
     python examples/eval_my_stream.py words.onnx evening.flac                      # nobody says the words
     python examples/eval_my_stream.py words.onnx evening.flac --truth evening.csv  # label,start_ms,end_ms
 
-With --tuned OUT.onnx it also writes a copy of the model with thresholds for --per-hour false accepts. Then measure that copy on
-another recording: thresholds look better on the audio that they were chosen on.
+With --tuned OUT.onnx it also writes a copy of the model with thresholds for --per-hour false accepts. Then measure
+that copy on another recording: thresholds look better on the audio that they were chosen on.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python examples/finetune_trigger.py lamp --init runs/ten --out lamp.onnx
 
-`lamp` has the folders positives, negatives and backgrounds; docs/trigger.md describes them. `runs/ten` is the folder of a run of
-`residual_1d`, 48 channels wide, as `wordspot train recordings --words ... --out runs/ten` makes it.
+`lamp` has the folders positives, negatives and backgrounds; docs/trigger.md describes them. `runs/ten` is the folder
+of a run of `residual_1d`, 48 channels wide, as `wordspot train recordings --words ... --out runs/ten` makes it.
 """
 
 from __future__ import annotations

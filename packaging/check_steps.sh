@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs the steps of packaging/home-assistant/Dockerfile without a container engine: in a fresh virtual environment and an empty
-# folder in the place of the image. Then it starts what CMD says and asks it, by Wyoming's describe, what it hears.
+# Run the steps of packaging/home-assistant/Dockerfile without a container engine: in a fresh virtual environment, with an empty folder
+# instead of the image. Then start what CMD says and request its wake words with Wyoming's describe.
 #   make home-assistant && packaging/check_steps.sh dist/home-assistant
-# It tells nothing about the image that FROM names but that its Python is as new as the one used here (PYTHON, python3.11).
+# It does not check the image that FROM names, except that the Python used here (PYTHON, default python3.11) is at least as new.
 set -euo pipefail
 context=$(cd "${1:?expected the folder that 'make home-assistant' made}" && pwd)
 python=${PYTHON:-python3.11}
@@ -21,9 +21,9 @@ export PATH="$work/venv/bin:$PATH" HOME="$work" WORDSPOT_OPTIONS="$work/none" PI
 unset PYTHONPATH VIRTUAL_ENV
 cd "$work/image"
 
-copy() { # SOURCE... TARGET: patterns in the context, into the folder where we are
+copy() { # SOURCE... TARGET: patterns in the context, copied to the working folder
   local sources=("${@:1:$#-1}") pattern
-  [ "${*: -1}" = ./ ] || { echo "COPY: expected ./ as the target, got ${*: -1}" >&2; exit 1; }
+  [ "${*: -1}" = ./ ] || { echo "COPY to ${*: -1}: only ./ is supported" >&2; exit 1; }
   for pattern in "${sources[@]}"; do (cd "$context" && cp -r $pattern "$work/image/"); done
 }
 
@@ -37,16 +37,16 @@ while IFS= read -r line || [ -n "$line" ]; do
     FROM)
       wanted=${rest#python:}; wanted=${wanted%%-*}
       python -c 'import sys; want = tuple(map(int, sys.argv[1].split("."))); sys.exit(sys.version_info[:2] < want)' "$wanted" \
-        || { echo "FROM: expected Python $wanted or newer, got $(python -V); name one with PYTHON" >&2; exit 1; } ;;
+        || { echo "$(python -V) is too old: FROM wants Python $wanted or newer; name one with PYTHON" >&2; exit 1; } ;;
     WORKDIR | EXPOSE) ;;
     COPY) copy "${words[@]}" ;;
     RUN) sh -e -c "$rest" ;;
     ENV) export "${words[@]}" ;;
     CMD) mapfile -t start < <(python -c 'import json, sys; print(*json.loads(sys.argv[1]), sep="\n")' "$rest") ;;
-    *) echo "expected a step that this script knows, got: $line" >&2; exit 1 ;;
+    *) echo "unknown step: $line" >&2; exit 1 ;;
   esac
 done < "$context/Dockerfile"
-[ "${#start[@]}" != 0 ] || { echo "expected a CMD in the Dockerfile" >&2; exit 1; }
+[ "${#start[@]}" != 0 ] || { echo "the Dockerfile has no CMD" >&2; exit 1; }
 
 free_port() { python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 export WORDSPOT_HOST=127.0.0.1 WORDSPOT_PORT WORDSPOT_WYOMING_PORT
@@ -79,11 +79,11 @@ async def ask(port):
 
 words = [model.name for program in asyncio.run(ask(int(sys.argv[1]))).wake for model in program.models]
 if not words:
-    sys.exit("describe: expected wake words, got none")
+    sys.exit("describe lists no wake words")
 print("describe:", ", ".join(words))
 PYTHON
 then
-  echo "what the server said:" >&2
+  echo "the log of the server:" >&2
   cat "$work/log" >&2
   exit 1
 fi

@@ -1,8 +1,8 @@
-"""Start `wordspot serve` as a container should: for the network it is in, with the models that its options name.
+"""Start `wordspot serve` in a container, on all addresses, with the models that its options name.
 
-As Home Assistant's add-on the options lie in /data/options.json and the models below /share. In any other container they
-come from the environment: WORDSPOT_MODELS and WORDSPOT_ALLOW_ORIGINS (separated by spaces), WORDSPOT_HOST, WORDSPOT_PORT
-and WORDSPOT_WYOMING_PORT; a token is read by wordspot itself from WORDSPOT_TOKEN.
+In an add-on of Home Assistant the options are in /data/options.json and the models below /share. In any other
+container they come from the environment: WORDSPOT_MODELS and WORDSPOT_ALLOW_ORIGINS (separated by spaces),
+WORDSPOT_HOST, WORDSPOT_PORT and WORDSPOT_WYOMING_PORT. wordspot itself reads WORDSPOT_TOKEN.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ OPTIONS = Path(os.environ.get("WORDSPOT_OPTIONS", "/data/options.json"))
 
 
 def command(options: dict[str, object], environment: dict[str, str]) -> list[str]:
-    """The command line, by the add-on's options where it has them, else by the environment."""
+    """The command line, from the options of the add-on if there are any, otherwise from the environment."""
     models = named(options, environment, "models")
     origins = named(options, environment, "allow_origins")
-    host = environment.get("WORDSPOT_HOST", "0.0.0.0")  # inside a container: what leaves it, its ports say
+    host = environment.get("WORDSPOT_HOST", "0.0.0.0")  # the ports of the container decide who reaches it
     port = environment.get("WORDSPOT_PORT", "8765")
     wyoming_port = environment.get("WORDSPOT_WYOMING_PORT", "10400")
     return [
@@ -28,7 +28,7 @@ def command(options: dict[str, object], environment: dict[str, str]) -> list[str
 
 
 def named(options: dict[str, object], environment: dict[str, str], name: str) -> list[str]:
-    """A list of texts."""
+    """An option that is a list of strings."""
     value = options.get(name)
     return (
         [str(one) for one in value]

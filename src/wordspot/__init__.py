@@ -31,6 +31,7 @@ _HOME = {
     "Heard": "wordspot.runtime.listener",
     "Labels": "wordspot.runtime.label",
     "RecordingClassifier": "wordspot.runtime.recordings",
+    "Run": "wordspot.run",
     "RunConfig": "wordspot.config",
     "Scorer": "wordspot.runtime.detector",
     "WordspotError": "wordspot.errors",
@@ -39,10 +40,14 @@ _HOME = {
     "export_web": "wordspot.server.site",
     "info": "wordspot.runtime.model",
     "label": "wordspot.runtime.label",
+    "leave_one_generator_out": "wordspot.training.leave_one_out",
     "listen": "wordspot.runtime.listener",
+    "load_run": "wordspot.run",
     "open_model": "wordspot.runtime.model",
+    "resume": "wordspot.run",
     "serve": "wordspot.server.serve",
     "speak": "wordspot.data.voices",
+    "train": "wordspot.run",
     "verify": "wordspot.runtime.model",
 }
 
@@ -75,6 +80,10 @@ if TYPE_CHECKING:
     from wordspot.config import RunConfig as RunConfig
     from wordspot.data.voices import speak as speak
     from wordspot.errors import WordspotError as WordspotError
+    from wordspot.run import Run as Run
+    from wordspot.run import load_run as load_run
+    from wordspot.run import resume as resume
+    from wordspot.run import train as train
     from wordspot.runtime.classify import Classification as Classification
     from wordspot.runtime.classify import classify as classify
     from wordspot.runtime.decoder import Detection as Detection
@@ -95,3 +104,4 @@ if TYPE_CHECKING:
     from wordspot.runtime.recordings import RecordingClassifier as RecordingClassifier
     from wordspot.server.serve import serve as serve
     from wordspot.server.site import export_web as export_web
+    from wordspot.training.leave_one_out import leave_one_generator_out as leave_one_generator_out

@@ -11,8 +11,8 @@ import pytest
 
 from support.made_voices import GENERATORS, make_voices
 from support.small_recordings import SMALL
-from wordspot.commands.leave_out import TABLE
 from wordspot.commands.main import main as wordspot
+from wordspot.training.leave_one_out import TABLE
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 

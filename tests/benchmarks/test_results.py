@@ -1,4 +1,4 @@
-"""docs/results.md is what benchmarks/render.py makes of benchmarks/results, and a measurement keeps the text about it."""
+"""docs/results.md is made from benchmarks/results, and a new measurement keeps the text about it."""
 
 from __future__ import annotations
 

@@ -142,11 +142,11 @@ def test_resume_and_the_checkpoint_it_names(
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--checkpoint", "7",
     )  # fmt: skip
     fails(
-        capsys, r"training.batch_size: the run was begun with 16, the command line says 99",
+        capsys, r"training.batch_size: the run was begun with 16, got 99",
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--batch-size", "99",
     )  # fmt: skip
     fails(
-        capsys, r"model.dropout: the run was begun with None, the command line says 0.1",
+        capsys, r"model.dropout: the run was begun with None, got 0.1",
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--set", "model.dropout=0.1",
     )  # fmt: skip
     fails(
@@ -154,7 +154,7 @@ def test_resume_and_the_checkpoint_it_names(
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--words", "low",
     )  # fmt: skip
     fails(
-        capsys, "model.name: the run was begun with tiny_conv, the command line says conv",
+        capsys, "model.name: the run was begun with tiny_conv, got conv",
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--model", "conv",
     )  # fmt: skip
 
@@ -185,7 +185,7 @@ MISTAKES = [
     ("no module 'nowhere'", "{data}", "--words", "low", "--model", "nowhere:make"),
     ("--device must be", "{data}", "--words", "low", "--device", "tpu"),
     ("no config.json", "{data}", "--words", "low", "--resume"),
-    ("give --resume with it", "{data}", "--words", "low", "--checkpoint", "3"),
+    ("add --resume", "{data}", "--words", "low", "--checkpoint", "3"),
     ("no such file", "{data}", "--words", "low", "--split", "lists"),
 ]  # fmt: skip
 
@@ -206,7 +206,17 @@ def test_an_out_that_holds_files_is_refused(
     capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "note.txt").write_text("mine")
-    fails(capsys, "--resume to go on .* or --force", "train", tone_folder, "--words", "low", "--out", tmp_path, *QUICK)
+    fails(
+        capsys,
+        "--resume the run in it, or set --force",
+        "train",
+        tone_folder,
+        "--words",
+        "low",
+        "--out",
+        tmp_path,
+        *QUICK,
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
     (tmp_path / "file").write_text("mine")
     fails(capsys, "a file", "train", tone_folder, "--words", "low", "--out", tmp_path / "file", *QUICK)

@@ -15,7 +15,7 @@ from PIL import Image
 from support.made_onnx import made_model
 from support.made_trigger import make_trigger_folder
 from wordspot.commands import make_scenes
-from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
+from wordspot.commands.options import add_trigger_flags, trigger_config
 from wordspot.config import TriggerConfig
 from wordspot.data.scenes.material import Scene
 from wordspot.data.truth import SpokenWord, read_truth

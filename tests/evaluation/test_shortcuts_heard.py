@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import to_float32, to_int16
-from wordspot.commands.options import DEFAULT_MODELS, recipe_config
 from wordspot.data.manifest.load import load_recordings
 from wordspot.metrics import Floats
 from wordspot.overrides import override
+from wordspot.tasks import TASKS
+from wordspot.training.recipes import recipe_config
 from wordspot.training.tasks.recordings import RecordingsTask, judge
 from wordspot.training.trainer import Trainer
 
@@ -25,7 +26,7 @@ Audio = NDArray[np.int16]
 @pytest.fixture(scope="module")
 def trained(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trainer, list[Audio], Floats]:
     """The default after a few steps, some recordings of others, and the log-odds of a person in each."""
-    config = recipe_config(("real", "synthetic"), DEFAULT_MODELS["recordings"], task="recordings")
+    config = recipe_config(("real", "synthetic"), TASKS["recordings"].default_model, task="recordings")
     config = override(config, {
         "recordings.n_folds": 3, "training.steps": (25,), "training.batch_size": 16, "training.evaluate_every": 25,
         "augment.background_frequency": 0.0, "augment.room_frequency": 0.0,
@@ -33,8 +34,8 @@ def trained(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     listing = shared_data / "real_or_synthetic" / "labels.csv"
     loaded = load_recordings(listing, config.words, config.data, config.recordings, config.features.sample_rate)
     trainer = Trainer(config, RecordingsTask(config, loaded, CPU), tmp_path_factory.mktemp("run"), CPU)
-    for step in range(1, 26):
-        trainer._train_step(step)
+    for _ in range(25):
+        trainer.train_step()
     audio = list(loaded.sets["testing"].audio)[::2]
     return trainer, audio, log_odds(trainer, audio)
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wordspot.commands.options import recipe_config
 from wordspot.config import ModelConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.export.run import export_network
@@ -18,6 +17,7 @@ from wordspot.features import make_front_end
 from wordspot.models import make_model
 from wordspot.models.pooled import PooledConv, mix_spread, normalise
 from wordspot.presets import FEATURES
+from wordspot.training.recipes import recipe_config
 
 FRONT = dataclasses.replace(FEATURES["spectrogram"], clip_ms=400, window_ms=25)
 SAMPLES = FRONT.clip_samples

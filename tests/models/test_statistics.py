@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wordspot.commands.options import recipe_config
 from wordspot.config import FeatureConfig, ModelConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.export.run import export_network
@@ -20,6 +19,7 @@ from wordspot.features import make_front_end
 from wordspot.models import make_model
 from wordspot.models.statistics import BandStatistics, LineStatistics, StatisticsNet
 from wordspot.presets import FEATURES
+from wordspot.training.recipes import recipe_config
 
 Array = NDArray[np.float64]
 RATES = {"3 to 6 Hz": (1, 2), "9 to 12": (3, 4), "16 to 22": (5, 7), "25 to 38": (8, 12), "41 to 50": (13, 16)}

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from support.made_networks import make
-from wordspot.commands.options import recipe_config
 from wordspot.config import FeatureConfig, ModelConfig
 from wordspot.errors import ConfigError
 from wordspot.features import make_front_end
 from wordspot.models import find_recipe, make_model
 from wordspot.models.layers import Gru, delay
 from wordspot.presets import FEATURES
+from wordspot.training.recipes import recipe_config
 
 NAMES = ("trigger_1d", "trigger_gru")
 

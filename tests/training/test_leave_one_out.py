@@ -11,12 +11,14 @@ import pytest
 
 from support.made_voices import GENERATORS, make_voices
 from support.small_recordings import SMALL
-from wordspot.commands.leave_out import TABLE, folder_of, generators_in, leave_one_out, print_table, summary
 from wordspot.commands.main import build_parser, main
-from wordspot.commands.options import build_config
-from wordspot.commands.train import make_trainer
+from wordspot.commands.options import config_arguments
+from wordspot.commands.train import print_generators
 from wordspot.config import RunConfig
 from wordspot.errors import DataError
+from wordspot.training.leave_one_out import TABLE, folder_of, generators_in, summary, train_each
+from wordspot.training.recipes import make_config
+from wordspot.training.run import begin_run
 from wordspot.training.tasks.recordings import RecordingsTask
 from wordspot.training.trainer import Trainer
 
@@ -53,13 +55,13 @@ def test_a_row_for_each_generator_and_their_mean(
         assert table["mean"][key] == pytest.approx(sum(row[key] for row in rows) / 2)
     assert 0 <= table["mean"]["eer_low"] <= table["mean"]["eer_high"] <= 1
     assert table["mean"]["interval"]["over"] in ("speakers", "recordings")
-    for name in (*GENERATORS, "mean", "equal error rate", f"all figures: {out / TABLE}"):
+    for name in (*GENERATORS, "mean", "equal error rate", f"all results: {out / TABLE}"):
         assert name in text
     status, _, error = run(capsys, *command)
     assert (status, "--force to begin anew" in error) == (1, True)
 
 
-def test_every_speaker_is_tested_in_turn(listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_speaker_is_tested_in_turn(listed: Path, tmp_path: Path) -> None:
     """Three folds: each person's recording is tested once a generator, each machine's where it is held out. Untrained."""
     args = build_parser().parse_args(
         ["train", str(listed), "--task", "recordings", "--leave-one-generator-out", "--speaker-folds", "3", "--out",
@@ -68,7 +70,7 @@ def test_every_speaker_is_tested_in_turn(listed: Path, tmp_path: Path, capsys: p
     tested: dict[tuple[str, ...], list[str]] = {}
 
     def start(config: RunConfig, out: Path) -> Trainer:
-        trainer = make_trainer(config, listed, out, "cpu", resume=False, force=True)
+        trainer = begin_run(config, listed, out, device="cpu", force=True)
         assert isinstance(trainer.task, RecordingsTask)
         sets = trainer.task.recordings.sets
         trained = {row.generator for name in ("training", "validation") for row in sets[name].rows}
@@ -77,13 +79,13 @@ def test_every_speaker_is_tested_in_turn(listed: Path, tmp_path: Path, capsys: p
         assert out == tmp_path / "runs" / config.recordings.hold_out[0] / f"fold-{config.recordings.fold}"
         return trainer
 
-    leave_one_out(args, start)
+    config = make_config(args.data, **config_arguments(args))
+    result = train_each(config, args.data, args.out, start)
     for generator in GENERATORS:
         expected = [f"{name}-{speaker}-0.wav" for name in ("person", generator) for speaker in range(6)]
         assert sorted(tested[(generator,)]) == sorted(expected)
     rows = json.loads((tmp_path / "runs" / TABLE).read_text())["generators"]
-    assert [row["n"] for row in rows] == [12, 12]
-    assert "12" in capsys.readouterr().out
+    assert [row["n"] for row in rows] == [12, 12] == [one.metrics.n for one in result.generators]
 
 
 def test_the_mean_is_over_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +96,7 @@ def test_the_mean_is_over_what_is_known(capsys: pytest.CaptureFixture[str]) -> N
     mean = summary(rows)["mean"]
     assert mean == pytest.approx({"eer": 0.2, "auc": 0.8, "accuracy": 0.7})
     assert summary([])["mean"]["eer"] is None
-    print_table(summary(rows))
+    print_generators(summary(rows))
     text = capsys.readouterr().out
     assert re.search(r"b\W+4\W+30\.0\W+– to –\W+70\.0\W+60\.0", text)
     assert re.search(r"mean\W+20\.0\W+– to –\W+80\.0\W+70\.0", text)
@@ -102,7 +104,7 @@ def test_the_mean_is_over_what_is_known(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_generators_of_the_first_class_are_no_machines(listed: Path) -> None:
     assert generators_in(listed, ("real", "synthetic")) == GENERATORS
-    with pytest.raises(DataError, match="expected two generators at least of real, got person"):
+    with pytest.raises(DataError, match="at least two generators of real are needed, got person"):
         generators_in(listed, ("synthetic", "real"))
 
 
@@ -120,7 +122,7 @@ def test_one_generator_cannot_be_left_out(listed: Path, tmp_path: Path, capsys: 
         tmp_path / "r",
     )
     assert (status, error.count("\n")) == (1, 1)
-    assert "expected two generators at least of synthetic, got flite; name them in a column generator" in error
+    assert "at least two generators of synthetic are needed, got flite; name them in a column generator" in error
     assert not (tmp_path / "r").exists()
 
 
@@ -156,11 +158,12 @@ def test_what_some_run_would_refuse_is_refused_before_the_first(listed: Path, tm
         str(tmp_path / "out"),
     ]
     assert main([*words, "--speaker-folds", "3", *SMALL]) == 1
-    assert "leave out --speaker-folds, or the column" in capsys.readouterr().err
+    assert "leave out recordings.n_folds (--speaker-folds), or the column" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*/*"))
 
 
 def test_words_are_compared_as_labels_are(listed: Path) -> None:
     command = ["train", str(listed), "--task", "recordings", "--words", "Real,SYNTHETIC", "--out", "x"]
-    config = build_config(build_parser().parse_args(command))
+    args = build_parser().parse_args(command)
+    config = make_config(args.data, **config_arguments(args))
     assert generators_in(listed, config.words) == tuple(sorted(GENERATORS))

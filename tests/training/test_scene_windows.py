@@ -15,7 +15,8 @@ from wordspot.data.folders import list_recordings
 from wordspot.labels import SILENCE, UNKNOWN
 from wordspot.overrides import override
 from wordspot.training.batches import Batches
-from wordspot.training.scene_windows import IGNORED, cut_windows, label_windows, place_windows, reverse_some
+from wordspot.training.loss import IGNORED
+from wordspot.training.scene_windows import cut_windows, label_windows, place_windows, reverse_some
 
 RATE = 1000  # samples are milliseconds
 N = 1000

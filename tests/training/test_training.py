@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 
-from wordspot.config import ModelConfig, RunConfig
+from wordspot.config import ModelConfig, RunConfig, TrainingConfig
 from wordspot.data.cache import decode_folder
 from wordspot.data.folders import list_recordings
 from wordspot.errors import CheckpointError, ConfigError, DataError, TrainingError
@@ -28,6 +28,7 @@ from wordspot.presets import FEATURES
 from wordspot.seeds import step_seed
 from wordspot.training.checkpoint import load_checkpoint
 from wordspot.training.device import resolve_device, resolve_precision
+from wordspot.training.loss import training_loss
 from wordspot.training.optimizer import learning_rate
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks.words import ClipEvaluation, WordsTask
@@ -49,12 +50,14 @@ SETTINGS = {
 }
 
 
-def make_trainer(data: Path, out: Path, model: str = "tiny_conv", **settings: Any) -> Trainer:
+def make_trainer(
+    data: Path, out: Path, model: str = "tiny_conv", *, log_every: int | None = None, **settings: Any
+) -> Trainer:
     config = RunConfig(words=WORDS, features=FEATURES["logmel"], model=ModelConfig(model))
     config = override(config, SETTINGS | settings)
     decoded = decode_folder(list_recordings(data), 16_000, 16_000)
     device = torch.device("cpu")
-    return Trainer(config, WordsTask(config, decoded, device), out, device)
+    return Trainer(config, WordsTask(config, decoded, device), out, device, log_every)
 
 
 def stop_after(step: int, trainer: Trainer) -> Callable[[], bool]:
@@ -309,7 +312,7 @@ def test_without_validation_the_last_checkpoint_is_taken(tone_folder: Path, tmp_
 def test_devices() -> None:
     assert resolve_device("cpu").type == "cpu"
     assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(ConfigError, match="--device must be"):
+    with pytest.raises(ConfigError, match="`device` must be"):
         resolve_device("quantum")
     assert resolve_precision("float32", torch.device("cpu")) == "float32"
     assert resolve_precision("auto", torch.device("cpu")) in ("float32", "bf16")
@@ -374,7 +377,7 @@ def test_resume_on_other_recordings_is_refused(unbroken: Path, tone_folder: Path
     shutil.copytree(tone_folder, tmp_path / "data")
     shutil.copy(tone_folder / "low" / "sp1_nohash_0.wav", tmp_path / "data" / "low" / "sp1_nohash_1.wav")
     trainer = make_trainer(tmp_path / "data", tmp_path / "run")
-    with pytest.raises(DataError, match=r"not those the run was begun with: .*sp1_nohash_1"):
+    with pytest.raises(DataError, match=r"changed since the run began: .*sp1_nohash_1"):
         trainer.resume()
 
 
@@ -426,7 +429,7 @@ def test_a_frozen_body_draws_no_dropout(tone_folder: Path, tmp_path: Path) -> No
         tone_folder, tmp_path, model="gru",
         **{"training.frozen_body": True, "features.hop_ms": 10, "model.dropout": 0.5},
     )  # fmt: skip
-    trainer._train_step(1)
+    trainer.train_step()
     assert [name for name, module in trainer.model.named_modules() if module.training] == ["output"]
 
 
@@ -461,7 +464,7 @@ def test_silence_is_corrected_in_the_loss_only(tone_folder: Path, tmp_path: Path
         trainer = make_trainer(tone_folder, tmp_path / str(bias), **{"training.silence_bias": bias})
         for parameter in trainer.model.parameters():
             torch.nn.init.zeros_(parameter)
-        losses[bias] = trainer._train_step(1).loss
+        losses[bias] = float(trainer.train_step().loss)
     labels = make_trainer(tone_folder, tmp_path / "labels").task.training_batch(1, _first_generator())[1]
     share = float((labels == 0).float().mean())
     assert 0 < share < 1
@@ -475,12 +478,28 @@ def _first_generator() -> torch.Generator:
 
 
 def test_the_squared_error_of_three_labels_counts_all_of_them() -> None:
-    from types import SimpleNamespace
-
-    settings = SimpleNamespace(loss="squared_error", silence_bias=0.0, label_smoothing=0.0)
-    stub: Any = SimpleNamespace(config=SimpleNamespace(training=settings))
+    settings = TrainingConfig(loss="squared_error")
     logits = torch.log(torch.tensor([[0.2, 0.5, 0.3]]))
-    given = Trainer._loss(stub, logits, torch.tensor([1]))
+    given = training_loss(logits, torch.tensor([1]), settings)
     assert float(given) == pytest.approx((0.2**2 + 0.5**2 + 0.3**2) / 2, abs=1e-6)
-    two = Trainer._loss(stub, torch.log(torch.tensor([[0.2, 0.8]])), torch.tensor([0]))
+    two = training_loss(torch.log(torch.tensor([[0.2, 0.8]])), torch.tensor([0]), settings)
     assert float(two) == pytest.approx(0.8**2, abs=1e-6)  # of the first label's posterior alone, as the classic
+
+
+def test_results_fetched_together_are_logged_all_the_same(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(tone_folder, tmp_path, log_every=5)
+    trainer.start()
+    list(trainer.train())
+    for name in ("log.jsonl", "metrics.json"):
+        assert (tmp_path / name).read_text() == (unbroken / name).read_text()
+
+
+def test_training_needs_no_tensorboard(
+    unbroken: Path, tone_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if it were not installed
+    trainer = make_trainer(tone_folder, tmp_path)
+    trainer.start()
+    list(trainer.train())
+    assert (tmp_path / "log.jsonl").read_text() == (unbroken / "log.jsonl").read_text()
+    assert not (tmp_path / "tensorboard").exists()

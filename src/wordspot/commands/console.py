@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -111,3 +112,57 @@ def show_progress() -> Iterator[OnProgress]:
             bar.update(task, description=step.stage, completed=step.done, total=step.total)
 
         yield show
+
+
+@contextlib.contextmanager
+def watch_training(when_stopped: str) -> Iterator[dict[str, Any]]:
+    """The callbacks of a training that is watched on a terminal: a bar, and a line for each evaluation and note.
+
+    Once training has begun, the first Ctrl-C stops it after the current step, and a second one interrupts it at once.
+
+    Args:
+        when_stopped: what to say after Ctrl-C.
+    """
+    from wordspot.progress import Progress as Step
+    from wordspot.training.run import TRAINING
+    from wordspot.training.trainer import StepRecord
+
+    step, asked, text = 0, False, TRAINING
+
+    def interrupt(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked or not is_training:
+            raise KeyboardInterrupt
+        asked = True
+
+    is_training = False
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with show_progress() as show:
+
+            def on_progress(progress: Step) -> None:
+                nonlocal step, is_training
+                if progress.stage == TRAINING:
+                    step, is_training = progress.done, progress.done != progress.total
+                    progress = Step(text, progress.done, progress.total)
+                show(progress)
+
+            def on_record(record: Any) -> None:
+                nonlocal text
+                if isinstance(record, StepRecord):
+                    text = (
+                        f"rate {record.learning_rate:.2g}  loss {record.loss:.3f}  "
+                        f"accuracy {100 * record.accuracy:.0f} %"
+                    )
+                else:
+                    note(record.summary())
+
+            yield {
+                "stop": lambda: asked, "on_record": on_record, "on_note": note, "progress": on_progress,
+            }  # fmt: skip
+    except KeyboardInterrupt:
+        if step:
+            note(f"stopped after step {step}; {when_stopped}")
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)

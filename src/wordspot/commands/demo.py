@@ -29,25 +29,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console, export, make_stream, test_stream
     from wordspot.commands.evaluate import evaluate, print_measures
-    from wordspot.commands.options import recipe_config
-    from wordspot.commands.train import make_trainer, train
-    from wordspot.config import ModelConfig
-    from wordspot.overrides import override
+    from wordspot.run import train
+    from wordspot.tasks import TASKS
 
-    settings = {
-        "training.steps": (args.steps,),
-        "training.evaluate_every": max(args.steps // 5, 1),
-        "training.seed": args.seed,
-    }
-    config = override(recipe_config(WORDS, ModelConfig().name), settings)
     recordings, run_folder, report = args.out / "recordings", args.out / "run", args.out / "report.html"
     _prepare(args.out, recordings, force=args.force)
 
     console.say(f"1. Synthetic voices speak {len(WORDS)} words and {len(OTHERS)} others into {recordings}")
     _speak(recordings, args.per_word, args.seed)
-    console.say(f"2. A {config.model.name} network learns them: {args.steps} steps")
-    trainer = make_trainer(config, recordings, run_folder, "auto", resume=False, force=args.force)
-    train(trainer, when_stopped="run the demo again to begin anew")
+    console.say(f"2. A {TASKS['words'].default_model} network is trained on them: {args.steps} steps")
+    settings = {"training.evaluate_every": max(args.steps // 5, 1)}
+    with console.watch_training("run the demo again to begin anew") as callbacks:
+        train(
+            recordings, WORDS, out=run_folder, steps=args.steps, seed=args.seed, settings=settings, force=args.force,
+            **callbacks,
+        )  # fmt: skip
     console.say("3. It is measured on voices it never heard")
     print_measures(evaluate(run_folder, recordings, "testing", None, "auto", report))
     console.say(

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordspot.commands.trigger_flags import add_trigger_flags, trigger_config
+from wordspot.commands.options import add_trigger_flags, trigger_config
 from wordspot.config import SCENES, SETS, RunConfig
 from wordspot.errors import ConfigError, DataError
 from wordspot.labels import word_of

@@ -1,24 +1,21 @@
-"""From the command line to a configuration: defaults, front end, recipe, flags, ``--set``, each over the one before.
+"""Flags that several commands share, and what they mean as settings of a configuration.
 
-Every flag here is a field of `wordspot.config` under its own name; its help and its default come from there.
+Every flag of `FLAGS` is a field of `wordspot.config` under its own name; its help and its default come from there.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wordspot.commands.recordings_flags import recordings_settings
-from wordspot.commands.trigger_flags import FOLDERS, trigger_config
-from wordspot.config import FeatureConfig, ModelConfig, RunConfig
+from wordspot.config import RunConfig, TriggerConfig
 from wordspot.errors import ConfigError
-from wordspot.labels import word_of
-from wordspot.models import MODELS, find_recipe
-from wordspot.overrides import override, parse_settings, with_free_settings
+from wordspot.models import MODELS
+from wordspot.overrides import parse_settings
 from wordspot.presets import FEATURES
+from wordspot.tasks import TASKS, Task
 
 #: Fields that have a flag of their own; all others are reached by ``--set``.
 FLAGS = (
@@ -29,7 +26,7 @@ FLAGS = (
     "augment.time_shift_ms", "augment.background_volume", "augment.background_frequency",
 )  # fmt: skip
 
-#: What nearly every model's recipe sets, so that the field's own default says little.
+#: Settings that nearly every model's recipe has, so that the field's default is seldom used.
 _OF_THE_RECIPE = (
     "training.steps",
     "training.learning_rates",
@@ -38,28 +35,19 @@ _OF_THE_RECIPE = (
     "training.precision",
 )
 
-
-#: Flags that say nothing to a task.
-_OF_OTHER_TASKS = {"words": FOLDERS, "trigger": (), "recordings": ("positives", "negatives")}
-
-#: The network of a task where none is named.
-DEFAULT_MODELS = {"words": ModelConfig().name, "trigger": "trigger_1d", "recordings": "statistics"}
-
-#: From so many recordings on, the network of the task recordings is one that learns its own filters.
-MANY_RECORDINGS = 1000
-_FOR_MANY = "pooled_conv"
+#: The folders of recordings of the task trigger: its flags and settings.
+FOLDERS = TASKS["trigger"].folders
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add ``--words``, ``--model``, ``--features``, ``--recipe``, the flags of `FLAGS` and ``--set``."""
     parser.add_argument(
-        "--words", metavar="A,B,C", help="the words to tell apart: names of folders; recordings: the classes"
+        "--words", metavar="A,B,C", help="the words to tell apart, each a folder; recordings: the classes"
     )
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help=f"the network: {', '.join(MODELS)}, or my_package:make (default: {DEFAULT_MODELS['words']}; "
-        f"trigger: {DEFAULT_MODELS['trigger']}; recordings: {DEFAULT_MODELS['recordings']}, from {MANY_RECORDINGS} of them on {_FOR_MANY})",
+        help=f"the network: {', '.join(MODELS)}, or my_package:make (default: {_default_models()})",
     )
     parser.add_argument(
         "--features", metavar="NAME", choices=tuple(FEATURES),
@@ -67,7 +55,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--recipe", choices=("default", "classic"), default="default",
-        help="the model's own settings: our best, or the classic tutorial's (default: default)",
+        help="settings of the model: our best, or those of the classic tutorial (default: default)",
     )  # fmt: skip
     group = parser.add_argument_group("settings", "flags override the model's recipe")
     for setting in FLAGS:
@@ -86,133 +74,111 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def recipe_config(
-    words: Sequence[str], model: str, recipe: str = "default", features: str | None = None, task: str = "words"
-) -> RunConfig:
-    """The configuration of a model's recipe: ``default`` or ``classic``; `features` names another front end than its own.
-
-    Raises:
-        ConfigError: no such model, or a recipe that it does not have.
-    """
-    settings = find_recipe(model, recipe)
-    own_features = settings.pop("features", next(iter(FEATURES)))
-    config = RunConfig(
-        words=tuple(words), task=task, features=FEATURES[features or own_features], model=ModelConfig(name=model)
+def add_trigger_flags(parser: argparse.ArgumentParser) -> None:
+    """Add ``--positives``, ``--negatives`` and ``--backgrounds``."""
+    group = parser.add_argument_group(
+        "trigger", "the recordings of the task trigger; the task recordings has --backgrounds alone"
     )
-    return override(config, settings)
+    for field in dataclasses.fields(TriggerConfig):
+        if field.name in FOLDERS:
+            group.add_argument(
+                f"--{field.name}", metavar="A,B",
+                help=f"{field.metadata['help']} (default: {','.join(getattr(TriggerConfig(), field.name))}"
+                + ("; recordings: none)" if field.name == "backgrounds" else ")"),
+            )  # fmt: skip
 
 
-def build_config(args: argparse.Namespace) -> RunConfig:
-    """The configuration that a command line asks for.
-
-    Raises:
-        ConfigError: no words, or settings that make no sense.
-    """
-    task = args.task or "words"
-    if task != "recordings" and recordings_settings(args, task):
-        raise ConfigError(f"--hold-out-generator and --speaker-folds are for --task recordings, this is {task}")
-    _refuse_foreign(args, task)
-    asked = _asked(args)
-    model = str(asked.pop("model.name", None) or args.model or _default_model(task, args))
-    if "," in str(asked.get("training.steps", "")):
-        asked.setdefault("training.schedule", "constant")  # rates given for each phase mean just these rates
-    if task == "trigger":
-        config = recipe_config(("trigger",), model, args.recipe, args.features, task)
-        config = override(dataclasses.replace(config, trigger=trigger_config(args, config.trigger)), asked)
-        return dataclasses.replace(config, words=(word_of(config.trigger, args.words),))
-    if task == "recordings":
-        from wordspot.data.manifest.load import labels_in
-        from wordspot.labels import normalize_word
-
-        words = tuple(map(normalize_word, _words(args.words))) if args.words else labels_in(args.data)
-        config = recipe_config(words, model, args.recipe, args.features, task)
-        return _fit_rate(override(config, recordings_settings(args, task) | asked))
-    if not args.words:
-        raise ConfigError("expected the words to tell apart; name them with --words yes,no")
-    config = recipe_config(_words(args.words), model, args.recipe, args.features)
-    return _fit_rate(override(config, asked))
+def add_recordings_flags(parser: argparse.ArgumentParser) -> None:
+    """Add ``--hold-out-generator``, ``--speaker-folds`` and ``--leave-one-generator-out``."""
+    group = parser.add_argument_group("recordings", "what the task recordings is tested on")
+    group.add_argument(
+        "--hold-out-generator", metavar="A,B", help="generators that are in testing only, as a new one would be"
+    )
+    group.add_argument(
+        "--leave-one-generator-out", action="store_true",
+        help="train once for each generator that is not of the first class, holding it out, and print a table",
+    )  # fmt: skip
+    group.add_argument(
+        "--speaker-folds", metavar="N", type=int,
+        help="split the speakers into N folds, the first of which is tested; with --leave-one-generator-out, each in turn",
+    )  # fmt: skip
 
 
-def _default_model(task: str, args: argparse.Namespace) -> str:
-    """The network where none is named; many recordings of the classes wanted get another than few."""
-    if task == "recordings":
-        from wordspot.data.manifest.rows import list_rows
-        from wordspot.labels import normalize_word
-
-        words = set(map(normalize_word, _words(args.words or "")))
-        if sum(row.label in words or not args.words for row in list_rows(args.data).rows) >= MANY_RECORDINGS:
-            return _FOR_MANY
-    return DEFAULT_MODELS[task]
-
-
-def _refuse_foreign(args: argparse.Namespace, task: str) -> None:
-    if foreign := [name for name in _OF_OTHER_TASKS[task] if getattr(args, name, None) is not None]:
-        others = [name for name, flags in _OF_OTHER_TASKS.items() if foreign[0] not in flags]
-        raise ConfigError(
-            f"--{foreign[0]} is for --task {' and '.join(others)}, this is {task}; add --task, or leave it out"
-        )
-
-
-def _fit_rate(config: RunConfig) -> RunConfig:
-    """Tell ``statistics``, which takes spectra of its own, of another sample rate than the usual one.
+def trigger_config(args: argparse.Namespace, base: TriggerConfig) -> TriggerConfig:
+    """`base` with the folders that the command line names.
 
     Raises:
-        ConfigError: the user tells it another rate than the front end's.
+        ConfigError: a flag with an empty name in it.
     """
-    rate = config.features.sample_rate
-    if config.model.name != "statistics" or rate == config.model.options.get("sample_rate", FeatureConfig.sample_rate):
-        return config
-    if "sample_rate" in config.model.options:
-        told = config.model.options["sample_rate"]
-        raise ConfigError(f"model.sample_rate={told}, but features.sample_rate is {rate}; leave the former out")
-    model = dataclasses.replace(config.model, options={"sample_rate": rate, **config.model.options})
-    return dataclasses.replace(config, model=model)
+    folders: dict[str, Any] = _folders(args)
+    return dataclasses.replace(base, **folders)
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(","))
+def words_of(args: argparse.Namespace) -> tuple[str, ...] | None:
+    """The words that ``--words`` names; None if it is not given."""
+    return None if args.words is None else tuple(word.strip() for word in args.words.split(","))
 
 
-def check_resumed(config: RunConfig, args: argparse.Namespace) -> RunConfig:
-    """The configuration of a run to resume, with what the command line may change of it.
+def settings_of(args: argparse.Namespace, task: Task) -> dict[str, Any]:
+    """The settings that flags and ``--set`` ask for, by ``section.field``.
 
     Raises:
-        ConfigError: the command line asks for something else than the run was begun with.
+        ConfigError: a flag of another task, or one with an empty name in it.
     """
-    asked = recordings_settings(args, config.task) | _asked(args)
-    if args.task not in (None, config.task):
-        raise ConfigError(f"--task {args.task}: the run was begun for the task {config.task}; leave it out")
-    _refuse_foreign(args, config.task)
-    if config.task == "trigger" and trigger_config(args, config.trigger) != config.trigger:
-        raise ConfigError("--positives, --negatives and --backgrounds: the run was begun with others; leave them out")
-    if args.model:
-        asked["model.name"] = args.model
-    if args.words and _words(args.words) != config.words:
+    folders = _folders(args)
+    if foreign := [name for name in folders if name not in task.folders]:
+        others = [other.name for other in TASKS.values() if foreign[0] in other.folders]
         raise ConfigError(
-            f"--words {args.words}: the run was begun with {','.join(config.words)}; leave out --words, or begin a new run"
+            f"--{foreign[0]} is for --task {' and '.join(others)}, this is {task.name}; add --task, or leave it out"
         )
-    changed = override(config, asked)
-    allowed = with_free_settings(config, changed)
-    if changed != allowed:
-        wrong = next(key for key in asked if _value(changed, key) != _value(allowed, key))
-        raise ConfigError(
-            f"{wrong}: the run was begun with {_value(config, wrong)}, the command line says {_value(changed, wrong)}; "
-            "leave the flag out, or begin a new run with another --out"
-        )
-    if args.features and config.features.kind != args.features:
-        raise ConfigError(f"--features {args.features}: the run was begun with {config.features.kind}; leave it out")
-    return allowed
-
-
-def _asked(args: argparse.Namespace) -> dict[str, Any]:
+    settings: dict[str, Any] = {f"{task.name}.{name}": names for name, names in folders.items()}
+    settings |= _recordings_settings(args, task)
     flags = {setting: value for setting in FLAGS if (value := getattr(args, setting, None)) is not None}
-    return flags | parse_settings(args.settings)
+    return settings | flags | parse_settings(args.settings)
 
 
-def _value(config: RunConfig, setting: str) -> Any:
-    section, _, name = setting.partition(".")
-    part = getattr(config, section)
-    return part.options.get(name) if section == "model" and name not in ("name", "options") else getattr(part, name)
+def config_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """What `wordspot.train` takes to make the configuration of a new run."""
+    task = TASKS[args.task or "words"]
+    return {
+        "words": words_of(args),
+        "task": task.name,
+        "model": args.model,
+        "features": args.features,
+        "recipe": args.recipe,
+        "settings": settings_of(args, task),
+    }
+
+
+def _recordings_settings(args: argparse.Namespace, task: Task) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if (text := getattr(args, "hold_out_generator", None)) is not None:
+        given["recordings.hold_out"] = _names("hold-out-generator", text)
+    if (n_folds := getattr(args, "speaker_folds", None)) is not None:
+        given["recordings.n_folds"] = n_folds
+    if given and not task.predicts_recordings:
+        raise ConfigError(f"--hold-out-generator and --speaker-folds are for --task recordings, this is {task.name}")
+    return given
+
+
+def _folders(args: argparse.Namespace) -> dict[str, tuple[str, ...]]:
+    texts = {name: getattr(args, name, None) for name in FOLDERS}
+    return {name: _names(name, text) for name, text in texts.items() if text is not None}
+
+
+def _names(flag: str, text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names):
+        raise ConfigError(f"--{flag} expects names with commas between them, got {text!r}")
+    return names
+
+
+def _default_models() -> str:
+    told = []
+    for task in TASKS.values():
+        many = f", from {task.model_for_many[0]} recordings on {task.model_for_many[1]}" if task.model_for_many else ""
+        told.append(f"{task.name}: {task.default_model}{many}")
+    return "; ".join(told)
 
 
 def _field(section: str, name: str) -> dataclasses.Field[Any]:

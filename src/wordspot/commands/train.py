@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordspot.commands.options import add_flags
-from wordspot.commands.recordings_flags import add_recordings_flags
-from wordspot.commands.trigger_flags import add_trigger_flags
+from wordspot.commands.options import (
+    add_flags,
+    add_recordings_flags,
+    add_trigger_flags,
+    config_arguments,
+    settings_of,
+    words_of,
+)
 from wordspot.tasks import TASKS
 
 if TYPE_CHECKING:
-    import torch
-
-    from wordspot.config import RunConfig
-    from wordspot.training.checkpoint import Checkpoint
-    from wordspot.training.trainer import Evaluation, Task, Trainer
+    from wordspot.run import Run
+    from wordspot.tasks import Task
 
 HELP = "train a model on a folder of recordings"
 EXAMPLE = "wordspot train recordings --words yes,no,up,down --out runs/four"
@@ -29,21 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data", metavar="DIR|CSV", type=Path,
         help="one folder of recordings per word; trigger: with positives, negatives and backgrounds in it; recordings: a "
-        "list, path,label[,speaker,generator,split], or one folder per class",
+        "manifest, path,label[,speaker,generator,split], or one folder per class",
     )  # fmt: skip
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="the folder of the run")
-    parser.add_argument(
-        "--task", choices=tuple(TASKS),
-        help="words: which word a clip is; trigger: when one word is said; recordings: "
-        "which class a recording of any length is of (default: words)",
-    )  # fmt: skip
+    told = "; ".join(f"{task.name}: {task.help}" for task in TASKS.values())
+    parser.add_argument("--task", choices=tuple(TASKS), help=f"{told} (default: words)")
     parser.add_argument(
         "--init", metavar="RUN", type=Path,
-        help="begin with this run's weights: the same network, its last layer perhaps for other words",
+        help="start from the weights of this run: of the same network, perhaps with other words",
     )  # fmt: skip
-    parser.add_argument("--resume", action="store_true", help="go on where the run in --out was broken off")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out where it was interrupted")
     parser.add_argument(
-        "--checkpoint", metavar="STEP", type=int, help="with --resume: go on from this one, and forget what came after"
+        "--checkpoint",
+        metavar="STEP",
+        type=int,
+        help="with --resume: continue from this one, and forget what came after",
     )
     parser.add_argument("--force", action="store_true", help="begin anew in an --out that holds a run")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
@@ -54,149 +53,91 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
-    from wordspot.commands.options import build_config, check_resumed
     from wordspot.errors import ConfigError
-    from wordspot.training.run_folder import RunFolder
 
     if args.checkpoint is not None and not args.resume:
-        raise ConfigError("--checkpoint names where to resume; give --resume with it")
+        raise ConfigError("--checkpoint names where to resume; add --resume")
     if args.leave_one_generator_out:
-        from wordspot.commands.leave_out import leave_one_out
-
-        leave_one_out(args, lambda config, out: _train_part(config, args, out))
+        _leave_out(args)
         return
-    config = check_resumed(RunFolder(args.out).read_config(), args) if args.resume else build_config(args)
     if args.init and args.resume:
-        raise ConfigError("--init begins a new run, --resume goes on with one; give one of them")
-    init = RunFolder(args.init).load() if args.init else None
-    trainer = make_trainer(config, args.data, args.out, args.device, resume=args.resume, force=args.force, init=init)
-    if args.resume:
-        trainer.resume(args.checkpoint)
-        console.note(f"resuming at step {trainer.step} of {config.training.total_steps}")
-    train(trainer)
-    console.say(_next(config.task, args))
+        raise ConfigError("--init begins a new run and --resume continues one; leave out one of them")
+    with console.watch_training("the same command with --resume goes on from there") as callbacks:
+        finished = _resume(args, callbacks) if args.resume else _train(args, callbacks)
+    console.say(_next(TASKS[finished.config.task], args))
 
 
-def _train_part(config: RunConfig, args: argparse.Namespace, out: Path) -> Trainer:
-    """One of several runs, to its end."""
-    trainer = make_trainer(config, args.data, out, args.device, resume=False, force=True)
-    train(trainer, "what is in --out is not complete; begin anew with --force")
-    return trainer
+def _train(args: argparse.Namespace, callbacks: dict[str, Any]) -> Run:
+    from wordspot.run import train
 
-
-def _next(task: str, args: argparse.Namespace) -> str:
-    if task == "trigger":
-        return f"next: wordspot export {args.out} --out {args.out / 'trigger.onnx'}"
-    if task == "recordings":
-        return f"next: wordspot export {args.out} --out {args.out / 'recordings.onnx'}"
-    return f"next: wordspot evaluate {args.out} {args.data} --report {args.out / 'report.html'}"
-
-
-def make_trainer(
-    config: RunConfig, data: Path, out: Path, device: str, *, resume: bool, force: bool, init: Checkpoint | None = None
-) -> Trainer:
-    """A trainer on the recordings of `data`; damaged ones are listed and left out.
-
-    Args:
-        init: begin with the weights of this checkpoint.
-    """
-    from wordspot.files import check_out, prepare_out
-    from wordspot.training.device import resolve_device
-    from wordspot.training.trainer import Trainer
-
-    where = resolve_device(device)
-    hint = "--resume to go on with the run in it, or --force to begin anew"
-    if not resume:
-        check_out(out, force=force, hint=hint)
-    trainer = Trainer(config, make_task(config, data, where), out, where)
-    if not resume:
-        prepare_out(out, force=force, hint=hint)
-        trainer.start(init)
-    return trainer
-
-
-def make_task(config: RunConfig, data: Path, device: torch.device) -> Task:
-    """What `config` learns, from the recordings of `data`."""
-    if config.task == "trigger":
-        from wordspot.commands.evaluate import load_trigger_sources
-        from wordspot.training.tasks.trigger import TriggerTask
-
-        _leave_cores(config.trigger.workers)
-        return TriggerTask(config, load_trigger_sources(data, config), device)
-    if config.task == "recordings":
-        from wordspot.commands.evaluate_recordings import load_with_bar
-        from wordspot.training.tasks.recordings import RecordingsTask
-
-        return RecordingsTask(config, load_with_bar(data, config, to_train=True), device)
-    from wordspot.commands.evaluate import decode
-    from wordspot.data.clips import check_words
-    from wordspot.data.folders import list_recordings
-    from wordspot.training.tasks.words import WordsTask
-
-    listing = list_recordings(data)
-    check_words(listing, config.words)
-    return WordsTask(config, decode(listing, config), device)
-
-
-def _leave_cores(workers: int) -> None:
-    """Take threads away from torch: where they and other processes share a core, all of them wait for each other."""
-    import torch
-
-    if workers:
-        torch.set_num_threads(max(torch.get_num_threads() - workers, 1))
-
-
-def train(trainer: Trainer, when_stopped: str = "the same command with --resume goes on from there") -> Evaluation:
-    """Train with a progress bar, saying each evaluation; returns the last one, on the testing set.
-
-    Args:
-        trainer: what to train.
-        when_stopped: what to say after Ctrl-C.
-    """
-    from wordspot.commands import console
-    from wordspot.training.trainer import StepRecord
-
-    settings = trainer.config.training
-    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    console.note(
-        f"{trainer.config.model.name}: {parameters:,} parameters, {trainer.task.describe()}, "
-        f"{trainer.device.type} {trainer.precision}"
+    return train(
+        args.data,
+        out=args.out,
+        init=args.init,
+        device=args.device,
+        force=args.force,
+        **config_arguments(args),
+        **callbacks,
     )
-    for line in trainer.task.warnings():
-        console.note(line)
-    last: Any = None
-    with _graceful_stop() as stop, console.progress_bar() as bar:
-        task = bar.add_task("training", total=settings.total_steps, completed=trainer.step)
-        try:
-            for record in trainer.train(stop):
-                if isinstance(record, StepRecord):
-                    text = (
-                        f"rate {record.learning_rate:.2g}  loss {record.loss:.3f}  "
-                        f"accuracy {100 * record.accuracy:.0f} %"
-                    )
-                    bar.update(task, completed=record.step, description=text)
-                    continue
-                last = record
-                console.note(record.summary())
-        except KeyboardInterrupt:
-            console.note(f"stopped after step {trainer.step}; {when_stopped}")
-            raise
-    return last
 
 
-@contextmanager
-def _graceful_stop() -> Iterator[Any]:
-    """The first Ctrl-C asks training to stop after the step at hand; a second one interrupts at once."""
-    asked = False
+def _resume(args: argparse.Namespace, callbacks: dict[str, Any]) -> Run:
+    from wordspot.run import load_run, resume
 
-    def ask(number: int, frame: Any) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
+    begun = load_run(args.out)
+    settings = settings_of(args, TASKS[args.task or begun.config.task])
+    if args.model:
+        settings["model.name"] = args.model
+    return resume(
+        begun, args.data, checkpoint=args.checkpoint, task=args.task, words=words_of(args), features=args.features,
+        settings=settings, device=args.device, **callbacks,
+    )  # fmt: skip
 
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)
+
+def _next(task: Task, args: argparse.Namespace) -> str:
+    if task.predicts_clips:
+        return f"next: wordspot evaluate {args.out} {args.data} --report {args.out / 'report.html'}"
+    return f"next: wordspot export {args.out} --out {args.out / f'{task.name}.onnx'}"
+
+
+def _leave_out(args: argparse.Namespace) -> None:
+    from wordspot.commands import console
+    from wordspot.errors import ConfigError
+    from wordspot.training.leave_one_out import TABLE, leave_one_generator_out
+
+    if args.task != "recordings" or args.resume or args.hold_out_generator or args.init:
+        raise ConfigError(
+            "--leave-one-generator-out begins new runs of --task recordings; leave out --resume, --init and "
+            "--hold-out-generator"
+        )
+    arguments = config_arguments(args)
+    del arguments["task"]
+    with console.watch_training("what is in --out is not complete; begin anew with --force") as callbacks:
+        result = leave_one_generator_out(
+            args.data, out=args.out, device=args.device, force=args.force, **arguments, **callbacks
+        )
+    print_generators(result.to_json())
+    console.say(f"all results: {args.out / TABLE}")
+
+
+def print_generators(table: dict[str, Any]) -> None:
+    """A row for each generator, and the mean."""
+    from wordspot.commands import console
+
+    def percent(row: dict[str, Any], key: str) -> str:
+        return "–" if row.get(key) is None else f"{100 * row[key]:.1f}"
+
+    def cells(name: str, row: dict[str, Any]) -> list[Any]:
+        interval = f"{percent(row, 'eer_low')} to {percent(row, 'eer_high')}"
+        n, seconds = row.get("n", ""), row.get("training_seconds")
+        return [
+            name, n, percent(row, "eer"), interval, percent(row, "auc"), percent(row, "accuracy"),
+            "" if seconds is None else f"{seconds:.0f}",
+        ]  # fmt: skip
+
+    rows = [cells(row["generator"], row) for row in table["generators"]]
+    console.print_table(
+        "Each generator, held out of training, in percent",
+        ["", "recordings", "equal error rate", "95 %", "AUC", "accuracy", "seconds of training"],
+        [*rows, cells("mean", table["mean"])],
+    )

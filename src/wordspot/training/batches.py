@@ -67,7 +67,7 @@ class Batches:
     def training_batch(self, generator: Generator) -> tuple[Tensor, Tensor]:
         """A batch drawn from the training set and augmented: audio [batch, samples], labels [batch].
 
-        The first `scene_share` of it are windows cut from scenes; some of those have the label `scene_windows.IGNORED`.
+        The first `scene_share` of it are windows cut from scenes; some of those have the label `loss.IGNORED`.
         """
         places = self._draw_places(self.batch_size, generator)
         labels = self._labels["training"][places.to(self.device)]

@@ -8,24 +8,24 @@ from wordspot.errors import ConfigError
 
 
 def resolve_device(name: str) -> torch.device:
-    """``auto``: a CUDA device when there is one, else the CPU.
+    """The device of that name; ``auto`` is a GPU by CUDA if there is one, else the CPU.
 
     Raises:
-        ConfigError: a device that this machine or this torch does not have.
+        ConfigError: this machine or this torch has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
-        raise ConfigError(f"--device must be auto, cpu or (where there is one) cuda or cuda:N, got {name!r}")
+        raise ConfigError(f"`device` must be auto, cpu or, if there is a GPU, cuda or cuda:N; got {name!r}")
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {name}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"`device` {name}: {str(error).splitlines()[0]}") from error
     return torch.device(name)
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """``auto``: bf16 where the processor computes in it, else float32."""
+    """The precision of that name; ``auto`` is bf16 if the processor computes in it, else float32."""
     if name != "auto":
         return name
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""What a run leaves to read: a line a step in ``log.jsonl``, TensorBoard's scalars and pictures, data and versions."""
+"""What a run writes for people: ``log.jsonl``, TensorBoard's scalars and images, ``data.csv`` and ``versions.json``."""
 
 from __future__ import annotations
 
@@ -30,28 +30,33 @@ _Record = TypeVar("_Record")
 
 
 class RunLog:
-    """Appends records to a run's log and to TensorBoard. To be used as a context."""
+    """Appends records to a run's log, and to TensorBoard if it is installed. To be used as a context."""
 
     def __init__(self, run: RunFolder, step: int) -> None:
-        """Open the log of `run`, which stands at `step`; what TensorBoard holds of later steps is dropped."""
-        from torch.utils.tensorboard import SummaryWriter
-
+        """Open the log of `run`, which is at `step`; what TensorBoard has of later steps is removed."""
         self._file = run.log.open("a", encoding="utf-8")
-        self._board: Any = SummaryWriter(run.tensorboard, purge_step=step + 1)
+        self._board: Any = _open_tensorboard(run.tensorboard, step)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._file.close()
-        self._board.close()
+        if self._board is not None:
+            self._board.close()
 
-    def write(self, record: _Record) -> _Record:
-        """Log a record (a dataclass with ``step`` and ``kind``) and hand it back."""
-        fields: dict[str, Any] = dataclasses.asdict(record)  # type: ignore[call-overload]
-        line = {"step": fields.pop("step"), "kind": fields.pop("kind"), **fields}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    def write(self, *records: _Record) -> tuple[_Record, ...]:
+        """Log records (dataclasses with ``step`` and ``kind``), and return them."""
+        for record in records:
+            fields: dict[str, Any] = dataclasses.asdict(record)  # type: ignore[call-overload]
+            line = {"step": fields.pop("step"), "kind": fields.pop("kind"), **fields}
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            if self._board is not None:
+                self._add_scalars(line)
         self._file.flush()
+        return records
+
+    def _add_scalars(self, line: dict[str, Any]) -> None:
         name = line.get("set", "training")
         for measure in ("accuracy", "loss" if "loss" in line else "cross_entropy"):
             self._board.add_scalar(f"{measure}/{name}", line[measure], line["step"])
@@ -59,18 +64,28 @@ class RunLog:
             self._board.flush()
         if "learning_rate" in line:
             self._board.add_scalar("learning_rate", line["learning_rate"], line["step"])
-        return record
 
     def show_features(self, examples: dict[str, Tensor]) -> None:
-        """Pictures of features [frames, features] by label: time left to right, low coefficients at the bottom."""
+        """Images of features [frames, features] by label: time left to right, low coefficients at the bottom."""
+        if self._board is None:
+            return
         for label, features in examples.items():
             low, high = features.min(), features.max()
             picture = ((features - low) / (high - low).clamp(min=1e-9)).T.flip(0)
             self._board.add_image(f"features/{label}", picture, 0, dataformats="HW")
 
 
+def _open_tensorboard(folder: Path, step: int) -> Any:
+    """A writer to TensorBoard from `step` on; None if it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(folder, purge_step=step + 1)
+
+
 def listing_text(decoded: DecodedClips, sets: dict[str, ClipSet], labels: tuple[str, ...]) -> str:
-    """What ``data.csv`` holds: every recording used, with its set, label, path and the SHA-256 of its file."""
+    """The content of ``data.csv``: the set, label, path and SHA-256 of every recording used."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["set", "label", "path", "sha256"])
@@ -87,7 +102,7 @@ def write_listing(out: Path, listing: str) -> None:
 
 
 def check_listing(out: Path, listing: str) -> None:
-    """Compare the recordings at hand with ``data.csv``, where the run got as far as writing it.
+    """Compare the recordings with ``data.csv``, if the run has written it.
 
     Raises:
         DataError: they differ; the message names the first line that does.
@@ -98,13 +113,13 @@ def check_listing(out: Path, listing: str) -> None:
         pairs = itertools.zip_longest(before.splitlines(), listing.splitlines(), fillvalue="nothing")
         old, new = next(pair for pair in pairs if pair[0] != pair[1])
         raise DataError(
-            f"{path}: the recordings are not those the run was begun with: {old!r} was there, {new!r} is; "
-            "give the same folder, or begin a new run"
+            f"{path}: the recordings have changed since the run began: {old!r} has become {new!r}. "
+            "Use the same folder, or begin a new run"
         )
 
 
 def trained_on(out: Path) -> tuple[set[str], set[str]]:
-    """The SHA-256 of the recordings a run was trained on, and their speakers: those listed, else those their names tell."""
+    """The SHA-256 of the recordings that a run was trained on, and their speakers: as listed, else by their files' names."""
     path = out / "data.csv"
     if not path.is_file():
         return set(), set()
@@ -120,7 +135,7 @@ def _speaker(row: dict[str, str]) -> str | None:
 
 
 def write_versions(out: Path, device: torch.device) -> None:
-    """Write ``versions.json``: wordspot, Python, the packages that decide the result, and the machine."""
+    """Write ``versions.json``: wordspot, Python, the packages that the result depends on, and the machine."""
     packages = ("torch", "numpy", "soundfile", "soxr", "safetensors")
     versions = {
         "wordspot": wordspot.__version__,

@@ -11,9 +11,8 @@ import torch
 from torch import Generator, Tensor
 
 from wordspot.labels import SILENCE, UNKNOWN
+from wordspot.training.loss import IGNORED
 
-#: The label of a window that training leaves out (the one that `torch.nn.functional.cross_entropy` ignores).
-IGNORED = -100
 _GAP_MS = (120.0, 1200.0)
 _RAMP_MS = 20.0
 _WHOLE_MS = 30.0  # so little of a word may be missing and it still counts as whole

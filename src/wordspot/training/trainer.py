@@ -1,45 +1,46 @@
-"""One readable loop. It yields records as it goes; what they look like on a terminal is the command line's affair.
+"""The training loop. It yields records; how they look on a terminal is up to the command line.
 
-Chance is drawn anew for each step from (seed, step), so a run that was broken off and resumed from any checkpoint ends
-with the same weights, to the bit, as one that was not (on one machine's CPU).
+Random numbers are drawn anew for each step from (seed, step). A run that was interrupted and resumed from any checkpoint
+therefore ends with the same weights, to the bit, as one that was not (on the same machine's CPU).
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from wordspot.config import RunConfig
 from wordspot.errors import CheckpointError, ConfigError
 from wordspot.features import make_front_end
 from wordspot.files import write_json
-from wordspot.labels import SILENCE
 from wordspot.models import make_model
 from wordspot.overrides import with_free_settings
 from wordspot.seeds import step_seed
+from wordspot.tasks import TASKS
 from wordspot.training.augment import Augmenter
 from wordspot.training.checkpoint import Checkpoint, save_checkpoint
 from wordspot.training.device import resolve_precision
 from wordspot.training.log import RunLog, check_listing, write_listing, write_versions
+from wordspot.training.loss import IGNORED, training_loss
 from wordspot.training.nan_checks import check_gradients, watch_nans
 from wordspot.training.optimizer import learning_rate, load_optimizer, make_optimizer, optimizer_tensors
 from wordspot.training.run_folder import RunFolder
-from wordspot.training.scene_windows import IGNORED
+from wordspot.training.tasks import Evaluation, TrainingTask
 from wordspot.training.weights import freeze_body, load_body, load_weights, train_mode
 
-_INITIAL, _STEP = 0, 1  # what chance is for, as the last number of a step's seed
+_INITIAL, _STEP = 0, 1  # what random numbers are for: the last number of a step's seed
+_LOG_EVERY_ON_GPU = 50
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One training step: measured on its batch, before the weights moved."""
+    """One training step, measured on its batch before the weights changed."""
 
     step: int
     learning_rate: float
@@ -48,83 +49,49 @@ class StepRecord:
     kind: str = "step"
 
 
-class Evaluation(Protocol):
-    """A set measured, for the log. What a task's own record holds beside this is its affair."""
+@dataclass(frozen=True)
+class StepResult:
+    """One training step as it is on the device, so that nobody has to wait for it.
 
-    @property
-    def kind(self) -> str: ...
-    @property
-    def step(self) -> int: ...
-    @property
-    def set(self) -> str: ...
-    @property
-    def n(self) -> int:
-        """Examples measured; where there are none, no checkpoint is the best."""
+    accuracy, loss: float32 [].
+    """
 
-    @property
-    def score(self) -> float:
-        """What the best checkpoint has most of."""
-
-    def summary(self) -> str:
-        """What a person reads, on one line."""
-
-
-class Task(Protocol):
-    """What is learned: where examples come from and how answers are measured. The loop is the same for all."""
-
-    labels: tuple[str, ...]
-
-    def describe(self) -> str:
-        """The examples there are, in some words."""
-
-    def warnings(self) -> Iterator[str]:
-        """What the user should know of the recordings before training begins."""
-
-    def listing_text(self) -> str:
-        """The recordings used, as ``data.csv`` holds them."""
-
-    def examples(self) -> dict[str, Tensor]:
-        """One example for each label: float32 [samples], for a look at what the network sees."""
-
-    def prepare(self, network: nn.Module) -> None:
-        """Hear of the network before the first batch."""
-
-    def training_batch(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """The batch of a step: audio float32 [batch, samples] and labels int64 [batch] or [batch, answers]."""
-
-    def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> Evaluation:
-        """The network on the set of this name, after `step` steps."""
-
-    def finish(self, network: nn.Module, front_end: nn.Module, step: int) -> tuple[dict[str, Any], Evaluation]:
-        """All figures of the network that did best on validation, and its evaluation on testing."""
-
-    def close(self) -> None:
-        """Training is over, or broken off."""
+    step: int
+    learning_rate: float
+    accuracy: Tensor
+    loss: Tensor
 
 
 Record = StepRecord | Evaluation
 
 
 class Trainer:
-    """A network in training: owns the weights, the optimiser and the run's folder."""
+    """A network in training, with its optimiser and the folder of its run.
 
-    def __init__(self, config: RunConfig, task: Task, out: Path, device: torch.device) -> None:
+    Args:
+        config: of the run.
+        task: the examples.
+        out: the folder of the run.
+        device: where to compute.
+        log_every: steps whose results are fetched from the device and logged together; None: 1 on a CPU, 50 on a GPU,
+            which else waits for Python at every step. The log has a line for each step in any case.
+
+    Raises:
+        ConfigError: the network does not fit the task or the front end.
+    """
+
+    def __init__(
+        self, config: RunConfig, task: TrainingTask, out: Path, device: torch.device, log_every: int | None = None
+    ) -> None:
         self.config, self.task, self.device, self.run = config, task, device, RunFolder(out)
+        self.log_every = log_every or (1 if device.type == "cpu" else _LOG_EVERY_ON_GPU)
         self.augmenter = Augmenter(config.augment, config.features)
         self.front_end = make_front_end(config.features).to(device)
         torch.manual_seed(step_seed(config.training.seed, 0, _INITIAL))
         self.model = make_model(
             config.model, config.features.n_frames, config.features.n_features, len(task.labels)
         ).to(device)
-        if (getattr(self.model, "per_step", False)) != (config.task == "trigger"):
-            answers = "once a clip" if config.task == "trigger" else "at every step"
-            raise ConfigError(
-                f"the model {config.model.name} answers {answers}, which the task {config.task} has no use for"
-            )
-        if config.features.kind != (needed := getattr(self.model, "front_end", config.features.kind)):
-            raise ConfigError(
-                f"the model {config.model.name} takes the features {needed}, got {config.features.kind}; leave out --features"
-            )
+        _check_fit(self.model, config)
         if config.training.frozen_body:
             freeze_body(self.model)
         task.prepare(self.model)
@@ -132,11 +99,19 @@ class Trainer:
         self.precision = resolve_precision(config.training.precision, device)
         self.step, self.best_step, self.best_score = 0, 0, -math.inf
 
+    def describe(self) -> str:
+        """The network, the examples and the device in one line."""
+        n_parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        return (
+            f"{self.config.model.name}: {n_parameters:,} parameters, {self.task.describe()}, "
+            f"{self.device.type} {self.precision}"
+        )
+
     def start(self, init: Checkpoint | None = None) -> None:
-        """Write what the run's folder holds from its beginning; what another run left there goes.
+        """Write what the run's folder holds from its beginning, and remove what another run left there.
 
         Args:
-            init: take the weights of this checkpoint, of the same network or of one that differs in its last layer.
+            init: start from the weights of this checkpoint, of the same network or of one with another last layer.
         """
         if init is not None:
             load_body(self.model, init, self.config.features)
@@ -144,19 +119,19 @@ class Trainer:
         self.run.write_config(self.config)
         write_versions(self.run.path, self.device)
         write_listing(self.run.path, self.task.listing_text())
-        if init is not None:  # so that a run that is broken off at once does not go on without it
+        if init is not None:  # so that a run interrupted at once is not resumed without these weights
             self._save()
 
     def resume(self, step: int | None = None) -> None:
-        """Go on from the checkpoint of `step`, or the newest; what the run did after it is forgotten.
+        """Continue from the checkpoint of `step`, or from the newest; what the run did after it is removed.
 
         Raises:
             NotFoundError: no such checkpoint.
-            CheckpointError: it is of another model or run.
-            DataError: the recordings are not those that the run was begun with.
+            CheckpointError: it belongs to another model or run.
+            DataError: the recordings have changed since the run began.
         """
         check_listing(self.run.path, self.task.listing_text())
-        if step is None and not self.run.steps():  # broken off before the first checkpoint
+        if step is None and not self.run.steps():  # interrupted before the first checkpoint
             self.start()
             return
         checkpoint = self.run.load(self.run.latest_step() if step is None else step)
@@ -172,41 +147,37 @@ class Trainer:
         self.run.drop_after(self.step)
 
     def train(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:
-        """Train to the last step, yielding a record per step and evaluation; the last is of the best on testing.
+        """Train to the last step; yield a record for each step and evaluation. The last is the best network's on testing.
 
         Args:
-            stop: asked after every step; True saves a checkpoint and raises KeyboardInterrupt.
+            stop: called after every step; if it returns True, a checkpoint is saved and KeyboardInterrupt raised.
         """
         settings = self.config.training
         with RunLog(self.run, self.step) as log, contextlib.closing(self.task):
             if self.step == 0:
                 log.show_features(self._example_features())
+            waiting: list[StepResult] = []
             while self.step < settings.total_steps:
-                yield log.write(self._train_step(self.step + 1))
-                self.step += 1
+                waiting.append(self.train_step())
                 is_last = self.step == settings.total_steps
-                if self.step % settings.evaluate_every == 0 or is_last:
-                    record = self.evaluate("validation")
-                    if record.n and record.score > self.best_score:
-                        self.best_step, self.best_score = self.step, record.score
-                    log.write(record)
+                evaluates = is_last or self.step % settings.evaluate_every == 0
+                saves, stops = self.step % settings.save_every == 0, stop()
+                if len(waiting) >= self.log_every or evaluates or saves or stops:
+                    yield from log.write(*_fetch(waiting))
+                    waiting = []
+                if evaluates:
+                    yield from log.write(self._validate())
+                if evaluates or saves or stops:
                     self._save()
-                    yield record
-                elif self.step % settings.save_every == 0:
-                    self._save()
-                if stop():
-                    self._save()
+                if stops:
                     raise KeyboardInterrupt
-            yield log.write(self._finish())
+            yield from log.write(self._finish())
 
-    def evaluate(self, name: str) -> Evaluation:
-        """The network as it is now, on the set of this name."""
-        return self.task.evaluate(self.model, self.front_end, name, self.step)
-
-    def _train_step(self, step: int) -> StepRecord:
-        settings = self.config.training
+    def train_step(self) -> StepResult:
+        """Train on one batch: the next step. Nothing is logged or saved."""
+        settings, step = self.config.training, self.step + 1
         seed = step_seed(settings.seed, step, _STEP)
-        torch.manual_seed(seed)  # dropout draws from torch's global generator
+        torch.manual_seed(seed)  # for dropout, which uses torch's global generator
         generator = torch.Generator(device=self.device).manual_seed(seed)
         rate = learning_rate(settings, step)
         for group in self.optimizer.param_groups:
@@ -218,41 +189,34 @@ class Trainer:
         with watch, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self.model(features)
         logits, labels = logits.float().reshape(-1, logits.shape[-1]), labels.reshape(-1)
-        loss = self._loss(logits, labels)
+        loss = training_loss(logits, labels, settings)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if settings.check_nans:
             check_gradients(self.model, loss, step)
         self.optimizer.step()
+        self.step = step
         counted = labels != IGNORED
-        accuracy = (logits.argmax(dim=1) == labels)[counted].float().mean()
-        return StepRecord(step, rate, float(accuracy), float(loss.detach()))
+        accuracy = ((logits.argmax(dim=1) == labels) & counted).sum() / counted.sum()
+        return StepResult(step, rate, accuracy, loss.detach())
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Of logits [n, labels] and labels int64 [n]; the squared error of two labels is that of the first one's posterior."""
-        settings = self.config.training
-        if settings.loss == "squared_error":
-            truth = nn.functional.one_hot(labels, logits.shape[1])
-            return (logits.softmax(dim=1) - truth).square().sum(dim=1).mean() / 2
-        return nn.functional.cross_entropy(
-            self._with_silence_bias(logits), labels, ignore_index=IGNORED, label_smoothing=settings.label_smoothing
-        )
+    def evaluate(self, name: str) -> Evaluation:
+        """Evaluate the network, as it is now, on the set of this name."""
+        return self.task.evaluate(self.model, self.front_end, name, self.step)
 
-    def _with_silence_bias(self, logits: Tensor) -> Tensor:
-        """Logits [n, labels] as the loss sees them: the adjustment of Menon et al. 2021 (arXiv 2007.07314) for silence."""
-        if not self.config.training.silence_bias:
-            return logits
-        bias = torch.zeros_like(logits[0])
-        bias[SILENCE] = self.config.training.silence_bias
-        return logits + bias
+    def _validate(self) -> Evaluation:
+        record = self.evaluate("validation")
+        if record.n and record.score > self.best_score:
+            self.best_step, self.best_score = self.step, record.score
+        return record
 
     def _finish(self) -> Evaluation:
-        """Take the best weights and measure them on testing, which nothing before has looked at."""
+        """Evaluate the best weights on testing, which nothing before has used."""
         best = self.run.load()
         load_weights(self.model, best)
-        figures, record = self.task.finish(self.model, self.front_end, self.step)
+        metrics, record = self.task.finish(self.model, self.front_end, self.step)
         score = best.best_score if best.best_step else None
-        write_json(self.run.metrics, {"best_step": best.step, "best_validation_score": score, **figures})
+        write_json(self.run.metrics, {"best_step": best.step, "best_validation_score": score, **metrics})
         return record
 
     def _save(self) -> None:
@@ -267,3 +231,31 @@ class Trainer:
         """Features [frames, features] of the task's examples."""
         examples = self.task.examples()
         return {label: self.front_end(audio[None].to(self.device))[0].cpu() for label, audio in examples.items()}
+
+
+def _fetch(results: Sequence[StepResult]) -> list[StepRecord]:
+    """Records of these steps, by one transfer from the device."""
+    numbers = torch.stack([torch.stack([result.accuracy, result.loss]) for result in results]).tolist()
+    return [
+        StepRecord(result.step, result.learning_rate, accuracy, loss)
+        for result, (accuracy, loss) in zip(results, numbers, strict=True)
+    ]
+
+
+def _check_fit(model: nn.Module, config: RunConfig) -> None:
+    """Check that the network predicts what the task needs, from the features it gets.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    per_step = bool(getattr(model, "per_step", False))
+    if per_step != TASKS[config.task].predicts_steps:
+        predicts = "at every step" if per_step else "once per clip"
+        raise ConfigError(
+            f"the model {config.model.name} predicts {predicts}, so the task {config.task} cannot use it; choose another"
+        )
+    needed = getattr(model, "front_end", config.features.kind)
+    if config.features.kind != needed:
+        raise ConfigError(
+            f"the model {config.model.name} needs the features {needed}, got {config.features.kind}; leave out features"
+        )

@@ -11,12 +11,12 @@ import pytest
 import soundfile
 
 from wordspot.commands.main import main
-from wordspot.commands.options import DEFAULT_MODELS
 from wordspot.data.checks.findings import Finding
 from wordspot.data.checks.manifest import examine_recordings
 from wordspot.data.checks.shortcuts import find_shortcuts, measure, separation
 from wordspot.errors import ConfigError, DataError, NotFoundError
 from wordspot.models import find_recipe
+from wordspot.tasks import TASKS
 
 RATE = 16_000
 
@@ -202,7 +202,7 @@ def test_silent_short_and_stereo_recordings(healthy: Path) -> None:
         "channels": ("note", ("stereo.wav",)),
     }
     assert "short" not in found(healthy, clip_ms=500)
-    recipe = find_recipe(DEFAULT_MODELS["recordings"], "default")
+    recipe = find_recipe(TASKS["recordings"].default_model, "default")
     assert f"shorter than a window of {recipe['features.clip_ms']:g} ms" in found(healthy)["short"][0].message
 
 

@@ -21,8 +21,7 @@ from torch import Tensor, nn
 
 from support.made_voices import GENERATORS, make_voices
 from wordspot.commands.main import build_parser, main
-from wordspot.commands.options import DEFAULT_MODELS, MANY_RECORDINGS, build_config, recipe_config
-from wordspot.commands.recordings_flags import add_recordings_flags, recordings_settings
+from wordspot.commands.options import add_flags, add_recordings_flags, config_arguments, settings_of
 from wordspot.config import AugmentConfig, DataConfig, RecordingsConfig, RunConfig
 from wordspot.data.folders import Recording
 from wordspot.data.manifest.load import Recordings, RecordingSet, load_recordings
@@ -36,8 +35,10 @@ from wordspot.models.statistics import StatisticsNet
 from wordspot.overrides import override
 from wordspot.runtime.recordings import RecordingClassifier
 from wordspot.runtime.windows import stride_of
+from wordspot.tasks import TASKS
 from wordspot.training.checkpoint import load_checkpoint
 from wordspot.training.log import trained_on
+from wordspot.training.recipes import make_config, recipe_config
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks import recordings as recordings_task
 from wordspot.training.tasks.recordings import RecordingEvaluation, RecordingsTask, judge
@@ -67,7 +68,7 @@ PLAIN = {f"augment.{field.name}": field.default for field in dataclasses.fields(
 
 
 def small_config(**settings: Any) -> RunConfig:
-    config = recipe_config(LABELS, DEFAULT_MODELS["recordings"], task="recordings")
+    config = recipe_config(LABELS, TASKS["recordings"].default_model, task="recordings")
     return override(config, SMALL | settings)
 
 
@@ -297,6 +298,11 @@ def load(listed: Path, config: RunConfig) -> Recordings:
     )  # fmt: skip
 
 
+def config_of(command: list[str]) -> RunConfig:
+    args = build_parser().parse_args(command)
+    return make_config(args.data, **config_arguments(args))
+
+
 def make_trainer(listed: Path, out: Path, **settings: Any) -> Trainer:
     config = small_config(**settings)
     return Trainer(config, RecordingsTask(config, load(listed, config), CPU), out, CPU)
@@ -355,7 +361,7 @@ def test_another_list_or_network_is_not_resumed(listed: Path, unbroken: Path, tm
     shorter = tmp_path / "labels.csv"
     lines = listed.read_text().splitlines()
     shorter.write_text("\n".join([lines[0], *(f"{listed.parent}/{line}" for line in lines[1:-1])]) + "\n")
-    with pytest.raises(DataError, match="the recordings are not those the run was begun with"):
+    with pytest.raises(DataError, match="the recordings have changed since the run began"):
         make_trainer(shorter, unbroken).resume()
     with pytest.raises(CheckpointError, match="of another model or run"):
         make_trainer(listed, unbroken, **{"model.n_bands": 5}).resume()
@@ -466,7 +472,7 @@ def test_backgrounds_belong_to_the_run(capsys: pytest.CaptureFixture[str], liste
     ("flags", "message"),
     [
         (("--backgrounds", "nowhere"), "nowhere: expected the folder of backgrounds, but there is no such folder"),
-        (("--backgrounds", "a,,b"), "--backgrounds expects folders"),
+        (("--backgrounds", "a,,b"), "--backgrounds expects names"),
         (("--backgrounds", "."), "expected a background, but it is one of the recordings to tell apart"),
         (("--backgrounds", "noise"), "none of its 1 backgrounds can be used"),
         (("--set", "recordings.backgrounds=,"), "recordings.backgrounds"),
@@ -516,8 +522,8 @@ def test_a_list_is_learned_and_resumed(capsys: pytest.CaptureFixture[str], liste
     assert (out / "metrics.json").is_file()
     for flags, match in (
         (("--hold-out-generator", "vits"), "recordings.hold_out: the run was begun with"),
-        (("--speaker-folds", "3"), "recordings.n_folds: the run was begun with 0, the command line says 3"),
-        (("--task", "words"), "begun for the task recordings"),
+        (("--speaker-folds", "3"), "recordings.n_folds: the run was begun with 0, got 3"),
+        (("--task", "words"), "--task words: the run was begun with recordings"),
     ):
         status, _, error = run(capsys, "train", listed, "--out", out, "--resume", *flags)
         assert (status, bool(re.search(match, error)), error.count("\n")) == (1, True, 1), error
@@ -530,8 +536,8 @@ def test_a_list_is_learned_and_resumed(capsys: pytest.CaptureFixture[str], liste
         (("--speaker-folds", "2"), "n_folds must be 0, or at least 3"),
         (("--words", "real,robot"), "no recordings of robot; the labels here are real, synthetic"),
         (("--words", "real"), "the task recordings needs at least 2, got 1 \\(real\\)"),
-        (("--model", "trigger_1d"), "answers at every step"),
-        (("--features", "logmel", "--model", "pooled_conv"), "pooled_conv takes the features spectrogram, got logmel"),
+        (("--model", "trigger_1d"), "predicts at every step"),
+        (("--features", "logmel", "--model", "pooled_conv"), "pooled_conv needs the features spectrogram, got logmel"),
     ],
 )
 def test_what_train_refuses(
@@ -557,9 +563,10 @@ def test_what_train_refuses(
 )
 def test_flags(flags: tuple[str, ...], expected: dict[str, Any]) -> None:
     parser = argparse.ArgumentParser()
+    add_flags(parser)
     add_recordings_flags(parser)
     args = parser.parse_args(flags)
-    given = recordings_settings(args, "recordings")
+    given = settings_of(args, TASKS["recordings"])
     assert given == expected
     assert args.leave_one_generator_out == ("--leave-one-generator-out" in flags)
     assert override(RunConfig(LABELS, task="recordings"), given).recordings == RecordingsConfig(
@@ -613,7 +620,7 @@ def test_statistics_know_the_rate_and_the_hop_of_the_front_end(
 ) -> None:
     listed = make_voices(tmp_path, n_speakers=3, n_takes=1)
     command = ["train", str(listed), "--task", "recordings", "--out", str(tmp_path / "run"), *flags]
-    config = build_config(build_parser().parse_args(command))
+    config = config_of(command)
     network = make_model(config.model, config.features.n_frames, config.features.n_features, 2)
     assert isinstance(network, StatisticsNet)
     spectrum = network.spectrum.config
@@ -631,10 +638,10 @@ def test_statistics_know_the_rate_and_the_hop_of_the_front_end(
         str(tmp_path / "run"),
         *flags,
     ]
-    assert build_config(build_parser().parse_args(words)).model == config.model
+    assert config_of(words).model == config.model
     told = [*command, "--set", "model.sample_rate=12345"]
     with pytest.raises(ConfigError, match=f"model.sample_rate=12345, but features.sample_rate is {sample_rate}"):
-        build_config(build_parser().parse_args(told))
+        config_of(told)
 
 
 def test_many_recordings_get_a_network_that_learns_its_filters(tmp_path: Path) -> None:
@@ -645,11 +652,11 @@ def test_many_recordings_get_a_network_that_learns_its_filters(tmp_path: Path) -
 
     def chosen(*flags: str) -> str:
         command = ["train", str(tmp_path / "data"), "--task", "recordings", "--out", str(tmp_path / "run"), *flags]
-        return build_config(build_parser().parse_args(command)).model.name
+        return config_of(command).model.name
 
     assert chosen() == "statistics"
     (tmp_path / "data" / "b" / "more.wav").touch()
-    assert MANY_RECORDINGS == 1000
+    assert TASKS["recordings"].model_for_many == (1000, "pooled_conv")
     assert chosen() == chosen("--words", "b,a") == "pooled_conv"
     (tmp_path / "data" / "c").mkdir()
     for number in range(2):
@@ -661,4 +668,4 @@ def test_many_recordings_get_a_network_that_learns_its_filters(tmp_path: Path) -
 def test_flags_of_recordings_are_for_recordings(tmp_path: Path) -> None:
     command = ["train", str(tmp_path), "--words", "a", "--out", "x", "--hold-out-generator", "vits"]
     with pytest.raises(ConfigError, match="--hold-out-generator and --speaker-folds are for --task recordings"):
-        build_config(build_parser().parse_args(command))
+        config_of(command)

@@ -1,1 +1,101 @@
-"""The three tasks: words, trigger and recordings."""
+"""What is trained: a class for each task of `wordspot.tasks`, all with the methods of `TrainingTask`.
+
+A training task knows the examples and how predictions are evaluated. The loop in `wordspot.training.trainer` is the same for
+all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Generator, Tensor, nn
+
+from wordspot.config import RunConfig
+from wordspot.progress import OnProgress
+
+
+class Evaluation(Protocol):
+    """An evaluated set, as the log keeps it. A task's own record has more fields."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def set(self) -> str: ...
+    @property
+    def n(self) -> int:
+        """Evaluated examples; if there are none, no checkpoint is the best."""
+
+    @property
+    def score(self) -> float:
+        """The measure of which the best checkpoint has the highest value."""
+
+    def summary(self) -> str:
+        """The result as one line for people."""
+
+
+class TrainingTask(Protocol):
+    """The examples of a run and their evaluation."""
+
+    labels: tuple[str, ...]
+
+    def describe(self) -> str:
+        """The training examples in a few words."""
+
+    def warnings(self) -> Iterator[str]:
+        """What the user should know about the recordings before training begins."""
+
+    def listing_text(self) -> str:
+        """The content of ``data.csv``: the recordings used."""
+
+    def examples(self) -> dict[str, Tensor]:
+        """An example for each label, float32 [samples], to show what the network gets."""
+
+    def prepare(self, network: nn.Module) -> None:
+        """Called with the network before the first batch."""
+
+    def training_batch(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """The batch of a step: audio float32 [batch, samples] and targets int64 [batch] or [batch, steps]."""
+
+    def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> Evaluation:
+        """Evaluate the network on the set of this name, after `step` steps."""
+
+    def finish(self, network: nn.Module, front_end: nn.Module, step: int) -> tuple[dict[str, Any], Evaluation]:
+        """All metrics of the network that was best on validation, and its evaluation on testing."""
+
+    def close(self) -> None:
+        """Release what is held; called after training, however it ended."""
+
+
+Load = Callable[[RunConfig, Path, torch.device, OnProgress, Callable[[str], None]], TrainingTask]
+
+
+def load_task(
+    config: RunConfig, data: Path, device: torch.device, progress: OnProgress, on_note: Callable[[str], None]
+) -> TrainingTask:
+    """Read the recordings that `config` trains on.
+
+    Args:
+        config: of the run.
+        data: the folder of recordings, or a manifest.
+        device: where batches are made.
+        progress: called while recordings are decoded.
+        on_note: called with a line for each recording that is left out.
+
+    Raises:
+        NotFoundError, DataError: the recordings are missing, or do not suffice for training.
+    """
+    from wordspot.training.tasks.recordings import RecordingsTask
+    from wordspot.training.tasks.trigger import TriggerTask
+    from wordspot.training.tasks.words import WordsTask
+
+    loaders: dict[str, Load] = {
+        "words": WordsTask.load,
+        "trigger": TriggerTask.load,
+        "recordings": RecordingsTask.load,
+    }
+    return loaders[config.task](config, data, device, progress, on_note)

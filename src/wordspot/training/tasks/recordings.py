@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,10 +16,11 @@ from torch import Generator, Tensor, nn
 from wordspot.audio.noise import make_sounds
 from wordspot.audio.samples import to_float32
 from wordspot.config import SETS, RunConfig
-from wordspot.data.manifest.load import Recordings, RecordingSet
+from wordspot.data.manifest.load import Recordings, RecordingSet, load_recordings
 from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.recordings import RecordingsMetrics, measure_recordings
 from wordspot.metrics import det_curve, equal_error_rate
+from wordspot.progress import OnProgress, Progress
 from wordspot.runtime.windows import (
     combine,
     cut_windows,
@@ -62,7 +64,7 @@ class RecordingEvaluation:
 
 
 class RecordingsTask:
-    """Recordings of classes, as `training.Task` has it.
+    """Recordings of classes: a `training.tasks.TrainingTask`.
 
     Raises:
         DataError: a class is left without recordings for training.
@@ -84,6 +86,24 @@ class RecordingsTask:
         self._sounding = [] if whole else [_sounding(audio, *_sizes(config)[:2]) for audio in training.audio]
         self._by_length = np.argsort([len(audio) for audio in training.audio], kind="stable")
         self._noise = self._make_noise()
+
+    @classmethod
+    def load(
+        cls, config: RunConfig, data: Path, device: torch.device, progress: OnProgress, on_note: Callable[[str], None]
+    ) -> Self:
+        """The task with the recordings of `data`; see `training.tasks.load_task`."""
+        recordings = load_recordings(
+            data,
+            config.words,
+            config.data,
+            config.recordings,
+            config.features.sample_rate,
+            lambda done, total: progress(Progress("decoding recordings", done, total)),
+            clip_ms=config.features.clip_ms,
+        )
+        for problem in recordings.problems:
+            on_note(f"left out: {problem}")
+        return cls(config, recordings, device)
 
     def describe(self) -> str:
         counts = ", ".join(f"{len(self.recordings.sets[name])} for {name}" for name in SETS)

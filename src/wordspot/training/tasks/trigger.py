@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -17,12 +18,13 @@ from wordspot.config import RunConfig
 from wordspot.data.bank import TriggerMaterial
 from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import label_track, scene_at
-from wordspot.data.trigger import TriggerSources
+from wordspot.data.trigger import TriggerSources, load_sources
 from wordspot.errors import DataError
 from wordspot.evaluation.bench import Bench, ScoredStream, measure_bench
 from wordspot.evaluation.curves import THRESHOLDS, OperatingPoint, make_curves, operating_points, sweep, total_curve
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS
 from wordspot.presets import TRIGGER_DECODER
+from wordspot.progress import OnProgress, Progress
 from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter
 from wordspot.training.prefetch import Ahead
@@ -73,7 +75,7 @@ class SceneEvaluation:
 
 
 class TriggerTask:
-    """Scenes of a folder's positives, negatives and backgrounds, as `training.Task` has it.
+    """Scenes of a folder's positives, negatives and backgrounds: a `training.tasks.TrainingTask`.
 
     Raises:
         DataError: no positives are left for training.
@@ -93,6 +95,26 @@ class TriggerTask:
         self._made: dict[str, list[Scene]] = {}
         self._scenes: Ahead[tuple[NDArray[np.int16], Truth]] | None = None
         self._ends_ms: NDArray[np.float64] = np.zeros(0)
+
+    @classmethod
+    def load(
+        cls, config: RunConfig, data: Path, device: torch.device, progress: OnProgress, on_note: Callable[[str], None]
+    ) -> Self:
+        """The task with the recordings of `data`; see `training.tasks.load_task`."""
+        sources = load_sources(
+            data,
+            config.trigger,
+            config.data,
+            config.features.sample_rate,
+            lambda done, total: progress(Progress("decoding recordings", done, total)),
+            scene_ms=config.features.clip_ms,
+            word=config.words[0],
+        )
+        for problem in sources.problems:
+            on_note(f"left out: {problem}")
+        if workers := config.trigger.workers:  # threads of torch that share a core with them make all of them wait
+            torch.set_num_threads(max(torch.get_num_threads() - workers, 1))
+        return cls(config, sources, device)
 
     def describe(self) -> str:
         return self.sources.describe()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from wordspot.config import RunConfig
-from wordspot.data.cache import DecodedClips
-from wordspot.data.clips import ClipSet, build_sets
+from wordspot.data.cache import DecodedClips, decode_folder
+from wordspot.data.clips import ClipSet, build_sets, check_words
+from wordspot.data.folders import list_recordings
 from wordspot.errors import DataError
 from wordspot.evaluation.clips import measure_clips
 from wordspot.intervals import wilson_interval
 from wordspot.metrics import confusion_matrix
+from wordspot.progress import OnProgress, Progress
 from wordspot.tasks import labels_of_run
 from wordspot.training.batches import Batches
 from wordspot.training.log import listing_text
@@ -48,7 +51,7 @@ class ClipEvaluation:
 
 
 class WordsTask:
-    """Clips of a data folder, as `training.Task` has it.
+    """Clips of a data folder: a `training.tasks.TrainingTask`.
 
     Raises:
         DataError: no clips are left for training.
@@ -60,6 +63,25 @@ class WordsTask:
         if not len(self.sets["training"]):
             raise DataError("no clips are left for training; lower validation_percent and testing_percent")
         self.batches = Batches(config, decoded, self.sets, device)
+
+    @classmethod
+    def load(
+        cls, config: RunConfig, data: Path, device: torch.device, progress: OnProgress, on_note: Callable[[str], None]
+    ) -> Self:
+        """The task with the recordings of `data`; see `training.tasks.load_task`."""
+        listing = list_recordings(data)
+        check_words(listing, config.words)
+        decoded = decode_folder(
+            listing,
+            config.features.sample_rate,
+            config.features.clip_samples,
+            lambda done, total: progress(Progress("decoding recordings", done, total)),
+        )
+        for problem in decoded.problems:
+            on_note(f"left out: {problem}")
+        if decoded.problems:
+            on_note(f"{len(decoded.problems)} recordings could not be read and are left out")
+        return cls(config, decoded, device)
 
     def describe(self) -> str:
         return f"{len(self.sets['training']):,} training clips"

@@ -1,0 +1,187 @@
+"""Training runs from Python: `train` and `resume` give a `Run`, which evaluates and exports its model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wordspot.files import read_json
+
+if TYPE_CHECKING:
+    from wordspot.config import RunConfig
+    from wordspot.progress import OnProgress
+    from wordspot.training.run import OnNote, OnRecord
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of a training run."""
+
+    path: Path
+
+    @property
+    def config(self) -> RunConfig:
+        """All settings of the run."""
+        from wordspot.training.run_folder import RunFolder
+
+        return RunFolder(self.path).read_config()
+
+    @property
+    def step(self) -> int:
+        """The step of the newest checkpoint; 0 if there is none yet."""
+        from wordspot.training.run_folder import RunFolder
+
+        return max(RunFolder(self.path).steps(), default=0)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics of the best network on the sets ``validation`` and ``testing``, as in ``metrics.json``.
+
+        Raises:
+            NotFoundError: training has not ended.
+        """
+        from wordspot.training.run_folder import RunFolder
+
+        metrics: dict[str, Any] = read_json(RunFolder(self.path).metrics)
+        return metrics
+
+    def log(self) -> list[dict[str, Any]]:
+        """The records of all steps and evaluations, as in ``log.jsonl``."""
+        from wordspot.training.run_folder import RunFolder
+
+        return RunFolder(self.path).read_log()
+
+    def export(self, out: Path | str, **options: Any) -> dict[str, Any]:
+        """Write the model as one ONNX file; see `wordspot.export`."""
+        from wordspot.export.run import export_run
+
+        return export_run(self.path, Path(out), **options)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"path": str(self.path), "step": self.step}
+
+
+def train(
+    data: Path | str,
+    words: Sequence[str] | None = None,
+    *,
+    out: Path | str,
+    task: str = "words",
+    model: str | None = None,
+    features: str | None = None,
+    recipe: str = "default",
+    steps: int | Sequence[int] | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    init: Path | str | Run | None = None,
+    device: str = "auto",
+    force: bool = False,
+    stop: Callable[[], bool] | None = None,
+    on_record: OnRecord | None = None,
+    on_note: OnNote | None = None,
+    progress: OnProgress | None = None,
+) -> Run:
+    """Train a model on a folder of recordings.
+
+    Args:
+        data: a folder with one folder of recordings per word. For the task ``trigger`` a folder with positives, negatives and
+            backgrounds; for ``recordings`` a manifest (CSV) or a folder with one folder per class.
+        words: the words to tell apart, or the classes of recordings. None: all classes, or a trigger's folder of positives.
+        out: the folder of the run, new or empty.
+        task: ``words``: which word a clip is; ``trigger``: when one word is said; ``recordings``: which class a recording is of.
+        model: a built-in network, or ``package.module:make``. None: the task's default.
+        features: the front end; None: the model's usual one.
+        recipe: the model's own settings: ``default``, or ``classic`` as in the original tutorial.
+        steps: training steps, or those of each phase. None: the recipe's.
+        seed: of the weights and of all that is drawn in training.
+        settings: any other setting by its name, such as ``{"features.hop_ms": 20, "model.n_channels": 8}``.
+        init: a run whose weights training starts from: of the same network, or of one with another last layer.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        force: replace a run that `out` holds.
+        stop: called after every step; if it returns True, a checkpoint is saved and KeyboardInterrupt raised.
+        on_record: called with the record of each step and of each evaluation.
+        on_note: called with a line of text for each recording that is left out, each warning, and so on.
+        progress: called while recordings are decoded, and with each step.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ConfigError: settings do not fit together, or `out` holds files and `force` is off.
+        NotFoundError, DataError: recordings are missing, or do not suffice.
+        CheckpointError: `init` is a run of another network or front end.
+        TrainingError: the loss is not finite (with the setting ``training.check_nans``).
+    """
+    from wordspot.training.recipes import make_config
+    from wordspot.training.run import begin_run, ignore, never, train_to_end
+
+    chosen = dict(settings or {})
+    if steps is not None:
+        chosen["training.steps"] = (steps,) if isinstance(steps, int) else tuple(steps)
+    if seed is not None:
+        chosen["training.seed"] = seed
+    config = make_config(Path(data), words, task=task, model=model, features=features, recipe=recipe, settings=chosen)
+    start = init.path if isinstance(init, Run) else None if init is None else Path(init)
+    note, show = on_note or ignore, progress or ignore
+    trainer = begin_run(
+        config, Path(data), Path(out), init=start, device=device, force=force, progress=show, on_note=note
+    )
+    train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)
+    return Run(Path(out))
+
+
+def resume(
+    run: Path | str | Run,
+    data: Path | str,
+    *,
+    checkpoint: int | None = None,
+    task: str | None = None,
+    words: Sequence[str] | None = None,
+    features: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    stop: Callable[[], bool] | None = None,
+    on_record: OnRecord | None = None,
+    on_note: OnNote | None = None,
+    progress: OnProgress | None = None,
+) -> Run:
+    """Continue a run that was interrupted. On a CPU its weights will equal those of an uninterrupted run, to the bit.
+
+    Args:
+        run: the folder of the run.
+        data: the recordings it was begun with.
+        checkpoint: continue from this step and forget what came after it. None: the newest.
+        task, words, features: None, or as the run has them; anything else is an error.
+        settings: of how training is watched and kept, such as ``{"training.save_every": 100}``; others must equal the run's.
+        device, stop, on_record, on_note, progress: as for `train`.
+
+    Raises:
+        NotFoundError: there is no run or no such checkpoint.
+        ConfigError: `settings` change what the run computes.
+        DataError: the recordings have changed since the run began.
+    """
+    from wordspot.training.recipes import resumed_config
+    from wordspot.training.run import continue_run, ignore, never, train_to_end
+
+    run = run if isinstance(run, Run) else Run(Path(run))
+    config = resumed_config(run.config, task=task, words=words, features=features, settings=settings)
+    note, show = on_note or ignore, progress or ignore
+    trainer = continue_run(
+        config, Path(data), run.path, checkpoint=checkpoint, device=device, progress=show, on_note=note
+    )
+    train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)
+    return run
+
+
+def load_run(path: Path | str) -> Run:
+    """The run in a folder.
+
+    Raises:
+        NotFoundError: the folder holds no run.
+        CheckpointError: its configuration is damaged.
+    """
+    run = Run(Path(path))
+    run.config  # noqa: B018 - raises if there is none
+    return run

@@ -1,0 +1,158 @@
+"""The configuration of a run: defaults, front end, the model's recipe and settings, each overriding the one before."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wordspot.config import FeatureConfig, ModelConfig, RunConfig
+from wordspot.data.manifest.rows import list_rows
+from wordspot.errors import ConfigError
+from wordspot.labels import normalize_word, word_of
+from wordspot.models import find_recipe
+from wordspot.overrides import override, with_free_settings
+from wordspot.presets import FEATURES
+from wordspot.tasks import Task, find_task
+
+
+def recipe_config(
+    words: Sequence[str], model: str, recipe: str = "default", features: str | None = None, task: str = "words"
+) -> RunConfig:
+    """The configuration of a model's recipe.
+
+    Args:
+        words: the words, or the classes of recordings.
+        model: a built-in network, or ``package.module:make``.
+        recipe: ``default`` or ``classic``.
+        features: the name of a front end; None: the recipe's.
+        task: one of `wordspot.tasks.TASKS`.
+
+    Raises:
+        ConfigError: there is no such model, or it has no such recipe.
+    """
+    settings = find_recipe(model, recipe)
+    own_features = settings.pop("features", next(iter(FEATURES)))
+    config = RunConfig(
+        words=tuple(words), task=task, features=FEATURES[features or own_features], model=ModelConfig(name=model)
+    )
+    return override(config, settings)
+
+
+def make_config(
+    data: Path,
+    words: Sequence[str] | None = None,
+    *,
+    task: str = "words",
+    model: str | None = None,
+    features: str | None = None,
+    recipe: str = "default",
+    settings: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """The configuration of a new run.
+
+    Args:
+        data: the folder of recordings, or a manifest, which decides the model and the classes if they are not given.
+        words: the words, or the classes of recordings; the one word of a trigger. None: all classes of a manifest, or the
+            name of the folder of a trigger's positives.
+        task: one of `wordspot.tasks.TASKS`.
+        model: the network; None: the task's default.
+        features: the front end; None: the recipe's.
+        recipe: ``default`` or ``classic``.
+        settings: ``section.field`` → value, over those of the recipe.
+
+    Raises:
+        ConfigError: no words, an unknown name, or a setting that is not valid.
+    """
+    kind, settings = find_task(task), dict(settings or {})
+    name = str(settings.pop("model.name", None) or model or default_model(kind, data, words))
+    if _n_phases(settings.get("training.steps")) > 1:
+        settings.setdefault("training.schedule", "constant")  # learning rates of phases are meant as they are
+    if kind.data == "trigger":
+        config = override(recipe_config((task,), name, recipe, features, task), settings)
+        return dataclasses.replace(config, words=(word_of(config.trigger, None if words is None else ",".join(words)),))
+    if kind.data == "manifest":
+        words = tuple(map(normalize_word, words)) if words else list_rows(data).labels
+    if not words:
+        raise ConfigError("no words to train on are given; name them with `words`, such as yes,no")
+    return _fit_rate(override(recipe_config(words, name, recipe, features, task), settings))
+
+
+def default_model(task: Task, data: Path, words: Sequence[str] | None) -> str:
+    """The network if none is named: with many recordings of the words, another one than with few."""
+    if task.model_for_many is not None:
+        least, name = task.model_for_many
+        wanted = set(map(normalize_word, words or ()))
+        if sum(row.label in wanted or not wanted for row in list_rows(data).rows) >= least:
+            return name
+    return task.default_model
+
+
+def resumed_config(
+    config: RunConfig,
+    *,
+    task: str | None = None,
+    words: Sequence[str] | None = None,
+    features: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """The configuration of a run to resume, with those settings changed that may change.
+
+    Args:
+        config: of the run.
+        task: None, or the run's.
+        words: None, or the run's.
+        features: None, or the kind of the run's front end.
+        settings: ``section.field`` → value. They must equal the run's, except for `wordspot.overrides.FREE_ON_RESUME`.
+
+    Raises:
+        ConfigError: something differs from the run that may not.
+    """
+    for name, value, own in (
+        ("task", task, config.task),
+        ("words", None if words is None else ",".join(words), ",".join(config.words)),
+        ("features", features, config.features.kind),
+    ):
+        if value is not None and value != own:
+            raise ConfigError(
+                f"`{name}` {value}: the run was begun with {own}; leave out `{name}`, or begin a new run with another `out`"
+            )
+    changed = override(config, settings or {})
+    allowed = with_free_settings(config, changed)
+    if changed != allowed:
+        wrong = next(key for key in settings or {} if _value(changed, key) != _value(allowed, key))
+        raise ConfigError(
+            f"{wrong}: the run was begun with {_value(config, wrong)}, got {_value(changed, wrong)}; leave it out, or begin "
+            "a new run with another `out`"
+        )
+    return allowed
+
+
+def _n_phases(steps: Any) -> int:
+    """How many phases of training ``training.steps`` names: text with commas, or a sequence."""
+    if isinstance(steps, str):
+        return steps.count(",") + 1
+    return len(steps) if isinstance(steps, Sequence) else 1
+
+
+def _fit_rate(config: RunConfig) -> RunConfig:
+    """Give ``statistics``, which computes spectra of its own, the sample rate if it is not the usual one.
+
+    Raises:
+        ConfigError: the settings give it another rate than the front end.
+    """
+    rate = config.features.sample_rate
+    if config.model.name != "statistics" or rate == config.model.options.get("sample_rate", FeatureConfig.sample_rate):
+        return config
+    if "sample_rate" in config.model.options:
+        given = config.model.options["sample_rate"]
+        raise ConfigError(f"model.sample_rate={given}, but features.sample_rate is {rate}; leave the former out")
+    model = dataclasses.replace(config.model, options={"sample_rate": rate, **config.model.options})
+    return dataclasses.replace(config, model=model)
+
+
+def _value(config: RunConfig, setting: str) -> Any:
+    section, _, name = setting.partition(".")
+    part = getattr(config, section)
+    return part.options.get(name) if section == "model" and name not in ("name", "options") else getattr(part, name)

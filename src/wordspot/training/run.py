@@ -1,0 +1,143 @@
+"""Training as a whole: recordings are read, a trainer is made, and it trains to the end of its run.
+
+`wordspot.train` and `wordspot.resume` are these steps with a configuration made from plain arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wordspot.config import RunConfig
+from wordspot.files import check_out, prepare_out
+from wordspot.progress import OnProgress, Progress
+from wordspot.training.device import resolve_device
+from wordspot.training.run_folder import RunFolder
+from wordspot.training.tasks import Evaluation, load_task
+from wordspot.training.trainer import Record, StepRecord, Trainer
+
+#: The stage of the progress of training itself.
+TRAINING = "training"
+_HINT = "`resume` the run in it, or set `force` to begin anew"
+
+OnNote = Callable[[str], None]
+OnRecord = Callable[[Record], None]
+
+
+def ignore(_: Any) -> None:
+    """The callback of callers that do not watch."""
+
+
+def never() -> bool:
+    """The `stop` of callers that do not stop a run."""
+    return False
+
+
+def begin_run(
+    config: RunConfig,
+    data: Path,
+    out: Path,
+    *,
+    init: Path | None = None,
+    device: str = "auto",
+    force: bool = False,
+    progress: OnProgress = ignore,
+    on_note: OnNote = ignore,
+) -> Trainer:
+    """A trainer at the first step of a new run.
+
+    Args:
+        config: of the run.
+        data: the folder of recordings, or a manifest.
+        out: the folder of the run, new or empty.
+        init: the folder of a run whose weights training starts from.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        force: begin in a folder that holds another run, which is removed.
+        progress: called while recordings are decoded.
+        on_note: called with a line for each recording that is left out.
+
+    Raises:
+        ConfigError: `out` holds files and `force` is off, or settings do not fit together.
+        NotFoundError, DataError: the recordings are missing, or do not suffice for training.
+        CheckpointError: `init` is a run of another network or front end.
+    """
+    weights = RunFolder(init).load() if init is not None else None
+    check_out(out, force=force, hint=_HINT)
+    trainer = _make_trainer(config, data, out, device, progress, on_note)
+    prepare_out(out, force=force, hint=_HINT)
+    trainer.start(weights)
+    return trainer
+
+
+def continue_run(
+    config: RunConfig,
+    data: Path,
+    out: Path,
+    *,
+    checkpoint: int | None = None,
+    device: str = "auto",
+    progress: OnProgress = ignore,
+    on_note: OnNote = ignore,
+) -> Trainer:
+    """A trainer at the step where the run in `out` was interrupted, or at that of a `checkpoint`.
+
+    Args:
+        config: of the run, see `recipes.resumed_config`.
+        data: the recordings that the run was begun with.
+        out: the folder of the run.
+        checkpoint: a step; what the run did after it is removed. None: the newest one.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        progress: called while recordings are decoded.
+        on_note: called with a line for each recording that is left out, and with the step.
+
+    Raises:
+        NotFoundError: there is no such checkpoint.
+        CheckpointError: it belongs to another model or run.
+        DataError: the recordings have changed since the run began.
+    """
+    trainer = _make_trainer(config, data, out, device, progress, on_note)
+    trainer.resume(checkpoint)
+    on_note(f"resuming at step {trainer.step} of {config.training.total_steps}")
+    return trainer
+
+
+def train_to_end(
+    trainer: Trainer,
+    *,
+    stop: Callable[[], bool] = never,
+    on_record: OnRecord = ignore,
+    on_note: OnNote = ignore,
+    progress: OnProgress = ignore,
+) -> Evaluation:
+    """Train to the last step; the result is the evaluation of the best network on the testing set.
+
+    Args:
+        trainer: as `begin_run` or `continue_run` give it.
+        stop: called after every step; if it returns True, a checkpoint is saved and KeyboardInterrupt raised.
+        on_record: called with the record of each step and evaluation.
+        on_note: called with a line about the run, and with one for each warning about its recordings.
+        progress: called with each step, in the stage `TRAINING`.
+    """
+    on_note(trainer.describe())
+    for line in trainer.task.warnings():
+        on_note(line)
+    total = trainer.config.training.total_steps
+    progress(Progress(TRAINING, trainer.step, total))
+    last: Any = None
+    for record in trainer.train(stop):
+        on_record(record)
+        if isinstance(record, StepRecord):
+            progress(Progress(TRAINING, record.step, total))
+        else:
+            last = record
+    result: Evaluation = last
+    return result
+
+
+def _make_trainer(
+    config: RunConfig, data: Path, out: Path, device: str, progress: OnProgress, on_note: OnNote
+) -> Trainer:
+    where = resolve_device(device)
+    task = load_task(config, data, where, progress, on_note)
+    return Trainer(config, task, out, where)
