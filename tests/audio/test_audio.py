@@ -540,7 +540,9 @@ def test_more_samples_than_are_decoded_at_once(put: Put, monkeypatch: pytest.Mon
     flac = bytearray(encoded("FLAC", "PCM_16"))
     flac[21] |= 0x0F
     flac[22:26] = b"\xff" * 4
-    with pytest.raises(AudioError, match=rf"at most {MAX_SAMPLES} samples .* its header says 68719476735 samples in 1; cut"):
+    with pytest.raises(
+        AudioError, match=rf"at most {MAX_SAMPLES} samples .* its header says 68719476735 samples in 1; cut"
+    ):
         read_audio(put(bytes(flac), "a.flac"))
     monkeypatch.setattr(audio_module, "MAX_SAMPLES", 1_000)
     path = put(wav(bytes(1_000), rate=8_000))
