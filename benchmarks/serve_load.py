@@ -79,7 +79,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         wyoming_port = 0
         if args.url is None:
-            args.url, args.pid, wyoming_port = stack.enter_context(own_server(args.model))
+            args.url, args.pid, wyoming_port = stack.enter_context(own_server(args.model, logs=not args.garbage))
         result = asyncio.run(load(args, to_int16(audio), model, wyoming_port))
     for name, value in result.items():
         print(f"  {name:<58}{value}")
@@ -88,15 +88,15 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def own_server(model: Path | None) -> Any:
-    """A server process: its address, its number and the port of Wyoming."""
+def own_server(model: Path | None, *, logs: bool) -> Any:
+    """A server process: its address, its process ID and the port of Wyoming. `logs`: show its log of refused clients."""
     ports = []
     for _ in range(2):
         with socket.create_server(("127.0.0.1", 0)) as free:
             ports.append(free.getsockname()[1])
     command = [sys.executable, "-m", "wordspot", "serve", *([str(model)] if model else [])]
     command += ["--port", str(ports[0]), "--wyoming-port", str(ports[1])]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=None if logs else subprocess.DEVNULL)
     try:
         for port in ports:
             wait_for(port, process)

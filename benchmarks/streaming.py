@@ -193,6 +193,7 @@ def _with_torch(
     from wordspot.features import make_front_end
     from wordspot.labels import labels_of
     from wordspot.models import make_model
+    from wordspot.models.streaming import initial_state
     from wordspot.training.run_folder import RunFolder
     from wordspot.training.weights import load_weights
 
@@ -206,7 +207,7 @@ def _with_torch(
     load_weights(network, checkpoint)
 
     def stream(size: int) -> NDArray[np.float32]:
-        sound, state, rows = front_end.initial_state(1), network.initial_state(1), []
+        sound, state, rows = front_end.initial_state(1), initial_state(network, 1, front_end.early_frames), []
         for start in range(0, len(audio) // card.step_samples * card.step_samples, size):
             chunk = torch.from_numpy(audio[start : start + size][None])
             chunk = chunk[:, : chunk.shape[1] // card.step_samples * card.step_samples]

@@ -172,9 +172,9 @@ def test_what_the_client_says_of_a_server_that_refuses(server: Running) -> None:
         list(hear(server.ws, [], sample_rate=10))
     with pytest.raises(ServerError, match="is `wordspot serve` running"):
         list(hear("ws://127.0.0.1:1/v1/listen", []))
-    with pytest.raises(ServerError, match="expected a wordspot server"):
+    with pytest.raises(ServerError, match="no wordspot server"):
         list(hear("http://nothing", []))
-    with pytest.raises(ServerError, match="refuses: HTTP status 403"):
+    with pytest.raises(ServerError, match="refused the request: HTTP status 403"):
         list(hear(server.ws.replace("listen", "nowhere"), []))
     with pytest.raises(AudioError, match="NaN"):
         list(hear(server.ws, [np.full(3, np.nan)]))
@@ -440,7 +440,7 @@ def test_the_token_and_the_origin(models: list[ServedModel], capfd: pytest.Captu
             with pytest.raises(InvalidStatus) as refusal, connect(f"{server.ws}?token={wrong}"):
                 pass
             assert refusal.value.response.status_code == 401
-        with pytest.raises(ServerError, match="refuses: expected the server's token"):
+        with pytest.raises(ServerError, match="refused the request: expected the server's token"):
             list(hear(server.ws, []))
         for origin in (
             "https://evil.example",
@@ -461,7 +461,7 @@ def test_what_a_strange_server_says(models: list[ServedModel]) -> None:
     for message in ("3", '{"type": "new"}', '{"type": "detection"}', '{"type": "scores", "time_ms": 1, "scores": []}'):
         with pytest.raises(ServerError, match="is it one"):
             client.parse_event(message)
-    with pytest.raises(ServerError, match=r"the server says: no such thing$"):
+    with pytest.raises(ServerError, match=r"the server reported: no such thing$"):
         client.parse_event('{"type": "error", "message": "no\\nsuch thing"}')
     assert client.parse_event('{"type": "end"}') is None
 

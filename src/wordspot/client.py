@@ -1,9 +1,9 @@
-"""A client of ``/v1/listen``: sound to a `wordspot serve` elsewhere, detections back. docs/protocol.md says how they speak.
+"""A client of `wordspot serve`: sends audio to its WebSocket ``/v1/listen`` and receives detections. See docs/protocol.md.
 
-In asyncio::
+With asyncio::
 
     async with listen("ws://localhost:8765/v1/listen", sample_rate=16_000) as stream:
-        await stream.send(samples)          # as often as there is sound
+        await stream.send(samples)          # whenever there is audio
         async for event in stream:          # in another task: Detection and Scores
             ...
 
@@ -31,16 +31,16 @@ from wordspot.audio.samples import check_samples, to_int16
 from wordspot.errors import WordspotError
 from wordspot.runtime.decoder import Detection
 
-_FRAME_BYTES = 1 << 15  # a second of sound at 16 kHz: below what any server takes as one message
+_FRAME_BYTES = 1 << 15  # a second of audio at 16 kHz; every server accepts messages of this size
 
 
 class ServerError(WordspotError, ConnectionError):
-    """The server refused, reported an error, is gone, or speaks something else."""
+    """The server refused the request, reported an error, ended the connection, or is not a wordspot server."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The posteriors of the clip that ends at `time_ms`, where they were asked for."""
+    """The posteriors of the clip that ends at `time_ms`. Sent only if the stream was opened with `scores`."""
 
     time_ms: float
     scores: dict[str, float]
@@ -48,7 +48,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Ready:
-    """What the server said when the stream began."""
+    """The first message of the server."""
 
     model: str
     labels: tuple[str, ...]
@@ -59,20 +59,21 @@ Event = Detection | Scores
 
 
 class Client:
-    """One stream. `listen` makes it. One task may send while another iterates over the events.
+    """One stream, made by `listen`. One task may send while another iterates over the events.
 
-    ready: what the server said when the stream began.
+    Attributes:
+        ready: the model, its labels and the sample rate, from the server.
     """
 
     def __init__(self, connection: ClientConnection, ready: Ready) -> None:
         self._connection, self.ready = connection, ready
 
     async def send(self, samples: ArrayLike) -> None:
-        """Send the next samples: float32 or float64 in [-1, 1], or int16, [n]; they travel as 16 bits.
+        """Send the next samples: float32 or float64 in [-1, 1], or int16, [n]. They are sent as 16-bit integers.
 
         Raises:
             AudioError: NaN or infinity, another type or shape, another scale.
-            ServerError: the server has ended the stream; its reason stands in the events.
+            ServerError: the server has ended the stream; iterating over the events gives the reason.
         """
         for frame in frames_of(samples):
             try:
@@ -81,15 +82,15 @@ class Client:
                 raise _ended(error) from error
 
     async def end(self) -> None:
-        """No more sound comes: the server gives what waited, and the iteration over the events ends."""
+        """End the audio: the server sends the pending detections, and then the iteration over the events ends."""
         with contextlib.suppress(ConnectionClosed):
             await self._connection.send(json.dumps({"type": "end"}))
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        """The events, until the server has said the last.
+        """The events, until the stream ends.
 
         Raises:
-            ServerError: the server reports an error, or is gone.
+            ServerError: the server reported an error, or ended the connection.
         """
         while True:
             try:
@@ -112,21 +113,21 @@ async def listen(
     token: str | None = None,
     **options: Any,
 ) -> AsyncIterator[Client]:
-    """A stream to the server at `url`, such as ``ws://localhost:8765/v1/listen``.
+    """Open a stream to the server at `url`, such as ``ws://localhost:8765/v1/listen``.
 
     Args:
-        model: its name there; None: the server's first.
+        model: its name on the server; None: the server's first model.
         sample_rate: Hz, of what will be sent; None: the model's own.
-        threshold: what a score must exceed, for every word; None: as the model says.
-        scores: give `Scores` too, at most 20 a second of sound.
-        token: the server's, where it wants one.
+        threshold: what a score must exceed, for every word; None: the model's own thresholds.
+        scores: receive `Scores` too, at most 20 per second of audio.
+        token: the server's token, if it has one.
         options: for ``websockets.asyncio.client.connect``, such as ``ssl``.
 
     Raises:
-        ServerError: no server there, it refuses, or knows no such model.
+        ServerError: there is no server, it refused the request, or it has no such model.
     """
     async with contextlib.AsyncExitStack() as stack:
-        options.setdefault("ping_timeout", None)  # a server that holds sound back answers pings as late
+        options.setdefault("ping_timeout", None)  # a busy server answers pings as late as audio
         opening = connect(url, additional_headers=_headers(token), compression=None, **options)
         try:
             connection = await stack.enter_async_context(opening)
@@ -150,12 +151,12 @@ def hear(
     token: str | None = None,
     **options: Any,
 ) -> Iterator[Detection]:
-    """The detections that blocks of sound bring, as soon as the server gives them, without asyncio. Arguments as `listen`.
+    """Send blocks of audio and yield the detections, without asyncio. Arguments as for `listen`.
 
-    Between two blocks it gives what has come by then; after the last it waits for the server's last word.
+    Between two blocks, it yields the detections that have arrived; after the last block, it waits for the rest.
 
     Raises:
-        ServerError: as `listen`, and when the server reports an error or is gone.
+        ServerError: as `listen`, and if the server reported an error or ended the connection.
         AudioError: NaN or infinity, another type or shape, another scale.
     """
     with contextlib.ExitStack() as stack:
@@ -190,7 +191,7 @@ def start_message(model: str | None, sample_rate: int | None, threshold: float |
 
 
 def frames_of(samples: ArrayLike) -> Iterator[bytes]:
-    """Samples as messages of 16-bit little-endian numbers.
+    """Samples as messages of 16-bit little-endian integers.
 
     Raises:
         AudioError: NaN or infinity, another type or shape, another scale.
@@ -203,10 +204,10 @@ def frames_of(samples: ArrayLike) -> Iterator[bytes]:
 
 
 def parse_ready(message: str | bytes) -> Ready:
-    """The server's first message.
+    """Parse the server's first message.
 
     Raises:
-        ServerError: it reports an error, or says something else.
+        ServerError: it is an error message, or not a message of wordspot.
     """
     value = _object(message)
     try:
@@ -218,10 +219,10 @@ def parse_ready(message: str | bytes) -> Ready:
 
 
 def parse_event(message: str | bytes) -> Event | None:
-    """A later message; None is the server's last word.
+    """Parse a later message. None is the end of the stream.
 
     Raises:
-        ServerError: it reports an error, or says something else.
+        ServerError: it is an error message, or not a message of wordspot.
     """
     value = _object(message)
     try:
@@ -245,12 +246,12 @@ def _object(message: str | bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _strange(message)
     if value.get("type") == "error":
-        raise ServerError(f"the server says: {' '.join(str(value.get('message', '')).split())[:500]}")
+        raise ServerError(f"the server reported: {' '.join(str(value.get('message', '')).split())[:500]}")
     return value
 
 
 def _strange(message: str | bytes) -> ServerError:
-    return ServerError(f"expected an event of a wordspot server, got {message[:60]!r}; is it one?")
+    return ServerError(f"expected a message of a wordspot server, got {message[:60]!r}; is it one?")
 
 
 def _headers(token: str | None) -> dict[str, str]:
@@ -264,11 +265,11 @@ def _refused(url: str, error: Exception) -> ServerError:
             reason = str(json.loads(body)["error"])
         except (ValueError, KeyError, TypeError, RecursionError):
             reason = f"HTTP status {error.response.status_code}"
-        return ServerError(f"{url}: the server refuses: {reason}")
+        return ServerError(f"{url}: the server refused the request: {reason}")
     reason = " ".join(str(error).split()) or type(error).__name__
-    return ServerError(f"{url}: expected a wordspot server, but {reason}; is `wordspot serve` running there?")
+    return ServerError(f"{url}: no wordspot server: {reason}; is `wordspot serve` running there?")
 
 
 def _ended(error: ConnectionClosed) -> ServerError:
-    reason = error.rcvd.reason if error.rcvd and error.rcvd.reason else "without a reason"
+    reason = error.rcvd.reason if error.rcvd and error.rcvd.reason else "no reason given"
     return ServerError(f"the server ended the stream: {reason}")

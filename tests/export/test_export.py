@@ -26,7 +26,6 @@ from wordspot.export.run import Exported, export_network, export_run
 from wordspot.export.tracing import why_no_stream
 from wordspot.features import filterbanks, make_front_end
 from wordspot.models import MODELS, find_constructor, make_model
-from wordspot.models.layers import ValidConv1d
 from wordspot.presets import FEATURES
 from wordspot.runtime.model import open_model
 from wordspot.runtime.modelfile.card import read_card, with_card
@@ -372,7 +371,7 @@ class Mixed(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Sequential(ValidConv1d(3, 6, 3, bias=False), nn.BatchNorm1d(6), nn.ReLU())
+        self.first = nn.Sequential(nn.Conv1d(3, 6, 3, bias=False), nn.BatchNorm1d(6), nn.ReLU())
         self.second, self.gain = nn.Conv1d(6, 6, 3, padding=1, groups=6), nn.Parameter(torch.randn(6, 1))
         self.pool, self.last = nn.AvgPool1d(2, 1), nn.Conv1d(6, 4, 1)
 

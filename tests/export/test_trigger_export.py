@@ -18,6 +18,7 @@ from wordspot.commands.main import main
 from wordspot.config import FeatureConfig, ModelConfig, RunConfig
 from wordspot.errors import ConfigError, ExportError
 from wordspot.export.run import Exported, export_network, export_run
+from wordspot.export.tracing import why_no_stream
 from wordspot.features import make_front_end
 from wordspot.presets import FEATURES
 from wordspot.runtime.detector import Detector, Scorer
@@ -70,6 +71,22 @@ def case(request: pytest.FixtureRequest) -> tuple[Exported, Any, RunConfig]:
     return export_network(network, config), network, config
 
 
+def n_early(network: Any, config: RunConfig) -> int:
+    """Steps of a stream that see frames from before its beginning."""
+    steps: int = network.early_steps(make_front_end(config.features).early_frames)
+    return steps
+
+
+def test_an_export_leaves_the_network_as_it_was() -> None:
+    """And so does asking whether it can be a stream."""
+    network = network_of("trigger_gru", FeatureConfig(clip_ms=2500, hop_ms=15))
+    before = {name: value for name, value in vars(network).items() if not name.startswith("_")}
+    config = config_of("trigger_gru", FeatureConfig(clip_ms=2500, hop_ms=15))
+    why_no_stream(network, make_front_end(config.features), config)
+    export_network(network, config)
+    assert {name: value for name, value in vars(network).items() if not name.startswith("_")} == before
+
+
 def test_the_card(case: tuple[Exported, Any, RunConfig]) -> None:
     exported, network, config = case
     card = read_card(exported.model)
@@ -77,7 +94,7 @@ def test_the_card(case: tuple[Exported, Any, RunConfig]) -> None:
     assert exported.difference < 1e-4
     assert (card.kind, card.labels) == ("stream", ("_silence_", WORD))
     step = config.features.hop_samples * network.hop_frames
-    assert (card.clip_samples, card.step_samples) == (step * (1 + network.early_steps), step)
+    assert (card.clip_samples, card.step_samples) == (step * (1 + n_early(network, config)), step)
     assert 2 * card.sample_rate <= card.self_test.ends[0] < 2 * card.sample_rate + step
     assert card.self_test.n_samples == card.self_test.ends[-1] > 2.9 * card.sample_rate
     assert (card.decoder.kind, card.decoder.average_ms, card.decoder.refractory_ms) == ("peak", 80, 1000)
@@ -103,7 +120,7 @@ def test_sound_in_any_chunks_gives_what_one_pass_gives(case: tuple[Exported, Any
         scores, end_ms = (np.concatenate(each) for each in zip(*parts, strict=True))
         scorer.reset()
         step_ms = 1000 * exported.card.step_samples / features.sample_rate
-        ends = (np.arange(len(scores)) + 1 + network.early_steps) * step_ms
+        ends = (np.arange(len(scores)) + 1 + n_early(network, config)) * step_ms
         np.testing.assert_allclose(end_ms, ends, err_msg="a row for each answer that counts")
         assert 0 <= len(whole) - len(scores) <= 1
         np.testing.assert_allclose(scores, whole[: len(scores)], atol=1e-4)

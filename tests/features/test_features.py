@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from support.mel_loops import mel_channels_by_loops
 from wordspot.config import FeatureConfig
-from wordspot.errors import ConfigError
 from wordspot.features import make_front_end
 from wordspot.presets import FEATURES
 
@@ -28,10 +27,10 @@ KINDS = (*SPECTRAL, "psf_mfcc")  # micro has a file of its own
 SILENT_C0 = -247.139
 
 
-def features(config: FeatureConfig, audio: Any, transform: str = "fft") -> NDArray:
+def features(config: FeatureConfig, audio: Any) -> NDArray:
     """[frames, features] of one signal."""
     batch = torch.as_tensor(np.asarray(audio, dtype=np.float32))[None]
-    return make_front_end(config, transform)(batch)[0].numpy()
+    return make_front_end(config)(batch)[0].numpy()
 
 
 def noise(n: int, level: float = 0.1, seed: int = 0) -> NDArray:
@@ -50,10 +49,9 @@ def of_kind(kind: str, **changes: Any) -> FeatureConfig:
 # --- golden values -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("transform", ["fft", "matrix"])
-def test_spectrogram_golden_values(transform: str) -> None:
+def test_spectrogram_golden_values() -> None:
     config = FeatureConfig(kind="spectrogram", sample_rate=1000, clip_ms=8, window_ms=8, hop_ms=8, high_hz=500)
-    spectrum = features(config, [-1, 0, 1, 0, -1, 0, 1, 0], transform)
+    spectrum = features(config, [-1, 0, 1, 0, -1, 0, 1, 0])
     np.testing.assert_allclose(spectrum, [[0, 1, 4, 1, 0]], atol=1e-6)
 
 
@@ -135,14 +133,13 @@ def mfcc_by_loops(audio: NDArray, config: FeatureConfig) -> NDArray:
     ],
     ids=["classic", "22050", "8000"],
 )
-@pytest.mark.parametrize("transform", ["fft", "matrix"])
-def test_mfcc_is_its_definition(config: FeatureConfig, transform: str) -> None:
+def test_mfcc_is_its_definition(config: FeatureConfig) -> None:
     n = config.window_samples + 3 * config.hop_samples + 7  # the seven fill no window
     audio = noise(n) + tone(440, n, config.sample_rate)
     expected = mfcc_by_loops(audio, config)
     assert expected.shape == (4, config.n_coefficients)
     # the quietest channels lie 40 dB below the loudest: 1e-4 of float32's 1e-7 leaves some 1e-5 in each logarithm
-    np.testing.assert_allclose(features(config, audio, transform), expected, atol=2e-4)
+    np.testing.assert_allclose(features(config, audio), expected, atol=2e-4)
 
 
 @pytest.mark.parametrize(
@@ -198,11 +195,10 @@ def test_psf_mfcc_of_silence_is_python_speech_features(config: FeatureConfig) ->
     assert features(config, np.zeros(3000))[0, 0] == pytest.approx(math.log(np.finfo(np.float64).eps))
 
 
-@pytest.mark.parametrize("transform", ["fft", "matrix"])
 @pytest.mark.parametrize(
     "config", [FEATURES["specgram"], FeatureConfig(kind="specgram", fft_size=600)], ids=["classic", "padded"]
 )
-def test_specgram_is_matplotlibs(config: FeatureConfig, transform: str) -> None:
+def test_specgram_is_matplotlibs(config: FeatureConfig) -> None:
     n = config.sample_rate // 4 + 17
     samples = np.rint(noise(n, 2000) + tone(3000, n, config.sample_rate, 8000) + 500).astype(np.int16)
     window, hop = config.window_samples, config.hop_samples
@@ -210,7 +206,7 @@ def test_specgram_is_matplotlibs(config: FeatureConfig, transform: str) -> None:
         samples.astype(float), NFFT=window, Fs=config.sample_rate, window=np.hanning(window), noverlap=window - hop,
         pad_to=config.n_fft, detrend="none", scale_by_freq=True, mode="psd",
     )  # fmt: skip
-    got = features(config, samples / 32768, transform)
+    got = features(config, samples / 32768)
     assert got.shape == expected.T.shape
     # float32 rounding of a frame's loudest amplitude, 1e-6 of it: in a power below the peak twice its root
     scale = np.sqrt(expected.T * expected.T.max(axis=1, keepdims=True))
@@ -230,31 +226,14 @@ def test_specgram_of_a_tone_is_its_power() -> None:
     np.testing.assert_allclose(spectrum.sum(axis=1) * 44_100 / 200, (0.5 * 32768) ** 2 / 2, rtol=1e-3)
 
 
-# --- one definition in two forms, whole and streamed -------------------------------------------------------------------
+# --- one definition, whole and streamed ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", SPECTRAL)
-def test_matrix_gives_what_the_fft_gives(kind: str) -> None:
-    config = FeatureConfig(kind=kind)
-    audio = noise(16_000)
-    by_fft, by_matrix = features(config, audio), features(config, audio, "matrix")
-    # both sum 480 float32 products: 1e-6 of a frame's loudest value, and about as much of a logarithm's argument
-    scale = 10.0 if kind in ("logmel", "mfcc") else by_fft.max(axis=1, keepdims=True)
-    np.testing.assert_allclose(by_matrix / scale, by_fft / scale, atol=2e-5 if kind in ("logmel", "mfcc") else 2e-6)
-    assert not np.array_equal(by_matrix, by_fft), "two computations, or this test compares one with itself"
-
-
-def test_unknown_transform_is_refused() -> None:
-    with pytest.raises(ConfigError, match="transform must be 'fft' or 'matrix', got 'dft'"):
-        make_front_end(CLASSIC, "dft")
-
-
-@pytest.mark.parametrize("transform", ["fft", "matrix"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hop_ms", [10, 15, 30])
-def test_stream_is_the_whole_recording(kind: str, hop_ms: float, transform: str) -> None:
+def test_stream_is_the_whole_recording(kind: str, hop_ms: float) -> None:
     config = of_kind(kind, hop_ms=hop_ms)
-    front_end = make_front_end(config, transform)
+    front_end = make_front_end(config)
     hop, n_hops = config.hop_samples, 42
     first_whole = config.window_samples // hop - 1
     audio = torch.from_numpy(np.stack([noise(n_hops * hop, seed=seed) for seed in (1, 2)]))
@@ -410,10 +389,8 @@ def configs(draw: st.DrawFn) -> FeatureConfig:
 
 
 @settings(max_examples=60, deadline=None)
-@given(configs(), st.sampled_from(["fft", "matrix"]))
-def test_the_configuration_knows_the_sizes(config: FeatureConfig, transform: str) -> None:
-    if config.fft_size:
-        transform = "fft"  # a matrix of this size takes long to make
-    got = features(config, noise(config.clip_samples), transform)
+@given(configs())
+def test_the_configuration_knows_the_sizes(config: FeatureConfig) -> None:
+    got = features(config, noise(config.clip_samples))
     assert got.shape == (config.n_frames, config.n_features)
     assert np.isfinite(got).all()

@@ -13,7 +13,7 @@ from torch import Tensor
 from wordspot.config import ModelConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.models import find_recipe, make_model
-from wordspot.models.layers import Gru
+from wordspot.models.recurrent_layers import Gru
 from wordspot.overrides import override
 
 

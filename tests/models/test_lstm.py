@@ -22,8 +22,8 @@ from wordspot.errors import CardError, ConfigError
 from wordspot.export.run import Exported, export_network
 from wordspot.features import make_front_end
 from wordspot.models import find_recipe, make_model
-from wordspot.models.layers import Lstm
 from wordspot.models.lstm import own_frames
+from wordspot.models.recurrent_layers import Lstm
 from wordspot.overrides import override
 from wordspot.presets import FEATURES
 from wordspot.runtime.detector import Classifier

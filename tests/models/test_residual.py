@@ -9,7 +9,7 @@ from wordspot.config import ModelConfig
 from wordspot.errors import ConfigError
 from wordspot.features import make_front_end
 from wordspot.models import make_model
-from wordspot.models.layers import MeanOverTime, ValidConv1d
+from wordspot.models.layers import MeanOverTime, ValidConv2d
 from wordspot.presets import FEATURES
 
 
@@ -73,11 +73,11 @@ def test_from_sound_to_scores_streamed_equals_whole(n_hops: int) -> None:
 
 
 def test_a_valid_convolution_is_a_sum_over_the_past() -> None:
-    layer = ValidConv1d(1, 1, 3, dilation=2, bias=False)
+    layer = ValidConv2d(1, 1, (1, 3), dilation=(1, 2), bias=False)
     with torch.no_grad():
-        layer.weight.copy_(torch.tensor([[[1.0, 10.0, 100.0]]]))
+        layer.weight.copy_(torch.tensor([[[[1.0, 10.0, 100.0]]]]))
         assert layer.context == 4
-        assert layer(torch.arange(6.0).reshape(1, 1, 6)).flatten().tolist() == [420.0, 531.0]
+        assert layer(torch.arange(6.0).reshape(1, 1, 1, 6)).flatten().tolist() == [420.0, 531.0]
 
 
 def test_the_mean_over_time() -> None:

@@ -15,7 +15,8 @@ from wordspot.config import FeatureConfig, ModelConfig
 from wordspot.errors import ConfigError
 from wordspot.features import make_front_end
 from wordspot.models import find_recipe, make_model
-from wordspot.models.layers import Gru, delay
+from wordspot.models.layers import delay
+from wordspot.models.recurrent_layers import Gru
 from wordspot.presets import FEATURES
 from wordspot.training.recipes import recipe_config
 
@@ -26,8 +27,8 @@ def random(*shape: int, seed: int = 5) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def in_chunks(model: Any, stream: Tensor, n_steps: int) -> Tensor:
-    state, answers = model.initial_state(len(stream)), []
+def in_chunks(model: Any, stream: Tensor, n_steps: int, early_frames: int) -> Tensor:
+    state, answers = model.initial_state(len(stream), early_frames), []
     whole = stream.shape[1] // model.hop_frames * model.hop_frames
     for piece in stream[:, :whole].split(n_steps * model.hop_frames, dim=1):
         answer, state = model.step(piece, state)
@@ -129,15 +130,14 @@ def test_trigger_gru_by_numpy() -> None:
 def test_a_stream_gives_what_one_pass_gives(name: str, early_frames: int) -> None:
     """From the first answer on, whatever the frames hold that the front end has heard only in part."""
     model, scene = make(name), random(2, 403, 10)
-    model.early_frames = early_frames
     whole = model(scene)
     assert whole[..., 1].std() > 0.05
     stream = torch.cat([100 * random(2, early_frames, 10, seed=6), scene], dim=1)
-    assert not any(state.any() for state in model.initial_state(2))
+    assert not any(state.any() for state in model.initial_state(2, early_frames))
     for chunk in (1, 2, 7, 100):
-        answers = in_chunks(model, stream, chunk)
+        answers = in_chunks(model, stream, chunk, early_frames)
         assert answers.shape[1] == stream.shape[1] // model.hop_frames
-        rows = answers[:, model.early_steps :]
+        rows = answers[:, model.early_steps(early_frames) :]
         assert 0 <= whole.shape[1] - rows.shape[1] <= 1, "the last window may have begun, and not be whole"
         torch.testing.assert_close(rows, whole[:, : rows.shape[1]], rtol=1e-5, atol=1e-5)
 
@@ -156,22 +156,22 @@ def test_a_stream_gives_what_one_pass_gives(name: str, early_frames: int) -> Non
 def test_from_sound_to_answers(name: str, features: FeatureConfig) -> None:
     """Front end and network together: the answer for each step, and the sample at which it ends."""
     front_end, model = make_front_end(features), make(name, features.n_frames, features.n_features)
-    model.early_frames = front_end.kept_samples // features.hop_samples
     step = features.hop_samples * model.hop_frames
     audio = 0.01 * random(1, 150 * step + 7)
     whole = model(front_end(audio))
-    sound, state, answers = front_end.initial_state(1), model.initial_state(1), []
+    sound, state, answers = front_end.initial_state(1), model.initial_state(1, front_end.early_frames), []
     for piece in audio[:, : 150 * step].split(11 * step, dim=1):
         frames, sound = front_end.step(piece, sound)
         answer, state = model.step(frames, state)
         answers.append(answer)
-    rows = torch.cat(answers, dim=1)[:, model.early_steps :]
+    n_early = model.early_steps(front_end.early_frames)
+    rows = torch.cat(answers, dim=1)[:, n_early:]
     assert 0 <= whole.shape[1] - rows.shape[1] <= 1
     # where linear power reaches thousands, a float32 sum of 150 products of it is rounded to some 1e-4
     torch.testing.assert_close(rows.softmax(dim=2), whole[:, : rows.shape[1]].softmax(dim=2), rtol=1e-4, atol=1e-5)
     n_frames = front_end(audio).shape[1]
     heard = model.step_ends(n_frames)[: rows.shape[1]] * features.hop_samples + features.window_samples
-    consumed = (torch.arange(rows.shape[1]) + model.early_steps + 1) * step
+    consumed = (torch.arange(rows.shape[1]) + n_early + 1) * step
     late = consumed - heard
     assert (late == late[0]).all()
     assert 0 <= late[0] < (4 if name == "trigger_gru" else 1) * features.hop_samples + 1
@@ -236,10 +236,10 @@ def test_a_delay() -> None:
 @pytest.mark.parametrize(
     ("name", "sizes", "message"),
     [
-        ("trigger_1d", (998, 40, 12), "expected 2 labels, got 12; train it with --task trigger"),
-        ("trigger_gru", (5511, 101, 12), "expected 2 labels, got 12"),
-        ("trigger_gru", (14, 101, 2), "spans 15 frames, a scene has 14"),
-        ("trigger_1d", (90, 40, 2), "a window of 1 to 90 frames, those of a scene, got 110"),
+        ("trigger_1d", (998, 40, 12), "it has 12 labels, but detects one word and needs 2"),
+        ("trigger_gru", (5511, 101, 12), "it has 12 labels"),
+        ("trigger_gru", (14, 101, 2), "a scene has 14 frames, but the convolution spans 15"),
+        ("trigger_1d", (90, 40, 2), "window_frames is 110, but must be 1 to 90, the frames of a scene"),
     ],
 )
 def test_refusals(name: str, sizes: tuple[int, int, int], message: str) -> None:

@@ -510,7 +510,7 @@ def test_who_does_not_read_the_answer_is_dropped(models: list[ServedModel], tmp_
         b"POST /v1/label HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
     ],
 )  # fmt: skip
-def test_what_is_no_http(server: Running, data: bytes) -> None:
+def test_what_is_no_http(server: Running, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
     with server.raw() as raw:
         raw.settimeout(5)
         received = b""
@@ -522,6 +522,11 @@ def test_what_is_no_http(server: Running, data: bytes) -> None:
             pass
     assert b"200 OK" not in received
     assert server.get_json("/healthz")["status"] == "ok"
+    wait_until(lambda: len(warnings(caplog)) == 1)
+    assert re.match(
+        r"refused 127\.0\.0\.1:\d+: (it did not send a valid HTTP request|expected the file within)",
+        warnings(caplog)[0],
+    )
 
 
 def test_more_connections_than_allowed_are_closed_at_once(
@@ -794,9 +799,12 @@ def run(*args: str, **environment: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_the_command_says_where_the_page_is_and_ends_quietly(tmp_path: Path, models: list[ServedModel]) -> None:
+@pytest.mark.parametrize("more", [[], ["--verbose"]])
+def test_the_command_says_where_the_page_is_and_ends_quietly(
+    tmp_path: Path, models: list[ServedModel], more: list[str]
+) -> None:
     (tmp_path / "lamp.onnx").write_bytes(models[0].data)
-    command = [str(tmp_path / "lamp.onnx"), "--port", "0", "--wyoming-port", "0"]
+    command = [str(tmp_path / "lamp.onnx"), "--port", "0", "--wyoming-port", "0", *more]
     process = run(*command, WORDSPOT_TOKEN="correct-horse")
     assert process.stdout is not None
     assert process.stderr is not None
@@ -820,6 +828,8 @@ def test_the_command_says_where_the_page_is_and_ends_quietly(tmp_path: Path, mod
         reader.join(5)
         errors = process.stderr.read()
         assert "Traceback" not in errors
+        assert len(re.findall(r"refused 127\.0\.0\.1:\d+: expected the server's token", errors)) == 1
+        assert ("disconnected" in errors) == ("--verbose" in more)
         assert "secretsecret" not in errors + "".join(lines)
         assert "correct-horse" not in errors + "".join(lines)
     finally:

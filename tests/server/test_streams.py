@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from wordspot.server.config import ServerSettings
 from wordspot.server.counters import Counters
 from wordspot.server.served import ServedModel, clean_name, find_model, load_models
 from wordspot.server.streams import SCORES_MS, FullError, StreamPool
-from wordspot.server.workers import Workers
 
 
 @pytest.fixture(scope="module")
@@ -262,48 +260,18 @@ def test_settings_that_make_no_sense(changes: dict[str, Any], message: str) -> N
         ServerSettings(**changes)
 
 
-def test_workers_bring_back_what_each_job_gives() -> None:
-    workers = Workers(2, "test")
+def test_a_client_that_is_gone_harms_no_other(pool: StreamPool) -> None:
+    """Its samples are in a thread, or wait for one, when its task is cancelled."""
 
-    def job(number: int) -> int:
-        if number % 7 == 3:
-            raise ValueError(f"job {number}")
-        return number * number
+    async def scenario() -> list[Detection]:
+        with pool.opened("words") as gone:
+            feeding = [asyncio.create_task(pool.feed(gone, np.zeros(10 * RATE, np.float32))) for _ in range(4)]
+            await asyncio.sleep(0.01)
+            for task in feeding:
+                task.cancel()
+            await asyncio.gather(*feeding, return_exceptions=True)
+        return await heard(pool, scene(4), 1000)
 
-    async def all_of_them() -> list[Any]:
-        return await asyncio.gather(*(workers.run(job, number) for number in range(100)), return_exceptions=True)
-
-    results = asyncio.run(all_of_them())
-    for number, result in enumerate(results):
-        if number % 7 == 3:
-            assert isinstance(result, ValueError)
-            assert str(result) == f"job {number}"
-        else:
-            assert result == number * number
-    workers.shutdown()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("test-")]
-
-
-def test_a_job_that_nobody_waits_for_any_more_harms_none() -> None:
-    workers, go = Workers(1, "test"), threading.Event()
-
-    async def cancelled() -> str:
-        waiting = asyncio.create_task(workers.run(go.wait, 10))
-        late = asyncio.create_task(workers.run(lambda: "never"))
-        await asyncio.sleep(0.05)
-        waiting.cancel()
-        late.cancel()
-        go.set()
-        await asyncio.gather(waiting, late, return_exceptions=True)
-        return str(await workers.run(lambda: "done"))
-
-    assert asyncio.run(cancelled()) == "done"
-
-    async def gone() -> None:
-        asyncio.get_running_loop().call_soon(asyncio.current_task().cancel)  # type: ignore[union-attr]
-        await workers.run(time.sleep, 0.1)
-
-    with pytest.raises(asyncio.CancelledError):
-        asyncio.run(gone())  # its loop is closed before the job ends
-    assert asyncio.run(cancelled()) == "done"
-    workers.shutdown()
+    assert [one.label for one in asyncio.run(scenario())] == ["a", "b"]
+    pool.shutdown()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("wordspot-stream")]

@@ -9,7 +9,7 @@ from torch import nn
 
 from wordspot.config import ModelConfig
 from wordspot.models import make_model
-from wordspot.models.layers import Gru
+from wordspot.models.recurrent_layers import Gru
 
 SMALL: dict[str, dict[str, Any]] = {
     "trigger_1d": {"n_channels": 16, "window_frames": 60, "dilations": "1,2"},

@@ -15,8 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from wordspot.config import FeatureConfig
-from wordspot.features import PsfMfcc, Samples, SpectralFrontEnd, analysis_window, filterbanks
+from wordspot.features import SampleHops, filterbanks
+from wordspot.features.frames import float32
 from wordspot.features.micro import MicroFrontEnd
+from wordspot.features.psf import PsfMfcc
+from wordspot.features.spectral import SpectralFrontEnd, analysis_window
+from wordspot.models.streaming import StepNetwork, StreamingNetwork, initial_state
 
 #: The name of a `ConvolvedDft`'s kernel, for which `onnx_rewrite` puts a formula.
 DFT = "dft"
@@ -25,34 +29,39 @@ DFT = "dft"
 class StreamScores(nn.Module):
     """A streaming front end and network: (audio [1, step · k], sound, *state) → (posteriors [1, k, labels], *new state)."""
 
-    def __init__(self, front_end: SpectralFrontEnd, network: nn.Module) -> None:
+    network: StreamingNetwork | StepNetwork
+
+    def __init__(self, front_end: SpectralFrontEnd, network: StreamingNetwork | StepNetwork) -> None:
         super().__init__()
         self.features, self.network = _ConvolvedFrontEnd(front_end), network
         config = front_end.config
-        self._n_kept = front_end.kept_samples
-        self._n_unheard = self._n_kept + config.hop_samples - config.window_samples  # that fill no window yet
-        if hasattr(network, "early_frames"):  # that it lets pass, since the front end has heard them only in part
-            cast(Any, network).early_frames = front_end.kept_samples // config.hop_samples
-        self._is_bare = isinstance(network.initial_state(1), Tensor)  # type: ignore[operator]
+        self._n_kept, self._early_frames = front_end.kept_samples, front_end.early_frames
+        self._n_rest = (
+            self._n_kept + config.hop_samples - config.window_samples
+        )  # newest samples, of no full window yet
+        self._is_bare = isinstance(self._network_state(), Tensor)
 
     def forward(self, audio: Tensor, sound: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         joined = torch.cat([sound, audio], dim=1)
         before = state[0] if self._is_bare else state
-        # cut, so that the number of frames is the number of hops for the exporter too, without rounding
-        heard = joined[:, : -self._n_unheard] if self._n_unheard else joined
-        logits, after = self.network.step(self.features(heard), before)  # type: ignore[operator]
+        # cut, so that the exporter sees as many frames as hops, without rounding
+        windows = joined[:, : -self._n_rest] if self._n_rest else joined
+        logits, after = self.network.step(self.features(windows), before)
         return (logits.softmax(dim=-1), joined[:, -sound.shape[1] :], *unpacked(after))
 
     def initial_state(self) -> tuple[Tensor, ...]:
         """Zeros: the samples that the front end keeps, then the network's state."""
         sound = torch.zeros(1, self._n_kept)
-        return (sound, *unpacked(self.network.initial_state(1)))  # type: ignore[operator]
+        return (sound, *unpacked(self._network_state()))
+
+    def _network_state(self) -> Any:
+        return initial_state(self.network, 1, self._early_frames)
 
 
 class ClipScores(nn.Module):
     """Any front end and network on whole clips: audio [n, clip_samples] → posteriors [n, labels].
 
-    Spectra that a network takes itself, of `Samples`, are convolutions as well.
+    Spectra that a network takes itself, of `SampleHops`, are convolutions as well.
     """
 
     def __init__(self, front_end: nn.Module, network: nn.Module) -> None:
@@ -60,7 +69,7 @@ class ClipScores(nn.Module):
         self.network = _with_convolved_spectra(network)
         known: dict[type, Any] = {
             SpectralFrontEnd: _ConvolvedFrontEnd, PsfMfcc: _ConvolvedPsfMfcc, MicroFrontEnd: _MicroOnClips,
-            Samples: lambda samples: samples,
+            SampleHops: lambda samples: samples,
         }  # fmt: skip
         self.features: nn.Module = known[type(front_end)](front_end)
 
@@ -96,7 +105,7 @@ class ConvolvedDft(nn.Module):
         super().__init__()
         self.hop, self.n_fft, self.first_bin = config.hop_samples, config.n_fft, bins.start or 0
         dft = filterbanks.windowed_dft(window, config.n_fft, np.arange(config.n_bins)[bins])
-        self.register_buffer(DFT, _float32(dft.T)[:, None, None, :], persistent=False)
+        self.register_buffer(DFT, float32(dft.T)[:, None, None, :], persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
         return nn.functional.conv2d(audio[:, None, None, :], self.get_buffer(DFT), stride=(1, self.hop))
@@ -166,7 +175,3 @@ class _MicroOnClips(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         return self.front_end.of_windows(audio, self.get_buffer("estimate"), self.get_buffer("missing"))[0]
-
-
-def _float32(matrix: filterbanks.Matrix) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32))

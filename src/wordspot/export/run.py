@@ -23,6 +23,7 @@ from wordspot.export.tracing import trace, why_no_stream
 from wordspot.features import make_front_end
 from wordspot.files import atomic_path
 from wordspot.models import make_model
+from wordspot.models.streaming import initial_state
 from wordspot.runtime.modelfile.card import Card, read_card, self_test_signal, with_card
 from wordspot.runtime.modelfile.self_test import (
     difference,
@@ -141,7 +142,7 @@ def torch_scores(network: nn.Module, front_end: Any, card: Card, audio: Array) -
         if card.kind == "stream":
             whole = sound[:, : sound.shape[1] // card.step_samples * card.step_samples]
             features, _ = front_end.step(whole, front_end.initial_state(1))
-            logits: Tensor = streaming.step(features, streaming.initial_state(1))[0]
+            logits: Tensor = streaming.step(features, initial_state(streaming, 1, front_end.early_frames))[0]
         else:
             logits = network(front_end(sound))
     scores: Array = logits.softmax(dim=-1).numpy()

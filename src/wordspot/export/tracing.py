@@ -15,7 +15,8 @@ import wordspot
 from wordspot.config import DecoderConfig, RunConfig
 from wordspot.errors import ExportError, missing_extra
 from wordspot.export.modules import DFT, ClipScores, ConvolvedDft, StreamScores
-from wordspot.features import SpectralFrontEnd
+from wordspot.features.spectral import SpectralFrontEnd
+from wordspot.models.streaming import StepNetwork, StreamingNetwork
 from wordspot.overrides import to_json
 from wordspot.runtime.modelfile.card import Card, State, make_self_test
 from wordspot.tasks import TASKS, labels_of_run
@@ -32,7 +33,7 @@ _TRIGGER_TEST_MS = 2000  # of sound before the first row of a trigger's self-tes
 def why_no_stream(network: nn.Module, front_end: nn.Module, config: RunConfig) -> str:
     """Why network and front end cannot be exported as a stream; empty where they can."""
     features, is_trigger = config.features, TASKS[config.task].predicts_steps
-    if not (hasattr(network, "step") and hasattr(network, "initial_state")):
+    if not isinstance(network, StreamingNetwork):
         return f"the network {config.model.name} judges whole clips"
     if not isinstance(front_end, SpectralFrontEnd):
         return f"the front end {features.kind} cannot be exported as a stream"
@@ -65,7 +66,9 @@ def trace(network: nn.Module, front_end: nn.Module, config: RunConfig) -> tuple[
     if reason and is_trigger:
         raise ExportError(f"a model that says when its word is spoken is exported as a stream, but {reason}")
     step = 0 if reason else step_samples(network, config)
-    early = int(getattr(network, "early_steps", 0))
+    early = 0
+    if isinstance(network, StepNetwork) and isinstance(front_end, SpectralFrontEnd):
+        early = network.early_steps(front_end.early_frames)
     clip = step * (1 + early) if is_trigger else config.features.clip_samples
     first_row = clip
     if is_trigger:
@@ -90,7 +93,7 @@ def trace(network: nn.Module, front_end: nn.Module, config: RunConfig) -> tuple[
     return graph, card
 
 
-def _stream(network: nn.Module, front_end: Any, config: RunConfig, step: int) -> onnx.ModelProto:
+def _stream(network: Any, front_end: Any, config: RunConfig, step: int) -> onnx.ModelProto:
     module = StreamScores(front_end, network)
     state = module.initial_state()
     names = ["sound", *(f"state_{number}" for number in range(len(state) - 1))]

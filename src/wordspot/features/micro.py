@@ -1,9 +1,9 @@
-"""The microcontroller front end: TensorFlow Lite's fixed-point "micro" features, to the bit, as a torch module.
+"""The microcontroller front end: TensorFlow Lite's fixed-point "micro" features, bit by bit, as a torch module.
 
-A frame goes the way it goes on the device: window and Fourier transform of 16-bit integers, energy, mel channels,
-square root, noise reduction by a running estimate, gain by channel (PCAN: Wang and others, arXiv 1607.05666),
-logarithm. All of it is arithmetic on whole numbers, so training, streaming and a device agree exactly. The reference
-is the C library that the package pymicro-features wraps.
+The steps are those of the device: window and Fourier transform of 16-bit integers, energy, mel channels, square root,
+noise reduction by a running estimate, gain by channel (PCAN: Wang et al., arXiv 1607.05666), logarithm. All of them are
+integer arithmetic, so training, streaming and a device agree exactly. The reference is the C library that the package
+pymicro-features wraps.
 
 Inside, frames come last: [values of a frame, frames, batch], so that each operation runs along long rows.
 """
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from wordspot.config import FeatureConfig
 from wordspot.errors import AudioError, ConfigError
+from wordspot.features import fixed_point
 
 #: ``(samples, estimate, missing)``: the last samples, float32 [batch, state_samples]; the estimate of the noise, int64
 #: [batch, n_mels]; the number of frames still to come before the first whole window, int64 [batch].
@@ -38,14 +39,13 @@ _LOG_BITS, _LOG_SEGMENT_BITS, _LOG_SHIFT = 16, 9, 6
 _LN_2 = round(math.log(2) * 2**_LOG_BITS)
 _LOG_HALF = 2 ** (_LOG_BITS - 1)
 _LOG1P = (0.14798198640, 0.15313838422, 0.18183572590, 0.22222198546, 0.28571429849, 0.40000000596, 0.66666668653)
-_FRAMES_AT_ONCE = 400  # on a CPU: at each stage of the transform, so many stay in its cache
 
 
 class MicroFrontEnd(nn.Module):
-    """Samples to micro features. The noise estimate starts afresh with each clip.
+    """Samples to micro features. The noise estimate starts anew with each clip.
 
-    Frame ``j`` of a stream is frame ``j - warmup_frames`` of the whole recording, to the bit. The `warmup_frames` frames
-    before the first whole window come out as 0 and leave the noise estimate untouched. The state carries `state_samples`
+    Frame ``j`` of a stream is exactly frame ``j - warmup_frames`` of the entire recording. The `warmup_frames` frames
+    before the first full window are 0 and leave the noise estimate untouched. The state carries `state_samples`
     samples: window - hop, rounded up to whole hops, so that a stream's frames begin where the recording's do.
     """
 
@@ -65,7 +65,7 @@ class MicroFrontEnd(nn.Module):
         super().__init__()
         _check(config)
         self.config = config
-        self.fft = _FixedFft(config.n_fft)
+        self.fft = fixed_point.FixedFft(config.n_fft)
         self.warmup_frames = -(-(config.window_samples - config.hop_samples) // config.hop_samples)
         self.state_samples = self.warmup_frames * config.hop_samples
         self._fraction_bits = config.n_fft.bit_length() - 1 - _WEIGHT_BITS // 2  # that the device sees in a magnitude
@@ -95,7 +95,7 @@ class MicroFrontEnd(nn.Module):
         return self.of_windows(audio, estimate, torch.zeros_like(missing))[0]
 
     def initial_state(self, batch: int) -> MicroState:
-        """The state before anything was heard, for `step`."""
+        """The state at the start of a stream, for `step`."""
         samples = torch.zeros(batch, self.state_samples, device=self.mel.device)
         estimate = self.smoothing.new_zeros(batch, self.config.n_mels)
         return samples, estimate, self.smoothing.new_full((batch,), self.warmup_frames)
@@ -118,21 +118,12 @@ class MicroFrontEnd(nn.Module):
 
     def of_windows(self, audio: Tensor, estimate: Tensor, missing: Tensor) -> tuple[Tensor, Tensor]:
         """All whole windows of [batch, samples] → features [batch, frames, n_mels], estimate [batch, n_mels]."""
-        window, hop = self.config.window_samples, self.config.hop_samples
-        n_frames = 1 + (audio.shape[1] - window) // hop
-        in_blocks = audio.device.type == "cpu" and not torch.compiler.is_exporting()  # a graph would repeat itself
-        at_once = max(1, _FRAMES_AT_ONCE // audio.shape[0]) if in_blocks else n_frames
-        outputs, estimate = [], estimate.T
-        for first in range(0, n_frames, at_once):
-            last = min(first + at_once, n_frames) - 1
-            signal = self._magnitudes(audio[:, first * hop : last * hop + window])
-            frame = torch.arange(first, last + 1, device=audio.device)
-            signal = signal * (frame[:, None] >= missing)
-            noise = self._noise(signal, estimate)
-            estimate = noise[:, -1]
-            outputs.append(self._log(self._gain(_subtract(signal, noise), noise)))
-        features = torch.cat(outputs, dim=1).permute(2, 1, 0).float() * FEATURE_SCALE
-        return features.contiguous(), estimate.T
+        signal = self._magnitudes(audio)
+        frame = torch.arange(signal.shape[1], device=audio.device)
+        signal = signal * (frame[:, None] >= missing)
+        noise = self._noise(signal, estimate.T)
+        features = self._log(self._gain(subtract_noise(signal, noise), noise)).permute(2, 1, 0).float() * FEATURE_SCALE
+        return features.contiguous(), noise[:, -1].T
 
     def _magnitudes(self, audio: Tensor) -> Tensor:
         """float32 [batch, samples] → root of the energy in each channel: int64 [n_mels, frames, batch]."""
@@ -144,10 +135,10 @@ class MicroFrontEnd(nn.Module):
         rows = frames.reshape(n_fft, -1).mul(self.window).bitwise_right_shift_(_WINDOW_BITS)
         # On the device -32768 has no magnitude in 16 bits, and is passed over.
         peak = rows.abs().bitwise_and_(0x7FFF).amax(dim=0)
-        shift = 15 - _bit_length(peak)
-        energy = self.fft(_wrap_(rows.bitwise_left_shift(shift)))
+        shift = 15 - fixed_point.bit_length(peak)
+        energy = self.fft(fixed_point.wrap_(rows.bitwise_left_shift(shift)))
         total = self.mel @ energy.double()  # whole numbers below 2**46: exact in any order
-        return _root(total).bitwise_right_shift(shift).reshape(-1, *frames.shape[1:])
+        return fixed_point.root(total).bitwise_right_shift(shift).reshape(-1, *frames.shape[1:])
 
     def _noise(self, signal: Tensor, estimate: Tensor) -> Tensor:
         """The estimate of the noise after each frame, like `signal`; `estimate` [n_mels, batch] is the one before."""
@@ -161,7 +152,7 @@ class MicroFrontEnd(nn.Module):
 
     def _gain(self, signal: Tensor, noise: Tensor) -> Tensor:
         """The signal over the noise, its lower end squared; the gain is a parabola in each octave of the noise."""
-        octave = _bit_length(noise)
+        octave = fixed_point.bit_length(noise)
         start, slope, bend = (row[octave] for row in self.gains)
         position = (noise << 11).bitwise_right_shift(octave) & 0x3FF
         change = (((bend * position) >> 5) + (slope << 5)) * position
@@ -174,7 +165,7 @@ class MicroFrontEnd(nn.Module):
         """64 times the natural logarithm, 0 of 0. It stays far below 65535, where the device would saturate."""
         bits = self._fraction_bits
         signal = (signal << bits if bits > 0 else signal >> -bits).clamp(min=1)
-        octave = _bit_length(signal) - 1
+        octave = fixed_point.bit_length(signal) - 1
         position = (signal << _LOG_BITS).bitwise_right_shift(octave) - 2**_LOG_BITS
         segment = position >> _LOG_SEGMENT_BITS
         start, end = self.logs[segment], self.logs[segment + 1]
@@ -183,109 +174,10 @@ class MicroFrontEnd(nn.Module):
         return ((log << _LOG_SHIFT) + _LOG_HALF) >> _LOG_BITS
 
 
-class _FixedFft(nn.Module):
-    """The energy of a real Fourier transform in 16-bit fixed point, with the roundings of KISS FFT.
-
-    Even samples are real, odd ones imaginary parts of a complex transform of half the length, by decimation in time with
-    radix 4, and radix 2 in the first stage where the length asks for it. Each stage divides by its radix. Values are int16
-    held in int32, [2 (real, imaginary), ..., frames]: sums that leave int16's range come back at its other end, as on the
-    device.
-    """
-
-    def __init__(self, n_fft: int) -> None:
-        super().__init__()
-        n_points, size = n_fft // 2, 1
-        self.radices: list[int] = []
-        while size < n_points:
-            radix = 2 if size == 1 and n_points.bit_length() % 2 == 0 else 4
-            turns = np.arange(size)[:, None] * np.arange(1, radix) / (size * radix)
-            self.register_buffer(f"stage{len(self.radices)}", _twiddles(turns)[..., None, None], persistent=False)
-            self.radices.append(radix)
-            size *= radix
-        turns = np.arange(1, n_points // 2 + 1) / n_fft + 0.25
-        self.register_buffer("last", _twiddles(turns)[..., None], persistent=False)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """int32 [n_fft, frames], in int16's range → energy of the bins 1 to n_fft / 2 - 1: int32 [bins, frames]."""
-        n_fft, n_frames = rows.shape
-        z, size = rows.reshape(n_fft // 2, 2, n_frames).transpose(0, 1), 1
-        for stage, radix in enumerate(self.radices):
-            butterfly = _butterfly2 if radix == 2 else _butterfly4
-            z = butterfly(z.reshape(2, size, radix, -1, n_frames), self.get_buffer(f"stage{stage}"))
-            size *= radix
-        return self._energy(z.reshape(2, size, n_frames))
-
-    def _energy(self, z: Tensor) -> Tensor:
-        """The transform of n complex points, [2, n, frames] → energy of the bins 1 to n - 1 of the 2n real samples."""
-        half = z.shape[1] // 2
-        near, far = _divide(z[:, 1 : half + 1], 2), _divide(_wrap_(_conjugate(z[:, half:].flip(1))), 2)
-        even, odd = near + far, _wrap_(_multiply(near - far, self.get_buffer("last")))
-        lower, upper = (even + odd) >> 1, _conjugate(even - odd) >> 1
-        lower, upper = lower * lower, upper * upper
-        return torch.cat([(lower[0] + lower[1])[:-1], (upper[0] + upper[1]).flip(0)])
-
-
-def _twiddles(turns: NDArray[np.float64]) -> Tensor:
-    """exp(-2πi · turns) in Q15, rounded as KISS FFT does: int32 [2, ...]."""
-    angles = 2 * np.pi * turns
-    return torch.from_numpy(np.floor(0.5 + 32767 * np.stack([np.cos(angles), -np.sin(angles)])).astype(np.int32))
-
-
-def _butterfly2(z: Tensor, _: Tensor) -> Tensor:
-    """Radix 2, in the first stage, where all twiddles are 1: [2, 1, 2, rest, frames] → [2, 2, 1, rest, frames]."""
-    first, second = _divide(z, 2).unbind(2)
-    return torch.stack([first + second, first - second], dim=1)
-
-
-def _butterfly4(z: Tensor, twiddles: Tensor) -> Tensor:
-    """Radix 4: [2, size, 4, rest, frames] → [2, 4, size, rest, frames]."""
-    z = _divide(z, 4)
-    first = z[:, :, 0]
-    second, third, fourth = _multiply(z[:, :, 1:], twiddles).unbind(2)
-    even, odd = first + third, first - third
-    total, turned = second + fourth, second - fourth
-    turned = torch.stack([turned[1], -turned[0]])
-    return _wrap_(torch.stack([even + total, odd + turned, even - total, odd - turned], dim=1))
-
-
-def _multiply(z: Tensor, twiddles: Tensor) -> Tensor:
-    """The complex product with Q15 twiddles, rounded."""
-    real = torch.addcmul(z[0] * twiddles[0], z[1], twiddles[1], value=-1)
-    imaginary = torch.addcmul(z[0] * twiddles[1], z[1], twiddles[0])
-    return torch.stack([real, imaginary]).add_(2**14).bitwise_right_shift_(15)
-
-
-def _divide(values: Tensor, radix: int) -> Tensor:
-    """values / radix as KISS FFT divides: a product with the Q15 fraction just below 1 / radix, rounded."""
-    return (values * (32767 // radix)).add_(2**14).bitwise_right_shift_(15)
-
-
-def _conjugate(z: Tensor) -> Tensor:
-    return torch.stack([z[0], -z[1]])
-
-
-def _wrap_(values: Tensor) -> Tensor:
-    """int32 → the int16 of the same low 16 bits, held in int32, in place."""
-    if torch.compiler.is_exporting():  # ONNX says nothing of what a sum beyond 32 bits becomes
-        return ((values + 2**15) & 0xFFFF) - 2**15
-    return values.bitwise_left_shift_(16).bitwise_right_shift_(16)
-
-
-def _root(total: Tensor) -> Tensor:
-    """Whole numbers in float64 → the nearest whole square root, int64; 16 bits, where the number has 32, stay 16."""
-    root = total.sqrt().round()
-    return torch.where(total < 2**32, root.clamp(max=65535), root).long()
-
-
-def _subtract(signal: Tensor, noise: Tensor) -> Tensor:
+def subtract_noise(signal: Tensor, noise: Tensor) -> Tensor:
     """The signal less the noise, but never less than a small part of the signal."""
     rest = ((signal << _ESTIMATE_BITS) - noise).clamp(min=0) >> _ESTIMATE_BITS
     return torch.maximum(rest, (signal * _MIN_SIGNAL) >> _SMOOTHING_BITS)
-
-
-def _bit_length(values: Tensor) -> Tensor:
-    """The bits of whole numbers from 0 below 2**40. The half keeps powers of two off the edge, where log2 may round."""
-    return (values.double() + 0.5).log2().floor().to(values.dtype) + 1
 
 
 def _check(config: FeatureConfig) -> None:
@@ -361,10 +253,10 @@ def _logs() -> NDArray[np.int64]:
 
 
 def _hz_to_mel(hz: NDArray[np.float32]) -> NDArray[np.float32]:
-    return _f32(1127) * _log1p(hz / _f32(700))
+    return _f32(1127) * log1p(hz / _f32(700))
 
 
-def _log1p(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def log1p(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """log(1 + x) of x >= 0 in float32, with the rounding errors of Sun's fdlibm.
 
     That is what newlib computes on devices, and glibc up to 2.40. The last bit of a few weights depends on it.

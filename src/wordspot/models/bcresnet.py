@@ -11,7 +11,7 @@ import math
 
 from torch import Tensor, nn
 
-from wordspot.models.layers import FrequencyConv, MeanOverTime, PointConv, SubSpectralNorm, ValidConv2d
+from wordspot.models.layers import FrequencyConv, Layers, MeanOverTime, PointConv, SubSpectralNorm, ValidConv2d
 from wordspot.models.recipes import STREAMING
 
 SIZES = (1, 1.5, 2, 3, 6, 8)
@@ -79,7 +79,7 @@ class BcResNet(nn.Module):
         self.n_features, self.hop_frames = n_features, stride
         self.stem = _conv(1, width, (5, _KERNEL), self.valid, stride=(2, stride), pad=2)
         self.stem_norm = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
-        self.blocks = nn.ModuleList()
+        self.blocks: Layers[_Block] = Layers()
         widths = (base, int(base * 1.5), base * 2, int(base * 2.5))
         for n_blocks, step, n_channels, dilation in zip(_N_BLOCKS, _STRIDES, widths, _parse(dilations), strict=True):
             n_frequencies = math.ceil(n_frequencies / step)
@@ -119,7 +119,7 @@ class StreamingBcResNet(BcResNet):
 
     def initial_state(self, batch: int) -> State:
         """The state before a stream begins: of the stem, each block, the last convolution and the mean, zeros."""
-        blocks = (block.over_time.initial_state(batch, 1) for block in self.blocks)  # type: ignore[union-attr, operator]
+        blocks = (block.streaming.initial_state(batch, 1) for block in self.blocks)
         last = self.last.initial_state(batch, self.last.kernel_size[0])
         pooled = self.pool.initial_state(batch, self.output.weight)
         return (self.stem.initial_state(batch, self.n_features), *blocks, last, pooled)
@@ -134,14 +134,14 @@ class StreamingBcResNet(BcResNet):
         x, kept = self.stem.step(_image(features), state[0])
         x, after = self.stem_norm(x), [kept]
         for block, before in zip(self.blocks, state[1:-2], strict=True):
-            x, kept = block.step(x, before)  # type: ignore[operator]
+            x, kept = block.step(x, before)
             after.append(kept)
         x, last = self.last.step(x, state[-2])
         x, pooled = self.pool.step(self.widen(x.squeeze(2)), state[-1])
         return self.output(x).transpose(1, 2), (*after, last, pooled)
 
     def _n_left(self, n_frames: int) -> int:
-        context = sum(block.over_time.context for block in self.blocks) + self.last.context  # type: ignore[union-attr, misc]
+        context = sum(block.streaming.context for block in self.blocks) + self.last.context
         n_left = (n_frames - _KERNEL) // self.hop_frames + 1 - context
         if n_left < 1:
             n_seen = _KERNEL + context * self.hop_frames
@@ -164,6 +164,12 @@ class _Block(nn.Module):
         self.over_time = _conv(n_out, n_out, (1, 3), valid, dilation=dilation, groups=n_out)
         self.mix = nn.Sequential(nn.BatchNorm2d(n_out), nn.SiLU(), PointConv(n_out, n_out), nn.Dropout2d(dropout))
 
+    @property
+    def streaming(self) -> ValidConv2d:
+        """The convolution over time of the streaming form."""
+        assert isinstance(self.over_time, ValidConv2d)
+        return self.over_time
+
     def forward(self, x: Tensor) -> Tensor:
         """x: [batch, channels in, frequencies, frames] → [batch, channels, frequencies out, frames - context]."""
         maps = self._maps(x)
@@ -173,7 +179,7 @@ class _Block(nn.Module):
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """x: [batch, channels in, frequencies, k] → [batch, channels, frequencies out, k], state."""
         maps = self._maps(x)
-        means, state = self.over_time.step(maps.mean(dim=2, keepdim=True), state)  # type: ignore[operator]
+        means, state = self.streaming.step(maps.mean(dim=2, keepdim=True), state)
         return self._add(x, maps, means), state
 
     def _maps(self, x: Tensor) -> Tensor:

@@ -192,7 +192,8 @@ def _after_both(size: int) -> int:
 def _conv(n_in: int, n_out: int, kernel: tuple[int, int], stride: int = 1) -> nn.Conv2d:
     layer = nn.Conv2d(n_in, n_out, kernel, stride)
     _init(layer.weight)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
     return layer
 
 

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from wordspot.models.layers import Gru as GruLayer
-from wordspot.models.layers import ValidConv2d
+from wordspot.models.layers import Layers, ValidConv2d
 from wordspot.models.recipes import STREAMING
+from wordspot.models.recurrent_layers import Gru as GruLayer
 
 _KERNEL = 5  # frames that an output of the convolution sees
 State = tuple[Tensor, ...]
@@ -46,7 +46,7 @@ class Gru(nn.Module):
         self.hop_frames = stride
         self.stem = ValidConv2d(n_features, n_units, (1, _KERNEL), stride=(1, self.hop_frames), bias=False)
         self.stem_norm = nn.BatchNorm2d(n_units)
-        self.layers = nn.ModuleList(GruLayer(n_units, n_units) for _ in range(n_layers))
+        self.layers: Layers[GruLayer] = Layers(GruLayer(n_units, n_units) for _ in range(n_layers))
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Conv1d(n_units, n_labels, 1)
 
@@ -59,7 +59,7 @@ class Gru(nn.Module):
 
     def initial_state(self, batch: int) -> State:
         """The state before a stream begins: of the convolution and of each GRU layer [batch, n_units], zeros."""
-        return (self.stem.initial_state(batch, 1), *(layer.initial_state(batch) for layer in self.layers))  # type: ignore[operator]
+        return (self.stem.initial_state(batch, 1), *(layer.initial_state(batch) for layer in self.layers))
 
     def step(self, features: Tensor, state: State) -> tuple[Tensor, State]:
         """Go on by k frames, a multiple of `hop_frames`: features [batch, k, n_features].
@@ -75,7 +75,7 @@ class Gru(nn.Module):
         x, kept = self.stem.step(features.transpose(1, 2).unsqueeze(2), state[0])
         x, after = self.stem_norm(x).relu().squeeze(2).permute(2, 0, 1), [kept]
         for layer, before in zip(self.layers, state[1:], strict=True):
-            x, kept = layer.step(self.dropout(x), before)  # type: ignore[operator]
+            x, kept = layer.step(self.dropout(x), before)
             after.append(kept)
         return x, tuple(after)
 

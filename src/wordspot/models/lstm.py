@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wordspot.models.layers import Lstm as LstmLayer
+from wordspot.models.layers import Layers
+from wordspot.models.recurrent_layers import Lstm as LstmLayer
 
 SCALINGS = ("min_max", "z_score", "none")
 _SILENCE = -30.0  # coefficient 0 of psf_mfcc: digital silence is log(2**-52) = -36.04, one sample of 1/32768 is -0.7
@@ -73,7 +74,7 @@ class Lstm(nn.Module):
             raise ValueError(f"expected a scaling of {', '.join(SCALINGS)}, got {scaling!r}")
         self.masked, self.scaling = bool(masked), scaling
         widths = [n_features, *[n_units] * (n_layers - 1), _LAST_UNITS if n_layers > 1 else n_units]
-        self.layers = nn.ModuleList(LstmLayer(a, b) for a, b in itertools.pairwise(widths))
+        self.layers: Layers[LstmLayer] = Layers(LstmLayer(a, b) for a, b in itertools.pairwise(widths))
         self.output = nn.Linear(widths[-1], 1 if n_labels == 2 else n_labels)
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
@@ -88,7 +89,7 @@ class Lstm(nn.Module):
         x = _scaled(features, lengths, self.scaling).transpose(0, 1)
         last = x[0]
         for layer in self.layers:
-            x, last = layer.run(x, lengths if self.masked else None)  # type: ignore[operator]
+            x, last = layer.run(x, lengths if self.masked else None)
         logits: Tensor = self.output(last)
         return nn.functional.pad(logits, (0, 1)) if logits.shape[1] == 1 else logits
 

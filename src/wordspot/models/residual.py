@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wordspot.models.layers import MeanOverTime, ValidConv2d
+from wordspot.models.layers import Layers, MeanOverTime, ValidConv2d
 from wordspot.models.recipes import STREAMING
 
 _KERNEL = 9
@@ -50,13 +50,13 @@ class Residual1d(nn.Module):
         steps = [int(text) for text in str(dilations).split(",")]
         if min(steps) < 1:
             raise ValueError(f"dilations must be at least 1, got {dilations}")
-        self.blocks = nn.ModuleList(_Block(n_channels, n_channels * expansion, step) for step in steps)
-        context = self.stem.context + sum(block.over_time.context for block in self.blocks)  # type: ignore[union-attr, misc]
+        self.blocks: Layers[_Block] = Layers(_Block(n_channels, n_channels * expansion, step) for step in steps)
+        context = self.stem.context + sum(block.over_time.context for block in self.blocks)
         if context >= n_frames:
             raise ValueError(
                 f"dilations {dilations} see {context + 1} frames, a clip has {n_frames}; take smaller ones"
             )
-        self.pool = MeanOverTime(n_channels, n_frames - int(context))
+        self.pool = MeanOverTime(n_channels, n_frames - context)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Conv1d(n_channels, n_labels, 1)
 
@@ -70,7 +70,7 @@ class Residual1d(nn.Module):
 
     def initial_state(self, batch: int) -> State:
         """The state before a stream begins: of the stem, each block and the mean, zeros."""
-        blocks = (block.over_time.initial_state(batch, 1) for block in self.blocks)  # type: ignore[union-attr, operator]
+        blocks = (block.over_time.initial_state(batch, 1) for block in self.blocks)
         return (self.stem.initial_state(batch, 1), *blocks, self.pool.initial_state(batch, self.output.weight))
 
     def step(self, features: Tensor, state: State) -> tuple[Tensor, State]:
@@ -89,7 +89,7 @@ class Residual1d(nn.Module):
         x, kept = self.stem.step(_counted(x, counts), state[0])
         x, after = _counted(self.stem_norm(x).relu(), counts), [kept]
         for block, before in zip(self.blocks, state[1:-1], strict=True):
-            x, kept = block.step(x, before)  # type: ignore[operator]
+            x, kept = block.step(x, before)
             x = _counted(x, counts)
             after.append(kept)
         x, kept = self.pool.step(x.squeeze(2), state[-1])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from wordspot.config import RECORDINGS_CLIP_MS, FeatureConfig
-from wordspot.features import SpectralFrontEnd
+from wordspot.features.spectral import SpectralFrontEnd
 
 _WINDOW_MS = 25.0
 _FLOOR = 1e-5  # of a bin's power, beside the mean of all

@@ -1,9 +1,9 @@
-"""Networks that say when a word was spoken: an answer at every step, for the task `trigger`.
+"""Networks for the task `trigger`: when one word was spoken, as logits at every step.
 
-``forward`` judges a scene from the zero state and gives an answer for each step; ``step`` goes on with a stream and gives the
-same answers. A stream begins with `early_frames` frames that the front end has heard only in part, and that no scene
-has. They, and answers that would have heard them, leave no trace in the state: a stream's answers after them are those of
-one pass over the whole recording, from the first one on.
+``forward`` processes a scene from the zero state; ``step`` continues a stream with the same logits. A stream begins with a few
+early frames whose windows reach back before its first sample; scenes have no such frames. Early frames, and steps that see
+them, do not change the state: after them the logits of a stream are those of one pass over the entire recording. Their number
+follows from the front end and is an argument of ``initial_state``; the state's shape carries it on.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wordspot.models.layers import Gru, delay, last_frames
+from wordspot.models.layers import Layers, delay, last_frames
 from wordspot.models.recipes import STREAMING
+from wordspot.models.recurrent_layers import Gru
 from wordspot.models.residual import Residual1d, features_as_image
 
-_EARLY = 2  # frames: window / hop - 1, rounded up, for 30 and 10 ms and for 200 and 80 samples
-#: A scene has noise and rooms of its own, and its words stand where the labels say.
+EARLY_FRAMES = 2  # window / hop - 1, rounded up, for 30 and 10 ms and for 200 and 80 samples
+#: Scenes have noise and reverberation already, and their targets depend on where the words are.
 _SCENES: dict[str, Any] = {
     "augment.time_shift_ms": 0.0,
     "augment.background_volume": 0.0,
@@ -32,9 +33,9 @@ class Trigger1d(Residual1d):
     """`Residual1d` over a window that moves with each frame, and from a zero state.
 
     Args:
-        window_frames: frames that an answer hears: the blocks' context, and the mean over the rest.
-        n_channels: width between the blocks; to begin with a `residual_1d`'s weights, take its 48.
-        expansion, dilations, dropout: as `Residual1d` has them.
+        window_frames: frames that a step sees: the context of the blocks, and the mean over the rest.
+        n_channels: width between the blocks; use 48 to start from the weights of a `residual_1d`.
+        expansion, dilations, dropout: as in `Residual1d`.
     """
 
     per_step, hop_frames = True, 1
@@ -63,30 +64,28 @@ class Trigger1d(Residual1d):
     ) -> None:
         _check_labels(n_labels)
         if not 1 <= window_frames <= n_frames:
-            raise ValueError(f"expected a window of 1 to {n_frames} frames, those of a scene, got {window_frames}")
+            raise ValueError(f"window_frames is {window_frames}, but must be 1 to {n_frames}, the frames of a scene")
         super().__init__(window_frames, n_features, n_labels, n_channels, expansion, dilations, dropout)
-        self.early_frames = _EARLY
 
-    @property
-    def early_steps(self) -> int:
-        """Answers of a stream before the first one that has heard whole frames only; they mean nothing."""
-        return self.early_frames
+    def early_steps(self, early_frames: int = EARLY_FRAMES) -> int:
+        """Steps at the beginning of a stream whose logits see early frames and are meaningless."""
+        return early_frames
 
     def n_steps(self, n_frames: int) -> int:
-        """Answers to a scene of so many frames."""
+        """Steps of a scene of so many frames."""
         return n_frames
 
     def step_ends(self, n_frames: int) -> Tensor:
-        """The last frame that each answer has heard: int64 [n_steps]."""
+        """The last frame that each step sees: int64 [n_steps]."""
         return torch.arange(n_frames)
 
     def forward(self, features: Tensor) -> Tensor:
         """features: [batch, n_frames, n_features] → logits: [batch, n_frames, 2], from the zero state."""
         return self.through(features_as_image(features), super().initial_state(len(features)))[0]
 
-    def initial_state(self, batch: int) -> State:
-        """The state before a stream begins, zeros: that of `Residual1d`, and which of the last frames were heard."""
-        return (*super().initial_state(batch), self.output.weight.new_zeros(batch, 1, 1, self.early_frames))
+    def initial_state(self, batch: int, early_frames: int = EARLY_FRAMES) -> State:
+        """Zeros, the state before a stream: that of `Residual1d`, and whether the last `early_frames` frames count."""
+        return (*super().initial_state(batch), self.output.weight.new_zeros(batch, 1, 1, early_frames))
 
     def step(self, features: Tensor, state: State) -> tuple[Tensor, State]:
         """features: [batch, k, n_features] → logits [batch, k, 2] at each frame, state."""
@@ -100,10 +99,10 @@ class TriggerGru(nn.Module):
     """The network of Andrew Ng's sequence-models course: a strided convolution, two GRU layers, a sigmoid at every step.
 
     As in Keras: batch norms of momentum 0.99 and epsilon 0.001, its initialisation, GRUs with two sets of biases. There is
-    one logit a step; beside it stands a constant zero for silence, so that softmax is the sigmoid.
+    one logit per step and a constant zero for silence, so that the softmax is the sigmoid.
 
-    In a stream an answer ends up to 3 frames before the newest one, so that it hears what an answer to a scene hears: the
-    windows of the convolution begin at every fourth frame of the recording.
+    In a stream a step ends up to 3 frames before the newest one, so that it sees what a step of a scene sees: the windows of
+    the convolution begin at every fourth frame of the recording.
 
     Args:
         n_filters: of the convolution.
@@ -142,80 +141,78 @@ class TriggerGru(nn.Module):
         super().__init__()
         _check_labels(n_labels)
         if n_frames < self._KERNEL:
-            raise ValueError(f"its convolution spans {self._KERNEL} frames, a scene has {n_frames}")
-        self.early_frames = _EARLY
+            raise ValueError(f"a scene has {n_frames} frames, but the convolution spans {self._KERNEL}")
         self.stem = nn.Conv1d(n_features, n_filters, self._KERNEL, self.hop_frames)
         self.stem_norm = _norm(n_filters)
-        self.layers = nn.ModuleList([Gru(n_filters, n_units), Gru(n_units, n_units)])
-        self.norms = nn.ModuleList([_norm(n_units), _norm(n_units)])
+        self.layers: Layers[Gru] = Layers([Gru(n_filters, n_units), Gru(n_units, n_units)])
+        self.norms: Layers[nn.BatchNorm1d] = Layers([_norm(n_units), _norm(n_units)])
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Conv1d(n_units, 1, 1)
         for weights in (self.stem.weight, self.output.weight, *(layer.weight_ih_l0 for layer in self.layers)):
-            nn.init.xavier_uniform_(weights)  # type: ignore[arg-type]
+            nn.init.xavier_uniform_(weights)
         for layer in self.layers:
-            nn.init.orthogonal_(layer.weight_hh_l0)  # type: ignore[arg-type]
+            nn.init.orthogonal_(layer.weight_hh_l0)
         for name, weights in self.named_parameters():
             if "bias" in name:
                 nn.init.zeros_(weights)
 
     def n_steps(self, n_frames: int) -> int:
-        """Answers to a scene of so many frames: one for each whole window of the convolution."""
+        """Steps of a scene of so many frames: one for each full window of the convolution."""
         return (n_frames - self._KERNEL) // self.hop_frames + 1
 
     def step_ends(self, n_frames: int) -> Tensor:
-        """The last frame that each answer has heard: int64 [n_steps]."""
+        """The last frame that each step sees: int64 [n_steps]."""
         return torch.arange(self.n_steps(n_frames)) * self.hop_frames + self._KERNEL - 1
 
-    @property
-    def late_frames(self) -> int:
-        """Frames by which a stream's answer ends before the newest one: then its windows begin where a scene's do."""
-        return (self.hop_frames - self._KERNEL - self.early_frames) % self.hop_frames
+    def late_frames(self, early_frames: int = EARLY_FRAMES) -> int:
+        """Frames that a step of a stream leaves out at the end, so that windows begin where those of a scene do."""
+        return (self.hop_frames - self._KERNEL - early_frames) % self.hop_frames
 
-    @property
-    def early_steps(self) -> int:
-        """Answers of a stream before the first one that has heard whole frames only; they mean nothing."""
-        return (self._KERNEL + self.early_frames + self.late_frames) // self.hop_frames - 1
+    def early_steps(self, early_frames: int = EARLY_FRAMES) -> int:
+        """Steps at the beginning of a stream whose logits see early frames and are meaningless."""
+        return (self._KERNEL + early_frames + self.late_frames(early_frames)) // self.hop_frames - 1
 
     def forward(self, features: Tensor) -> Tensor:
         """features: [batch, n_frames, n_features] → logits: [batch, n_steps, 2], from the zero state."""
         rows = self._rows(features.transpose(1, 2))
-        return self._answers(rows, self._layers_state(len(features)))[0]
+        return self._logits(rows, self._layers_state(len(features)))[0]
 
-    def initial_state(self, batch: int) -> State:
-        """The state before a stream begins, zeros.
+    def initial_state(self, batch: int, early_frames: int = EARLY_FRAMES) -> State:
+        """Zeros, the state before a stream.
 
-        Frames that the next window takes again [batch, n_features, 11 + late_frames], which of the last steps were heard
-        [batch, 1, early_steps], and each GRU layer's state [batch, n_units].
+        Frames that the next window needs again [batch, n_features, 11 + late_frames], whether the last steps count
+        [batch, 1, early_steps], and the state of each GRU layer [batch, n_units].
         """
-        n_kept = self._KERNEL - self.hop_frames + self.late_frames
+        n_kept = self._KERNEL - self.hop_frames + self.late_frames(early_frames)
         zeros = self.stem.weight.new_zeros
         return (
             zeros(batch, self.stem.in_channels, n_kept),
-            zeros(batch, 1, self.early_steps),
+            zeros(batch, 1, self.early_steps(early_frames)),
             *self._layers_state(batch),
         )
 
     def step(self, features: Tensor, state: State) -> tuple[Tensor, State]:
         """Go on by a multiple of 4 frames: features [batch, 4 · k, n_features] → logits [batch, k, 2], state."""
         joined = torch.cat([state[0], features.transpose(1, 2)], dim=2)
-        rows = self._rows(joined[..., : -self.late_frames] if self.late_frames else joined)
+        late_frames = state[0].shape[2] - (self._KERNEL - self.hop_frames)
+        rows = self._rows(joined[..., :-late_frames] if late_frames else joined)
         counts, heard = delay(_ones(rows), state[1])
-        logits, after = self._answers(rows, state[2:], 1 - counts)
+        logits, after = self._logits(rows, state[2:], 1 - counts)
         return logits, (last_frames(joined, state[0].shape[2]), heard, *after)
 
     def _layers_state(self, batch: int) -> State:
-        return tuple(layer.initial_state(batch) for layer in self.layers)  # type: ignore[operator]
+        return tuple(layer.initial_state(batch) for layer in self.layers)
 
     def _rows(self, x: Tensor) -> Tensor:
         """x: [batch, n_features, frames] → [batch, n_filters, steps]."""
         return self.stem_norm(self.stem(x)).relu()
 
-    def _answers(self, rows: Tensor, state: State, hold: Tensor | None = None) -> tuple[Tensor, State]:
+    def _logits(self, rows: Tensor, state: State, hold: Tensor | None = None) -> tuple[Tensor, State]:
         """rows: [batch, n_filters, k] → logits [batch, k, 2], the GRU layers' state. hold: [batch, 1, k], as `Gru` has it."""
         x, after = self.dropout(rows), []
         held = hold if hold is None else hold.permute(2, 0, 1)
         for layer, norm, before in zip(self.layers, self.norms, state, strict=True):
-            hidden, kept = layer.step(x.permute(2, 0, 1), before, held)  # type: ignore[operator]
+            hidden, kept = layer.step(x.permute(2, 0, 1), before, held)
             x = norm(self.dropout(hidden).permute(1, 2, 0))
             after.append(kept)
         logit = self.output(self.dropout(x)).transpose(1, 2)
@@ -227,12 +224,10 @@ def _norm(n_channels: int) -> nn.BatchNorm1d:
 
 
 def _ones(x: Tensor) -> Tensor:
-    """Ones, as many along the last axis as `x` has, and one channel: by arithmetic, which is exported for any number."""
+    """Ones as long along the last axis as `x`, one channel; computed, so that the exported graph works for any length."""
     return x[:, :1] * 0 + 1
 
 
 def _check_labels(n_labels: int) -> None:
     if n_labels != 2:
-        raise ValueError(
-            f"it tells one word from all else: expected 2 labels, got {n_labels}; train it with --task trigger"
-        )
+        raise ValueError(f"it has {n_labels} labels, but detects one word and needs 2; train it for the task trigger")

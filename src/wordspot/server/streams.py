@@ -6,9 +6,11 @@ time, so that a client that sends a lot at once delays the others by no more tha
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,6 @@ from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.server.counters import Counters
 from wordspot.server.served import ServedModel, find_model
-from wordspot.server.workers import Workers
 
 MIN_RATE, MAX_RATE = 8_000, 192_000
 SCORES_MS = 50.0
@@ -106,7 +107,7 @@ class StreamPool:
         self.counters = counters or Counters()
         self.max_streams = max_streams
         self._open: set[Stream] = set()
-        self._workers = Workers(threads, "wordspot-stream")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="wordspot-stream")
 
     def __len__(self) -> int:
         """The number of open streams."""
@@ -182,10 +183,10 @@ class StreamPool:
     def shutdown(self) -> None:
         """Wait for the threads, and end them."""
         self._open.clear()
-        self._workers.shutdown()
+        self._threads.shutdown()
 
-    async def _run(self, stream: Stream, work: Any, *args: Any) -> list[Detection]:
-        found: list[Detection] = await self._workers.run(work, *args)
+    async def _run(self, stream: Stream, work: Callable[..., list[Detection]], *args: Any) -> list[Detection]:
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
         for detection in found:
             self.counters.count("detections_total", model=stream.model.name, label=detection.label)
         return found

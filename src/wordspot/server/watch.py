@@ -41,6 +41,7 @@ class _Connection:
     Attributes:
         peer: the client's address, in the form of an ASGI scope's ``client``.
         n_requests: requests in progress; an open WebSocket is one.
+        has_asked: it has made a request, or been refused.
         asked_at: when the last request ended, or the connection was opened.
         is_ending: it was a WebSocket, which the application has closed.
         n_bytes: received since the application last got a message.
@@ -50,6 +51,7 @@ class _Connection:
     transport: asyncio.Transport
     peer: tuple[str, int] | None
     n_requests: int = 0
+    has_asked: bool = False
     asked_at: float = field(default_factory=time.monotonic)
     is_ending: bool = False
     n_bytes: int = 0
@@ -104,7 +106,7 @@ class ConnectionWatch:
                 connection.n_bytes = 0
                 return message
 
-            connection.n_requests += 1
+            connection.n_requests, connection.has_asked = connection.n_requests + 1, True
             try:
                 await app(scope, received, send)
             finally:
@@ -142,10 +144,12 @@ class ConnectionWatch:
         return connection
 
     def closed(self, connection: _Connection) -> None:
-        """A connection is gone."""
+        """A connection is gone. uvicorn itself answers what is no valid request, and does not log the peer."""
         self._open.pop(connection.transport, None)
         if self._by_peer.get(connection.peer) is connection:
             del self._by_peer[connection.peer]
+        if connection.n_bytes and not connection.has_asked:
+            refused(self._counters, "no_http", connection.peer, "it did not send a valid HTTP request")
 
     def received(self, connection: _Connection, n_bytes: int, most: int | None) -> None:
         """A client sent bytes. Closes a WebSocket that sent more than `most` without completing a message."""
@@ -156,6 +160,7 @@ class ConnectionWatch:
     def _cut_off(self, connection: _Connection, reason: str, message: str, *, level: int = logging.WARNING) -> None:
         if not connection.transport.is_closing() or connection.transport.get_write_buffer_size():
             refused(self._counters, reason, connection.peer, message, level=level)
+            connection.has_asked = True  # one line is enough
             connection.transport.abort()
 
     def _is_idle(self, connection: _Connection, now: float) -> bool:

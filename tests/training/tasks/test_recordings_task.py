@@ -29,7 +29,8 @@ from wordspot.data.manifest.rows import Row
 from wordspot.data.reader import Decoded
 from wordspot.errors import CheckpointError, ConfigError, DataError
 from wordspot.export.run import export_network
-from wordspot.features import SpectralFrontEnd, make_front_end
+from wordspot.features import make_front_end
+from wordspot.features.spectral import SpectralFrontEnd
 from wordspot.models import make_model
 from wordspot.models.statistics import StatisticsNet
 from wordspot.overrides import override

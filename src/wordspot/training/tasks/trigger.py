@@ -23,6 +23,7 @@ from wordspot.errors import DataError
 from wordspot.evaluation.bench import Bench, ScoredStream, measure_bench
 from wordspot.evaluation.curves import THRESHOLDS, OperatingPoint, make_curves, operating_points, sweep, total_curve
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS
+from wordspot.models.streaming import StepNetwork
 from wordspot.presets import TRIGGER_DECODER
 from wordspot.progress import OnProgress, Progress
 from wordspot.tasks import labels_of_run
@@ -131,7 +132,8 @@ class TriggerTask:
 
     def prepare(self, network: nn.Module) -> None:
         features = self.config.features
-        last = network.step_ends(features.n_frames).numpy()  # type: ignore[operator]
+        assert isinstance(network, StepNetwork)
+        last = network.step_ends(features.n_frames).numpy()
         ends = last * features.hop_samples + features.window_samples
         self._ends_ms = ends * 1000 / features.sample_rate
         make = _TrainingScenes(self.sources.of("training"), self.config, self._ends_ms)

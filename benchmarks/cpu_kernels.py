@@ -1,0 +1,88 @@
+"""What each function of `wordspot.models.cpu_kernels` saves on this processor: forward and backward against torch's own.
+
+    python benchmarks/cpu_kernels.py [--threads 1] [--pairs 15] [--json FILE]
+
+Both run in turn, so that other load meets both; times are of the processor. A ratio below 1 means that the function pays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from wordspot.models import cpu_kernels
+from wordspot.models.layers import Dropout, FrequencyConv, PointConv
+from wordspot.models.recurrent_layers import Lstm
+
+#: A layer, and a batch for it as the networks that use it train on.
+CASES: tuple[tuple[str, Callable[[], nn.Module], tuple[int, ...]], ...] = (
+    ("dropout: conv, after its first layer", lambda: Dropout(0.5), (100, 64, 98, 40)),
+    ("dropout: conv, after its second layer", lambda: Dropout(0.5), (100, 64, 49, 20)),
+    ("frequency_conv: bcresnet, first stage", lambda: FrequencyConv(8), (100, 8, 20, 90)),
+    ("frequency_conv: bcresnet, second stage", lambda: FrequencyConv(12, 2), (100, 12, 20, 90)),
+    ("frequency_conv: bcresnet, last stage", lambda: FrequencyConv(20), (100, 20, 5, 90)),
+    ("point_conv: bcresnet, first stage", lambda: PointConv(16, 8), (100, 16, 20, 90)),
+    ("point_conv: bcresnet, third stage", lambda: PointConv(12, 16), (100, 12, 10, 90)),
+    ("lstm: lstm, first layer", lambda: _LastStep(), (1500, 20, 13)),
+)
+
+
+class _LastStep(nn.Module):
+    """The last output of an LSTM, so that its gradient fades as in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = Lstm(13, 78)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer.run(x)[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1, help="that torch may use (default: 1)")
+    parser.add_argument("--pairs", type=int, default=15, help="timed pairs of each case (default: 15)")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    print(f"torch {torch.__version__}, {args.threads} threads")
+    rows = list(measure(args.pairs))
+    for row in rows:
+        print(f"  {row['case']:40}  {row['ours_ms']:8} ms, torch {row['torch_ms']:8} ms, ratio {row['ratio']}")
+    if args.json:
+        results = {"torch": torch.__version__, "threads": args.threads, "rows": rows}
+        args.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(n_pairs: int) -> Iterator[dict[str, str | float]]:
+    """One row per case: medians in milliseconds of processor time, and the median ratio of the pairs."""
+    for name, make, shape in CASES:
+        layer, x = make(), torch.randn(shape, requires_grad=True)
+        times: dict[bool, list[float]] = {True: [], False: []}
+        for number in range(n_pairs + 1):
+            for cpu_kernels.enabled, each in times.items():
+                begun = time.process_time()
+                y = layer(x)
+                y.backward(torch.ones_like(y))
+                if number:
+                    each.append(1000 * (time.process_time() - begun))
+        cpu_kernels.enabled = True
+        ours, torchs = times[True], times[False]
+        yield {
+            "case": name,
+            "ours_ms": round(statistics.median(ours), 2),
+            "torch_ms": round(statistics.median(torchs), 2),
+            "ratio": round(statistics.median(a / b for a, b in zip(ours, torchs, strict=True)), 2),
+        }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Operations that train faster on a CPU than torch's own, with the same results.
+
+This is the only module of the networks that knows devices; `enabled` turns all of it off. `benchmarks/cpu_kernels.py` measures
+each function against torch; what no longer pays is to be deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+enabled = True
+
+
+def apply_to(x: Tensor) -> bool:
+    """Whether to use the functions of this module for `x`."""
+    return enabled and x.device.type == "cpu"
+
+
+def dropout(x: Tensor, p: float) -> Tensor:
+    """Dropout with eight elements per random number; torch draws one for each, on one core.
+
+    The rate is rounded to a multiple of 1/256, which keeps 0.5 exact.
+    """
+    dropped = round(p * 256)
+    if not 0 < dropped < 256:
+        return nn.functional.dropout(x, p)
+    bits = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+    # The order of the bytes does not matter: they have the memory layout of the input, which is fastest to multiply.
+    alike = torch.empty_like(x, dtype=torch.uint8)
+    kept = bits.view(torch.uint8)[: x.numel()].as_strided(alike.shape, alike.stride()) >= dropped
+    return x * kept.to(x.dtype).mul_(256 / (256 - dropped))
+
+
+def frequency_conv(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """A depthwise convolution of 3 frequencies as a product with banded matrices, which sums the same products.
+
+    x: [batch, channels, frequencies, frames], weight: [channels, 1, 3, 1] → [batch, channels, frequencies / stride, frames].
+    """
+    n_frequencies = x.shape[2]
+    starts = torch.arange(0, n_frequencies, stride)
+    taps = nn.functional.one_hot(starts[:, None] + torch.arange(3), n_frequencies + 2)[..., 1:-1]
+    return torch.einsum("ck,ofk->cof", weight.flatten(1), taps.transpose(1, 2).to(weight)) @ x
+
+
+def point_conv(x: Tensor, weight: Tensor) -> Tensor:
+    """A 1 × 1 convolution as one matrix product per clip.
+
+    x: [batch, channels in, frequencies, frames], weight: [channels out, channels in, 1, 1] → [batch, channels out, ...].
+    """
+    by_clip = weight.flatten(1).expand(len(x), -1, -1)
+    return torch.bmm(by_clip, x.flatten(2)).reshape(len(x), -1, *x.shape[2:])
+
+
+def lstm(x: Tensor, *weights: Tensor) -> Tensor:
+    """One LSTM layer from a zero state, on one core and with denormal numbers flushed to zero.
+
+    The products of a step are so small that several cores spend more time waiting than computing. And the gradient fades with
+    every step back in time, to denormal numbers, whose arithmetic is many times slower.
+
+    Args:
+        x: [frames, batch, features].
+        weights: of the input, of the state, and both biases, as in `torch.nn.LSTM`.
+
+    Returns:
+        [frames, batch, units].
+    """
+    if not torch.is_grad_enabled():
+        return _lstm_on_one_core(x, *weights)
+    y: Tensor = _LstmOnOneCore.apply(x, *weights)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _LstmOnOneCore(torch.autograd.Function):
+    """torch's LSTM on one core, forward and backward, with denormal numbers flushed to zero."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        ctx.inputs = [each.detach().requires_grad_(each.requires_grad) for each in inputs]
+        with torch.enable_grad():
+            ctx.y = _lstm_on_one_core(*ctx.inputs)
+        y: Tensor = ctx.y.detach()
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        wanted = [each for each in ctx.inputs if each.requires_grad]
+        with _one_core():
+            found = iter(torch.autograd.grad(ctx.y, wanted, gradient))
+        return tuple(next(found) if each.requires_grad else None for each in ctx.inputs)
+
+
+def _lstm_on_one_core(x: Tensor, *weights: Tensor) -> Tensor:
+    zeros = x.new_zeros(1, x.shape[1], weights[1].shape[1])
+    with _one_core():
+        return torch.lstm(x, (zeros, zeros), weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)[0]
+
+
+@contextlib.contextmanager
+def _one_core() -> Iterator[None]:
+    """One thread and no denormal numbers. torch has both settings for the process or thread only; they are restored."""
+    n_threads = torch.get_num_threads()
+    flushed = float(torch.full((), 1e-40) * 0.5) == 0  # torch has no function for it
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(flushed)
+        torch.set_num_threads(n_threads)
