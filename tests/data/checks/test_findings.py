@@ -94,7 +94,7 @@ def test_damaged_files_are_each_named_with_the_reason(healthy: Path) -> None:
         "yes/cut.flac": "cannot be read",
         "yes/none.wav": "no samples",
         "yes/nan.wav": "2000 of 3000 samples are NaN or infinite",
-        "_background_noise_/nan.wav": "100 of 100 are NaN",
+        "_background_noise_/nan.wav": "100 of 100 samples are NaN",
     }
     assert {paths[0] for paths in reasons} == set(expected)
     for path, reason in expected.items():
