@@ -11,6 +11,7 @@ from wordspot.files import read_json
 
 if TYPE_CHECKING:
     from wordspot.config import RunConfig
+    from wordspot.export.run import ExportedFile
     from wordspot.progress import OnProgress
     from wordspot.training.run import OnNote, OnRecord
 
@@ -53,11 +54,38 @@ class Run:
 
         return RunFolder(self.path).read_log()
 
-    def export(self, out: Path | str, **options: Any) -> dict[str, Any]:
-        """Write the model as one ONNX file; see `wordspot.export`."""
+    def export(
+        self,
+        out: Path | str,
+        *,
+        checkpoint: int | None = None,
+        int8: bool = False,
+        data: Path | str | None = None,
+        max_loss: float = 1.0,
+        about_data: Mapping[str, str] | None = None,
+        force: bool = False,
+    ) -> ExportedFile:
+        """Write the model as one ONNX file, which needs no torch.
+
+        Args:
+            out: the file to write; its name ends in ``.onnx``.
+            checkpoint: the step of the checkpoint to export; None: the best one on validation.
+            int8: weights in 8 bits, a file of a third of the size.
+            data: the folder of the run's recordings, which `int8` is measured on.
+            max_loss: percentage points of accuracy that `int8` may cost.
+            about_data: ``name``, ``licence`` and ``attribution`` of the recordings, for the model card.
+            force: replace `out` if it exists.
+
+        Raises:
+            ConfigError: `out` exists or has another suffix, or `int8` cannot be measured.
+            ExportError: the model cannot be exported, the file differs from torch, or `int8` costs too much.
+        """
         from wordspot.export.run import export_run
 
-        return export_run(self.path, Path(out), **options)
+        return export_run(
+            self.path, Path(out), checkpoint=checkpoint, int8=int8, data=None if data is None else Path(data),
+            max_loss=max_loss, about_data=about_data, force=force,
+        )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         return {"path": str(self.path), "step": self.step}

@@ -167,8 +167,8 @@ def picture_of(path: Path) -> np.ndarray:
 
 
 MISTAKES = [
-    ("expected a folder with one folder per word, but there is no such folder", "{out}/none", "--words", "low"),
-    ("found no recordings", "{empty}", "--words", "low"),
+    ("no such folder; expected a data folder with one folder per word", "{out}/none", "--words", "low"),
+    ("no recordings found", "{empty}", "--words", "low"),
     ("expected at least two words' folders", "{single}", "--words", "low"),
     ("each word must be named once, got low", "{data}", "--words", "low,low"),
     ("each word must be named once, got low", "{data}", "--words", "low,LOW"),
@@ -237,7 +237,7 @@ def test_evaluate_mistakes(
     capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path
 ) -> None:
     fails(capsys, "none is kept; train first", "evaluate", tmp_path / "none", tone_folder)
-    fails(capsys, "there is no such folder", "evaluate", trained, tmp_path / "none")
+    fails(capsys, "no such folder", "evaluate", trained, tmp_path / "none")
     fails(capsys, "no checkpoint of step 3", "evaluate", trained, tone_folder, "--checkpoint", "3")
     shutil.copytree(trained, tmp_path / "run")
     checkpoint = next((tmp_path / "run" / "checkpoints").iterdir())

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from wordspot.audio.speech import loudest_window
 from wordspot.commands import align as command
-from wordspot.data.align import Aligned, align, loudest_window
+from wordspot.data.align import Aligned, align
 from wordspot.errors import ConfigError, DataError, NotFoundError
 
 RATE = 16_000

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wordspot.data.cache import DecodedClips
     from wordspot.data.clips import ClipSet
     from wordspot.data.folders import Listing
-    from wordspot.data.trigger import TriggerSources
+    from wordspot.data.trigger import TriggerData
     from wordspot.training.checkpoint import Checkpoint
     from wordspot.training.run_folder import RunFolder
 
@@ -143,16 +143,15 @@ def evaluate_trigger(
     return {"model": str(model), "step": checkpoint.step, "data": str(data), "split": split, **measures}
 
 
-def load_trigger_sources(data: Path, config: RunConfig) -> TriggerSources:
+def load_trigger_sources(data: Path, config: RunConfig) -> TriggerData:
     """Read the folders of the task trigger with a progress bar; recordings that cannot be used are listed and left out."""
     from wordspot.commands import console
-    from wordspot.data.trigger import load_sources
+    from wordspot.data.trigger import load_trigger_data
 
-    with console.progress_bar() as bar:
-        task = bar.add_task("reading recordings", total=None)
-        sources = load_sources(
+    with console.show_progress() as progress:
+        sources = load_trigger_data(
             data, config.trigger, config.data, config.features.sample_rate,
-            lambda done, total: bar.update(task, completed=done, total=total), scene_ms=config.features.clip_ms,
+            progress, scene_ms=config.features.clip_ms,
             word=config.words[0],
         )  # fmt: skip
     for problem in sources.problems:
@@ -257,16 +256,17 @@ def decode(listing: Listing, config: RunConfig) -> DecodedClips:
     from wordspot.commands import console
     from wordspot.data.cache import decode_folder
 
-    with console.progress_bar() as bar:
-        task = bar.add_task("decoding recordings", total=None)
+    with console.show_progress() as progress:
         decoded = decode_folder(
             listing, config.features.sample_rate, config.features.clip_samples,
-            lambda done, total: bar.update(task, completed=done, total=total),
+            progress,
         )  # fmt: skip
     for problem in decoded.problems:
         console.note(f"left out: {problem}")
     if decoded.problems:
         console.note(f"{len(decoded.problems)} recordings could not be read and are left out")
+    for warning in decoded.warnings:
+        console.note(warning)
     return decoded
 
 

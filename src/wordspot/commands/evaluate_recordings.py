@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wordspot.config import RunConfig
-    from wordspot.data.manifest.load import Recordings, RecordingSet
+    from wordspot.data.manifest.load import ManifestData, RecordingSet
     from wordspot.reports.recording_charts import TimeCurve
     from wordspot.runtime.recordings import RecordingClassifier
 
@@ -136,7 +136,7 @@ def _judge_of_run(model: Path, step: int | None, device: str) -> Judge:
     return Judge(config, 0.5, checkpoint.step, one, over_time)
 
 
-def load_with_bar(data: Path, config: RunConfig, *, everything: bool = False, to_train: bool = False) -> Recordings:
+def load_with_bar(data: Path, config: RunConfig, *, everything: bool = False, to_train: bool = False) -> ManifestData:
     """Decode a list with a progress bar; what is left out goes to stderr, and outside training what flatters the figures.
 
     Args:
@@ -146,22 +146,21 @@ def load_with_bar(data: Path, config: RunConfig, *, everything: bool = False, to
     """
     from wordspot.commands import console
     from wordspot.config import DataConfig
-    from wordspot.data.manifest.load import load_recordings
-    from wordspot.data.manifest.rows import list_rows
+    from wordspot.data.manifest.load import load_manifest
+    from wordspot.data.manifest.rows import read_manifest
 
     split, settings = config.data, config.recordings
     if not to_train:
-        known = {row.generator for row in list_rows(data).rows}
+        known = {row.generator for row in read_manifest(data).rows}
         held_out = tuple(name for name in settings.hold_out if name in known)
         settings = dataclasses.replace(settings, hold_out=held_out, longest_s=_ALL_OF_IT_S, backgrounds=())
     if everything:
         split = DataConfig(validation_percent=0, testing_percent=0)
         settings = dataclasses.replace(settings, hold_out=(), n_folds=0, fold=0)
-    with console.progress_bar() as bar:
-        task = bar.add_task("decoding recordings", total=None)
-        loaded = load_recordings(
+    with console.show_progress() as progress:
+        loaded = load_manifest(
             data, config.words, split, settings, config.features.sample_rate,
-            lambda done, total: bar.update(task, completed=done, total=total), clip_ms=config.features.clip_ms,
+            progress, clip_ms=config.features.clip_ms,
         )  # fmt: skip
     for problem in loaded.problems:
         console.note(f"left out: {problem}")
@@ -173,7 +172,7 @@ def load_with_bar(data: Path, config: RunConfig, *, everything: bool = False, to
     return loaded
 
 
-def choose_set(data: Path, loaded: Recordings, split: str) -> RecordingSet:
+def choose_set(data: Path, loaded: ManifestData, split: str) -> RecordingSet:
     """The recordings of a set; of ``all``, those of every set.
 
     Raises:
@@ -270,7 +269,9 @@ def _say_threshold(measures: dict[str, Any]) -> None:
         )
 
 
-def _count_trained_on(model: Path, loaded: Recordings, chosen: RecordingSet, *, is_file: bool) -> dict[str, int | None]:
+def _count_trained_on(
+    model: Path, loaded: ManifestData, chosen: RecordingSet, *, is_file: bool
+) -> dict[str, int | None]:
     """How many of the recordings a run was trained on, and how many others are by speakers it was trained on."""
     from wordspot.commands import console
     from wordspot.training.log import trained_on

@@ -130,13 +130,12 @@ def _column(model: Path, word: str | None) -> tuple[int, str]:
 
 def _material(args: argparse.Namespace, config: RunConfig) -> TriggerMaterial:
     from wordspot.commands import console
-    from wordspot.data.trigger import load_sources
+    from wordspot.data.trigger import load_trigger_data
 
-    with console.progress_bar() as bar:
-        task = bar.add_task("reading recordings", total=None)
-        sources = load_sources(
+    with console.show_progress() as progress:
+        sources = load_trigger_data(
             args.folder, config.trigger, config.data, args.sample_rate,
-            lambda done, total: bar.update(task, completed=done, total=total),
+            progress,
             scene_ms=1000 * min(args.seconds, _SECONDS),  # never more than in training: else another split might come of it
             only=(args.split,), word=config.words[0],
         )  # fmt: skip

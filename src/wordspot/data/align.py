@@ -14,11 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from wordspot.audio.files import read_audio, write_audio
 from wordspot.audio.folder import is_audio_name
-from wordspot.audio.samples import Samples
+from wordspot.audio.speech import loudest_window
 from wordspot.config import FeatureConfig
 from wordspot.data.folders import NOISE_FOLDER, Listing, list_recordings
 from wordspot.errors import ConfigError, DataError, WordspotError
@@ -36,21 +34,6 @@ class Aligned:
     done: int
     total: int
     problem: str = ""
-
-
-def loudest_window(audio: Samples, size: int) -> int:
-    """Where the `size` samples of most energy begin in float32 [samples], 0 for a shorter recording.
-
-    A constant offset does not count. Of several windows of the same energy (a word amid digital silence) the middle
-    one is taken, so that the word is centred.
-    """
-    if len(audio) <= size:
-        return 0
-    centred = audio.astype(np.float64) - audio.mean(dtype=np.float64)
-    energy = np.concatenate([[0.0], np.cumsum(centred * centred)])
-    windows = energy[size:] - energy[:-size]
-    best = np.flatnonzero(windows >= windows.max() - 1e-9 * energy[-1])  # beyond the rounding of the sum
-    return int(best[len(best) // 2])
 
 
 def align(

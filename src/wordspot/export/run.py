@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wordspot.config import RunConfig
-from wordspot.data.cache import decode_folder
-from wordspot.data.clips import build_sets
-from wordspot.data.folders import list_recordings
-from wordspot.errors import CardError, ConfigError, DataError, ExportError
+from wordspot.errors import CardError, ConfigError, ExportError
+from wordspot.export.int8_cost import Int8Cost, measure_int8
 from wordspot.export.tracing import trace, why_no_stream
 from wordspot.features import make_front_end
 from wordspot.files import atomic_path
@@ -32,9 +30,8 @@ from wordspot.runtime.modelfile.self_test import (
     self_test_rows,
     self_test_scores,
 )
-from wordspot.runtime.modelfile.session import judge_clips, open_session, run_clips, run_stream
+from wordspot.runtime.modelfile.session import open_session, run_clips, run_stream
 from wordspot.tasks import TASKS, labels_of_run
-from wordspot.training.batches import Batches
 from wordspot.training.log import trained_on
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.weights import load_weights
@@ -166,6 +163,39 @@ def _test_sounds(card: Card) -> Iterator[Array]:
     yield (signal + 1e-3 * noise).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class ExportedFile:
+    """A file that `export_run` wrote.
+
+    Attributes:
+        out: the file.
+        bytes: its size.
+        kind: ``stream`` or ``clip``.
+        labels: in the order of its scores.
+        step: of the checkpoint.
+        step_ms: from one row of a stream's scores to the next; 0 for clips.
+        clip_ms: the length of sound that a row of scores is of.
+        difference: the largest difference of its scores from those of torch.
+        note: why it is not a stream; empty if it is.
+        int8: what weights in 8 bits cost; None if they are in float32.
+    """
+
+    out: Path
+    bytes: int
+    kind: str
+    labels: tuple[str, ...]
+    step: int
+    step_ms: float
+    clip_ms: float
+    difference: float
+    note: str
+    int8: Int8Cost | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        cost = None if self.int8 is None else self.int8.to_json()
+        return {**dataclasses.asdict(self), "out": str(self.out), "labels": list(self.labels), "int8": cost}
+
+
 def export_run(
     run: Path,
     out: Path,
@@ -174,96 +204,68 @@ def export_run(
     int8: bool = False,
     data: Path | None = None,
     max_loss: float = 1.0,
-    about_data: dict[str, str] | None = None,
+    about_data: Mapping[str, str] | None = None,
     force: bool = False,
-) -> dict[str, Any]:
-    """Export a run's checkpoint to the file `out`.
+) -> ExportedFile:
+    """Export a run's model to one ONNX file.
 
     Args:
         run: the folder of the run.
-        checkpoint: of this step; None: the best on validation.
-        int8: with weights in 8 bits; `data`, the folder of the run's recordings, tells what that costs.
-        max_loss: points of accuracy on the validation clips that 8 bits may cost.
-        about_data: name, licence and attribution of the recordings, for the card.
-        force: replace `out` where it exists.
-
-    Returns:
-        out, bytes, kind, labels, step_ms, clip_ms, difference from torch, note (why it is no stream) and int8's measures.
+        out: the file to write; its name ends in ``.onnx``.
+        checkpoint: the step of the checkpoint to export; None: the best one on validation.
+        int8: weights in 8 bits, a file of a third of the size.
+        data: the folder of the run's recordings, which `int8` is measured on.
+        max_loss: percentage points of accuracy on the validation clips that `int8` may cost.
+        about_data: name, licence and attribution of the recordings, for the model card.
+        force: replace `out` if it exists.
 
     Raises:
-        ConfigError: `out` exists or does not end in ``.onnx``, or `int8` without `data`, or of the task trigger.
-        ExportError: the model cannot be exported, the file differs from torch, or 8 bits cost too much; nothing is written.
+        ConfigError: `out` exists or has another suffix; or `int8` without `data`, or of the task trigger.
+        ExportError: the model cannot be exported, the file differs from torch, or `int8` costs too much; nothing is written.
     """
-    if out.is_dir() or (out.exists() and not force):
-        raise ConfigError(f"{out}: expected no such file yet; name another --out, or --force to replace a file")
-    if out.suffix.lower() != ".onnx":
-        raise ConfigError(f"{out}: expected a name that ends in .onnx, by which other commands know a model")
+    _check_file(out, force=force)
     if int8 and data is None:
-        raise ConfigError("int8 is measured on the recordings of the run; name their folder with --data")
+        raise ConfigError("`int8` is measured on the recordings of the run; name their folder with `data`")
     loaded = RunFolder(run).load(checkpoint)
     config = loaded.config
     if int8 and TASKS[config.task].predicts_steps:
-        raise ConfigError("int8 is measured on clips, which a run of the task trigger has none of; leave out --int8")
-    features, labels = config.features, labels_of_run(config)
-    network = make_model(config.model, features.n_frames, features.n_features, len(labels))
+        raise ConfigError(f"`int8` is measured on clips, which a run of the task {config.task} has not; leave it out")
+    network = make_model(config.model, config.features.n_frames, config.features.n_features, len(labels_of_run(config)))
     load_weights(network, loaded)
-    told = {"clips": _count_clips(run), **(about_data or {})}
-    exported = export_network(network, config, int8=int8, data=told)
-    model, measures = exported.model, None
+    about = {"clips": len(trained_on(run)[0]), **(about_data or {})}
+    exported = export_network(network, config, int8=int8, data=about)
+    card, model, cost = exported.card, exported.model, None
     if exported.int8 is not None and data is not None:
-        measures = measure_int8(exported, config, data)
-        if not measures["loss"] <= max_loss:
+        cost = measure_int8(exported.model, exported.int8, card, config, data)
+        if not cost.loss <= max_loss:
             raise ExportError(
-                f"expected int8 to cost at most {max_loss:g} points of accuracy, but it costs {measures['loss']:.2f} on "
-                f"{measures['clips']} clips; leave out --int8, or allow it with --max-loss; nothing was written"
+                f"int8 costs {cost.loss:.2f} percentage points of accuracy on {cost.clips} clips, more than {max_loss:g}; "
+                "nothing was written. Leave out `int8`, or raise `max_loss`"
             )
         model = exported.int8
     with atomic_path(out) as temporary:
         temporary.write_bytes(model)
-    card = exported.card
-    return {
-        "out": str(out), "bytes": len(model), "kind": card.kind, "labels": list(card.labels), "step": loaded.step,
-        "step_ms": 1000 * card.step_samples / card.sample_rate, "clip_ms": 1000 * card.clip_samples / card.sample_rate,
-        "difference": exported.difference, "note": why_no_stream(network, make_front_end(features), config),
-        "int8": measures,
-    }  # fmt: skip
+    return ExportedFile(
+        out=out,
+        bytes=len(model),
+        kind=card.kind,
+        labels=card.labels,
+        step=loaded.step,
+        step_ms=1000 * card.step_samples / card.sample_rate,
+        clip_ms=1000 * card.clip_samples / card.sample_rate,
+        difference=exported.difference,
+        note=why_no_stream(network, make_front_end(config.features), config),
+        int8=cost,
+    )
 
 
-def measure_int8(exported: Exported, config: RunConfig, data: Path) -> dict[str, Any]:
-    """What 8 bits change on the validation clips of a folder.
-
-    Returns:
-        clips, accuracy_before and accuracy, loss in points, and changed: the clips whose answer is another.
+def _check_file(out: Path, *, force: bool) -> None:
+    """Check that `out` may be written.
 
     Raises:
-        DataError: the folder holds none of the words, or no validation clips.
+        ConfigError: it exists and `force` is off, it is a folder, or its name has another suffix.
     """
-    assert exported.int8 is not None
-    listing = list_recordings(data)
-    sets = {"validation": build_sets(listing, config.words, config.data)["validation"]}
-    decoded = decode_folder(listing, config.features.sample_rate, config.features.clip_samples)
-    if len(decoded.listing.clips) < len(listing.clips):
-        sets["validation"] = build_sets(decoded.listing, config.words, config.data)["validation"]
-    truth = sets["validation"].labels
-    if not len(truth):
-        raise DataError(
-            f"{data}: expected validation clips to measure int8 on, but there are none; give more recordings"
-        )
-    batches = Batches(config, decoded, sets, torch.device("cpu"))
-    sessions = [open_session(model) for model in (exported.model, exported.int8)]
-    before: list[NDArray[np.int64]] = []
-    after: list[NDArray[np.int64]] = []
-    for audio, _ in batches.evaluation_batches("validation"):
-        for session, answers in zip(sessions, (before, after), strict=True):
-            answers.append(judge_clips(session, exported.card, audio.numpy()).argmax(axis=1))
-    answer, new_answer = np.concatenate(before), np.concatenate(after)
-    right, new_right = (float((given == truth).mean()) for given in (answer, new_answer))
-    return {
-        "clips": len(truth), "accuracy_before": right, "accuracy": new_right, "loss": 100 * (right - new_right),
-        "changed": int((answer != new_answer).sum()),
-    }  # fmt: skip
-
-
-def _count_clips(run: Path) -> int:
-    """How many recordings a run was trained on, by its ``data.csv``."""
-    return len(trained_on(run)[0])
+    if out.is_dir() or (out.exists() and not force):
+        raise ConfigError(f"{out} already exists; choose another `out`, or set `force` to replace a file")
+    if out.suffix.lower() != ".onnx":
+        raise ConfigError(f"{out}: the name must end in .onnx, by which other commands recognise a model")

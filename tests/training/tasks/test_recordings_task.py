@@ -24,9 +24,9 @@ from wordspot.commands.main import build_parser, main
 from wordspot.commands.options import add_flags, add_recordings_flags, config_arguments, settings_of
 from wordspot.config import AugmentConfig, DataConfig, RecordingsConfig, RunConfig
 from wordspot.data.folders import Recording
-from wordspot.data.manifest.load import Recordings, RecordingSet, load_recordings
-from wordspot.data.manifest.rows import Row
-from wordspot.data.reader import Decoded
+from wordspot.data.manifest.load import ManifestData, RecordingSet, load_manifest
+from wordspot.data.manifest.rows import ManifestRow
+from wordspot.data.reader import DecodedRecording
 from wordspot.errors import CheckpointError, ConfigError, DataError
 from wordspot.export.run import export_network
 from wordspot.features import make_front_end
@@ -78,17 +78,17 @@ def made_task(
     config: RunConfig,
     *,
     warnings: tuple[str, ...] = (),
-    backgrounds: tuple[Decoded, ...] = (),
+    backgrounds: tuple[DecodedRecording, ...] = (),
 ) -> RecordingsTask:
     """A task of recordings in memory, (label, generator, samples), all in every set."""
     rows = tuple(
-        Row(f"{line}.wav", Path(f"{line}.wav"), label, None, generator, None, line)
+        ManifestRow(f"{line}.wav", Path(f"{line}.wav"), label, None, generator, None, line)
         for line, (label, generator, _) in enumerate(audio)
     )
     truth = np.array([LABELS.index(label) for label, _, _ in audio], np.int64)
     part = RecordingSet(LABELS, rows, tuple(samples for _, _, samples in audio), truth)
     sets = dict.fromkeys(("training", "validation", "testing"), part)
-    return RecordingsTask(config, Recordings(LABELS, sets, (), (), warnings, backgrounds=backgrounds), CPU)
+    return RecordingsTask(config, ManifestData(LABELS, sets, (), (), warnings, backgrounds=backgrounds), CPU)
 
 
 def constant(value: int, n_samples: int = 2 * CLIP) -> NDArray[np.int16]:
@@ -175,7 +175,9 @@ def test_recorded_backgrounds_take_the_place_of_made_noise(
         }
     )  # fmt: skip
     noise = Recording("hum.wav", "", 0, 0)
-    backgrounds = tuple(Decoded(noise, constant(9000, CLIP // 2), (0, CLIP // 2), "") for _ in range(n_recorded))
+    backgrounds = tuple(
+        DecodedRecording(noise, constant(9000, CLIP // 2), (0, CLIP // 2), "") for _ in range(n_recorded)
+    )
     task = made_task([(label, None, constant(0)) for label in LABELS], config, backgrounds=backgrounds)
     sound, _ = task.training_batch(1, seeded())
     is_recorded = (sound == sound[:, :1]).all(dim=1)
@@ -292,8 +294,8 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_voices(tmp_path_factory.mktemp("voices"))
 
 
-def load(listed: Path, config: RunConfig) -> Recordings:
-    return load_recordings(
+def load(listed: Path, config: RunConfig) -> ManifestData:
+    return load_manifest(
         listed, config.words, config.data, config.recordings, config.features.sample_rate,
         clip_ms=config.features.clip_ms,
     )  # fmt: skip
@@ -472,7 +474,7 @@ def test_backgrounds_belong_to_the_run(capsys: pytest.CaptureFixture[str], liste
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--backgrounds", "nowhere"), "nowhere: expected the folder of backgrounds, but there is no such folder"),
+        (("--backgrounds", "nowhere"), "nowhere: no such folder; name the folder of backgrounds with --backgrounds"),
         (("--backgrounds", "a,,b"), "--backgrounds expects names"),
         (("--backgrounds", "."), "expected a background, but it is one of the recordings to tell apart"),
         (("--backgrounds", "noise"), "none of its 1 backgrounds can be used"),
@@ -583,7 +585,7 @@ def test_a_model_of_recordings_hears_no_streams(capsys: pytest.CaptureFixture[st
     for args in (("test-stream", model, tmp_path / "s.wav", "--no-words"), ("detect", model, tmp_path / "s.wav")):
         status, _, error = run(capsys, *args)
         assert (status, error.count("\n")) == (1, 1), error
-        assert "person.onnx: expected a model that hears words, but it tells what a whole recording is" in error
+        assert "classifies entire recordings (person, machine) and detects no words" in error
     status, _, error = run(
         capsys, "tune", model, tmp_path / "s.wav", "--no-words", "--false-accepts-per-hour", "1",
         "--out", tmp_path / "t.onnx",

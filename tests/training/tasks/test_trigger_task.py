@@ -12,7 +12,7 @@ import torch
 
 from wordspot.commands.main import main
 from wordspot.config import ModelConfig, RunConfig, TriggerConfig
-from wordspot.data.trigger import load_sources
+from wordspot.data.trigger import load_trigger_data
 from wordspot.errors import ConfigError
 from wordspot.overrides import override
 from wordspot.presets import FEATURES
@@ -50,7 +50,7 @@ def make_config(**settings: Any) -> RunConfig:
 
 def make_task(data: Path, **settings: Any) -> TriggerTask:
     config = make_config(**settings)
-    sources = load_sources(data, config.trigger, config.data, 16_000, scene_ms=config.features.clip_ms)
+    sources = load_trigger_data(data, config.trigger, config.data, 16_000, scene_ms=config.features.clip_ms)
     return TriggerTask(config, sources, CPU)
 
 

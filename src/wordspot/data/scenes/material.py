@@ -41,7 +41,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Material:
+class StreamMaterial:
     """What one set may use.
 
     clips: the wanted words' recordings, by word. unknown: those of all other words.
@@ -85,7 +85,7 @@ def load_material(
     *,
     sample_rate: int = 16_000,
     clip_ms: float = 1000.0,
-) -> Material:
+) -> StreamMaterial:
     """Find what the set `split` of a data folder may use.
 
     Raises:
@@ -114,10 +114,10 @@ def load_material(
     clip_samples = int(sample_rate * clip_ms / 1000)
     noise = _noise_of(listing, split, data, sample_rate, clip_samples)
     found = {word: tuple(recordings) for word, recordings in clips.items()}
-    return Material(root, sample_rate, clip_samples, found, tuple(unknown), noise)
+    return StreamMaterial(root, sample_rate, clip_samples, found, tuple(unknown), noise)
 
 
-def draw_word(material: Material, unknown_percent: float, rng: Generator) -> tuple[str, Recording]:
+def draw_word(material: StreamMaterial, unknown_percent: float, rng: Generator) -> tuple[str, Recording]:
     """A word's label and recording: with `unknown_percent` an unknown one, else any of the wanted words alike."""
     if rng.uniform(0, 100) < unknown_percent:
         return UNKNOWN_LABEL, material.unknown[rng.integers(len(material.unknown))]
@@ -155,7 +155,7 @@ def _noise_of(
     return tuple((listing.noise[position].path, start, stop) for position, start, stop in stretches)
 
 
-def check_percent(material: Material, unknown_percent: float) -> None:
+def check_percent(material: StreamMaterial, unknown_percent: float) -> None:
     """Refuse a part of unknown words that cannot be.
 
     Raises:

@@ -16,11 +16,11 @@ from torch import Generator, Tensor, nn
 from wordspot.audio.noise import make_sounds
 from wordspot.audio.samples import to_float32
 from wordspot.config import SETS, RunConfig
-from wordspot.data.manifest.load import Recordings, RecordingSet, load_recordings
+from wordspot.data.manifest.load import ManifestData, RecordingSet, load_manifest
 from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.recordings import RecordingsMetrics, measure_recordings
 from wordspot.metrics import det_curve, equal_error_rate
-from wordspot.progress import OnProgress, Progress
+from wordspot.progress import OnProgress
 from wordspot.runtime.windows import (
     combine,
     cut_windows,
@@ -71,7 +71,7 @@ class RecordingsTask:
         ConfigError: there are backgrounds, but the settings mix none in.
     """
 
-    def __init__(self, config: RunConfig, recordings: Recordings, device: torch.device) -> None:
+    def __init__(self, config: RunConfig, recordings: ManifestData, device: torch.device) -> None:
         self.config, self.recordings, self.device = config, recordings, device
         self.labels = labels_of_run(config)
         training = recordings.sets["training"]
@@ -92,13 +92,13 @@ class RecordingsTask:
         cls, config: RunConfig, data: Path, device: torch.device, progress: OnProgress, on_note: Callable[[str], None]
     ) -> Self:
         """The task with the recordings of `data`; see `training.tasks.load_task`."""
-        recordings = load_recordings(
+        recordings = load_manifest(
             data,
             config.words,
             config.data,
             config.recordings,
             config.features.sample_rate,
-            lambda done, total: progress(Progress("decoding recordings", done, total)),
+            progress,
             clip_ms=config.features.clip_ms,
         )
         for problem in recordings.problems:

@@ -18,14 +18,14 @@ from wordspot.config import RunConfig
 from wordspot.data.bank import TriggerMaterial
 from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import label_track, scene_at
-from wordspot.data.trigger import TriggerSources, load_sources
+from wordspot.data.trigger import TriggerData, load_trigger_data
 from wordspot.errors import DataError
 from wordspot.evaluation.bench import Bench, ScoredStream, measure_bench
 from wordspot.evaluation.curves import THRESHOLDS, OperatingPoint, make_curves, operating_points, sweep, total_curve
 from wordspot.evaluation.matching import TIME_TOLERANCE_MS
 from wordspot.models.streaming import StepNetwork
 from wordspot.presets import TRIGGER_DECODER
-from wordspot.progress import OnProgress, Progress
+from wordspot.progress import OnProgress
 from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter
 from wordspot.training.prefetch import Ahead
@@ -84,7 +84,7 @@ class TriggerTask:
     Training's scenes are made from (seed, step, number) and never twice; those of the other sets are always the same.
     """
 
-    def __init__(self, config: RunConfig, sources: TriggerSources, device: torch.device) -> None:
+    def __init__(self, config: RunConfig, sources: TriggerData, device: torch.device) -> None:
         self.config, self.sources, self.device = config, sources, device
         self.labels = labels_of_run(config)
         if not sources.has("training"):
@@ -102,12 +102,12 @@ class TriggerTask:
         cls, config: RunConfig, data: Path, device: torch.device, progress: OnProgress, on_note: Callable[[str], None]
     ) -> Self:
         """The task with the recordings of `data`; see `training.tasks.load_task`."""
-        sources = load_sources(
+        sources = load_trigger_data(
             data,
             config.trigger,
             config.data,
             config.features.sample_rate,
-            lambda done, total: progress(Progress("decoding recordings", done, total)),
+            progress,
             scene_ms=config.features.clip_ms,
             word=config.words[0],
         )

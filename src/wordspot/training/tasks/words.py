@@ -20,7 +20,7 @@ from wordspot.errors import DataError
 from wordspot.evaluation.clips import measure_clips
 from wordspot.intervals import wilson_interval
 from wordspot.metrics import confusion_matrix
-from wordspot.progress import OnProgress, Progress
+from wordspot.progress import OnProgress
 from wordspot.tasks import labels_of_run
 from wordspot.training.batches import Batches
 from wordspot.training.log import listing_text
@@ -75,12 +75,14 @@ class WordsTask:
             listing,
             config.features.sample_rate,
             config.features.clip_samples,
-            lambda done, total: progress(Progress("decoding recordings", done, total)),
+            progress,
         )
         for problem in decoded.problems:
             on_note(f"left out: {problem}")
         if decoded.problems:
             on_note(f"{len(decoded.problems)} recordings could not be read and are left out")
+        for warning in decoded.warnings:
+            on_note(warning)
         return cls(config, decoded, device)
 
     def describe(self) -> str:
