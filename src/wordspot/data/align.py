@@ -115,7 +115,7 @@ def _cut_all(
         if named[_wav_path(path)] != path:
             return Problem(f"{path}: left out, {named[_wav_path(path)]} has the same name except for its suffix")
         try:
-            audio, _ = read_audio(listing.root / path, sample_rate, channel=0)
+            audio, _ = read_audio(listing.root / path, sample_rate)
         except (WordspotError, OSError) as error:
             return Problem(str(error).replace(str(listing.root / path), path))
         start = loudest_window(audio, size)
