@@ -136,7 +136,7 @@ def test_a_folder_imports_what_it_may(name: str) -> None:
 
 
 #: To be emptied: commands that still import others.
-STILL = {"demo", "evaluate", "test_stream", "tune", "tune_recordings"}
+STILL = {"demo"}
 
 
 @pytest.mark.parametrize("name", in_folders(("commands",)))

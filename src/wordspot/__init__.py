@@ -37,6 +37,7 @@ _HOME = {
     "WordspotError": "wordspot.errors",
     "classify": "wordspot.runtime.classify",
     "detect": "wordspot.runtime.detect",
+    "evaluate": "wordspot.run",
     "export_web": "wordspot.server.site",
     "info": "wordspot.runtime.model",
     "label": "wordspot.runtime.label",
@@ -47,8 +48,11 @@ _HOME = {
     "resume": "wordspot.run",
     "serve": "wordspot.server.serve",
     "speak": "wordspot.data.voices",
+    "test_stream": "wordspot.evaluation.streams",
     "train": "wordspot.run",
+    "tune": "wordspot.evaluation.tuning",
     "verify": "wordspot.runtime.model",
+    "write_report": "wordspot.reports.report",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]
@@ -80,7 +84,11 @@ if TYPE_CHECKING:
     from wordspot.config import RunConfig as RunConfig
     from wordspot.data.voices import speak as speak
     from wordspot.errors import WordspotError as WordspotError
+    from wordspot.evaluation.streams import test_stream as test_stream
+    from wordspot.evaluation.tuning import tune as tune
+    from wordspot.reports.report import write_report as write_report
     from wordspot.run import Run as Run
+    from wordspot.run import evaluate as evaluate
     from wordspot.run import load_run as load_run
     from wordspot.run import resume as resume
     from wordspot.run import train as train

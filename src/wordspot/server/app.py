@@ -64,12 +64,11 @@ def make_app(
         uploads.shutdown()
         streams.shutdown()
 
-    routes = [
-        *_api_routes(models, settings, pool, uploads),
-        *_page_routes(models, settings, folder or page_folder()),
-    ]
     app = Starlette(
-        routes=routes,
+        routes=[
+            *_api_routes(models, settings, pool, uploads),
+            *_page_routes(models, settings, folder or page_folder()),
+        ],
         lifespan=lifespan,
         middleware=_middleware(settings, pool.counters),
         exception_handlers={HTTPException: _as_json},  # type: ignore[dict-item]
