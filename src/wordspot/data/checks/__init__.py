@@ -45,10 +45,11 @@ def check(
     if task not in (None, *TASKS):
         raise ConfigError(f"`task` must be one of {', '.join(TASKS)}, got {task!r}")
     is_list = data.is_file() or (data.suffix.lower() in (".csv", ".tsv") and not data.is_dir())
-    if task != "recordings" and not is_list:
+    kind = None if task is None else TASKS[task].data
+    if kind != "manifest" and not is_list:
         found = examine_words(data, split=split, sample_rate=sample_rate, clip_ms=clip_ms, progress=progress)
-    elif task == "words":
-        raise ConfigError(f"{data} is a file; the `task` words needs a folder with one folder per word")
+    elif kind not in (None, "manifest"):
+        raise ConfigError(f"{data} is a file; the `task` {task} needs a folder")
     elif split:
         raise ConfigError("`split` is for folders of words; a manifest has a column of that name")
     else:
