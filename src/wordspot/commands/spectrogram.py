@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     if args.out.suffix.lower() != ".png":
         raise ConfigError(f"{args.out}: expected a name that ends in .png")
     if args.classic:
-        audio, _ = read_audio(args.file, channel=0)
+        audio, _ = read_audio(args.file)
         charts.save_classic_spectrogram(args.out, audio)
     else:
         _save_features(args)
@@ -58,7 +58,7 @@ def _save_features(args: argparse.Namespace) -> None:
     if wrong := [key for key in settings if not key.startswith("features.")]:
         raise ConfigError(f"--set here takes settings of the front end, features.X=VALUE, got {wrong[0]}")
     config = override(RunConfig(words=("any",), features=FEATURES[args.features]), settings).features
-    audio, _ = read_audio(args.file, config.sample_rate, channel=0)
+    audio, _ = read_audio(args.file, config.sample_rate)
     if len(audio) < config.window_samples:
         audio = np.pad(audio, (0, config.window_samples - len(audio)))
     with torch.inference_mode():

@@ -90,7 +90,7 @@ def _cut_all(listing: Listing, folder: Path, sample_rate: int, size: int) -> Ite
         if taken[_wav_path(path)] != path:
             return f"{path}: left out, {taken[_wav_path(path)]} has the same name but for its suffix"
         try:
-            audio, _ = read_audio(listing.root / path, sample_rate, channel=0)
+            audio, _ = read_audio(listing.root / path, sample_rate)
         except (WordspotError, OSError) as error:
             return str(error).replace(str(listing.root / path), path)
         start = loudest_window(audio, size)

@@ -57,7 +57,7 @@ class StreamMaterial:
 
     def read_clip(self, recording: Recording) -> Samples:
         """A recording's first second: float32 [clip_samples], zeros after a shorter one."""
-        audio, _ = read_audio(self.root / recording.path, self.sample_rate, channel=0)
+        audio, _ = read_audio(self.root / recording.path, self.sample_rate)
         clip = np.zeros(self.clip_samples, np.float32)
         clip[: len(audio)] = audio[: self.clip_samples]
         return clip
@@ -74,7 +74,7 @@ class StreamMaterial:
 
 @lru_cache(maxsize=32)
 def _read_noise(path: Path, sample_rate: int) -> Samples:
-    return read_audio(path, sample_rate, channel=0)[0]
+    return read_audio(path, sample_rate)[0]
 
 
 def load_material(
