@@ -29,9 +29,10 @@ from wordspot.data.scenes.trigger import scene_at
 from wordspot.data.trigger import load_trigger_data
 from wordspot.evaluation.bench import Bench, ScoredStream
 from wordspot.evaluation.curves import make_curves, sweep, total_curve
-from wordspot.evaluation.matching import TIME_TOLERANCE_MS, Matching
+from wordspot.evaluation.matching import Matching
 from wordspot.intervals import EventRate
 from wordspot.labels import word_of
+from wordspot.presets import TIME_TOLERANCE_MS
 from wordspot.runtime.detector import Model, Scorer, open_model
 
 RATE, SECONDS = 16_000, 600

@@ -27,9 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot.commands import console, export, make_stream, test_stream
-    from wordspot.commands.evaluate import evaluate, print_measures
-    from wordspot.run import train
+    from wordspot.commands import console, export, make_stream
+    from wordspot.evaluation.streams import test_stream
+    from wordspot.reports.report import write_report
+    from wordspot.run import evaluate, train
     from wordspot.tasks import TASKS
 
     recordings, run_folder, report = args.out / "recordings", args.out / "run", args.out / "report.html"
@@ -45,7 +46,10 @@ def run(args: argparse.Namespace) -> None:
             **callbacks,
         )  # fmt: skip
     console.say("3. It is measured on voices it never heard")
-    print_measures(evaluate(run_folder, recordings, "testing", None, "auto", report))
+    with console.show_progress() as progress:
+        result = evaluate(run_folder, recordings, progress=progress)
+    write_report(result, report)
+    console.show_result(result, as_json=False)
     console.say(
         "4. It becomes one file, which needs no torch, and that file listens to a stream of words by those voices"
     )
@@ -53,8 +57,11 @@ def run(args: argparse.Namespace) -> None:
     _command(export, run_folder, "--out", model, "--force")
     words = ",".join(WORDS)
     _command(make_stream, recordings, "--words", words, "--out", stream, "--minutes", 5, "--seed", args.seed, "--force")
-    truth, page = stream.with_suffix(".csv"), args.out / "stream.html"
-    _command(test_stream, model, stream, "--truth", truth, "--report", page)
+    page = args.out / "stream.html"
+    with console.show_progress() as progress:
+        tested = test_stream(model, [stream], progress=progress)
+    write_report(tested, page)
+    console.show_result(tested, as_json=False)
     program = sys.argv[0] if Path(sys.argv[0]).name == "wordspot" else "wordspot"
     console.say(
         f"The pages to look at: {report} and {page}\n"
