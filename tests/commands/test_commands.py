@@ -81,7 +81,7 @@ def test_figures_on_what_was_trained_on_are_called_so(
     capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path
 ) -> None:
     testing = run(capsys, "evaluate", trained, tone_folder, "--json")
-    assert "flatter" not in testing[2]
+    assert "optimistic" not in testing[2]
     assert json.loads(testing[1])["clips_trained_on"] == 0
     _, out, error = run(capsys, "evaluate", trained, tone_folder, "--split", "training", "--json")
     answer = json.loads(out)
