@@ -289,7 +289,7 @@ def test_detections_before_a_file_breaks_off_are_given(
     status, out, error = run(capsys, "detect", model, path)
     assert status == 1
     assert " a (score" in out
-    assert "s.wav: expected finite samples" in error
+    assert "s.wav: 1 of " in error
 
 
 # -------------------------------------------------------------------------------------------------------- blocks of a recording
@@ -321,7 +321,7 @@ def test_blocks_of_a_damaged_file(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="holds no samples"):
         list(read_blocks(empty)[1])
     high = wav(tmp_path / "high.wav", level(0, 10), 2_000_000)
-    with pytest.raises(AudioError, match="its header says 1 at 2000000 Hz"):
+    with pytest.raises(AudioError, match="its header says 2000000"):
         read_blocks(high)
 
 

@@ -171,7 +171,7 @@ def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, p
 def _read(root: Path, sample_rate: int, recording: Recording) -> tuple[NDArray[np.int16], str]:
     """A recording's first channel, int16 [samples], and its file's SHA-256."""
     path = root / recording.path
-    audio, _ = read_audio(path, sample_rate, channel=0)
+    audio, _ = read_audio(path, sample_rate)
     return to_int16(audio), hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -80,7 +80,7 @@ def most_telling(events: Sequence[Event]) -> list[Event]:
 
 def cut_pieces(path: Path, spans_ms: Sequence[tuple[float, float]]) -> tuple[list[Samples], int]:
     """The audio of each (start, stop) of a file, which is read once, block by block, and its sample rate in Hz."""
-    rate, blocks = read_blocks(path)
+    rate, blocks = read_blocks(path, thorough=False)
     spans = [(max(round(start * rate / 1000), 0), round(stop * rate / 1000)) for start, stop in spans_ms]
     pieces: list[list[Samples]] = [[] for _ in spans]
     begin = 0

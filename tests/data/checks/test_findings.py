@@ -94,8 +94,8 @@ def test_damaged_files_are_each_named_with_the_reason(healthy: Path) -> None:
         "yes/empty.wav": "0 bytes",
         "yes/cut.flac": "cannot be read",
         "yes/none.wav": "no samples",
-        "yes/nan.wav": "2000 of 3000 are NaN or infinite",
-        "_background_noise_/nan.wav": "100 of 100 are NaN",
+        "yes/nan.wav": "2000 of 3000 samples are NaN or infinite",
+        "_background_noise_/nan.wav": "100 of 100 samples are NaN",
     }
     assert {paths[0] for paths in reasons} == set(expected)
     for path, reason in expected.items():
@@ -395,7 +395,7 @@ def test_an_unreadable_folder_does_not_end_the_look(healthy: Path, monkeypatch: 
 
 
 def test_whatever_one_file_does_the_others_are_looked_at(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_info(path: Path) -> object:
+    def read_info(path: Path, *, thorough: bool) -> object:
         raise MemoryError
 
     monkeypatch.setattr("wordspot.data.checks.words.read_info", read_info)

@@ -105,7 +105,7 @@ def _measure_all(listed: Manifest, findings: list[Finding], progress: OnProgress
 def _measure(row: ManifestRow) -> _Measured | Problem:
     """The measures of a recording, or why there are none."""
     try:
-        rate, blocks = read_blocks(row.file, _BLOCK_MS, channel=0)
+        rate, blocks = read_blocks(row.file, _BLOCK_MS)
         digest = hashlib.blake2b(digest_size=16, salt=rate.to_bytes(4, "big"))
         kept: list[Samples] = []
         n_samples, silent = 0, True
@@ -116,7 +116,7 @@ def _measure(row: ManifestRow) -> _Measured | Problem:
             silent = silent and is_too_quiet(block)
             digest.update(to_int16(block).tobytes())
         measures = measure(np.concatenate(kept), rate, n_samples / rate)
-        return _Measured(row, rate, read_info(row.file).n_channels, silent, digest.digest(), measures)
+        return _Measured(row, rate, read_info(row.file, thorough=False).n_channels, silent, digest.digest(), measures)
     except WordspotError as error:
         return Problem(str(error).replace(str(row.file), row.path))
     except Exception as error:  # whatever one file does, the others are checked

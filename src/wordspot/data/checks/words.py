@@ -142,11 +142,11 @@ def _measure(root: Path, clip_ms: float, recording: Recording) -> _Measured | Pr
     """The measures of a recording, or why there are none."""
     path = root / recording.path
     try:
-        audio, rate = read_audio(path, channel=0)
+        audio, rate = read_audio(path)
         return _Measured(
             recording,
             sample_rate=rate,
-            n_channels=read_info(path).n_channels,
+            n_channels=read_info(path, thorough=False).n_channels,
             n_samples=len(audio),
             digest=hashlib.blake2b(to_int16(audio).tobytes(), digest_size=16, salt=rate.to_bytes(4, "big")).digest(),
             clipped=is_clipped(audio),

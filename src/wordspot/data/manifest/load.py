@@ -178,7 +178,7 @@ def read_start(path: Path, sample_rate: int, longest_s: float) -> Samples:
         NotFoundError: no such file.
         AudioError: damaged, empty, truncated, or holding NaN or infinity, as far as it is read.
     """
-    rate, blocks = read_blocks(path, _BLOCK_MS, channel=0)
+    rate, blocks = read_blocks(path, _BLOCK_MS)
     parts: list[Samples] = []
     n_samples = 0
     for block in blocks:
