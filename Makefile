@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test coverage lint docs setup web home-assistant clean
+.PHONY: demo test test-lowest coverage lint docs setup web home-assistant clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/wordspot demo --out demo --force
@@ -14,6 +14,13 @@ test: $(VENV)/installed-dev lint
 
 coverage: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -n 2 --cov
+
+# The runtime, the data and the server on the lowest versions that pyproject.toml declares (no torch; the page has its own test).
+test-lowest: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) tools/lowest_versions.py serve zeroconf voices export:onnx dev:pytest dev:hypothesis dev:scipy dev:scikit-learn > .venv-lowest/requirements.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -r .venv-lowest/requirements.txt -e .
+	.venv-lowest/bin/python -m pytest -q -p no:cacheprovider tests --ignore tests/server/test_web.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -53,4 +60,4 @@ $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@ $(VENV)/installed-demo
 
 clean:
-	rm -rf $(VENV) build dist demo src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest build dist demo src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,11 +19,10 @@ from wordspot.commands import console
 from wordspot.data.scenes.classic import classic_stream
 from wordspot.data.scenes.material import load_material
 from wordspot.evaluation.bench import Bench, ScoredStream
-from wordspot.evaluation.matching import TIME_TOLERANCE_MS
 from wordspot.evaluation.streaming_accuracy import ClassicCounts
-from wordspot.evaluation.tuning import tune_classic
+from wordspot.evaluation.thresholds import tune_classic
 from wordspot.intervals import wilson_interval
-from wordspot.presets import CLASSIC_TEST_DECODER
+from wordspot.presets import CLASSIC_TEST_DECODER, TIME_TOLERANCE_MS
 from wordspot.runtime.detector import Model, Scorer, open_model
 
 SECONDS = 600

@@ -28,8 +28,8 @@ from wordspot.audio.resample import resample
 from wordspot.audio.samples import Samples, to_float32, to_int16
 from wordspot.commands import console
 from wordspot.config import RunConfig
-from wordspot.data.manifest.load import RecordingSet, load_recordings
-from wordspot.data.manifest.rows import Row
+from wordspot.data.manifest.load import RecordingSet, load_manifest
+from wordspot.data.manifest.rows import ManifestRow
 from wordspot.evaluation.bootstrap import Scored
 from wordspot.evaluation.scores import measure_mean
 from wordspot.features import make_front_end
@@ -94,7 +94,7 @@ def judge_degraded(run: Path, listed: Path) -> tuple[RecordingSet, dict[str, np.
     load_weights(network, checkpoint)
     front_end = make_front_end(features)
     plain = replace(config.recordings, backgrounds=())
-    loaded = load_recordings(listed, config.words, config.data, plain, rate, clip_ms=features.clip_ms)
+    loaded = load_manifest(listed, config.words, config.data, plain, rate, clip_ms=features.clip_ms)
     testing = loaded.sets["testing"]
     posteriors = {}
     for name, way in WAYS.items():
@@ -108,7 +108,7 @@ def test_generator(runs: Path, listed: Path) -> dict[str, Scored]:
 
     A recording that several folds test counts once, with its mean posterior.
     """
-    rows: dict[Path, tuple[Row, int]] = {}
+    rows: dict[Path, tuple[ManifestRow, int]] = {}
     found: dict[str, dict[Path, list[Any]]] = {name: defaultdict(list) for name in WAYS}
     for run in runs_of(runs):
         testing, posteriors = judge_degraded(run, listed)

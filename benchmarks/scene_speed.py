@@ -15,7 +15,7 @@ from results import write_result
 from wordspot.commands.options import add_trigger_flags, trigger_config
 from wordspot.config import DataConfig, TriggerConfig
 from wordspot.data.scenes.trigger import scene_at
-from wordspot.data.trigger import load_sources
+from wordspot.data.trigger import load_trigger_data
 from wordspot.labels import word_of
 
 SECONDS = 10
@@ -32,7 +32,7 @@ def main() -> None:
     for kind, rate in (("soundscape", 16_000), ("classic", 44_100)):
         config = dataclasses.replace(trigger_config(args, TriggerConfig()), scenes=kind)
         begun = time.perf_counter()
-        sources = load_sources(args.folder, config, DataConfig(), rate)
+        sources = load_trigger_data(args.folder, config, DataConfig(), rate)
         print(f"{kind}, {rate} Hz: {sources.describe()}, read in {time.perf_counter() - begun:.1f} s")
         material, word = sources.of("training"), word_of(config, None)
         scene_at(material, SECONDS * rate, (0,), config, word)

@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     many_files()
-    audio, _ = read_audio(args.sound, RATE, channel=0)
+    audio, _ = read_audio(args.sound, RATE)
     model = open_model(args.model)
     with contextlib.ExitStack() as stack:
         wyoming_port = 0

@@ -26,12 +26,13 @@ from wordspot.config import DataConfig, TriggerConfig
 from wordspot.data.bank import TriggerMaterial
 from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import scene_at
-from wordspot.data.trigger import load_sources
+from wordspot.data.trigger import load_trigger_data
 from wordspot.evaluation.bench import Bench, ScoredStream
 from wordspot.evaluation.curves import make_curves, sweep, total_curve
-from wordspot.evaluation.matching import TIME_TOLERANCE_MS, Matching
+from wordspot.evaluation.matching import Matching
 from wordspot.intervals import EventRate
 from wordspot.labels import word_of
+from wordspot.presets import TIME_TOLERANCE_MS
 from wordspot.runtime.detector import Model, Scorer, open_model
 
 RATE, SECONDS = 16_000, 600
@@ -48,7 +49,7 @@ def main() -> None:
     add_trigger_flags(parser)
     args = parser.parse_args()
     config = trigger_config(args, TriggerConfig())
-    sources = load_sources(args.data, config, DataConfig(), RATE)
+    sources = load_trigger_data(args.data, config, DataConfig(), RATE)
     word, count = word_of(config, None), math.ceil(args.hours * 3600 / SECONDS)
     scenes = {
         name: [scene_at(sources.of(name), SECONDS * RATE, (0, seed, number), config, word) for number in range(count)]

@@ -18,9 +18,11 @@ import wordspot as ws
 SAME_WIDTH = {"model.n_channels": 48}
 
 
-def finetune(data: str, init: str | None, out: Path, settings: dict[str, Any] | None = None) -> None:
+def finetune(data: str, init: str | None, out: Path, settings: dict[str, Any], steps: int | None = None) -> None:
     """Train `trigger_1d` from the weights of `init` and export it."""
-    run = ws.train(data, task="trigger", init=init, out=out.with_suffix(".run"), settings=settings or {})
+    run = ws.train(
+        data, task="trigger", init=init, out=out.with_suffix(".run"), settings=settings, steps=steps, on_note=print
+    )
     run.export(out)
 
 
@@ -30,11 +32,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--init", metavar="RUN", help="the run whose weights it starts from")
     parser.add_argument("--out", type=Path, default=Path("wake-word.onnx"))
     parser.add_argument("--last-layer-only", action="store_true", help="keep the other weights as they are")
+    parser.add_argument("--steps", type=int, help="fewer steps than the recipe's, to try it out")
     args = parser.parse_args(argv)
     settings: dict[str, Any] = dict(SAME_WIDTH)
     if args.last_layer_only:
         settings["training.frozen_body"] = True
-    finetune(args.data, args.init, args.out, settings)
+    finetune(args.data, args.init, args.out, settings, args.steps)
     print(f"{args.out} is ready; tune its threshold with examples/eval_my_stream.py")
 
 

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import wordspot as ws
 
 
-def train_words(data: str, words: list[str], out: Path, settings: dict[str, Any] | None = None) -> float:
+def train_words(data: str, words: list[str], out: Path, steps: int | None = None) -> float:
     """Train, evaluate and export; the accuracy on the testing set."""
     for finding in ws.check(data).findings:
         if finding.severity == "error":
             print(f"{finding.code}: {finding.message}")
-    run = ws.train(data, words=words, out=out.with_suffix(".run"), settings=settings or {})
+    run = ws.train(data, words=words, out=out.with_suffix(".run"), steps=steps, on_note=print)
     result = run.evaluate(data, split="testing")
     run.export(out)
     return float(result.accuracy)
@@ -33,8 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("words.onnx"))
     parser.add_argument("--steps", type=int, help="fewer steps than the recipe's, to try it out")
     args = parser.parse_args(argv)
-    settings = {} if args.steps is None else {"training.steps": (args.steps,), "training.learning_rates": (0.001,)}
-    accuracy = train_words(args.data, args.words, args.out, settings)
+    accuracy = train_words(args.data, args.words, args.out, args.steps)
     print(f"{args.out}: {100 * accuracy:.1f} % of the testing clips are right")
 
 

@@ -336,8 +336,10 @@ def test_who_does_not_read_is_dropped_and_not_buffered(models: list[ServedModel]
         handshake(server, raw)
         raw.sendall(frame(b'{"type": "start", "scores": true}', 0x81))
         sound = b"\x82\xff" + (1 << 20).to_bytes(8, "big") + bytes(4) + bytes(1 << 20)
-        raw.settimeout(15)
-        seconds_until_dropped(lambda: raw.sendall(sound), 30)
+        raw.settimeout(60)
+        seconds_until_dropped(
+            lambda: raw.sendall(sound), 90
+        )  # minutes of sound, which a busy machine takes long to judge
         assert server.counted("wordspot_audio_seconds_total") > 60  # it was heard until it was dropped
         wait_until(lambda: len(server.pool) == 0)
         wait_until(lambda: server.counted("wordspot_connections") == 1)

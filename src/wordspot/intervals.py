@@ -8,12 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wordspot.formats import finite
+
 _Z95 = 1.959963984540054
-
-
-def finite_or_none(value: float) -> float | None:
-    """`value` as JSON has it: None for NaN and infinity."""
-    return float(value) if math.isfinite(value) else None
 
 
 def wilson_interval(count: int, n: int) -> tuple[float, float]:
@@ -107,7 +104,7 @@ class EventRate:
         """The rate and the ends of its interval, as ``name``, ``name_low`` and ``name_high``."""
         low, high = self.interval
         return {
-            name: finite_or_none(self.per_hour), f"{name}_low": finite_or_none(low), f"{name}_high": finite_or_none(high)
+            name: finite(self.per_hour), f"{name}_low": finite(low), f"{name}_high": finite(high)
         }  # fmt: skip
 
 

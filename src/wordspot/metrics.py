@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.intervals import finite_or_none
+from wordspot.formats import finite
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -174,11 +174,11 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "error": finite_or_none(self.error),
+            "error": finite(self.error),
             "edges": self.edges.tolist(),
             "counts": self.counts.tolist(),
-            "confidence": [finite_or_none(value) for value in self.confidence],
-            "accuracy": [finite_or_none(value) for value in self.accuracy],
+            "confidence": [finite(value) for value in self.confidence],
+            "accuracy": [finite(value) for value in self.accuracy],
         }
 
 
@@ -224,9 +224,9 @@ class SpeakerSpread:
     def to_json(self) -> dict[str, Any]:
         return {
             "n": self.n_speakers,
-            "mean": finite_or_none(self.mean),
-            "lowest": finite_or_none(self.lowest),
-            "quartiles": [finite_or_none(value) for value in self.quartiles],
+            "mean": finite(self.mean),
+            "lowest": finite(self.lowest),
+            "quartiles": [finite(value) for value in self.quartiles],
             "worst": [{"speaker": name, "accuracy": accuracy, "n": count} for name, accuracy, count in self.worst],
         }
 

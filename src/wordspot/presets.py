@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from wordspot.config import DecoderConfig, FeatureConfig
 from wordspot.tasks import TASKS
+
+if TYPE_CHECKING:
+    pass
 
 #: Front ends by name, each with its usual settings.
 FEATURES: dict[str, FeatureConfig] = {
@@ -31,3 +36,7 @@ CLASSIC_TEST_DECODER = DecoderConfig(kind="classic", average_ms=500, threshold=0
 MICRO_DECODER = DecoderConfig(kind="micro", average_ms=1000, threshold=200 / 255, suppression_ms=1500)
 #: For a network that gives a posterior at every step.
 TRIGGER_DECODER = DecoderConfig(**TASKS["trigger"].decoder)
+
+
+#: How long after a word's end its detection counts.
+TIME_TOLERANCE_MS = 750.0

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wordspot.errors import ConfigError
 from wordspot.files import read_json
 
 if TYPE_CHECKING:
     from wordspot.config import RunConfig
-    from wordspot.export.run import ExportResult
+    from wordspot.evaluation.results import EvaluationResult
+    from wordspot.export.run import ExportedFile
     from wordspot.progress import OnProgress
     from wordspot.training.run import OnNote, OnRecord
 
@@ -54,11 +56,53 @@ class Run:
 
         return RunFolder(self.path).read_log()
 
-    def export(self, out: Path | str, **options: Any) -> ExportResult:
-        """Write the model as one ONNX file; see `wordspot.export`."""
+    def evaluate(
+        self,
+        data: Path | str,
+        *,
+        split: str = "testing",
+        checkpoint: int | None = None,
+        device: str = "auto",
+        progress: OnProgress | None = None,
+    ) -> EvaluationResult:
+        """Evaluate the model on one set of a folder or a list of recordings; see `wordspot.evaluate`."""
+        from wordspot.evaluation.evaluate import evaluate_judge
+        from wordspot.training.evaluate import judge_of_run
+
+        return evaluate_judge(judge_of_run(self.path, checkpoint, device), Path(data), split, progress)
+
+    def export(
+        self,
+        out: Path | str,
+        *,
+        checkpoint: int | None = None,
+        int8: bool = False,
+        data: Path | str | None = None,
+        max_loss: float = 1.0,
+        about_data: Mapping[str, str] | None = None,
+        force: bool = False,
+    ) -> ExportedFile:
+        """Write the model as one ONNX file, which needs no torch.
+
+        Args:
+            out: the file to write; its name ends in ``.onnx``.
+            checkpoint: the step of the checkpoint to export; None: the best one on validation.
+            int8: weights in 8 bits, a file of a third of the size.
+            data: the folder of the run's recordings, which `int8` is measured on.
+            max_loss: percentage points of accuracy that `int8` may cost.
+            about_data: ``name``, ``licence`` and ``attribution`` of the recordings, for the model card.
+            force: replace `out` if it exists.
+
+        Raises:
+            ConfigError: `out` exists or has another suffix, or `int8` cannot be measured.
+            ExportError: the model cannot be exported, the file differs from torch, or `int8` costs too much.
+        """
         from wordspot.export.run import export_run
 
-        return export_run(self.path, Path(out), **options)
+        return export_run(
+            self.path, Path(out), checkpoint=checkpoint, int8=int8, data=None if data is None else Path(data),
+            max_loss=max_loss, about_data=about_data, force=force,
+        )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         return {"path": str(self.path), "step": self.step}
@@ -186,3 +230,46 @@ def load_run(path: Path | str) -> Run:
     run = Run(Path(path))
     run.config  # noqa: B018 - raises if there is none
     return run
+
+
+def evaluate(
+    model: Path | str | Run,
+    data: Path | str,
+    *,
+    split: str = "testing",
+    checkpoint: int | None = None,
+    device: str = "auto",
+    progress: OnProgress | None = None,
+) -> EvaluationResult:
+    """Evaluate a model on one set of a folder or a list of recordings.
+
+    Args:
+        model: a run, its folder, or an exported file, which needs no torch.
+        data: what a model of its task is trained on.
+        split: ``training``, ``validation``, ``testing``, or ``all`` for a foreign folder, each recording once. A trigger is
+            evaluated on scenes, which only ``validation`` and ``testing`` have.
+        checkpoint: of a run: the checkpoint of this step; None for the best one on the validation set.
+        device: of a run: ``auto``, ``cpu`` or ``cuda``.
+        progress: called while recordings are decoded and evaluated.
+
+    Returns:
+        a `WordsResult`, `TriggerResult` or `RecordingsResult`, by the task of the model. Besides metrics it lists why they
+        may be too optimistic; `write_report` makes a page of it.
+
+    Raises:
+        ConfigError: no such set, or a checkpoint of an exported file.
+        DataError: the set is empty.
+        NotFoundError: no such model, checkpoint, folder or list.
+        CardError, CheckpointError: a damaged model.
+    """
+    if isinstance(model, Run) or Path(model).suffix.lower() != ".onnx" or Path(model).is_dir():
+        run = model if isinstance(model, Run) else Run(Path(model))
+        return run.evaluate(data, split=split, checkpoint=checkpoint, device=device, progress=progress)
+    from wordspot.evaluation.evaluate import evaluate_judge
+    from wordspot.evaluation.judging import judge_of_file
+
+    if checkpoint is not None:
+        raise ConfigError(
+            f"`checkpoint` is for the folder of a run; {model} is an exported file and has one state only"
+        )
+    return evaluate_judge(judge_of_file(Path(model)), Path(data), split, progress)

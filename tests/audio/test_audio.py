@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wordspot.audio import files as audio_module
-from wordspot.audio.files import MAX_SAMPLES, AudioInfo, read_audio, read_info, write_audio
+from wordspot.audio.files import MAX_SAMPLES, AudioInfo, read_audio, read_blocks, read_info, write_audio
 from wordspot.audio.folder import is_audio_name
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import to_float32, to_int16
@@ -174,15 +175,31 @@ def test_a_file_of_several_blocks_is_the_same_as_decoded_at_once(
     np.testing.assert_allclose(read_audio(path)[0], at_once, rtol=0, atol=2e-7)
 
 
-def test_the_mean_of_all_channels_or_the_one_asked_for(put: Put) -> None:
+def test_the_first_channel_or_the_one_asked_for_or_the_mean_of_all(put: Put) -> None:
     data = struct.pack("<6h", 16384, -16384, 8192, 0, 0, 32767)  # frames: (0.5, -0.5), (0.25, 0), (0, 1)
     path = put(wav(data, channels=2))
     nearly_one = 32767 / 32768
-    np.testing.assert_array_equal(read_audio(path)[0], np.array([0, 0.125, nearly_one / 2], np.float32))
-    np.testing.assert_array_equal(read_audio(path, channel=0)[0], np.array([0.5, 0.25, 0], np.float32))
+    mean, _ = read_audio(path, channel=None)
+    np.testing.assert_array_equal(mean, np.array([0, 0.125, nearly_one / 2], np.float32))
+    np.testing.assert_array_equal(read_audio(path)[0], np.array([0.5, 0.25, 0], np.float32))
     np.testing.assert_array_equal(read_audio(path, channel=1)[0], np.array([-0.5, 0, nearly_one], np.float32))
-    with pytest.raises(AudioError, match=r"take.wav: channel 2 was asked for, it has 2"):
+    with pytest.raises(AudioError, match=r"take.wav: there is no channel 2, the file has 2"):
         read_audio(path, channel=2)
+
+
+@pytest.mark.parametrize("channel", [0, None])
+def test_a_silent_channel_beside_one_that_is_not_is_an_error(put: Put, channel: int | None) -> None:
+    sound = tone(440, 16_000)
+    silent = np.zeros_like(sound) if channel == 0 else -sound  # alone, or in the mean
+    path = put(encoded("WAV", "PCM_16", np.stack([silent, sound], axis=1)))
+    what = "channel 0" if channel == 0 else "the mean of its channels"
+    with pytest.raises(AudioError, match=rf"take.wav: {what} is silent, but channel \d is not; use that channel"):
+        read_audio(path, channel=channel)
+    with pytest.raises(AudioError, match="is silent, but"):
+        list(read_blocks(path, channel=channel)[1])
+    assert len(read_audio(path, channel=1)[0]) == 16_000
+    quiet = put(encoded("WAV", "PCM_16", np.zeros((16_000, 2), np.float32)))
+    assert not read_audio(quiet, channel=channel)[0].any()
 
 
 @pytest.mark.parametrize(("container", "subtype"), [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS")])
@@ -193,7 +210,7 @@ def test_five_channels(put: Put, container: str, subtype: str) -> None:
     for n in range(5):
         picked = read_audio(path, channel=n)[0]
         assert amplitude(picked, 200 * (n + 1), 16_000) == pytest.approx(0.4, rel=0.03)
-    mixed = read_audio(path)[0]
+    mixed = read_audio(path, channel=None)[0]
     assert amplitude(mixed, 600, 16_000) == pytest.approx(0.08, rel=0.03)
 
 
@@ -266,6 +283,31 @@ def test_a_wav_from_a_pipe_is_read_to_its_end(put: Put, size: int) -> None:
     path = put(wav(SOUND, size=size))
     np.testing.assert_array_equal(read_audio(path)[0], VALUES)
     assert read_info(path).n_samples == 6
+
+
+def test_a_long_wav_from_a_pipe_needs_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    path.write_bytes(wav(SOUND, size=0))
+    with path.open("r+b") as file:
+        file.truncate(60_000_000)  # half an hour of zeros, which take no space on most disks
+    tracemalloc.start()
+    try:
+        _, blocks = read_blocks(path)
+        first = next(blocks)
+        n_samples = len(first) + sum(len(block) for block in blocks)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(first[:6], VALUES)
+    assert n_samples == (60_000_000 - 44) // 2
+    assert peak < 4_000_000
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a pipe of POSIX")
+def test_a_pipe_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(AudioError, match=r"pipe\.wav: a pipe or a device, not a file"):
+        read_audio(tmp_path / "pipe.wav")
 
 
 @pytest.mark.parametrize(
@@ -393,6 +435,19 @@ def test_truncation_is_never_silent(put: Put, name: str) -> None:
     assert len(read_audio(put(whole, name))[0]) == 96_000
 
 
+@pytest.mark.parametrize("name", ["a.ogg", "a.mp3"])
+def test_files_that_were_checked_before_are_not_checked_again(put: Put, name: str) -> None:
+    container, subtype, _ = CUTTABLE[name]
+    whole = encoded(container, subtype, tone(440, 16_000, 30))
+    path = put(whole[: len(whole) * 2 // 3], name)
+    for read in (read_audio, read_info, read_blocks):
+        with pytest.raises(AudioError, match="truncated"):
+            read(path)
+    assert 0 < len(read_audio(path, thorough=False)[0]) < 480_000
+    assert 0 < sum(len(block) for block in read_blocks(path, thorough=False)[1]) < 480_000
+    assert read_info(path, thorough=False).sample_rate == 16_000
+
+
 def test_truncation_that_leaves_no_trace(put: Put) -> None:
     """The limits that `wordspot.audio.truncation` names: such files are whole by every rule of their format."""
     ogg = encoded("OGG", "VORBIS", tone(440, 16_000, 30))
@@ -449,7 +504,7 @@ def test_a_hole_in_a_flac(put: Put) -> None:
 @pytest.mark.parametrize("bits", [32, 64])
 def test_nan_and_infinity(put: Put, bad: float, bits: int) -> None:
     data = struct.pack("<5" + ("f" if bits == 32 else "d"), 0, 0.5, bad, -0.5, bad)
-    with pytest.raises(AudioError, match=r"take.wav: expected finite samples, but 2 of 5 are NaN or infinite"):
+    with pytest.raises(AudioError, match=r"take.wav: 2 of 5 samples are NaN or infinite"):
         read_audio(put(wav(data, code=FLOAT, bits=bits)))
 
 
@@ -467,7 +522,7 @@ def test_raw_numbers_of_another_scale(put: Put) -> None:
         (rf64(SOUND, 2**40), "truncated, its header promises"),
         (rf64(SOUND, 2**64 - 2), "truncated, its header promises"),
         (wav(SOUND, channels=65_535), "cannot be read"),
-        (wav(SOUND * 65, channels=65), "at most 64 channels, its header says 6 in 65"),
+        (wav(SOUND * 65, channels=65), "at most 64 channels, its header says 6 samples in 65"),
         (wav(SOUND, channels=0), "cannot be read"),
         (wav(SOUND, bits=0), "cannot be read"),
         (wav(SOUND, rate=0), "cannot be read"),
@@ -485,12 +540,14 @@ def test_more_samples_than_are_decoded_at_once(put: Put, monkeypatch: pytest.Mon
     flac = bytearray(encoded("FLAC", "PCM_16"))
     flac[21] |= 0x0F
     flac[22:26] = b"\xff" * 4
-    with pytest.raises(AudioError, match=rf"at most {MAX_SAMPLES} samples .* its header says 68719476735 in 1; cut"):
+    with pytest.raises(
+        AudioError, match=rf"at most {MAX_SAMPLES} samples .* its header says 68719476735 samples in 1; cut"
+    ):
         read_audio(put(bytes(flac), "a.flac"))
     monkeypatch.setattr(audio_module, "MAX_SAMPLES", 1_000)
     path = put(wav(bytes(1_000), rate=8_000))
     assert len(read_audio(path, 16_000)[0]) == 1_000
-    with pytest.raises(AudioError, match=r"at most 1000 samples at 22050 Hz; cut the recording into parts"):
+    with pytest.raises(AudioError, match=r"longer than 1000 samples at 22050 Hz; cut the recording into parts"):
         read_audio(path, 22_050)
 
 
@@ -607,7 +664,7 @@ def test_what_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a.xyz: expected a name that ends in .wav, .flac, .ogg"):
         write_audio(tmp_path / "a.xyz", tone(440, 16_000, 0.1), 16_000)
     for bad in (np.nan, np.inf):
-        with pytest.raises(AudioError, match=r"a.wav: expected finite samples to write"):
+        with pytest.raises(AudioError, match=r"a.wav: the samples to write are NaN or infinite"):
             write_audio(target, np.array([0, bad], np.float32), 16_000)
     with pytest.raises(OSError, match=r"a.wav: could not be written"):
         write_audio(target, tone(440, 16_000, 0.1), -1)

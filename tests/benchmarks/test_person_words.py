@@ -15,7 +15,7 @@ import soundfile
 from wordspot.audio.files import read_audio
 from wordspot.audio.samples import Samples
 from wordspot.config import DataConfig, RecordingsConfig
-from wordspot.data.manifest.rows import list_rows
+from wordspot.data.manifest.rows import read_manifest
 from wordspot.data.manifest.split import assign_rows, leakage
 from wordspot.data.split import noise_source, which_set
 from wordspot.data.voices import Voice
@@ -242,7 +242,7 @@ def test_the_lists_mixed_copies_and_figures_of_a_small_run(
     assert [row["generator"] for row in table["generators"]] == ["few", "one"]
     assert table["mean"]["eer"] == pytest.approx(np.mean([row["eer"] for row in table["generators"]]))
     for row in table["generators"]:
-        listed = list_rows(person_words.list_of(out, "mixed", row["generator"]))
+        listed = read_manifest(person_words.list_of(out, "mixed", row["generator"]))
         assert not listed.problems
         sets = assign_rows(listed.rows, DataConfig(), RecordingsConfig(hold_out=(row["generator"],)))
         assert sets == [entry.split for entry in listed.rows]

@@ -256,7 +256,7 @@ def test_a_real_error_is_one_line(tmp_path: Path) -> None:
     result = run_program("check", str(tmp_path / "nowhere"))
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith(f"wordspot: {tmp_path / 'nowhere'}: expected")
+    assert result.stderr.startswith(f"wordspot: {tmp_path / 'nowhere'}: no such folder; expected")
 
 
 # ----------------------------------------------------------------------------------------------------------------- console

@@ -90,7 +90,7 @@ def test_sets_are_those_of_the_list_and_all_is_all(capsys: pytest.CaptureFixture
     status, out, error = run(capsys, "evaluate", files / "model.onnx", files / "labels.csv", "--split", "all", "--json")
     assert status == 0
     assert json.loads(out)["n"] == 30
-    assert "does not say which recordings it was trained on" in error
+    assert "does not list the recordings it was trained on" in error
 
 
 def test_tables_and_the_headline(capsys: pytest.CaptureFixture[str], files: Path) -> None:
@@ -99,7 +99,9 @@ def test_tables_and_the_headline(capsys: pytest.CaptureFixture[str], files: Path
     lines = out.splitlines()
     assert lines[-1].startswith("EER on testing: 20.0 % (")
     assert ", over 5 speakers), AUC 0.960, accuracy 80.0 % (49.0 to 94.3, N=10)" in lines[-1]
-    assert "person is what scores 0.5 or more: 20.0 % missed (3.6 to 62.4), 20.0 % false alarms (3.6 to 62.4)" in out
+    assert (
+        "person is predicted from a score of 0.5: 20.0 % (3.6 to 62.4) missed, 20.0 % (3.6 to 62.4) false alarms" in out
+    )
     assert "vits" in out
     assert "testing3" in out
 
@@ -149,7 +151,7 @@ def test_what_is_refused(capsys: pytest.CaptureFixture[str], files: Path, tmp_pa
     for name in ("training", "validation"):
         text = text.replace(f",{name}\n", ",testing\n")
     (files / "one_set.csv").write_text(text)
-    fails(capsys, "recordings in the validation set, but it is empty", "evaluate", files / "model.onnx",
+    fails(capsys, "the validation set has no recordings; --split all", "evaluate", files / "model.onnx",
           files / "one_set.csv", "--split", "validation")  # fmt: skip
 
 
@@ -168,8 +170,8 @@ def test_tune_chooses_on_the_validation_set(capsys: pytest.CaptureFixture[str], 
     assert (measures["before"]["miss_rate"], measures["after"]["miss_rate"]) == (0.2, 0.2)
     assert read_card(out).decoder.thresholds == {"person": measures["after"]["threshold"]}
     assert RecordingClassifier(out).threshold == measures["after"]["threshold"]
-    assert "5 recordings of machine cannot show 1 % false alarms: there may be 43.4 % (95 %)" in error
-    fails(capsys, "but it exists", *base, "--false-alarm-rate", 0.2)
+    assert "5 recordings of machine cannot show a false-alarm rate of 1 %: the true rate may be 43.4 % (95 %)" in error
+    fails(capsys, "already exists", *base, "--false-alarm-rate", 0.2)
     status, text, error = run(capsys, *base, "--false-alarm-rate", 0.2, "--force")
     assert status == 0, error
     assert f"wordspot evaluate {out} LIST" in text
@@ -182,13 +184,13 @@ def test_what_tune_refuses(capsys: pytest.CaptureFixture[str], files: Path, tmp_
     data = files / "labels.csv"
     base, new = ("tune", files / "model.onnx", data), ("--out", tmp_path / "x.onnx")
     rate = ("--false-alarm-rate", 0.1)
-    fails(capsys, "expected --false-alarm-rate X", *base, *new)
+    fails(capsys, "--false-alarm-rate is missing", *base, *new)
     fails(capsys, "between 0 and 1", *base, *new, "--false-alarm-rate", 1)
     fails(capsys, "between 0 and 1", *base, *new, "--false-alarm-rate", "nan")
     fails(capsys, "--false-accepts-per-hour is for streams", *base, *new, *rate, "--false-accepts-per-hour", 1)
     fails(capsys, "--average-ms is for streams", *base, *new, *rate, "--average-ms", 100)
     fails(capsys, "expected one list of recordings", *base, data, *new, *rate)
-    fails(capsys, "tells 3 classes apart", "tune", files / "three.onnx", data, *new, *rate)
+    fails(capsys, "has 3 classes", "tune", files / "three.onnx", data, *new, *rate)
     fails(capsys, "is for models of whole recordings", "tune", files / "words.onnx", data, *new, *rate)
     assert not list(tmp_path.iterdir())
 
@@ -224,18 +226,19 @@ def test_a_run_is_judged_window_by_window(
     capsys: pytest.CaptureFixture[str], files: Path, run_folder: Path, tmp_path: Path
 ) -> None:
     """A recording's log-odds are the mean of those of its windows, which one at a time give as well."""
-    from wordspot.commands.evaluate_recordings import _judge_of_run, load_with_bar
+    from wordspot.evaluation.evaluate import load_for_evaluation
+    from wordspot.training.evaluate import judge_of_run
 
     measures = evaluated(capsys, run_folder, files / "labels.csv", "--device", "cpu")
     assert (measures["step"], measures["n"]) == (3, 10)
     assert (measures["recordings_trained_on"], measures["other_recordings_of_speakers_trained_on"]) == (0, 0)
-    judge = _judge_of_run(run_folder, None, "cpu")
-    audio = load_with_bar(files / "labels.csv", judge.config).sets["testing"].audio[3]
-    curve = judge.over_time(audio, 0)
+    judge = judge_of_run(run_folder, None, "cpu")
+    audio = load_for_evaluation(files / "labels.csv", judge.config).sets["testing"].audio[3]
+    (track,) = judge.over_time([audio])
     assert len(audio) == 0.53 * RATE
-    np.testing.assert_allclose(curve.times_s, [0.1, 0.2, 0.3, 0.4, 0.43])  # the last window ends with the recording
-    assert curve.has_sound.all()
-    log_odds = np.log(curve.posteriors / (1 - curve.posteriors)).mean()
+    np.testing.assert_allclose(track.time_ms, [100, 200, 300, 400, 430])  # the last window ends with the recording
+    assert track.has_sound.all()
+    log_odds = np.log(track.posteriors[:, 0] / (1 - track.posteriors[:, 0])).mean()
     row = next(row for row in measures["recordings"] if row["path"] == "testing/person__3.wav")
     assert np.log(row["posteriors"][0] / row["posteriors"][1]) == pytest.approx(log_odds, abs=1e-5)
     status, _, _ = run(
@@ -256,7 +259,7 @@ def test_recordings_that_were_trained_on_are_counted(
     listing.unlink()
     assert status == 0
     assert json.loads(out)["recordings_trained_on"] == 1
-    assert "1 of these 10 recordings were trained on" in error
+    assert "trained on 1 of these 10 recordings" in error
 
 
 def test_speakers_on_both_sides_are_told(capsys: pytest.CaptureFixture[str], files: Path) -> None:

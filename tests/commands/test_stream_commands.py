@@ -22,7 +22,7 @@ from wordspot.evaluation.bench import ScoredStream
 from wordspot.formats import clock
 from wordspot.metrics import StreamCurve
 from wordspot.reports.charts import draw_latencies, draw_stream_curves
-from wordspot.reports.streams import Event, cut_pieces, most_telling, smooth
+from wordspot.reports.stream_events import Event, cut_pieces, most_telling, smooth
 from wordspot.reports.timeline import Mark, draw_strip
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
@@ -129,7 +129,7 @@ def test_a_classic_truth_has_no_latency(capsys: pytest.CaptureFixture[str], file
     _, _, error = run(
         capsys, "test-stream", files / "model.onnx", files / "stream.wav", "--truth", files / "stream.txt"
     )
-    assert "does not say where words end" in error
+    assert "no latency: the annotations do not say where words end" in error
 
 
 def test_tables(capsys: pytest.CaptureFixture[str], files: Path) -> None:
@@ -139,11 +139,13 @@ def test_tables(capsys: pytest.CaptureFixture[str], files: Path) -> None:
     assert status == 0
     assert re.search(r"^ *all +3 +1 +33\.3 +2 +240 \(29\.1 to 867\)", out, re.MULTILINE)
     assert "false accepts by what was spoken: other word 1, no word 1 (on: bed 1)" in out
-    assert "classic figures: 75.0 % matched, 50.0 % correct, 25.0 % wrong, 25.0 % false positive (of 4 words" in out
-    assert "want other words found as _unknown_" in out
+    assert (
+        "classic streaming test: 75.0 % matched, 50.0 % correct, 25.0 % wrong, 25.0 % false positive (of 4 words" in out
+    )
+    assert "expects other words to be detected as _unknown_" in out
     assert "33.3 % of 3 words missed" in out
     assert "2 false accepts in 0.00833 hours: 240 per hour (95 % interval 29.1 to 867)" in out
-    assert "cannot be known" in error
+    assert "does not list its training data" in error
 
 
 def test_flags_override_the_card(capsys: pytest.CaptureFixture[str], files: Path) -> None:
@@ -196,7 +198,7 @@ def test_a_stream_without_words_has_only_false_accepts(capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("match", "args"),
     [
-        ("--truth or --no-words, got both", ("--truth", "stream.csv", "--no-words")),
+        ("got both --truth and --no-words", ("--truth", "stream.csv", "--no-words")),
         ("between 0 and 60000", ("--truth", "stream.csv", "--time-tolerance-ms", "-1")),
         ("threshold must lie between 0 and 1", ("--truth", "stream.csv", "--threshold", "1.5")),
         ("threshold must be a number", ("--truth", "stream.csv", "--threshold", "high")),
@@ -223,14 +225,20 @@ def test_the_truth_beside_a_stream_is_taken(capsys: pytest.CaptureFixture[str], 
     assert told[0]["streams"][0]["truth"] == str(files / "stream.csv")
     alone = tmp_path / "alone.wav"
     alone.write_bytes((files / "stream.wav").read_bytes())
-    fails(capsys, "one --truth for each of 1 streams, got 0", "test-stream", files / "model.onnx", alone)
+    fails(
+        capsys,
+        "got 0 files of annotations for 1 streams; expected one --truth per stream",
+        "test-stream",
+        files / "model.onnx",
+        alone,
+    )
 
 
 def test_a_bad_truth_is_told_before_the_first_stream_is_heard(
     capsys: pytest.CaptureFixture[str], files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (files / "bad.csv").write_text("label,start_ms\na,3000\nb,soon\n")
-    monkeypatch.setattr("wordspot.commands.test_stream.score_stream", None)  # a call would fail otherwise
+    monkeypatch.setattr("wordspot.evaluation.streams.score_stream", None)  # a call would fail otherwise
     fails(
         capsys, r"bad\.csv, line 3: expected a number, got 'soon'", "test-stream", files / "model.onnx",
         files / "stream.wav", files / "quiet.wav", "--truth", files / "stream.csv", "--truth", files / "bad.csv",
@@ -259,7 +267,7 @@ def test_a_truth_of_other_words_is_told(capsys: pytest.CaptureFixture[str], file
     _, _, error = run(
         capsys, "test-stream", files / "model.onnx", files / "stream.wav", "--truth", files / "other.csv", "--json"
     )
-    assert "names none of the model's words (a, b)" in error
+    assert "contain none of the model's words (a, b)" in error
 
 
 # --- the page ----------------------------------------------------------------------------------------------------------
@@ -380,8 +388,10 @@ def test_tune_writes_thresholds_into_a_copy(capsys: pytest.CaptureFixture[str], 
     assert card.decoder == DecoderConfig(**measures["after"]["decoder"])
     assert (measures["before"]["n_hits"], measures["before"]["n_false_accepts"]) == (2, 2)
     assert (measures["after"]["n_hits"], measures["after"]["n_false_accepts"]) == (2, 0)
-    assert "0.00833 hours cannot show 0.5 false accepts per hour: even without a single one there may be 443" in error
-    assert "at least 7.38 hours" in error
+    assert (
+        "0.00833 hours cannot show 0.5 false accepts per hour: even with none at all the true rate may be 443" in error
+    )
+    assert "At least 7.38 hours" in error
     audio, _ = soundfile.read(files / "stream.wav", dtype="float32")
     detector = Detector(out)
     heard: list[Detection] = [*detector.feed(audio), *detector.flush()]
@@ -406,7 +416,7 @@ def test_tune_tables_say_before_and_after(capsys: pytest.CaptureFixture[str], fi
     assert re.search(r"before: 33\.3 % of 3 words missed .* 240 per hour \(95 % interval 29\.1 to 867\)", out)
     assert re.search(r"after: 33\.3 % of 3 words missed .* 0 per hour \(95 % interval 0 to 443\)", out)
     assert "test" in out.splitlines()[-1]
-    assert "cannot be known" in error
+    assert "does not list its training data" in error
 
 
 def test_classic_tuning_changes_the_classic_settings(
@@ -427,14 +437,14 @@ def test_classic_tuning_changes_the_classic_settings(
 def test_what_tune_refuses(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
     base = ("tune", files / "model.onnx", files / "stream.wav", "--truth", files / "stream.csv")
     new = ("--out", tmp_path / "x.onnx")
-    fails(capsys, "expected --false-accepts-per-hour X", *base, *new)
+    fails(capsys, "--false-accepts-per-hour is missing", *base, *new)
     fails(capsys, "between 0 and 3600, got -1", *base, *new, "--false-accepts-per-hour", -1)
     fails(capsys, "between 0 and 3600, got nan", *base, *new, "--false-accepts-per-hour", "nan")
     fails(capsys, "is for the peak decoder", *base, *new, "--false-accepts-per-hour", 1, "--decoder", "classic")
     fails(capsys, r"must end in \.onnx", *base, "--out", tmp_path / "x.txt", "--false-accepts-per-hour", 1)
-    fails(capsys, "but it exists", *base, "--out", files / "model.onnx", "--false-accepts-per-hour", 1)
+    fails(capsys, "already exists", *base, "--out", files / "model.onnx", "--false-accepts-per-hour", 1)
     fails(
-        capsys, "expected streams in which a, b are spoken", "tune", files / "model.onnx", files / "stream.wav",
+        capsys, "a, b: none of these words is annotated in the streams", "tune", files / "model.onnx", files / "stream.wav",
         "--no-words", *new, "--false-accepts-per-hour", 1,
     )  # fmt: skip
     assert not list(tmp_path.iterdir())

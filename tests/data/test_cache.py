@@ -18,6 +18,7 @@ from wordspot.data import cache
 from wordspot.data.cache import cache_root, decode_folder
 from wordspot.data.folders import list_recordings
 from wordspot.errors import DataError
+from wordspot.progress import Progress
 
 
 @pytest.fixture(autouse=True)
@@ -136,8 +137,8 @@ def test_two_runs_that_start_together(tone_folder: Path, tmp_path: Path, own_cac
 
 
 def test_an_interrupt_leaves_nothing(folder: Path, own_cache: Path) -> None:
-    def interrupt(done: int, _total: int) -> None:
-        if done == 2:
+    def interrupt(step: Progress) -> None:
+        if step.done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -233,3 +234,16 @@ def test_a_run_that_was_faster_is_welcome(folder: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(cache, "_load", late)
     assert len(decode_folder(list_recordings(folder), 16_000, 1600).clips) == 3
+
+
+def test_recordings_longer_than_a_clip_are_counted_with_those_whose_word_is_lost(tmp_path: Path) -> None:
+    quiet, loud = np.full(1600, 5, np.int16), np.tile([9000, -9000], 800).astype(np.int16)
+    for name, parts in {"first": (loud, quiet), "late": (quiet, loud), "fits": (loud,)}.items():
+        path = tmp_path / "data" / "yes" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.concatenate(parts), 16_000)
+    for _ in range(2):  # and again from the cache
+        (warning,) = decode_folder(list_recordings(tmp_path / "data"), 16_000, 1600).warnings
+        assert warning.startswith("2 of 3 recordings are longer than a clip, and their end is not used; in 1 of them")
+        assert "`wordspot align`" in warning
+    assert decode_folder(list_recordings(tmp_path / "data"), 16_000, 3200).warnings == ()

@@ -143,12 +143,12 @@ def test_folders_are_words_and_files_are_sorted(folder: Make) -> None:
         "no/deeper/f.wav",
     )  # fmt: skip
     listing = list_recordings(root)
-    assert [clip.path for clip in listing.clips] == ["no/c.ogg", "yes/a.FLAC", "yes/b.wav"]
-    assert [clip.word for clip in listing.clips] == ["no", "yes", "yes"]
+    assert [clip.path for clip in listing.clips] == ["no/c.ogg", "no/deeper/f.wav", "yes/a.FLAC", "yes/b.wav"]
+    assert [clip.word for clip in listing.clips] == ["no", "no", "yes", "yes"]
     assert [clip.path for clip in listing.noise] == [f"{NOISE_FOLDER}/rain.wav"]
     assert listing.words == ("no", "yes")
     stat = (root / "yes" / "b.wav").stat()
-    assert (listing.clips[2].size, listing.clips[2].mtime_ns) == (1, stat.st_mtime_ns)
+    assert (listing.clips[3].size, listing.clips[3].mtime_ns) == (1, stat.st_mtime_ns)
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
@@ -178,9 +178,11 @@ def test_labels_are_silence_unknown_and_the_words_in_their_order() -> None:
 
 
 def test_folders_that_cannot_be_used(folder: Make, tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match=r"nowhere: expected a folder with one folder per word.*no such folder"):
+    with pytest.raises(
+        NotFoundError, match=r"nowhere: no such folder; expected a data folder with one folder per word"
+    ):
         list_recordings(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"expected one folder per word .* found no recordings"):
+    with pytest.raises(DataError, match=r"no recordings found; expected one folder per word"):
         list_recordings(folder("README.md", "_background_noise_/rain.wav", "yes/readme.txt"))
     with pytest.raises(NotFoundError, match="no such folder"):
         list_recordings(tmp_path / "README.md")
@@ -190,7 +192,7 @@ def test_an_empty_noise_folder_is_an_error_and_a_missing_one_is_none(folder: Mak
     root = folder("yes/a.wav", "no/b.wav")
     assert list_recordings(root).noise == ()
     (root / NOISE_FOLDER).mkdir()
-    with pytest.raises(DataError, match=r"_background_noise_: expected noise recordings, but it is empty"):
+    with pytest.raises(DataError, match=r"_background_noise_: the folder holds no recordings; add some noise"):
         list_recordings(root)
 
 
@@ -198,7 +200,7 @@ def test_an_empty_noise_folder_is_an_error_and_a_missing_one_is_none(folder: Mak
 def test_a_name_that_is_not_utf_8(folder: Make) -> None:
     root = folder("yes/a.wav", "no/b.wav")
     (root / "yes" / "caf\udce9.wav").write_bytes(b"x")  # Latin-1 on the disk
-    with pytest.raises(DataError, match=r"expected names in UTF-8, got yes/'caf\\udce9.wav'; rename it"):
+    with pytest.raises(DataError, match=r"yes/caf\\udce9.wav: the name is not UTF-8; rename it"):
         list_recordings(root)
 
 

@@ -18,7 +18,7 @@ from wordspot.config import SETS, DataConfig, TriggerConfig
 from wordspot.data import trigger as trigger_data
 from wordspot.data import trigger_fallback as trigger_fill
 from wordspot.data.split import which_set
-from wordspot.data.trigger import TriggerSources, load_sources
+from wordspot.data.trigger import TriggerData, load_trigger_data
 from wordspot.errors import DataError, MissingExtraError, NotFoundError
 
 
@@ -28,8 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sources(folder: Path) -> TriggerSources:
-    return load_sources(folder, TriggerConfig(), HALF, RATE)
+def sources(folder: Path) -> TriggerData:
+    return load_trigger_data(folder, TriggerConfig(), HALF, RATE)
 
 
 @pytest.mark.parametrize("clicks", [(), (0.5, 1.3), (0.1, 0.9, 1.75)])
@@ -78,7 +78,7 @@ def test_silence(audio: NDArray[np.float32], silent: bool) -> None:
     assert is_silent(audio, RATE) is silent
 
 
-def test_each_recording_is_in_the_set_of_its_name(sources: TriggerSources, folder: Path) -> None:
+def test_each_recording_is_in_the_set_of_its_name(sources: TriggerData, folder: Path) -> None:
     seen: dict[str, set[str]] = {}
     for name in ("training", "validation", "testing"):
         material = sources.of(name)
@@ -96,7 +96,7 @@ def test_each_recording_is_in_the_set_of_its_name(sources: TriggerSources, folde
     assert sources.describe().startswith(f"{len(sources.of('training').positives)} positives, ")
 
 
-def test_the_listing_names_every_recording_with_its_hash(sources: TriggerSources, folder: Path) -> None:
+def test_the_listing_names_every_recording_with_its_hash(sources: TriggerData, folder: Path) -> None:
     lines = sources.listing_text().splitlines()
     assert lines[0] == "set,label,path,sha256"
     rows = [line.split(",") for line in lines[1:]]
@@ -108,7 +108,7 @@ def test_the_listing_names_every_recording_with_its_hash(sources: TriggerSources
             assert name == which_set(path, 25, 25)
 
 
-def test_words_are_cut_to_their_speech(sources: TriggerSources, folder: Path) -> None:
+def test_words_are_cut_to_their_speech(sources: TriggerData, folder: Path) -> None:
     bank = sources.of("training").positives
     for position in range(0, len(bank), 4):
         audio, (first, stop) = bank.audio(position), bank.speech[position]
@@ -124,22 +124,22 @@ def test_words_are_cut_to_their_speech(sources: TriggerSources, folder: Path) ->
 
 
 def test_the_classic_keeps_recordings_whole(folder: Path) -> None:
-    bank = load_sources(folder, TriggerConfig(scenes="classic"), HALF, RATE).of("training").positives
+    bank = load_trigger_data(folder, TriggerConfig(scenes="classic"), HALF, RATE).of("training").positives
     whole, _ = read_audio(folder / bank.paths[0])
     np.testing.assert_allclose(bank.audio(0), whole, atol=1e-4)
     assert bank.speech[0].tolist() == [0, len(whole)]
 
 
-def test_the_same_again_and_in_another_process(sources: TriggerSources, folder: Path) -> None:
-    again = load_sources(folder, TriggerConfig(), HALF, RATE)
+def test_the_same_again_and_in_another_process(sources: TriggerData, folder: Path) -> None:
+    again = load_trigger_data(folder, TriggerConfig(), HALF, RATE)
     assert again.listing_text() == sources.listing_text()
     copy = pickle.loads(pickle.dumps(sources.of("training")))  # noqa: S301 - our own bytes
     for kind in ("positives", "negatives", "backgrounds"):
         assert np.array_equal(getattr(copy, kind).samples, getattr(again.of("training"), kind).samples)
 
 
-def test_only_the_sets_that_are_wanted(sources: TriggerSources, folder: Path) -> None:
-    some = load_sources(folder, TriggerConfig(), HALF, RATE, only=("testing",))
+def test_only_the_sets_that_are_wanted(sources: TriggerData, folder: Path) -> None:
+    some = load_trigger_data(folder, TriggerConfig(), HALF, RATE, only=("testing",))
     assert np.array_equal(some.of("testing").negatives.samples, sources.of("testing").negatives.samples)
     assert np.array_equal(some.of("testing").positives.samples, sources.of("testing").positives.samples)
     assert len(some.of("training").negatives) == 0
@@ -147,7 +147,7 @@ def test_only_the_sets_that_are_wanted(sources: TriggerSources, folder: Path) ->
 
 def test_progress_counts_every_recording(folder: Path) -> None:
     calls: list[tuple[int, int]] = []
-    load_sources(folder, TriggerConfig(), HALF, RATE, lambda done, total: calls.append((done, total)))
+    load_trigger_data(folder, TriggerConfig(), HALF, RATE, lambda step: calls.append((step.done, step.total)))
     assert calls == [(done, 88) for done in range(1, 89)]
 
 
@@ -158,13 +158,13 @@ def test_words_of_a_folder_of_words(folder: Path, tmp_path: Path) -> None:
         for number in range(4):
             write(root / name / f"sp{number}_nohash_0.wav", take(0.2, 0.2))
     config = TriggerConfig(positives=("yes",), negatives=(".",), backgrounds=("_background_noise_",))
-    rows = load_sources(root, config, HALF, RATE).rows
+    rows = load_trigger_data(root, config, HALF, RATE).rows
     by_kind = {kind: {path.split("/")[0] for _, label, path, _ in rows if label == kind} for _, kind, _, _ in rows}
     assert by_kind == {"positive": {"yes"}, "negative": {"no"}, "background": {"_background_noise_"}}
     elsewhere = TriggerConfig(
         positives=(str(folder / "positives"),), negatives=("no",), backgrounds=("_background_noise_",)
     )
-    paths = [path for _, kind, path, _ in load_sources(root, elsewhere, HALF, RATE).rows if kind == "positive"]
+    paths = [path for _, kind, path, _ in load_trigger_data(root, elsewhere, HALF, RATE).rows if kind == "positive"]
     assert paths[0].startswith((folder / "positives").resolve().as_posix())
 
 
@@ -173,7 +173,7 @@ def test_stereo_and_other_rates(tmp_path: Path, folder: Path) -> None:
         mono = take(0.3, 0.3, rate=rate)
         write(tmp_path / "positives" / f"p{number}.wav", np.stack([mono, 0.5 * mono], axis=1), rate)
     config = TriggerConfig(negatives=(str(folder / "negatives"),), backgrounds=(str(folder / "backgrounds"),))
-    loaded = load_sources(tmp_path, config, DataConfig(), RATE)
+    loaded = load_trigger_data(tmp_path, config, DataConfig(), RATE)
     assert not loaded.problems
     for name in ("training", "validation", "testing"):
         bank = loaded.of(name).positives
@@ -190,7 +190,7 @@ def test_a_handful_of_positives_is_dealt(tmp_path: Path, folder: Path, count: in
     for seed, name in enumerate(names):
         write(tmp_path / "positives" / name, take(0.3, 0.3, seed=seed))
     config = TriggerConfig(negatives=(str(folder / "negatives"),), backgrounds=(str(folder / "backgrounds"),))
-    loaded = load_sources(tmp_path, config, DataConfig(), RATE)
+    loaded = load_trigger_data(tmp_path, config, DataConfig(), RATE)
     assert tuple(len(loaded.of(name).positives) for name in ("training", "validation", "testing")) == sizes
     told = [line for line in loaded.warnings if "holds no positives" in line]
     assert ("the testing set holds no positives: nothing can be measured" in "".join(told)) == (count == 1)
@@ -204,7 +204,7 @@ def test_takes_of_one_speaker_are_dealt_together(tmp_path: Path, folder: Path) -
             write(tmp_path / "positives" / f"{speaker}_nohash_{number}.wav", take(0.3, 0.3))
     write(tmp_path / "negatives" / "no" / "a_nohash_0.wav", take(0.1, 0.1))
     config = TriggerConfig(backgrounds=(str(folder / "backgrounds"),))
-    rows = load_sources(tmp_path, config, DataConfig(), RATE).rows
+    rows = load_trigger_data(tmp_path, config, DataConfig(), RATE).rows
     sets = {}
     for name, kind, path, _ in rows:
         if kind != "background":
@@ -222,35 +222,35 @@ def test_what_cannot_be_used_is_named_and_left_out(tmp_path: Path, folder: Path)
     (tmp_path / "positives" / "damaged.wav").write_bytes(b"RIFF no sound")
     (tmp_path / "positives" / "notes.txt").write_text("no sound file")
     config = TriggerConfig(negatives=(str(folder / "negatives"),), backgrounds=(str(folder / "backgrounds"),))
-    loaded = load_sources(tmp_path, config, DataConfig(), RATE, scene_ms=1000)
+    loaded = load_trigger_data(tmp_path, config, DataConfig(), RATE, scene_ms=1000)
     told = {Path(line.split(":")[0]).name: line for line in loaded.problems}
     assert sorted(told) == ["damaged.wav", "long.wav", "short.wav", "silent.wav"]
-    assert "expected a word, but the positive is silence" in told["silent.wav"]
-    assert "expected a positive of 0.05 s to a scene's 1 s, got 1.2" in told["long.wav"]
-    assert "got 0.03 s" in told["short.wav"]
+    assert "the positive is silent" in told["silent.wav"]
+    assert "the positive is 1.2" in told["long.wav"]
+    assert "is 0.03 s long" in told["short.wav"]
     assert loaded.of("training").positives.paths == ("positives/good.wav",)
     (tmp_path / "positives" / "good.wav").unlink()
     with pytest.raises(DataError, match=r"none of its 4 positives can be used; .*damaged\.wav: "):
-        load_sources(tmp_path, config, DataConfig(), RATE, scene_ms=1000)
+        load_trigger_data(tmp_path, config, DataConfig(), RATE, scene_ms=1000)
 
 
 def test_folders_that_are_not_there_or_empty(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(NotFoundError, match="nowhere: expected a folder with positives"):
-        load_sources(tmp_path / "nowhere", TriggerConfig(), DataConfig(), RATE)
+        load_trigger_data(tmp_path / "nowhere", TriggerConfig(), DataConfig(), RATE)
     with pytest.raises(
         NotFoundError,
-        match=r"athena: expected the folder of positives.*--positives; the folders here are backgrounds, n",
+        match=r"athena: no such folder; name the folder of positives with `positives`; the folders here are backgrounds, n",
     ):
-        load_sources(folder, TriggerConfig(positives=("athena",)), DataConfig(), RATE)
-    with pytest.raises(NotFoundError, match="others: expected the folder of negatives"):
-        load_sources(folder, TriggerConfig(negatives=("others",)), DataConfig(), RATE)
+        load_trigger_data(folder, TriggerConfig(positives=("athena",)), DataConfig(), RATE)
+    with pytest.raises(NotFoundError, match="others: no such folder; name the folder of negatives"):
+        load_trigger_data(folder, TriggerConfig(negatives=("others",)), DataConfig(), RATE)
     for kind in ("positives", "negatives", "backgrounds"):
         root = tmp_path / kind
         for name in ("positives", "negatives", "backgrounds"):
             write(root / name / "a.wav", take(0.3, 0.3))
         (root / kind / "a.wav").unlink()
-        with pytest.raises(DataError, match=rf"{kind}: expected recordings .* among the {kind}, but found none; add"):
-            load_sources(root, TriggerConfig(), DataConfig(), RATE)
+        with pytest.raises(DataError, match=rf"{kind}: no recordings .* among the {kind}; add"):
+            load_trigger_data(root, TriggerConfig(), DataConfig(), RATE)
 
 
 def test_without_negatives_and_backgrounds_others_fill_in(
@@ -265,7 +265,7 @@ def test_without_negatives_and_backgrounds_others_fill_in(
         write(tmp_path / "positives" / f"p{number}.wav", take(0.3, 0.3, seed=number))
     monkeypatch.setattr(trigger_data, "speak_others", speak)
     monkeypatch.setattr(trigger_fill, "_SECONDS", {"training": 12, "validation": 10, "testing": 10})
-    loaded = load_sources(tmp_path, TriggerConfig(), DataConfig(), RATE)
+    loaded = load_trigger_data(tmp_path, TriggerConfig(), DataConfig(), RATE)
     assert [path for _, kind, path, _ in loaded.rows if kind == "negative"] == [
         "(voices)/kettle/espeak-f3_nohash_0.wav"
     ]
@@ -276,7 +276,7 @@ def test_without_negatives_and_backgrounds_others_fill_in(
     assert not np.array_equal(made[1], made[2])
 
     monkeypatch.setattr(trigger_data, "speak_others", lambda *_: [])
-    loaded = load_sources(tmp_path, TriggerConfig(), DataConfig(), RATE)
+    loaded = load_trigger_data(tmp_path, TriggerConfig(), DataConfig(), RATE)
     assert any("only parts of the positives" in line and '"wordspot[voices]"' in line for line in loaded.warnings)
     assert len(loaded.of("training").negatives) == 0
 
@@ -327,7 +327,7 @@ def test_negatives_of_the_word_itself_are_left_out(tmp_path: Path) -> None:
             sound = np.concatenate([np.zeros(4000), tone, np.zeros(4000)]) + 0.001 * rng.standard_normal(16_000)
             soundfile.write(tmp_path / folder / f"sp{number}_nohash_0.wav", sound, 16_000)
     config = TriggerConfig(positives=("mine/takes",), negatives=("words",), backgrounds=("noise",))
-    sources = load_sources(tmp_path, config, DataConfig(), 16_000, word="Yes")
+    sources = load_trigger_data(tmp_path, config, DataConfig(), 16_000, word="Yes")
     assert any(line.startswith("4 negatives are of the word Yes itself") for line in sources.warnings)
     words = {word for name in SETS for word in sources.of(name).negatives.words}
     assert words == {"no"}

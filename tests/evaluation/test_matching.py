@@ -21,7 +21,7 @@ from wordspot.evaluation.curves import THRESHOLDS, make_curves, operating_points
 from wordspot.evaluation.false_accepts import measure_detections
 from wordspot.evaluation.matching import count_words, match_words, pair_times, words_of
 from wordspot.evaluation.streaming_accuracy import ClassicCounts, classic_truth, count_classic, found_words
-from wordspot.evaluation.tuning import choose_thresholds, hours_needed, tune_classic, tune_words
+from wordspot.evaluation.thresholds import choose_thresholds, hours_needed, tune_classic, tune_words
 from wordspot.intervals import EventRate, poisson_interval
 from wordspot.metrics import StreamCurve
 from wordspot.presets import CLASSIC_DECODER

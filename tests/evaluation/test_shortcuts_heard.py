@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import to_float32, to_int16
-from wordspot.data.manifest.load import load_recordings
+from wordspot.data.manifest.load import load_manifest
 from wordspot.metrics import Floats
 from wordspot.overrides import override
 from wordspot.tasks import TASKS
@@ -32,7 +32,7 @@ def trained(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
         "augment.background_frequency": 0.0, "augment.room_frequency": 0.0,
     })  # fmt: skip
     listing = shared_data / "real_or_synthetic" / "labels.csv"
-    loaded = load_recordings(listing, config.words, config.data, config.recordings, config.features.sample_rate)
+    loaded = load_manifest(listing, config.words, config.data, config.recordings, config.features.sample_rate)
     trainer = Trainer(config, RecordingsTask(config, loaded, CPU), tmp_path_factory.mktemp("run"), CPU)
     for _ in range(25):
         trainer.train_step()

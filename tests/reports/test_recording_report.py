@@ -5,63 +5,88 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from wordspot.evaluation.recordings import measure_recordings
-from wordspot.reports.recording_charts import ScoreRow, TimeCurve, draw_det, draw_scores, draw_time_curve
-from wordspot.reports.recordings import PLAYED_S, Shown, most_typical, most_wrong, write_recording_report
+from wordspot.config import FeatureConfig, RunConfig
+from wordspot.data.manifest.load import RecordingSet
+from wordspot.data.manifest.rows import ManifestRow
+from wordspot.evaluation.judging import Judge, PosteriorTrack, no_prediction
+from wordspot.evaluation.recordings import BinaryMetrics, DetPoints, measure_recordings
+from wordspot.evaluation.results import RecordingsResult
+from wordspot.evaluation.scores import ScoreMetrics
+from wordspot.intervals import Proportion
+from wordspot.metrics import Floats, Ints
+from wordspot.reports.recording_charts import ScoreRow, draw_det, draw_scores, draw_time_curve
+from wordspot.reports.recordings import PLAYED_S, most_typical, most_wrong
+from wordspot.reports.report import write_report
 
 RATE = 1000
 TRUTH = np.array([0, 0, 0, 1, 1, 1])
 FIRST = np.array([0.9, 0.7, 0.2, 0.1, 0.6, 0.3])
 POSTERIORS = np.stack([FIRST, 1 - FIRST], axis=1)
-GENERATORS = ["", "", "", "<i>vits", "<i>vits", "flite"]
+GENERATORS = [None, None, None, "<i>vits", "<i>vits", "flite"]
+LABELS = ("real", "made & up")
 
 
 def texts(svg: str) -> list[str]:
     return [element.text or "" for element in ET.fromstring(svg).iter() if element.tag.endswith("text")]
 
 
-def shown(seconds: float = 20.0) -> list[Shown]:
+def recording_set(labels: tuple[str, ...] = LABELS, truth: Ints = TRUTH, seconds: float = 20.0) -> RecordingSet:
     """Recordings whose samples count milliseconds."""
+    rows = tuple(
+        ManifestRow(f"<b>{at}.wav", Path(f"{at}.wav"), labels[truth[at]], f"sp&{at % 2}", name)
+        for at, name in enumerate(GENERATORS)
+    )
     audio = np.arange(round(seconds * RATE), dtype=np.int16)
-    return [Shown(f"<b>{at}.wav", f"sp&{at % 2}", name, audio) for at, name in enumerate(GENERATORS)]
+    return RecordingSet(labels, rows, (audio,) * len(rows), truth)
 
 
-def over_time(audio: NDArray[np.int16], label: int) -> TimeCurve:
-    """A window a second. The first label is likely but for 15.5 s; that window and the silent one at 2.5 s are low."""
-    posteriors = np.full(len(audio) // RATE, 0.8)
-    posteriors[[2, min(15, len(posteriors) - 1)]] = 0.0, 0.1
-    has_sound = np.ones(len(posteriors), bool)
-    has_sound[2] = False
-    return TimeCurve(np.arange(len(posteriors)) + 0.5, posteriors if label == 0 else 1 - posteriors, has_sound)
+def over_time(recordings: Sequence[NDArray[np.int16]]) -> list[PosteriorTrack]:
+    """A window a second. The first label is likely except at 15.5 s; that window and the silent one at 2.5 s are low."""
+    tracks = []
+    for audio in recordings:
+        first = np.full(len(audio) // RATE, 0.8)
+        first[[2, min(15, len(first) - 1)]] = 0.0, 0.1
+        has_sound = np.ones(len(first), bool)
+        has_sound[2] = False
+        time_ms = 1000 * np.arange(len(first)) + 500.0
+        tracks.append(PosteriorTrack(time_ms, np.stack([first, 1 - first, 1 - first], axis=1), has_sound))
+    return tracks
 
 
-def page_of(tmp_path: Path, labels: tuple[str, ...] = ("real", "made & up"), **changes: Any) -> str:
-    posteriors = changes.pop("posteriors", POSTERIORS)
-    truth = changes.pop("truth", TRUTH)
-    recordings = changes.pop("recordings", shown())
-    measures = {
-        "model": "runs/<i>x", "step": 8, "data": "labels.csv", "split": "testing", "left_out": ["<a>.wav: damaged"],
-        **measure_recordings(
-            labels, truth, posteriors, [one.speaker or None for one in recordings], [one.generator or None for one in recordings]
-        ).to_json(), **changes,
-    }  # fmt: skip
-    write_recording_report(tmp_path / "r.html", measures, truth, posteriors, recordings, over_time, RATE)
+def page_of(
+    tmp_path: Path,
+    labels: tuple[str, ...] = LABELS,
+    truth: Ints = TRUTH,
+    posteriors: Floats = POSTERIORS,
+    seconds: float = 20.0,
+) -> str:
+    config = RunConfig(words=labels, task="recordings", features=FeatureConfig(sample_rate=RATE, high_hz=400))
+    recordings = recording_set(labels, truth, seconds)
+    metrics = measure_recordings(
+        labels, truth, posteriors, [row.speaker for row in recordings.rows], [row.generator for row in recordings.rows]
+    )
+    result = RecordingsResult(
+        model="runs/<i>x", step=8, data="labels.csv", split="testing", left_out=("<a>.wav: damaged",), warnings=(),
+        metrics=metrics, overlap=None, recordings=recordings, posteriors=posteriors,
+        judge=Judge("runs/<i>x", config, labels, no_prediction, over_time),
+    )  # fmt: skip
+    write_report(result, tmp_path / "r.html")
     return (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_worst_and_typical_recordings() -> None:
     assert most_wrong(TRUTH, POSTERIORS) == [2, 4, 1, 5, 0, 3]  # 0.2, 0.4, then 0.7 twice, and 0.9 twice
     assert most_wrong(TRUTH, POSTERIORS, n=2) == [2, 4]
-    assert most_typical(TRUTH, POSTERIORS, shown()) == [1, 3, 5]  # the middle; the upper of vits' two; the only one
-    assert most_typical(TRUTH, POSTERIORS, shown(), n=1) == [1]
+    assert most_typical(TRUTH, POSTERIORS, GENERATORS) == [1, 3, 5]  # the middle; the upper of vits' two; the only one
+    assert most_typical(TRUTH, POSTERIORS, GENERATORS, n=1) == [1]
 
 
 def test_page(tmp_path: Path) -> None:
@@ -70,8 +95,8 @@ def test_page(tmp_path: Path) -> None:
         assert broken not in page
     assert "&lt;a&gt;.wav: damaged" in page
     assert "checkpoint of step 8" in page
-    assert "<b>real</b> taken for <b>made &amp; up</b> (80.0 %)" in page
-    assert "<b>real</b> rightly taken for <b>real</b> (90.0 %)" in page
+    assert "<b>real</b> predicted as <b>made &amp; up</b> (80.0 %)" in page
+    assert "<b>real</b> correctly predicted as <b>real</b> (90.0 %)" in page
     assert "since a class has too few speakers" in page
     assert page.count("<audio") == 6  # all are among the worst: none is shown twice
     assert "Typical recordings" not in page
@@ -89,7 +114,7 @@ def test_what_is_played_is_around_the_worst_moment(tmp_path: Path) -> None:
         assert samples[0] == first
         assert f"{first / 1000:.1f} to {first / 1000 + 8:.1f} of 20.0 s" in items[name]
         assert 'class="marked"' in items[name]
-    assert 'class="marked"' not in page_of(tmp_path, recordings=shown(5.0)).split("</style>", 2)[-1]
+    assert 'class="marked"' not in page_of(tmp_path, seconds=5.0).split("</style>", 2)[-1]
 
 
 def test_a_page_without_rates(tmp_path: Path) -> None:
@@ -110,25 +135,28 @@ def test_a_page_of_three_classes(tmp_path: Path) -> None:
 
 def test_few_and_many_windows(tmp_path: Path) -> None:
     """A recording that is one window has no line; a silent window breaks the line."""
-    page = page_of(tmp_path, recordings=shown(1.0 + 2.0))
+    page = page_of(tmp_path, seconds=3.0)
     assert page.count('class="curve"') == 6
-    curve = TimeCurve(np.arange(4) + 0.5, np.array([0.0, 1.0, 0.5, 0.5]), np.array([True, True, False, True]))
-    svg = draw_time_curve(curve, 4.0, 0.25, None, "a<b")
+    posteriors = np.array([[0.0], [1.0], [0.5], [0.5]])
+    track = PosteriorTrack(1000 * np.arange(4) + 500.0, posteriors, np.array([True, True, False, True]))
+    svg = draw_time_curve(track, 0, 4.0, 0.25, None, "a<b")
     paths = [element.get("d") or "" for element in ET.fromstring(svg).iter() if element.get("class") == "line"]
     assert paths == ["M40.5 52.0h0.01L113.5 4.0M259.5 28.0h0.01"]
     assert ET.fromstring(svg).get("aria-label") == "a<b"
 
 
-def test_det_stands_on_axes_of_percent() -> None:
-    det = {"miss_rate": [1, 0.5, 0, 0], "false_alarm_rate": [0, 0, 0.1, 1]}
-    written = texts(draw_det(det, 0.0, 0.1, 20, 20))
-    assert {"5", "10", "20", "40", "60", "80", "90", "misses, percent", "false alarms, percent"} <= set(written)
-    assert "1" not in written  # 20 recordings show nothing below 2.5 %
-    assert "1" in texts(draw_det(det, 0.0, 0.1, 200, 200))
+def test_det_has_axes_in_percent() -> None:
+    def drawn(n: int) -> list[str]:
+        det = DetPoints([None, 0.9, 0.5, 0.1], [1, 0.5, 0, 0], [0, 0, 0.1, 1])
+        binary = BinaryMetrics(0.5, ScoreMetrics(), Proportion(0, n), Proportion(n // 10, n), det, ())
+        return texts(draw_det(binary))
+
+    assert {"5", "10", "20", "40", "60", "80", "90", "misses, percent", "false alarms, percent"} <= set(drawn(20))
+    assert "1" not in drawn(20)  # 20 recordings show nothing below 2.5 %
+    assert "1" in drawn(200)
 
 
 def test_scores_name_every_row() -> None:
     rows = [ScoreRow("real: $a$ 汪 (2)", np.array([0.0, 1.0]), 0), ScoreRow("made (1)", np.array([0.5]), 1)]
     written = texts(draw_scores(rows, 0.5, "posterior of real"))
     assert {"real: $a$ 汪 (2)", "made (1)", "posterior of real", "0.5", "0.999"} <= set(written)
-    assert draw_scores(rows, 0.5, "x") == draw_scores(rows, 0.5, "x")

@@ -557,7 +557,7 @@ def record(page: Page, word: str, n_takes: int) -> None:
 
 
 def test_the_loudest_second_is_cut_as_wordspot_align_cuts_it(page: Page) -> None:
-    from wordspot.data.align import loudest_window
+    from wordspot.audio.speech import loudest_window
 
     rng = np.random.default_rng(3)
     for audio in (rng.uniform(-1, 1, 300), np.pad(rng.uniform(-1, 1, 20), (130, 150)) + 0.25):

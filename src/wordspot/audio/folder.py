@@ -1,19 +1,72 @@
-"""Find sound files in folders, by their names."""
+"""Find sound files in folders, by their names. Every command that accepts a folder finds the same files."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from wordspot.errors import NotFoundError
 
 #: Suffixes of the sound files that `audio.files` reads.
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".rf64")
+SUFFIXES = (
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf",
+    ".w64", ".rf64", ".voc", ".sph", ".nist",
+)  # fmt: skip
+#: Suffixes of sound and video files that it does not read; ffmpeg converts them.
+UNREADABLE_SUFFIXES = (
+    ".m4a", ".m4b", ".aac", ".mp4", ".mov", ".m4v", ".webm", ".weba", ".mka", ".mkv", ".amr", ".3gp", ".3ga", ".wma",
+    ".ac3", ".ape", ".wv", ".tta", ".ra", ".avi",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FolderFiles:
+    """The files in a folder, sorted, then those in each folder below it.
+
+    Attributes:
+        sounds: files with the suffix of a sound file that can be read.
+        others: all other files, and links that lead nowhere.
+        errors: folders that could not be listed.
+    """
+
+    sounds: tuple[Path, ...]
+    others: tuple[Path, ...]
+    errors: tuple[OSError, ...]
 
 
 def is_audio_name(name: str) -> bool:
     """Whether a file of this name counts as a recording: by its suffix, and if it is not hidden."""
     return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def is_unreadable_kind(name: str) -> bool:
+    """Whether a file of this name holds sound of a kind that cannot be read, such as ``.m4a``."""
+    return name.lower().endswith(UNREADABLE_SUFFIXES) and not name.startswith(".")
+
+
+def walk_folder(folder: Path) -> FolderFiles:
+    """List the files in a folder and in all folders below it, following links to folders.
+
+    Hidden files, and folders below `folder` whose names begin with ``.`` or ``_``, are skipped.
+    """
+    sounds: list[Path] = []
+    others: list[Path] = []
+    errors: list[OSError] = []
+    visited: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=errors.append):
+        real = os.path.realpath(place)
+        if real in visited:  # a link to a folder that was listed already, perhaps one above
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+        for name in sorted(files):
+            path = Path(place, name)
+            if not name.startswith("."):
+                (sounds if is_audio_name(name) and path.is_file() else others).append(path)
+    return FolderFiles(tuple(sounds), tuple(others), tuple(errors))
 
 
 def find_clips(paths: Sequence[Path]) -> list[tuple[Path, str]]:
@@ -33,7 +86,7 @@ def find_clips(paths: Sequence[Path]) -> list[tuple[Path, str]]:
         if not path.is_dir():
             clips.append((path, str(path)))
             continue
-        inside = sorted(file for file in path.rglob("*") if is_audio_name(file.name) and file.is_file())
+        inside = sorted(walk_folder(path).sounds)
         if not inside:
             raise NotFoundError(f"{path}: expected recordings (WAV, FLAC, Ogg or MP3) in this folder, found none")
         clips += [(file, file.relative_to(path).as_posix() if len(paths) == 1 else str(file)) for file in inside]

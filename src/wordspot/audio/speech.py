@@ -139,3 +139,27 @@ def trim(speech: Samples, sample_rate: int) -> Samples:
     loud = np.flatnonzero(power > power.max() * from_db(_TRIM_DB) ** 2)
     start, end = max(loud[0] - _TRIM_PAD_FRAMES, 0) * frame, (loud[-1] + 1 + _TRIM_PAD_FRAMES) * frame
     return soften_ends(whole[start:end].copy(), sample_rate)
+
+
+def loudest_window(audio: Samples, size: int) -> int:
+    """Where the `size` samples of most energy begin in float32 [samples], 0 for a shorter recording.
+
+    A constant offset does not count. Of several windows of the same energy (a word amid digital silence) the middle
+    one is taken, so that the word is centred.
+    """
+    if len(audio) <= size:
+        return 0
+    centred = audio.astype(np.float64) - audio.mean(dtype=np.float64)
+    energy = np.concatenate([[0.0], np.cumsum(centred * centred)])
+    windows = energy[size:] - energy[:-size]
+    best = np.flatnonzero(windows >= windows.max() - 1e-9 * energy[-1])  # beyond the rounding of the sum
+    return int(best[len(best) // 2])
+
+
+def is_loud_part_cut(audio: Samples, size: int) -> bool:
+    """Whether the first `size` samples of float32 [samples] hold less than half the energy of its loudest `size` samples."""
+    if len(audio) <= size:
+        return False
+    start = loudest_window(audio, size)
+    centred = audio.astype(np.float64) - audio.mean(dtype=np.float64)
+    return bool(np.square(centred[:size]).sum() < 0.5 * np.square(centred[start : start + size]).sum())

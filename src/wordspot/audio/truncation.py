@@ -1,9 +1,9 @@
-"""Whether a sound file is whole. libsndfile shortens most truncated files without a word, so `audio` asks here first.
+"""Find out whether a sound file is truncated. libsndfile shortens most truncated files without an error.
 
-Found: a chunk (WAV, RF64, AIFF, AU), an Ogg page or an MP3 frame that runs past the end of the file, an Ogg packet that
-goes on, an Ogg page that fails its checksum, and fewer MP3 frames than the encoder counted. A truncated FLAC does not
-decode at all. What cannot be told from a whole file: an Ogg cut exactly between two packets (recorders that set no end
-mark exist), an MP3 without a count cut exactly between two frames. Sony's W64 is not looked into.
+Found: a chunk (WAV, RF64, AIFF, AU), an Ogg page or an MP3 frame that extends past the end of the file, an Ogg packet that
+continues on a missing page, an Ogg page with a wrong checksum, and fewer MP3 frames than the encoder counted. A truncated
+FLAC does not decode at all. Not found: an Ogg cut exactly between two packets (some recorders set no end mark), an MP3
+without a count cut exactly between two frames. Sony's W64 is not checked.
 """
 
 from __future__ import annotations
@@ -11,25 +11,29 @@ from __future__ import annotations
 import io
 import zlib
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from wordspot.errors import AudioError
 
-_NO_LENGTH = 0x7FFFF000  # sox, espeak-ng, ffmpeg and arecord put this or more into the header of a WAV for a pipe
+_NO_LENGTH = 0x7FFFF000  # sox, espeak-ng, ffmpeg and arecord write this or more into the header of a WAV for a pipe
 _SEARCH = 1 << 16  # bytes in which the first frame of an MP3 must begin
 _KBPS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-def check_whole(path: Path) -> Path | io.BytesIO:
-    """Refuse a file that ends before its own structure does.
+def open_whole(path: Path, *, thorough: bool = True) -> Path | BinaryIO:
+    """Reject a file that ends before its own structure does.
+
+    Args:
+        path: the file.
+        thorough: also follow every page of an Ogg and every frame of an MP3, which reads the entire file.
 
     Returns:
-        What to decode: `path`, or the contents of a WAV from a pipe (its header says 0 bytes) with the length filled in.
+        What to decode: `path`, or the open file with the length filled in if it is a WAV from a pipe, whose header says 0.
 
     Raises:
-        AudioError: truncated, or an Ogg page is damaged, or an MP3 by name that holds no frame.
+        AudioError: truncated, or an Ogg page is damaged, or a file named .mp3 without an MP3 frame.
         OSError: the file cannot be opened.
     """
     size = path.stat().st_size
@@ -37,15 +41,16 @@ def check_whole(path: Path) -> Path | io.BytesIO:
         head = file.read(12)
         form = head[:4]
         if form == b"OggS":
-            _check_ogg(file, path)
+            if thorough:
+                _check_ogg(file, path)
         elif form in (b"RIFF", b"RF64", b"FORM"):
             start, length = _find_samples(file, form)
             if length == 0 and form == b"RIFF" and _is_sound(file, start, size):
-                return _fill_in_length(path, start)
+                return _PipedWav(path, start, size)
             _check_end(path, start + length, size)
         elif form == b".snd" and head[8:] != b"\xff\xff\xff\xff":
             _check_end(path, int.from_bytes(head[4:8], "big") + int.from_bytes(head[8:], "big"), size)
-        elif form[:3] == b"ID3" or _frame_length(head) or path.suffix.lower() == ".mp3":
+        elif thorough and (form[:3] == b"ID3" or _frame_length(head) or path.suffix.lower() == ".mp3"):
             _check_mp3(file, path, size)
     return path
 
@@ -56,7 +61,7 @@ def _check_end(path: Path, promised: int, size: int) -> None:
 
 
 def _find_samples(file: BinaryIO, form: bytes) -> tuple[int, int]:
-    """Where the chunk of samples starts, and the bytes it claims: 0 where there is no such chunk, or none was counted."""
+    """Where the chunk of samples starts, and its length in bytes: 0 if there is no such chunk, or it has no count."""
     order: Literal["big", "little"] = "big" if form == b"FORM" else "little"
     position, long_length = 12, 0
     while True:
@@ -66,7 +71,7 @@ def _find_samples(file: BinaryIO, form: bytes) -> tuple[int, int]:
             return 0, 0
         name, length = chunk[:4], int.from_bytes(chunk[4:], order)
         position += 8
-        if name == b"ds64":  # RF64 keeps here what does not fit 32 bits: the file's length, then the samples'
+        if name == b"ds64":  # RF64: lengths that do not fit 32 bits, of the file and then of the samples
             long_length = int.from_bytes(file.read(16)[8:], "little")
         if name in (b"data", b"SSND"):
             if form == b"RF64" and length == 0xFFFFFFFF:
@@ -85,10 +90,23 @@ def _is_sound(file: BinaryIO, position: int, size: int) -> bool:
     return not (named and position + 8 + int.from_bytes(chunk[4:], "little") <= size)
 
 
-def _fill_in_length(path: Path, start: int) -> io.BytesIO:
-    content = bytearray(path.read_bytes())
-    content[start - 4 : start] = min(len(content) - start, 0xFFFFFFFF).to_bytes(4, "little")
-    return io.BytesIO(content)
+class _PipedWav(io.BufferedReader):
+    """A WAV that was written to a pipe, with the length of its samples filled in: nothing else of it is in memory."""
+
+    def __init__(self, path: Path, start: int, size: int) -> None:
+        super().__init__(io.FileIO(path))
+        self._length_at = start - 4
+        self._length = min(size - start, 0xFFFFFFFF).to_bytes(4, "little")
+
+    def readinto(self, buffer: Any) -> int:
+        """Read as the file does, except for the four bytes of the length."""
+        begin = self.tell()
+        n_read = super().readinto(buffer)
+        view = memoryview(buffer).cast("B")
+        for position, byte in enumerate(self._length, self._length_at - begin):
+            if 0 <= position < n_read:
+                view[position] = byte
+        return n_read
 
 
 def _check_ogg(file: BinaryIO, path: Path) -> None:
@@ -115,9 +133,9 @@ def _ogg_checksum(page: bytes) -> bytes:
 
 
 def _check_mp3(file: BinaryIO, path: Path, size: int) -> None:
-    """Follow the frames up to the end of the file, or to whatever stands there that is no frame."""
+    """Follow the frames to the end of the file, or to what is not a frame."""
     position = _skip_tags(file)
-    if file.read(4) == b"fLaC":  # tagged as an MP3 is, or named like one
+    if file.read(4) == b"fLaC":  # a FLAC with the tag of an MP3, or named like one
         return
     position = _first_frame(file, position)
     if position < 0:
@@ -134,13 +152,13 @@ def _check_mp3(file: BinaryIO, path: Path, size: int) -> None:
             promised = _counted_frames(file.read(64))
         n_frames += 1
         position += length
-    # The frame that holds the count is not counted by LAME but may be by others: one less is not held against the file.
+    # LAME does not count the frame that holds the count, but other encoders may: one less is accepted.
     if n_frames < promised:
         raise AudioError(f"{path}: truncated or damaged, its header promises {promised} MP3 frames, {n_frames} follow")
 
 
 def _skip_tags(file: BinaryIO) -> int:
-    """Leave `file` behind its ID3v2 tags and say where that is."""
+    """Position `file` after its ID3v2 tags; return the position."""
     position = 0
     file.seek(0)
     while (tag := file.read(10))[:3] == b"ID3" and len(tag) == 10:
@@ -154,7 +172,7 @@ def _skip_tags(file: BinaryIO) -> int:
 
 
 def _first_frame(file: BinaryIO, position: int) -> int:
-    """Where, soon after `position`, an MP3 frame begins that another or the end follows; -1 where none does."""
+    """Where, soon after `position`, an MP3 frame begins that another frame or the end follows; -1 if none does."""
     file.seek(position)
     data = file.read(_SEARCH)
     start = data.find(b"\xff")
@@ -167,7 +185,7 @@ def _first_frame(file: BinaryIO, position: int) -> int:
 
 
 def _frame_length(header: bytes) -> int:
-    """Bytes of the MPEG layer III frame that begins with the 4 bytes of `header`; 0 where none of a known length does."""
+    """Bytes of the MPEG layer III frame that begins with the 4 bytes of `header`; 0 if that is not the header of a frame."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return 0
     version, kbps_index, rate_index = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
@@ -180,7 +198,7 @@ def _frame_length(header: bytes) -> int:
 
 
 def _counted_frames(frame: bytes) -> int:
-    """The number of frames that follow, from the first frame's Xing or Info tag; 0 where it has none."""
+    """The number of frames that follow, from the first frame's Xing or Info tag; 0 if it has none."""
     start = max(frame.find(b"Xing"), frame.find(b"Info"))
     if start < 0 or not frame[start + 7 : start + 8] or not frame[start + 7] & 1:
         return 0

@@ -87,6 +87,30 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     stdout().print(table)
 
 
+def show_result(result: Any, *, as_json: bool) -> None:
+    """Print the result of `evaluate`, `test_stream` or `tune`, after its warnings."""
+    from wordspot.reports.text import Table, describe
+
+    for warning in result.warnings:
+        note(warning)
+    if as_json:
+        print_json(result.to_json())
+        return
+    for part in describe(result):
+        if isinstance(part, Table):
+            print_table(part.title, part.columns, part.rows)
+        else:
+            say(part)
+
+
+def note_left_out(problems: Sequence[str]) -> None:
+    """Lines on stderr for recordings that could not be used, and how many there are."""
+    for problem in problems:
+        note(f"left out: {problem}")
+    if problems:
+        note(f"{len(problems)} recordings could not be read and are left out")
+
+
 def progress_bar() -> Progress:
     """A progress bar on stderr, to be used as a context; silent where stderr is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

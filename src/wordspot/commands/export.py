@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wordspot.export.run import ExportResult
+    from wordspot.export.run import ExportedFile
 
-HELP = "export a trained model as one ONNX file"
+HELP = "write a trained model as one ONNX file that runs anywhere"
 EXAMPLE = "wordspot export runs/four --out words.onnx"
 
 
@@ -22,40 +22,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="use the checkpoint of this step (default: the best one on the validation set)",
     )
-    parser.add_argument("--int8", action="store_true", help="store weights in 8 bits: a third of the file size")
+    parser.add_argument("--int8", action="store_true", help="weights in 8 bits: a file of a third of the size")
     parser.add_argument(
         "--data",
         metavar="DIR",
         type=Path,
-        help="the recordings of the run, to measure on their validation clips what --int8 costs",
+        help="the recordings of the run, on whose validation clips the cost of --int8 is measured",
     )
     parser.add_argument(
         "--max-loss", metavar="POINTS", type=float, default=1.0,
-        help="points of accuracy that --int8 may cost (default: 1)",
+        help="percentage points of accuracy that --int8 may cost (default: 1)",
     )  # fmt: skip
-    parser.add_argument("--data-name", metavar="TEXT", default="", help="name of the recordings, stored in the file")
+    parser.add_argument("--data-name", metavar="TEXT", default="", help="the name of the recordings, kept in the file")
     parser.add_argument(
-        "--licence", metavar="TEXT", default="", help="licence of the recordings, stored in the file, such as CC BY 4.0"
+        "--licence",
+        metavar="TEXT",
+        default="",
+        help="the licence of the recordings, kept in the file, such as CC BY 4.0",
     )
-    parser.add_argument(
-        "--attribution", metavar="TEXT", default="", help="attribution of the recordings, stored in the file"
-    )
+    parser.add_argument("--attribution", metavar="TEXT", default="", help="who made the recordings, kept in the file")
     parser.add_argument("--force", action="store_true", help="replace the file if it exists")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
 
 
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
-    from wordspot.export.run import export_run
+    from wordspot.run import load_run
 
-    result = export_run(
-        args.run_folder, args.out, checkpoint=args.checkpoint, force=args.force, int8=args.int8, data=args.data,
-        max_loss=args.max_loss, about_data=_about_data(args),
+    exported = load_run(args.run_folder).export(
+        args.out, checkpoint=args.checkpoint, int8=args.int8, data=args.data, max_loss=args.max_loss,
+        about_data=_about_data(args), force=args.force,
     )  # fmt: skip
     if args.json:
-        console.print_json(result.to_json())
-        return
-    _print(result)
+        console.print_json(exported.to_json())
+    else:
+        _print(exported)
 
 
 def _about_data(args: argparse.Namespace) -> dict[str, str]:
@@ -63,18 +64,14 @@ def _about_data(args: argparse.Namespace) -> dict[str, str]:
     return {name: text for name, text in given.items() if text}
 
 
-def _print(result: ExportResult) -> None:
+def _print(exported: ExportedFile) -> None:
     from wordspot.commands import console
 
-    if result.note:
-        console.note(f"exported for whole clips, not as a stream: {result.note}")
-    stream = f"a stream, {result.step_ms:g} ms or more at a time"
-    takes = stream if result.kind == "stream" else f"clips of {result.clip_ms:g} ms"
-    console.say(
-        f"{result.out}: {result.bytes / 1000:.0f} kB, input: {takes}; differs from torch by {result.difference:.1g}"
-    )
-    if result.int8:
+    if exported.note:
+        console.note(f"exported for clips, not as a stream: {exported.note}")
+    console.say(exported.summary())
+    if cost := exported.int8:
         console.say(
-            f"int8: accuracy {100 * result.int8.accuracy_before:.1f} % → {100 * result.int8.accuracy:.1f} % on "
-            f"{result.int8.clips} validation clips, {result.int8.changed} predictions changed"
+            f"int8: {100 * cost.accuracy_before:.1f} % → {100 * cost.accuracy:.1f} % correct of {cost.clips} validation "
+            f"clips, {cost.changed} with another prediction"
         )

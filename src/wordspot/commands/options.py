@@ -10,11 +10,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from wordspot.config import RunConfig, TriggerConfig
+from wordspot.config import DECODERS, DecoderConfig, RunConfig, TriggerConfig
 from wordspot.errors import ConfigError
 from wordspot.models import MODELS
 from wordspot.overrides import parse_settings
-from wordspot.presets import FEATURES
+from wordspot.presets import FEATURES, TIME_TOLERANCE_MS
 from wordspot.tasks import TASKS, Task
 
 #: Fields that have a flag of their own; all others are reached by ``--set``.
@@ -215,3 +215,45 @@ def add_channel(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--channel", type=int, default=0, metavar="N", help="which channel of a recording to use, from 0 (default: 0)"
     )
+
+
+#: Settings of the decoder that have a flag, each a field of `config.DecoderConfig`.
+DECODER_FLAGS = (
+    "threshold", "thresholds", "average_ms", "suppression_ms", "minimum_count", "stride_ms", "refractory_ms",
+    "confirm_ms",
+)  # fmt: skip
+
+
+def add_stream_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the streams, their annotations and the decoder's settings."""
+    parser.add_argument(
+        "paths", metavar="STREAM", nargs="+", type=Path,
+        help=f"recordings in which the spoken words are known; {MODEL_HELP}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--truth", metavar="F", type=Path, action="append",
+        help="annotations of what is spoken: CSV, Audacity labels or the classic text; once per stream, in the same order "
+        "(default: the CSV file beside each stream, as make-stream and make-scenes write it)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-words",
+        action="store_true",
+        help="none of the model's words is spoken, so every detection is a false accept",
+    )
+    parser.add_argument(
+        "--time-tolerance-ms", metavar="X", type=float, default=TIME_TOLERANCE_MS,
+        help="how long after a word's end its detection counts; classic: how far from its start (default: %(default)g)",
+    )  # fmt: skip
+    group = parser.add_argument_group("decoder", "the model's own settings, unless set here")
+    group.add_argument(
+        "--decoder", choices=DECODERS, help="the rule; classic has the settings of the classic streaming test"
+    )
+    fields = {field.name: field for field in dataclasses.fields(DecoderConfig)}
+    for name in DECODER_FLAGS:
+        kind = "A=X,B=Y" if name == "thresholds" else "X"
+        group.add_argument("--" + name.replace("_", "-"), metavar=kind, help=fields[name].metadata["help"])
+
+
+def decoder_settings(args: argparse.Namespace) -> dict[str, str]:
+    """The settings of the decoder that were given as flags."""
+    return {name: value for name in DECODER_FLAGS if (value := getattr(args, name)) is not None}

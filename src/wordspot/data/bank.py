@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wordspot.audio.effects import loop_noise
 from wordspot.audio.samples import Samples, to_float32
-from wordspot.data.reader import Decoded
+from wordspot.data.reader import DecodedRecording
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class TriggerMaterial:
         return loop_noise(to_float32(bank.samples[start:stop]), n_samples + phase, self.sample_rate)[phase:]
 
 
-def make_bank(decoded: Sequence[Decoded]) -> Bank:
+def make_bank(decoded: Sequence[DecodedRecording]) -> Bank:
     lengths = [len(one.samples) for one in decoded]
     return Bank(
         np.concatenate([np.zeros(0, np.int16), *(one.samples for one in decoded)]),

@@ -12,9 +12,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -22,15 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.audio.files import read_audio
-from wordspot.audio.samples import to_int16
-from wordspot.data.folders import Listing, Recording
+from wordspot.audio.samples import to_float32, to_int16
+from wordspot.audio.speech import is_loud_part_cut
+from wordspot.data.decode import Problem, decode_many
+from wordspot.data.folders import Listing, Recording, left_out_notes
 from wordspot.errors import DataError, WordspotError
 from wordspot.files import atomic_folder, read_json, write_json
+from wordspot.progress import OnProgress
 
-_LAYOUT = 1
-_CHUNK = 256
-
-Progress = Callable[[int, int], None]
+_LAYOUT = 2
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,7 @@ class DecodedClips:
     noise: int16 [samples], the noise recordings end to end; recording i is ``noise[bounds[i]:bounds[i + 1]]``.
     hashes: SHA-256 of each clip's file.
     problems: one line for each recording that could not be decoded.
+    warnings: what training loses of the folder otherwise: unused files, and recordings longer than a clip.
     """
 
     listing: Listing
@@ -50,17 +50,11 @@ class DecodedClips:
     bounds: tuple[int, ...]
     hashes: tuple[str, ...]
     problems: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def noise_lengths(self) -> list[int]:
         return [stop - start for start, stop in zip(self.bounds, self.bounds[1:], strict=False)]
-
-
-@dataclass(frozen=True)
-class _Problem:
-    text: str
-    may_pass: bool
-    """The file could not be opened, rather than decoded: try again next time."""
 
 
 def cache_root() -> Path:
@@ -75,7 +69,7 @@ def cache_root() -> Path:
 
 
 def decode_folder(
-    listing: Listing, sample_rate: int, clip_samples: int, progress: Progress | None = None
+    listing: Listing, sample_rate: int, clip_samples: int, progress: OnProgress | None = None
 ) -> DecodedClips:
     """The folder's clips from the cache, which is filled first where it is not there.
 
@@ -83,7 +77,7 @@ def decode_folder(
         listing: the recordings.
         sample_rate: Hz; recordings at other rates are resampled.
         clip_samples: samples a clip is cropped or padded to.
-        progress: called with the number of recordings done and their total.
+        progress: called after each recording.
 
     Raises:
         DataError: not one clip could be decoded, or there is no place for the cache.
@@ -120,80 +114,65 @@ def _make_root() -> None:
         ) from error
 
 
-def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, progress: Progress | None) -> None:
+def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, progress: OnProgress | None) -> None:
     total = len(listing.clips) + len(listing.noise)
+    read = partial(_read, listing.root, sample_rate)
     kept: list[int] = []
     hashes: list[str] = []
-    problems: list[_Problem] = []
+    problems: list[Problem] = []
+    n_long = n_cut = 0
     # written as a plain file: a page of a memory map that finds the disk full kills the process
     with (folder / "clips.npy").open("wb") as file:
         header = {"descr": "<i2", "fortran_order": False, "shape": (len(listing.clips), clip_samples)}
         np.lib.format.write_array_header_2_0(file, header)
-        for done, (position, result) in enumerate(_decode_all(listing, listing.clips, sample_rate)):
-            if isinstance(result, _Problem):
+        for position, (_, result) in enumerate(decode_many(listing.clips, read, progress, total=total)):
+            if isinstance(result, Problem):
                 problems.append(result)
-            else:
-                samples, digest = result
-                row = np.zeros(clip_samples, "<i2")
-                row[: min(len(samples), clip_samples)] = samples[:clip_samples]
-                file.write(row.tobytes())
-                kept.append(position)
-                hashes.append(digest)
-            if progress:
-                progress(done + 1, total)
+                continue
+            samples, digest = result
+            n_long += len(samples) > clip_samples
+            n_cut += is_loud_part_cut(to_float32(samples), clip_samples)
+            row = np.zeros(clip_samples, "<i2")
+            row[: min(len(samples), clip_samples)] = samples[:clip_samples]
+            file.write(row.tobytes())
+            kept.append(position)
+            hashes.append(digest)
         for _ in problems:
             file.write(bytes(2 * clip_samples))
         _sync(file)
-    noise_kept, noise, noise_problems = _decode_noise(listing, sample_rate)
-    with (folder / "noise.npy").open("wb") as file:
-        np.save(file, np.concatenate([*noise, np.zeros(0, np.int16)]), allow_pickle=False)
-        _sync(file)
-    if progress:
-        progress(total, total)
     if not kept:
         raise DataError(
             f"{listing.root}: none of the {len(listing.clips)} recordings could be read; {problems[0].text}"
         )
+    noise_kept: list[int] = []
+    noise: list[NDArray[np.int16]] = []
+    for position, (_, result) in enumerate(
+        decode_many(listing.noise, read, progress, before=len(listing.clips), total=total)
+    ):
+        if isinstance(result, Problem):
+            problems.append(result)
+        else:
+            noise_kept.append(position)
+            noise.append(result[0])
+    with (folder / "noise.npy").open("wb") as file:
+        np.save(file, np.concatenate([*noise, np.zeros(0, np.int16)]), allow_pickle=False)
+        _sync(file)
     bounds = [0, *np.cumsum([len(samples) for samples in noise]).tolist()]
-    problems += noise_problems
     index = {
         "clips": kept, "hashes": hashes, "noise": noise_kept, "bounds": bounds,
         "problems": [problem.text for problem in problems],
+        "n_long": n_long,
+        "n_loud_part_cut": n_cut,
         "final": not any(problem.may_pass for problem in problems),
     }  # fmt: skip
     write_json(folder / "index.json", index)
 
 
-def _decode_noise(listing: Listing, sample_rate: int) -> tuple[list[int], list[NDArray[np.int16]], list[_Problem]]:
-    kept: list[int] = []
-    noise: list[NDArray[np.int16]] = []
-    problems: list[_Problem] = []
-    for position, result in _decode_all(listing, listing.noise, sample_rate):
-        if isinstance(result, _Problem):
-            problems.append(result)
-        else:
-            kept.append(position)
-            noise.append(result[0])
-    return kept, noise, problems
-
-
-def _decode_all(
-    listing: Listing, recordings: tuple[Recording, ...], sample_rate: int
-) -> Iterator[tuple[int, tuple[NDArray[np.int16], str] | _Problem]]:
-    """Decode in threads (libsndfile runs outside Python's lock), a bounded number ahead, in order."""
-
-    def decode(recording: Recording) -> tuple[NDArray[np.int16], str] | _Problem:
-        path = listing.root / recording.path
-        try:
-            audio, _ = read_audio(path, sample_rate, channel=0)
-            return to_int16(audio), hashlib.sha256(path.read_bytes()).hexdigest()
-        except (WordspotError, OSError) as error:
-            may_pass = isinstance(error, OSError) or isinstance(error.__cause__, OSError)
-            return _Problem(str(error), may_pass)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(recordings), _CHUNK):
-            yield from enumerate(pool.map(decode, recordings[start : start + _CHUNK]), start)
+def _read(root: Path, sample_rate: int, recording: Recording) -> tuple[NDArray[np.int16], str]:
+    """A recording's first channel, int16 [samples], and its file's SHA-256."""
+    path = root / recording.path
+    audio, _ = read_audio(path, sample_rate)
+    return to_int16(audio), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _load(folder: Path, listing: Listing, *, again: bool = True) -> DecodedClips | None:
@@ -211,9 +190,22 @@ def _load(folder: Path, listing: Listing, *, again: bool = True) -> DecodedClips
         clips = np.load(folder / "clips.npy", mmap_mode="c", allow_pickle=False)[: len(kept.clips)]
         noise = np.load(folder / "noise.npy", allow_pickle=False)
         bounds, hashes, problems = (tuple(index[name]) for name in ("bounds", "hashes", "problems"))
+        warnings = (*left_out_notes(listing.left_out), *_warn_of_long(index, len(kept.clips)))
     except (WordspotError, OSError, ValueError, KeyError, TypeError, IndexError, EOFError):
         return None
-    return DecodedClips(kept, clips, noise, bounds, hashes, problems)
+    return DecodedClips(kept, clips, noise, bounds, hashes, problems, warnings)
+
+
+def _warn_of_long(index: dict[str, int], n_clips: int) -> list[str]:
+    """A line if recordings are longer than a clip, so that training loses a part of them."""
+    n_long, n_cut = index["n_long"], index["n_loud_part_cut"]
+    if not n_long:
+        return []
+    loud = f"; in {n_cut} of them that is the loudest part" if n_cut else ""
+    return [
+        f"{n_long} of {n_clips} recordings are longer than a clip, and their end is not used{loud}; "
+        "cut them with `wordspot align`, or raise `clip_ms`"
+    ]
 
 
 def _sync(file: IO[bytes]) -> None:

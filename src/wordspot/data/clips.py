@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.config import SETS, DataConfig
-from wordspot.data.folders import Listing
+from wordspot.data.folders import Listing, left_out_notes
 from wordspot.data.split import assign_sets
 from wordspot.errors import ConfigError, DataError
 from wordspot.labels import SILENCE, SILENCE_LABEL, UNKNOWN, normalize_word
@@ -106,6 +106,7 @@ def check_words(listing: Listing, words: Sequence[str]) -> tuple[str, ...]:
     if missing := [word for word in normalized if word not in existing]:
         raise DataError(
             f"{listing.root}: no recordings of {', '.join(missing)}; the folders here are {', '.join(sorted(existing))}"
+            f"{_why_missing(listing, missing)}"
         )
     if len(existing) < 2:
         raise DataError(
@@ -113,6 +114,12 @@ def check_words(listing: Listing, words: Sequence[str]) -> tuple[str, ...]:
             f"{next(iter(existing))!r}; add a folder of other words to tell it from"
         )
     return normalized
+
+
+def _why_missing(listing: Listing, missing: Sequence[str]) -> str:
+    """The files in the folders of missing words that cannot be used."""
+    unused = [one for one in listing.left_out if normalize_word(one.path.partition("/")[0]) in missing]
+    return "".join(f"; {note}" for note in left_out_notes(unused))
 
 
 def _clip_set(

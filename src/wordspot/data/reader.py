@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,18 +15,18 @@ from wordspot.audio.effects import fft_size
 from wordspot.audio.files import read_audio
 from wordspot.audio.samples import Samples, to_int16
 from wordspot.audio.speech import find_word, is_silent
-from wordspot.data.folders import Recording
-from wordspot.errors import WordspotError
+from wordspot.data.decode import Problem, decode_many
+from wordspot.data.folders import Recording, is_utf8
+from wordspot.progress import OnProgress
 
 _MARGIN_S = 0.15  # of its recording that is kept on either side of a word, where nothing else is heard in it
 _SHORTEST_S = 0.05
 _PEAK = 0.9  # of a kept word: scenes set its level, and soft ones would be rounded coarsely
 _RUMBLE_HZ = (40.0, 80.0)
-_CHUNK = 256
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedRecording:
     """A recording in memory: int16 [samples], where its word is, and its file's SHA-256."""
 
     recording: Recording
@@ -47,43 +45,47 @@ class Reader:
     scene_ms: float
 
     def decode_all(
-        self, recordings: Sequence[Recording], kind: str, problems: list[str], count: Callable[[], None] | None = None
-    ) -> list[Decoded]:
-        """Those of `recordings` that can be used, in order; a line for each of the others goes to `problems`, and `count` is called."""
-        decoded = []
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # libsndfile runs outside Python's lock
-            for start in range(0, len(recordings), _CHUNK):
-                for result in pool.map(partial(self._decode, kind), recordings[start : start + _CHUNK]):
-                    if isinstance(result, str):
-                        problems.append(result)
-                    else:
-                        decoded.append(result)
-                    if count is not None:
-                        count()
+        self,
+        recordings: Sequence[Recording],
+        kind: str,
+        problems: list[str],
+        progress: OnProgress | None = None,
+        *,
+        before: int = 0,
+        total: int | None = None,
+    ) -> list[DecodedRecording]:
+        """The usable ones of `recordings`, in order. A line for each of the others is added to `problems`.
+
+        `progress`, `before` and `total`: see `decode_many`.
+        """
+        decoded: list[DecodedRecording] = []
+        for _, result in decode_many(recordings, partial(self._decode, kind), progress, before=before, total=total):
+            if isinstance(result, Problem):
+                problems.append(result.text)
+            else:
+                decoded.append(result)
         return decoded
 
-    def _decode(self, kind: str, recording: Recording) -> Decoded | str:
+    def _decode(self, kind: str, recording: Recording) -> DecodedRecording | Problem:
         path = self.root / recording.path
-        try:
-            recording.path.encode("utf-8")
-            audio, _ = read_audio(path, self.sample_rate)
-            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        except (WordspotError, OSError) as error:
-            return str(error)
-        except UnicodeEncodeError:
-            return f"{recording.path!r}: expected a name in UTF-8; rename it"
+        if not is_utf8(recording.path):
+            return Problem(f"{recording.path!r}: the name is not UTF-8; rename it")
+        audio, _ = read_audio(path, self.sample_rate)
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         if kind == "background":
-            return Decoded(recording, to_int16(audio), (0, len(audio)), sha256)
+            return DecodedRecording(recording, to_int16(audio), (0, len(audio)), sha256)
         if is_silent(audio, self.sample_rate):
-            return f"{path}: expected a word, but the {kind} is silence; record it again or remove it"
+            return Problem(f"{path}: the {kind} is silent; record it again or remove it")
         speech = (0, len(audio))
         if self.cut:
             audio, speech = _cut(audio, self.sample_rate)
         seconds, longest = (speech[1] - speech[0]) / self.sample_rate, self.scene_ms / 1000
         if not _SHORTEST_S <= seconds <= longest:
             hint = "a long recording may stand among the backgrounds" if kind == "negative" else "cut it to its word"
-            return f"{path}: expected a {kind} of {_SHORTEST_S:g} s to a scene's {longest:g} s, got {seconds:.2f} s; {hint}"
-        return Decoded(recording, to_int16(audio), speech, sha256)
+            return Problem(
+                f"{path}: the {kind} is {seconds:.2f} s long; expected {_SHORTEST_S:g} s to a scene's {longest:g} s; {hint}"
+            )
+        return DecodedRecording(recording, to_int16(audio), speech, sha256)
 
 
 def _cut(audio: Samples, sample_rate: int) -> tuple[Samples, tuple[int, int]]:

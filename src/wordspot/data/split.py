@@ -50,7 +50,7 @@ def assign_sets(listing: Listing, config: DataConfig) -> list[str]:
         DataError: a list names the same recording as the other one, or none that exists.
     """
     if config.split == "hash":
-        return [which_set(clip.path, config.validation_percent, config.testing_percent) for clip in listing.clips]
+        return [which_set(clip.split_name, config.validation_percent, config.testing_percent) for clip in listing.clips]
     validation, testing = (_read_list(listing.root / f"{name}_list.txt") for name in ("validation", "testing"))
     if both := sorted(validation & testing):
         raise DataError(f"{listing.root}: {both[0]} stands in validation_list.txt and in testing_list.txt; remove one")

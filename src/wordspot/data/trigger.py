@@ -6,36 +6,37 @@ Split first: a recording belongs to one set, and so does a stretch of a backgrou
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from wordspot.config import SETS, DataConfig, TriggerConfig
 from wordspot.data.bank import Bank, TriggerMaterial, make_bank
-from wordspot.data.folders import Listing, Recording, hash_name, recordings_in
-from wordspot.data.reader import Decoded, Reader
+from wordspot.data.folders import LeftOut, Listing, Recording, hash_name, left_out_notes, recordings_in
+from wordspot.data.reader import DecodedRecording, Reader
 from wordspot.data.split import assign_sets, deal_names, set_shares, split_noise
 from wordspot.data.trigger_fallback import make_backgrounds, speak_others
 from wordspot.errors import DataError, NotFoundError
 from wordspot.formats import csv_text
 from wordspot.labels import normalize_word, word_of
+from wordspot.progress import OnProgress
 
 _CLIP_S = 1.0  # backgrounds are split as for clips of words, so that a run on words and one on scenes agree
 _LITTLE_S = 10.0
 
 
 @dataclass(frozen=True)
-class Sources:
+class TriggerFolders:
     """The recordings of each kind, sorted by path; none of them is of two kinds."""
 
     positives: tuple[Recording, ...]
     negatives: tuple[Recording, ...]
     backgrounds: tuple[Recording, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
-def find_sources(root: Path, config: TriggerConfig) -> Sources:
+def find_folders(root: Path, config: TriggerConfig) -> TriggerFolders:
     """The recordings in the folders that `config` names, and in all folders below them.
 
     A folder whose name begins with ``.`` or ``_`` is left out, unless it is named itself. What is a positive is nothing
@@ -51,19 +52,23 @@ def find_sources(root: Path, config: TriggerConfig) -> Sources:
             f"{root}: expected a folder with positives, negatives and backgrounds; there is no such folder"
         )
     usual = TriggerConfig()
-    positives = recordings_in(root, config.positives, "positives")
-    negatives = recordings_in(root, config.negatives, "negatives", may_miss=config.negatives == usual.negatives)
-    backgrounds = recordings_in(
-        root, config.backgrounds, "backgrounds", may_miss=config.backgrounds == usual.backgrounds
+    left_out: list[LeftOut] = []
+    positives = recordings_in(root, config.positives, "positives", left_out)
+    negatives = recordings_in(
+        root, config.negatives, "negatives", left_out, may_miss=config.negatives == usual.negatives
     )
-    return Sources(
+    backgrounds = recordings_in(
+        root, config.backgrounds, "backgrounds", left_out, may_miss=config.backgrounds == usual.backgrounds
+    )
+    return TriggerFolders(
         tuple(positives.values()),
         tuple(found for path, found in negatives.items() if path not in positives),
         tuple(found for path, found in backgrounds.items() if path not in positives and path not in negatives),
+        tuple(dict.fromkeys(left_out)),
     )
 
 
-def split_words(root: Path, sources: Sources, data: DataConfig) -> tuple[list[str], list[str]]:
+def split_words(root: Path, sources: TriggerFolders, data: DataConfig) -> tuple[list[str], list[str]]:
     """The set of each positive, and of each negative.
 
     By the hash of their names, or by the folder's lists. Where the hash leaves a set without positives, since there are
@@ -85,7 +90,7 @@ def split_words(root: Path, sources: Sources, data: DataConfig) -> tuple[list[st
 
 
 @dataclass(frozen=True)
-class TriggerSources:
+class TriggerData:
     """All that was found, by set.
 
     rows: set, kind, path and SHA-256 of every recording used.
@@ -118,17 +123,17 @@ class TriggerSources:
         return csv_text([("set", "label", "path", "sha256"), *self.rows])
 
 
-def load_sources(
+def load_trigger_data(
     root: Path,
     config: TriggerConfig,
     data: DataConfig,
     sample_rate: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: OnProgress | None = None,
     *,
     scene_ms: float = 10_000.0,
     only: Sequence[str] = SETS,
     word: str | None = None,
-) -> TriggerSources:
+) -> TriggerData:
     """Find, decode and split the recordings of the task trigger.
 
     Recordings of any rate and number of channels come out as mono at `sample_rate`. For soundscapes, words are cut to
@@ -137,20 +142,21 @@ def load_sources(
     folders of negatives or backgrounds are missing, synthetic voices and made sounds fill in, with a warning.
 
     Args:
-        progress: called with the number of recordings done, and of all.
+        progress: called after each recording.
         only: the sets whose negatives are wanted; to leave out training's saves most of the time.
         word: what the word is called, None: by its folder. Negatives of that name are left out, with a warning.
 
     Raises:
         NotFoundError, DataError: a named folder is missing or empty, or no positive can be used.
     """
-    found, word = find_sources(root, config), word or word_of(config, None)
+    found, word = find_folders(root, config), word or word_of(config, None)
     problems: list[str] = []
-    warnings: list[str] = []
+    warnings = left_out_notes(found.left_out)
     rows: list[tuple[str, str, str, str]] = []
     reader = Reader(root, config.scenes == "soundscape", sample_rate, scene_ms)
-    count = _counter(progress, len(found.positives) + len(found.negatives) + len(found.backgrounds))
-    positives = reader.decode_all(found.positives, "positive", problems, count)
+    n_positives, n_negatives, n_backgrounds = map(len, (found.positives, found.negatives, found.backgrounds))
+    total = n_positives + n_negatives + n_backgrounds
+    positives = reader.decode_all(found.positives, "positive", problems, progress, total=total)
     if not positives:
         raise DataError(f"{root}: none of its {len(found.positives)} positives can be used; {problems[0]}")
     others = tuple(one for one in found.negatives if normalize_word(one.word) != normalize_word(word))
@@ -160,10 +166,13 @@ def load_sources(
     if found.negatives:
         sets = split_words(root, _recordings(positives, found.negatives), data)[1]
         wanted = [one for one, name in zip(found.negatives, sets, strict=True) if name in only]
-        negatives = reader.decode_all(wanted, "negative", problems, count)
+        negatives = reader.decode_all(
+            wanted, "negative", problems, progress, before=n_positives, total=n_positives + len(wanted) + n_backgrounds
+        )
     else:
         negatives = _speak(word, reader, warnings)
-    backgrounds = reader.decode_all(found.backgrounds, "background", problems, count)
+    before = total - n_backgrounds
+    backgrounds = reader.decode_all(found.backgrounds, "background", problems, progress, before=before, total=total)
     banks = _split_words(root, positives, negatives, data, rows)
     banks["background"] = _split_backgrounds(backgrounds, data, sample_rate, rows, warnings)
     materials = {
@@ -171,13 +180,13 @@ def load_sources(
         for name in SETS
     }
     warnings += _warn(materials, data)
-    return TriggerSources(materials, tuple(sorted(rows)), tuple(problems), tuple(warnings))
+    return TriggerData(materials, tuple(sorted(rows)), tuple(problems), tuple(warnings))
 
 
 def _split_words(
     root: Path,
-    positives: list[Decoded],
-    negatives: list[Decoded],
+    positives: list[DecodedRecording],
+    negatives: list[DecodedRecording],
     data: DataConfig,
     rows: list[tuple[str, str, str, str]],
 ) -> dict[str, dict[str, Bank]]:
@@ -185,7 +194,7 @@ def _split_words(
     banks: dict[str, dict[str, Bank]] = {}
     sets = split_words(root, _recordings(positives, [one.recording for one in negatives]), data)
     for kind, decoded, names in zip(("positive", "negative"), (positives, negatives), sets, strict=True):
-        parts: dict[str, list[Decoded]] = {name: [] for name in SETS}
+        parts: dict[str, list[DecodedRecording]] = {name: [] for name in SETS}
         for one, name in zip(decoded, names, strict=True):
             parts[name].append(one)
             rows.append((name, kind, one.recording.path, one.sha256))
@@ -193,19 +202,12 @@ def _split_words(
     return banks
 
 
-def _recordings(positives: Sequence[Decoded], negatives: Sequence[Recording]) -> Sources:
-    return Sources(tuple(one.recording for one in positives), tuple(negatives), ())
-
-
-def _counter(progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None] | None:
-    if progress is None:
-        return None
-    done = itertools.count(1)
-    return lambda: progress(next(done), total)
+def _recordings(positives: Sequence[DecodedRecording], negatives: Sequence[Recording]) -> TriggerFolders:
+    return TriggerFolders(tuple(one.recording for one in positives), tuple(negatives), ())
 
 
 def _split_backgrounds(
-    decoded: list[Decoded],
+    decoded: list[DecodedRecording],
     data: DataConfig,
     sample_rate: int,
     rows: list[tuple[str, str, str, str]],
@@ -219,7 +221,9 @@ def _split_backgrounds(
         )
         made = make_backgrounds(sample_rate)
         return {
-            name: make_bank([Decoded(Recording("(made noise)", "", 0, 0), made[name], (0, len(made[name])), "")])
+            name: make_bank(
+                [DecodedRecording(Recording("(made noise)", "", 0, 0), made[name], (0, len(made[name])), "")]
+            )
             for name in SETS
         }
     recordings, lengths = [one.recording for one in decoded], [len(one.samples) for one in decoded]
@@ -229,13 +233,13 @@ def _split_backgrounds(
         parts = []
         for position, start, stop in stretches[name]:
             one = decoded[position]
-            parts.append(Decoded(one.recording, one.samples[start:stop], (0, stop - start), one.sha256))
+            parts.append(DecodedRecording(one.recording, one.samples[start:stop], (0, stop - start), one.sha256))
             rows.append((name, "background", one.recording.path, one.sha256))
         banks[name] = make_bank(parts)
     return banks
 
 
-def _speak(word: str, reader: Reader, warnings: list[str]) -> list[Decoded]:
+def _speak(word: str, reader: Reader, warnings: list[str]) -> list[DecodedRecording]:
     """Other words by synthetic voices, or none; with a warning that says what it costs."""
     problems: list[str] = []
     with tempfile.TemporaryDirectory(prefix="wordspot-") as name:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wordspot import metrics
-from wordspot.intervals import Proportion, finite_or_none
+from wordspot.formats import finite
+from wordspot.intervals import Proportion
 from wordspot.labels import UNKNOWN
 from wordspot.metrics import Calibration, Floats, Ints, SpeakerSpread
 
@@ -122,9 +123,9 @@ def _per_label(labels: Sequence[str], truth: Ints, posteriors: Floats, confusion
         n = int(confusion[position].sum())
         rows[label] = LabelMetrics(
             n=n,
-            precision=finite_or_none(precision[position]),
+            precision=finite(precision[position]),
             recall=Proportion(int(confusion[position, position]), n),
-            equal_error_rate=finite_or_none(metrics.equal_error_rate(curve)),
-            area_under_roc=finite_or_none(metrics.area_under_roc(curve)),
+            equal_error_rate=finite(metrics.equal_error_rate(curve)),
+            area_under_roc=finite(metrics.area_under_roc(curve)),
         )
     return rows

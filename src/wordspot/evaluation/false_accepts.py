@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from wordspot.evaluation.matching import KINDS, FalseAccept, Hit, Matching
-from wordspot.intervals import EventRate, Proportion, finite_or_none
+from wordspot.formats import finite
+from wordspot.intervals import EventRate, Proportion
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class WordMetrics:
     @property
     def false_accepts_per_hour(self) -> float | None:
         """None for no audio."""
-        return finite_or_none(self.false_accepts.per_hour)
+        return finite(self.false_accepts.per_hour)
 
     def to_json(self) -> dict[str, Any]:
         return {

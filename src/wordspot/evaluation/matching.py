@@ -22,13 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL
+from wordspot.presets import TIME_TOLERANCE_MS
 
 if TYPE_CHECKING:
     from wordspot.data.truth import SpokenWord
     from wordspot.runtime.decoder import Detection
 
-#: How long after a word's end its detection counts.
-TIME_TOLERANCE_MS = 750.0
 #: What is spoken during a false accept; see `FalseAccept`.
 KINDS = ("repeat", "keyword", "other word", "no word")
 

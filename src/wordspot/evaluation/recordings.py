@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from wordspot.evaluation.scores import ScoreMetrics, measure_scores, threshold_for
-from wordspot.intervals import Proportion, finite_or_none
+from wordspot.formats import finite
+from wordspot.intervals import Proportion
 from wordspot.metrics import Bools, Floats, Ints, confusion_matrix, det_curve
 
 FALSE_ALARM_RATES = (0.005, 0.01, 0.02, 0.05, 0.10)
@@ -221,13 +222,13 @@ def _thin_curve(scores: Floats, is_target: Bools) -> DetPoints:
     n = len(curve.thresholds)
     kept = np.unique(np.linspace(0, n - 1, min(n, _MAX_POINTS)).round().astype(np.int64))
     thinned = (curve.thresholds[kept], curve.miss_rate[kept], curve.false_alarm_rate[kept])
-    return DetPoints(*([finite_or_none(value) for value in values] for values in thinned))
+    return DetPoints(*([finite(value) for value in values] for values in thinned))
 
 
 def _choose_threshold(scores: Floats, is_target: Bools, at_most: float) -> ThresholdChoice:
     threshold = threshold_for(scores, is_target, at_most)
     accepted = scores >= threshold
-    return ThresholdChoice(at_most, finite_or_none(threshold), _mean(accepted[~is_target]), _mean(~accepted[is_target]))
+    return ThresholdChoice(at_most, finite(threshold), _mean(accepted[~is_target]), _mean(~accepted[is_target]))
 
 
 def _per_label(

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wordspot.evaluation.matching import TIME_TOLERANCE_MS
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL
+from wordspot.presets import TIME_TOLERANCE_MS
 
 if TYPE_CHECKING:
     from wordspot.data.truth import SpokenWord

@@ -1,150 +1,239 @@
-"""Decoder settings chosen on streams whose words are known.
-
-`choose_thresholds` is exact for the curves of `stream_sweep`. But words compete in the decoder, so `tune_words` takes its
-thresholds for a first answer, and goes on from there with the decoder on all words together.
-"""
+"""Choose a model's thresholds for a wanted rate of false accepts, and write a copy of the file that has them."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from wordspot.config import DecoderConfig
+from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.bench import Bench
-from wordspot.evaluation.curves import THRESHOLDS
-from wordspot.intervals import poisson_interval
-from wordspot.metrics import Ints, StreamCurve
+from wordspot.evaluation.false_accepts import DetectionMetrics, measure_detections
+from wordspot.evaluation.recordings_tuning import RecordingsTuning, tune_recordings
+from wordspot.evaluation.streaming_accuracy import ClassicCounts
+from wordspot.evaluation.streams import (
+    StreamFile,
+    choose_decoder,
+    doubts,
+    load_bench,
+    open_for_streams,
+    prepare_streams,
+    sweep_thresholds,
+)
+from wordspot.evaluation.thresholds import CLASSIC_LIMIT, N_CLASSIC, N_ROUNDS, hours_needed, tune_classic, tune_words
+from wordspot.files import atomic_path
+from wordspot.formats import rate
+from wordspot.overrides import decoder_to_json
+from wordspot.presets import TIME_TOLERANCE_MS
+from wordspot.progress import OnProgress, Progress, ignore
+from wordspot.runtime.model import read_model
+from wordspot.runtime.modelfile.card import Card, read_card, with_card
 
-#: Settings of the classic recogniser that `tune_classic` tries.
-CLASSIC_GRID: dict[str, tuple[Any, ...]] = {
-    "average_ms": (200.0, 350.0, 500.0, 750.0, 1000.0),
-    "suppression_ms": (500.0, 750.0, 1000.0, 1500.0),
-    "minimum_count": (1, 3, 10),
-    "threshold": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
-}
-N_CLASSIC = math.prod(len(values) for values in CLASSIC_GRID.values())
-N_ROUNDS = 3  # over all words, at most
-_NEAR = 4  # neighbouring thresholds tried for each word
+_MAX_PER_HOUR = 3600.0
 
 
-def hours_needed(per_hour: float) -> float:
-    """Hours without a single false accept that show, at 95 %, that there are at most so many an hour."""
-    return poisson_interval(0)[1] / per_hour if per_hour > 0 else math.inf
+@dataclass(frozen=True)
+class DecoderMetrics:
+    """Decoder settings, and what they give on the streams tuned on."""
+
+    decoder: DecoderConfig
+    detections: DetectionMetrics
+    classic: ClassicCounts
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "decoder": decoder_to_json(self.decoder), **self.detections.to_json(), "classic": self.classic.to_json()
+        }  # fmt: skip
 
 
-def choose_thresholds(curves: Mapping[str, StreamCurve], budget: int, current: Mapping[str, float]) -> dict[str, float]:
-    """A threshold for each word: the most hits over all words with at most `budget` false accepts over all words.
+@dataclass(frozen=True)
+class StreamTuning:
+    """The result of `tune` for a model that detects words in streams.
 
-    Exact, for the curves as they are, by dynamic programming over the budget. Where several thresholds of a word give the
-    same, the one three quarters up is taken: hearing too little shows at once, a false accept only after hours. A word
-    that was never spoken cannot be tuned; it keeps its `current` threshold, or gets a higher one where that saves false
-    accepts. Where even the highest thresholds exceed the budget, each word's fewest false accepts are taken.
+    Attributes:
+        model: name of the file.
+        streams: what was tuned on.
+        out: the copy with the new settings.
+        time_tolerance_ms: how long after a word's end its detection counts.
+        wanted: false accepts per hour that were allowed; None for the classic decoders.
+        before: the settings as they were.
+        after: the new ones.
+        warnings: what so little audio cannot show, and what could not be reached, a line each.
     """
-    options = {word: _options(curve, current[word]) for word, curve in curves.items()}
-    budget = min(budget, sum(max(accepts for _, accepts, _ in one) for one in options.values()))
-    budget = max(budget, sum(min(accepts for _, accepts, _ in one) for one in options.values()))
-    best = np.zeros(budget + 1)  # value of the words so far, by false accepts spent at most
-    chosen: list[Ints] = []
-    for one in options.values():
-        values = np.full((len(one), budget + 1), -np.inf)
-        for row, (hits, accepts, _) in enumerate(one):
-            if accepts <= budget:  # a false accept is worth a little, so that ties are won by fewer
-                values[row, accepts:] = best[: budget + 1 - accepts] + hits - accepts * 1e-6
-        chosen.append(values.argmax(axis=0))
-        best = values.max(axis=0)
-    thresholds, left = {}, budget
-    for word, choice in zip(reversed(options), reversed(chosen), strict=True):
-        _, accepts, thresholds[word] = options[word][choice[left]]
-        left -= accepts
-    return {word: thresholds[word] for word in curves}
+
+    model: str
+    streams: tuple[StreamFile, ...]
+    out: Path
+    time_tolerance_ms: float
+    wanted: float | None
+    before: DecoderMetrics
+    after: DecoderMetrics
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "model": self.model, "streams": [stream.to_json() for stream in self.streams], "out": str(self.out),
+            "time_tolerance_ms": self.time_tolerance_ms, "false_accepts_per_hour": self.wanted,
+            "before": self.before.to_json(), "after": self.after.to_json(),
+        }  # fmt: skip
 
 
-def _options(curve: StreamCurve, current: float) -> list[tuple[int, int, float]]:
-    """(hits, false accepts, threshold) of each stretch of thresholds that give the same."""
-    keep = np.ones(len(curve.thresholds), bool) if curve.n_words else curve.thresholds >= current
-    if not keep.any():
-        return [(0, 0, current)]  # a word never spoken, with a threshold above all
-    thresholds, hits, accepts = curve.thresholds[keep], curve.n_hits[keep], curve.n_false_accepts[keep]
-    starts = np.flatnonzero(np.append(True, (np.diff(hits) != 0) | (np.diff(accepts) != 0)))
-    stops = np.append(starts[1:], len(thresholds))
-    options = []
-    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        threshold = float(thresholds[start + (stop - start) * 3 // 4])
-        if not curve.n_words:
-            threshold = current if start == 0 else float(thresholds[start])
-        options.append((int(hits[start]), int(accepts[start]), threshold))
-    return options
+def tune(
+    model: Path | str | None,
+    streams: Sequence[Path | str],
+    *,
+    out: Path | str,
+    false_accepts_per_hour: float | None = None,
+    false_alarm_rate: float | None = None,
+    truth: Sequence[Path | str] | None = None,
+    no_words: bool = False,
+    time_tolerance_ms: float = TIME_TOLERANCE_MS,
+    decoder: str | DecoderConfig | None = None,
+    settings: Mapping[str, object] | None = None,
+    force: bool = False,
+    progress: OnProgress | None = None,
+) -> StreamTuning | RecordingsTuning:
+    """Choose a threshold for each word and write a copy of the model with them.
 
+    Args:
+        model: an exported file; None for the model that comes with wordspot.
+        streams: sound files in which the spoken words are known; for a model of whole recordings one list of them, of
+            which the validation set is used.
+        out: the copy, an ``.onnx`` file.
+        false_accepts_per_hour: the wanted rate over all words together. Required for the ``peak`` decoder; ``classic`` and
+            ``micro`` instead maximise correct words with at most 2 % wrong and 2 % false positives.
+        false_alarm_rate: for a model of whole recordings: the fraction of the other class that may be accepted as the
+            first label.
+        truth: as in `test_stream`.
+        no_words: as in `test_stream`.
+        time_tolerance_ms: as in `test_stream`.
+        decoder: as in `test_stream`.
+        settings: as in `test_stream`.
+        force: replace `out` if it exists.
+        progress: called while the streams are scored and settings tried.
 
-def tune_words(
-    bench: Bench,
-    config: DecoderConfig,
-    curves: Mapping[str, StreamCurve],
-    per_hour: float,
-    progress: Callable[[], None] = lambda: None,
-) -> DecoderConfig:
-    """`config` with a threshold for each word: few misses at no more than `per_hour` false accepts, over all words.
-
-    Begins with `choose_thresholds` and then, with the decoder on all words, moves one word's threshold at a time as long as
-    that gains: first down to the budget, then more hits, then fewer false accepts.
+    Raises:
+        ConfigError: options that contradict each other or do not fit the model, or `out` exists.
+        DataError: nothing to tune on, or no threshold keeps to the rate.
+        NotFoundError, AudioError, CardError: a file that is missing or damaged.
     """
-    budget = math.floor(per_hour * bench.hours + 1e-9)
-    start = {word: config.threshold_of(word) for word in bench.words}
-    chosen = dataclasses.replace(config, thresholds=choose_thresholds(curves, budget, start))
-    spoken = bench.n_spoken
-    best = _worth(bench.count(chosen), budget)
-    for _ in range(N_ROUNDS):
-        before = best
-        for word in bench.words:
-            for threshold in _neighbours(chosen.thresholds[word], may_fall=spoken[word] > 0):
-                trial = dataclasses.replace(chosen, thresholds={**chosen.thresholds, word: threshold})
-                if (worth := _worth(bench.count(trial), budget)) > best:
-                    chosen, best = trial, worth
-            progress()
-        if best == before:
-            break
-    return chosen
+    out, report = Path(out), progress or ignore
+    _check_out(out, force=force)
+    if model is not None and read_card(Path(model)).task.predicts_recordings:
+        _refuse_for_recordings(
+            false_accepts_per_hour=false_accepts_per_hour, truth=truth, no_words=no_words, decoder=decoder,
+            **(settings or {}),
+        )  # fmt: skip
+        card, tuned, result = tune_recordings(Path(model), streams, out, false_alarm_rate, report)
+        _write_copy(model, card, tuned, out)
+        return result
+    if false_alarm_rate is not None:
+        raise ConfigError("`false_alarm_rate` is for models of whole recordings; use `false_accepts_per_hour`")
+    opened, prepared = open_for_streams(model), prepare_streams(streams, truth, no_words, time_tolerance_ms)
+    config = choose_decoder(opened.card.decoder, decoder, settings)
+    _check_rate(false_accepts_per_hour, config)
+    bench, files, warnings = load_bench(opened, prepared, time_tolerance_ms, config, report)
+    if not any(bench.n_spoken.values()):
+        raise DataError(
+            f"{', '.join(bench.words)}: none of these words is annotated in the streams; tuning needs streams in which they "
+            "are spoken, and their annotations"
+        )
+    tuned, notes = _search(bench, config, false_accepts_per_hour, report)
+    before, after = _measure(bench, config), _measure(bench, tuned)
+    _write_copy(model, opened.card, tuned, out)
+    warnings += [*notes, *_limits(bench, false_accepts_per_hour, after.detections), *doubts(bench)]
+    return StreamTuning(
+        opened.name, files, out, time_tolerance_ms, false_accepts_per_hour, before, after, tuple(warnings)
+    )
 
 
-def _worth(counts: Ints, budget: int) -> tuple[int, int, int]:
-    """What `tune_words` raises, the first number first."""
-    hits, accepts = (int(number) for number in counts.sum(axis=0))
-    return min(budget - accepts, 0), hits, -accepts
+def _check_out(out: Path, *, force: bool) -> None:
+    if out.suffix.lower() != ".onnx":
+        raise ConfigError(f"`out` must end in .onnx, got {out}")
+    if out.is_dir() or (out.exists() and not force):
+        raise ConfigError(f"{out} already exists; choose another `out`, or `force` to replace it")
 
 
-def _neighbours(threshold: float, *, may_fall: bool) -> list[float]:
-    """Thresholds around one, the nearest first."""
-    at = int(np.searchsorted(THRESHOLDS, threshold))
-    near = range(max(at - _NEAR, 0), min(at + _NEAR + 1, len(THRESHOLDS)))
-    values = [THRESHOLDS[position] for position in sorted(near, key=lambda position: abs(position - at))]
-    return [value for value in values if value > threshold or (may_fall and value < threshold)]
+def _check_rate(per_hour: float | None, config: DecoderConfig) -> None:
+    if config.kind != "peak":
+        if per_hour is not None:
+            raise ConfigError(
+                f"`false_accepts_per_hour` is for the peak decoder; the settings of the {config.kind} one are chosen by the "
+                "classic streaming test: leave it out, or set `decoder` to peak"
+            )
+    elif per_hour is None:
+        raise ConfigError(
+            "`false_accepts_per_hour` is missing: how many false accepts to allow, over all words together"
+        )
+    elif not 0 <= per_hour <= _MAX_PER_HOUR:
+        raise ConfigError(f"`false_accepts_per_hour` must lie between 0 and {_MAX_PER_HOUR:g}, got {per_hour:g}")
 
 
-def tune_classic(
-    bench: Bench,
-    config: DecoderConfig,
-    limit: float = 0.02,
-    progress: Callable[[], None] = lambda: None,
-    grid: Mapping[str, Sequence[Any]] = CLASSIC_GRID,
-) -> tuple[DecoderConfig, bool]:
-    """The settings of `grid` with the most correct words, and whether they keep within `limit`.
-
-    That is: wrong words and false positives are each at most `limit` of the truth. Where none does, those that exceed it
-    least.
+def _refuse_for_recordings(**options: object) -> None:
     """
-    best, best_worth = config, (-math.inf, 0, 0)
-    for values in product(*grid.values()):
-        settings: dict[str, Any] = dict(zip(grid, values, strict=True))
-        trial = dataclasses.replace(config, thresholds={}, **settings)
-        figures = bench.count_classic(trial)
-        over = max(figures.n_wrong, figures.n_false_positive) - limit * figures.n_truth - 1e-9
-        worth = (min(-over, 0.0), figures.n_correct, -figures.n_wrong - figures.n_false_positive)
-        if worth > best_worth:
-            best, best_worth = trial, worth
-        progress()
-    return best, best_worth[0] >= 0
+    Raises:
+        ConfigError: an option for streams is set.
+    """
+    for name, value in options.items():
+        if value not in (None, False, (), []):
+            raise ConfigError(f"`{name}` is for streams; a model of whole recordings has `false_alarm_rate`")
+
+
+def _search(
+    bench: Bench, config: DecoderConfig, per_hour: float | None, progress: OnProgress
+) -> tuple[DecoderConfig, list[str]]:
+    """The tuned settings, and warnings."""
+    if per_hour is not None:
+        curves = sweep_thresholds(bench, config, progress)
+        total = N_ROUNDS * len(bench.words)
+        return tune_words(bench, config, curves, per_hour, _counted(progress, "tuning thresholds", total)), []
+    tuned, within = tune_classic(bench, config, progress=_counted(progress, "trying settings", N_CLASSIC))
+    if within:
+        return tuned, []
+    return tuned, [
+        f"no settings keep wrong words and false positives within {100 * CLASSIC_LIMIT:g} % each; chose those that exceed it "
+        "least"
+    ]
+
+
+def _counted(progress: OnProgress, stage: str, total: int) -> Callable[[], None]:
+    done = iter(range(1, total + 1))
+    return lambda: progress(Progress(stage, next(done), total))
+
+
+def _measure(bench: Bench, config: DecoderConfig) -> DecoderMetrics:
+    detections = measure_detections(bench.match(config), bench.words, bench.hours)
+    return DecoderMetrics(config, detections, bench.count_classic(config))
+
+
+def _limits(bench: Bench, per_hour: float | None, after: DetectionMetrics) -> list[str]:
+    """What these hours cannot show, and what could not be reached."""
+    if per_hour is None:
+        return []
+    lines, hours, needed = [], bench.hours, hours_needed(per_hour)
+    if hours < needed:
+        lines.append(
+            f"{hours:.3g} hours cannot show {per_hour:g} false accepts per hour: even with none at all the true rate may be "
+            f"{rate(hours_needed(1) / hours)} (95 %). At least {rate(needed)} hours are needed; add recordings without the "
+            "words, each with an empty annotation file"
+        )
+    if (n := after.all_words.false_accepts.n) > per_hour * hours + 1e-9:
+        lines.append(
+            f"no thresholds found that keep to {per_hour:g} per hour in {hours:.3g} hours; the fewest false accepts found "
+            f"are {n}"
+        )
+    if silent := [word for word, n in bench.n_spoken.items() if not n]:
+        lines.append(f"never spoken in these streams, so not tuned for misses: {', '.join(silent)}")
+    return lines
+
+
+def _write_copy(model: Path | str | None, card: Card, decoder: DecoderConfig, out: Path) -> None:
+    """Write the model with other decoder settings in its card."""
+    _, content = read_model(model)
+    data = with_card(content, dataclasses.replace(card, decoder=decoder))
+    assert read_card(data).decoder == decoder
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(data)

@@ -1,6 +1,6 @@
-"""The pictures of a report and of ``wordspot spectrogram``, drawn with matplotlib, never on a screen.
+"""The charts of reports, and the picture of ``wordspot spectrogram``, drawn with matplotlib without a screen.
 
-A report's charts are SVG with text left as text: the reader's browser draws it, so labels in any script show.
+A report's charts are SVG in which text stays text: the reader's browser draws it, so labels in any script are shown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wordspot.config import FeatureConfig
 from wordspot.files import atomic_path
-from wordspot.metrics import Curve, StreamCurve
+from wordspot.metrics import Calibration, Curve, Ints, StreamCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d1690e", "#777777"
 def draw_learning(log: Sequence[dict[str, Any]]) -> str:
     """Loss and accuracy over the steps, as SVG; training is smoothed over a fiftieth of the run.
 
-    Of validation it is always the cross-entropy. Logs of older versions call a step's loss so, too.
+    For validation it is always the cross-entropy. Logs of older versions use that name for a step's loss, too.
     """
     figure, (left, right) = new_figure(9.5, 3.4, 2)
     steps = [line for line in log if line["kind"] == "step"]
@@ -52,17 +52,17 @@ def draw_learning(log: Sequence[dict[str, Any]]) -> str:
     return to_svg(figure)
 
 
-def draw_confusion(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
-    """The confusion matrix as SVG: colour by the part of the row, counts in the cells."""
-    counts = np.array(confusion)
+def draw_confusion(labels: Sequence[str], confusion: Ints) -> str:
+    """The confusion matrix as SVG: colour by the fraction of the row, counts in the cells."""
+    counts = confusion
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = max(4.0, 0.52 * len(labels) + 1.6)
     figure, (axes,) = new_figure(size + 0.6, size, 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), labels)
-    axes.set_xlabel("answer")
-    axes.set_ylabel("truth")
+    axes.set_xlabel("predicted label")
+    axes.set_ylabel("true label")
     for row, column in np.ndindex(*counts.shape):
         if counts[row, column]:
             shade = "white" if shares[row, column] > 0.5 else "#222222"
@@ -96,17 +96,16 @@ def draw_error_curves(curves: dict[str, Curve]) -> str:
     return to_svg(figure)
 
 
-def draw_calibration(calibration: dict[str, Any]) -> str:
-    """How often the network is right against how sure it is, as SVG; the size of a dot grows with the clips behind it."""
+def draw_calibration(calibration: Calibration) -> str:
+    """Accuracy against the top posterior, as SVG; a larger dot stands for more clips."""
     figure, (axes,) = new_figure(4.2, 3.6, 1)
-    counts = np.array(calibration["counts"])
+    counts = calibration.counts
     used = counts > 0
-    confidence = np.array(calibration["confidence"], dtype=float)[used] * 100
-    accuracy = np.array(calibration["accuracy"], dtype=float)[used] * 100
+    confidence, accuracy = 100 * calibration.confidence[used], 100 * calibration.accuracy[used]
     axes.plot([0, 100], [0, 100], color=_GREY, linewidth=1, linestyle="--")
     axes.plot(confidence, accuracy, color=_BLUE, linewidth=1.2)
     axes.scatter(confidence, accuracy, s=15 + 150 * counts[used] / counts.sum(), color=_BLUE)
-    axes.set(xlabel="top posterior, percent", ylabel="right, percent", xlim=(0, 103), ylim=(0, 103))
+    axes.set(xlabel="top posterior, percent", ylabel="accuracy, percent", xlim=(0, 103), ylim=(0, 103))
     axes.grid(alpha=0.25)
     return to_svg(figure)
 
@@ -114,11 +113,11 @@ def draw_calibration(calibration: dict[str, Any]) -> str:
 def draw_stream_curves(curves: dict[str, StreamCurve], chosen: dict[str, tuple[float, float]]) -> str:
     """Per word, misses against false accepts per hour (DET over streams), as SVG.
 
-    Where a curve reaches no false accept at all it cannot be drawn on a logarithmic axis: it ends on the left edge, at half
-    an accept in the hours tested.
+    No false accepts at all cannot be drawn on a logarithmic axis: such a curve ends on the left edge, at half a false accept
+    in the hours tested.
 
     Args:
-        curves: by the name in the legend, the first drawn boldest; those of words that were never spoken are left out.
+        curves: by the name in the legend, the first one in bold; words that were never spoken are left out.
         chosen: (false accepts per hour, miss rate) at the decoder's thresholds, marked by a dot.
     """
     import matplotlib as mpl
@@ -147,7 +146,7 @@ def draw_stream_curves(curves: dict[str, StreamCurve], chosen: dict[str, tuple[f
 
 
 def draw_latencies(latencies_ms: Sequence[float]) -> str:
-    """A histogram of latencies as SVG; lines stand at the median and at 90 %."""
+    """A histogram of latencies as SVG, with lines at the median and at 90 %."""
     figure, (axes,) = new_figure(6.0, 2.8, 1)
     axes.hist(latencies_ms, bins=40, color=_BLUE)
     for part, name in ((0.5, "median"), (0.9, "90 %")):
@@ -161,7 +160,7 @@ def draw_latencies(latencies_ms: Sequence[float]) -> str:
 
 
 def save_spectrogram(path: Path, picture: NDArray[np.float32], config: FeatureConfig, title: str) -> None:
-    """Write a PNG of features [frames, features]: time left to right, with axes."""
+    """Write a PNG of features, float32 [frames, features]: time left to right, with axes."""
     figure, (axes,) = new_figure(max(4.0, min(4 + 4e-3 * len(picture), 16)), 4.0, 1)
     seconds = (len(picture) * config.hop_ms + config.window_ms - config.hop_ms) / 1000
     is_linear = config.kind == "spectrogram"
@@ -179,9 +178,9 @@ def save_spectrogram(path: Path, picture: NDArray[np.float32], config: FeatureCo
 
 
 def save_classic_spectrogram(path: Path, audio: NDArray[np.float32]) -> None:
-    """Write a PNG as the classic's ``wav_to_spectrogram``: magnitudes × 64 as grey, time downward, no axes.
+    """Write a PNG as TensorFlow's ``wav_to_spectrogram`` does: magnitudes × 64 as grey, time downward, no axes.
 
-    Window 256, stride 128, as there; each pixel is one bin of one window, cut at white.
+    Window 256, stride 128, as there; each pixel is one bin of one window, saturated at white.
     """
     from PIL import Image
 
@@ -194,7 +193,7 @@ def save_classic_spectrogram(path: Path, audio: NDArray[np.float32]) -> None:
 
 
 def new_figure(width: float, height: float, n_axes: int) -> tuple[Figure, list[Axes]]:
-    """A figure of this size in inches, on no screen, with axes side by side."""
+    """A figure of this size in inches, not bound to a screen, with axes side by side."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

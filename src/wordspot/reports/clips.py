@@ -1,4 +1,4 @@
-"""One HTML page with everything in it: figures, charts, and the clips the network was most wrong about, playable."""
+"""The report on an evaluation of clips: metrics, charts, and the most confidently wrong clips, playable."""
 
 from __future__ import annotations
 
@@ -6,130 +6,139 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.audio.samples import Samples
+from wordspot.evaluation.clips import ClipMetrics
+from wordspot.evaluation.results import ClipsSeen, WordsResult
+from wordspot.formats import interval, percent
 from wordspot.metrics import det_curve
 from wordspot.reports import charts
-from wordspot.reports.page import data_url, fact_boxes, percent, section, table, write_page
+from wordspot.reports.page import data_url, fact_boxes, left_out_section, section, source_line, table, write_page
+
+N_CONFUSED = 24
 
 
 @dataclass(frozen=True)
 class ConfusedClip:
-    """A clip that was answered wrongly. audio: float32 [samples]; posterior: of the answer."""
+    """A clip whose predicted label is wrong.
+
+    Attributes:
+        name: of its file.
+        truth: its label.
+        predicted: the label predicted.
+        posterior: of the predicted label.
+        audio: float32 [samples].
+    """
 
     name: str
     truth: str
-    answer: str
+    predicted: str
     posterior: float
     audio: Samples
 
 
-def most_confused(truth: NDArray[np.int64], posteriors: NDArray[np.float64], n: int = 24) -> list[int]:
-    """Positions of the clips that were answered wrongly, the surest answers first."""
+def most_confused(truth: NDArray[np.int64], posteriors: NDArray[np.float64], n: int = N_CONFUSED) -> list[int]:
+    """Positions of the clips with a wrong prediction, the most confident first."""
     wrong = np.flatnonzero(posteriors.argmax(axis=1) != truth)
     return [int(i) for i in wrong[np.argsort(-posteriors[wrong].max(axis=1), kind="stable")][:n]]
 
 
-def write_report(
-    path: Path,
-    measures: dict[str, Any],
-    truth: NDArray[np.int64],
-    posteriors: NDArray[np.float64],
-    log: Sequence[dict[str, Any]],
-    confused: Sequence[ConfusedClip],
-    sample_rate: int,
-) -> None:
+def write_clip_report(path: Path, result: WordsResult) -> None:
     """Write the page atomically.
 
     Args:
         path: the HTML file.
-        measures: what `evaluation.measure_clips` gives, with ``model``, ``step``, ``data``, ``split``, ``left_out``.
-        truth: int64 [n].
-        posteriors: float64 [n, labels].
-        log: the run's log, for the learning curves; may be empty.
-        confused: clips to listen to.
-        sample_rate: of their audio, Hz.
+        result: of `evaluate`.
     """
-    labels = measures["labels"]
+    metrics, clips = result.metrics, result.clips
     curves = {
-        label: det_curve(posteriors[:, i], truth == i)
-        for i, label in enumerate(labels)
-        if 0 < (truth == i).sum() < len(truth)
+        label: det_curve(clips.posteriors[:, i], clips.truth == i)
+        for i, label in enumerate(metrics.labels)
+        if 0 < (clips.truth == i).sum() < len(clips.truth)
     }
-    parts = [_summary(measures)]
-    if any(line["kind"] == "step" for line in log):
-        parts.append(section("Learning", charts.draw_learning(log)))
+    parts = [_summary(result)]
+    if any(line["kind"] == "step" for line in result.log):
+        parts.append(section("Learning", charts.draw_learning(result.log)))
     parts += [
-        section("Confusion", charts.draw_confusion(labels, measures["confusion"])),
-        section("Per label", _label_table(measures)),
-        section("Most confused clips", _clip_list(confused, sample_rate)),
+        section("Confusion", charts.draw_confusion(metrics.labels, metrics.confusion)),
+        section("Per label", _label_table(metrics)),
+        section("Most confused clips", _clip_list(_confused(metrics.labels, clips), clips.sample_rate)),
         section("Errors by threshold", charts.draw_error_curves(curves)),
-        section("Calibration", _calibration_text(measures) + charts.draw_calibration(measures["calibration"])),
-        section("Speakers", _speaker_table(measures)),
+        section("Calibration", _calibration_text(metrics) + charts.draw_calibration(metrics.calibration)),
+        section("Speakers", _speaker_table(metrics)),
+        *left_out_section(result.left_out),
     ]
-    if measures.get("left_out"):
-        items = "".join(f"<li>{html.escape(problem)}</li>" for problem in measures["left_out"])
-        parts.append(section("Recordings left out", f"<ul>{items}</ul>"))
-    write_page(path, f"wordspot: {Path(measures['model']).name}", parts)
+    write_page(path, f"wordspot: {Path(result.model).name}", parts)
 
 
-def _summary(measures: dict[str, Any]) -> str:
+def _confused(labels: Sequence[str], clips: ClipsSeen) -> list[ConfusedClip]:
+    return [
+        ConfusedClip(
+            clips.names[at],
+            labels[clips.truth[at]],
+            labels[clips.posteriors[at].argmax()],
+            float(clips.posteriors[at].max()),
+            clips.audio(at),
+        )
+        for at in most_confused(clips.truth, clips.posteriors)
+    ]
+
+
+def _summary(result: WordsResult) -> str:
+    metrics = result.metrics
     facts = (
-        ("accuracy", percent(measures["accuracy"])),
-        ("95 % interval", f"{percent(measures['accuracy_low'])} to {percent(measures['accuracy_high'])}"),
-        ("keywords alone", percent(measures["keyword_accuracy"])),
-        ("clips", f"{measures['n']:,}"),
-        ("speakers", f"{measures['speakers']['n']:,}"),
-    )
-    checkpoint = "" if measures["step"] is None else f", checkpoint of step {measures['step']}"
-    source = (
-        f"Model <code>{html.escape(measures['model'])}</code>{checkpoint}, on the "
-        f"{measures['split']} set of <code>{html.escape(measures['data'])}</code>."
+        ("accuracy", percent(metrics.accuracy, unit=" %")),
+        ("95 % interval", interval(*metrics.interval, unit=" %")),
+        ("accuracy on keywords", percent(metrics.correct_keywords.rate, unit=" %")),
+        ("clips", f"{metrics.n:,}"),
+        ("speakers", f"{metrics.speakers.n_speakers:,}"),
     )
     caution = (
-        "The interval takes the clips for independent. Takes of one speaker are not quite, so with few speakers it is too "
+        "The interval assumes independent clips. Clips of one speaker are not independent, so with few speakers it is too "
         "narrow."
     )
-    return f"<p>{source}</p>{fact_boxes(facts)}<p><small>{caution}</small></p>"
+    return f"{source_line(result)}{fact_boxes(facts)}<p><small>{caution}</small></p>"
 
 
-def _label_table(measures: dict[str, Any]) -> str:
+def _label_table(metrics: ClipMetrics) -> str:
     rows = [
-        (label, row["n"], percent(row["precision"]), percent(row["recall"]),
-         f"{percent(row['recall_low'])} to {percent(row['recall_high'])}", percent(row["equal_error_rate"]))
-        for label, row in measures["per_label"].items()
+        (label, row.n, percent(row.precision, unit=" %"), percent(row.recall.rate, unit=" %"),
+         interval(*row.recall.interval, unit=" %"), percent(row.equal_error_rate, unit=" %"))
+        for label, row in metrics.per_label.items()
     ]  # fmt: skip
     return table(("label", "clips", "precision", "recall", "95 % interval of recall", "equal error rate"), rows)
 
 
-def _speaker_table(measures: dict[str, Any]) -> str:
-    speakers = measures["speakers"]
-    if not speakers["n"]:
-        return "<p>No clip names its speaker.</p>"
-    low, middle, high = (percent(value) for value in speakers["quartiles"])
+def _speaker_table(metrics: ClipMetrics) -> str:
+    speakers = metrics.speakers
+    if not speakers.n_speakers:
+        return "<p>The speakers of these clips are not known.</p>"
+    low, middle, high = (percent(value, unit=" %") for value in speakers.quartiles)
     text = (
-        f"<p>Accuracy over {speakers['n']} speakers, each counting once: mean {percent(speakers['mean'])}, quartiles "
-        f"{low}, {middle} and {high}. Those heard worst:</p>"
+        f"<p>Accuracy of {speakers.n_speakers} speakers, each counting once: mean {percent(speakers.mean, unit=' %')}, "
+        f"quartiles {low}, {middle} and {high}. The lowest:</p>"
     )
-    rows = [(row["speaker"], row["n"], percent(row["accuracy"])) for row in speakers["worst"]]
+    rows = [(name, count, percent(accuracy, unit=" %")) for name, accuracy, count in speakers.worst]
     return text + table(("speaker", "clips", "accuracy"), rows)
 
 
-def _calibration_text(measures: dict[str, Any]) -> str:
-    error = percent(measures["calibration"]["error"])
-    return f"<p>The network's sureness is off by {error} on average. On the dashed line it would be exact.</p>"
+def _calibration_text(metrics: ClipMetrics) -> str:
+    error = percent(metrics.calibration.error, unit=" %")
+    return (
+        f"<p>The top posterior differs from the accuracy by {error} on average (expected calibration error). A calibrated "
+        "network lies on the dashed line.</p>"
+    )
 
 
 def _clip_list(confused: Sequence[ConfusedClip], sample_rate: int) -> str:
     if not confused:
-        return "<p>None: every clip was answered rightly.</p>"
+        return "<p>None: every clip was recognised.</p>"
     items = "".join(
-        f"<li><div><b>{html.escape(clip.truth)}</b> heard as <b>{html.escape(clip.answer)}</b> "
-        f"({percent(clip.posterior)} sure)</div><code>{html.escape(clip.name)}</code>"
+        f"<li><div><b>{html.escape(clip.truth)}</b> predicted as <b>{html.escape(clip.predicted)}</b> "
+        f"(posterior {percent(clip.posterior, unit=' %')})</div><code>{html.escape(clip.name)}</code>"
         f'<audio controls preload="none" src="{data_url(clip.audio, sample_rate)}"></audio></li>'
         for clip in confused
     )

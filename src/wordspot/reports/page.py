@@ -1,4 +1,4 @@
-"""The parts of a report's HTML page: sections, tables, playable sound. Everything is in the one file."""
+"""The parts of a report's HTML page: sections, tables, playable sound. The page is one self-contained file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from wordspot.audio.files import encode_wav
 from wordspot.audio.samples import Samples
+from wordspot.evaluation.results import EvaluationResult
 from wordspot.files import write_text
 
 
@@ -19,31 +20,41 @@ def write_page(path: Path, title: str, parts: Sequence[str]) -> None:
 
 
 def fact_boxes(facts: Sequence[tuple[str, str]]) -> str:
-    """(name, value) as a row of boxes, the value large."""
+    """A row of boxes from (name, value) pairs."""
     boxes = "".join(f"<div><b>{html.escape(value)}</b><span>{html.escape(name)}</span></div>" for name, value in facts)
     return f'<div class="facts">{boxes}</div>'
 
 
 def section(title: str, body: str) -> str:
-    """A heading (text) with HTML under it."""
+    """HTML under a heading; `title` is text."""
     return f"<section><h2>{html.escape(title)}</h2>{body}</section>"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table of text and numbers; the first column stands left, the others right."""
+    """A table of text and numbers; the first column is left-aligned, the others right-aligned."""
     head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
     body = "".join(f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def data_url(audio: Samples, sample_rate: int) -> str:
-    """float32 [samples] as a WAV inside a link."""
+    """A ``data:`` URL of a WAV file, from float32 [samples]."""
     return f"data:audio/wav;base64,{base64.b64encode(encode_wav(audio, sample_rate)).decode()}"
 
 
-def percent(value: float | None) -> str:
-    """A part as a percentage; a dash for what could not be computed."""
-    return "–" if value is None else f"{100 * value:.1f} %"
+def source_line(result: EvaluationResult) -> str:
+    """Which model was evaluated on what, as a paragraph."""
+    checkpoint = "" if result.step is None else f", checkpoint of step {result.step}"
+    return (
+        f"<p>Model <code>{html.escape(result.model)}</code>{checkpoint}, on the {result.split} set of "
+        f"<code>{html.escape(result.data)}</code>.</p>"
+    )
+
+
+def left_out_section(problems: Sequence[str]) -> list[str]:
+    """A section of the recordings that could not be used, if there are any."""
+    items = "".join(f"<li>{html.escape(problem)}</li>" for problem in problems)
+    return [section("Recordings left out", f"<ul>{items}</ul>")] if problems else []
 
 
 _PAGE = """<!doctype html>

@@ -1,4 +1,4 @@
-"""The pictures of a report on whole recordings, as SVG: errors by threshold, all scores, and scores over time."""
+"""The charts of a report on whole recordings, as SVG: errors by threshold, all scores, and posteriors over time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.evaluation.judging import PosteriorTrack
+from wordspot.evaluation.recordings import BinaryMetrics
 from wordspot.reports.charts import new_figure, to_svg
 
 _COLOURS = ("#1f5fa8", "#d1690e", "#3a8a4d", "#8a4fa3", "#777777")
@@ -22,9 +23,12 @@ _WIDE, _HIGH, _SIDE = 300, 56, 4
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """Scores that stand in one row of a chart.
+    """The scores in one row of a chart.
 
-    scores: float64 [n], 0 to 1; colour: the number of its class.
+    Attributes:
+        name: of the row.
+        scores: float64 [n], 0 to 1.
+        colour: the number of its class.
     """
 
     name: str
@@ -32,38 +36,22 @@ class ScoreRow:
     colour: int
 
 
-@dataclass(frozen=True)
-class TimeCurve:
-    """A recording's posterior of one label over time.
+def draw_det(binary: BinaryMetrics) -> str:
+    """Misses against false alarms as SVG, with a dot at the threshold in use.
 
-    times_s, posteriors : float64 [n], of the windows' middles; has_sound : bool [n], the windows that count
-    """
-
-    times_s: NDArray[np.float64]
-    posteriors: NDArray[np.float64]
-    has_sound: NDArray[np.bool_]
-
-
-def draw_det(det: dict[str, Any], miss_rate: float, false_alarm_rate: float, n_targets: int, n_others: int) -> str:
-    """Misses against false alarms as SVG, both axes stretched as a normal distribution's; a dot at the chosen threshold.
-
-    What no recording errs at cannot be drawn on such axes: it stands where half of one would err.
-
-    Args:
-        det: miss_rate and false_alarm_rate, lists of the same length.
-        miss_rate, false_alarm_rate: at the chosen threshold.
-        n_targets, n_others: how many recordings there are of each kind.
+    Both axes are scaled by the inverse normal distribution (a DET plot). A rate of zero cannot be drawn on them; it is
+    drawn where half a recording would be wrong.
     """
     figure, (axes,) = new_figure(5.2, 4.8, 1)
-    least_alarm, least_miss = 0.5 / n_others, 0.5 / n_targets
+    det, missed, alarms = binary.det, binary.missed, binary.false_alarms
+    least_alarm, least_miss = 0.5 / alarms.n, 0.5 / missed.n
 
-    def place(rates: Sequence[float], least: float) -> list[float]:
-        return [_deviate(min(max(rate, least), 1 - least)) for rate in rates]
+    def place(rates: Sequence[float | None], least: float) -> list[float]:
+        return [_deviate(min(max(rate, least), 1 - least)) for rate in rates if rate is not None]
 
-    x, y = place(det["false_alarm_rate"], least_alarm), place(det["miss_rate"], least_miss)
+    x, y = place(det.false_alarm_rate, least_alarm), place(det.miss_rate, least_miss)
     axes.plot(x, y, color=_COLOURS[0], linewidth=1.6)
-    axes.plot(*(place([rate], least) for rate, least in ((false_alarm_rate, least_alarm), (miss_rate, least_miss))),
-              "o", color=_COLOURS[1], markersize=7)  # fmt: skip
+    axes.plot(place([alarms.rate], least_alarm), place([missed.rate], least_miss), "o", color=_COLOURS[1], markersize=7)
     low, high = _deviate(min(least_alarm, least_miss)) - 0.1, _deviate(0.9)
     axes.plot([low, high], [low, high], color="#bbbbbb", linewidth=1, linestyle="--")
     ticks = [percent for percent in _PERCENTS if low < _deviate(percent / 100) <= high]
@@ -77,7 +65,7 @@ def draw_det(det: dict[str, Any], miss_rate: float, false_alarm_rate: float, n_t
 
 
 def draw_scores(rows: Sequence[ScoreRow], threshold: float | None, label: str) -> str:
-    """Every recording as a dot at its score, as SVG; a line stands at the threshold. The axis is one of log-odds."""
+    """Every recording as a dot at its score, as SVG, on an axis of log-odds; a dashed line marks the threshold."""
     figure, (axes,) = new_figure(9.5, 1.2 + 0.42 * len(rows), 1)
     for position, row in enumerate(rows):
         spread = (np.arange(len(row.scores)) * 0.618034 % 1 - 0.5) * 0.6  # even, and the same each time
@@ -98,11 +86,22 @@ def draw_scores(rows: Sequence[ScoreRow], threshold: float | None, label: str) -
 
 
 def draw_time_curve(
-    curve: TimeCurve, seconds: float, threshold: float | None, marked_s: tuple[float, float] | None, name: str
+    track: PosteriorTrack,
+    label: int,
+    seconds: float,
+    threshold: float | None,
+    marked_s: tuple[float, float] | None,
+    name: str,
 ) -> str:
-    """A small SVG of a posterior over time, 0 below and 1 above; what is marked is grey.
+    """A small SVG of a label's posterior over time, from 0 (bottom) to 1 (top), with gaps at windows without sound.
 
-    Windows without sound are left out: the line has a gap there.
+    Args:
+        track: the posteriors of a recording's windows.
+        label: the position of the label.
+        seconds: length of the recording.
+        threshold: drawn as a line.
+        marked_s: (start, stop) of a grey band, in seconds.
+        name: for screen readers.
     """
 
     def x(time_s: float) -> float:
@@ -112,11 +111,11 @@ def draw_time_curve(
         return _SIDE + (_HIGH - 2 * _SIDE) * (1 - posterior)
 
     path, is_open = "", False
-    for time_s, posterior, heard in zip(curve.times_s, curve.posteriors, curve.has_sound, strict=True):
-        if heard:
-            path += f"{'L' if is_open else 'M'}{x(time_s):.1f} {y(posterior):.1f}"
+    for time_ms, posterior, has_sound in zip(track.time_ms, track.posteriors[:, label], track.has_sound, strict=True):
+        if has_sound:
+            path += f"{'L' if is_open else 'M'}{x(time_ms / 1000):.1f} {y(posterior):.1f}"
             path += "" if is_open else "h0.01"  # so that a single window shows as a dot
-        is_open = bool(heard)
+        is_open = bool(has_sound)
     line = "" if threshold is None else f'<path d="M{_SIDE} {y(threshold):.1f}H{_WIDE - _SIDE}" class="limit"/>'
     band = ""
     if marked_s is not None:

@@ -72,7 +72,7 @@ def file_spectrogram(path: Path, seconds: float) -> tuple[NDArray[np.float32], i
 
     A column lasts 10 ms or more, and there are at most 1200. Windows of 25 ms, the first centred on the beginning.
     """
-    rate, blocks = read_blocks(path, channel=0)
+    rate, blocks = read_blocks(path, thorough=False)
     n_columns = int(min(max(seconds / _SHORTEST_S, 1), _COLUMNS))
     size = max(int(_WINDOW_S * rate), 2)
     hop = min(max(int(seconds * rate / n_columns / _FRAMES), 1), size)

@@ -1,22 +1,23 @@
-"""One HTML page about a test on whole recordings: figures, every score, and the most telling recordings to listen to."""
+"""The report on an evaluation of whole recordings: metrics, every score, and the most telling recordings, playable."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wordspot.audio.samples import to_float32
-from wordspot.evaluation.scores import Resampling
+from wordspot.evaluation.judging import PosteriorTrack
+from wordspot.evaluation.recordings import BinaryMetrics, RecordingsMetrics
+from wordspot.evaluation.results import RecordingsResult
+from wordspot.formats import interval, percent
+from wordspot.intervals import Estimate, Proportion
 from wordspot.metrics import Floats, Ints
 from wordspot.reports import charts
-from wordspot.reports.page import data_url, fact_boxes, percent, section, table, write_page
-from wordspot.reports.recording_charts import ScoreRow, TimeCurve, draw_det, draw_scores, draw_time_curve
+from wordspot.reports.page import data_url, fact_boxes, left_out_section, section, source_line, table, write_page
+from wordspot.reports.recording_charts import ScoreRow, draw_det, draw_scores, draw_time_curve
 
 N_WORST, N_TYPICAL = 12, 8
 PLAYED_S = 8.0
@@ -28,71 +29,24 @@ _STYLE = """<style>
 </style>"""
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A recording of the set, as the page needs it.
-
-    audio: int16 [samples]; generator, speaker: "" where not known.
-    """
-
-    name: str
-    speaker: str
-    generator: str
-    audio: NDArray[np.int16]
-
-
-def write_recording_report(
-    path: Path,
-    measures: dict[str, Any],
-    truth: Ints,
-    posteriors: Floats,
-    recordings: Sequence[Shown],
-    over_time: Callable[[NDArray[np.int16], int], TimeCurve],
-    sample_rate: int,
-) -> None:
+def write_recording_report(path: Path, result: RecordingsResult) -> None:
     """Write the page atomically.
 
     Args:
         path: the HTML file.
-        measures: what `recording_measures.measure_recordings` gives, with ``model``, ``step``, ``data``, ``split``,
-            ``left_out``.
-        truth: int64 [n]; posteriors: float64 [n, labels].
-        recordings: what was judged, in this order.
-        over_time: from a recording's samples and a label's position to that label's posterior over time.
-        sample_rate: of the recordings, Hz.
+        result: of `evaluate`.
     """
-    labels = measures["labels"]
-    worst = most_wrong(truth, posteriors)
-    rest = [at for at in most_typical(truth, posteriors, recordings) if at not in worst]
-
-    def players(positions: Sequence[int]) -> str:
-        items = (
-            _player(recordings[at], labels, int(truth[at]), posteriors[at], measures, over_time, sample_rate)
-            for at in positions
-        )
-        return f'<ul class="clips">{"".join(items)}</ul>'
-
-    parts = [_STYLE, _summary(measures), section("Every recording", _scores(measures, truth, posteriors, recordings))]
-    if measures.get("eer") is not None:
-        n_targets = measures["per_label"][labels[0]]["n"]
-        det = draw_det(
-            measures["det"], measures["miss_rate"], measures["false_alarm_rate"], n_targets, measures["n"] - n_targets
-        )
-        parts.append(section("Misses against false alarms", _curve_text(measures) + det + _threshold_table(measures)))
-    parts.append(section("Per generator", _generator_table(measures)))
-    if len(labels) > 2:
-        parts.append(section("Per label", _label_table(measures)))
-        parts.append(section("Confusion", charts.draw_confusion(labels, measures["confusion"])))
-    parts += [
-        section("Per speaker", _speaker_table(measures)),
-        section("Worst recordings", _listen_text(measures) + players(worst)),
-    ]
-    if rest:
-        parts.append(section("Typical recordings", f"<p>Of each generator, one of middling score.</p>{players(rest)}"))
-    if measures.get("left_out"):
-        items = "".join(f"<li>{html.escape(problem)}</li>" for problem in measures["left_out"])
-        parts.append(section("Recordings left out", f"<ul>{items}</ul>"))
-    write_page(path, f"wordspot: {Path(measures['model']).name}", parts)
+    metrics = result.metrics
+    parts = [_STYLE, _summary(result), section("Every recording", _scores(result))]
+    if metrics.binary is not None and metrics.binary.scores.eer.value is not None:
+        parts.append(section("Misses against false alarms", _det_section(metrics.labels[0], metrics.binary)))
+    parts.append(section("Per generator", _generator_table(metrics)))
+    if len(metrics.labels) > 2:
+        parts.append(section("Per label", _label_table(metrics)))
+        parts.append(section("Confusion", charts.draw_confusion(metrics.labels, metrics.confusion)))
+    parts += [section("Per speaker", _speaker_table(metrics)), *_listen_sections(result)]
+    parts += left_out_section(result.left_out)
+    write_page(path, f"wordspot: {Path(result.model).name}", parts)
 
 
 def most_wrong(truth: Ints, posteriors: Floats, n: int = N_WORST) -> list[int]:
@@ -101,176 +55,195 @@ def most_wrong(truth: Ints, posteriors: Floats, n: int = N_WORST) -> list[int]:
     return np.argsort(own, kind="stable")[:n].tolist()
 
 
-def most_typical(truth: Ints, posteriors: Floats, recordings: Sequence[Shown], n: int = N_TYPICAL) -> list[int]:
-    """Of each label's generators, the recording of middling posterior."""
+def most_typical(truth: Ints, posteriors: Floats, generators: Sequence[str | None], n: int = N_TYPICAL) -> list[int]:
+    """Positions of the recordings with the median posterior of each label's generators."""
     chosen = []
-    for members in _by_generator(truth, recordings).values():
+    for members in _by_generator(truth, generators).values():
         own = posteriors[members, truth[members]]
         chosen.append(members[int(np.argsort(own, kind="stable")[len(members) // 2])])
     return chosen[:n]
 
 
-def _by_generator(truth: Ints, recordings: Sequence[Shown]) -> dict[tuple[int, str], list[int]]:
-    """Positions by (label, generator), sorted."""
+def _by_generator(truth: Ints, generators: Sequence[str | None]) -> dict[tuple[int, str], list[int]]:
+    """Positions by (label, generator), sorted; the generator of a recording without one is empty."""
     members: dict[tuple[int, str], list[int]] = {}
-    for at, (label, one) in enumerate(zip(truth.tolist(), recordings, strict=True)):
-        members.setdefault((label, one.generator), []).append(at)
+    for at, (label, generator) in enumerate(zip(truth.tolist(), generators, strict=True)):
+        members.setdefault((label, generator or ""), []).append(at)
     return dict(sorted(members.items()))
 
 
-def _summary(measures: dict[str, Any]) -> str:
-    facts = []
-    if measures.get("eer") is not None:
+def _summary(result: RecordingsResult) -> str:
+    metrics, facts = result.metrics, []
+    if metrics.binary is not None and metrics.eer is not None:
+        scores = metrics.binary.scores
         facts += [
-            ("equal error rate (EER)", percent(measures["eer"])),
-            ("95 % interval of that", _span(measures, "eer")),
-            ("area under the ROC", f"{measures['auc']:.3f}"),
+            ("equal error rate (EER)", percent(scores.eer.value, unit=" %")),
+            ("95 % interval of that", _span(scores.eer)),
+            ("area under the ROC", _three(scores.auc.value)),
         ]
     facts += [
-        ("accuracy", percent(measures["accuracy"])),
-        ("95 % interval of that", _span(measures, "accuracy")),
-        ("recordings", f"{measures['n']:,}"),
-        ("speakers", f"{len(measures['per_speaker']):,}" if measures["per_speaker"] else "–"),
+        ("accuracy", percent(metrics.accuracy, unit=" %")),
+        ("95 % interval of that", interval(*metrics.interval, unit=" %")),
+        ("recordings", f"{metrics.n:,}"),
+        ("speakers", f"{len(metrics.per_speaker):,}" if metrics.per_speaker else "–"),
     ]
-    checkpoint = "" if measures["step"] is None else f", checkpoint of step {measures['step']}"
-    source = (
-        f"Model <code>{html.escape(measures['model'])}</code>{checkpoint}, on the "
-        f"{measures['split']} set of <code>{html.escape(measures['data'])}</code>."
-    )
-    return f"<p>{source}</p>{fact_boxes(facts)}<p><small>{html.escape(_caution(measures))}</small></p>"
+    return f"{source_line(result)}{fact_boxes(facts)}<p><small>{html.escape(_caution(metrics))}</small></p>"
 
 
-def _caution(measures: dict[str, Any]) -> str:
-    interval = measures.get("interval")
-    text = "The interval of accuracy takes recordings for independent; those of one speaker are not."
-    if interval:
-        text += f" That of the EER is {Resampling(**interval).describe()}"
-        few = interval["over"] == "recordings" and interval["n_speakers"]
-        text += ", since a class has too few speakers: it tells nothing of other speakers." if few else "."
-    return f"{text} No interval tells of generators that are not in this set."
+def _caution(metrics: RecordingsMetrics) -> str:
+    text = "The interval of the accuracy assumes independent recordings; those of one speaker are not."
+    resampling = None if metrics.binary is None else metrics.binary.scores.resampling
+    if resampling is not None:
+        text += f" That of the EER is {resampling.describe()}"
+        few = ", since a class has too few speakers: it says nothing about other speakers."
+        text += few if resampling.says_nothing_of_other_speakers else "."
+    return f"{text} No interval says anything about generators that are not in this set."
 
 
-def _scores(measures: dict[str, Any], truth: Ints, posteriors: Floats, recordings: Sequence[Shown]) -> str:
-    labels, is_binary = measures["labels"], len(measures["labels"]) == 2
-    rows = []
-    for (label, generator), members in _by_generator(truth, recordings).items():
+def _scores(result: RecordingsResult) -> str:
+    metrics, labels = result.metrics, result.metrics.labels
+    binary, posteriors, rows = metrics.binary, result.posteriors, []
+    for (label, generator), members in _by_generator(result.recordings.truth, _generators(result)).items():
         name = f"{labels[label]}: {generator}" if generator else labels[label]
-        rows.append(ScoreRow(f"{name} ({len(members)})", posteriors[members, 0 if is_binary else label], label))
-    if is_binary:
-        text = (
-            f"Each dot is a recording, at its posterior of “{labels[0]}”; to the right of the dashed line "
-            f"(threshold {measures['threshold']:.4g}) it is taken for that. The black marks are medians."
-        )
-        chart = draw_scores(rows, measures["threshold"], f"posterior of {labels[0]}")
-    else:
-        text = "Each dot is a recording, at its posterior of its own label. The black marks are medians."
+        rows.append(ScoreRow(f"{name} ({len(members)})", posteriors[members, label if binary is None else 0], label))
+    if binary is None:
+        text = "Each dot is a recording, at the posterior of its own label. The black marks are medians."
         chart = draw_scores(rows, None, "posterior of its own label")
+    else:
+        text = (
+            f"Each dot is a recording, at its posterior of “{labels[0]}”; to the right of the dashed line (threshold "
+            f"{binary.threshold:.4g}) it is predicted as that. The black marks are medians."
+        )
+        chart = draw_scores(rows, binary.threshold, f"posterior of {labels[0]}")
     return f"<p>{html.escape(text)}</p>{chart}"
 
 
-def _curve_text(measures: dict[str, Any]) -> str:
-    target = html.escape(measures["labels"][0])
-    return (
-        f"<p>A miss is a recording of “{target}” not taken for one, a false alarm another one taken for it. The dot is the "
-        f"threshold {measures['threshold']:.4g}: {percent(measures['miss_rate'])} missed ({_span(measures, 'miss_rate')}), "
-        f"{percent(measures['false_alarm_rate'])} false alarms ({_span(measures, 'false_alarm_rate')}). The dashed line is "
-        "where both are equal.</p>"
+def _det_section(target: str, binary: BinaryMetrics) -> str:
+    missed, alarms = binary.missed, binary.false_alarms
+    text = (
+        f"<p>A miss is a recording of “{html.escape(target)}” that is not predicted as such, a false alarm another recording "
+        f"that is. The dot is the threshold {binary.threshold:.4g}: {percent(missed.rate, unit=' %')} missed "
+        f"({_range(missed)}), {percent(alarms.rate, unit=' %')} false alarms ({_range(alarms)}). On the dashed line both are "
+        "equal.</p>"
     )
+    return text + draw_det(binary) + _threshold_table(binary)
 
 
-def _threshold_table(measures: dict[str, Any]) -> str:
+def _threshold_table(binary: BinaryMetrics) -> str:
     rows = [
-        (percent(row["at_most"]), f"{row['threshold']:.4g}", percent(row["false_alarm_rate"]), percent(row["miss_rate"]))
-        for row in measures["thresholds"]
+        (percent(row.at_most, unit=" %"), f"{row.threshold:.4g}", percent(row.false_alarm_rate, unit=" %"),
+         percent(row.miss_rate, unit=" %"))
+        for row in binary.thresholds
     ]  # fmt: skip
     note = (
-        "<p>Thresholds chosen on these very recordings, which flatters them; <code>wordspot tune</code> chooses one on the "
-        "validation set.</p>"
+        "<p>These thresholds are chosen on the same recordings, so their rates are too optimistic; <code>wordspot tune</code> "
+        "chooses one on the validation set.</p>"
     )
     return note + table(("false alarms, at most", "threshold", "false alarms", "misses"), rows)
 
 
-def _generator_table(measures: dict[str, Any]) -> str:
-    if not measures["per_generator"]:
-        return "<p>The list names no generators.</p>"
+def _generator_table(metrics: RecordingsMetrics) -> str:
+    if not metrics.per_generator:
+        return "<p>The list has no generators.</p>"
     rows = [
-        (row["generator"], row["label"], row["n"], percent(row["accuracy"]), _span(row, "accuracy"), percent(row["eer"]),
-         _span(row, "eer"), "–" if row["auc"] is None else f"{row['auc']:.3f}")
-        for row in measures["per_generator"]
+        (row.generator, row.label, row.correct.n, percent(row.correct.rate, unit=" %"), _range(row.correct),
+         percent(row.scores.eer.value, unit=" %"), _span(row.scores.eer), _three(row.scores.auc.value))
+        for row in metrics.per_generator
     ]  # fmt: skip
-    columns = ("generator", "label", "recordings", "right", "95 % interval", "EER", "95 % interval", "AUC")
+    columns = ("generator", "label", "recordings", "accuracy", "95 % interval", "EER", "95 % interval", "AUC")
     return "<p>EER and AUC are against all recordings of other labels.</p>" + table(columns, rows)
 
 
-def _label_table(measures: dict[str, Any]) -> str:
+def _label_table(metrics: RecordingsMetrics) -> str:
     rows = [
-        (label, row["n"], percent(row["recall"]), _span(row, "recall"), percent(row["eer"]), _span(row, "eer"))
-        for label, row in measures["per_label"].items()
-    ]
-    columns = ("label", "recordings", "right", "95 % interval", "EER against the rest", "95 % interval")
+        (label, row.recall.n, percent(row.recall.rate, unit=" %"), _range(row.recall),
+         percent(row.scores.eer.value, unit=" %"), _span(row.scores.eer))
+        for label, row in metrics.per_label.items()
+        if row.scores is not None
+    ]  # fmt: skip
+    columns = ("label", "recordings", "recall", "95 % interval", "EER against the rest", "95 % interval")
     return table(columns, rows)
 
 
-def _speaker_table(measures: dict[str, Any]) -> str:
-    speakers = measures["per_speaker"]
+def _speaker_table(metrics: RecordingsMetrics) -> str:
+    speakers = metrics.per_speaker
     if not speakers:
-        return "<p>The list names no speakers.</p>"
-    rows = [(row["speaker"], row["n"], percent(row["accuracy"])) for row in speakers[:_MOST_ROWS]]
+        return "<p>The list has no speakers.</p>"
+    rows = [(row.speaker, row.n, percent(row.accuracy, unit=" %")) for row in speakers[:_MOST_ROWS]]
     more = f"<p>The {_MOST_ROWS} lowest of {len(speakers)}.</p>" if len(speakers) > _MOST_ROWS else ""
-    return more + table(("speaker", "recordings", "right"), rows)
+    return more + table(("speaker", "recordings", "accuracy"), rows)
 
 
-def _listen_text(measures: dict[str, Any]) -> str:
-    labels = measures["labels"]
+def _listen_sections(result: RecordingsResult) -> list[str]:
+    truth, labels = result.recordings.truth, result.metrics.labels
+    worst = most_wrong(truth, result.posteriors)
+    rest = [at for at in most_typical(truth, result.posteriors, _generators(result)) if at not in worst]
     what = f"of “{html.escape(labels[0])}”" if len(labels) == 2 else "of the recording's own label"
-    return (
-        f"<p>Those that score lowest for what they are. The line is the posterior {what} over time, from 0 (bottom) to 1 (top), "
-        f"with gaps where there is no sound; a recording judged as one window has no line. Of a longer recording the "
-        f"{PLAYED_S:g} seconds around its worst moment can be played, marked grey.</p>"
+    text = (
+        f"<p>The recordings with the lowest posterior of their own label. The line is the posterior {what} over time, from 0 "
+        "(bottom) to 1 (top), with gaps during silence; a recording evaluated as one window has no line. Of a longer recording "
+        f"the {PLAYED_S:g} seconds around its worst moment can be played; they are marked grey.</p>"
     )
+    sections = [section("Worst recordings", text + _players(result, worst))]
+    if rest:
+        text = "<p>The recording with the median posterior of each generator.</p>"
+        sections.append(section("Typical recordings", text + _players(result, rest)))
+    return sections
 
 
-def _player(
-    one: Shown,
-    labels: Sequence[str],
-    truth: int,
-    posteriors: Floats,
-    measures: dict[str, Any],
-    over_time: Callable[[NDArray[np.int16], int], TimeCurve],
-    sample_rate: int,
-) -> str:
-    """A recording with what it was taken for, its score over time, and `PLAYED_S` seconds of it around its worst moment."""
-    threshold = measures.get("threshold")
-    answer = int(posteriors.argmax()) if threshold is None else int(posteriors[0] < threshold)
-    column = truth if threshold is None else 0
-    curve, seconds = over_time(one.audio, column), len(one.audio) / sample_rate
-    begin_s = _worst_s(curve, is_low_bad=column == truth) - PLAYED_S / 2
+def _players(result: RecordingsResult, positions: Sequence[int]) -> str:
+    return f'<ul class="clips">{"".join(_player(result, at) for at in positions)}</ul>'
+
+
+def _player(result: RecordingsResult, at: int) -> str:
+    """A recording with its prediction, its posterior over time, and `PLAYED_S` seconds of it around its worst moment."""
+    labels, binary = result.metrics.labels, result.metrics.binary
+    row, audio = result.recordings.rows[at], result.recordings.audio[at]
+    truth, posteriors = int(result.recordings.truth[at]), result.posteriors[at]
+    rate = result.judge.config.features.sample_rate
+    predicted = int(posteriors.argmax()) if binary is None else int(posteriors[0] < binary.threshold)
+    column = truth if binary is None else 0
+    (track,) = result.judge.over_time([audio])
+    seconds = len(audio) / rate
+    begin_s = _worst_s(track, column, is_low_bad=column == truth) - PLAYED_S / 2
     begin_s = max(min(begin_s, seconds - PLAYED_S), 0.0)
-    played = one.audio[round(begin_s * sample_rate) :][: round(PLAYED_S * sample_rate)]
-    stop_s = begin_s + len(played) / sample_rate
-    name = f"posterior of {labels[column]} over {seconds:.1f} s"
-    is_whole = len(played) == len(one.audio)
-    marked = None if is_whole else (begin_s, stop_s)
-    drawn = draw_time_curve(curve, seconds, threshold, marked, name) if len(curve.times_s) > 1 else ""
-    whose = ", ".join(text for text in (one.speaker, one.generator) if text)
-    span = f"{seconds:.1f} s" if is_whole else f"{begin_s:.1f} to {stop_s:.1f} of {seconds:.1f} s"
-    verb = "taken for" if answer != truth else "rightly taken for"
+    played = audio[round(begin_s * rate) :][: round(PLAYED_S * rate)]
+    marked = None if len(played) == len(audio) else (begin_s, begin_s + len(played) / rate)
+    drawn = ""
+    if len(track.time_ms) > 1:
+        name = f"posterior of {labels[column]} over {seconds:.1f} s"
+        drawn = draw_time_curve(track, column, seconds, None if binary is None else binary.threshold, marked, name)
+    span = f"{seconds:.1f} s" if marked is None else f"{marked[0]:.1f} to {marked[1]:.1f} of {seconds:.1f} s"
+    details = ", ".join(text for text in (row.speaker, row.generator, span) if text)
+    verb = "predicted as" if predicted != truth else "correctly predicted as"
     return (
-        f"<li><div><b>{html.escape(labels[truth])}</b> {verb} <b>{html.escape(labels[answer])}</b> "
-        f"({percent(float(posteriors[answer]))})</div>"
-        f"<code>{html.escape(one.name)}</code><small>{html.escape(whose)}{', ' if whose else ''}{span}</small>{drawn}"
-        f'<audio controls preload="none" src="{data_url(to_float32(played), sample_rate)}"></audio></li>'
+        f"<li><div><b>{html.escape(labels[truth])}</b> {verb} <b>{html.escape(labels[predicted])}</b> "
+        f"({percent(float(posteriors[predicted]), unit=' %')})</div>"
+        f"<code>{html.escape(row.path)}</code><small>{html.escape(details)}</small>{drawn}"
+        f'<audio controls preload="none" src="{data_url(to_float32(played), rate)}"></audio></li>'
     )
 
 
-def _worst_s(curve: TimeCurve, *, is_low_bad: bool) -> float:
-    """Where the window stands that speaks most against what the recording is."""
-    against = curve.posteriors if is_low_bad else 1 - curve.posteriors
-    if curve.has_sound.any():
-        against = np.where(curve.has_sound, against, np.inf)
-    return float(curve.times_s[int(against.argmin())])
+def _worst_s(track: PosteriorTrack, column: int, *, is_low_bad: bool) -> float:
+    """The middle of the window that speaks most against the recording's label, in seconds."""
+    posteriors = track.posteriors[:, column]
+    against = posteriors if is_low_bad else 1 - posteriors
+    if track.has_sound.any():
+        against = np.where(track.has_sound, against, np.inf)
+    return float(track.time_ms[int(against.argmin())]) / 1000
 
 
-def _span(measures: dict[str, Any], name: str) -> str:
-    low, high = measures[f"{name}_low"], measures[f"{name}_high"]
-    return "–" if low is None else f"{100 * low:.1f} to {100 * high:.1f} %"
+def _generators(result: RecordingsResult) -> list[str | None]:
+    return [row.generator for row in result.recordings.rows]
+
+
+def _range(proportion: Proportion) -> str:
+    return interval(*proportion.interval, unit=" %")
+
+
+def _span(estimate: Estimate) -> str:
+    return interval(estimate.low, estimate.high, unit=" %")
+
+
+def _three(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

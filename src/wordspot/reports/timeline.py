@@ -22,7 +22,7 @@ _SHAPES = {
 }
 
 
-#: What the page needs beside the strips: how they look, and that a click plays.
+#: The style of the strips, and the script that plays an event when its mark is clicked.
 STYLE = """<style>
 .strip { background: none; margin: .2rem 0 .8rem; }
 .strip text { font-size: 11px; fill: currentColor; }
@@ -50,8 +50,12 @@ for (const link of document.querySelectorAll(".strip a")) link.addEventListener(
 class Mark:
     """An event on a word's lane.
 
-    kind: ``hit``, ``miss`` or ``false accept``; text: shown when pointed at; anchor: id of the element it links to, or
-    empty.
+    Attributes:
+        label: the word.
+        time_ms: in the stream.
+        kind: ``hit``, ``miss`` or ``false accept``.
+        text: the tooltip.
+        anchor: id of the element that it links to, or empty.
     """
 
     label: str
@@ -69,13 +73,14 @@ def draw_strip(
     marks: Sequence[Mark],
     thresholds: Sequence[float],
 ) -> str:
-    """The minute from `first_ms` on as an ``<svg>``. Lanes where nothing happens are left out.
+    """The minute from `first_ms` on as an ``<svg>``, without the lanes of words that have low scores and no marks.
 
     Args:
+        first_ms: start of the minute in the stream.
         words: one for each column of `scores`.
-        scores: float32 [n, words], from 0 to 1, of the whole stream or a part that holds this minute.
+        scores: float32 [n, words], 0 to 1, of the whole stream or a part that contains this minute.
         end_ms: float64 [n], ascending.
-        marks: of this minute; one beyond its ends is drawn at the end.
+        marks: of this minute; one outside it is drawn at the nearer end.
         thresholds: one for each of `words`.
     """
     rows = slice(*np.searchsorted(end_ms, [first_ms, first_ms + STRIP_MS]))
@@ -112,7 +117,7 @@ def _axis(first_ms: float, height: int) -> str:
 
 
 def _area(time_ms: NDArray[np.float64], scores: NDArray[np.float32], base: int) -> str:
-    """A word's scores as filled areas: the highest of each tenth of a second."""
+    """A word's scores as filled areas: the maximum of each tenth of a second."""
     bins = (time_ms / _POOL_MS).astype(np.int64)
     peaks = np.zeros(int(STRIP_MS / _POOL_MS) + 1)
     np.maximum.at(peaks, bins, scores)

@@ -31,7 +31,7 @@ def add_chimes(recording: Path, out: Path, times_ms: Sequence[float]) -> None:
         ConfigError: a name that no sound file is written by.
         OSError: `out` cannot be written.
     """
-    audio, rate = read_audio(recording, channel=None)
+    audio, rate = read_audio(recording, channel=None, thorough=False)
     chime = _chime(rate)
     mixed = np.concatenate([audio, np.zeros(len(chime), np.float32)])
     for time_ms in times_ms:

@@ -18,6 +18,7 @@ from wordspot.audio.samples import Samples
 from wordspot.errors import ConfigError
 from wordspot.runtime.model import Model
 from wordspot.runtime.modelfile.card import most_at_once
+from wordspot.runtime.modelfile.onnx_runtime import import_onnxruntime
 from wordspot.runtime.modelfile.session import judge_clips
 
 Scores = NDArray[np.float32]
@@ -98,8 +99,7 @@ class StreamRunner:
 
     def _prepare(self, n_hops: int) -> tuple[_Call, _Call]:
         """Buffers for calls of so many hops: one call for each direction between the two sets of states."""
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         if len(self._calls) >= _BUFFERS_KEPT:
             del self._calls[next(iter(self._calls))]
         audio = np.zeros((1, n_hops * self._step), np.float32)

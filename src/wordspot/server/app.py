@@ -64,12 +64,11 @@ def make_app(
         uploads.shutdown()
         streams.shutdown()
 
-    routes = [
-        *_api_routes(models, settings, pool, uploads),
-        *_page_routes(models, settings, folder or page_folder()),
-    ]
     app = Starlette(
-        routes=routes,
+        routes=[
+            *_api_routes(models, settings, pool, uploads),
+            *_page_routes(models, settings, folder or page_folder()),
+        ],
         lifespan=lifespan,
         middleware=_middleware(settings, pool.counters),
         exception_handlers={HTTPException: _as_json},  # type: ignore[dict-item]
@@ -107,7 +106,7 @@ def _api_routes(
         WebSocketRoute("/v1/listen", listen_route(pool, settings)),
     ]
     if settings.record_dir is not None:
-        records = Records(settings.record_dir, settings.max_recordings)
+        records = Records(Path(settings.record_dir), settings.max_recordings)
         routes.append(Route("/v1/record", record_route(records, uploads), methods=["POST"]))
     return routes
 

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from wordspot.audio.resample import resample
 from wordspot.errors import ConfigError, WordspotError
 from wordspot.runtime.detector import Classifier
+from wordspot.runtime.label import top_labels
 from wordspot.server.served import ServedModel, find_model
 from wordspot.server.uploads import Uploads, check_length, read_bounded
 
@@ -53,7 +54,7 @@ def _judge_clip(model: ServedModel, top: int, max_seconds: float, path: Path) ->
     audio, rate = read_bounded(path, min(2 * clip_s, max_seconds))
     audio = resample(audio, rate, card.sample_rate)[: card.clip_samples]
     posteriors = Classifier(model.model).classify(audio)[0]
-    return {"model": model.name, "labels": _best(card.labels, posteriors, top)}
+    return {"model": model.name, "labels": [one.to_json() for one in top_labels(card.labels, posteriors, top)]}
 
 
 def _judge_recording(model: ServedModel, top: int, max_seconds: float, path: Path) -> dict[str, Any]:
@@ -62,12 +63,7 @@ def _judge_recording(model: ServedModel, top: int, max_seconds: float, path: Pat
     classifier = model.classifier
     result = classifier.classify_file(path)
     return {
-        "model": model.name, "labels": _best(classifier.labels, result.posteriors, top),
+        "model": model.name, "labels": [one.to_json() for one in top_labels(classifier.labels, result.posteriors, top)],
         "label": result.label, "score": round(result.score, 6), "start_s": round(result.start_s, 3),
         "stop_s": round(result.stop_s, 3), "seconds": round(result.seconds, 3),
     }  # fmt: skip
-
-
-def _best(labels: Sequence[str], posteriors: Any, top: int) -> list[dict[str, Any]]:
-    order = posteriors.argsort(kind="stable")[::-1][:top]
-    return [{"label": labels[place], "score": round(float(posteriors[place]), 6)} for place in order]

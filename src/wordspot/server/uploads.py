@@ -138,7 +138,7 @@ def _bounded_blocks(path: Path, max_seconds: float) -> tuple[int, Iterator[Sampl
         )
     if info.seconds > max_seconds + 1:  # the duration of an MP3 is an estimate
         raise _too_long(max_seconds)
-    rate, blocks = read_blocks(path, _BLOCK_MS, channel=0)
+    rate, blocks = read_blocks(path, _BLOCK_MS, thorough=False)
     return rate, _until(blocks, round(max_seconds * rate), max_seconds)
 
 

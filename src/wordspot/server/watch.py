@@ -144,7 +144,7 @@ class ConnectionWatch:
         return connection
 
     def closed(self, connection: _Connection) -> None:
-        """A connection is gone. uvicorn itself answers what is no valid request, and does not log the peer."""
+        """A connection is closed. Logs it if there was no valid request, which uvicorn answers without a log line."""
         self._open.pop(connection.transport, None)
         if self._by_peer.get(connection.peer) is connection:
             del self._by_peer[connection.peer]
@@ -176,7 +176,7 @@ class ConnectionWatch:
 
 
 class _Watched(asyncio.Protocol):
-    """Passes everything on to another protocol, and tells a `ConnectionWatch` about the connection."""
+    """Passes all calls on to another protocol, and reports the connection to a `ConnectionWatch`."""
 
     def __init__(self, watch: ConnectionWatch, inner: asyncio.Protocol, most: int | None) -> None:
         self._watch, self._inner, self._most = watch, inner, most

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from wordspot.config import RunConfig
 from wordspot.data.manifest.load import RecordingSet
-from wordspot.data.manifest.rows import Row, list_rows
+from wordspot.data.manifest.rows import ManifestRow, read_manifest
 from wordspot.data.manifest.split import assign_rows
 from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.bootstrap import Scored
@@ -76,7 +76,7 @@ class LeaveOneOut:
 class _Judged:
     """A recording, and what the runs that tested it predict: float64 [labels] each."""
 
-    row: Row
+    row: ManifestRow
     truth: int
     posteriors: list[NDArray[np.float64]]
 
@@ -156,7 +156,7 @@ def generators_in(path: Path, words: tuple[str, ...]) -> tuple[str, ...]:
     Raises:
         DataError: there are fewer than two, so that none can be left out.
     """
-    found = {row.generator for row in list_rows(path).rows if row.label in words[1:] and row.generator}
+    found = {row.generator for row in read_manifest(path).rows if row.label in words[1:] and row.generator}
     if len(found) < 2:
         raise DataError(
             f"{path}: at least two generators of {', '.join(words[1:])} are needed, got "
@@ -167,7 +167,7 @@ def generators_in(path: Path, words: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check_parts(path: Path, config: RunConfig, generators: tuple[str, ...]) -> None:
     """Raise what any of the runs would raise, before the first of them begins."""
-    rows = [row for row in list_rows(path).rows if row.label in config.words]
+    rows = [row for row in read_manifest(path).rows if row.label in config.words]
     if config.recordings.n_folds and any(row.split for row in rows):
         raise ConfigError(f"{path} has a column split; leave out recordings.n_folds (`speaker_folds`), or the column")
     for generator in generators:
@@ -196,7 +196,7 @@ def _test(config: RunConfig, out: Path, generator: str, train: Train) -> tuple[G
     return GeneratorResult(generator, metrics, seconds / max(n_folds, 1)), scored(rows, truth, posteriors)
 
 
-def scored(rows: Sequence[Row], truth: NDArray[np.int64], posteriors: NDArray[np.float64]) -> Scored:
+def scored(rows: Sequence[ManifestRow], truth: NDArray[np.int64], posteriors: NDArray[np.float64]) -> Scored:
     """A test of these recordings, for the interval of a mean: int64 [n], float64 [n, labels]."""
     return Scored(posteriors[:, 0], truth == 0, [row.speaker for row in rows], [row.path for row in rows])
 

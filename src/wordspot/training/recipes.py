@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.config import FeatureConfig, ModelConfig, RunConfig
-from wordspot.data.manifest.rows import list_rows
+from wordspot.data.manifest.rows import read_manifest
 from wordspot.errors import ConfigError
 from wordspot.labels import normalize_word, word_of
 from wordspot.models import find_recipe
@@ -73,7 +73,7 @@ def make_config(
         config = override(recipe_config((task,), name, recipe, features, task), settings)
         return dataclasses.replace(config, words=(word_of(config.trigger, None if words is None else ",".join(words)),))
     if kind.data == "manifest":
-        words = tuple(map(normalize_word, words)) if words else list_rows(data).labels
+        words = tuple(map(normalize_word, words)) if words else read_manifest(data).labels
     if not words:
         raise ConfigError("no words to train on are given; name them with `words`, such as yes,no")
     return _fit_rate(override(recipe_config(words, name, recipe, features, task), settings))
@@ -84,7 +84,7 @@ def default_model(task: Task, data: Path, words: Sequence[str] | None) -> str:
     if task.model_for_many is not None:
         least, name = task.model_for_many
         wanted = set(map(normalize_word, words or ()))
-        if sum(row.label in wanted or not wanted for row in list_rows(data).rows) >= least:
+        if sum(row.label in wanted or not wanted for row in read_manifest(data).rows) >= least:
             return name
     return task.default_model
 

@@ -12,7 +12,7 @@ import soundfile
 
 from wordspot.commands.main import main
 from wordspot.data.checks.findings import Finding
-from wordspot.data.checks.manifest import examine_recordings
+from wordspot.data.checks.manifest import examine_manifest
 from wordspot.data.checks.shortcuts import find_shortcuts, measure, separation
 from wordspot.errors import ConfigError, DataError, NotFoundError
 from wordspot.models import find_recipe
@@ -61,7 +61,7 @@ def add(path: Path, *lines: str) -> None:
 
 def found(path: Path, **options: object) -> dict[str, list[Finding]]:
     by_code: dict[str, list[Finding]] = {}
-    for finding in examine_recordings(path, **options).findings:  # type: ignore[arg-type]
+    for finding in examine_manifest(path, **options).findings:  # type: ignore[arg-type]
         by_code.setdefault(finding.code, []).append(finding)
     return by_code
 
@@ -76,7 +76,7 @@ def only(findings: dict[str, list[Finding]], code: str, severity: str) -> Findin
 
 def test_a_healthy_list_has_no_findings(healthy: Path) -> None:
     calls: list[tuple[int, int]] = []
-    examination = examine_recordings(healthy, on_clip=lambda *call: calls.append(call))
+    examination = examine_manifest(healthy, progress=lambda step: calls.append((step.done, step.total)))
     assert examination.findings == ()
     assert examination.words == {"fake": 30, "real": 30}
     assert examination.seconds == pytest.approx(126)
@@ -136,7 +136,7 @@ def with_split(healthy: Path, sets: dict[int, str]) -> None:
 
 def test_the_lists_own_split(healthy: Path) -> None:
     with_split(healthy, {})
-    assert examine_recordings(healthy).split == "the list"
+    assert examine_manifest(healthy).split == "the list"
     assert found(healthy) == {}
     save(healthy.parent / "copy.flac", sound(0))
     add(healthy, "copy.flac,real,p1,testing")
@@ -202,6 +202,7 @@ def test_silent_short_and_stereo_recordings(healthy: Path) -> None:
         "channels": ("note", ("stereo.wav",)),
     }
     assert "short" not in found(healthy, clip_ms=500)
+    pytest.importorskip("torch")  # the recipe of a network stands beside the network
     recipe = find_recipe(TASKS["recordings"].default_model, "default")
     assert f"shorter than a window of {recipe['features.clip_ms']:g} ms" in found(healthy)["short"][0].message
 
@@ -309,12 +310,12 @@ def test_no_recordings_have_no_shortcuts() -> None:
 
 def test_what_is_no_list(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="expected a CSV file or a folder"):
-        examine_recordings(tmp_path / "labels.csv")
+        examine_manifest(tmp_path / "labels.csv")
     (tmp_path / "labels.csv").write_text("a,b\n")
     with pytest.raises(DataError, match="path and label missing"):
-        examine_recordings(tmp_path / "labels.csv")
+        examine_manifest(tmp_path / "labels.csv")
     with pytest.raises(ConfigError, match="must"):
-        examine_recordings(tmp_path / "labels.csv", sample_rate=0)
+        examine_manifest(tmp_path / "labels.csv", sample_rate=0)
 
 
 def test_whatever_one_file_does_the_others_are_looked_at(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,10 +358,10 @@ def test_the_command_on_a_folder_of_classes(healthy: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        (["LIST", "--split", "lists"], "--split is for folders of words; a list of recordings has a column for it"),
-        (["LIST", "--task", "words"], "--task words looks at a folder with one folder per word, got a file"),
+        (["LIST", "--split", "lists"], "--split is for folders of words; a manifest has a column of that name"),
+        (["LIST", "--task", "words"], "is a file; the --task words needs a folder with one folder per word"),
         (["nowhere.csv"], "expected a CSV file or a folder of classes"),
-        (["nowhere"], "expected a folder with one folder per word"),
+        (["nowhere"], "no such folder; expected a data folder with one folder per word"),
     ],
 )
 def test_wrong_use_of_the_command(
@@ -372,7 +373,7 @@ def test_wrong_use_of_the_command(
 
 def test_the_shared_recordings(shared_data: Path) -> None:
     """Two of its three machines reach lower, or higher, than the people's recordings do: known, and told."""
-    examination = examine_recordings(shared_data / "real_or_synthetic" / "labels.csv")
+    examination = examine_manifest(shared_data / "real_or_synthetic" / "labels.csv")
     assert examination.words == {"real": 30, "synthetic": 90}
     assert not examination.has_errors
     told = {(finding.code, finding.paths[0]) for finding in examination.findings if finding.severity == "warning"}

@@ -13,7 +13,7 @@ import soundfile
 
 from wordspot.audio.files import read_audio
 from wordspot.config import DataConfig, RecordingsConfig
-from wordspot.data.manifest.load import labels_in, load_recordings, read_start
+from wordspot.data.manifest.load import labels_in, load_manifest, read_start
 from wordspot.errors import ConfigError, DataError, NotFoundError
 
 RATE = 8000
@@ -52,7 +52,9 @@ def add(listed: Path, *lines: str) -> None:
 
 def test_every_recording_is_in_one_set_with_its_samples(listed: Path) -> None:
     calls: list[tuple[int, int]] = []
-    loaded = load_recordings(listed, ("real", "fake"), HALF, PLAIN, RATE, lambda *call: calls.append(call))
+    loaded = load_manifest(
+        listed, ("real", "fake"), HALF, PLAIN, RATE, lambda step: calls.append((step.done, step.total))
+    )
     assert calls == [(done, 40) for done in range(1, 41)]
     assert (loaded.labels, loaded.problems, loaded.warnings) == (("real", "fake"), (), ())
     assert sum(len(held) for held in loaded.sets.values()) == 40
@@ -67,8 +69,8 @@ def test_every_recording_is_in_one_set_with_its_samples(listed: Path) -> None:
 
 def test_the_order_of_the_labels_is_the_one_wanted(listed: Path) -> None:
     assert labels_in(listed) == ("fake", "real")
-    assert load_recordings(listed, (), HALF, PLAIN, RATE).labels == ("fake", "real")
-    assert load_recordings(listed, ("Real", "FAKE"), HALF, PLAIN, RATE).labels == ("real", "fake")
+    assert load_manifest(listed, (), HALF, PLAIN, RATE).labels == ("fake", "real")
+    assert load_manifest(listed, ("Real", "FAKE"), HALF, PLAIN, RATE).labels == ("real", "fake")
 
 
 @pytest.mark.parametrize(
@@ -81,20 +83,20 @@ def test_the_order_of_the_labels_is_the_one_wanted(listed: Path) -> None:
 )
 def test_labels_that_cannot_be_had(listed: Path, words: tuple[str, ...], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
-        load_recordings(listed, words, HALF, PLAIN, RATE)
+        load_manifest(listed, words, HALF, PLAIN, RATE)
 
 
 def test_other_labels_than_the_wanted_ones_are_left_out(listed: Path) -> None:
     for number in range(4):
         save(listed.parent / f"dog{number}.wav", noise(100 + number))
         add(listed, f"dog{number}.wav,dog,d{number},")
-    loaded = load_recordings(listed, ("real", "fake"), HALF, PLAIN, RATE)
+    loaded = load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE)
     assert loaded.warnings == ("recordings of dog are not used: they are none of the labels wanted",)
     assert sum(len(held) for held in loaded.sets.values()) == 40
 
 
 def test_the_listing_names_every_recording_with_the_hash_of_its_file(listed: Path) -> None:
-    loaded = load_recordings(listed, ("real", "fake"), HALF, RecordingsConfig(hold_out=("vits",)), RATE)
+    loaded = load_manifest(listed, ("real", "fake"), HALF, RecordingsConfig(hold_out=("vits",)), RATE)
     rows = list(csv.DictReader(io.StringIO(loaded.listing_text())))
     assert list(rows[0]) == ["set", "label", "path", "speaker", "generator", "sha256"]
     held = [(name, row.path) for name, part in loaded.sets.items() for row in part.rows]
@@ -109,7 +111,7 @@ def test_other_rates_and_channels(listed: Path) -> None:
     tone = np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100).astype(np.float32) * 0.5
     save(listed.parent / "high.wav", np.stack([tone, np.zeros_like(tone)], axis=1), 44_100)
     add(listed, "high.wav,real,p0,")
-    loaded = load_recordings(listed, ("real", "fake"), HALF, PLAIN, RATE)
+    loaded = load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE)
     (found,) = [
         audio
         for held in loaded.sets.values()
@@ -128,7 +130,7 @@ def test_no_more_of_a_recording_is_kept_than_wanted(listed: Path) -> None:
     add(listed, "long.wav,real,p0,")
 
     def longest(config: RecordingsConfig, clip_ms: float = 500) -> int:
-        loaded = load_recordings(listed, ("real", "fake"), HALF, config, RATE, clip_ms=clip_ms)
+        loaded = load_manifest(listed, ("real", "fake"), HALF, config, RATE, clip_ms=clip_ms)
         return max(len(audio) for held in loaded.sets.values() for audio in held.audio)
 
     assert longest(PLAIN) == 3 * RATE
@@ -154,7 +156,7 @@ def test_what_cannot_be_used_is_told_and_left_out(listed: Path) -> None:
     (listed.parent / "text.wav").write_text("no sound")
     save(listed.parent / "zero.wav", np.zeros(RATE, np.float32))
     add(listed, "cut.wav,real,p0,", "text.wav,real,p0,", "zero.wav,fake,p1,", "gone.wav,fake,p1,")
-    loaded = load_recordings(listed, ("real", "fake"), HALF, PLAIN, RATE)
+    loaded = load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE)
     assert sum(len(held) for held in loaded.sets.values()) == 40
     assert len(loaded.problems) == 4
     for line, part in zip(
@@ -170,10 +172,10 @@ def test_missing_and_damaged_count_together_against_a_tenth(listed: Path) -> Non
     for number in range(3):
         (listed.parent / f"bad{number}.wav").write_bytes(b"RIFF")
     add(listed, *(f"bad{number}.wav,real,p0," for number in range(3)), "gone0.wav,real,p0,")
-    assert len(load_recordings(listed, ("real", "fake"), HALF, PLAIN, RATE).problems) == 4  # of 44
+    assert len(load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE).problems) == 4  # of 44
     add(listed, "gone1.wav,real,p0,")
     with pytest.raises(DataError, match=r"5 of 45 recordings cannot be used, expected at most 10%.*gone0\.wav"):
-        load_recordings(listed, ("real", "fake"), HALF, PLAIN, RATE)
+        load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE)
 
 
 def test_a_label_that_no_recording_is_left_of(listed: Path) -> None:
@@ -181,10 +183,10 @@ def test_a_label_that_no_recording_is_left_of(listed: Path) -> None:
         (listed.parent / f"dog{number}.wav").write_bytes(b"RIFF")
     add(listed, "dog0.wav,dog,p0,", "dog1.wav,dog,p0,")
     with pytest.raises(DataError, match=r"none of the recordings of dog can be used: .*dog0\.wav"):
-        load_recordings(listed, (), HALF, PLAIN, RATE)
+        load_manifest(listed, (), HALF, PLAIN, RATE)
     save(listed.parent / "dog1.wav", noise(200))
     with pytest.raises(DataError, match="got one of 'dog'"):
-        load_recordings(listed, (), HALF, PLAIN, RATE)
+        load_manifest(listed, (), HALF, PLAIN, RATE)
 
 
 def test_the_same_samples_under_two_labels_are_refused(listed: Path) -> None:
@@ -192,21 +194,21 @@ def test_the_same_samples_under_two_labels_are_refused(listed: Path) -> None:
     save(listed.parent / "copy.flac", samples)
     add(listed, "copy.flac,fake,p3,")
     with pytest.raises(DataError, match=r"same recording under two labels: real/3\.wav \(real\), copy\.flac \(fake\)"):
-        load_recordings(listed, ("real", "fake"), HALF, PLAIN, RATE)
+        load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE)
 
 
 def test_the_same_samples_in_two_sets_are_told(listed: Path) -> None:
-    sets = load_recordings(listed, ("real", "fake"), HALF, PLAIN, RATE).sets
+    sets = load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE).sets
     first = next(row for row in sets["training"].rows if row.label == "real")
     other = sets["testing"].rows[0].speaker
     samples = soundfile.read(first.file, dtype="int16")[0]
     save(listed.parent / "copy.flac", samples)
     add(listed, f"copy.flac,real,{other},")
-    (warning,) = load_recordings(listed, ("real", "fake"), HALF, PLAIN, RATE).warnings
+    (warning,) = load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE).warnings
     assert warning == f"the same recording in two sets: {first.path} (training), copy.flac (testing); keep one"
     within = listed.read_text().replace(f"copy.flac,real,{other},", f"copy.flac,real,{first.speaker},")
     listed.write_text(within)
-    assert load_recordings(listed, ("real", "fake"), HALF, PLAIN, RATE).warnings == ()
+    assert load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE).warnings == ()
 
 
 def test_a_speaker_in_two_sets_of_the_lists_own_split_is_told(listed: Path) -> None:
@@ -214,7 +216,7 @@ def test_a_speaker_in_two_sets_of_the_lists_own_split_is_told(listed: Path) -> N
     sets = ["training", "training", "validation", "testing"]
     split = [f"{line},{sets[number % 8 // 2] if number != 8 else 'testing'}" for number, line in enumerate(lines[1:])]
     listed.write_text("\n".join([f"{lines[0]},split", *split]) + "\n")
-    loaded = load_recordings(listed, ("real", "fake"), HALF, PLAIN, RATE)
+    loaded = load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE)
     assert loaded.warnings == (
         "speaker p0 is in the sets training and testing; figures on them will flatter the model",
     )
@@ -225,25 +227,25 @@ def test_sets_that_lack_a_label_are_told(tmp_path: Path) -> None:
     for number in range(4):
         save(tmp_path / "real" / f"p{number}_nohash_0.wav", noise(number))
         save(tmp_path / "fake" / "engine" / f"voice_nohash_{number}.wav", noise(10 + number))
-    loaded = load_recordings(tmp_path, ("real", "fake"), DataConfig(), PLAIN, RATE)
+    loaded = load_manifest(tmp_path, ("real", "fake"), DataConfig(), PLAIN, RATE)
     assert loaded.warnings == (
         "the validation set holds no recordings of fake: no threshold can be chosen; add recordings of more speakers",
         "the testing set holds no recordings of fake: nothing can be measured; add recordings of more speakers",
     )
     assert {row.generator for row in loaded.sets["training"].rows} == {None, "engine"}
     not_wanted = DataConfig(validation_percent=0, testing_percent=0)
-    assert load_recordings(tmp_path, ("real", "fake"), not_wanted, PLAIN, RATE).warnings == ()
+    assert load_manifest(tmp_path, ("real", "fake"), not_wanted, PLAIN, RATE).warnings == ()
 
 
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="expected a CSV file or a folder of classes"):
-        load_recordings(tmp_path / "gone.csv", (), HALF, PLAIN, RATE)
+        load_manifest(tmp_path / "gone.csv", (), HALF, PLAIN, RATE)
 
 
 def test_the_shared_recordings(shared_data: Path) -> None:
     path = shared_data / "real_or_synthetic" / "labels.csv"
     config = RecordingsConfig(n_folds=6, fold=2, hold_out=("vits",))
-    loaded = load_recordings(path, ("real", "synthetic"), DataConfig(), config, 16_000)
+    loaded = load_manifest(path, ("real", "synthetic"), DataConfig(), config, 16_000)
     assert (loaded.problems, loaded.warnings) == ((), ())
     assert {name: np.bincount(held.truth).tolist() for name, held in loaded.sets.items()} == {
         "training": [20, 40], "validation": [5, 10], "testing": [5, 5],

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from wordspot.data.manifest.rows import Row, list_rows, survey_rows
+from wordspot.data.manifest.rows import ManifestRow, read_manifest, survey_manifest
 from wordspot.errors import DataError, NotFoundError, WordspotError
 
 NAMES = ("a1.wav", "a2.wav", "b1.wav", "b2.wav")
@@ -33,7 +33,7 @@ def write(folder: Path, text: str | bytes, name: str = "labels.csv") -> Path:
 
 
 def plain(path: Path) -> list[tuple[str, str]]:
-    return [(row.path, row.label) for row in list_rows(path).rows]
+    return [(row.path, row.label) for row in read_manifest(path).rows]
 
 
 EXPECTED = [("a1.wav", "real"), ("a2.wav", "real"), ("b1.wav", "fake"), ("b2.wav", "fake")]
@@ -42,15 +42,15 @@ EXPECTED = [("a1.wav", "real"), ("a2.wav", "real"), ("b1.wav", "fake"), ("b2.wav
 def test_all_columns(files: Path) -> None:
     text = "path,label,speaker,generator,split\na1.wav,Real, p1 ,person,train\nb1.wav,fake,,vits,TEST\n"
     text += "a2.wav,real,p2,person,dev\nb2.wav,fake,p2,,valid\n"
-    listed = list_rows(write(files, text))
+    listed = read_manifest(write(files, text))
     assert listed.root == files
     assert listed.labels == ("fake", "real")
     assert listed.problems == ()
     assert listed.rows == (
-        Row("a1.wav", files / "a1.wav", "real", "p1", "person", "training", 2),
-        Row("b1.wav", files / "b1.wav", "fake", None, "vits", "testing", 3),
-        Row("a2.wav", files / "a2.wav", "real", "p2", "person", "validation", 4),
-        Row("b2.wav", files / "b2.wav", "fake", "p2", None, "validation", 5),
+        ManifestRow("a1.wav", files / "a1.wav", "real", "p1", "person", "training", 2),
+        ManifestRow("b1.wav", files / "b1.wav", "fake", None, "vits", "testing", 3),
+        ManifestRow("a2.wav", files / "a2.wav", "real", "p2", "person", "validation", 4),
+        ManifestRow("b2.wav", files / "b2.wav", "fake", "p2", None, "validation", 5),
     )
 
 
@@ -72,7 +72,7 @@ def test_headers_may_have_case_spaces_quotes_and_any_order(files: Path, header: 
 
 def test_lines_are_counted_as_an_editor_counts_them(files: Path) -> None:
     text = '\npath,label,note\na1.wav,real,"one\ntwo\nthree"\n\na2.wav,real,\n , ,\nb1.wav,fake\nb2.wav,fake,x\n'
-    assert [row.line for row in list_rows(write(files, text)).rows] == [3, 7, 9, 10]
+    assert [row.line for row in read_manifest(write(files, text)).rows] == [3, 7, 9, 10]
 
 
 def test_quoted_commas_and_doubled_quotes(files: Path) -> None:
@@ -80,7 +80,7 @@ def test_quoted_commas_and_doubled_quotes(files: Path) -> None:
     for name in names:
         (files / name).write_bytes(b"")
     text = 'path,label\n"one, two.wav",real\n"say ""hi"".wav",real\nb1.wav,"dog, small"\nb2.wav,"dog, small"\n'
-    listed = list_rows(write(files, text))
+    listed = read_manifest(write(files, text))
     assert [row.path for row in listed.rows] == [*names, "b1.wav", "b2.wav"]
     assert listed.labels == ("dog, small", "real")
 
@@ -93,7 +93,7 @@ def test_absolute_home_and_backslash_paths(files: Path, monkeypatch: pytest.Monk
         folder.mkdir(parents=True)
     (tmp_path / "home" / "deep" / "h.wav").write_bytes(b"")
     text = f"path,label\n{files / 'a1.wav'},real\n~/deep/h.wav,real\n..\\b1.wav,fake\n../b2.wav,fake\n"
-    listed = list_rows(write(lists, text))
+    listed = read_manifest(write(lists, text))
     found = [row.file.resolve() for row in listed.rows]
     wanted = [files / "a1.wav", tmp_path / "home" / "deep" / "h.wav", files / "b1.wav", files / "b2.wav"]
     assert found == [path.resolve() for path in wanted]
@@ -103,14 +103,14 @@ def test_absolute_home_and_backslash_paths(files: Path, monkeypatch: pytest.Monk
 @pytest.mark.skipif(os.name == "nt", reason="no name holds a backslash there")
 def test_a_backslash_in_a_name_is_itself(files: Path) -> None:
     (files / "odd\\name.wav").write_bytes(b"")
-    row = list_rows(write(files, f"path,label\n{BODY}odd\\name.wav,fake\n")).rows[-1]
+    row = read_manifest(write(files, f"path,label\n{BODY}odd\\name.wav,fake\n")).rows[-1]
     assert row.file == files / "odd\\name.wav"
 
 
 def test_relative_to_the_list_wherever_one_stands(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(files, f"path,label\n{BODY}")
     monkeypatch.chdir(files.parent)
-    assert all(row.file.is_file() for row in list_rows(Path(files.name) / "labels.csv").rows)
+    assert all(row.file.is_file() for row in read_manifest(Path(files.name) / "labels.csv").rows)
 
 
 def good(files: Path, count: int = 60) -> str:
@@ -131,7 +131,7 @@ def test_rows_that_cannot_be_used_are_each_told_with_their_line(files: Path) -> 
         f"{'n' * 5000},real",
         "~nobody_/a,real",
     )
-    listed = list_rows(write(files, good(files, 63) + "\n".join(bad) + "\n"))
+    listed = read_manifest(write(files, good(files, 63) + "\n".join(bad) + "\n"))
     assert len(listed.rows) == 63
     expected = (
         "line 65: gone.wav: there is no such file",
@@ -146,41 +146,41 @@ def test_rows_that_cannot_be_used_are_each_told_with_their_line(files: Path) -> 
 
 
 def test_a_cell_with_a_nul_names_no_file(files: Path) -> None:
-    listed = list_rows(write(files, good(files) + "a\0b.wav,real\n"))
+    listed = read_manifest(write(files, good(files) + "a\0b.wav,real\n"))
     assert len(listed.problems) == 1
     assert "there is no such file" in listed.problems[0]
 
 
 def test_a_path_of_two_lines_is_told_in_one(files: Path) -> None:
     text = good(files) + '"two\nlines.wav",real\n'
-    assert list_rows(write(files, text)).problems == (r"line 62: 'two\nlines.wav': there is no such file",)
+    assert read_manifest(write(files, text)).problems == (r"line 62: 'two\nlines.wav': there is no such file",)
 
 
 def test_up_to_a_tenth_may_be_missing(files: Path) -> None:
     lines = [f"gone{number}.wav,real\n" for number in range(7)]
-    assert len(list_rows(write(files, good(files, 54) + "".join(lines[:6]))).problems) == 6  # 6 of 60
+    assert len(read_manifest(write(files, good(files, 54) + "".join(lines[:6]))).problems) == 6  # 6 of 60
     with pytest.raises(
         DataError, match=r"7 of 61 recordings cannot be used, expected at most 10%.*line 56: gone0.wav.*; \.\.\.$"
     ):
-        list_rows(write(files, good(files, 54) + "".join(lines)))
+        read_manifest(write(files, good(files, 54) + "".join(lines)))
 
 
 def test_the_same_file_in_two_rows(files: Path) -> None:
-    listed = list_rows(write(files, good(files) + "./g3.wav,fake\n"))
+    listed = read_manifest(write(files, good(files) + "./g3.wav,fake\n"))
     assert listed.problems == ("line 62: ./g3.wav stands in line 5 already; remove one of the two",)
     assert len(listed.rows) == 60
     with pytest.raises(DataError, match=r"line 62: g3\.wav stands in line 5 too, with another label; keep one"):
-        list_rows(write(files, good(files) + "g3.wav,real\n"))
+        read_manifest(write(files, good(files) + "g3.wav,real\n"))
     text = good(files).replace("path,label", "path,label,split,speaker") + "g3.wav,fake,test,p1\n"
     with pytest.raises(DataError, match="with another speaker and split"):
-        list_rows(write(files, text))
+        read_manifest(write(files, text))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
 def test_a_link_is_the_file_it_points_to(files: Path) -> None:
     text = good(files)
     (files / "link.wav").symlink_to(files / "g0.wav")
-    assert "stands in line 2 already" in list_rows(write(files, text + "link.wav,real\n")).problems[0]
+    assert "stands in line 2 already" in read_manifest(write(files, text + "link.wav,real\n")).problems[0]
 
 
 @pytest.mark.parametrize(
@@ -212,30 +212,30 @@ def test_a_link_is_the_file_it_points_to(files: Path) -> None:
 def test_lists_that_are_refused(files: Path, text: str | bytes, match: str) -> None:
     path = write(files, text)
     with pytest.raises(DataError, match=match) as refused:
-        list_rows(path)
+        read_manifest(path)
     assert str(refused.value).startswith(f"{path}: ")
     assert "\n" not in str(refused.value)
 
 
 def test_what_is_no_list_at_all(files: Path) -> None:
     with pytest.raises(NotFoundError, match="no such file or folder"):
-        list_rows(files / "nowhere.csv")
+        read_manifest(files / "nowhere.csv")
     with pytest.raises(DataError, match="got a sound file; name the list"):
-        list_rows(files / "a1.wav")
+        read_manifest(files / "a1.wav")
 
 
 def test_labels_are_compared_without_case(files: Path) -> None:
     text = "path,label\na1.wav,Real\na2.wav,REAL\nb1.wav,Größe\nb2.wav,gro\u0308ße\n"
-    assert list_rows(write(files, text)).labels == ("größe", "real")
+    assert read_manifest(write(files, text)).labels == ("größe", "real")
 
 
 def test_a_survey_gives_what_a_list_refuses(files: Path) -> None:
     text = good(files).replace("path,label", "path,label,split") + "g0.wav,fake,\na1.wav,real,soon\n"
-    listed, conflicts = survey_rows(write(files, text))
+    listed, conflicts = survey_manifest(write(files, text))
     assert len(listed.rows) == 60
     assert [line.split(":")[0] for line in conflicts] == ["line 62", "line 63"]
     with pytest.raises(DataError, match=r"line 62: .*\(and 1 more such lines\)"):
-        list_rows(write(files, text))
+        read_manifest(write(files, text))
 
 
 def test_a_folder_of_classes(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_folder_of_classes(tmp_path: Path) -> None:
     for name in names + left_out:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    listed = list_rows(tmp_path)
+    listed = read_manifest(tmp_path)
     assert listed.labels == ("machine", "person", "person_2")
     assert {row.path: (row.label, row.speaker, row.generator) for row in listed.rows} == {
         names[0]: ("machine", "voice", "espeak-ng"),
@@ -264,20 +264,20 @@ def test_a_folder_of_classes(tmp_path: Path) -> None:
 
 
 def test_folders_that_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="expected one folder per class with recordings in it"):
-        list_rows(tmp_path)
+    with pytest.raises(DataError, match="no recordings found; expected one folder per class with recordings"):
+        read_manifest(tmp_path)
     write(tmp_path, BODY)
     with pytest.raises(DataError, match=r"or name the list: .*labels\.csv$"):
-        list_rows(tmp_path)
+        read_manifest(tmp_path)
     for name in ("real/a.wav", "real/b.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(DataError, match="got only 'real'"):
-        list_rows(tmp_path)
+        read_manifest(tmp_path)
     (tmp_path / "fake").mkdir()
     (tmp_path / "fake" / "c.wav").write_bytes(b"")
     with pytest.raises(DataError, match=r"got one of 'fake' \(fake/c\.wav\)"):
-        list_rows(tmp_path)
+        read_manifest(tmp_path)
 
 
 def test_a_name_that_is_no_text_is_a_problem(files: Path) -> None:
@@ -289,9 +289,9 @@ def test_a_name_that_is_no_text_is_a_problem(files: Path) -> None:
         Path(os.fsdecode(os.fsencode(files / "real") + b"/caf\xe9.wav")).write_bytes(b"")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    listed = list_rows(files)
+    listed = read_manifest(files)
     assert len(listed.rows) == 20
-    assert listed.problems == (r"'real/caf\udce9.wav': expected a name in UTF-8; rename it",)
+    assert listed.problems == (r"'real/caf\udce9.wav': the name is not UTF-8; rename it",)
 
 
 CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n\x85\u2028\u2029"), max_size=12)
@@ -315,7 +315,7 @@ def test_whatever_python_writes_is_read_again(
     writer.writeheader()
     for (name, label), note in zip(EXPECTED, notes, strict=True):
         writer.writerow({"path": name, "label": label, "speaker": note, "note": note})
-    listed = list_rows(write(files, text.getvalue().encode(encoding)))
+    listed = read_manifest(write(files, text.getvalue().encode(encoding)))
     assert [(row.path, row.label) for row in listed.rows] == EXPECTED
     assert [row.speaker is None for row in listed.rows] == [not note.strip() for note in notes]
 
@@ -333,7 +333,7 @@ def test_damaged_bytes_are_read_or_refused_in_one_line(files: Path, data: st.Dat
     path = write(files, bytes(raw))
     told = f"{path}: "
     try:
-        assert all(row.file.is_file() and row.label for row in list_rows(path).rows)
+        assert all(row.file.is_file() and row.label for row in read_manifest(path).rows)
     except WordspotError as error:
         told = str(error)
     assert told.startswith(f"{path}: ")
@@ -344,7 +344,7 @@ def test_damaged_bytes_are_read_or_refused_in_one_line(files: Path, data: st.Dat
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_in_one_line(files: Path, raw: bytes) -> None:
     with pytest.raises(WordspotError) as refused:
-        list_rows(write(files, raw))
+        read_manifest(write(files, raw))
     assert "\n" not in str(refused.value)
 
 
@@ -352,12 +352,12 @@ def test_the_shared_list(shared_data: Path) -> None:
     path = shared_data / "real_or_synthetic" / "labels.csv"
     with path.open(newline="", encoding="utf-8") as file:
         records = list(csv.DictReader(file))
-    listed = list_rows(path)
+    listed = read_manifest(path)
     assert listed.labels == ("real", "synthetic")
     assert listed.problems == ()
     assert [(row.path, row.label, row.speaker, row.generator) for row in listed.rows] == [
         (one["path"], one["label"], one["speaker"], one["generator"]) for one in records
     ]
     assert Counter(row.generator for row in listed.rows) == {"person": 30, "fastpitch": 30, "vits": 30, "yourtts": 30}
-    folder = list_rows(path.parent)
+    folder = read_manifest(path.parent)
     assert {(row.file, row.label) for row in folder.rows} == {(row.file, row.label) for row in listed.rows}

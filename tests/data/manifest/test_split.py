@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wordspot.config import DataConfig, RecordingsConfig
-from wordspot.data.manifest.rows import Row, list_rows
+from wordspot.data.manifest.rows import ManifestRow, read_manifest
 from wordspot.data.manifest.split import assign_rows, leakage, speaker_key
 from wordspot.data.split import hash_percent, which_set
 from wordspot.errors import ConfigError, DataError
@@ -20,11 +20,11 @@ PLAIN = RecordingsConfig()
 
 def row(
     name: str, label: str, speaker: str | None = None, generator: str | None = None, split: str | None = None
-) -> Row:
-    return Row(name, Path("/data") / name, label, speaker, generator, split, 2)
+) -> ManifestRow:
+    return ManifestRow(name, Path("/data") / name, label, speaker, generator, split, 2)
 
 
-def cloned(speakers: list[str], generators: tuple[str, ...] = ("vits", "flite"), takes: int = 2) -> list[Row]:
+def cloned(speakers: list[str], generators: tuple[str, ...] = ("vits", "flite"), takes: int = 2) -> list[ManifestRow]:
     """Each speaker as a person, and as every generator imitates them."""
     rows = []
     for speaker in speakers:
@@ -34,8 +34,8 @@ def cloned(speakers: list[str], generators: tuple[str, ...] = ("vits", "flite"),
     return rows
 
 
-def by_set(rows: list[Row], sets: list[str]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = defaultdict(list)
+def by_set(rows: list[ManifestRow], sets: list[str]) -> dict[str, list[ManifestRow]]:
+    found: dict[str, list[ManifestRow]] = defaultdict(list)
     for one, name in zip(rows, sets, strict=True):
         found[name].append(one)
     return found
@@ -252,7 +252,7 @@ def test_nothing_leaks_whatever_the_list(
 
 
 def test_the_shared_list_by_generator_and_speaker(shared_data: Path) -> None:
-    rows = list(list_rows(shared_data / "real_or_synthetic" / "labels.csv").rows)
+    rows = list(read_manifest(shared_data / "real_or_synthetic" / "labels.csv").rows)
     for generator in ("fastpitch", "vits", "yourtts"):
         for fold in range(6):
             sets = assign_rows(rows, DataConfig(), RecordingsConfig(n_folds=6, fold=fold, hold_out=(generator,)))

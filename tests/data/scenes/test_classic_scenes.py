@@ -17,7 +17,7 @@ from wordspot.commands import make_stream
 from wordspot.config import DataConfig
 from wordspot.data.folders import Recording
 from wordspot.data.scenes.classic import classic_stream
-from wordspot.data.scenes.material import Material, load_material, stream_samples
+from wordspot.data.scenes.material import StreamMaterial, load_material, stream_samples
 from wordspot.data.scenes.soundscape import (
     SoundscapeConfig,
     _add_word,
@@ -33,7 +33,7 @@ RATE = 16_000
 
 
 @pytest.fixture(scope="module")
-def material(tone_folder: Path) -> Material:
+def material(tone_folder: Path) -> StreamMaterial:
     return load_material(tone_folder, ("low", "high"), data=DataConfig(validation_percent=20, testing_percent=30))
 
 
@@ -41,7 +41,7 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def test_only_the_set_goes_in(material: Material, tone_folder: Path) -> None:
+def test_only_the_set_goes_in(material: StreamMaterial, tone_folder: Path) -> None:
     used = [clip for clips in material.clips.values() for clip in clips] + list(material.unknown)
     assert {which_set(clip.path, 20, 30) for clip in used} == {"testing"}
     assert {clip.word for clip in material.unknown} == {"middle", "other"}
@@ -56,7 +56,7 @@ def test_only_the_set_goes_in(material: Material, tone_folder: Path) -> None:
         assert found[0] >= 21 * RATE
 
 
-def test_noise_that_is_too_short_is_looped(material: Material) -> None:
+def test_noise_that_is_too_short_is_looped(material: StreamMaterial) -> None:
     stretch = material.cut_noise(9 * RATE, rng())
     piece = material.cut_noise(20 * RATE, rng())
     period, fade = int(8.5 * RATE), RATE // 2
@@ -81,7 +81,7 @@ def test_a_loop_keeps_the_level_of_noise_and_has_no_click() -> None:
         assert len(loop_noise(hiss[:length], 10, RATE)) == 10
 
 
-def test_classic_places_a_word_in_every_slot(material: Material) -> None:
+def test_classic_places_a_word_in_every_slot(material: StreamMaterial) -> None:
     scene = classic_stream(material, 600, rng())
     assert scene.audio.dtype == np.float32
     assert len(scene.audio) == 600 * RATE
@@ -96,7 +96,7 @@ def test_classic_places_a_word_in_every_slot(material: Material) -> None:
     assert labels.count("low") == pytest.approx(70, abs=4 * math.sqrt(200 * 0.35 * 0.65))
 
 
-def test_classic_stream_is_its_clips_with_ramps(material: Material, tone_folder: Path) -> None:
+def test_classic_stream_is_its_clips_with_ramps(material: StreamMaterial, tone_folder: Path) -> None:
     scene = classic_stream(material, 30, rng(), noise_volume=0)
     expected = np.zeros(30 * RATE)
     ramp = np.minimum(np.minimum(np.arange(RATE), np.arange(RATE)[::-1]) / 500, 1)
@@ -110,7 +110,7 @@ def test_classic_stream_is_its_clips_with_ramps(material: Material, tone_folder:
     np.testing.assert_allclose(scene.audio, expected, atol=1e-6)
 
 
-def test_classic_noise_has_the_energy_of_its_ramps_and_volumes(material: Material) -> None:
+def test_classic_noise_has_the_energy_of_its_ramps_and_volumes(material: StreamMaterial) -> None:
     """A slot's 1000 ms at full and 500 ms of ramps (a third of the power) every second; the mean square of U(0, v) is v²/3."""
     scene = classic_stream(material, 300, rng(3), noise_volume=0.5)
     between = np.ones(len(scene.audio), bool)
@@ -121,7 +121,7 @@ def test_classic_noise_has_the_energy_of_its_ramps_and_volumes(material: Materia
     assert power == pytest.approx(0.1**2 * (1 + 0.5 / 3) * 0.5**2 / 3, rel=0.21)  # of 300 volumes: four standard errors
 
 
-def test_loud_sums_are_clamped(material: Material) -> None:
+def test_loud_sums_are_clamped(material: StreamMaterial) -> None:
     loud = dataclasses.replace(material)
     object.__setattr__(loud, "read_clip", lambda _: np.full(RATE, 3, np.float32))
     scene = classic_stream(loud, 12, rng())
@@ -130,7 +130,7 @@ def test_loud_sums_are_clamped(material: Material) -> None:
 
 
 @pytest.mark.parametrize("kind", ["classic", "scene"])
-def test_a_seed_decides_every_sample(material: Material, kind: str) -> None:
+def test_a_seed_decides_every_sample(material: StreamMaterial, kind: str) -> None:
     def make(seed: int) -> tuple[bytes, object]:
         if kind == "classic":
             scene = classic_stream(material, 20, rng(seed))
@@ -153,7 +153,7 @@ def test_ramps_and_ends() -> None:
     assert np.array_equal(audio, before)
 
 
-def test_soundscape_words_are_where_its_truth_says(material: Material) -> None:
+def test_soundscape_words_are_where_its_truth_says(material: StreamMaterial) -> None:
     config = SoundscapeConfig(snr_db=(10, 20), gap_s=(0.5, 4), rooms=0, babble=0)
     scene = make_soundscape(material, 120, rng(1), config)
     assert len(scene.words) > 20
@@ -175,7 +175,7 @@ def test_soundscape_words_are_where_its_truth_says(material: Material) -> None:
 
 
 @pytest.mark.parametrize("babble", [0.0, 1.0])
-def test_soundscape_is_never_digital_silence(material: Material, babble: float) -> None:
+def test_soundscape_is_never_digital_silence(material: StreamMaterial, babble: float) -> None:
     quiet = dataclasses.replace(material, noise=())
     scene = make_soundscape(quiet, 30, rng(2), SoundscapeConfig(babble=babble, gap_s=(1, 5)))
     level = 10 * np.log10(np.square(scene.audio.reshape(-1, RATE // 10)).mean(axis=1))
@@ -246,7 +246,7 @@ def test_near_misses_are_words_spelled_alike() -> None:
     assert weights[-1] / weights[:4].sum() == pytest.approx(0.5**2 / (0.5 * math.sqrt(4)))
 
 
-def test_near_misses_come_more_often(material: Material) -> None:
+def test_near_misses_come_more_often(material: StreamMaterial) -> None:
     weights = near_miss_weights(list(material.clips), [clip.word for clip in material.unknown])
     likely = max(material.unknown, key=lambda clip: weights[material.unknown.index(clip)]).word
     config = SoundscapeConfig(unknown_percent=100, near_misses=1, gap_s=(0.2, 0.5), babble=0, rooms=0)
@@ -263,8 +263,8 @@ def test_near_misses_come_more_often(material: Material) -> None:
         ({"snr_db": (20, 0)}, r"LOW,HIGH with -60 <= LOW <= HIGH <= 120, got \(20, 0\)"),
         ({"snr_db": (math.nan, 3)}, "LOW,HIGH"),
         ({"gap_s": (0, 1)}, "0 < LOW <= HIGH <= 3600"),
-        ({"rooms": 1.5}, "rooms must lie between 0 and 1, got 1.5"),
-        ({"near_misses": math.nan}, "near_misses must lie"),
+        ({"rooms": 1.5}, "`rooms` must lie between 0 and 1, got 1.5"),
+        ({"near_misses": math.nan}, "`near_misses` must lie"),
     ],
 )
 def test_soundscapes_that_cannot_be(settings: dict[str, object], match: str) -> None:
@@ -272,30 +272,30 @@ def test_soundscapes_that_cannot_be(settings: dict[str, object], match: str) -> 
         SoundscapeConfig(**settings)  # type: ignore[arg-type]
 
 
-def test_streams_that_cannot_be(material: Material, tone_folder: Path) -> None:
+def test_streams_that_cannot_be(material: StreamMaterial, tone_folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"must hold a clip and a gap, 3 s, got 2\.5 s"):
         classic_stream(material, 2.5, rng())
     with pytest.raises(ConfigError, match="at most 120 minutes long, and more than 0, got 121; make several"):
         stream_samples(121 * 60, RATE)
     with pytest.raises(ConfigError, match="more than 0, got nan"):
         stream_samples(math.nan, RATE)
-    with pytest.raises(ConfigError, match="--unknown-percent must lie between 0 and 100, got 101"):
+    with pytest.raises(ConfigError, match="`unknown_percent` must lie between 0 and 100, got 101"):
         classic_stream(material, 10, rng(), unknown_percent=101)
-    with pytest.raises(ConfigError, match="--noise-volume must lie between 0 and 1, got -1"):
+    with pytest.raises(ConfigError, match="`noise_volume` must lie between 0 and 1, got -1"):
         classic_stream(material, 10, rng(), noise_volume=-1)
     with pytest.raises(ConfigError, match="no room for a word after its gap"):
         make_soundscape(material, 1, rng(), SoundscapeConfig(gap_s=(60, 60)))
-    with pytest.raises(DataError, match=r"no recordings of other words fall into this set.*--unknown-percent 0"):
+    with pytest.raises(DataError, match=r"no recordings of other words fall into this set.*set `unknown_percent` to 0"):
         classic_stream(dataclasses.replace(material, unknown=()), 10, rng())
     with pytest.raises(DataError, match="no recordings of low, high fall into the validation set"):
         load_material(tone_folder, ("low", "high"), "validation", DataConfig(validation_percent=0))
-    with pytest.raises(ConfigError, match="--split must be one of training, validation, testing, got 'test'"):
+    with pytest.raises(ConfigError, match="`split` must be one of training, validation, testing, got 'test'"):
         load_material(tone_folder, ("low", "high"), "test")
     with pytest.raises(DataError, match="no recordings of loud; the folders here are high, low, middle, other"):
         load_material(tone_folder, ("low", "loud"))
 
 
-def test_without_unknown_words_or_noise(material: Material) -> None:
+def test_without_unknown_words_or_noise(material: StreamMaterial) -> None:
     bare = dataclasses.replace(material, unknown=(), noise=())
     scene = classic_stream(bare, 30, rng(), unknown_percent=0)
     assert {word.label for word in scene.words} == {"low", "high"}
@@ -322,7 +322,7 @@ def test_command_writes_the_stream_and_three_truths(
     assert len({tuple((word.label, round(word.start_ms, 2)) for word in truth) for truth in truths}) == 1
     assert {which_set(word.clip, 10, 40) for word in truths[1]} == {"testing"}
 
-    with pytest.raises(ConfigError, match="is there already; name another --out, or --force"):
+    with pytest.raises(ConfigError, match="the file exists; choose another `out`, or use `force`"):
         make(tone_folder, *flags, "--out", out)
     before = out.read_bytes()
     make(tone_folder, *flags, "--out", out, "--force", "--json")
@@ -358,13 +358,13 @@ def test_command_makes_scenes(tone_folder: Path, tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("flags", "match"),
     [
-        (("--out", "s.mp3"), r"--out must end in \.wav, \.flac or \.ogg, got s\.mp3"),
-        (("--out", "s.wav", "--snr-db", "0,3"), "--snr-db is for --kind scene, but --kind is classic"),
-        (("--out", "s.wav", "--kind", "scene", "--noise-volume", 1), "--noise-volume is for --kind classic"),
-        (("--out", "s.wav", "--gap-s", "1,2"), "--gap-s expects one number here, got '1,2'"),
-        (("--out", "s.wav", "--kind", "scene", "--gap-s", "x"), "--gap-s expects LOW,HIGH here, got 'x'"),
-        (("--out", "s.wav", "--set", "training.seed=1"), r"--set takes data\.FIELD=VALUE here"),
-        (("--out", "s.wav", "--seed", "-1"), "--seed must be a whole number from 0 on, got -1"),
+        (("--out", "s.mp3"), r"`out` must end in \.wav, \.flac or \.ogg, got s\.mp3"),
+        (("--out", "s.wav", "--snr-db", "0,3"), "`snr_db` is for streams of `kind` scene, but the kind is classic"),
+        (("--out", "s.wav", "--kind", "scene", "--noise-volume", 1), "`noise_volume` is for streams of `kind` classic"),
+        (("--out", "s.wav", "--gap-s", "1,2"), "--gap-s needs one number here, got '1,2'"),
+        (("--out", "s.wav", "--kind", "scene", "--gap-s", "x"), "--gap-s needs LOW,HIGH here, got 'x'"),
+        (("--out", "s.wav", "--set", "training.seed=1"), r"--set needs data\.FIELD=VALUE here"),
+        (("--out", "s.wav", "--seed", "-1"), "`seed` must be a whole number from 0 on, got -1"),
         (("--out", "s.wav", "--minutes", "0"), "more than 0, got 0"),
         (("--out", "s.wav", "--words", ""), "a word must .* not be empty"),
     ],
@@ -379,7 +379,9 @@ def test_command_refuses(
 
 
 def test_command_names_the_folders_where_the_usual_words_are_not(tone_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="name them with --words; the folders here are high, low, middle, other"):
+    with pytest.raises(
+        ConfigError, match="name the wanted words with `words`; the folders here are high, low, middle, other"
+    ):
         make(tone_folder, "--out", tmp_path / "s.wav")
 
 
@@ -387,7 +389,7 @@ def test_command_leaves_nothing_half_done(tone_folder: Path, tmp_path: Path, mon
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wordspot.data.truth.write_truth", full)
+    monkeypatch.setattr("wordspot.data.scenes.make_stream.write_truth", full)
     with pytest.raises(OSError, match="No space"):
         make(tone_folder, "--words", "low,high", "--minutes", 0.2, "--out", tmp_path / "s.wav")
     assert not any(tmp_path.iterdir())

@@ -16,7 +16,7 @@ from wordspot.config import TriggerConfig
 from wordspot.data.bank import Bank, TriggerMaterial
 from wordspot.data.scenes.soundscape import Piece
 from wordspot.data.scenes.trigger import fragment, label_track, make_scene, scene_at
-from wordspot.data.trigger import load_sources
+from wordspot.data.trigger import load_trigger_data
 from wordspot.data.truth import SpokenWord
 
 __all__ = ["folder"]
@@ -30,12 +30,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def material(folder: Path) -> TriggerMaterial:
-    return load_sources(folder, TriggerConfig(), HALF, RATE).of("training")
+    return load_trigger_data(folder, TriggerConfig(), HALF, RATE).of("training")
 
 
 @pytest.fixture(scope="module")
 def whole(folder: Path) -> TriggerMaterial:
-    return load_sources(folder, TriggerConfig(scenes="classic"), HALF, RATE).of("training")
+    return load_trigger_data(folder, TriggerConfig(scenes="classic"), HALF, RATE).of("training")
 
 
 def bank(*pieces: np.ndarray, label: str = "deep") -> Bank:
@@ -302,7 +302,7 @@ def test_a_fragment_of_an_overlong_positive_is_not_taken() -> None:
 
 
 def test_scenes_at_the_rate_of_the_course(folder: Path) -> None:
-    sources = load_sources(folder, CLASSIC, HALF, 44_100, only=("testing",))
+    sources = load_trigger_data(folder, CLASSIC, HALF, 44_100, only=("testing",))
     scene = scene_at(sources.of("testing"), 441_000, (0,), CLASSIC, "deep")
     assert scene.sample_rate == 44_100
     assert len(scene.audio) == 441_000

@@ -12,7 +12,7 @@ import torch
 
 from wordspot.commands.main import main
 from wordspot.config import ModelConfig, RunConfig, TriggerConfig
-from wordspot.data.trigger import load_sources
+from wordspot.data.trigger import load_trigger_data
 from wordspot.errors import ConfigError
 from wordspot.overrides import override
 from wordspot.presets import FEATURES
@@ -50,7 +50,7 @@ def make_config(**settings: Any) -> RunConfig:
 
 def make_task(data: Path, **settings: Any) -> TriggerTask:
     config = make_config(**settings)
-    sources = load_sources(data, config.trigger, config.data, 16_000, scene_ms=config.features.clip_ms)
+    sources = load_trigger_data(data, config.trigger, config.data, 16_000, scene_ms=config.features.clip_ms)
     return TriggerTask(config, sources, CPU)
 
 
@@ -257,8 +257,13 @@ def test_from_the_command_line_to_a_file_that_listens(
     arguments = ["make-scenes", str(tone_folder), *folders, "--out", str(named), "--no-picture", "--model", str(model)]
     assert main([*arguments, "--words", "low"]) == 1
     assert not named.exists()
-    assert main(["evaluate", str(model), str(tone_folder)]) == 1
-    assert "test-stream" in capsys.readouterr().err
+    assert main(["evaluate", str(model), str(tone_folder), "--json"]) == 0
+    of_file = json.loads(capsys.readouterr().out)
+    for name in ("n_words", "n_hits", "n_false_accepts", "false_accepts_by_kind"):
+        assert of_file[name] == told[name]
+    assert of_file["accuracy"] == pytest.approx(told["accuracy"], abs=1e-3)  # scores near 0.5 may round to either side
+    assert main(["evaluate", str(model), str(tone_folder), "--split", "all"]) == 1
+    assert "validation or testing set; --split is all" in capsys.readouterr().err
     assert main(["test-stream", str(model), str(scenes / "scene-001.wav"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["per_word"].keys() == {"high"}
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.audio.samples import Samples
-from wordspot.data.checks.findings import _level_db
-from wordspot.data.manifest.rows import Row
+from wordspot.data.checks.findings import level_db
+from wordspot.data.manifest.rows import ManifestRow
 from wordspot.metrics import area_under_roc, det_curve
 
 SHORTCUT_AREA, SHORTCUT_DEVIATIONS = 0.75, 3.5
@@ -63,7 +63,7 @@ class Shortcut:
     text: str
 
 
-def find_shortcuts(rows: Sequence[Row], measures: Sequence[Measures]) -> list[Shortcut]:
+def find_shortcuts(rows: Sequence[ManifestRow], measures: Sequence[Measures]) -> list[Shortcut]:
     """The shortcuts among recordings, by measure: of each label, and of each generator where a label has several."""
     groups = list(_groups(rows))
     found = []
@@ -82,7 +82,7 @@ def find_shortcuts(rows: Sequence[Row], measures: Sequence[Measures]) -> list[Sh
     return found
 
 
-def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, Bools, Bools, str]]:
+def _groups(rows: Sequence[ManifestRow]) -> Iterator[tuple[str, Bools, Bools, str]]:
     """What is compared: a name, which rows it has [rows], which it is told from [rows], and what they are called."""
     every = np.array([row.label for row in rows])
     generators = np.array([row.generator or "" for row in rows])
@@ -101,7 +101,7 @@ def measure(audio: Samples, sample_rate: int, length_s: float) -> Measures:
     """The measures of float32 [samples], the first part of a recording of `length_s` seconds."""
     size = max(sample_rate * _FRAME_MS // 1000, 1)
     frames = np.resize(audio, max(len(audio) // size, 1) * size).reshape(-1, size)  # one frame at the least
-    levels = _level_db(frames)
+    levels = level_db(frames)
     sounding = levels >= levels.max() - SOUND_BELOW_TOP_DB
     power = float(np.mean(10 ** (levels[sounding].astype(np.float64) / 10)))
     return Measures(

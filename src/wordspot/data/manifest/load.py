@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,25 +17,26 @@ from wordspot.audio.files import read_blocks
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import Samples, to_int16
 from wordspot.config import SETS, DataConfig, RecordingsConfig
-from wordspot.data.folders import Recording, recordings_in
-from wordspot.data.manifest.rows import Row, RowList, check_labels, check_problems, list_rows
+from wordspot.data.decode import Problem, decode_many
+from wordspot.data.folders import Recording, left_out_notes, recordings_in
+from wordspot.data.manifest.rows import Manifest, ManifestRow, check_labels, check_problems, read_manifest
 from wordspot.data.manifest.split import assign_rows, leakage
-from wordspot.data.reader import Decoded, Reader
+from wordspot.data.reader import DecodedRecording, Reader
 from wordspot.data.split import set_shares
-from wordspot.errors import ConfigError, DataError, WordspotError
+from wordspot.errors import ConfigError, DataError
 from wordspot.formats import csv_text, some
 from wordspot.labels import normalize_word
+from wordspot.progress import OnProgress
 
-_CHUNK = 64
 _BLOCK_MS = 10_000.0
 _MARGIN_S = 0.1  # decoded beyond what is kept, so that its last samples are resampled as within the recording
 
 
 @dataclass(frozen=True)
-class Clip:
+class DecodedRow:
     """A recording in memory: its first channel, int16 [samples] at the rate asked for, and its file's SHA-256."""
 
-    row: Row
+    row: ManifestRow
     samples: NDArray[np.int16]
     digest: str
 
@@ -49,7 +49,7 @@ class RecordingSet:
     """
 
     labels: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ManifestRow, ...]
     audio: tuple[NDArray[np.int16], ...]
     truth: NDArray[np.int64]
 
@@ -58,7 +58,7 @@ class RecordingSet:
 
 
 @dataclass(frozen=True)
-class Recordings:
+class ManifestData:
     """All recordings of a list, by set.
 
     labels: the classes, the target first.
@@ -74,7 +74,7 @@ class Recordings:
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
     leaks: tuple[str, ...] = ()
-    backgrounds: tuple[Decoded, ...] = ()
+    backgrounds: tuple[DecodedRecording, ...] = ()
 
     def listing_text(self) -> str:
         """What ``data.csv`` holds."""
@@ -84,20 +84,20 @@ class Recordings:
 
 
 def labels_in(path: Path) -> tuple[str, ...]:
-    """The classes of a CSV file or a folder of classes, sorted by name; see `list_rows` for what it raises."""
-    return list_rows(path).labels
+    """The classes of a CSV file or a folder of classes, sorted by name; see `read_manifest` for what it raises."""
+    return read_manifest(path).labels
 
 
-def load_recordings(
+def load_manifest(
     path: Path,
     words: Sequence[str],
     data: DataConfig,
     recordings: RecordingsConfig,
     sample_rate: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: OnProgress | None = None,
     *,
     clip_ms: float = math.inf,
-) -> Recordings:
+) -> ManifestData:
     """Find, decode and split the recordings of a CSV file or a folder of classes.
 
     Recordings of any rate and number of channels come out at `sample_rate`. Left out, each with a line in `problems`:
@@ -105,21 +105,26 @@ def load_recordings(
 
     Args:
         words: the labels in the order wanted, the target first; none of them: all there are, by name.
-        progress: called with the number of recordings done, and of all.
+        progress: called after each recording.
         clip_ms: the length of a window. Where the network takes whole recordings, no more of each is kept.
 
     Raises:
-        NotFoundError, DataError: see `list_rows`, `assign_rows`, `find_backgrounds` and `read_backgrounds`; or one recording's
+        NotFoundError, DataError: see `read_manifest`, `assign_rows`, `find_backgrounds` and `read_backgrounds`; or one recording's
             samples under two labels.
         ConfigError: a held-out generator that there is none of; more parts than speakers; a label named twice.
     """
-    listed = list_rows(path)
+    listed = read_manifest(path)
     noise = find_backgrounds(listed.root, recordings.backgrounds)
     labels = _labels(path, listed, words)
     chosen = [row for row in listed.rows if row.label in labels]
     longest_s = min(recordings.longest_s, clip_ms / 1000 if recordings.whole else math.inf)
     problems = list(listed.problems)
-    clips = _decode_all(chosen, sample_rate, longest_s, problems, progress)
+    clips: list[DecodedRow] = []
+    for _, result in decode_many(chosen, partial(_decode, sample_rate, longest_s), progress):
+        if isinstance(result, Problem):
+            problems.append(result.text)
+        else:
+            clips.append(result)
     check_problems(path, problems, len(chosen) + len(listed.problems))
     rows = [clip.row for clip in clips]
     check_labels(path, rows)
@@ -127,15 +132,20 @@ def load_recordings(
         raise DataError(f"{path}: none of the recordings of {', '.join(lost)} can be used: {problems[0]}")
     sets = assign_rows(rows, data, recordings)
     leaks = [*leakage(rows, sets, recordings.hold_out), *_repeated(path, clips, sets)]
-    warnings = [*_unused(path, listed, labels), *leaks, *_lacking(rows, sets, labels, data)]
+    warnings = [
+        *left_out_notes(listed.left_out),
+        *_unused(path, listed, labels),
+        *leaks,
+        *_lacking(rows, sets, labels, data),
+    ]
     parts = {name: _set(labels, clips, sets, name) for name in SETS}
     listing = sorted(_line(clip, name) for clip, name in zip(clips, sets, strict=True) if name)
     digests = {clip.digest for clip in clips}
     backgrounds = read_backgrounds(listed.root, noise, sample_rate, digests, problems)
-    return Recordings(labels, parts, tuple(listing), tuple(problems), tuple(warnings), tuple(leaks), backgrounds)
+    return ManifestData(labels, parts, tuple(listing), tuple(problems), tuple(warnings), tuple(leaks), backgrounds)
 
 
-def _labels(path: Path, listed: RowList, words: Sequence[str]) -> tuple[str, ...]:
+def _labels(path: Path, listed: Manifest, words: Sequence[str]) -> tuple[str, ...]:
     labels = tuple(normalize_word(word) for word in words) or listed.labels
     if unknown := [label for label in labels if label not in listed.labels]:
         raise DataError(
@@ -150,43 +160,13 @@ def _labels(path: Path, listed: RowList, words: Sequence[str]) -> tuple[str, ...
     return labels
 
 
-def _decode_all(
-    rows: Sequence[Row],
-    sample_rate: int,
-    longest_s: float,
-    problems: list[str],
-    progress: Callable[[int, int], None] | None,
-) -> list[Clip]:
-    """Those of `rows` that can be used, in order; a line for each of the others goes to `problems`."""
-    clips: list[Clip] = []
-
-    def decode(row: Row) -> Clip | str:
-        return _decode(row, sample_rate, longest_s)
-
-    done = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # libsndfile runs outside Python's lock
-        for start in range(0, len(rows), _CHUNK):
-            for result in pool.map(decode, rows[start : start + _CHUNK]):
-                if isinstance(result, str):
-                    problems.append(result)
-                else:
-                    clips.append(result)
-                done += 1
-                if progress is not None:
-                    progress(done, len(rows))
-    return clips
-
-
-def _decode(row: Row, sample_rate: int, longest_s: float) -> Clip | str:
-    try:
-        samples = to_int16(read_start(row.file, sample_rate, longest_s))
-        with row.file.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except (WordspotError, OSError) as error:
-        return str(error)
+def _decode(sample_rate: int, longest_s: float, row: ManifestRow) -> DecodedRow | Problem:
+    samples = to_int16(read_start(row.file, sample_rate, longest_s))
+    with row.file.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     if not samples.any():
-        return f"{row.file}: expected a recording, but it is digital silence; record it again or remove it"
-    return Clip(row, samples, digest)
+        return Problem(f"{row.file}: the recording is digital silence; record it again or remove it")
+    return DecodedRow(row, samples, digest)
 
 
 def read_start(path: Path, sample_rate: int, longest_s: float) -> Samples:
@@ -198,7 +178,7 @@ def read_start(path: Path, sample_rate: int, longest_s: float) -> Samples:
         NotFoundError: no such file.
         AudioError: damaged, empty, truncated, or holding NaN or infinity, as far as it is read.
     """
-    rate, blocks = read_blocks(path, _BLOCK_MS, channel=0)
+    rate, blocks = read_blocks(path, _BLOCK_MS)
     parts: list[Samples] = []
     n_samples = 0
     for block in blocks:
@@ -210,24 +190,24 @@ def read_start(path: Path, sample_rate: int, longest_s: float) -> Samples:
     return audio if math.isinf(longest_s) else audio[: max(round(sample_rate * longest_s), 1)]
 
 
-def _set(labels: tuple[str, ...], clips: Sequence[Clip], sets: Sequence[str], wanted: str) -> RecordingSet:
+def _set(labels: tuple[str, ...], clips: Sequence[DecodedRow], sets: Sequence[str], wanted: str) -> RecordingSet:
     held = [clip for clip, name in zip(clips, sets, strict=True) if name == wanted]
     truth = np.array([labels.index(clip.row.label) for clip in held], np.int64)
     return RecordingSet(labels, tuple(clip.row for clip in held), tuple(clip.samples for clip in held), truth)
 
 
-def _line(clip: Clip, name: str) -> tuple[str, ...]:
+def _line(clip: DecodedRow, name: str) -> tuple[str, ...]:
     row = clip.row
     return (name, row.label, row.path, row.speaker or "", row.generator or "", clip.digest)
 
 
-def _repeated(path: Path, clips: Sequence[Clip], sets: Sequence[str]) -> list[str]:
+def _repeated(path: Path, clips: Sequence[DecodedRow], sets: Sequence[str]) -> list[str]:
     """A line for each group of recordings of the same samples that are in two sets.
 
     Raises:
         DataError: they have two labels.
     """
-    groups: dict[bytes, list[tuple[Row, str]]] = defaultdict(list)
+    groups: dict[bytes, list[tuple[ManifestRow, str]]] = defaultdict(list)
     for clip, name in zip(clips, sets, strict=True):
         groups[hashlib.sha256(clip.samples.tobytes()).digest()].append((clip.row, name))
     warnings = []
@@ -242,12 +222,12 @@ def _repeated(path: Path, clips: Sequence[Clip], sets: Sequence[str]) -> list[st
     return warnings
 
 
-def _unused(path: Path, listed: RowList, labels: Sequence[str]) -> list[str]:
+def _unused(path: Path, listed: Manifest, labels: Sequence[str]) -> list[str]:
     others = [label for label in listed.labels if label not in labels]
     return [f"recordings of {', '.join(others)} are not used: they are none of the labels wanted"] if others else []
 
 
-def _lacking(rows: Sequence[Row], sets: Sequence[str], labels: Sequence[str], data: DataConfig) -> list[str]:
+def _lacking(rows: Sequence[ManifestRow], sets: Sequence[str], labels: Sequence[str], data: DataConfig) -> list[str]:
     """What each set lacks that is to hold something."""
     warnings = []
     shares = set_shares(data)
@@ -273,12 +253,12 @@ def find_backgrounds(root: Path, folders: Sequence[str]) -> list[Recording]:
         NotFoundError: no such folder.
         DataError: no recordings in it.
     """
-    return list(recordings_in(root, folders, "backgrounds").values())
+    return list(recordings_in(root, folders, "backgrounds", []).values())
 
 
 def read_backgrounds(
     root: Path, found: Sequence[Recording], sample_rate: int, digests: Collection[str], problems: list[str]
-) -> tuple[Decoded, ...]:
+) -> tuple[DecodedRecording, ...]:
     """What `find_backgrounds` found in `root`, at `sample_rate` Hz.
 
     Args:
@@ -289,7 +269,7 @@ def read_backgrounds(
         DataError: none can be used, or one is among the recordings.
     """
     reader = Reader(root, cut=False, sample_rate=sample_rate, scene_ms=math.inf)
-    backgrounds: list[Decoded] = []
+    backgrounds: list[DecodedRecording] = []
     own: list[str] = []
     for one in reader.decode_all(found, "background", own):
         if one.sha256 in digests:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordspot.audio.folder import is_audio_name
-from wordspot.data.folders import Recording
+from wordspot.audio.folder import walk_folder
+from wordspot.data.folders import LeftOut, Recording, is_utf8, left_out_files, left_out_notes
 from wordspot.data.manifest.table import NEEDED, OPTIONAL, read_records
 from wordspot.errors import DataError, NotFoundError
 from wordspot.labels import normalize_word
@@ -30,7 +30,7 @@ _TOLD = 5
 
 
 @dataclass(frozen=True)
-class Row:
+class ManifestRow:
     """One recording of a list.
 
     path: as the list has it; below a folder of classes, relative to it with forward slashes.
@@ -50,16 +50,18 @@ class Row:
 
 
 @dataclass(frozen=True)
-class RowList:
+class Manifest:
     """What a list holds.
 
     root: the CSV file's folder, or the folder of classes.
     problems: one line for each row that is left out.
+    left_out: files in a folder of classes that are not used.
     """
 
     root: Path
-    rows: tuple[Row, ...]
+    rows: tuple[ManifestRow, ...]
     problems: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -67,7 +69,7 @@ class RowList:
         return tuple(sorted({row.label for row in self.rows}))
 
 
-def list_rows(path: Path) -> RowList:
+def read_manifest(path: Path) -> Manifest:
     """The rows of a CSV file, or of a folder with one folder per class.
 
     A CSV file has a header with ``path`` and ``label``, and may have ``speaker``, ``generator`` and ``split``. It is
@@ -82,7 +84,7 @@ def list_rows(path: Path) -> RowList:
         DataError: no list, columns missing or twice, rows that contradict one another, an unknown split, fewer than two
             classes, a class with one recording, or more than `MOST_PROBLEMS` of the rows without a file.
     """
-    listed, conflicts = survey_rows(path)
+    listed, conflicts = survey_manifest(path)
     if conflicts:
         more = f" (and {len(conflicts) - 1} more such lines)" if len(conflicts) > 1 else ""
         raise DataError(f"{path}: {conflicts[0]}{more}")
@@ -91,8 +93,8 @@ def list_rows(path: Path) -> RowList:
     return listed
 
 
-def survey_rows(path: Path) -> tuple[RowList, tuple[str, ...]]:
-    """What `list_rows` gives, and a line for each row that it would refuse, instead of the refusal.
+def survey_manifest(path: Path) -> tuple[Manifest, tuple[str, ...]]:
+    """What `read_manifest` gives, and a line for each row that it would refuse, instead of the refusal.
 
     Raises:
         NotFoundError: no such file or folder.
@@ -115,7 +117,7 @@ def check_problems(path: Path, problems: Sequence[str], n_rows: int) -> None:
         )
 
 
-def check_labels(path: Path, rows: Sequence[Row]) -> None:
+def check_labels(path: Path, rows: Sequence[ManifestRow]) -> None:
     """Raises DataError where there are fewer than two classes, or a class has a single recording."""
     counts = Counter(row.label for row in rows)
     if len(counts) < 2:
@@ -130,49 +132,46 @@ def check_labels(path: Path, rows: Sequence[Row]) -> None:
         )
 
 
-def _of_folder(root: Path) -> RowList:
-    rows: list[Row] = []
+def _of_folder(root: Path) -> Manifest:
+    rows: list[ManifestRow] = []
     problems: list[str] = []
+    left_out: list[LeftOut] = []
     for folder in sorted(root.iterdir()):
-        if folder.is_dir() and not folder.name.startswith((".", "_")):
-            for file in _walk(folder):
-                path = file.relative_to(root).as_posix()
-                if _is_text(path):
-                    rows.append(_row_of_file(path, file))
-                else:
-                    problems.append(f"{path!r}: expected a name in UTF-8; rename it")
+        if not folder.is_dir() or folder.name.startswith((".", "_")):
+            continue
+        files = walk_folder(folder)
+        left_out += left_out_files(root, files.others)
+        for file in files.sounds:
+            path = file.relative_to(root).as_posix()
+            if not is_utf8(path):
+                problems.append(f"{path!r}: the name is not UTF-8; rename it")
+            elif not file.name.startswith("_"):
+                rows.append(_row_of_file(path, file))
+    left_out = [one for one in left_out if one.code != "ignored"]
     if not rows:
         lists = sorted(path.name for path in root.glob("*.csv"))
         hint = f"; or name the list: {root / lists[0]}" if lists else ""
+        notes = "".join(f"; {note}" for note in left_out_notes(left_out))
         raise DataError(
-            f"{root}: expected one folder per class with recordings in it (WAV, FLAC, Ogg or MP3), found none{hint}"
+            f"{root}: no recordings found; expected one folder per class with recordings (WAV, FLAC, Ogg or MP3){hint}{notes}"
         )
-    return RowList(root, tuple(rows), tuple(problems))
+    return Manifest(root, tuple(rows), tuple(problems), tuple(left_out))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-        for name in sorted(files):
-            file = Path(place, name)
-            if is_audio_name(name) and not name.startswith("_") and file.is_file():
-                yield file
-
-
-def _row_of_file(path: str, file: Path) -> Row:
+def _row_of_file(path: str, file: Path) -> ManifestRow:
     label, *folders = path.split("/")[:-1]
     speaker = Recording(path, "", 0, 0).speaker
     generator = folders[0] if folders else None
-    return Row(path, file, normalize_word(label).strip(), _name(speaker or ""), generator)
+    return ManifestRow(path, file, normalize_word(label).strip(), _name(speaker or ""), generator)
 
 
-def _of_table(path: Path) -> tuple[RowList, tuple[str, ...]]:
+def _of_table(path: Path) -> tuple[Manifest, tuple[str, ...]]:
     records = read_records(path)
     _, header = next(records)
-    rows: list[Row] = []
+    rows: list[ManifestRow] = []
     problems: list[str] = []
     conflicts: list[str] = []
-    seen: dict[str, Row] = {}
+    seen: dict[str, ManifestRow] = {}
     for line, cells in records:
         if len(cells) > len(header) and any(cells[len(header) :]):
             problems.append(
@@ -201,7 +200,7 @@ def _of_table(path: Path) -> tuple[RowList, tuple[str, ...]]:
             problems.append(
                 f"line {line}: {_shown(row.path)} stands in line {first.line} already; remove one of the two"
             )
-    return RowList(path.parent, tuple(rows), tuple(problems)), tuple(conflicts)
+    return Manifest(path.parent, tuple(rows), tuple(problems)), tuple(conflicts)
 
 
 def _cell_problem(named: dict[str, str]) -> str:
@@ -222,9 +221,9 @@ def _cell_conflict(named: dict[str, str]) -> str:
     return ""
 
 
-def _row_of_cells(root: Path, named: dict[str, str], line: int) -> Row:
+def _row_of_cells(root: Path, named: dict[str, str], line: int) -> ManifestRow:
     path = named["path"]
-    return Row(
+    return ManifestRow(
         path,
         _locate(root, path),
         normalize_word(named["label"]),
@@ -261,7 +260,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _file_problem(row: Row) -> str:
+def _file_problem(row: ManifestRow) -> str:
     if _is_file(row.file):
         return ""
     try:
@@ -275,15 +274,7 @@ def _shown(path: str) -> str:
     return path[:200] if path.isprintable() else repr(path[:200])
 
 
-def _differing(first: Row, second: Row) -> str:
+def _differing(first: ManifestRow, second: ManifestRow) -> str:
     """The columns in which two rows of one file contradict each other."""
     columns = ("label", *OPTIONAL)
     return " and ".join(column for column in columns if getattr(first, column) != getattr(second, column))
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

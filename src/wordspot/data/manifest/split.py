@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from wordspot.config import SETS, DataConfig, RecordingsConfig
 from wordspot.data.folders import hash_name
-from wordspot.data.manifest.rows import Row
+from wordspot.data.manifest.rows import ManifestRow
 from wordspot.data.split import deal_names, hash_percent, set_shares, which_set
 from wordspot.errors import ConfigError, DataError
 
 
-def assign_rows(rows: Sequence[Row], data: DataConfig, recordings: RecordingsConfig) -> list[str]:
+def assign_rows(rows: Sequence[ManifestRow], data: DataConfig, recordings: RecordingsConfig) -> list[str]:
     """The set of each row: ``training``, ``validation``, ``testing``, or nothing where it is not used.
 
     A list's own ``split`` decides. Without one, speakers fall into sets by the hash of their names, or are dealt into
@@ -44,12 +44,12 @@ def assign_rows(rows: Sequence[Row], data: DataConfig, recordings: RecordingsCon
     return _hold_out(rows, sets, recordings.hold_out) if recordings.hold_out else sets
 
 
-def speaker_key(row: Row) -> str:
+def speaker_key(row: ManifestRow) -> str:
     """What is kept within one set: the speaker, or the file's name where nothing is known of one."""
     return row.speaker if row.speaker is not None else hash_name(row.file.name)
 
 
-def leakage(rows: Sequence[Row], sets: Sequence[str], hold_out: Sequence[str] = ()) -> list[str]:
+def leakage(rows: Sequence[ManifestRow], sets: Sequence[str], hold_out: Sequence[str] = ()) -> list[str]:
     """What makes figures on `sets` flatter than they are, a line each: speakers in two sets, held-out generators in training."""
     found = []
     spoken: dict[str, set[str]] = defaultdict(set)
@@ -67,7 +67,7 @@ def leakage(rows: Sequence[Row], sets: Sequence[str], hold_out: Sequence[str] = 
     return found
 
 
-def _by_hash(rows: Sequence[Row], data: DataConfig) -> dict[str, str]:
+def _by_hash(rows: Sequence[ManifestRow], data: DataConfig) -> dict[str, str]:
     """The set of each speaker by hash; by dealing where that leaves fewer sets without recordings of a label."""
     shares = set_shares(data)
     labels = _of_speakers(rows, lambda row: row.label)
@@ -88,7 +88,7 @@ def _by_hash(rows: Sequence[Row], data: DataConfig) -> dict[str, str]:
     return min((hashed, grouped, together), key=n_lacking)
 
 
-def _deal_folds(rows: Sequence[Row], recordings: RecordingsConfig) -> dict[str, str]:
+def _deal_folds(rows: Sequence[ManifestRow], recordings: RecordingsConfig) -> dict[str, str]:
     """The set of each speaker, dealt in turn in the order of hashes; those of the same labels and generators one after
     the other, so that each part gets its share of them."""
     kinds = _of_speakers(rows, lambda row: f"{row.label}/{row.generator or ''}")
@@ -101,7 +101,7 @@ def _deal_folds(rows: Sequence[Row], recordings: RecordingsConfig) -> dict[str, 
     return {name: parts.get(place % recordings.n_folds, "training") for place, name in enumerate(ordered)}
 
 
-def _of_speakers(rows: Sequence[Row], kind: Callable[[Row], str]) -> dict[str, tuple[str, ...]]:
+def _of_speakers(rows: Sequence[ManifestRow], kind: Callable[[ManifestRow], str]) -> dict[str, tuple[str, ...]]:
     """The kinds of recordings that there are of each speaker, sorted."""
     found: dict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -109,14 +109,14 @@ def _of_speakers(rows: Sequence[Row], kind: Callable[[Row], str]) -> dict[str, t
     return {speaker: tuple(sorted(kinds)) for speaker, kinds in found.items()}
 
 
-def _check_generators(rows: Sequence[Row], hold_out: Sequence[str]) -> None:
+def _check_generators(rows: Sequence[ManifestRow], hold_out: Sequence[str]) -> None:
     known = sorted({row.generator for row in rows if row.generator is not None})
     if unknown := [name for name in hold_out if name not in known]:
         there = f"the generators are {', '.join(known)}" if known else "the list names no generators"
         raise ConfigError(f"no recordings of the held-out generator {', '.join(unknown)}; {there}")
 
 
-def _test_held_out(rows: Sequence[Row], sets: Sequence[str], hold_out: Sequence[str]) -> list[str]:
+def _test_held_out(rows: Sequence[ManifestRow], sets: Sequence[str], hold_out: Sequence[str]) -> list[str]:
     """The sets, but a held-out generator without testing is tested with the speakers that only held-out ones have."""
     tested = {row.generator for row, name in zip(rows, sets, strict=True) if name == "testing"}
     shared = {speaker_key(row) for row in rows if row.generator not in hold_out}
@@ -127,7 +127,7 @@ def _test_held_out(rows: Sequence[Row], sets: Sequence[str], hold_out: Sequence[
     ]
 
 
-def _hold_out(rows: Sequence[Row], sets: Sequence[str], hold_out: Sequence[str]) -> list[str]:
+def _hold_out(rows: Sequence[ManifestRow], sets: Sequence[str], hold_out: Sequence[str]) -> list[str]:
     """The sets with the held-out generators in testing only, and there without the other generators of their labels."""
     labels = {row.label for row in rows if row.generator in hold_out}
     kept = []

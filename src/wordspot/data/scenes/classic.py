@@ -7,7 +7,7 @@ from numpy.random import Generator
 
 from wordspot.audio.effects import add_ramped
 from wordspot.audio.samples import Samples
-from wordspot.data.scenes.material import Material, Scene, check_percent, draw_word, stream_samples
+from wordspot.data.scenes.material import Scene, StreamMaterial, check_percent, draw_word, stream_samples
 from wordspot.data.truth import SpokenWord, speech_bounds
 from wordspot.errors import ConfigError
 
@@ -16,7 +16,7 @@ _NOISE_EVERY_MS, _NOISE_MS, _NOISE_RAMP_MS = 1000, 1500, 250
 
 
 def classic_stream(
-    material: Material,
+    material: StreamMaterial,
     seconds: float,
     rng: Generator,
     *,
@@ -55,16 +55,16 @@ def classic_stream(
     return Scene(np.clip(audio, -1, 1, out=audio), material.sample_rate, tuple(words))
 
 
-def _add_noise(audio: Samples, material: Material, volume: float, rng: Generator) -> None:
+def _add_noise(audio: Samples, material: StreamMaterial, volume: float, rng: Generator) -> None:
     every, length, ramp = (material.sample_rate * ms // 1000 for ms in (_NOISE_EVERY_MS, _NOISE_MS, _NOISE_RAMP_MS))
     for start in range(0, len(audio), every):
         piece = material.cut_noise(length, rng) * np.float32(rng.uniform(0, volume))
         add_ramped(audio, piece, start, ramp)
 
 
-def _check_classic(material: Material, gap_ms: float, unknown_percent: float, noise_volume: float) -> None:
+def _check_classic(material: StreamMaterial, gap_ms: float, unknown_percent: float, noise_volume: float) -> None:
     if not 0 < gap_ms <= 1e6:
         raise ConfigError(f"the gap must be more than 0 and at most 1000 s, got {gap_ms / 1000:g} s")
     check_percent(material, unknown_percent)
     if not 0 <= noise_volume <= 1:
-        raise ConfigError(f"--noise-volume must lie between 0 and 1, got {noise_volume:g}")
+        raise ConfigError(f"`noise_volume` must lie between 0 and 1, got {noise_volume:g}")

@@ -41,7 +41,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Material:
+class StreamMaterial:
     """What one set may use.
 
     clips: the wanted words' recordings, by word. unknown: those of all other words.
@@ -57,7 +57,7 @@ class Material:
 
     def read_clip(self, recording: Recording) -> Samples:
         """A recording's first second: float32 [clip_samples], zeros after a shorter one."""
-        audio, _ = read_audio(self.root / recording.path, self.sample_rate, channel=0)
+        audio, _ = read_audio(self.root / recording.path, self.sample_rate)
         clip = np.zeros(self.clip_samples, np.float32)
         clip[: len(audio)] = audio[: self.clip_samples]
         return clip
@@ -74,7 +74,7 @@ class Material:
 
 @lru_cache(maxsize=32)
 def _read_noise(path: Path, sample_rate: int) -> Samples:
-    return read_audio(path, sample_rate, channel=0)[0]
+    return read_audio(path, sample_rate)[0]
 
 
 def load_material(
@@ -85,7 +85,7 @@ def load_material(
     *,
     sample_rate: int = 16_000,
     clip_ms: float = 1000.0,
-) -> Material:
+) -> StreamMaterial:
     """Find what the set `split` of a data folder may use.
 
     Raises:
@@ -93,7 +93,7 @@ def load_material(
         ConfigError: no such set, or a word twice.
     """
     if split not in SETS:
-        raise ConfigError(f"--split must be one of {', '.join(SETS)}, got {split!r}")
+        raise ConfigError(f"`split` must be one of {', '.join(SETS)}, got {split!r}")
     if not 1000 <= sample_rate <= MAX_SAMPLE_RATE:
         raise ConfigError(f"a stream's rate must lie between 1000 and {MAX_SAMPLE_RATE} Hz, got {sample_rate}")
     data = data or DataConfig()
@@ -109,15 +109,15 @@ def load_material(
             unknown.append(recording)
     if missing := [word for word, found in clips.items() if not found]:
         raise DataError(
-            f"{root}: no recordings of {', '.join(missing)} fall into the {split} set; record more, or name another --split"
+            f"{root}: no recordings of {', '.join(missing)} fall into the {split} set; record more, or name another `split`"
         )
     clip_samples = int(sample_rate * clip_ms / 1000)
     noise = _noise_of(listing, split, data, sample_rate, clip_samples)
     found = {word: tuple(recordings) for word, recordings in clips.items()}
-    return Material(root, sample_rate, clip_samples, found, tuple(unknown), noise)
+    return StreamMaterial(root, sample_rate, clip_samples, found, tuple(unknown), noise)
 
 
-def draw_word(material: Material, unknown_percent: float, rng: Generator) -> tuple[str, Recording]:
+def draw_word(material: StreamMaterial, unknown_percent: float, rng: Generator) -> tuple[str, Recording]:
     """A word's label and recording: with `unknown_percent` an unknown one, else any of the wanted words alike."""
     if rng.uniform(0, 100) < unknown_percent:
         return UNKNOWN_LABEL, material.unknown[rng.integers(len(material.unknown))]
@@ -155,7 +155,7 @@ def _noise_of(
     return tuple((listing.noise[position].path, start, stop) for position, start, stop in stretches)
 
 
-def check_percent(material: Material, unknown_percent: float) -> None:
+def check_percent(material: StreamMaterial, unknown_percent: float) -> None:
     """Refuse a part of unknown words that cannot be.
 
     Raises:
@@ -163,8 +163,8 @@ def check_percent(material: Material, unknown_percent: float) -> None:
         DataError: unknown words are asked for and the set has none.
     """
     if not 0 <= unknown_percent <= 100:
-        raise ConfigError(f"--unknown-percent must lie between 0 and 100, got {unknown_percent:g}")
+        raise ConfigError(f"`unknown_percent` must lie between 0 and 100, got {unknown_percent:g}")
     if unknown_percent > 0 and not material.unknown:
         raise DataError(
-            f"{material.root}: no recordings of other words fall into this set; add some, or use --unknown-percent 0"
+            f"{material.root}: no recordings of other words fall into this set; add some, or set `unknown_percent` to 0"
         )

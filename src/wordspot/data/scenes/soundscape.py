@@ -3,7 +3,7 @@
 A background of noise and babble that changes every ten seconds or so, never digital silence; words and their near misses
 at a chosen ratio to just that background, some of them in rooms; gaps of seconds to minutes.
 
-The generator itself, `make_background` and `add_words`, asks `Sounds` for what it lays: here clips of a data folder, in
+The generator itself, `make_background` and `add_words`, asks `SoundSource` for what it lays: here clips of a data folder, in
 `trigger_scenes` recordings of one word and of others.
 """
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from wordspot.audio.effects import _TINY, add_ramped, reverberate, rms, room_impulse
 from wordspot.audio.samples import Samples
-from wordspot.data.scenes.material import Material, Scene, check_percent, draw_word, stream_samples
+from wordspot.data.scenes.material import Scene, StreamMaterial, check_percent, draw_word, stream_samples
 from wordspot.data.truth import SpokenWord, speech_bounds
 from wordspot.errors import ConfigError
 from wordspot.labels import UNKNOWN_LABEL
@@ -54,15 +54,15 @@ class SoundscapeConfig:
 
     def __post_init__(self) -> None:
         if not -60 <= self.snr_db[0] <= self.snr_db[1] <= 120:
-            raise ConfigError(f"--snr-db must be LOW,HIGH with -60 <= LOW <= HIGH <= 120, got {self.snr_db}")
+            raise ConfigError(f"`snr_db` must be LOW,HIGH with -60 <= LOW <= HIGH <= 120, got {self.snr_db}")
         if not 0 < self.gap_s[0] <= self.gap_s[1] <= 3600:
-            raise ConfigError(f"--gap-s must be LOW,HIGH with 0 < LOW <= HIGH <= 3600, got {self.gap_s}")
+            raise ConfigError(f"`gap_s` must be LOW,HIGH with 0 < LOW <= HIGH <= 3600, got {self.gap_s}")
         for name in ("near_misses", "babble", "rooms"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must lie between 0 and 1, got {getattr(self, name):g}")
+                raise ConfigError(f"`{name}` must lie between 0 and 1, got {getattr(self, name):g}")
 
 
-def make_soundscape(material: Material, seconds: float, rng: Generator, config: SoundscapeConfig) -> Scene:
+def make_soundscape(material: StreamMaterial, seconds: float, rng: Generator, config: SoundscapeConfig) -> Scene:
     """A stream of `seconds`. A word's start and end in its truth are those of its speech, by energy.
 
     Raises:
@@ -76,7 +76,7 @@ def make_soundscape(material: Material, seconds: float, rng: Generator, config: 
     words = add_words(audio, sounds, rng, config)
     if not words:
         raise ConfigError(
-            f"a stream of {seconds:g} s has no room for a word after its gap; make it longer or lower --gap-s"
+            f"a stream of {seconds:g} s has no room for a word after its gap; make it longer or lower `gap_s`"
         )
     return Scene(np.clip(audio, -1, 1, out=audio), rate, words)
 
@@ -95,7 +95,7 @@ class Piece:
     stop: int
 
 
-class Sounds(Protocol):
+class SoundSource(Protocol):
     """What a scene is made of, at one rate."""
 
     @property
@@ -121,9 +121,9 @@ class Sounds(Protocol):
 
 
 class _Clips:
-    """`Sounds` of a data folder's clips."""
+    """`SoundSource` of a data folder's clips."""
 
-    def __init__(self, material: Material, config: SoundscapeConfig) -> None:
+    def __init__(self, material: StreamMaterial, config: SoundscapeConfig) -> None:
         self._material, self._config = material, config
         self._near = near_miss_weights(list(material.clips), [recording.word for recording in material.unknown])
         self.sample_rate = material.sample_rate
@@ -148,7 +148,7 @@ class _Clips:
         return Piece(label, recording.path, piece, offset, offset + stop - first)
 
 
-def add_words(audio: Samples, sounds: Sounds, rng: Generator, config: SoundscapeConfig) -> tuple[SpokenWord, ...]:
+def add_words(audio: Samples, sounds: SoundSource, rng: Generator, config: SoundscapeConfig) -> tuple[SpokenWord, ...]:
     """Lay words into a background, float32 [samples], one after the other until it is full; returns what lies where."""
     rate = sounds.sample_rate
     words: list[SpokenWord] = []
@@ -168,7 +168,7 @@ def add_words(audio: Samples, sounds: Sounds, rng: Generator, config: Soundscape
 
 
 def make_background(
-    sounds: Sounds, n_samples: int, rng: Generator, config: SoundscapeConfig, *, no_more: bool = False
+    sounds: SoundSource, n_samples: int, rng: Generator, config: SoundscapeConfig, *, no_more: bool = False
 ) -> Samples:
     """float32 [n_samples]: the microphone's own noise, and stretches of noise and babble that fade into each other.
 
@@ -237,7 +237,7 @@ def _add_word(audio: Samples, piece: Samples, speech: slice, start: int, snr_db:
     return 20 * math.log10(gain * speech_rms / noise_rms)
 
 
-def _babble(sounds: Sounds, n_samples: int, rng: Generator, rooms: float) -> Samples:
+def _babble(sounds: SoundSource, n_samples: int, rng: Generator, rooms: float) -> Samples:
     """Some voices at once that speak unknown words one after the other: float32 [n_samples]."""
     rate = sounds.sample_rate
     audio = np.zeros(n_samples, np.float32)

@@ -119,7 +119,7 @@ def _settings(config: TriggerConfig) -> SoundscapeConfig:
 
 
 class _Recordings:
-    """What a soundscape is made of (`soundscape.Sounds`), from one set's recordings."""
+    """What a soundscape is made of (`soundscape.SoundSource`), from one set's recordings."""
 
     def __init__(self, material: TriggerMaterial, config: TriggerConfig, word: str) -> None:
         self._material, self._config, self._word = material, config, word

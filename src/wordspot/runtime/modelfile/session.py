@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wordspot.errors import CardError
 from wordspot.runtime.modelfile.card import Card, most_at_once
+from wordspot.runtime.modelfile.onnx_runtime import import_onnxruntime
 
 Array = NDArray[np.float32]
 
@@ -23,8 +24,7 @@ def open_session(model: bytes, threads: int = 1) -> Any:
     Raises:
         CardError: ONNX Runtime rejects the file.
     """
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle between two calls, not busy

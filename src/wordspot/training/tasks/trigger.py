@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from wordspot.audio.samples import to_int16
-from wordspot.config import RunConfig
+from wordspot.config import FeatureConfig, RunConfig
 from wordspot.data.bank import TriggerMaterial
 from wordspot.data.scenes.material import Scene
-from wordspot.data.scenes.trigger import label_track, scene_at
-from wordspot.data.trigger import TriggerSources, load_sources
+from wordspot.data.scenes.trigger import scene_at
+from wordspot.data.trigger import TriggerData, load_trigger_data
 from wordspot.errors import DataError
-from wordspot.evaluation.bench import Bench, ScoredStream, measure_bench
 from wordspot.evaluation.curves import THRESHOLDS, OperatingPoint, make_curves, operating_points, sweep, total_curve
-from wordspot.evaluation.matching import TIME_TOLERANCE_MS
+from wordspot.evaluation.judging import PosteriorTrack
+from wordspot.evaluation.scenes import bench_of_scenes, make_scenes, measure_scenes, right_steps
 from wordspot.models.streaming import StepNetwork
 from wordspot.presets import TRIGGER_DECODER
-from wordspot.progress import OnProgress, Progress
+from wordspot.progress import OnProgress
+from wordspot.seeds import SET_NUMBERS
 from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter
 from wordspot.training.prefetch import Ahead
 
-_SET_SEEDS = {"training": 0, "validation": 1, "testing": 2}
 _SCENES_AT_ONCE = 10
 _LOOKS = THRESHOLDS[::4]
 
@@ -84,7 +84,7 @@ class TriggerTask:
     Training's scenes are made from (seed, step, number) and never twice; those of the other sets are always the same.
     """
 
-    def __init__(self, config: RunConfig, sources: TriggerSources, device: torch.device) -> None:
+    def __init__(self, config: RunConfig, sources: TriggerData, device: torch.device) -> None:
         self.config, self.sources, self.device = config, sources, device
         self.labels = labels_of_run(config)
         if not sources.has("training"):
@@ -102,12 +102,12 @@ class TriggerTask:
         cls, config: RunConfig, data: Path, device: torch.device, progress: OnProgress, on_note: Callable[[str], None]
     ) -> Self:
         """The task with the recordings of `data`; see `training.tasks.load_task`."""
-        sources = load_sources(
+        sources = load_trigger_data(
             data,
             config.trigger,
             config.data,
             config.features.sample_rate,
-            lambda done, total: progress(Progress("decoding recordings", done, total)),
+            progress,
             scene_ms=config.features.clip_ms,
             word=config.words[0],
         )
@@ -131,11 +131,7 @@ class TriggerTask:
         return {self.config.words[0]: torch.from_numpy(scene.audio)}
 
     def prepare(self, network: nn.Module) -> None:
-        features = self.config.features
-        assert isinstance(network, StepNetwork)
-        last = network.step_ends(features.n_frames).numpy()
-        ends = last * features.hop_samples + features.window_samples
-        self._ends_ms = ends * 1000 / features.sample_rate
+        self._ends_ms = step_ends_ms(network, self.config.features)
         make = _TrainingScenes(self.sources.of("training"), self.config, self._ends_ms)
         self._scenes = Ahead(make, self.config.trigger.workers)
 
@@ -148,51 +144,39 @@ class TriggerTask:
         return audio, torch.from_numpy(truth).to(self.device).long()
 
     def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> SceneEvaluation:
-        return self._measure(network, front_end, name, step)[0]
+        return self._measure(network, front_end, name, step)
 
     def finish(self, network: nn.Module, front_end: nn.Module, step: int) -> tuple[dict[str, Any], SceneEvaluation]:
-        figures = {name: self.measure(network, front_end, name) for name in ("validation", "testing")}
-        return figures, self.evaluate(network, front_end, "testing", step)
-
-    def measure(self, network: nn.Module, front_end: nn.Module, name: str) -> dict[str, Any]:
-        """All that is measured on the scenes of a set, as `stream_sweep.measure` has it but for its events."""
-        record, bench = self._measure(network, front_end, name, 0)
-        curves = make_curves(bench, list(sweep(bench, TRIGGER_DECODER)))
-        measures = measure_bench(bench, TRIGGER_DECODER, curves).to_json(events=False)
-        return {"accuracy": record.accuracy, "accuracy_of_zeros": record.accuracy_of_zeros, **measures}
+        metrics = {
+            name: measure_scenes(self.scenes(name), self._tracks(network, front_end, name), self.config).to_json()
+            for name in ("validation", "testing")
+        }
+        return metrics, self.evaluate(network, front_end, "testing", step)
 
     def close(self) -> None:
         if self._scenes is not None:
             self._scenes.close()
 
     def scenes(self, name: str) -> list[Scene]:
-        """The scenes of a set that is measured: always the same."""
+        """The scenes of a set that is evaluated: always the same."""
         if name not in self._made:
-            trigger, features = self.config.trigger, self.config.features
-            minutes = trigger.validation_minutes if name == "validation" else trigger.testing_minutes
-            count = round(minutes * 60_000 / features.clip_ms) if self.sources.has(name) else 0
-            self._made[name] = [self._scene(name, number) for number in range(count)]
+            self._made[name] = make_scenes(self.sources, self.config, name)
         return self._made[name]
 
     def _scene(self, name: str, number: int) -> Scene:
         config = self.config
-        seeds = (config.data.seed, _SET_SEEDS[name], number)
+        seeds = (config.data.seed, SET_NUMBERS[name], number)
         return scene_at(self.sources.of(name), config.features.clip_samples, seeds, config.trigger, config.words[0])
 
-    def _measure(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> tuple[SceneEvaluation, Bench]:
-        scenes = self.scenes(name)
-        scores = self._scores(network, front_end, scores_of=scenes)
-        truth = [_answers(scene, self.config, self._ends_ms) for scene in scenes]
-        streams = tuple(
-            ScoredStream(rows, self._ends_ms, scene.words, self.config.features.clip_ms)
-            for rows, scene in zip(scores, scenes, strict=True)
-        )
-        bench = Bench(streams, self.labels, 0.0, TIME_TOLERANCE_MS)
+    def _measure(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> SceneEvaluation:
+        scenes, tracks = self.scenes(name), self._tracks(network, front_end, name)
+        truth = [right_steps(scene, self.config, self._ends_ms) for scene in scenes]
+        bench = bench_of_scenes(scenes, tracks, self.config)
         curve = total_curve(make_curves(bench, list(sweep(bench, TRIGGER_DECODER, _LOOKS)), _LOOKS))
-        answers = np.concatenate([np.zeros((0, 2)), *(rows.astype(np.float64) for rows in scores)])
+        answers = np.concatenate([np.zeros((0, 2)), *(track.posteriors.astype(np.float64) for track in tracks)])
         right = np.concatenate([np.zeros(0, np.int8), *truth])
         chosen = np.maximum(answers[np.arange(len(right)), right], 1e-30)
-        record = SceneEvaluation(
+        return SceneEvaluation(
             step=step,
             set=name,
             accuracy=float((answers.argmax(axis=1) == right).mean()) if len(right) else 0.0,
@@ -202,18 +186,32 @@ class TriggerTask:
             hours=bench.hours,
             points=operating_points(curve),
         )
-        return record, bench
 
-    def _scores(self, network: nn.Module, front_end: nn.Module, scores_of: list[Scene]) -> list[NDArray[np.float32]]:
-        """The posteriors of each scene, float32 [answers, 2]; dropout is off."""
-        network.eval()
-        rows: list[NDArray[np.float32]] = []
-        with torch.inference_mode():
-            for start in range(0, len(scores_of), _SCENES_AT_ONCE):
-                audio = np.stack([scene.audio for scene in scores_of[start : start + _SCENES_AT_ONCE]])
-                logits = network(front_end(torch.from_numpy(audio).to(self.device)))
-                rows += list(torch.softmax(logits.float(), dim=-1).cpu().numpy())
-        return rows
+    def _tracks(self, network: nn.Module, front_end: nn.Module, name: str) -> list[PosteriorTrack]:
+        """The posteriors of each scene of a set."""
+        rows = predict_scenes(network, front_end, [scene.audio for scene in self.scenes(name)], self.device)
+        return [PosteriorTrack(self._ends_ms, posteriors, np.ones(len(posteriors), bool)) for posteriors in rows]
+
+
+def step_ends_ms(network: nn.Module, features: FeatureConfig) -> NDArray[np.float64]:
+    """Where in a scene each of a network's steps ends, in milliseconds: float64 [steps]."""
+    assert isinstance(network, StepNetwork)
+    last: NDArray[np.int64] = network.step_ends(features.n_frames).numpy()
+    return (last * features.hop_samples + features.window_samples) * 1000 / features.sample_rate
+
+
+def predict_scenes(
+    network: nn.Module, front_end: nn.Module, scenes: Sequence[NDArray[np.float32]], device: torch.device
+) -> list[NDArray[np.float32]]:
+    """The posteriors of each scene, float32 [steps, 2]; dropout is off."""
+    network.eval()
+    rows: list[NDArray[np.float32]] = []
+    with torch.inference_mode():
+        for start in range(0, len(scenes), _SCENES_AT_ONCE):
+            audio = np.stack(scenes[start : start + _SCENES_AT_ONCE])
+            logits = network(front_end(torch.from_numpy(audio).to(device)))
+            rows += list(torch.softmax(logits.float(), dim=-1).cpu().numpy())
+    return rows
 
 
 @dataclass(frozen=True)
@@ -228,17 +226,10 @@ class _TrainingScenes:
         config = self.config
         scenes = [
             scene_at(
-                self.material, config.features.clip_samples, (config.training.seed, _SET_SEEDS["training"], step, number),
+                self.material, config.features.clip_samples, (config.training.seed, SET_NUMBERS["training"], step, number),
                 config.trigger, config.words[0],
             )
             for number in range(config.training.batch_size)
         ]  # fmt: skip
-        truth = [_answers(scene, config, self.ends_ms) for scene in scenes]
+        truth = [right_steps(scene, config, self.ends_ms) for scene in scenes]
         return np.stack([to_int16(scene.audio) for scene in scenes]), np.stack(truth)
-
-
-def _answers(scene: Scene, config: RunConfig, ends_ms: NDArray[np.float64]) -> Truth:
-    """The right answer at each step: int8 [len(ends_ms)]."""
-    return label_track(
-        scene.words, config.words[0], len(ends_ms), ends_ms, config.trigger, scene_ms=config.features.clip_ms
-    )
