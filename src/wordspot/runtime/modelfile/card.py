@@ -95,7 +95,8 @@ def self_test_signal(test: SelfTest) -> NDArray[np.float32]:
     loudness = (1 + n // 2048 % 4) / 4
     tones = loudness * (6000 * np.sin(phases[0]) + 4000 * np.sin(phases[1]))
     noise = 1000 * (2 * _random(test.seed, test.n_samples) / MODULUS - 1)
-    return (np.floor(tones + noise + 0.5) / 32768).astype(np.float32)
+    result: NDArray[np.float32] = (np.floor(tones + noise + 0.5) / 32768).astype(np.float32)
+    return result
 
 
 def _random(seed: int, n_samples: int) -> NDArray[np.int64]:
