@@ -23,23 +23,20 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--per-hour", type=float, default=0.5, help="false accepts per hour to tune for (default: 0.5)")
     parser.add_argument("--tuned", type=Path, metavar="OUT.onnx")
     args = parser.parse_args(argv)
-    truths = [args.truth] if args.truth else None
-    result = ws.test_stream(args.model, [args.stream], truths=truths, no_words=truths is None)
-    low, high = result.false_accepts.interval
+    truth = [args.truth] if args.truth else None
+    result = ws.test_stream(args.model, [args.stream], truth=truth, no_words=truth is None)
+    words = result.metrics.detections.all_words
+    low, high = words.false_accepts.interval
     print(
-        f"{result.hours:.2f} hours: {result.false_accepts.per_hour:.1f} false accepts per hour (95 %: {low:.1f} to {high:.1f})"
+        f"{result.hours:.2f} hours: {words.false_accepts_per_hour:.1f} false accepts per hour ({low:.1f} to {high:.1f})"
     )
-    if truths:
-        print(f"missed: {100 * result.miss_rate:.1f} %")
+    if truth:
+        print(f"missed: {100 * result.miss_rate:.1f} % of {words.n_words} words")
+    for warning in result.warnings:
+        print(f"note: {warning}")
     if args.tuned:
-        ws.tune(
-            args.model,
-            [args.stream],
-            truths=truths,
-            no_words=truths is None,
-            false_accepts_per_hour=args.per_hour,
-            out=args.tuned,
-        )
+        tuning = {"false_accepts_per_hour": args.per_hour, "out": args.tuned}
+        ws.tune(args.model, [args.stream], truth=truth, no_words=truth is None, **tuning)
         print(f"{args.tuned}: thresholds for {args.per_hour:g} false accepts per hour")
 
 

@@ -35,8 +35,11 @@ _HOME = {
     "RunConfig": "wordspot.config",
     "Scorer": "wordspot.runtime.detector",
     "WordspotError": "wordspot.errors",
+    "align": "wordspot.data.align",
+    "check": "wordspot.data.checks",
     "classify": "wordspot.runtime.classify",
     "detect": "wordspot.runtime.detect",
+    "download": "wordspot.data.download",
     "evaluate": "wordspot.run",
     "export_web": "wordspot.server.site",
     "info": "wordspot.runtime.model",
@@ -44,10 +47,13 @@ _HOME = {
     "leave_one_generator_out": "wordspot.training.leave_one_out",
     "listen": "wordspot.runtime.listener",
     "load_run": "wordspot.run",
+    "make_scenes": "wordspot.data.scenes.make_scenes",
+    "make_stream": "wordspot.data.scenes.make_stream",
     "open_model": "wordspot.runtime.model",
     "resume": "wordspot.run",
     "serve": "wordspot.server.serve",
     "speak": "wordspot.data.voices",
+    "spectrogram": "wordspot.feature_picture",
     "test_stream": "wordspot.evaluation.streams",
     "train": "wordspot.run",
     "tune": "wordspot.evaluation.tuning",
@@ -82,10 +88,16 @@ if TYPE_CHECKING:
 
     from wordspot.config import DecoderConfig as DecoderConfig
     from wordspot.config import RunConfig as RunConfig
+    from wordspot.data.align import align as align
+    from wordspot.data.checks import check as check
+    from wordspot.data.download import download as download
+    from wordspot.data.scenes.make_scenes import make_scenes as make_scenes
+    from wordspot.data.scenes.make_stream import make_stream as make_stream
     from wordspot.data.voices import speak as speak
     from wordspot.errors import WordspotError as WordspotError
     from wordspot.evaluation.streams import test_stream as test_stream
     from wordspot.evaluation.tuning import tune as tune
+    from wordspot.feature_picture import spectrogram as spectrogram
     from wordspot.reports.report import write_report as write_report
     from wordspot.run import Run as Run
     from wordspot.run import evaluate as evaluate

@@ -42,7 +42,7 @@ def test_a_user_makes_scenes(folder: Path, tmp_path: Path, capsys: pytest.Captur
     out = tmp_path / "new" / "scenes"
     make(folder, "--out", out, "--count", 2, "--seconds", 5, "--split", "testing", "--words", "deep", *QUARTERS)
     captured = capsys.readouterr()
-    assert "2 scenes of 5 s of the testing set, with their truth" in captured.out
+    assert "2 scenes of 5 s of the testing set, with their ground truth" in captured.out
     assert "the testing set holds only 5.0 s of background, which comes again and again" in captured.err
     names = [
         f"scene-{number}{suffix}" for number in ("001", "002") for suffix in (".audacity.txt", ".csv", ".png", ".wav")
@@ -102,7 +102,7 @@ def test_a_model_s_posterior_is_drawn(
 ) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(made_model())
-    with pytest.raises(ConfigError, match="expected a model of 'deep', it knows a, b; name one with --words"):
+    with pytest.raises(ConfigError, match="expected a model of 'deep', it knows a, b; name one with `words`"):
         make(folder, "--out", tmp_path / "s", "--model", model, "--words", "deep")
     assert not (tmp_path / "s").exists()
     calls = drawn(monkeypatch)
@@ -139,12 +139,12 @@ def test_the_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "match"),
     [
-        (("--seconds", 3601), "--seconds must lie between 0.1 and 3600, got 3601"),
-        (("--seconds", "nan"), "--seconds must lie"),
-        (("--count", 0), "--count must lie between 1 and 999, got 0"),
-        (("--seed", -1), "--seed must be a whole number from 0 on"),
-        (("--sample-rate", 100), "--sample-rate must lie between 4000"),
-        (("--set", "model.rank=3"), r"--set takes trigger\.FIELD=VALUE or data\.FIELD=VALUE here, got 'model\.rank'"),
+        (("--seconds", 3601), "`seconds` must lie between 0.1 and 3600, got 3601"),
+        (("--seconds", "nan"), "`seconds` must lie"),
+        (("--count", 0), "`count` must lie between 1 and 999, got 0"),
+        (("--seed", -1), "`seed` must be a whole number from 0 on"),
+        (("--sample-rate", 100), "`sample_rate` must lie between 4000"),
+        (("--set", "model.rank=3"), r"--set needs trigger\.FIELD=VALUE or data\.FIELD=VALUE here, got 'model\.rank'"),
         (("--words", "a,b"), "learns one word, got words 'a,b'; name one"),
         (("--negatives", "a,,b"), "--negatives expects names with commas between them, got 'a,,b'"),
         (("--set", "trigger.rooms=2"), "rooms must lie between 0 and 1"),

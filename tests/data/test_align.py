@@ -14,8 +14,9 @@ from hypothesis.extra import numpy as hnp
 
 from wordspot.audio.speech import loudest_window
 from wordspot.commands import align as command
-from wordspot.data.align import Aligned, align
+from wordspot.data.align import AlignedFolder, align
 from wordspot.errors import ConfigError, DataError, NotFoundError
+from wordspot.progress import Progress
 
 RATE = 16_000
 
@@ -86,12 +87,11 @@ def test_a_folder_is_aligned(root: Path, tmp_path: Path) -> None:
         (root / f"{name}_list.txt").write_text("yes/a_nohash_0.flac\r\n汪汪叫/c_nohash_0.WAV\n", encoding="utf-8")
     (root / "LICENSE").write_text("CC BY 4.0")
     (root / "notes.txt").write_text("")
-    steps = list(align(root, out))
-    assert steps == [
-        Aligned("yes/a_nohash_0.flac", 1, 3),
-        Aligned("yes/b_nohash_0.wav", 2, 3),
-        Aligned("汪汪叫/c_nohash_0.WAV", 3, 3),
-    ]
+    steps: list[Progress] = []
+    aligned = align(root, out, progress=steps.append)
+    assert aligned == AlignedFolder(out, 3, 1000)
+    assert aligned.to_json() == {"out": str(out), "n_clips": 3, "clip_ms": 1000, "problems": []}
+    assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
     assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == {
         "yes/a_nohash_0.wav",
         "yes/b_nohash_0.wav",
@@ -115,7 +115,7 @@ def test_a_folder_is_aligned(root: Path, tmp_path: Path) -> None:
 
 def test_another_rate_and_length(root: Path, tmp_path: Path) -> None:
     save(root / "yes" / "d_nohash_0.wav", burst(0.5, 0.9, 2.0, 44_100), 44_100)
-    list(align(root, tmp_path / "out", sample_rate=8000, clip_ms=500))
+    align(root, tmp_path / "out", sample_rate=8000, clip_ms=500)
     for name in ("a_nohash_0", "d_nohash_0"):
         cut, rate = soundfile.read(tmp_path / "out" / "yes" / f"{name}.wav")
         assert (len(cut), rate) == (4000, 8000)
@@ -128,9 +128,8 @@ def test_damaged_recordings_are_left_out_and_named(root: Path, tmp_path: Path) -
     (root / "yes" / "cut.wav").write_bytes(whole[:3000])
     (root / "yes" / "text.wav").write_text("no sound at all")
     save(root / "yes" / "nan.wav", np.full(100, np.nan, np.float32), subtype="FLOAT")
-    problems = {step.path: step.problem for step in align(root, tmp_path / "out") if step.problem}
+    problems = {line.split(":")[0]: line for line in align(root, tmp_path / "out").problems}
     assert set(problems) == {f"yes/{name}.wav" for name in ("header", "cut", "text", "nan")}
-    assert all(problem.startswith(f"{path}: ") for path, problem in problems.items())
     assert "truncated" in problems["yes/cut.wav"]
     assert "NaN" in problems["yes/nan.wav"]
     assert len(list((tmp_path / "out" / "yes").iterdir())) == 2
@@ -138,34 +137,36 @@ def test_damaged_recordings_are_left_out_and_named(root: Path, tmp_path: Path) -
 
 def test_two_recordings_that_would_share_a_name(root: Path, tmp_path: Path) -> None:
     save(root / "yes" / "b_nohash_0.flac", burst(0.0, 0.1, 0.2))
-    problems = [step.problem for step in align(root, tmp_path / "out") if step.problem]
-    assert problems == ["yes/b_nohash_0.wav: left out, yes/b_nohash_0.flac has the same name but for its suffix"]
+    problems = align(root, tmp_path / "out").problems
+    assert problems == ("yes/b_nohash_0.wav: left out, yes/b_nohash_0.flac has the same name except for its suffix",)
     assert soundfile.info(tmp_path / "out" / "yes" / "b_nohash_0.wav").frames == 3200
 
 
 def test_nothing_is_left_where_nothing_could_be_read(tmp_path: Path) -> None:
     (tmp_path / "data" / "yes").mkdir(parents=True)
     (tmp_path / "data" / "yes" / "a.wav").write_text("text")
-    with pytest.raises(DataError, match="none of the 1 can be read"):
-        list(align(tmp_path / "data", tmp_path / "out"))
+    with pytest.raises(DataError, match="none of the 1 recordings can be read"):
+        align(tmp_path / "data", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_an_interruption_leaves_nothing(root: Path, tmp_path: Path) -> None:
-    steps = align(root, tmp_path / "out")
-    next(steps)
-    steps.close()  # type: ignore[attr-defined]
+    def interrupt(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        align(root, tmp_path / "out", progress=interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_a_folder_in_use_is_refused_or_written_into(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    list(align(root, out))  # an empty one is fine
+    align(root, out)  # an empty one is fine
     (out / "mine.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"contains files.*`force`"):
-        list(align(root, out))
-    list(align(root, out, clip_ms=200, force=True))
+        align(root, out)
+    align(root, out, clip_ms=200, force=True)
     assert (out / "mine.txt").read_text() == "mine"
     assert soundfile.info(out / "yes" / "a_nohash_0.wav").frames == 3200
 
@@ -173,20 +174,20 @@ def test_a_folder_in_use_is_refused_or_written_into(root: Path, tmp_path: Path) 
 def test_the_current_folder_is_filled(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    list(align(root, Path()))
+    align(root, Path())
     assert len(list(Path("yes").iterdir())) == 2
 
 
 def test_what_is_refused(root: Path, tmp_path: Path) -> None:
     before = sorted(root.rglob("*"))
     for out in (root, root / "out", root / "yes"):
-        with pytest.raises(ConfigError, match="outside"):
-            list(align(root, out, force=True))
+        with pytest.raises(ConfigError, match=r"lies in .*, whose folders are words"):
+            align(root, out, force=True)
     with pytest.raises(NotFoundError, match="no such folder"):
-        list(align(tmp_path / "nowhere", tmp_path / "out"))
+        align(tmp_path / "nowhere", tmp_path / "out")
     for options in ({"sample_rate": 10}, {"clip_ms": 0.0}, {"clip_ms": 1e9}):
         with pytest.raises(ConfigError, match="must"):
-            list(align(root, tmp_path / "out", **options))  # type: ignore[arg-type]
+            align(root, tmp_path / "out", **options)  # type: ignore[arg-type]
     assert sorted(root.rglob("*")) == before
     assert not (tmp_path / "out").exists()
 

@@ -37,7 +37,7 @@ def nested(tmp_path: Path) -> Path:
     save(tmp_path / "elsewhere" / "deep" / "take.wav", 9)
     (root / "no" / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     (root / "no" / "deep loop").symlink_to(root / "no", target_is_directory=True)
-    for name in ("yes/phone.m4a", "yes/ann/phone.M4A", "no/video.webm", "no/readme.txt", "yes/.hidden.wav"):
+    for name in ("yes/phone.m4a", "yes/ann/phone.M4A", "no/video.webm", "no/notes.txt", "yes/.hidden.wav"):
         (root / name).write_bytes(b"x")
     save(root / "no" / "_drafts" / "a.wav")
     save(root / "no" / ".trash" / "a.wav")
@@ -74,7 +74,7 @@ def test_training_says_what_it_does_not_use(nested: Path) -> None:
         note.startswith("yes holds 2 files of a kind that cannot be read (.m4a); convert them: find ") for note in notes
     )
     assert any("no holds 1 files of a kind that cannot be read (.webm)" in note for note in notes)
-    assert any("no/readme.txt: not a sound file" in note for note in notes)
+    assert any("no/notes.txt: not a sound file" in note for note in notes)
     assert find_folders(nested, TriggerConfig(positives=("yes",), negatives=("no",))).left_out
     assert read_manifest(nested).left_out
     codes = {finding.code: finding.severity for finding in examine_words(nested).findings}

@@ -164,7 +164,7 @@ def test_nothing_changes_and_nothing_is_drawn_at_the_defaults() -> None:
     assert (defaults.equaliser_db, defaults.band_frequency, defaults.codec_frequency) == (0, 0, 0)
     audio, generator = noise(4), seeded()
     before = generator.get_state()
-    assert Augmenter(defaults, FeatureConfig())._through_channel(audio, generator) is audio
+    assert Augmenter(defaults, FeatureConfig()).through_channel(audio, generator) is audio
     assert torch.equal(generator.get_state(), before)
 
 
@@ -189,7 +189,7 @@ def response_db(after: Tensor, before: Tensor) -> NDArray[np.float64]:
 
 def test_colours_stay_within_what_is_allowed_and_use_it() -> None:
     audio = noise(50)
-    changed = response_db(augmenter(equaliser_db=6)._through_channel(audio, seeded()), audio)
+    changed = response_db(augmenter(equaliser_db=6).through_channel(audio, seeded()), audio)
     assert np.abs(changed).max() < 6.2  # the clip's ends add what a filter rings
     assert (changed.min() < -5, changed.max() > 5) == (True, True)
     assert np.abs(changed.mean()) < 0.5
@@ -198,7 +198,7 @@ def test_colours_stay_within_what_is_allowed_and_use_it() -> None:
 def test_some_clips_lose_a_band() -> None:
     """The lower edge is at most 300 Hz, the upper one between 0.4 and all of half the rate, each with its share."""
     audio = noise(400, 4000)
-    powers = torch.fft.rfft(augmenter(band_frequency=0.25)._through_channel(audio, seeded()).double(), dim=1).abs() ** 2
+    powers = torch.fft.rfft(augmenter(band_frequency=0.25).through_channel(audio, seeded()).double(), dim=1).abs() ** 2
     hertz = np.arange(2001) * RATE / 4000
     before = torch.fft.rfft(audio.double(), dim=1).abs() ** 2
     kept = np.asarray(powers / before)
@@ -213,8 +213,8 @@ def test_some_clips_lose_a_band() -> None:
 
 def test_a_share_of_the_clips_is_companded() -> None:
     audio = noise(400, 500)
-    after = augmenter(codec_frequency=0.25)._through_channel(audio, seeded())
+    after = augmenter(codec_frequency=0.25).through_channel(audio, seeded())
     is_same = (after == audio).all(dim=1)
     assert 0.69 < is_same.float().mean() < 0.81
     torch.testing.assert_close(after[~is_same], compand(audio)[~is_same])
-    assert torch.equal(augmenter(codec_frequency=1)._through_channel(audio, seeded()), compand(audio))
+    assert torch.equal(augmenter(codec_frequency=1).through_channel(audio, seeded()), compand(audio))

@@ -1,10 +1,14 @@
-"""``wordspot spectrogram``."""
+"""``wordspot spectrogram``: draw a recording as a front end transforms it."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from wordspot.config import RunConfig
+from wordspot.errors import ConfigError
+from wordspot.feature_config import FeatureConfig
+from wordspot.overrides import override, parse_settings
 from wordspot.presets import FEATURES
 
 HELP = "draw a recording as a front end sees it"
@@ -28,39 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from wordspot.audio.files import read_audio
     from wordspot.commands import console
-    from wordspot.errors import ConfigError
-    from wordspot.reports import charts
+    from wordspot.feature_picture import spectrogram
 
-    if args.out.suffix.lower() != ".png":
-        raise ConfigError(f"{args.out}: expected a name that ends in .png")
-    if args.classic:
-        audio, _ = read_audio(args.file)
-        charts.save_classic_spectrogram(args.out, audio)
-    else:
-        _save_features(args)
-    console.say(f"wrote {args.out}")
+    picture = spectrogram(args.file, args.out, features=_features(args), classic=args.classic)
+    console.say(f"wrote {picture.out}")
 
 
-def _save_features(args: argparse.Namespace) -> None:
-    import numpy as np
-    import torch
-
-    from wordspot.audio.files import read_audio
-    from wordspot.config import RunConfig
-    from wordspot.errors import ConfigError
-    from wordspot.features import make_front_end
-    from wordspot.overrides import override, parse_settings
-    from wordspot.reports import charts
-
+def _features(args: argparse.Namespace) -> FeatureConfig:
+    """The front end that the command line asks for."""
     settings = parse_settings(args.settings)
     if wrong := [key for key in settings if not key.startswith("features.")]:
-        raise ConfigError(f"--set here takes settings of the front end, features.X=VALUE, got {wrong[0]}")
-    config = override(RunConfig(words=("any",), features=FEATURES[args.features]), settings).features
-    audio, _ = read_audio(args.file, config.sample_rate)
-    if len(audio) < config.window_samples:
-        audio = np.pad(audio, (0, config.window_samples - len(audio)))
-    with torch.inference_mode():
-        features = make_front_end(config)(torch.from_numpy(audio)[None])[0].numpy()
-    charts.save_spectrogram(args.out, features, config, f"{args.file.name}, {config.kind}")
+        raise ConfigError(f"--set needs a setting of the front end here, features.X=VALUE, got {wrong[0]}")
+    return override(RunConfig(words=("any",), features=FEATURES[args.features]), settings).features

@@ -1,4 +1,4 @@
-"""Badly aligned recordings → clips: of each recording its loudest stretch of a clip's length, in a new folder.
+"""Cut badly aligned recordings to clips: the loudest part of each, of a clip's length, in a new folder.
 
 A word spoken into a longer recording is where the energy is. The sets of a hash split stay as they are for names with
 ``_nohash_``; other names are hashed with their suffix, and all files become ``.wav`` here.
@@ -7,112 +7,132 @@ A word spoken into a longer recording is where the energy is. The sets of a hash
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from wordspot.audio.files import read_audio, write_audio
 from wordspot.audio.folder import is_audio_name
+from wordspot.audio.samples import Samples
 from wordspot.audio.speech import loudest_window
 from wordspot.config import FeatureConfig
-from wordspot.data.folders import NOISE_FOLDER, Listing, list_recordings
+from wordspot.data.decode import Problem, decode_many
+from wordspot.data.folders import NOISE_FOLDER, Listing, Recording, left_out_notes, list_recordings
 from wordspot.errors import ConfigError, DataError, WordspotError
 from wordspot.files import atomic_folder, prepare_out
+from wordspot.progress import OnProgress
 
 _COPIED_FILES = ("readme", "licen", "copying")
 _LIST_FILES = ("validation_list.txt", "testing_list.txt")
 
 
 @dataclass(frozen=True)
-class Aligned:
-    """One recording that was dealt with: `done` of `total`; `problem` says why it was left out."""
+class AlignedFolder:
+    """What `align` wrote.
 
-    path: str
-    done: int
-    total: int
-    problem: str = ""
+    Attributes:
+        out: the new data folder.
+        n_clips: clips written.
+        clip_ms: the most that a clip has.
+        problems: a line for each recording, or kind of file, that is left out.
+    """
+
+    out: Path
+    n_clips: int
+    clip_ms: float
+    problems: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"out": str(self.out), "n_clips": self.n_clips, "clip_ms": self.clip_ms, "problems": list(self.problems)}
 
 
 def align(
-    root: Path,
-    out: Path,
+    data: str | Path,
+    out: str | Path,
     *,
     sample_rate: int | None = None,
     clip_ms: float | None = None,
     force: bool = False,
-) -> Iterator[Aligned]:
-    """Write each recording of `root` to `out`, cut to its loudest `clip_ms`, as 16-bit WAV at `sample_rate` Hz.
+    progress: OnProgress | None = None,
+) -> AlignedFolder:
+    """Write each recording of a data folder to `out`, cut to its loudest `clip_ms`, as 16-bit WAV.
 
-    Folders and names stay, shorter recordings stay whole, damaged ones are left out. Noise is copied as it is, the two
-    list files with the new suffix, and README and licence files. `out` appears when it is complete.
+    Folders and names stay, shorter recordings are not cut, damaged ones are left out. Noise is copied as it is, as are the
+    two list files (with the new suffix), README and licence files. `out` appears when it is complete.
 
     Args:
-        sample_rate, clip_ms: None takes the defaults of `FeatureConfig`.
+        data: a folder with one folder per word.
+        out: the new folder.
+        sample_rate: in Hz (default: that of `FeatureConfig`).
+        clip_ms: length to keep (default: that of `FeatureConfig`).
         force: write into an `out` that holds files, one by one.
+        progress: called after each recording.
 
     Raises:
-        NotFoundError, DataError: `root` holds no recordings, or none that can be read.
-        ConfigError: `out` is not empty, or lies within `root`; a rate or a length that no front end takes.
+        NotFoundError, DataError: `data` holds no recordings, or none that can be read.
+        ConfigError: `out` is not empty, or lies within `data`; an impossible rate or length.
     """
+    root, out = Path(data), Path(out).resolve()
     rate = FeatureConfig.sample_rate if sample_rate is None else sample_rate
     length = FeatureConfig.clip_ms if clip_ms is None else clip_ms
     size = FeatureConfig(
         sample_rate=rate, clip_ms=length, window_ms=length, hop_ms=length, low_hz=0, high_hz=rate / 2
     ).clip_samples
-    listing, out = list_recordings(root), out.resolve()
+    listing = list_recordings(root)
     if out.is_relative_to(root.resolve()):
-        raise ConfigError(f"{out}: expected a folder outside {root}, whose folders are words; name another --out")
+        raise ConfigError(f"{out} lies in {root}, whose folders are words; choose another `out`")
     if out.exists():
         prepare_out(out, force=force)
     in_use = out == Path.cwd() or (out.is_dir() and any(out.iterdir()))
-    written = ""
+    written: list[str] = []
+    problems = left_out_notes(listing.left_out)
     with contextlib.nullcontext(out) if in_use else atomic_folder(out) as folder:
-        for step in _cut_all(listing, folder, rate, size):
-            written = written or ("" if step.problem else _wav_path(step.path))
-            yield step
+        for path, problem in _cut_all(listing, folder, rate, size, progress):
+            if problem:
+                problems.append(problem)
+            else:
+                written.append(_wav_path(path))
         if not written:
-            raise DataError(f"{root}: expected recordings, but none of the {len(listing.clips)} can be read")
+            raise DataError(f"{root}: none of the {len(listing.clips)} recordings can be read; {problems[-1]}")
         _copy_others(listing, folder)
-    if not (out / written).is_file():
-        raise DataError(f"{out}: the finished folder could not take this name; give an --out that does not exist")
+    if not (out / written[0]).is_file():
+        raise DataError(f"{out}: the finished folder could not be given this name; choose an `out` that does not exist")
+    return AlignedFolder(out, len(written), length, tuple(problems))
 
 
-def _cut_all(listing: Listing, folder: Path, sample_rate: int, size: int) -> Iterator[Aligned]:
-    """Cut on all cores; records come in the listing's order."""
-    taken: dict[str, str] = {}
+def _cut_all(
+    listing: Listing, folder: Path, sample_rate: int, size: int, progress: OnProgress | None
+) -> Iterator[tuple[str, str]]:
+    """Write each clip; yields each recording's path, and why it is left out or an empty text, in the listing's order."""
+    named: dict[str, str] = {}
     for clip in listing.clips:
-        taken.setdefault(_wav_path(clip.path), clip.path)
+        named.setdefault(_wav_path(clip.path), clip.path)
 
-    def cut(path: str) -> str:
-        if taken[_wav_path(path)] != path:
-            return f"{path}: left out, {taken[_wav_path(path)]} has the same name but for its suffix"
+    def cut(recording: Recording) -> Samples | Problem:
+        path = recording.path
+        if named[_wav_path(path)] != path:
+            return Problem(f"{path}: left out, {named[_wav_path(path)]} has the same name except for its suffix")
         try:
             audio, _ = read_audio(listing.root / path, sample_rate)
         except (WordspotError, OSError) as error:
-            return str(error).replace(str(listing.root / path), path)
+            return Problem(str(error).replace(str(listing.root / path), path))
         start = loudest_window(audio, size)
-        write_audio(folder / _wav_path(path), audio[start : start + size], sample_rate)
-        return ""
+        return audio[start : start + size]
 
-    paths = [clip.path for clip in listing.clips]
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        for done, (path, problem) in enumerate(zip(paths, pool.map(cut, paths), strict=True), 1):
-            yield Aligned(path, done, len(paths), problem)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for recording, result in decode_many(listing.clips, cut, progress, stage="aligning recordings"):
+        if isinstance(result, Problem):
+            yield recording.path, result.text
+        else:
+            write_audio(folder / _wav_path(recording.path), result, sample_rate)
+            yield recording.path, ""
 
 
 def _copy_others(listing: Listing, folder: Path) -> None:
     for path in sorted(listing.root.iterdir()):
         if path.name == NOISE_FOLDER:
-            (folder / path.name).mkdir(exist_ok=True)
-            for file in sorted(path.iterdir()):
-                if file.is_file():
-                    shutil.copyfile(file, folder / path.name / file.name)
+            shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
         elif path.name in _LIST_FILES:
             lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
             text = "".join(f"{_wav_path(line.strip())}\n" for line in lines)

@@ -163,7 +163,7 @@ def left_out_files(root: Path, files: Sequence[Path]) -> Iterator[LeftOut]:
             yield LeftOut(
                 "unreadable-kind", name, f"files of a kind that cannot be read ({suffix}); convert them: {command}"
             )
-        else:
+        elif not path.name.lower().startswith(_EXPECTED_FILES):
             yield LeftOut("ignored", name, "not a sound file that can be read, by its name")
 
 

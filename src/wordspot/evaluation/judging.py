@@ -137,10 +137,10 @@ def _judge_steps(path: Path, config: RunConfig, opened: Model) -> Judge:
 
 def _config_of(path: Path, card: Card) -> RunConfig:
     config = from_json(card.config)
-    labels = TASKS[config.task].labels_of(config.words)
-    features = config.features
+    task, features = TASKS[config.task], config.features
+    labels = task.labels_of(config.words)
     stated = (card.labels, card.sample_rate, card.clip_samples)
-    if config.task == "words" and stated != (labels, features.sample_rate, features.clip_samples):
+    if task.predicts_clips and stated != (labels, features.sample_rate, features.clip_samples):
         raise CardError(
             f"{path}: its labels, sample rate or clip length contradict its own configuration; export it again"
         )

@@ -202,7 +202,7 @@ class Augmenter:
             audio = audio * (10 ** (gain_db / 20))[:, None]
         if noise is not None:
             audio = mix_noise(audio, noise, self._volumes(audio, is_silence, noise, generator, n_scenes))
-        return self._through_channel(audio, generator).clamp(-1, 1)
+        return self.through_channel(audio, generator).clamp(-1, 1)
 
     def mask(self, features: Tensor, generator: Generator) -> Tensor:
         """Blank stretches of time and bands of frequency in features [batch, frames, features]."""
@@ -239,7 +239,7 @@ class Augmenter:
         impulses = room_impulses(rt60_s[picked], level[picked], self.sample_rate, generator)
         return audio.index_copy(0, picked, reverberate(audio[picked], impulses))
 
-    def _through_channel(self, audio: Tensor, generator: Generator) -> Tensor:
+    def through_channel(self, audio: Tensor, generator: Generator) -> Tensor:
         """An equaliser, a narrow band and the mu-law of a telephone, in some of the clips."""
         config = self.config
         if config.equaliser_db > 0 or config.band_frequency > 0:

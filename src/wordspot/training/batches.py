@@ -1,4 +1,4 @@
-"""From decoded clips to batches on a device: drawn and augmented for training, fixed for evaluation."""
+"""From decoded clips to batches on a device: random and augmented for training, fixed for evaluation."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class Batches:
         self._reversed_share = config.augment.reversed_share
 
     def has_noise(self, name: str) -> bool:
-        """Whether the set of this name has background noise to draw from."""
+        """Whether the set of this name has background noise."""
         return self._silence_of[name].has_noise
 
     def training_batch(self, generator: Generator) -> tuple[Tensor, Tensor]:
         """A batch drawn from the training set and augmented: audio [batch, samples], labels [batch].
 
-        The first `scene_share` of it are windows cut from scenes; some of those have the label `loss.IGNORED`.
+        The first `scene_share` of it are windows cut from scenes, some with the label `loss.IGNORED`.
         """
         places = self._draw_places(self.batch_size, generator)
         labels = self._labels["training"][places.to(self.device)]
@@ -75,7 +75,7 @@ class Batches:
         n = self._n_scenes
         is_silence = labels == SILENCE
         if n:
-            is_silence[:n] = False  # of a scene, noise is a part as loud as elsewhere
+            is_silence[:n] = False  # in scenes, silence has noise as loud as words have
             audio[:n], labels[:n] = self._scene_windows(audio[:n], places[:n], speeds[:n], generator)
         if self._reversed_share > 0:
             audio[n:], labels[n:] = self._play_some_backward(audio[n:], labels[n:], generator)
@@ -105,11 +105,11 @@ class Batches:
         return audio, labels
 
     def _backward(self, labels: Tensor, generator: Generator) -> Tensor:
-        """Which clips are played backward: bool, of the shape of `labels`."""
+        """Random clips to play backward: bool, of the shape of `labels`."""
         return torch.rand(labels.shape, generator=generator, device=self.device) < self._reversed_share
 
     def _draw_places(self, count: int, generator: Generator) -> Tensor:
-        """Places in the training set, drawn by weight with replacement: int64 [count], where the clips are stored."""
+        """Random places in the training set, by weight with replacement: int64 [count], on the device that stores the clips."""
         cumulative = self._cumulative["training"]
         drawn = torch.rand(count, generator=generator, device=self.device, dtype=torch.float64)
         places = torch.searchsorted(cumulative, drawn.to(cumulative.device) * cumulative[-1], right=True)
@@ -129,7 +129,7 @@ class Batches:
             yield audio, labels
 
     def clip(self, name: str, position: int) -> Tensor:
-        """One clip of a set as it is evaluated: float32 [samples], on the CPU."""
+        """One clip of a set, as it is evaluated: float32 [samples], on the CPU."""
         rows = self.sets[name].rows
         if rows[position] < 0:
             place = int((rows[:position] < 0).sum())
@@ -142,7 +142,7 @@ class Batches:
         return audio.masked_fill_((rows < 0).to(self.device)[:, None], 0.0)
 
     def _silence(self, name: str, start: int, stop: int) -> Tensor:
-        """The silence clips `start` to `stop` made for a set: float32 [clips, samples]."""
+        """The silence clips `start` to `stop` of a set: float32 [clips, samples]."""
         made = [self._silence_of[name].clip(position) for position in range(start, stop)]
         clips = np.stack(made) if made else np.zeros((0, self.clip_samples), np.float32)
         return torch.from_numpy(clips).to(self.device)
@@ -155,7 +155,7 @@ class Batches:
         return self._noise_at(which.cpu(), places.cpu())
 
     def _noise_at(self, which: Tensor, places: Tensor) -> Tensor:
-        """Stretches of noise [batch, samples]: of part `which`, at `places` in [0, 1) of the room there is."""
+        """Stretches of noise [batch, samples]: of part `which`, at `places` in [0, 1) of where they can begin."""
         start, stop = self._noise_parts[which].unbind(1)
         starts = start + (places * (stop - start - self.clip_samples + 1)).long()
         stretches = self._noise.unfold(0, self.clip_samples, 1)[starts.to(self._noise.device)]
@@ -163,7 +163,7 @@ class Batches:
 
 
 def _training_noise(config: RunConfig, decoded: DecodedClips, clips: ClipSet) -> tuple[Tensor, Tensor]:
-    """Training's noise, end to end (int16), and its parts: int64 [parts, (start, stop)]; what is made comes last."""
+    """The noise of training, joined (int16), and its parts: int64 [parts, (start, stop)]; synthetic noise comes last."""
     pieces = noise_stretches(config, decoded, "training")
     pieces += _made_noise(config, decoded.clips[clips.rows[clips.rows >= 0]], len(pieces))
     stops = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
@@ -172,7 +172,7 @@ def _training_noise(config: RunConfig, decoded: DecodedClips, clips: ClipSet) ->
 
 
 def _made_noise(config: RunConfig, clips: NDArray[np.int16], n_recorded: int) -> list[NDArray[np.int16]]:
-    """As many pieces as `made_noise` asks for beside those recorded, by turns babble of `clips` and sounds."""
+    """As many pieces of synthetic noise as `augment.made_noise` asks for, alternately babble of `clips` and sounds."""
     share = config.augment.made_noise
     n_made = round(max(n_recorded, 1) * share / (1 - share))
     rng = np.random.default_rng([config.data.seed, n_made])
@@ -184,7 +184,7 @@ def _made_noise(config: RunConfig, clips: NDArray[np.int16], n_recorded: int) ->
 
 
 def _speech_bounds(decoded: DecodedClips, clips: ClipSet, sample_rate: int) -> NDArray[np.int64]:
-    """Where each clip of a set holds speech: int64 [n, (first, stop)] in samples; silence holds none."""
+    """Where each clip of a set has speech: int64 [n, (first, stop)] in samples; silence has none."""
     bounds = np.zeros((len(clips), 2), np.int64)
     for place, row in enumerate(clips.rows):
         if row >= 0:

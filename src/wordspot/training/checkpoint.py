@@ -22,7 +22,16 @@ _MAX_FILE_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A state of training after `step` steps. `best_step` is the step that did best on validation so far, 0 for none, with `best_score`."""
+    """The state of training after `step` steps.
+
+    Attributes:
+        config: of the run.
+        step: finished steps.
+        best_step: the step that was best on validation so far; 0 for none.
+        best_score: its score.
+        weights: of the network, by name.
+        optimizer: the optimiser's state, see `optimizer.optimizer_tensors`.
+    """
 
     config: RunConfig
     step: int
@@ -36,7 +45,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically: a kill at any instant leaves the file as it was before, or whole."""
     from safetensors.torch import save_file
 
-    # copied, since safetensors refuses tensors that share their memory, as tied weights do
+    # copied, since safetensors rejects tensors that share memory, as tied weights do
     tensors = {f"model.{name}": tensor for name, tensor in checkpoint.weights.items()}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in checkpoint.optimizer.items()}
     metadata = {
@@ -89,7 +98,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The text part of a safetensors file, its sizes checked before anything is allocated."""
+    """The metadata of a safetensors file; its sizes are checked before anything is allocated."""
     if not path.is_file():
         raise NotFoundError(f"{path}: expected a checkpoint, but there is no such file")
     size = path.stat().st_size

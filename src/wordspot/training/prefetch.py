@@ -1,4 +1,4 @@
-"""Numbered pieces of work, done ahead of need by other processes, in an order and with results that depend on nothing else."""
+"""Prefetch numbered work items in worker processes. A result depends only on its number, so runs are reproducible."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _KEPT_AHEAD = 3
 
 
 class Ahead(Generic[_Result]):
-    """``make(number)`` for one number after another, made before they are asked for.
+    """``make(number)`` for consecutive numbers, computed in advance.
 
     Args:
-        make: gives the same for a number whenever and wherever it is called; with processes it must be picklable.
-        workers: processes beside this one; 0 makes each result here, when it is asked for.
+        make: a pure function of the number; with processes it must be picklable.
+        workers: processes besides this one; with 0 each result is computed here, when it is needed.
     """
 
     def __init__(self, make: Callable[[int], _Result], workers: int) -> None:
@@ -29,7 +29,7 @@ class Ahead(Generic[_Result]):
         self._waiting: dict[int, Future[_Result]] = {}
 
     def get(self, number: int) -> _Result:
-        """The result of `number`; those after it are begun."""
+        """The result of `number`; those after it are started."""
         if not self._workers:
             return self._make(number)
         if self._pool is None:
@@ -54,12 +54,12 @@ class Ahead(Generic[_Result]):
 def _begin(make: Callable[[int], Any]) -> None:
     global _make
     _make = make
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the business of the process that asks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent process
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A process that was killed cannot end its workers; they see that it is gone and end."""
+    """End with the parent process, which cannot end its workers if it is killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -25,7 +25,7 @@ from wordspot.training.checkpoint import Checkpoint, load_checkpoint, read_metad
 
 
 class RunFolder:
-    """The folder of a run: where everything in it is, and which checkpoint is meant."""
+    """The folder of a run: the paths in it, and its checkpoints."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,7 +43,7 @@ class RunFolder:
         """
         path = self.path / "config.json"
         if not path.is_file():
-            raise NotFoundError(f"{self.path}: expected the folder of a run, but it holds no config.json")
+            raise NotFoundError(f"{self.path} is not the folder of a run: it has no config.json")
         return from_json(read_json(path))
 
     def write_config(self, config: RunConfig) -> None:
@@ -67,7 +67,7 @@ class RunFolder:
         """
         steps = self.steps()
         if not steps:
-            raise NotFoundError(f"{self.path}: expected a checkpoint, but none is kept; train first")
+            raise NotFoundError(f"{self.path} has no checkpoint; train first")
         return steps[-1]
 
     def load(self, step: int | None = None) -> Checkpoint:
@@ -94,13 +94,13 @@ class RunFolder:
                 self.checkpoint_path(step).unlink()
 
     def clear(self) -> None:
-        """Forget a run that was here before, and touch nothing else."""
+        """Remove what a run left here, and nothing else."""
         shutil.rmtree(self.tensorboard, ignore_errors=True)
         self.drop_after(-1)
         self.log.unlink(missing_ok=True)
 
     def drop_after(self, step: int) -> None:
-        """Forget all that came after `step`: checkpoints and lines of the log."""
+        """Remove what came after `step`: checkpoints and lines of the log."""
         for unfinished in self.checkpoints.glob(".step-*"):  # of a run that was killed while it saved
             unfinished.unlink(missing_ok=True)
         for later in self.steps():
@@ -113,12 +113,12 @@ class RunFolder:
             write_text(self.log, "".join(f"{line}\n" for line in kept))
 
     def read_log(self) -> list[dict[str, Any]]:
-        """The log's whole lines, as dicts; a last line that a kill cut short is left out."""
+        """The lines of the log; a last line that a kill truncated is left out."""
         lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []
         return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
 
     def _best_as_of(self, step: int) -> int:
-        """The step that had done best when the checkpoint of `step` was written; 0 where none had been evaluated."""
+        """The best step when the checkpoint of `step` was written; 0 if none had been evaluated."""
         path = self.checkpoint_path(step)
         try:
             return int(read_metadata(path)["best_step"])
@@ -127,7 +127,7 @@ class RunFolder:
 
 
 def _step_of(line: str) -> float:
-    """The step of a line of the log; infinity for one that a kill cut short."""
+    """The step of a line of the log; infinity for one that a kill truncated."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):

@@ -1,8 +1,8 @@
-"""Training windows cut from scenes: what a network hears live, at any moment, rather than a word in the middle of its clip.
+"""Training windows cut from scenes: what a network gets in a stream at any moment, rather than a word in the middle of a clip.
 
-Three clips follow each other, a gap of some tenths of a second between their words. The window is cut where the middle one
-lies wholly inside, or where it is just coming or going. Its label is that of the last word that is wholly inside; silence
-where words are only partly inside, or none; and `IGNORED` where a little of a word is missing and nobody could say.
+Three clips follow each other, with gaps of some tenths of a second between their words. The window is cut where the middle word
+lies entirely inside, or is truncated at one end. Its label is that of the last word that is entirely inside; silence if words
+are only partly inside, or none is; and `IGNORED` if so little of a word is missing that nobody could tell.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from wordspot.training.loss import IGNORED
 
 _GAP_MS = (120.0, 1200.0)
 _RAMP_MS = 20.0
-_WHOLE_MS = 30.0  # so little of a word may be missing and it still counts as whole
-_PART = 0.25  # from so much missing on it counts as part of a word
+_WHOLE_MS = 30.0  # a word that lacks no more than this counts as complete
+_PART = 0.25  # a word that lacks this much or more counts as truncated
 
 
 def reverse_some(clips: Tensor, bounds: Tensor, labels: Tensor, backward: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Play some clips backward: a voice that says a word nobody knows.
+    """Play some clips backward: a voice that says an unknown word.
 
     Args:
         clips: float32 [..., samples].
@@ -29,7 +29,7 @@ def reverse_some(clips: Tensor, bounds: Tensor, labels: Tensor, backward: Tensor
         backward: bool [...], which.
 
     Returns:
-        clips, bounds and labels, as given where they are not backward.
+        clips, bounds and labels; those of clips that are not played backward are unchanged.
     """
     flipped = clips.shape[-1] - bounds.flip(-1)
     return (
@@ -40,9 +40,9 @@ def reverse_some(clips: Tensor, bounds: Tensor, labels: Tensor, backward: Tensor
 
 
 def place_windows(bounds: Tensor, n_samples: int, sample_rate: int, generator: Generator) -> Tensor:
-    """Draw where three clips in a row begin, relative to the window.
+    """Random places for three clips in a row, relative to the window.
 
-    Half of the middle words lie wholly inside, anywhere; of the others at least a quarter is missing, at either end.
+    Half of the middle words lie entirely inside, anywhere; the others lack at least a quarter, at either end.
 
     Args:
         bounds: int64 [n, 3, 2], first and last sample of speech in the clip before, the clip, the clip after.
@@ -53,11 +53,11 @@ def place_windows(bounds: Tensor, n_samples: int, sample_rate: int, generator: G
     """
     first, stop = bounds[:, 1, 0], bounds[:, 1, 1]
     length = stop - first
-    chance = torch.rand(len(bounds), 3, generator=generator, device=bounds.device)
-    missing = ((_PART + (1 - _PART) * chance[:, 1]) * length).long()
+    drawn = torch.rand(len(bounds), 3, generator=generator, device=bounds.device)
+    missing = ((_PART + (1 - _PART) * drawn[:, 1]) * length).long()
     coming, going = n_samples - length + missing, -missing
-    inside = (chance[:, 1] * (n_samples - length)).long()
-    place = torch.where(chance[:, 0] < 0.5, inside, torch.where(chance[:, 0] < 0.75, coming, going))
+    inside = (drawn[:, 1] * (n_samples - length)).long()
+    place = torch.where(drawn[:, 0] < 0.5, inside, torch.where(drawn[:, 0] < 0.75, coming, going))
     shortest, longest = (gap * sample_rate / 1000 for gap in _GAP_MS)
     gaps = torch.rand(len(bounds), 2, generator=generator, device=bounds.device)
     gaps = (shortest + (longest - shortest) * gaps).long()
@@ -67,7 +67,7 @@ def place_windows(bounds: Tensor, n_samples: int, sample_rate: int, generator: G
 
 
 def cut_windows(clips: Tensor, starts: Tensor, sample_rate: int) -> Tensor:
-    """Add up clips that begin at `starts`, each with a short ramp at both ends.
+    """Add clips that begin at `starts`, each with a short ramp at both ends.
 
     Args:
         clips: float32 [n, 3, samples].
@@ -82,7 +82,7 @@ def cut_windows(clips: Tensor, starts: Tensor, sample_rate: int) -> Tensor:
     windows = clips.new_zeros(n, n_samples)
     for window, row, places in zip(windows, softened, starts.tolist(), strict=True):
         for clip, start in zip(row, places, strict=True):
-            if -n_samples < start < n_samples:  # slices cost a tenth of what one indexed copy of all does
+            if -n_samples < start < n_samples:  # slices take a tenth of the time of one indexed copy
                 window[max(start, 0) : n_samples + start] += clip[max(-start, 0) : n_samples - start]
     return windows
 
@@ -91,7 +91,7 @@ def label_windows(labels: Tensor, bounds: Tensor, starts: Tensor, n_samples: int
     """The label of each window, int64 [n].
 
     Args:
-        labels: int64 [n, 3], of the clips; those that are silence hold no word.
+        labels: int64 [n, 3], of the clips; silence is no word.
         bounds: int64 [n, 3, 2], where each clip's speech is.
         starts: int64 [n, 3], where each clip begins in the window.
     """

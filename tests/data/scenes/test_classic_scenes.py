@@ -264,8 +264,8 @@ def test_near_misses_come_more_often(material: StreamMaterial) -> None:
         ({"snr_db": (20, 0)}, r"LOW,HIGH with -60 <= LOW <= HIGH <= 120, got \(20, 0\)"),
         ({"snr_db": (math.nan, 3)}, "LOW,HIGH"),
         ({"gap_s": (0, 1)}, "0 < LOW <= HIGH <= 3600"),
-        ({"rooms": 1.5}, "rooms must lie between 0 and 1, got 1.5"),
-        ({"near_misses": math.nan}, "near_misses must lie"),
+        ({"rooms": 1.5}, "`rooms` must lie between 0 and 1, got 1.5"),
+        ({"near_misses": math.nan}, "`near_misses` must lie"),
     ],
 )
 def test_soundscapes_that_cannot_be(settings: dict[str, object], match: str) -> None:
@@ -280,17 +280,17 @@ def test_streams_that_cannot_be(material: StreamMaterial, tone_folder: Path) -> 
         stream_samples(121 * 60, RATE)
     with pytest.raises(ConfigError, match="more than 0, got nan"):
         stream_samples(math.nan, RATE)
-    with pytest.raises(ConfigError, match="--unknown-percent must lie between 0 and 100, got 101"):
+    with pytest.raises(ConfigError, match="`unknown_percent` must lie between 0 and 100, got 101"):
         classic_stream(material, 10, rng(), unknown_percent=101)
-    with pytest.raises(ConfigError, match="--noise-volume must lie between 0 and 1, got -1"):
+    with pytest.raises(ConfigError, match="`noise_volume` must lie between 0 and 1, got -1"):
         classic_stream(material, 10, rng(), noise_volume=-1)
     with pytest.raises(ConfigError, match="no room for a word after its gap"):
         make_soundscape(material, 1, rng(), SoundscapeConfig(gap_s=(60, 60)))
-    with pytest.raises(DataError, match=r"no recordings of other words fall into this set.*--unknown-percent 0"):
+    with pytest.raises(DataError, match=r"no recordings of other words fall into this set.*set `unknown_percent` to 0"):
         classic_stream(dataclasses.replace(material, unknown=()), 10, rng())
     with pytest.raises(DataError, match="no recordings of low, high fall into the validation set"):
         load_material(tone_folder, ("low", "high"), "validation", DataConfig(validation_percent=0))
-    with pytest.raises(ConfigError, match="--split must be one of training, validation, testing, got 'test'"):
+    with pytest.raises(ConfigError, match="`split` must be one of training, validation, testing, got 'test'"):
         load_material(tone_folder, ("low", "high"), "test")
     with pytest.raises(DataError, match="no recordings of loud; the folders here are high, low, middle, other"):
         load_material(tone_folder, ("low", "loud"))
@@ -323,7 +323,7 @@ def test_command_writes_the_stream_and_three_truths(
     assert len({tuple((word.label, round(word.start_ms, 2)) for word in truth) for truth in truths}) == 1
     assert {which_set(word.clip, 10, 40) for word in truths[1]} == {"testing"}
 
-    with pytest.raises(ConfigError, match="is there already; name another --out, or --force"):
+    with pytest.raises(ConfigError, match="the file exists; choose another `out`, or use `force`"):
         make(tone_folder, *flags, "--out", out)
     before = out.read_bytes()
     make(tone_folder, *flags, "--out", out, "--force", "--json")
@@ -359,13 +359,13 @@ def test_command_makes_scenes(tone_folder: Path, tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("flags", "match"),
     [
-        (("--out", "s.mp3"), r"--out must end in \.wav, \.flac or \.ogg, got s\.mp3"),
-        (("--out", "s.wav", "--snr-db", "0,3"), "--snr-db is for --kind scene, but --kind is classic"),
-        (("--out", "s.wav", "--kind", "scene", "--noise-volume", 1), "--noise-volume is for --kind classic"),
-        (("--out", "s.wav", "--gap-s", "1,2"), "--gap-s expects one number here, got '1,2'"),
-        (("--out", "s.wav", "--kind", "scene", "--gap-s", "x"), "--gap-s expects LOW,HIGH here, got 'x'"),
-        (("--out", "s.wav", "--set", "training.seed=1"), r"--set takes data\.FIELD=VALUE here"),
-        (("--out", "s.wav", "--seed", "-1"), "--seed must be a whole number from 0 on, got -1"),
+        (("--out", "s.mp3"), r"`out` must end in \.wav, \.flac or \.ogg, got s\.mp3"),
+        (("--out", "s.wav", "--snr-db", "0,3"), "`snr_db` is for streams of `kind` scene, but the kind is classic"),
+        (("--out", "s.wav", "--kind", "scene", "--noise-volume", 1), "`noise_volume` is for streams of `kind` classic"),
+        (("--out", "s.wav", "--gap-s", "1,2"), "--gap-s needs one number here, got '1,2'"),
+        (("--out", "s.wav", "--kind", "scene", "--gap-s", "x"), "--gap-s needs LOW,HIGH here, got 'x'"),
+        (("--out", "s.wav", "--set", "training.seed=1"), r"--set needs data\.FIELD=VALUE here"),
+        (("--out", "s.wav", "--seed", "-1"), "`seed` must be a whole number from 0 on, got -1"),
         (("--out", "s.wav", "--minutes", "0"), "more than 0, got 0"),
         (("--out", "s.wav", "--words", ""), "a word must .* not be empty"),
     ],
@@ -380,7 +380,9 @@ def test_command_refuses(
 
 
 def test_command_names_the_folders_where_the_usual_words_are_not(tone_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="name them with --words; the folders here are high, low, middle, other"):
+    with pytest.raises(
+        ConfigError, match="name the wanted words with `words`; the folders here are high, low, middle, other"
+    ):
         make(tone_folder, "--out", tmp_path / "s.wav")
 
 
@@ -388,7 +390,7 @@ def test_command_leaves_nothing_half_done(tone_folder: Path, tmp_path: Path, mon
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wordspot.data.truth.write_truth", full)
+    monkeypatch.setattr("wordspot.data.scenes.make_stream.write_truth", full)
     with pytest.raises(OSError, match="No space"):
         make(tone_folder, "--words", "low,high", "--minutes", 0.2, "--out", tmp_path / "s.wav")
     assert not any(tmp_path.iterdir())

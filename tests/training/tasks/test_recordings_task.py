@@ -41,7 +41,6 @@ from wordspot.training.checkpoint import load_checkpoint
 from wordspot.training.log import trained_on
 from wordspot.training.recipes import make_config, recipe_config
 from wordspot.training.run_folder import RunFolder
-from wordspot.training.tasks import recordings as recordings_task
 from wordspot.training.tasks.recordings import RecordingEvaluation, RecordingsTask, judge
 from wordspot.training.trainer import StepRecord, Trainer
 
@@ -88,7 +87,7 @@ def made_task(
     truth = np.array([LABELS.index(label) for label, _, _ in audio], np.int64)
     part = RecordingSet(LABELS, rows, tuple(samples for _, _, samples in audio), truth)
     sets = dict.fromkeys(("training", "validation", "testing"), part)
-    return RecordingsTask(config, ManifestData(LABELS, sets, (), (), warnings, backgrounds=backgrounds), CPU)
+    return RecordingsTask(config, ManifestData(LABELS, sets, (), (), warnings, backgrounds=backgrounds), CPU, 2)
 
 
 def constant(value: int, n_samples: int = 2 * CLIP) -> NDArray[np.int16]:
@@ -148,8 +147,7 @@ def test_windows_lie_where_sound_is() -> None:
     assert len(starts) > 40
 
 
-def test_a_batch_hangs_on_the_step_and_the_generator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recordings_task, "_NOISE_SECONDS", 2)
+def test_a_batch_depends_on_the_step_and_the_generator_alone() -> None:
     rng = np.random.default_rng(1)
     audio = [(label, None, rng.integers(-3000, 3000, 2 * CLIP).astype(np.int16)) for label in LABELS for _ in range(4)]
     config = small_config(**{"augment.background_frequency": 1.0, "augment.snr_db": (0.0, 10.0)})
@@ -163,11 +161,8 @@ def test_a_batch_hangs_on_the_step_and_the_generator_alone(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("n_recorded", "made_share", "expected"), [(0, 0.0, 0.0), (2, 0.0, 1.0), (2, 0.5, 0.5)])
-def test_recorded_backgrounds_take_the_place_of_made_noise(
-    monkeypatch: pytest.MonkeyPatch, n_recorded: int, made_share: float, expected: float
-) -> None:
+def test_recorded_backgrounds_take_the_place_of_made_noise(n_recorded: int, made_share: float, expected: float) -> None:
     """Recordings of nothing, so that what is heard is the noise; what was recorded is a constant."""
-    monkeypatch.setattr(recordings_task, "_NOISE_SECONDS", 2)
     config = small_config(
         **PLAIN | {
             "augment.background_frequency": 1.0, "augment.background_volume": 1.0, "augment.made_noise": made_share,
@@ -252,14 +247,14 @@ def test_an_evaluation_by_hand() -> None:
         [(label, None, constant(1)) for label in ("real", "real", "synthetic", "synthetic")], small_config()
     )
     posteriors = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]])
-    record = task._record("validation", 7, posteriors)
+    record = task.evaluate_posteriors("validation", 7, posteriors)
     assert (record.step, record.set, record.n, record.accuracy, record.eer) == (7, "validation", 4, 0.75, 0.0)
     assert record.cross_entropy == pytest.approx(-np.log([0.9, 0.4, 0.7, 0.8]).mean())
     assert record.score == -record.cross_entropy
     assert record.summary() == (
         f"Step 7: Validation EER = 0.0%, accuracy = 75.0% (N=4), cross-entropy {record.cross_entropy:.3f}"
     )
-    assert math.isfinite(task._record("testing", 7, np.array([[0.0, 1.0]] * 4)).cross_entropy)
+    assert math.isfinite(task.evaluate_posteriors("testing", 7, np.array([[0.0, 1.0]] * 4)).cross_entropy)
 
 
 def test_a_set_of_one_class_has_no_rate_of_equal_errors() -> None:
@@ -479,7 +474,7 @@ def test_backgrounds_belong_to_the_run(capsys: pytest.CaptureFixture[str], liste
         (("--backgrounds", "."), "expected a background, but it is one of the recordings to tell apart"),
         (("--backgrounds", "noise"), "none of its 1 backgrounds can be used"),
         (("--set", "recordings.backgrounds=,"), "recordings.backgrounds"),
-        (("--backgrounds", "hum"), "this run mixes no noise in, so it needs no backgrounds"),
+        (("--backgrounds", "hum"), "this run mixes no noise in, so it needs no --backgrounds"),
         (("--positives", "yes"), "--positives is for --task trigger, this is recordings"),
         (("--negatives", "no"), "--negatives is for --task trigger, this is recordings"),
     ],
@@ -598,7 +593,7 @@ def test_sets_without_a_share_are_allowed(listed: Path) -> None:
     config = small_config(**{"data.validation_percent": 0, "data.testing_percent": 0})
     task = RecordingsTask(config, load(listed, config), CPU)
     assert config.data == DataConfig(validation_percent=0, testing_percent=0)
-    record = task._record("validation", 1, np.zeros((0, 2)))
+    record = task.evaluate_posteriors("validation", 1, np.zeros((0, 2)))
     assert (record.n, record.accuracy, math.isnan(record.eer)) == (0, 0.0, True)
 
 

@@ -11,10 +11,12 @@ from wordspot.data.checks.words import examine_words
 from wordspot.data.folders import printable
 from wordspot.errors import ConfigError
 from wordspot.progress import OnProgress
+from wordspot.tasks import TASKS
 
 __all__ = ["Examination", "Finding", "check"]
 
-TASKS = ("words", "recordings")
+#: The tasks whose data this looks at.
+CHECKED_TASKS = tuple(name for name, task in TASKS.items() if task.data in ("words", "manifest"))
 
 
 def check(
@@ -42,13 +44,14 @@ def check(
         ConfigError: an unknown task, a task or split that does not fit `data`, or an impossible rate or length.
     """
     data = Path(data)
-    if task not in (None, *TASKS):
-        raise ConfigError(f"`task` must be one of {', '.join(TASKS)}, got {task!r}")
+    if task not in (None, *CHECKED_TASKS):
+        raise ConfigError(f"`task` must be one of {', '.join(CHECKED_TASKS)}, got {task!r}")
     is_list = data.is_file() or (data.suffix.lower() in (".csv", ".tsv") and not data.is_dir())
-    if task != "recordings" and not is_list:
+    kind = None if task is None else TASKS[task].data
+    if kind != "manifest" and not is_list:
         found = examine_words(data, split=split, sample_rate=sample_rate, clip_ms=clip_ms, progress=progress)
-    elif task == "words":
-        raise ConfigError(f"{data} is a file; the `task` words needs a folder with one folder per word")
+    elif kind not in (None, "manifest"):
+        raise ConfigError(f"{data} is a file; the `task` {task} needs a folder with one folder per word")
     elif split:
         raise ConfigError("`split` is for folders of words; a manifest has a column of that name")
     else:

@@ -68,4 +68,4 @@ def _check_classic(material: StreamMaterial, gap_ms: float, unknown_percent: flo
         raise ConfigError(f"the gap must be more than 0 and at most 1000 s, got {gap_ms / 1000:g} s")
     check_percent(material, unknown_percent)
     if not 0 <= noise_volume <= 1:
-        raise ConfigError(f"--noise-volume must lie between 0 and 1, got {noise_volume:g}")
+        raise ConfigError(f"`noise_volume` must lie between 0 and 1, got {noise_volume:g}")

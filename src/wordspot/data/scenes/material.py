@@ -93,7 +93,7 @@ def load_material(
         ConfigError: no such set, or a word twice.
     """
     if split not in SETS:
-        raise ConfigError(f"--split must be one of {', '.join(SETS)}, got {split!r}")
+        raise ConfigError(f"`split` must be one of {', '.join(SETS)}, got {split!r}")
     if not 1000 <= sample_rate <= MAX_SAMPLE_RATE:
         raise ConfigError(f"a stream's rate must lie between 1000 and {MAX_SAMPLE_RATE} Hz, got {sample_rate}")
     data = data or DataConfig()
@@ -109,7 +109,7 @@ def load_material(
             unknown.append(recording)
     if missing := [word for word, found in clips.items() if not found]:
         raise DataError(
-            f"{root}: no recordings of {', '.join(missing)} fall into the {split} set; record more, or name another --split"
+            f"{root}: no recordings of {', '.join(missing)} fall into the {split} set; record more, or name another `split`"
         )
     clip_samples = int(sample_rate * clip_ms / 1000)
     noise = _noise_of(listing, split, data, sample_rate, clip_samples)
@@ -163,8 +163,8 @@ def check_percent(material: StreamMaterial, unknown_percent: float) -> None:
         DataError: unknown words are asked for and the set has none.
     """
     if not 0 <= unknown_percent <= 100:
-        raise ConfigError(f"--unknown-percent must lie between 0 and 100, got {unknown_percent:g}")
+        raise ConfigError(f"`unknown_percent` must lie between 0 and 100, got {unknown_percent:g}")
     if unknown_percent > 0 and not material.unknown:
         raise DataError(
-            f"{material.root}: no recordings of other words fall into this set; add some, or use --unknown-percent 0"
+            f"{material.root}: no recordings of other words fall into this set; add some, or set `unknown_percent` to 0"
         )

@@ -55,12 +55,12 @@ class SoundscapeConfig:
 
     def __post_init__(self) -> None:
         if not -60 <= self.snr_db[0] <= self.snr_db[1] <= 120:
-            raise ConfigError(f"--snr-db must be LOW,HIGH with -60 <= LOW <= HIGH <= 120, got {self.snr_db}")
+            raise ConfigError(f"`snr_db` must be LOW,HIGH with -60 <= LOW <= HIGH <= 120, got {self.snr_db}")
         if not 0 < self.gap_s[0] <= self.gap_s[1] <= 3600:
-            raise ConfigError(f"--gap-s must be LOW,HIGH with 0 < LOW <= HIGH <= 3600, got {self.gap_s}")
+            raise ConfigError(f"`gap_s` must be LOW,HIGH with 0 < LOW <= HIGH <= 3600, got {self.gap_s}")
         for name in ("near_misses", "babble", "rooms"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must lie between 0 and 1, got {getattr(self, name):g}")
+                raise ConfigError(f"`{name}` must lie between 0 and 1, got {getattr(self, name):g}")
 
 
 def make_soundscape(material: StreamMaterial, seconds: float, rng: Generator, config: SoundscapeConfig) -> Scene:
@@ -77,7 +77,7 @@ def make_soundscape(material: StreamMaterial, seconds: float, rng: Generator, co
     words = add_words(audio, sounds, rng, config)
     if not words:
         raise ConfigError(
-            f"a stream of {seconds:g} s has no room for a word after its gap; make it longer or lower --gap-s"
+            f"a stream of {seconds:g} s has no room for a word after its gap; make it longer or lower `gap_s`"
         )
     return Scene(np.clip(audio, -1, 1, out=audio), rate, words)
 

@@ -1,4 +1,4 @@
-"""The task `recordings`: of which class is a recording of any length? Learned from windows, judged as a whole."""
+"""The task `recordings`: which class is a recording of any length of? It is trained on windows and evaluated as a whole."""
 
 from __future__ import annotations
 
@@ -34,13 +34,16 @@ from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter
 
 _WINDOWS_AT_ONCE = 64
-_NOISE_SECONDS = 300
 _LEAST = 1e-30  # of a posterior whose logarithm is taken
 
 
 @dataclass(frozen=True)
 class RecordingEvaluation:
-    """A set of recordings judged. eer: of the first label against the others, 0 to 1; NaN where one side is missing."""
+    """A set of recordings, evaluated.
+
+    Attributes:
+        eer: equal error rate of the first label against the others, 0 to 1; NaN if one side is missing.
+    """
 
     step: int
     set: str
@@ -52,7 +55,7 @@ class RecordingEvaluation:
 
     @property
     def score(self) -> float:
-        """The cross-entropy, turned around: among few recordings an error rate hangs on single ones, and jumps."""
+        """The negative cross-entropy. With few recordings an error rate depends on single ones, and jumps."""
         return -self.cross_entropy
 
     def summary(self) -> str:
@@ -66,18 +69,26 @@ class RecordingEvaluation:
 class RecordingsTask:
     """Recordings of classes: a `training.tasks.TrainingTask`.
 
+    Args:
+        config: of the run.
+        recordings: by set.
+        device: where batches are made.
+        noise_seconds: how much synthetic noise to generate.
+
     Raises:
-        DataError: a class is left without recordings for training.
-        ConfigError: there are backgrounds, but the settings mix none in.
+        DataError: a class has no recordings for training.
+        ConfigError: there are backgrounds, but the settings mix no noise in.
     """
 
-    def __init__(self, config: RunConfig, recordings: ManifestData, device: torch.device) -> None:
+    def __init__(
+        self, config: RunConfig, recordings: ManifestData, device: torch.device, noise_seconds: int = 300
+    ) -> None:
         self.config, self.recordings, self.device = config, recordings, device
         self.labels = labels_of_run(config)
         training = recordings.sets["training"]
         if missing := [label for place, label in enumerate(self.labels) if not (training.truth == place).any()]:
             raise DataError(
-                f"no recordings of {', '.join(missing)} are left for training; lower data.validation_percent and "
+                f"no recordings of {', '.join(missing)} are left for training. Lower data.validation_percent and "
                 "data.testing_percent, or give recordings of more speakers"
             )
         self.augmenter = Augmenter(config.augment, config.features)
@@ -85,7 +96,7 @@ class RecordingsTask:
         whole = config.recordings.whole
         self._sounding = [] if whole else [_sounding(audio, *_sizes(config)[:2]) for audio in training.audio]
         self._by_length = np.argsort([len(audio) for audio in training.audio], kind="stable")
-        self._noise = self._make_noise()
+        self._noise = self._make_noise(noise_seconds)
 
     @classmethod
     def load(
@@ -125,7 +136,7 @@ class RecordingsTask:
         """Nothing depends on the network."""
 
     def training_batch(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Windows of recordings, each class as often, and within a class each generator; or whole recordings as they come."""
+        """Windows of recordings, each class and each generator within it equally often; or entire recordings at random."""
         rng = np.random.default_rng([self.config.training.seed, step])
         training, size = self.recordings.sets["training"], self.config.training.batch_size
         if self.config.recordings.whole:
@@ -141,23 +152,24 @@ class RecordingsTask:
         return sound, torch.from_numpy(training.truth[rows]).to(self.device)
 
     def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> RecordingEvaluation:
-        return self._record(name, step, self.judge(network, front_end, name))
+        return self.evaluate_posteriors(name, step, self.judge(network, front_end, name))
 
     def finish(self, network: nn.Module, front_end: nn.Module, step: int) -> tuple[dict[str, Any], RecordingEvaluation]:
         figures: dict[str, Any] = {}
         for name in ("validation", "testing"):
             posteriors = self.judge(network, front_end, name)
             figures[name] = measure_set(self.recordings.sets[name], posteriors).to_json()
-        return figures, self._record("testing", step, posteriors)
+        return figures, self.evaluate_posteriors("testing", step, posteriors)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
     def judge(self, network: nn.Module, front_end: nn.Module, name: str) -> NDArray[np.float64]:
         """Posteriors float64 [n, labels] of the recordings of a set, in its order."""
         return judge(network, front_end, self.config, self.recordings.sets[name].audio, self.device)
 
-    def _record(self, name: str, step: int, posteriors: NDArray[np.float64]) -> RecordingEvaluation:
+    def evaluate_posteriors(self, name: str, step: int, posteriors: NDArray[np.float64]) -> RecordingEvaluation:
+        """Evaluate posteriors float64 [n, labels] of the recordings of a set."""
         truth = self.recordings.sets[name].truth
         n = len(truth)
         likelihood = np.maximum(posteriors[np.arange(n), truth], _LEAST)
@@ -174,13 +186,13 @@ class RecordingsTask:
         return cut_windows(audio, *_sizes(self.config))
 
     def _draw(self, label: int, rng: np.random.Generator) -> int:
-        """A recording of this label, each of its generators as likely."""
+        """A random recording of this label, each of its generators equally likely."""
         groups = self._groups[label]
         group = groups[rng.integers(len(groups))]
         return int(group[rng.integers(len(group))])
 
     def _draw_window(self, row: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """A window from anywhere in a recording, of those that hold sound."""
+        """A random window of a recording, from where it has sound."""
         audio = self.recordings.sets["training"].audio[row]
         clip, stride, _ = _sizes(self.config)
         sounding, loudest = self._sounding[row]
@@ -189,30 +201,30 @@ class RecordingsTask:
         begin = int(rng.choice(sounding))
         moved = begin + int(rng.integers(-(stride // 2), stride // 2 + 1))
         window = _window_at(audio, moved, clip)
-        is_heard = with_sound(np.append(power_of(window[None]), loudest))[0]  # it may have slid into silence
+        is_heard = with_sound(np.append(power_of(window[None]), loudest))[0]  # it may have moved into silence
         return window if is_heard else _window_at(audio, begin, clip)
 
     def _draw_of_like_length(self, size: int, rng: np.random.Generator) -> list[int]:
-        """So many recordings whose lengths are near that of one that is drawn, so that little of a batch is padding."""
+        """`size` random recordings of similar lengths, so that little of a batch is padding."""
         order = self._by_length
         reach = min(2 * size, len(order))
         first = min(max(int(rng.integers(len(order))) - reach // 2, 0), len(order) - reach)
         return [int(order[first + place]) for place in rng.choice(reach, size, replace=size > reach)]
 
-    def _make_noise(self) -> list[tuple[float, Tensor]]:
-        """What is mixed in, for all classes alike: the part of the clips that it is for, and int16 [samples]."""
+    def _make_noise(self, seconds: int) -> list[tuple[float, Tensor]]:
+        """The noise for all classes, synthetic and recorded: each its share of the clips, and int16 [samples]."""
         augment, features = self.config.augment, self.config.features
         if augment.background_frequency == 0 or (augment.background_volume == 0 and not augment.snr_db):
             if self.recordings.backgrounds:
                 raise ConfigError(
-                    "this run mixes no noise in, so it needs no backgrounds; leave them out, or add "
-                    "--background-frequency 0.8 --set augment.snr_db=0,30"
+                    "this run mixes no noise in, so it needs no `backgrounds`; leave them out, or set "
+                    "augment.background_frequency=0.8 and augment.snr_db=0,30"
                 )
             return []
         noise = []
         made_share = augment.made_noise if self.recordings.backgrounds else 1.0
         if made_share > 0:
-            n_samples = max(_NOISE_SECONDS * features.sample_rate, 2 * features.clip_samples)
+            n_samples = max(seconds * features.sample_rate, 2 * features.clip_samples)
             made = _made_sounds(n_samples, features.sample_rate, self.config.data.seed)
             noise.append((made_share, torch.from_numpy(made)))
         if self.recordings.backgrounds:
@@ -222,7 +234,7 @@ class RecordingsTask:
         return noise
 
     def _draw_noise(self, count: int, generator: Generator) -> Tensor | None:
-        """A stretch for each clip, float32 [count, clip_samples]; of the recorded, each moment is as likely."""
+        """A random stretch of noise for each clip: float32 [count, clip_samples]."""
         if not self._noise:
             return None
         clip = self.config.features.clip_samples
@@ -240,7 +252,7 @@ class RecordingsTask:
 
 @lru_cache(maxsize=2)
 def _made_sounds(n_samples: int, sample_rate: int, seed: int) -> NDArray[np.int16]:
-    """`make_sounds`, kept: several runs in a row take the same."""
+    """`make_sounds`, cached for several runs in a row."""
     return make_sounds(n_samples, sample_rate, np.random.default_rng([seed, 1]))
 
 
@@ -251,7 +263,7 @@ def judge(
     audio: Sequence[NDArray[np.int16]],
     device: torch.device,
 ) -> NDArray[np.float64]:
-    """The posteriors of recordings, each judged by its windows: int16 [samples] each → float64 [n, labels]."""
+    """The posteriors of recordings, each from its windows: int16 [samples] each → float64 [n, labels]."""
     network.eval()
     rows = [np.zeros((0, len(labels_of_run(config))))]
     with torch.inference_mode():
@@ -277,27 +289,27 @@ def measure_set(recordings: RecordingSet, posteriors: NDArray[np.float64]) -> Re
 
 
 def _sizes(config: RunConfig) -> tuple[int, int, bool]:
-    """A window's and a stride's samples, and whether a recording is one window."""
+    """The samples of a window and of a stride, and whether a recording is one window."""
     features, recordings = config.features, config.recordings
     stride = stride_of(recordings.stride_ms, features.sample_rate, features.clip_samples)
     return features.clip_samples, stride, recordings.whole
 
 
 def _sounding(audio: NDArray[np.int16], clip: int, stride: int) -> tuple[NDArray[np.int64], float]:
-    """Where a recording's windows that hold sound begin, and the mean square of its loudest window."""
+    """Where the windows of a recording that have sound begin, and the mean square of its loudest window."""
     starts = window_starts(len(audio), clip, stride)
     power = np.array([power_of(_window_at(audio, int(start), clip)[None])[0] for start in starts])
     return starts[with_sound(power)], float(power.max())
 
 
 def _window_at(audio: NDArray[np.int16], start: int, clip: int) -> NDArray[np.float32]:
-    """The window from `start` on, or as near to it as the recording allows: float32, of `clip` samples at most."""
+    """The window from `start`, or as near to it as the recording allows: float32, at most `clip` samples."""
     start = max(min(start, len(audio) - clip), 0)
     return to_float32(audio[start : start + clip])
 
 
 def _groups(training: RecordingSet) -> list[list[NDArray[np.int64]]]:
-    """For each label, the rows of each of its generators."""
+    """For each label, the rows of each of its generators: int64 [n] each."""
     groups = []
     for place in range(len(training.labels)):
         rows = np.flatnonzero(training.truth == place)

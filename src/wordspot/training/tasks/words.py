@@ -1,4 +1,4 @@
-"""The task `words`: which of the words, an unknown one, or silence, is a clip of about a second?"""
+"""The task `words`: is a clip of about a second one of the words, an unknown word, or silence?"""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ from wordspot.training.log import listing_text
 
 @dataclass(frozen=True)
 class ClipEvaluation:
-    """A whole set evaluated. `confusion` [labels][labels]: rows truth, columns answers."""
+    """A set of clips, evaluated.
+
+    Attributes:
+        confusion: [labels][labels]; rows are the true labels, columns the predicted ones.
+    """
 
     step: int
     set: str
@@ -61,7 +65,7 @@ class WordsTask:
         self.labels = labels_of_run(config)
         self.decoded, self.sets = decoded, build_sets(decoded.listing, config.words, config.data)
         if not len(self.sets["training"]):
-            raise DataError("no clips are left for training; lower validation_percent and testing_percent")
+            raise DataError("no clips are left for training; lower data.validation_percent and data.testing_percent")
         self.batches = Batches(config, decoded, self.sets, device)
 
     @classmethod
@@ -90,11 +94,11 @@ class WordsTask:
 
     def warnings(self) -> Iterator[str]:
         if not self.batches.has_noise("training"):
-            yield "there is no _background_noise_: silence is digital zeros, and the model will not know real rooms"
+            yield "there is no folder _background_noise_: silence is digital zeros, and the model will be worse in real rooms"
         for name, clips in self.sets.items():
             missing = [label for position, label in enumerate(self.labels) if not (clips.labels == position).any()]
             if missing and len(clips):
-                yield f"the {name} set holds no clip of {', '.join(missing)}"
+                yield f"the {name} set has no clips of {', '.join(missing)}"
 
     def listing_text(self) -> str:
         return listing_text(self.decoded, self.sets, self.labels)
@@ -126,7 +130,7 @@ class WordsTask:
         return figures, self._record("testing", step, posteriors)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
     def _record(self, name: str, step: int, posteriors: NDArray[np.float64]) -> ClipEvaluation:
         truth = self.sets[name].labels
@@ -154,5 +158,5 @@ def predict(model: nn.Module, front_end: nn.Module, batches: Batches, name: str)
 
 
 def speakers_of(decoded: DecodedClips, clips: ClipSet) -> list[str | None]:
-    """Who speaks in each clip of a set; None for silence."""
+    """The speaker of each clip of a set; None for silence."""
     return [decoded.listing.clips[row].speaker if row >= 0 else None for row in clips.rows]
