@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import shlex
 import textwrap
@@ -120,6 +121,14 @@ def test_every_page_of_the_site_is_in_its_menu() -> None:
     menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     for page in (ROOT / "docs").rglob("*.md"):
         assert f": {page.relative_to(ROOT / 'docs').as_posix()}" in menu, page.name
+
+
+def test_the_api_reference_has_the_home_of_every_public_name() -> None:
+    pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md")]
+    modules = {name for text in pages for name in re.findall(r"^::: (\S+)", text, flags=re.M)}
+    for name in modules:
+        assert importlib.util.find_spec(name) is not None, name
+    assert {*wordspot._HOME.values()} <= modules
 
 
 def test_make_targets_shown_exist() -> None:

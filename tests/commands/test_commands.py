@@ -81,12 +81,12 @@ def test_figures_on_what_was_trained_on_are_called_so(
     capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path
 ) -> None:
     testing = run(capsys, "evaluate", trained, tone_folder, "--json")
-    assert "flatter" not in testing[2]
+    assert "optimistic" not in testing[2]
     assert json.loads(testing[1])["clips_trained_on"] == 0
     _, out, error = run(capsys, "evaluate", trained, tone_folder, "--split", "training", "--json")
     answer = json.loads(out)
     assert answer["clips_trained_on"] == answer["n"] - answer["per_label"]["_silence_"]["n"]
-    assert "the figures flatter the model" in error
+    assert "these results are too optimistic" in error
     # copies under other names are told by their contents, other takes of a speaker by the name
     known = next(
         path for path in sorted((tone_folder / "low").iterdir()) if path.name in (trained / "data.csv").read_text()
@@ -122,7 +122,7 @@ def test_evaluate_tables_and_report(
 ) -> None:
     status, out, _ = run(capsys, "evaluate", trained, tone_folder, "--report", tmp_path / "r.html")
     assert status == 0
-    assert "Confusion (rows: truth, columns: answers)" in out
+    assert "Confusion (rows: true label, columns: predicted label)" in out
     assert re.search(r"Accuracy on testing: \d+\.\d % \(N=\d+", out)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 4
