@@ -137,14 +137,10 @@ def test_a_folder_imports_what_it_may(name: str) -> None:
     assert {one for one in imported - parents if folder_of(one) not in allowed} == set()
 
 
-#: To be emptied: commands that still import others.
-STILL = {"demo"}
-
-
 @pytest.mark.parametrize("name", in_folders(("commands",)))
 def test_no_command_imports_another(name: str) -> None:
     shared = {"commands", "commands.console", "commands.options", "commands.main"}
-    if name not in shared and name.removeprefix("commands.") not in STILL:
+    if name not in shared:
         assert {one for one in ours(name, True) if folder_of(one) == "commands"} <= shared
 
 

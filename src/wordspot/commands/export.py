@@ -69,14 +69,7 @@ def _print(exported: ExportedFile) -> None:
 
     if exported.note:
         console.note(f"exported for clips, not as a stream: {exported.note}")
-    takes = (
-        f"a stream, {exported.step_ms:g} ms or more at a time"
-        if exported.kind == "stream"
-        else f"clips of {exported.clip_ms:g} ms"
-    )
-    console.say(
-        f"{exported.out}: {exported.bytes / 1000:.0f} kB, takes {takes}; differs from torch by {exported.difference:.1g}"
-    )
+    console.say(exported.summary())
     if cost := exported.int8:
         console.say(
             f"int8: {100 * cost.accuracy_before:.1f} % → {100 * cost.accuracy:.1f} % correct of {cost.clips} validation "
