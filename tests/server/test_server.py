@@ -29,7 +29,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from support.made_onnx import RATE
 from support.made_server import Running, made_models, running, wait_until
-from wordspot.errors import ConfigError
+from wordspot.errors import ConfigError, NotFoundError
 from wordspot.runtime.detector import Classifier
 from wordspot.runtime.recordings import RecordingClassifier
 from wordspot.server.app import make_app
@@ -849,7 +849,11 @@ def test_serving_from_python(tmp_path: Path, models: list[ServedModel]) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        serve(str(tmp_path / "lamp.onnx"), port=0, wyoming_port=0, on_start=on_start)
+        serve(
+            str(tmp_path / "lamp.onnx"), port=0, wyoming_port=0, on_start=on_start, record_dir=str(tmp_path / "data"),
+            allow_origins="https://example.org",
+        )  # fmt: skip
+    assert (tmp_path / "data").is_dir()
     (serving,) = seen
     value = json.loads(json.dumps(serving.to_json()))
     assert re.fullmatch(r"http://localhost:\d+/", value["url"])
@@ -858,6 +862,8 @@ def test_serving_from_python(tmp_path: Path, models: list[ServedModel]) -> None:
     assert value["announced"] is None
     with pytest.raises(TypeError, match="max_stream"):
         serve(port=0, max_stream=3)
+    with pytest.raises(NotFoundError, match=r"no\.pem: expected a PEM file"):
+        serve(tls_cert="no.pem", tls_key="no.pem")
 
 
 @pytest.mark.parametrize(

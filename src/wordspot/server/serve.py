@@ -50,8 +50,8 @@ class Serving:
 def serve(
     models: Path | str | Sequence[Path | str] | None = None,
     *,
-    tls_cert: Path | None = None,
-    tls_key: Path | None = None,
+    tls_cert: Path | str | None = None,
+    tls_key: Path | str | None = None,
     wyoming_port: int | None = None,
     wyoming_host: str = DEFAULT_HOST,
     zeroconf: bool = False,
@@ -130,12 +130,13 @@ def _reachable(host: str) -> list[str]:
     return reachable_addresses(host)
 
 
-def _tls(cert: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+def _tls(cert: Path | str | None, key: Path | str | None) -> tuple[Path, Path] | None:
     if (cert is None) != (key is None):
         raise ConfigError("tls_cert and tls_key belong together; give both")
     if cert is None or key is None:
         return None
-    for path in (cert, key):
+    files = Path(cert), Path(key)
+    for path in files:
         if not path.is_file():
             raise NotFoundError(f"{path}: expected a PEM file, but there is no such file")
-    return cert, key
+    return files
