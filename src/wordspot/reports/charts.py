@@ -1,6 +1,6 @@
-"""The charts of reports, and the picture of ``wordspot spectrogram``, drawn with matplotlib without a screen.
+"""The charts of reports, drawn with matplotlib without a screen.
 
-A report's charts are SVG in which text stays text: the reader's browser draws it, so labels in any script are shown.
+They are SVG in which text stays text: the reader's browser draws it, so labels in any script are shown.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.config import FeatureConfig
 from wordspot.files import atomic_path
 from wordspot.metrics import Calibration, Curve, Ints, StreamCurve
 
@@ -159,39 +158,6 @@ def draw_latencies(latencies_ms: Sequence[float]) -> str:
     return to_svg(figure)
 
 
-def save_spectrogram(path: Path, picture: NDArray[np.float32], config: FeatureConfig, title: str) -> None:
-    """Write a PNG of features, float32 [frames, features]: time left to right, with axes."""
-    figure, (axes,) = new_figure(max(4.0, min(4 + 4e-3 * len(picture), 16)), 4.0, 1)
-    seconds = (len(picture) * config.hop_ms + config.window_ms - config.hop_ms) / 1000
-    is_linear = config.kind == "spectrogram"
-    top = config.sample_rate / 2000 if is_linear else picture.shape[1]
-    values = 10 * np.log10(picture + 1e-10) if config.kind in ("spectrogram", "average") else picture
-    image = axes.imshow(
-        values.T, origin="lower", aspect="auto", cmap="magma", interpolation="nearest", extent=(0, seconds, 0, top)
-    )
-    names = {"mfcc": "cepstral coefficient", "psf_mfcc": "cepstral coefficient", "average": "group of bins"}
-    axes.set(xlabel="time, seconds", ylabel="frequency, kHz" if is_linear else names.get(config.kind, "mel channel"))
-    axes.set_title(title)
-    units = {"spectrogram": "power, dB", "average": "power, dB", "logmel": "log energy, scaled"}
-    figure.colorbar(image, label=units.get(config.kind, "value"))
-    _save_png(figure, path)
-
-
-def save_classic_spectrogram(path: Path, audio: NDArray[np.float32]) -> None:
-    """Write a PNG as TensorFlow's ``wav_to_spectrogram`` does: magnitudes × 64 as grey, time downward, no axes.
-
-    Window 256, stride 128, as there; each pixel is one bin of one window, saturated at white.
-    """
-    from PIL import Image
-
-    if len(audio) < 256:
-        audio = np.pad(audio, (0, 256 - len(audio)))
-    frames = np.lib.stride_tricks.sliding_window_view(audio, 256)[::128]
-    magnitude = np.abs(np.fft.rfft(frames * np.hanning(257)[:-1], axis=1))
-    with atomic_path(path) as temporary:
-        Image.fromarray(np.clip(magnitude * 64, 0, 255).astype(np.uint8)).save(temporary, format="PNG")
-
-
 def new_figure(width: float, height: float, n_axes: int) -> tuple[Figure, list[Axes]]:
     """A figure of this size in inches, not bound to a screen, with axes side by side."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -214,10 +180,11 @@ def to_svg(figure: Figure) -> str:
     return svg[svg.index("<svg") :]
 
 
-def _save_png(figure: Figure, path: Path) -> None:
+def save_png(figure: Figure, path: Path, dpi: int = 110) -> None:
+    """Write the figure as a PNG, atomically."""
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(temporary, format="png", dpi=110)
+        figure.savefig(temporary, format="png", dpi=dpi)
 
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
