@@ -96,4 +96,4 @@ class ServerSettings:
 def _check(settings: Any, name: str, low: float, high: float) -> None:
     value = getattr(settings, name)
     if not low <= value <= high:
-        raise ConfigError(f"{name} must lie between {low:g} and {high:g}, got {shown(value)}")
+        raise ConfigError(f"`{name}` must lie between {low:g} and {high:g}, got {shown(value)}")
