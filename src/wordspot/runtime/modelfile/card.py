@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.errors import CardError, NotFoundError
+from wordspot.formats import shown
 from wordspot.runtime.modelfile import graph as onnx_walk
 from wordspot.runtime.modelfile import shapes as onnx_shapes
-from wordspot.runtime.modelfile.schema import MODULUS, PHASES, Card, SelfTest, State, parse_card, shown, to_json
+from wordspot.runtime.modelfile.schema import MODULUS, PHASES, Card, SelfTest, State, parse_card, to_json
 
 __all__ = [
     "Card", "SelfTest", "State", "make_self_test", "most_at_once", "read_card", "read_content", "self_test_signal", "to_json",

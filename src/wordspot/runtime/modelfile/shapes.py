@@ -14,8 +14,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from wordspot.errors import CardError
+from wordspot.formats import shown
 from wordspot.runtime.modelfile.fields import ELEMENT_TYPES
-from wordspot.runtime.modelfile.graph import Node, Tensor, Walked, shown, shown_shape
+from wordspot.runtime.modelfile.graph import Node, Tensor, Walked, shown_shape
 
 Shape = tuple[int, ...]
 
