@@ -190,7 +190,8 @@ class _Block(nn.Module):
         """Add the three; `means` may be shorter: the first frames of the others are dropped."""
         if self.is_residual:
             maps = maps + x
-        return (maps[..., maps.shape[3] - means.shape[3] :] + self.mix(means)).relu_()
+        result: Tensor = (maps[..., maps.shape[3] - means.shape[3] :] + self.mix(means)).relu_()
+        return result
 
 
 def _parse(text: str) -> tuple[int, ...]:

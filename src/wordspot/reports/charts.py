@@ -205,4 +205,5 @@ def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     sums = np.concatenate([[0.0], np.cumsum(values)])
     position = np.arange(len(values))
     start, stop = np.maximum(position - half, 0), np.minimum(position + half + 1, len(values))
-    return (sums[stop] - sums[start]) / (stop - start)
+    result: NDArray[np.float64] = (sums[stop] - sums[start]) / (stop - start)
+    return result

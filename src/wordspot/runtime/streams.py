@@ -50,12 +50,12 @@ class StreamRunner:
     Scores before the first whole clip has been heard are not given out. Samples wait until a whole hop is there.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, block_seconds: float = _BLOCK_SECONDS) -> None:
         card = model.card
         self._session, self._step, self._n_labels = model.session, card.step_samples, len(card.labels)
         self._shapes = [(state.name, state.shape) for state in card.states]
         self._n_early = card.clip_samples // card.step_samples - 1
-        self._most_hops = max(min(int(_BLOCK_SECONDS * card.sample_rate) // self._step, most_at_once(card)), 1)
+        self.most_hops = max(min(int(block_seconds * card.sample_rate) // self._step, most_at_once(card)), 1)
         self._states = tuple([np.zeros(shape, np.float32) for _, shape in self._shapes] for _ in range(2))
         self._calls: dict[int, tuple[_Call, _Call]] = {}
         self.reset()
@@ -75,10 +75,10 @@ class StreamRunner:
         n_hops = len(audio) // self._step
         used = n_hops * self._step
         self._waiting = audio[used:].copy()  # not a view, which would keep the whole
-        if 0 < n_hops <= self._most_hops:
+        if 0 < n_hops <= self.most_hops:
             scores = self._run(audio[:used], n_hops)
         else:
-            size = self._most_hops * self._step
+            size = self.most_hops * self._step
             pieces = [audio[start : min(start + size, used)] for start in range(0, used, size)]
             parts = [self._run(piece, len(piece) // self._step) for piece in pieces]
             scores = np.concatenate([np.zeros((0, self._n_labels), np.float32), *parts])
