@@ -6,6 +6,7 @@ They are SVG in which text stays text: the reader's browser draws it, so labels 
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.files import atomic_path
+from wordspot.files import atomic_path, cache_root
 from wordspot.metrics import Calibration, Curve, Ints, StreamCurve
 
 if TYPE_CHECKING:
@@ -72,10 +73,8 @@ def draw_confusion(labels: Sequence[str], confusion: Ints) -> str:
 
 def draw_error_curves(curves: dict[str, Curve]) -> str:
     """Per label, misses against false alarms (DET, both axes logarithmic) and hits against false alarms (ROC), as SVG."""
-    import matplotlib as mpl
-
     figure, (left, right) = new_figure(9.5, 4.2, 2)
-    colours = mpl.colormaps["tab20"]
+    colours = import_matplotlib().colormaps["tab20"]
     for position, (label, curve) in enumerate(curves.items()):
         style: dict[str, Any] = {"color": colours(position % 20), "linewidth": 1.3, "label": legend_name(label)}
         left.plot(100 * np.maximum(curve.false_alarm_rate, 1e-4), 100 * np.maximum(curve.miss_rate, 1e-3), **style)
@@ -119,10 +118,8 @@ def draw_stream_curves(curves: dict[str, StreamCurve], chosen: dict[str, tuple[f
         curves: by the name in the legend, the first one in bold; words that were never spoken are left out.
         chosen: (false accepts per hour, miss rate) at the decoder's thresholds, marked by a dot.
     """
-    import matplotlib as mpl
-
     figure, (axes,) = new_figure(8.0, 4.6, 1)
-    colours = mpl.colormaps["tab20"]
+    colours = import_matplotlib().colormaps["tab20"]
     drawn = {name: curve for name, curve in curves.items() if curve.n_words and curve.hours}
     floor = min((0.5 / curve.hours for curve in drawn.values()), default=0.1)
     for position, (name, curve) in enumerate(drawn.items()):
@@ -158,8 +155,17 @@ def draw_latencies(latencies_ms: Sequence[float]) -> str:
     return to_svg(figure)
 
 
+def import_matplotlib() -> Any:
+    """The module `matplotlib`, whose list of fonts then lies in wordspot's cache and not in a folder of its own in the home."""
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_root() / "matplotlib"))
+    import matplotlib as mpl
+
+    return mpl
+
+
 def new_figure(width: float, height: float, n_axes: int) -> tuple[Figure, list[Axes]]:
     """A figure of this size in inches, not bound to a screen, with axes side by side."""
+    import_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -182,9 +188,7 @@ def add_legend(axes: Axes, x: float) -> None:
 
 def to_svg(figure: Figure) -> str:
     """The figure as an ``<svg>`` element."""
-    import matplotlib as mpl
-
-    text = io.StringIO()
+    mpl, text = import_matplotlib(), io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "wordspot"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has the font, matplotlib not
         figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
