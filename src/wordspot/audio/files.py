@@ -261,7 +261,8 @@ def _to_mono(block: Samples, channel: int | None, path: Path) -> Samples:
     """One channel of float32 [samples, channels], or the mean of all: the only place where channels are chosen."""
     n_channels = block.shape[1]
     if channel is None:
-        return block[:, 0].copy() if n_channels == 1 else block.mean(axis=1, dtype=np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):  # `_check_samples` reports what is not finite
+            return block[:, 0].copy() if n_channels == 1 else block.mean(axis=1, dtype=np.float32)
     if not 0 <= channel < n_channels:
         raise AudioError(f"{path}: there is no channel {channel}, the file has {n_channels}; channels count from 0")
     return block[:, channel].copy()
