@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wordspot.config import shown
 from wordspot.errors import ConfigError
+from wordspot.formats import shown
 
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_WYOMING_PORT = "127.0.0.1", 8765, 10400
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{8,512}")
@@ -96,4 +96,4 @@ class ServerSettings:
 def _check(settings: Any, name: str, low: float, high: float) -> None:
     value = getattr(settings, name)
     if not low <= value <= high:
-        raise ConfigError(f"{name} must lie between {low:g} and {high:g}, got {shown(value)}")
+        raise ConfigError(f"`{name}` must lie between {low:g} and {high:g}, got {shown(value)}")

@@ -78,14 +78,14 @@ def serve(
         CardError: not a model, or a damaged one.
     """
     if zeroconf and wyoming_port is None:
-        raise ConfigError("zeroconf announces the port of the Wyoming protocol; set wyoming_port too")
+        raise ConfigError("`zeroconf` announces the port of the Wyoming protocol; set `wyoming_port` too")
     checked, tls = ServerSettings(**settings), _tls(tls_cert, tls_key)
     served = load_models(model_paths(models))
     pool = StreamPool(served, threads=checked.n_threads, max_streams=checked.max_streams)
     with contextlib.ExitStack() as opened:
         wyoming: socket.socket | None = None
         if wyoming_port is not None:
-            wyoming = bind(wyoming_host, wyoming_port, parameters="wyoming_port or wyoming_host")
+            wyoming = bind(wyoming_host, wyoming_port, parameters="`wyoming_port` or `wyoming_host`")
             opened.enter_context(wyoming)
         addresses = _reachable(wyoming_host) if zeroconf else []
         web = WebServer(served, checked, tls=tls, pool=pool)
@@ -132,7 +132,7 @@ def _reachable(host: str) -> list[str]:
 
 def _tls(cert: Path | str | None, key: Path | str | None) -> tuple[Path, Path] | None:
     if (cert is None) != (key is None):
-        raise ConfigError("tls_cert and tls_key belong together; give both")
+        raise ConfigError("`tls_cert` and `tls_key` belong together; give both")
     if cert is None or key is None:
         return None
     files = Path(cert), Path(key)

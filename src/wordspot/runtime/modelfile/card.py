@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.errors import CardError, NotFoundError
+from wordspot.formats import shown
 from wordspot.runtime.modelfile import graph as onnx_walk
 from wordspot.runtime.modelfile import shapes as onnx_shapes
-from wordspot.runtime.modelfile.schema import MODULUS, PHASES, Card, SelfTest, State, parse_card, shown, to_json
+from wordspot.runtime.modelfile.schema import MODULUS, PHASES, Card, SelfTest, State, parse_card, to_json
 
 __all__ = [
     "Card", "SelfTest", "State", "make_self_test", "most_at_once", "read_card", "read_content", "self_test_signal", "to_json",
@@ -96,7 +97,8 @@ def self_test_signal(test: SelfTest) -> NDArray[np.float32]:
     loudness = (1 + n // 2048 % 4) / 4
     tones = loudness * (6000 * np.sin(phases[0]) + 4000 * np.sin(phases[1]))
     noise = 1000 * (2 * _random(test.seed, test.n_samples) / MODULUS - 1)
-    return (np.floor(tones + noise + 0.5) / 32768).astype(np.float32)
+    result: NDArray[np.float32] = (np.floor(tones + noise + 0.5) / 32768).astype(np.float32)
+    return result
 
 
 def _random(seed: int, n_samples: int) -> NDArray[np.int64]:
