@@ -387,7 +387,7 @@ def test_export_verify_and_info(run: Path, tmp_path: Path, capsys: pytest.Captur
     assert info["bytes"] == out.stat().st_size
     before = out.read_bytes()
     assert main(command) == 1
-    assert "set `force` to replace" in capsys.readouterr().err
+    assert "set --force to replace" in capsys.readouterr().err
     assert main([*command, "--force", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bytes"] == len(before)
 
