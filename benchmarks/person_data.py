@@ -22,10 +22,10 @@ import numpy as np
 from wordspot.audio.files import read_audio, write_audio
 from wordspot.audio.folder import is_audio_name
 from wordspot.audio.samples import Samples
+from wordspot.audio.speech import speech_bounds
 from wordspot.config import SETS
 from wordspot.data.folders import Recording
 from wordspot.data.split import deal_names, noise_source, which_set
-from wordspot.data.truth import speech_bounds
 from wordspot.data.voices import Engine, speak_words
 from wordspot.errors import DataError
 from wordspot.files import read_json, write_json, write_text

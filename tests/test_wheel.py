@@ -87,7 +87,7 @@ def wheel(complete: Built) -> Path:
 def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "wordspot").rglob("*.py")}
-    assert sources | {"wordspot/py.typed"} <= names
+    assert sources | {"wordspot/py.typed", "wordspot/server/openapi.json"} <= names
     assert all(name.startswith(("wordspot/", f"wordspot-{wordspot.__version__}.dist-info/")) for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)
@@ -148,7 +148,7 @@ def test_the_add_on_starts_what_its_options_say() -> None:
         {"models": ["/share/a b.onnx", "/share/c.onnx"], "allow_origins": ["http://ha.local:8765"]}, {}
     )
     assert args.models == [Path("/share/a b.onnx"), Path("/share/c.onnx")]
-    assert args.allow_origin == ["http://ha.local:8765"]
+    assert args.allow_origins == ["http://ha.local:8765"]
     assert (args.host, args.port, args.wyoming_host, args.wyoming_port) == ("0.0.0.0", 8765, "0.0.0.0", 10400)
 
 

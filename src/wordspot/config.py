@@ -14,8 +14,8 @@ from wordspot.errors import ConfigError
 from wordspot.feature_config import FRONT_ENDS as FRONT_ENDS
 from wordspot.feature_config import MAX_SAMPLE_RATE as MAX_SAMPLE_RATE
 from wordspot.feature_config import FeatureConfig as FeatureConfig
+from wordspot.formats import shown
 from wordspot.sections import MANY, Section, check_range, setting
-from wordspot.sections import shown as shown
 from wordspot.tasks import TASKS
 
 SETS = ("training", "validation", "testing")

@@ -10,7 +10,7 @@ from wordspot.audio.files import read_audio
 from wordspot.errors import ConfigError
 from wordspot.feature_config import FeatureConfig
 from wordspot.presets import FEATURES
-from wordspot.reports import charts
+from wordspot.reports import pictures
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def spectrogram(
     if out.suffix.lower() != ".png":
         raise ConfigError(f"{out}: expected a name that ends in .png")
     if classic:
-        charts.save_classic_spectrogram(out, read_audio(recording, channel=0)[0])
+        pictures.save_classic_spectrogram(out, read_audio(recording, channel=0)[0])
         return SpectrogramPicture(out, "classic")
     if isinstance(features, str):
         if features not in FEATURES or features == "samples":
@@ -70,4 +70,4 @@ def _draw(recording: Path, out: Path, config: FeatureConfig) -> None:
         audio = np.pad(audio, (0, config.window_samples - len(audio)))
     with torch.inference_mode():
         values = make_front_end(config)(torch.from_numpy(audio)[None])[0].numpy()
-    charts.save_spectrogram(out, values, config, f"{recording.name}, {config.kind}")
+    pictures.save_features(out, values, config, f"{recording.name}, {config.kind}")

@@ -92,6 +92,19 @@ def some(texts: Iterable[str], most: int = 4) -> str:
     return ", ".join(named[:most]) + (f" and {len(named) - most} more" if len(named) > most else "")
 
 
+def shown(value: Any) -> str:
+    """`value` for an error message: on one line and at most 80 characters, whatever it is.
+
+    >>> shown("yes"), shown(0.50), shown([1] * 100)[-6:]
+    ("'yes'", '0.5', ', 1...')
+    """
+    try:
+        text = f"{value:g}" if isinstance(value, float) else repr(value)
+    except (ValueError, RecursionError):  # Python prints no integer of more than 4300 digits
+        return "a value too large to show"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     r"""Rows as CSV, a newline after each.
 

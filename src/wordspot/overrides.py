@@ -15,8 +15,9 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from wordspot.config import DecoderConfig, ModelConfig, RunConfig, shown
+from wordspot.config import DecoderConfig, ModelConfig, RunConfig
 from wordspot.errors import ConfigError
+from wordspot.formats import shown
 from wordspot.sections import Section
 
 CONFIG_VERSION = 1

@@ -10,6 +10,7 @@ from dataclasses import field
 from typing import Any, ClassVar
 
 from wordspot.errors import ConfigError
+from wordspot.formats import shown
 
 MANY = 1_000_000  # a bound this high is not worth showing
 
@@ -49,12 +50,3 @@ def _check_pair(each: dataclasses.Field[Any], pair: tuple[float, ...]) -> None:
     low, high = each.metadata["low"], each.metadata["high"]
     if pair != each.default and (len(pair) != 2 or not low <= pair[0] <= pair[1] <= high):
         raise ConfigError(f"{each.name} must be LOW,HIGH with {low} <= LOW <= HIGH <= {high}, got {shown(pair)}")
-
-
-def shown(value: Any) -> str:
-    """`value` as an error message shows it: short, whatever it is."""
-    try:
-        text = f"{value:g}" if isinstance(value, float) else repr(value)
-    except (ValueError, RecursionError):  # Python prints no integer of more than 4300 digits
-        return "a value too large to show"
-    return text if len(text) <= 80 else f"{text[:77]}..."

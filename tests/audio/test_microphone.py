@@ -22,7 +22,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeSoundDevice:
     ]
     module = FakeSoundDevice(devices, default=1)
     monkeypatch.setitem(sys.modules, "sounddevice", module)
-    monkeypatch.setattr(microphone, "_LOST_SECONDS", 0.05)
     return module
 
 
@@ -45,9 +44,9 @@ def test_a_microphone_by_name_part_of_it_or_number(fake: FakeSoundDevice, name: 
 @pytest.mark.parametrize(
     ("name", "match"),
     [
-        ("microphone", r"several fit 1: HDA microphone \(ALSA\), 2: USB microphone \(ALSA\)$"),
-        ("speaker", "none fits; there are 1: HDA microphone"),
-        ("0", "none fits; there are"),
+        ("microphone", r"several microphones match 1: HDA microphone \(ALSA\), 2: USB microphone \(ALSA\)$"),
+        ("speaker", "no microphone matches; there are 1: HDA microphone"),
+        ("0", "no microphone matches; there are"),
     ],
 )
 def test_a_name_that_fits_none_or_several(fake: FakeSoundDevice, name: str, match: str) -> None:
@@ -63,7 +62,7 @@ def test_without_a_default_the_first_is_taken(fake: FakeSoundDevice) -> None:
 def test_no_microphone_at_all(fake: FakeSoundDevice) -> None:
     fake.devices, fake.default_input = fake.devices[:1], -1
     assert list_microphones() == []
-    with pytest.raises(MicrophoneError, match="expected a microphone, but this system has none; plug one in"):
+    with pytest.raises(MicrophoneError, match="this system has no microphone; plug one in"):
         Microphone()
 
 
@@ -86,6 +85,17 @@ def test_a_rate_the_device_refuses_gives_its_own(fake: FakeSoundDevice) -> None:
     assert fake.streams[0].settings["blocksize"] == 882
 
 
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_a_device_that_does_not_record_in_mono_gives_its_first_channel(fake: FakeSoundDevice, rate: int) -> None:
+    fake.only_channels = 2
+    fake.refused_rates = set() if rate == 16_000 else {16_000}
+    fake.on_start = lambda stream: stream.give(1, 2)
+    with Microphone("hda", 16_000, 20.0) as opened:
+        assert fake.streams[0].settings["channels"] == 2
+        assert opened.sample_rate == fake.streams[0].settings["samplerate"] == rate
+        assert next(opened.blocks()).tolist() == [1, 2]
+
+
 @pytest.mark.parametrize("says_so", [True, False])
 def test_a_lost_device_is_an_error_that_says_so(fake: FakeSoundDevice, says_so: bool) -> None:
     def start(stream: FakeStream) -> None:
@@ -94,12 +104,10 @@ def test_a_lost_device_is_an_error_that_says_so(fake: FakeSoundDevice, says_so: 
             stream.settings["finished_callback"]()
 
     fake.on_start = start
-    if says_so:
-        microphone._LOST_SECONDS = 60.0  # restored by the fixture
-    with Microphone() as opened:
+    with Microphone(lost_seconds=60.0 if says_so else 0.05) as opened:
         blocks = opened.blocks()
         assert next(blocks).tolist() == [1]  # what was heard before is not thrown away
-        with pytest.raises(MicrophoneError, match="the microphone HDA microphone gives no more sound; plug it in"):
+        with pytest.raises(MicrophoneError, match="the microphone HDA microphone delivers no more audio; plug it in"):
             next(blocks)
     assert fake.streams[0].closed
 

@@ -21,7 +21,7 @@ from wordspot.data.scenes.material import Scene
 from wordspot.data.truth import SpokenWord, read_truth
 from wordspot.errors import ConfigError, DataError
 from wordspot.labels import word_of
-from wordspot.reports.scene_picture import save_scene_picture, spectrogram
+from wordspot.reports.pictures import save_scene_picture, spectrogram
 
 __all__ = ["folder"]
 QUARTERS = ("--set", "data.validation_percent=25", "--set", "data.testing_percent=25")
@@ -74,7 +74,7 @@ def test_a_user_makes_scenes(folder: Path, tmp_path: Path, capsys: pytest.Captur
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What is handed to the picture instead of drawing it."""
     calls: list[tuple[Any, ...]] = []
-    monkeypatch.setattr("wordspot.reports.scene_picture.save_scene_picture", lambda *args: calls.append(args))
+    monkeypatch.setattr("wordspot.reports.pictures.save_scene_picture", lambda *args: calls.append(args))
     return calls
 
 
@@ -117,8 +117,8 @@ def test_a_model_s_posterior_is_drawn(
 
 def test_the_picture(tmp_path: Path) -> None:
     tone = 0.1 * np.sin(2 * np.pi * 2000 * np.arange(30 * 16_000) / 16_000).astype(np.float32)
-    picture = spectrogram(tone, 16_000)
-    assert picture.shape == (3000, 201)
+    picture = spectrogram([tone[: 12 * 16_000]], 16_000, 12.0)
+    assert picture.shape == (1200, 201)
     assert set(picture[5:-5].argmax(axis=1)) == {50}  # 2000 Hz in bins of 40 Hz
     ends = np.arange(1, 3001) * 10.0
     words = (

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from support.fake_sounddevice import FakeSoundDevice, FakeStream, device
 from support.made_onnx import RATE, made_card, made_model
 from support.made_streams import spoken
-from wordspot.audio import microphone
 from wordspot.audio.files import read_audio, read_blocks
 from wordspot.commands import main as cli
 from wordspot.commands.main import main
@@ -35,7 +34,7 @@ from wordspot.data.silence import Silence, noise_stretches
 from wordspot.errors import AudioError, ConfigError, NotFoundError
 from wordspot.overrides import override, to_json
 from wordspot.runtime import actions
-from wordspot.runtime.actions import Recorder, Runner
+from wordspot.runtime.actions import Recorder, Runner, split_command
 from wordspot.runtime.decoder import Detection
 from wordspot.seeds import step_seed
 
@@ -415,7 +414,7 @@ def test_the_recorder_forgets_what_is_long_past(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, 1000, 100.0)
     for second in range(100):
         recorder.feed(level(second / 100, 1000))
-    assert recorder._n_kept <= 8000
+    assert len(recorder.history) <= 8000
     kept, _ = read_audio(recorder.write(Detection("a", 99_000.0, 0.5, 99_500.0)))
     assert len(kept) == 2100
     assert kept[[0, 99, 100, 1099, 1100]] == pytest.approx([0.97, 0.97, 0.98, 0.98, 0.99], abs=1e-4)
@@ -436,16 +435,14 @@ def test_listen_runs_a_program_for_each_detection(
         assert float(time_ms) == pytest.approx(row["time_ms"], abs=0.5)
 
 
-def test_a_command_is_split_as_its_system_writes_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_is_split_as_its_system_writes_paths() -> None:
     command = r'C:\tools\beep.exe -f "C:\my sounds\a.wav" it\'s #1'
-    monkeypatch.setattr(actions, "_ESCAPE", "")
     with pytest.raises(ValueError, match="No closing quotation"):
-        actions._split(command)
-    assert actions._split(command.replace("'", "")) == [
+        split_command(command, escape="")
+    assert split_command(command.replace("'", ""), escape="") == [
         r"C:\tools\beep.exe", "-f", r"C:\my sounds\a.wav", "it\\s", "#1"
     ]  # fmt: skip
-    monkeypatch.setattr(actions, "_ESCAPE", "\\")
-    assert actions._split(r"/opt/a\ b 'c d' \"e") == ["/opt/a b", "c d", '"e']
+    assert split_command(r"/opt/a\ b 'c d' \"e", escape="\\") == ["/opt/a b", "c d", '"e']
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="an executable of POSIX")
@@ -453,7 +450,7 @@ def test_a_program_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "beep").write_text("#!/bin/sh\n")
     (tmp_path / "beep").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert Runner("beep -x")._arguments == [str(tmp_path / "beep"), "-x"]
+    assert Runner("beep -x").arguments == [str(tmp_path / "beep"), "-x"]
 
 
 def test_no_shell_sees_the_command(listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path) -> None:
@@ -480,7 +477,7 @@ def test_programs_that_hang_do_not_pile_up_or_hold_up_listening() -> None:
     assert told[-1] == ["8 programs are still running; none was started for a"]
     left = runner.finish(0.05)
     assert left == [f"{sys.executable} is still running and was not stopped"] * actions.MAX_RUNNING
-    for program in runner._running:
+    for program in runner.running:
         program.kill()
         program.wait()
 
@@ -518,12 +515,12 @@ def test_listen_to_a_microphone_until_it_is_lost(
     fake = FakeSoundDevice([device("USB", 1, 48_000.0)])
     fake.refused_rates = {RATE}
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
-    monkeypatch.setattr(microphone, "_LOST_SECONDS", 0.05)
 
     def play(stream: FakeStream) -> None:
         whole = np.frombuffer(pcm(spoken(48_000)), "<i2")
         for start in range(0, len(whole), 960):
             stream.give(*whole[start : start + 960].tolist(), overflow=start == 0)
+        stream.settings["finished_callback"]()
 
     fake.on_start = play
     status, out, error = run(capsys, "listen", model, "--json")
@@ -532,7 +529,7 @@ def test_listen_to_a_microphone_until_it_is_lost(
     assert error.splitlines() == [
         "listening to USB at 48000 Hz; Ctrl-C ends",
         "audio was lost, 1 times so far: this computer is too busy",
-        "wordspot: the microphone USB gives no more sound; plug it in and start again",
+        "wordspot: the microphone USB delivers no more audio; plug it in and start again",
     ]
     assert fake.streams[0].closed
 

@@ -19,9 +19,11 @@ import numpy as np
 import pytest
 
 from wordspot.commands import download as command
-from wordspot.data import download as module
-from wordspot.data.download import ARCHIVES, MARKER, Archive, download, fetch, is_complete
+from wordspot.data import fetch as module
+from wordspot.data.download import ARCHIVES, MARKER, Archive, download, is_complete
+from wordspot.data.fetch import fetch
 from wordspot.errors import ConfigError, DownloadError
+from wordspot.progress import Progress
 
 Behaviour = Callable[["Handler", bytes], None]
 
@@ -62,12 +64,10 @@ class Server(ThreadingHTTPServer):
         pass  # the client hung up: it does so on purpose here
 
 
-def honest(handler: Handler, body: bytes, *, etag: str = '"first"', cut: int | None = None) -> None:
+def honest(handler: Handler, body: bytes, *, cut: int | None = None) -> None:
     """As a good server does; `cut` breaks off after so many bytes of the answer."""
     start = handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-")
-    if handler.headers.get("If-Range") not in (None, etag):
-        start = "0"
-    headers: dict[str, object] = {"ETag": etag, "Content-Length": len(body) - int(start)}
+    headers: dict[str, object] = {"Content-Length": len(body) - int(start)}
     if int(start) >= len(body):
         handler.reply(416, {"Content-Range": f"bytes */{len(body)}", "Content-Length": 0})
     elif int(start):
@@ -77,8 +77,8 @@ def honest(handler: Handler, body: bytes, *, etag: str = '"first"', cut: int | N
         handler.reply(200, headers, body[:cut])
 
 
-def cut_after(n_bytes: int, etag: str = '"first"') -> Behaviour:
-    return lambda handler, body: honest(handler, body, cut=n_bytes, etag=etag)
+def cut_after(n_bytes: int) -> Behaviour:
+    return lambda handler, body: honest(handler, body, cut=n_bytes)
 
 
 def ignores_range(handler: Handler, body: bytes) -> None:
@@ -134,7 +134,7 @@ def start(monkeypatch: pytest.MonkeyPatch, served: Served) -> Iterator[Callable[
     """Starts servers that behave as told, without pauses between attempts and without a proxy."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "*")
-    monkeypatch.setattr("wordspot.data.download.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("wordspot.data.fetch.time.sleep", lambda seconds: None)
     servers: list[Server] = []
 
     def start_server(*behaviours: Behaviour, body: bytes | None = None) -> Server:
@@ -147,6 +147,23 @@ def start(monkeypatch: pytest.MonkeyPatch, served: Served) -> Iterator[Callable[
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+def get(archive: Archive, part: Path, base: str) -> list[str]:
+    """Fetch an archive from a server; gives the notes."""
+    notes: list[str] = []
+    fetch(f"{base}/{archive.name}", part, archive.sha256, archive.size, lambda _: None, notes.append)
+    return notes
+
+
+def stop_at(stage: str, done: int = 0) -> Callable[[Progress], None]:
+    """A callback that interrupts a stage after so many bytes."""
+
+    def stop(step: Progress) -> None:
+        if step.stage == stage and step.done > done:
+            raise KeyboardInterrupt
+
+    return stop
 
 
 def below(folder: Path) -> dict[str, bytes]:
@@ -163,7 +180,8 @@ def names(folder: Path) -> set[str]:
 
 def test_a_whole_download(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server, out = start(honest), tmp_path / "sub" / "out"
-    steps = list(download(served.archive, out, base_urls=[server.base]))
+    steps: list[Progress] = []
+    assert not download(out, version=served.archive, url=server.base, progress=steps.append).was_complete
     assert below(out) == served.files
     assert names(out.parent) == {"out"}
     assert is_complete(out, served.archive)
@@ -171,42 +189,41 @@ def test_a_whole_download(tmp_path: Path, served: Served, start: Callable[..., S
     downloaded = [step.done for step in steps if step.stage == "downloading"]
     assert downloaded == sorted(downloaded)
     assert (downloaded[-1], steps[0].total) == (len(served.body), len(served.body))
-    assert list(download(served.archive, out, base_urls=[server.base])) == []
+    assert download(out, version=served.archive, url=server.base).was_complete
     assert len(server.requests) == 1
 
 
 def test_a_trailing_slash_of_the_base_makes_no_difference(
     tmp_path: Path, served: Served, start: Callable[..., Server]
 ) -> None:
-    list(fetch(served.archive, tmp_path / "part", [start(honest).base + "/"]))
-    assert (tmp_path / "part").read_bytes() == served.body
+    download(tmp_path / "out", version=served.archive, url=start(honest).base + "/")
+    assert below(tmp_path / "out") == served.files
 
 
 def test_a_kept_archive_is_used_again_and_never_removed(
     tmp_path: Path, served: Served, start: Callable[..., Server]
 ) -> None:
     server, out = start(honest), tmp_path / "out"
-    list(download(served.archive, out, base_urls=[server.base], keep_archive=True))
+    download(out, version=served.archive, url=server.base, keep_archive=True)
     assert names(tmp_path) == {"out", "words.tar.gz"}
     shutil.rmtree(out)
-    list(download(served.archive, out, base_urls=[server.base]))
+    download(out, version=served.archive, url=server.base)
     assert below(out) == served.files
     assert names(tmp_path) == {"out", "words.tar.gz"}
     assert len(server.requests) == 1
     shutil.rmtree(out)
     (tmp_path / "words.tar.gz").write_bytes(b"mine")
-    with pytest.raises(DownloadError, match="SHA-256 is another; move it away"):
-        list(download(served.archive, out, base_urls=[server.base]))
+    with pytest.raises(DownloadError, match="its SHA-256 differs; move it away"):
+        download(out, version=served.archive, url=server.base)
     assert (tmp_path / "words.tar.gz").read_bytes() == b"mine"
 
 
 def test_a_broken_download_goes_on_where_it_was(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server = start(cut_after(100_000), cut_after(50_000), honest)
-    steps = list(download(served.archive, tmp_path / "out", base_urls=[server.base]))
+    notes: list[str] = []
+    download(tmp_path / "out", version=served.archive, url=server.base, on_note=notes.append)
     assert below(tmp_path / "out") == served.files
     assert [request.get("Range") for request in server.requests] == [None, "bytes=100000-", "bytes=150000-"]
-    assert [request.get("If-Range") for request in server.requests] == [None, '"first"', '"first"']
-    notes = [step.note for step in steps if step.stage == "retrying"]
     assert len(notes) == 2
     assert f"broke off after 100000 of {len(served.body)} bytes" in notes[0]
 
@@ -215,13 +232,13 @@ def test_attempts_are_bounded_and_the_next_run_goes_on(
     tmp_path: Path, served: Served, start: Callable[..., Server]
 ) -> None:
     server, out = start(cut_after(1000)), tmp_path / "out"
-    with pytest.raises(DownloadError, match=r"could not be fetched .*5000 bytes are kept.*run the same command again"):
-        list(download(served.archive, out, base_urls=[server.base]))
+    with pytest.raises(DownloadError, match=r"broke off .*5000 bytes are kept.*run the same command again"):
+        download(out, version=served.archive, url=server.base)
     assert len(server.requests) == module.ATTEMPTS == 5
     assert not out.exists()
     assert (tmp_path / "words.tar.gz.part").read_bytes() == served.body[:5000]
     server.behaviours[:] = [honest]
-    list(download(served.archive, out, base_urls=[server.base]))
+    download(out, version=served.archive, url=server.base)
     assert server.requests[-1]["Range"] == "bytes=5000-"
     assert below(out) == served.files
     assert names(tmp_path) == {"out"}
@@ -232,7 +249,7 @@ def test_attempts_that_get_further_are_not_counted(
 ) -> None:
     monkeypatch.setattr(module, "_MIN_GAIN", 20_000)
     server = start(cut_after(20_000))
-    list(download(served.archive, tmp_path / "out", base_urls=[server.base]))
+    download(tmp_path / "out", version=served.archive, url=server.base)
     assert len(server.requests) == -(-len(served.body) // 20_000) > module.ATTEMPTS
 
 
@@ -240,11 +257,12 @@ def test_an_interrupted_download_leaves_no_folder_and_goes_on(
     tmp_path: Path, served: Served, start: Callable[..., Server]
 ) -> None:
     server, out = start(honest), tmp_path / "out"
-    steps = download(served.archive, out, base_urls=[server.base])
-    done = next(step.done for step in steps if step.done > 100_000)
-    steps.close()  # type: ignore[attr-defined]
-    assert names(tmp_path) == {"words.tar.gz.part", "words.tar.gz.part.etag"}
-    list(download(served.archive, out, base_urls=[server.base]))
+    with pytest.raises(KeyboardInterrupt):
+        download(out, version=served.archive, url=server.base, progress=stop_at("downloading", 100_000))
+    assert names(tmp_path) == {"words.tar.gz.part"}
+    done = (tmp_path / "words.tar.gz.part").stat().st_size
+    assert done > 100_000
+    download(out, version=served.archive, url=server.base)
     assert server.requests[-1]["Range"] == f"bytes={done}-"
     assert below(out) == served.files
 
@@ -253,93 +271,47 @@ def test_an_interrupted_unpacking_leaves_no_folder(
     tmp_path: Path, served: Served, start: Callable[..., Server]
 ) -> None:
     server, out = start(honest), tmp_path / "out"
-    steps = download(served.archive, out, base_urls=[server.base])
-    next(step for step in steps if step.stage == "unpacking")
-    steps.close()  # type: ignore[attr-defined]
-    assert names(tmp_path) == {"words.tar.gz.part", "words.tar.gz.part.etag"}
-    list(download(served.archive, out, base_urls=[server.base]))
+    with pytest.raises(KeyboardInterrupt):
+        download(out, version=served.archive, url=server.base, progress=stop_at("unpacking"))
+    assert names(tmp_path) == {"words.tar.gz.part"}
+    download(out, version=served.archive, url=server.base)
     assert len(server.requests) == 1
     assert names(tmp_path) == {"out"}
 
 
-@pytest.mark.parametrize("second", [ignores_range, wrong_range, status(416)])
+@pytest.mark.parametrize("second", [ignores_range, wrong_range, status(204), status(416)])
 def test_a_server_without_ranges_starts_again(
     tmp_path: Path, served: Served, start: Callable[..., Server], second: Behaviour
 ) -> None:
     server = start(cut_after(100_000), second, ignores_range)
-    list(download(served.archive, tmp_path / "out", base_urls=[server.base]))
+    download(tmp_path / "out", version=served.archive, url=server.base)
     assert below(tmp_path / "out") == served.files
 
 
-def test_a_file_that_changed_meanwhile_starts_again(
-    tmp_path: Path, served: Served, start: Callable[..., Server]
-) -> None:
-    server = start(lambda handler, body: honest(handler, bytes(len(body)), cut=100_000, etag='"old"'), honest)
-    list(download(served.archive, tmp_path / "out", base_urls=[server.base]))
-    assert server.requests[1]["If-Range"] == '"old"'
-    assert below(tmp_path / "out") == served.files
-
-
-@pytest.mark.parametrize("etag", ['W/"weak"', "", "unquoted", '"a\u00e9"'])
-def test_only_a_strong_etag_is_sent_back(
-    tmp_path: Path, served: Served, start: Callable[..., Server], etag: str
-) -> None:
-    server = start(cut_after(100_000, etag), cut_after(1 << 30, etag))
-    list(fetch(served.archive, tmp_path / "part", [server.base]))
-    assert "If-Range" not in server.requests[1]
-    assert server.requests[1]["Range"] == "bytes=100000-"
-
-
-@pytest.mark.parametrize("first", [status(404), status(403), status(204), says_length(5000), says_length(10**12)])
-def test_the_mirror_takes_over_at_once_from_a_server_that_has_another_file(
+@pytest.mark.parametrize("first", [status(404), status(403), says_length(5000), says_length(10**12)])
+def test_a_server_that_has_another_file_or_none_is_asked_once(
     tmp_path: Path, served: Served, start: Callable[..., Server], first: Behaviour
 ) -> None:
-    bad, good = start(first), start(honest)
-    list(download(served.archive, tmp_path / "out", base_urls=[bad.base, good.base]))
-    assert below(tmp_path / "out") == served.files
-    assert (len(bad.requests), len(good.requests)) == (1, 1)
+    server = start(first)
+    with pytest.raises(DownloadError, match=r"the server (answered 40|offers a file of)"):
+        download(tmp_path / "out", version=served.archive, url=server.base)
+    assert len(server.requests) == 1
+    assert names(tmp_path) == set()
 
 
-def test_the_mirror_takes_over_from_a_server_that_is_not_there(
-    tmp_path: Path, served: Served, start: Callable[..., Server]
-) -> None:
+def test_a_server_that_is_not_there(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        list(fetch(served.archive, tmp_path / "part", [nowhere, start(honest).base]))
-        assert (tmp_path / "part").read_bytes() == served.body
-        with pytest.raises(DownloadError, match=r"no answer .*refused"):
-            list(fetch(served.archive, tmp_path / "other", [nowhere]))
-
-
-def test_the_mirror_goes_on_with_what_the_first_server_gave(
-    tmp_path: Path, served: Served, start: Callable[..., Server]
-) -> None:
-    first = start(cut_after(100_000, etag='"one"'))
-    second = start(lambda handler, body: honest(handler, body, etag='"another"'))
-    list(fetch(served.archive, tmp_path / "part", [first.base, second.base]))
-    assert second.requests[0]["Range"] == "bytes=100000-"
-    assert "If-Range" not in second.requests[0]
-    assert (tmp_path / "part").read_bytes() == served.body
-
-
-def test_every_server_and_its_reason_is_named_when_none_has_it(
-    tmp_path: Path, served: Served, start: Callable[..., Server]
-) -> None:
-    first, second = start(status(404)), start(status(204))
-    with pytest.raises(DownloadError) as caught:
-        list(fetch(served.archive, tmp_path / "part", [first.base, second.base]))
-    assert f"{first.base}/words.tar.gz: the server answered 404" in str(caught.value)
-    assert f"{second.base}/words.tar.gz: the server answered 204" in str(caught.value)
-    assert (len(first.requests), len(second.requests)) == (1, 1)
+        with pytest.raises(DownloadError, match=r"no answer .*refused.* 0 bytes are kept"):
+            get(served.archive, tmp_path / "other", f"http://127.0.0.1:{taken.getsockname()[1]}")
 
 
 def test_a_server_that_is_busy_is_asked_again(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server = start(status(503), status(429), honest)
-    list(fetch(served.archive, tmp_path / "part", [server.base]))
+    get(served.archive, tmp_path / "part", server.base)
     assert (tmp_path / "part").read_bytes() == served.body
     with pytest.raises(DownloadError, match="503 Service Unavailable"):
-        list(fetch(served.archive, tmp_path / "other", [start(status(503)).base]))
+        get(served.archive, tmp_path / "other", start(status(503)).base)
 
 
 def test_a_server_that_stalls_times_out(
@@ -349,13 +321,13 @@ def test_a_server_that_stalls_times_out(
     released = threading.Event()
 
     def stalls(handler: Handler, body: bytes) -> None:
-        handler.reply(200, {"Content-Length": len(body), "ETag": '"first"'}, body[:100_000])
+        handler.reply(200, {"Content-Length": len(body)}, body[:100_000])
         released.wait(10)
 
     server = start(stalls, honest)
-    steps = list(fetch(served.archive, tmp_path / "part", [server.base]))
+    notes = get(served.archive, tmp_path / "part", server.base)
     released.set()
-    assert [step.note for step in steps if "timed out" in step.note]
+    assert [note for note in notes if "timed out" in note]
     assert server.requests[1]["Range"] == "bytes=100000-"
     assert (tmp_path / "part").read_bytes() == served.body
 
@@ -363,18 +335,18 @@ def test_a_server_that_stalls_times_out(
 def test_a_redirect_is_followed(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     good = start(honest)
     moved = start(lambda handler, body: handler.reply(302, {"Location": f"{good.base}/x", "Content-Length": 0}))
-    list(fetch(served.archive, tmp_path / "part", [moved.base]))
+    get(served.archive, tmp_path / "part", moved.base)
     assert (tmp_path / "part").read_bytes() == served.body
     elsewhere = start(lambda handler, body: handler.reply(302, {"Location": "file:///etc/passwd", "Content-Length": 0}))
-    with pytest.raises(DownloadError, match="could not be fetched"):
-        list(fetch(served.archive, tmp_path / "other", [elsewhere.base]))
+    with pytest.raises(DownloadError, match="302"):
+        get(served.archive, tmp_path / "other", elsewhere.base)
 
 
 def test_never_more_is_written_than_the_archive_holds(
     tmp_path: Path, served: Served, start: Callable[..., Server]
 ) -> None:
     server = start(without_length(b"more" * 100_000))
-    list(fetch(served.archive, tmp_path / "part", [server.base]))
+    get(served.archive, tmp_path / "part", server.base)
     assert (tmp_path / "part").read_bytes() == served.body
 
 
@@ -383,15 +355,15 @@ def test_a_length_that_is_not_the_published_one_is_refused(
     tmp_path: Path, served: Served, start: Callable[..., Server], length: int
 ) -> None:
     server = start(says_length(length))
-    with pytest.raises(DownloadError, match=f"expected a file of {len(served.body)} bytes, the server offers {length}"):
-        list(fetch(served.archive, tmp_path / "part", [server.base]))
+    with pytest.raises(DownloadError, match=f"the server offers a file of {length} bytes, expected {len(served.body)}"):
+        get(served.archive, tmp_path / "part", server.base)
     assert len(server.requests) == 1
 
 
 def test_a_body_shorter_than_promised_is_an_error(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server = start(says_length(len(served.body)), body=served.body[:-1])
     with pytest.raises(DownloadError, match=f"broke off after {len(served.body) - 1} of {len(served.body)} bytes"):
-        list(download(served.archive, tmp_path / "out", base_urls=[server.base]))
+        download(tmp_path / "out", version=served.archive, url=server.base)
     assert len(server.requests) == module.ATTEMPTS
     assert not (tmp_path / "out").exists()
 
@@ -400,10 +372,8 @@ def test_the_wrong_archive_is_removed(tmp_path: Path, served: Served, start: Cal
     wrong = bytearray(served.body)
     wrong[200_000] ^= 1
     server = start(honest, body=bytes(wrong))
-    with pytest.raises(
-        DownloadError, match=r"expected the SHA-256 \w{64}, the file fetched has \w{64}; it was removed"
-    ):
-        list(download(served.archive, tmp_path / "out", base_urls=[server.base]))
+    with pytest.raises(DownloadError, match=r"has the SHA-256 \w{64}, expected \w{64}; what was downloaded is removed"):
+        download(tmp_path / "out", version=served.archive, url=server.base)
     assert names(tmp_path) == set()
 
 
@@ -414,7 +384,7 @@ def test_a_full_but_wrong_part_starts_again(
     part = tmp_path / "part"
     part.write_bytes(bytes(len(served.body)) + extra)
     server = start(honest)
-    list(fetch(served.archive, part, [server.base]))
+    get(served.archive, part, server.base)
     assert "Range" not in server.requests[0]
     assert part.read_bytes() == served.body
 
@@ -430,18 +400,20 @@ class TestUnknownSize:
         self, tmp_path: Path, archive: Archive, served: Served, start: Callable[..., Server]
     ) -> None:
         server = start(cut_after(100_000), honest)
-        steps = list(download(archive, tmp_path / "out", base_urls=[server.base]))
+        steps: list[Progress] = []
+        download(tmp_path / "out", version=archive, url=server.base, progress=steps.append)
         assert steps[0].total == len(served.body)
         assert server.requests[1]["Range"] == "bytes=100000-"
         assert below(tmp_path / "out") == served.files
 
-    def test_a_whole_part_is_recognised_without_a_request(
+    def test_a_whole_part_is_recognised(
         self, tmp_path: Path, archive: Archive, served: Served, start: Callable[..., Server]
     ) -> None:
         server = start(honest)
         (tmp_path / "part").write_bytes(served.body)
-        list(fetch(archive, tmp_path / "part", [server.base]))
-        assert server.requests == []
+        get(archive, tmp_path / "part", server.base)
+        assert (tmp_path / "part").read_bytes() == served.body
+        assert len(server.requests) == 1
 
     def test_a_whole_but_wrong_part_is_removed(
         self, tmp_path: Path, archive: Archive, served: Served, start: Callable[..., Server]
@@ -449,19 +421,19 @@ class TestUnknownSize:
         server, part = start(honest), tmp_path / "part"
         part.write_bytes(bytes(len(served.body)))
         with pytest.raises(DownloadError, match="SHA-256"):
-            list(fetch(archive, part, [server.base]))
+            get(archive, part, server.base)
         assert not part.exists()
         part.write_bytes(bytes(len(served.body) + 1))  # longer than what the server has
-        list(fetch(archive, part, [server.base]))
+        get(archive, part, server.base)
         assert part.read_bytes() == served.body
 
     def test_without_any_length_the_checksum_decides(
         self, tmp_path: Path, archive: Archive, served: Served, start: Callable[..., Server]
     ) -> None:
-        list(fetch(archive, tmp_path / "part", [start(without_length(b"")).base]))
+        get(archive, tmp_path / "part", start(without_length(b"")).base)
         assert (tmp_path / "part").read_bytes() == served.body
         with pytest.raises(DownloadError, match="SHA-256"):
-            list(fetch(archive, tmp_path / "other", [start(without_length(b"more")).base]))
+            get(archive, tmp_path / "other", start(without_length(b"more")).base)
 
     @pytest.mark.parametrize("lie", [without_length(b""), says_length(10**13), says_length(200_001)])
     def test_it_is_bounded(
@@ -472,9 +444,9 @@ class TestUnknownSize:
         monkeypatch: pytest.MonkeyPatch,
         lie: Behaviour,
     ) -> None:
-        monkeypatch.setattr(module, "MAX_ARCHIVE_BYTES", 200_000)
-        with pytest.raises(DownloadError, match="expected at most 200000 bytes"):
-            list(fetch(archive, tmp_path / "part", [start(lie).base]))
+        monkeypatch.setattr(module, "MAX_BYTES", 200_000)
+        with pytest.raises(DownloadError, match=r"expected at most 200000|SHA-256"):
+            get(archive, tmp_path / "part", start(lie).base)
         assert not (tmp_path / "part").exists()
 
 
@@ -485,10 +457,10 @@ def test_a_small_disk_is_refused_before_anything_is_written(
     needed = int(len(served.body) * 2.5)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=needed - 2))
     with pytest.raises(DownloadError, match=r"0\.0 GB of free disk.*another disk"):
-        list(download(served.archive, tmp_path / "out", base_urls=[start(honest).base]))
+        download(tmp_path / "out", version=served.archive, url=start(honest).base)
     assert names(tmp_path) == set()
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=needed + 2))
-    list(download(served.archive, tmp_path / "out", base_urls=[start(honest).base]))
+    download(tmp_path / "out", version=served.archive, url=start(honest).base)
     assert below(tmp_path / "out") == served.files
 
 
@@ -499,14 +471,14 @@ def test_room_for_the_recordings_is_checked_too(
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=len(served.body)))
     with pytest.raises(DownloadError, match="free disk"):
-        list(download(served.archive, tmp_path / "out"))
+        download(tmp_path / "out", version=served.archive)
     assert names(tmp_path) == {"words.tar.gz"}
 
 
 def test_an_unsafe_archive_leaves_no_folder(tmp_path: Path, start: Callable[..., Server]) -> None:
     body = make_archive({"yes/a.wav": b"x", "../escaped": b"x"})
-    with pytest.raises(DownloadError, match="leaves its folder"):
-        list(download(archive_of(body), tmp_path / "out", base_urls=[start(honest, body=body).base]))
+    with pytest.raises(DownloadError, match="unsafe"):
+        download(tmp_path / "out", version=archive_of(body), url=start(honest, body=body).base)
     assert not [name for name in names(tmp_path) if "part" not in name]
     assert not (tmp_path.parent / "escaped").exists()
 
@@ -518,20 +490,19 @@ def test_a_folder_in_use_is_refused_or_written_into(
     (out / "mine").mkdir(parents=True)
     (out / "mine" / "take.wav").write_bytes(b"mine")
     with pytest.raises(ConfigError, match=r"contains files.*`force`"):
-        list(download(served.archive, out, base_urls=[server.base]))
+        download(out, version=served.archive, url=server.base)
     assert server.requests == []
-    list(download(served.archive, out, base_urls=[server.base], force=True))
+    download(out, version=served.archive, url=server.base, force=True)
     assert below(out) == {**served.files, "mine/take.wav": b"mine"}
     (out / "no" / "a_nohash_0.wav").unlink()
-    list(download(served.archive, out, base_urls=[server.base], force=True))
+    download(out, version=served.archive, url=server.base, force=True)
     assert below(out) == {**served.files, "mine/take.wav": b"mine"}
-    steps = download(served.archive, out, base_urls=[server.base], force=True)
-    next(step for step in steps if step.stage == "unpacking")
-    steps.close()  # type: ignore[attr-defined]
+    with pytest.raises(KeyboardInterrupt):
+        download(out, version=served.archive, url=server.base, force=True, progress=stop_at("unpacking"))
     assert not is_complete(out, served.archive)
-    list(download(served.archive, out, base_urls=[server.base], force=True))
-    with pytest.raises(ConfigError, match="another archive's recordings"):
-        list(download(Archive("other.tar.gz", "0" * 64), out, base_urls=[server.base], force=True))
+    download(out, version=served.archive, url=server.base, force=True)
+    with pytest.raises(ConfigError, match="the recordings of another archive"):
+        download(out, version=Archive("other.tar.gz", "0" * 64), url=server.base, force=True)
 
 
 def test_an_empty_folder_and_the_current_one_are_filled(
@@ -539,11 +510,11 @@ def test_an_empty_folder_and_the_current_one_are_filled(
 ) -> None:
     server, out, here = start(honest), tmp_path / "out", tmp_path / "here"
     out.mkdir()
-    list(download(served.archive, out, base_urls=[server.base]))
+    download(out, version=served.archive, url=server.base)
     assert below(out) == served.files
     here.mkdir()
     monkeypatch.chdir(here)
-    list(download(served.archive, Path(), base_urls=[server.base]))
+    download(Path(), version=served.archive, url=server.base)
     assert below(here) == served.files
     assert Path.cwd().samefile(here)
 
@@ -551,7 +522,7 @@ def test_an_empty_folder_and_the_current_one_are_filled(
 @pytest.mark.parametrize("base", ["file:///etc", "ftp://example.org/", "example.org/data", "", "https://"])
 def test_base_urls_are_checked(tmp_path: Path, served: Served, base: str) -> None:
     with pytest.raises(ConfigError, match="http://"):
-        list(fetch(served.archive, tmp_path / "part", [base]))
+        download(tmp_path / "out", version=served.archive, url=base)
 
 
 def test_the_published_archives() -> None:
@@ -563,7 +534,8 @@ def test_the_published_archives() -> None:
     }
     assert all(len(archive.sha256) == 64 for archive in ARCHIVES.values())
     assert tuple(ARCHIVES) == command.VERSIONS
-    assert [base.split("/")[2] for base in module.MIRRORS] == ["download.tensorflow.org", "storage.googleapis.com"]
+    with pytest.raises(ConfigError, match=r"`version` must be one of 0\.01, 0\.02, test, got '3'"):
+        download("out", version="3")
 
 
 def test_the_command(
@@ -584,5 +556,5 @@ def test_the_command(
     assert "broke off after 100000" in printed.err
     assert below(tmp_path / "out") == served.files
     command.run(parser.parse_args(line))
-    assert "already there" in capsys.readouterr().out
+    assert "already complete" in capsys.readouterr().out
     assert len(server.requests) == 2

@@ -11,7 +11,8 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wordspot.data.truth import KINDS, SpokenWord, read_truth, speech_bounds, write_truth
+from wordspot.audio.speech import speech_bounds
+from wordspot.data.truth import KINDS, SpokenWord, read_truth, write_truth
 from wordspot.errors import ConfigError, DataError, NotFoundError, WordspotError
 
 WORDS = [

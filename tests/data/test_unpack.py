@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from wordspot.data.unpack import unpack
 from wordspot.errors import DownloadError
+from wordspot.progress import Progress, ignore
 
 
 def member(
@@ -54,38 +55,33 @@ def test_files_and_folders_of_a_good_archive(tmp_path: Path) -> None:
         ),
     )
     out = tmp_path / "out"
-    steps = list(unpack(archive, out))
+    steps: list[Progress] = []
+    assert unpack(archive, out, steps.append) == 2
     assert files_below(out) == {"汪汪叫/a_nohash_0.wav": b"woof" * 50_000, "README.md": b""}
-    assert [n_files for n_files, _ in steps] == [0, 0, 1, 2]
-    assert steps[-1][1] <= archive.stat().st_size
+    assert len(steps) == 4
+    assert steps[-1].done <= archive.stat().st_size == steps[-1].total
 
 
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (member("../escaped"), "leaves its folder"),
-        (member("yes/../../escaped"), "leaves its folder"),
-        (member("yes/.."), "leaves its folder"),
-        (member("/tmp/escaped"), "leaves its folder"),
-        (member("..\\escaped"), "leaves its folder"),
-        (member("C:escaped"), "leaves its folder"),
-        (member("a\nb"), "leaves its folder"),
-        (member("./"), "without a name"),
-        (member("link", b"", tarfile.SYMTYPE, "/etc/passwd"), "link"),
-        (member("link", b"", tarfile.SYMTYPE, "good"), "link"),
-        (member("link", b"", tarfile.LNKTYPE, "good"), "link"),
-        (member("pipe", b"", tarfile.FIFOTYPE), "device"),
-        (member("null", b"", tarfile.CHRTYPE), "device"),
-        (member("disk", b"", tarfile.BLKTYPE), "device"),
-        (member("odd", b"", b"Z"), "damaged or unsafe"),
+        (member("../escaped"), "outside the destination"),
+        (member("yes/../../escaped"), "outside the destination"),
+        (member("link", b"", tarfile.SYMTYPE, "/etc/passwd"), "absolute path"),
+        (member("link", b"", tarfile.SYMTYPE, "../../elsewhere"), "outside the destination"),
+        (member("link", b"", tarfile.LNKTYPE, "../../elsewhere"), "outside the destination"),
+        (member("pipe", b"", tarfile.FIFOTYPE), "special file"),
+        (member("null", b"", tarfile.CHRTYPE), "special file"),
+        (member("disk", b"", tarfile.BLKTYPE), "special file"),
     ],
 )
+@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="this Python has no tarfile.data_filter")
 def test_unsafe_members_are_refused(tmp_path: Path, bad: tuple[tarfile.TarInfo, bytes], reason: str) -> None:
     out = tmp_path / "deep" / "out"
     out.mkdir(parents=True)
     archive = write(tmp_path, tar_bytes(member("good"), bad))
     with pytest.raises(DownloadError, match=reason):
-        list(unpack(archive, out))
+        unpack(archive, out, ignore)
     assert files_below(tmp_path / "deep") == {"out/good": b"x"}
     assert not Path("/tmp/escaped").exists()
 
@@ -98,42 +94,21 @@ def test_a_link_already_in_the_folder_is_not_followed_out_of_it(tmp_path: Path) 
     if not hasattr(tarfile, "data_filter"):
         pytest.skip("this Python has no tarfile.data_filter")
     with pytest.raises(DownloadError, match="unsafe"):
-        list(unpack(write(tmp_path, tar_bytes(member("yes/a"))), out))
+        unpack(write(tmp_path, tar_bytes(member("yes/a"))), out, ignore)
     assert files_below(elsewhere) == {}
 
 
-def test_a_claimed_size_beyond_the_bound_writes_nothing(tmp_path: Path) -> None:
+def test_a_claimed_size_that_the_archive_does_not_have(tmp_path: Path) -> None:
     huge = tarfile.TarInfo("huge")
     huge.size = 1 << 50
     archive = write(tmp_path, huge.tobuf(tarfile.GNU_FORMAT) + b"\0" * 1024)
-    with pytest.raises(DownloadError, match="more than"):
-        list(unpack(archive, tmp_path / "out"))
-    assert files_below(tmp_path / "out") == {}
-
-
-def test_total_size_and_number_of_members_are_bounded(tmp_path: Path) -> None:
-    archive = write(tmp_path, tar_bytes(*(member(f"f{i}", b"x" * 1000) for i in range(5))))
-    with pytest.raises(DownloadError, match="3 files"):
-        list(unpack(archive, tmp_path / "a", max_members=3))
-    with pytest.raises(DownloadError, match="2500 bytes"):
-        list(unpack(archive, tmp_path / "b", max_bytes=2500))
-    assert len(files_below(tmp_path / "a")) == 3
-    assert len(files_below(tmp_path / "b")) == 2
-    assert list(unpack(archive, tmp_path / "c", max_members=5, max_bytes=5000))[-1][0] == 5
-
-
-@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
-def test_a_header_that_claims_gigabytes_of_itself_takes_no_memory(tmp_path: Path, kind: bytes) -> None:
-    header = tarfile.TarInfo("header")
-    header.type, header.size = kind, 8 << 30
-    archive = write(tmp_path, header.tobuf(tarfile.GNU_FORMAT) + b"\0" * 10_000)
-    with pytest.raises(DownloadError, match=r"a header of 8\d+ bytes"):
-        list(unpack(archive, tmp_path / "out"))
+    with pytest.raises(DownloadError, match="damaged or unsafe"):
+        unpack(archive, tmp_path / "out", ignore)
 
 
 def test_a_file_that_is_also_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="expected a folder"):
-        list(unpack(write(tmp_path, tar_bytes(member("a"), member("a/b"))), tmp_path / "out"))
+    with pytest.raises(DownloadError, match="in the way of an unpacked file"):
+        unpack(write(tmp_path, tar_bytes(member("a"), member("a/b"))), tmp_path / "out", ignore)
 
 
 def test_archives_that_are_none(tmp_path: Path) -> None:
@@ -149,7 +124,7 @@ def test_archives_that_are_none(tmp_path: Path) -> None:
     ]:
         archive.write_bytes(content)
         with pytest.raises(DownloadError, match=reason):
-            list(unpack(archive, tmp_path / "out"))
+            unpack(archive, tmp_path / "out", ignore)
 
 
 @settings(max_examples=150, deadline=None)
@@ -163,5 +138,5 @@ def test_any_damage_is_a_download_error_and_stays_inside(data: st.DataObject) ->
         root = Path(name)
         archive = write(root, bytes(tar))
         with contextlib.suppress(DownloadError):
-            list(unpack(archive, root / "out"))
+            unpack(archive, root / "out", ignore)
         assert {path.name for path in root.iterdir()} <= {"a.tar.gz", "out"}

@@ -28,7 +28,7 @@ from wordspot.data import voices as find_module
 from wordspot.data.folders import hash_name, list_recordings
 from wordspot.data.split import split_noise, which_set
 from wordspot.data.voices import Engine, Voice, draw_voices, find_engines, make_noise, programs, speak_words
-from wordspot.data.voices.babble import SENTENCES, words_of
+from wordspot.data.voices.babble import SENTENCES, split_sentence
 from wordspot.data.voices.clips import place
 from wordspot.data.voices.engine import INTONATION, PITCH, RATE
 from wordspot.data.voices.espeak import Espeak, find_espeak
@@ -753,7 +753,7 @@ def test_hum_stands_on_the_mains_frequency() -> None:
 
 
 def test_the_sentences_hold_no_speech_command() -> None:
-    spoken = {word for sentence in SENTENCES for word in words_of(sentence)}
+    spoken = {word for sentence in SENTENCES for word in split_sentence(sentence)}
     assert not spoken & set(SPEECH_COMMANDS)
     assert len(spoken) > 120
     assert "market" in spoken

@@ -17,8 +17,9 @@ import soundfile
 from wordspot.evaluation.clips import measure_clips
 from wordspot.evaluation.results import ClipsSeen, WordsResult
 from wordspot.presets import FEATURES
-from wordspot.reports.charts import draw_confusion, draw_learning, save_spectrogram
+from wordspot.reports.charts import draw_confusion, draw_learning
 from wordspot.reports.clips import most_confused
+from wordspot.reports.pictures import save_features
 from wordspot.reports.report import write_report
 
 LABELS = ("_silence_", "_unknown_", "<b>&", "汪汪叫")
@@ -115,7 +116,7 @@ def test_a_spectrogram_stands_upright(tmp_path: Path) -> None:
 
     picture = np.zeros((100, 40), np.float32)
     picture[50:, :20] = 1
-    save_spectrogram(tmp_path / "s.png", picture, FEATURES["logmel"], "title")
+    save_features(tmp_path / "s.png", picture, FEATURES["logmel"], "title")
     with Image.open(tmp_path / "s.png") as image:
         pixels = np.asarray(image.convert("L")).astype(float)
     height, width = pixels.shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from support.made_streams import spoken
 from wordspot.audio.resample import StreamResampler, resample
 from wordspot.config import DecoderConfig
 from wordspot.errors import AudioError, CardError, ConfigError, NotFoundError
-from wordspot.runtime import streams as inference
-from wordspot.runtime.detector import Classifier, Detection, Detector, Scorer, open_model
+from wordspot.runtime.decoder import Detection
+from wordspot.runtime.detector import Classifier, Detector, Scorer
+from wordspot.runtime.model import Model, open_model
 from wordspot.runtime.modelfile.card import most_at_once, with_card
+from wordspot.runtime.streams import StreamRunner
 
 CLIP = 1600  # a tenth of a second: quick
 SHORT = made_model(clip_samples=CLIP)
@@ -98,30 +101,43 @@ def test_any_chunks_give_the_scores_by_hand(sizes: list[int], seed: int) -> None
 SHORT_MODEL = open_model(SHORT)
 
 
-def test_a_long_feed_runs_in_bounded_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+class CountingSession:
+    """A session that counts its calls and the buffers that are prepared for them."""
+
+    def __init__(self, session: Any) -> None:
+        self.session, self.n_calls, self.bindings = session, 0, weakref.WeakSet[Any]()
+
+    def io_binding(self) -> Any:
+        binding = self.session.io_binding()
+        self.bindings.add(binding)
+        return binding
+
+    def run_with_iobinding(self, binding: Any) -> None:
+        self.n_calls += 1
+        self.session.run_with_iobinding(binding)
+
+
+def test_a_long_feed_runs_in_bounded_calls() -> None:
     audio = noise(300_000)
-    whole, whole_ms = Scorer(SHORT_MODEL).feed(audio)
-    monkeypatch.setattr(inference, "_BLOCK_SECONDS", 0.05)
-    scorer = Scorer(SHORT_MODEL)
-    runner: Any = scorer._runner
-    assert runner._most_hops == 5
-    hops, run = [], runner._run
-    monkeypatch.setattr(runner, "_run", lambda audio, n_hops: hops.append(n_hops) or run(audio, n_hops))
-    scores, end_ms = scorer.feed(audio)
-    assert max(hops) == 5
-    monkeypatch.setattr(inference, "_BLOCK_SECONDS", 1000.0)
-    assert Scorer(SHORT_MODEL)._runner._most_hops == most_at_once(SHORT_MODEL.card)  # for more, no file was looked at
-    assert end_ms.tolist() == whole_ms.tolist() == (np.arange(CLIP, 300_001, STEP) / 16).tolist()
+    whole, _ = Scorer(SHORT_MODEL).feed(audio)
+    session = CountingSession(SHORT_MODEL.session)
+    runner = StreamRunner(Model(SHORT_MODEL.card, session), block_seconds=0.05)
+    assert runner.most_hops == 5
+    scores, ends = runner.feed(audio)
+    assert session.n_calls == 300_000 // STEP // 5
+    assert ends.tolist() == list(range(CLIP, 300_001, STEP))
     np.testing.assert_allclose(scores, whole, atol=1e-6)
+    unbounded = StreamRunner(SHORT_MODEL, block_seconds=1000.0)
+    assert unbounded.most_hops == most_at_once(SHORT_MODEL.card)  # `read_card` has checked no longer calls
 
 
 def test_buffers_of_many_lengths_are_not_kept() -> None:
-    scorer = Scorer(SHORT_MODEL)
+    session = CountingSession(SHORT_MODEL.session)
+    scorer = Scorer(Model(SHORT_MODEL.card, session))
     audio = noise(STEP * sum(range(1, 40)))
     scores, _ = in_chunks(scorer, audio, [STEP * n for n in range(1, 40)])
     np.testing.assert_allclose(scores, expected(audio, np.arange(CLIP, len(audio) + 1, STEP)), atol=1e-6)
-    runner: Any = scorer._runner
-    assert len(runner._calls) <= 8
+    assert len(session.bindings) <= 2 * 8  # one for each direction between the two sets of states
 
 
 @pytest.mark.parametrize("model", [SHORT, SHORT_CLIPS], ids=["stream", "clip"])

@@ -87,11 +87,10 @@ def test_only_the_last_seconds_are_kept(size: int) -> None:
     gate = Gate(GATE, RATE)
     for _ in range(0, 60 * RATE, size):
         gate.feed(np.zeros(size, np.float32))
-    assert gate._n_kept == sum(len(block) for block in gate._kept)
-    assert gate._n_kept < 5.2 * RATE + size
+    assert len(gate.history) == len(gate.history.samples()) < 5.2 * RATE + size
     gate.feed(np.full(CLIP, 0.5, np.float32))
     gate.feed(np.full(5 * RATE, -0.5, np.float32))  # a detection may be that late
-    end_ms = (gate._n_heard - 5 * RATE) / 16
+    end_ms = (gate.history.start + len(gate.history) - 5 * RATE) / 16
     assert gate.judge(heard(end_ms)).score == pytest.approx(0.74, abs=1e-6)
     assert gate.judge(heard(end_ms)).is_target
 
@@ -101,7 +100,7 @@ def test_the_threshold_is_the_cards_or_the_given_one() -> None:
     lax = Gate(GATE, RATE, threshold=0.1)
     for gate, level, passes in ((strict, 0.5, False), (strict, 0.7, True), (lax, -0.8, True), (lax, -0.9, False)):
         gate.feed(np.full(CLIP, level, np.float32))
-        assert gate.judge(heard(gate._n_heard / 16)).is_target == passes
+        assert gate.judge(heard((gate.history.start + len(gate.history)) / 16)).is_target == passes
 
 
 def test_of_three_labels_only_the_first_passes() -> None:

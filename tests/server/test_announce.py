@@ -72,14 +72,14 @@ def test_a_network_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
             closed.append(self)
 
     monkeypatch.setattr(announce, "AsyncZeroconf", Broken)
-    with pytest.raises(ConfigError, match=r"cannot announce .* NonUniqueNameException; leave out zeroconf"):
+    with pytest.raises(ConfigError, match=r"cannot announce .* NonUniqueNameException; leave out `zeroconf`"):
         asyncio.run(announce.announce(["192.0.2.7"], 10_400))
     assert len(closed) == 1
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_a_server_of_this_machine_alone_is_not_announced(host: str) -> None:
-    with pytest.raises(ConfigError, match=r"other machines, which cannot reach .*; use another wyoming_host"):
+    with pytest.raises(ConfigError, match=r"other machines, which cannot reach .*; use another `wyoming_host`"):
         reachable_addresses(host)
 
 
@@ -98,7 +98,7 @@ def test_where_a_server_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_there_must_be_something_to_announce(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     serve.add_arguments(parser)
-    with pytest.raises(ConfigError, match="set wyoming_port too"):
+    with pytest.raises(ConfigError, match="set `wyoming_port` too"):
         serve.run(parser.parse_args(["--zeroconf"]))
     with pytest.raises(ConfigError, match=r"cannot reach 127\.0\.0\.1"):
         serve.run(parser.parse_args(["--zeroconf", "--port", "0", "--wyoming-port", "0"]))

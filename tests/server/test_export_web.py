@@ -7,6 +7,8 @@ import hashlib
 import json
 import re
 import shlex
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -72,7 +74,7 @@ def test_the_command_writes_page_runtime_models_and_their_list(
     page: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(site, "page_folder", lambda: page)
-    out = tmp_path / "site"
+    out = tmp_path / "my site"
     export(str(model), str(model), "--out", str(out))
     own = files(page) - {"__init__.py", ".hidden"}
     assert files(out) == own | {"models.json", "models/my-wörds.onnx", "models/my-wörds-2.onnx"}
@@ -88,7 +90,23 @@ def test_the_command_writes_page_runtime_models_and_their_list(
     said = capsys.readouterr().out
     assert said.startswith(f"{out}: the page, ")
     assert "my-wörds, my-wörds-2" in said
-    assert shlex.split(said.splitlines()[2], comments=True)[:3] == ["python", "-m", "http.server"]
+    words = shlex.split(said.splitlines()[2], comments=True)
+    assert words[:3] == ["python", "-m", "http.server"]
+    assert str(out) in words
+
+
+def test_the_verb_returns_what_it_wrote(
+    page: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "page_folder", lambda: page)
+    written = site.export_web([model], tmp_path / "site")
+    assert written.models == ("my-wörds",)
+    sizes = [path.stat().st_size for path in (tmp_path / "site").rglob("*.js")]
+    assert sum(sizes) < written.n_bytes < sum(sizes) + 1_000_000
+    assert written.to_json() == {"folder": str(tmp_path / "site"), "models": ["my-wörds"], "bytes": written.n_bytes}
+    with pytest.raises(ConfigError, match="contains files"):
+        site.export_web(str(model), str(tmp_path / "site"))
+    assert site.export_web(model, str(tmp_path / "site"), force=True) == written
 
 
 def test_without_a_model_it_takes_the_one_that_comes_with_wordspot(
@@ -231,3 +249,15 @@ def test_below_any_path_of_a_host_of_files_the_page_hears(
     assert all(path.startswith("/~me/words/") for path in asked)
     assert not sent
     assert not any("stolen" in path for path in asked)
+
+
+def test_from_python_without_the_extra_it_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['starlette'] = None; import wordspot\n"
+        "for name in ('serve', 'export_web'):\n"
+        "    try:\n        getattr(wordspot, name)\n"
+        "    except ImportError as error:\n        print(type(error).__name__, error)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    line = 'MissingExtraError wordspot.{} needs starlette, which is not installed; run: pip install "wordspot[serve]"'
+    assert said.splitlines() == [line.format("serve"), line.format("export_web")]

@@ -29,7 +29,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from support.made_onnx import RATE
 from support.made_server import Running, made_models, running, wait_until
-from wordspot.errors import ConfigError
+from wordspot.errors import ConfigError, NotFoundError
 from wordspot.runtime.detector import Classifier
 from wordspot.runtime.recordings import RecordingClassifier
 from wordspot.server.app import make_app
@@ -647,7 +647,7 @@ def test_a_folder_that_cannot_hold_recordings_is_refused_at_the_start(
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     for name in ("file", "link", "file/below"):
-        with pytest.raises(ConfigError, match=f"{name}: recordings cannot be saved there: .*use another record_dir"):
+        with pytest.raises(ConfigError, match=f"{name}: recordings cannot be saved there: .*use another `record_dir`"):
             WebServer(models, ServerSettings(port=0, record_dir=tmp_path / name))
     with pytest.raises(ConfigError, match="recordings cannot be saved there"):
         serve(record_dir=Path("/proc/nowhere"), port=0)
@@ -780,7 +780,7 @@ def test_https(models: list[ServedModel], page: Path, certificate: tuple[Path, P
 def test_what_cannot_be_bound(models: list[ServedModel], certificate: tuple[Path, Path]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=rf"127\.0\.0\.1, port {port}: .*use another port"):
+        with pytest.raises(ConfigError, match=rf"127\.0\.0\.1, port {port}: .*use another `port`"):
             WebServer(models, ServerSettings(port=port))
     with pytest.raises(ConfigError, match="cannot listen on 203"):
         WebServer(models, ServerSettings(host="203.0.113.9", port=0))
@@ -839,6 +839,19 @@ def test_the_command_says_where_the_page_is_and_ends_quietly(
         process.stderr.close()
 
 
+def test_the_command_names_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    from wordspot.commands.main import main
+
+    assert main(["serve", "--port", "99999"]) == 1
+    assert main(["serve", "--tls-key", "key.pem"]) == 1
+    assert main(["serve", "--zeroconf"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "wordspot: --port must lie between 0 and 65535, got 99999",
+        "wordspot: --tls-cert and --tls-key belong together; give both",
+        "wordspot: --zeroconf announces the port of the Wyoming protocol; set --wyoming-port too",
+    ]
+
+
 def test_serving_from_python(tmp_path: Path, models: list[ServedModel]) -> None:
     """`on_start` is called when everything has started; what it raises ends the server."""
     (tmp_path / "lamp.onnx").write_bytes(models[0].data)
@@ -849,7 +862,11 @@ def test_serving_from_python(tmp_path: Path, models: list[ServedModel]) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        serve(str(tmp_path / "lamp.onnx"), port=0, wyoming_port=0, on_start=on_start)
+        serve(
+            str(tmp_path / "lamp.onnx"), port=0, wyoming_port=0, on_start=on_start, record_dir=str(tmp_path / "data"),
+            allow_origins="https://example.org",
+        )  # fmt: skip
+    assert (tmp_path / "data").is_dir()
     (serving,) = seen
     value = json.loads(json.dumps(serving.to_json()))
     assert re.fullmatch(r"http://localhost:\d+/", value["url"])
@@ -858,19 +875,21 @@ def test_serving_from_python(tmp_path: Path, models: list[ServedModel]) -> None:
     assert value["announced"] is None
     with pytest.raises(TypeError, match="max_stream"):
         serve(port=0, max_stream=3)
+    with pytest.raises(NotFoundError, match=r"no\.pem: expected a PEM file"):
+        serve(tls_cert="no.pem", tls_key="no.pem")
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["nowhere.onnx"], "nowhere.onnx"),
-        (["--port", "99999"], "port must lie between"),
+        (["--port", "99999"], "`port` must lie between"),
         (["--token", "x"], "token"),
         (["--tls-cert", "cert.pem"], "belong together"),
         (["--tls-cert", "no.pem", "--tls-key", "no.pem"], "no.pem: expected a PEM file"),
         (["--allow-origin", "example.org"], "expected an origin"),
-        (["--host", "203.0.113.9"], "cannot listen on 203.*use another port or host"),
-        (["--port", "0", "--wyoming-port", "99999"], "port 99999: .*use another wyoming_port or wyoming_host"),
+        (["--host", "203.0.113.9"], "cannot listen on 203.*use another `port` or `host`"),
+        (["--port", "0", "--wyoming-port", "99999"], "port 99999: .*use another `wyoming_port` or `wyoming_host`"),
     ],
 )
 def test_the_command_refuses_what_makes_no_sense(

@@ -36,7 +36,8 @@ class FakeStream:
         self.settings["finished_callback"]()
 
     def give(self, *values: int, overflow: bool = False) -> None:
-        data = np.array(values, np.int16)[:, None]
+        data = np.zeros((len(values), self.settings["channels"]), np.int16)
+        data[:, 0] = values
         self.settings["callback"](data, len(data), None, types.SimpleNamespace(input_overflow=overflow))
         data[:] = 99  # PortAudio uses the memory again
 
@@ -50,6 +51,7 @@ class FakeSoundDevice(types.ModuleType):
         self.streams: list[FakeStream] = []
         self.busy: set[int] = set()
         self.refused_rates: set[int] = set()
+        self.only_channels = 0  # 0: any number
         self.fails_to_start = False
         self.on_start: Callable[[FakeStream], None] = lambda stream: None
 
@@ -64,7 +66,9 @@ class FakeSoundDevice(types.ModuleType):
         return ({"name": "ALSA"}, {"name": "JACK"})
 
     def check_input_settings(self, device: int, channels: int, dtype: str, samplerate: int) -> None:
-        assert (channels, dtype) == (1, "int16")
+        assert dtype == "int16"
+        if self.only_channels and channels != self.only_channels:
+            raise PortAudioError("Invalid number of channels")
         if samplerate in self.refused_rates:
             raise PortAudioError("Invalid sample rate")
 

@@ -1,7 +1,7 @@
-"""Sound from a microphone, block by block, through sounddevice (the extra "listen").
+"""Audio from a microphone, block by block, through sounddevice (the extra "listen").
 
-The blocks wait in a queue of bounded length, so that a computer that is busy for a moment loses nothing, and one that
-is too slow loses sound, and can say how much, rather than falling ever further behind.
+Blocks wait in a queue of bounded length. A computer that is busy for a moment loses nothing; one that is too slow loses
+audio, which is counted, instead of falling further and further behind.
 """
 
 from __future__ import annotations
@@ -20,16 +20,25 @@ from numpy.typing import NDArray
 from wordspot.errors import MissingExtraError, WordspotError, missing_extra
 
 _QUEUE_SECONDS = 10.0
-_LOST_SECONDS = 3.0  # without a block: a device that was unplugged often says nothing
+_LOST_SECONDS = 3.0  # without a block: an unplugged device often reports nothing
 
 
 class MicrophoneError(WordspotError, OSError):
-    """A microphone that is not there, cannot be opened, or was lost."""
+    """A microphone that does not exist, cannot be opened, or was lost."""
 
 
 @dataclass(frozen=True)
 class MicrophoneInfo:
-    """A device that records, as one of the operating system's sound systems shows it. sample_rate: Hz, its own."""
+    """A device that records, as one of the operating system's sound systems presents it.
+
+    Attributes:
+        index: its number.
+        name: as the system gives it.
+        system: the sound system, such as ALSA.
+        n_channels: how many it has.
+        sample_rate: its own, in Hz.
+        is_default: whether the system uses it by default.
+    """
 
     index: int
     name: str
@@ -40,7 +49,7 @@ class MicrophoneInfo:
 
 
 def list_microphones() -> list[MicrophoneInfo]:
-    """The devices that record.
+    """List the devices that record.
 
     Raises:
         MissingExtraError: sounddevice, or the PortAudio library below it, is not installed.
@@ -63,19 +72,17 @@ def list_microphones() -> list[MicrophoneInfo]:
 
 
 def find_microphone(name: str | None) -> MicrophoneInfo:
-    """The microphone of this name, part of a name (case is ignored) or number; None: the system's default.
+    """Find the microphone with this name, part of a name (case is ignored) or number; None: the system's default.
 
-    Where several sound systems show the same device, as on Windows, the default's system decides.
+    If several sound systems present the same device, as on Windows, that of the default microphone decides.
 
     Raises:
         MissingExtraError: sounddevice is not installed.
-        MicrophoneError: none fits, or several do; the message lists them.
+        MicrophoneError: none matches, or several do; the message lists them.
     """
     found = list_microphones()
     if not found:
-        raise MicrophoneError(
-            "expected a microphone, but this system has none; plug one in, or give a file or - for standard input"
-        )
+        raise MicrophoneError("this system has no microphone; plug one in, or use a file or - for standard input")
     default = next((device for device in found if device.is_default), found[0])
     if name is None:
         return default
@@ -85,8 +92,8 @@ def find_microphone(name: str | None) -> MicrophoneInfo:
         fitting = [device for device in fitting if device.system == default.system] or fitting
     if len(fitting) != 1:
         listed = ", ".join(f"{device.index}: {device.name} ({device.system})" for device in fitting or found)
-        what = "several fit" if fitting else "none fits; there are"
-        raise MicrophoneError(f"microphone {name!r}: expected the name or number of one, {what} {listed}")
+        what = "several microphones match" if fitting else "no microphone matches; there are"
+        raise MicrophoneError(f"{name!r}: {what} {listed}")
     return fitting[0]
 
 
@@ -94,29 +101,38 @@ class Microphone:
     """An open microphone: a context that yields blocks of int16 [samples], mono.
 
     Args:
-        name: as `find_microphone` takes it.
-        sample_rate: Hz wanted; where the device refuses it, its own is taken.
+        name: as in `find_microphone`.
+        sample_rate: preferred rate in Hz; if the device does not support it, its own is used.
         block_ms: length of a block.
+        lost_seconds: after so long without a block, the device counts as lost.
 
-    After it is opened, `sample_rate` is what it gives. `n_lost` counts the blocks that were lost because nobody took
-    them in time.
+    A device that does not record in mono is opened with all its channels, and the first is used. `sample_rate` is the rate
+    that is delivered. `n_lost` counts the blocks that were lost because nobody read them in time.
 
     Raises:
         MissingExtraError: sounddevice is not installed.
         MicrophoneError: no such microphone, or it cannot be opened.
     """
 
-    def __init__(self, name: str | None = None, sample_rate: int = 16_000, block_ms: float = 20.0) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        sample_rate: int = 16_000,
+        block_ms: float = 20.0,
+        *,
+        lost_seconds: float = _LOST_SECONDS,
+    ) -> None:
         self.info = find_microphone(name)
         self._sounddevice = _import_sounddevice()
-        self.sample_rate, self.n_lost = self._possible_rate(sample_rate), 0
+        self.sample_rate, n_channels = self._possible_format(sample_rate)
+        self.n_lost, self._lost_seconds = 0, lost_seconds
         self._blocks: queue.Queue[NDArray[np.int16] | None] = queue.Queue(max(int(_QUEUE_SECONDS * 1000 / block_ms), 1))
         try:
             self._stream = self._sounddevice.InputStream(
                 samplerate=self.sample_rate,
                 blocksize=round(self.sample_rate * block_ms / 1000),
                 device=self.info.index,
-                channels=1,
+                channels=n_channels,
                 dtype="int16",
                 callback=self._take,
                 finished_callback=self._finished,
@@ -138,24 +154,24 @@ class Microphone:
         self._stream.close()
 
     def blocks(self) -> Iterator[NDArray[np.int16]]:
-        """The sound from now on, without end.
+        """The audio from now on, without end.
 
         Raises:
             MicrophoneError: the device was lost.
         """
         while True:
             try:
-                block = self._blocks.get(timeout=_LOST_SECONDS)
+                block = self._blocks.get(timeout=self._lost_seconds)
             except queue.Empty:
                 block = None
             if block is None:
                 raise MicrophoneError(
-                    f"the microphone {self.info.name} gives no more sound; plug it in and start again"
+                    f"the microphone {self.info.name} delivers no more audio; plug it in and start again"
                 )
             yield block
 
     def _take(self, data: NDArray[np.int16], n_frames: int, time: Any, status: Any) -> None:
-        """Called by PortAudio on a thread of its own: must neither wait nor fail."""
+        """Called by PortAudio on its own thread: must neither wait nor fail."""
         if status.input_overflow:
             self.n_lost += 1
         try:
@@ -164,21 +180,25 @@ class Microphone:
             self.n_lost += 1
 
     def _finished(self) -> None:
-        """Called when the stream ends, which it does by itself only where the device is lost."""
+        """Called when the stream ends, which it does by itself only if the device is lost."""
         with contextlib.suppress(queue.Full):  # then the loss shows when the queue is empty
             self._blocks.put_nowait(None)
 
-    def _possible_rate(self, wanted: int) -> int:
-        try:
-            self._sounddevice.check_input_settings(self.info.index, channels=1, dtype="int16", samplerate=wanted)
-        except self._sounddevice.PortAudioError:
-            return self.info.sample_rate
-        return wanted
+    def _possible_format(self, wanted: int) -> tuple[int, int]:
+        """A rate and a number of channels that the device supports: preferably the `wanted` rate, in mono."""
+        for channels in (1, self.info.n_channels):
+            for rate in (wanted, self.info.sample_rate):
+                with contextlib.suppress(self._sounddevice.PortAudioError):
+                    self._sounddevice.check_input_settings(
+                        self.info.index, channels=channels, dtype="int16", samplerate=rate
+                    )
+                    return rate, channels
+        return self.info.sample_rate, 1
 
     def _cannot_open(self, error: Exception) -> str:
         return (
-            f"the microphone {self.info.name} cannot be opened ({' '.join(str(error).split())}); is another program "
-            "using it, and may this one? `wordspot listen --list-microphones` lists others"
+            f"the microphone {self.info.name} cannot be opened ({' '.join(str(error).split())}); another program may be "
+            "using it, or this one may lack the permission. `wordspot listen --list-microphones` lists others"
         )
 
 
@@ -187,7 +207,7 @@ def _import_sounddevice() -> Any:
         return importlib.import_module("sounddevice")
     except ImportError as error:
         raise missing_extra(error, "a microphone") from error
-    except OSError as error:  # what sounddevice raises where PortAudio itself is missing
+    except OSError as error:  # what sounddevice raises if PortAudio itself is missing
         raise MissingExtraError(
             "a microphone needs the PortAudio library, which is not installed; install it with your system's packages "
             "(Debian, Ubuntu: apt install libportaudio2)"
@@ -195,7 +215,7 @@ def _import_sounddevice() -> Any:
 
 
 def _default_index(sounddevice: Any) -> int:
-    """The default device's number; -1 where the system names none."""
+    """The default device's number; -1 if the system has none."""
     try:
         return int(sounddevice.query_devices(kind="input")["index"])
     except (sounddevice.PortAudioError, ValueError):

@@ -108,7 +108,7 @@ def _check_picture(out: Path, n_files: int) -> None:
 
 
 def _draw(out: Path, path: Path, result: RecordingResult) -> None:
-    from wordspot.reports.recording_picture import save_recording_picture
+    from wordspot.reports.pictures import save_recording_picture
 
     title = f"{path.name}: {_as_text(result)}"
     save_recording_picture(out, path, result, result.labels, result.threshold, title=title)

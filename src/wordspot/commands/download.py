@@ -1,18 +1,18 @@
-"""``wordspot download``: fetch recordings that others have published."""
+"""``wordspot download``: download recordings that others have published."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-HELP = "fetch Google's Speech Commands recordings"
+HELP = "download Google's Speech Commands recordings"
 EXAMPLE = "wordspot download speech-commands --version 0.02 --out speech_commands"
-#: The names of `wordspot.data.download.ARCHIVES`, without its imports: ``--help`` answers at once.
+#: The names of `wordspot.data.download.ARCHIVES`, without its imports: ``--help`` must be quick.
 VERSIONS = ("0.01", "0.02", "test")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("collection", choices=("speech-commands",), help="what to fetch")
+    parser.add_argument("collection", choices=("speech-commands",), help="what to download")
     parser.add_argument(
         "--version",
         choices=VERSIONS,
@@ -20,32 +20,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="0.02 (105,829 clips, 2.4 GB), 0.01, or test: the clips of the published 12-class test (default: 0.02)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the recordings")
-    parser.add_argument("--url", metavar="BASE", help="fetch from this server's folder instead of Google's")
+    parser.add_argument("--url", metavar="BASE", help="download from this server's folder instead of Google's")
     parser.add_argument("--keep-archive", action="store_true", help="keep the archive beside DIR")
     parser.add_argument("--force", action="store_true", help="write into a DIR that already holds files")
 
 
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
-    from wordspot.data.download import ARCHIVES, MIRRORS, download, is_complete
+    from wordspot.data.download import URL, download
 
-    archive = ARCHIVES[args.version]
-    if is_complete(args.out, archive) and not args.force:
-        console.say(f"{args.out}: already there; --force fetches it again")
-        return
-    bases = (args.url,) if args.url else MIRRORS
-    stage, task = "", None
-    with console.progress_bar() as bar:
-        for step in download(archive, args.out, base_urls=bases, keep_archive=args.keep_archive, force=args.force):
-            if step.note:
-                bar.console.print(step.note, markup=False)
-                continue
-            if step.stage != stage or task is None:
-                if task is not None:
-                    bar.remove_task(task)
-                stage, task = step.stage, bar.add_task(f"{step.stage} {archive.name} (MB)")
-                if bar.disable:
-                    console.note(f"{step.stage} {archive.name}")
-            total = None if step.total is None else step.total / 1e6
-            bar.update(task, completed=step.done / 1e6, total=total)
-    console.say(f"{args.out}: complete; next: wordspot check {args.out}")
+    with console.show_progress() as progress:
+        done = download(
+            args.out, version=args.version, url=args.url or URL, keep_archive=args.keep_archive, force=args.force,
+            progress=progress, on_note=console.note,
+        )  # fmt: skip
+    if done.was_complete:
+        console.say(f"{args.out}: already complete; --force downloads it again")
+    else:
+        console.say(f"{args.out}: complete; next: wordspot check {args.out}")

@@ -1,4 +1,4 @@
-"""Which words are spoken when in a stream: three kinds of text files, and where in a clip the speech is.
+"""Which words are spoken when in a stream: three kinds of text files.
 
 - ``classic``: a line ``label, start_ms`` for each word, as TensorFlow's speech_commands example writes and reads it.
 - ``csv``: a header with ``label`` and ``start_ms``, and perhaps ``end_ms``, ``clip``, ``snr_db``; other columns are left.
@@ -15,9 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from wordspot.audio.samples import Samples
 from wordspot.errors import ConfigError, DataError, NotFoundError
 from wordspot.files import write_text
 from wordspot.formats import csv_text, decimal
@@ -27,11 +24,6 @@ _COLUMNS = ("label", "start_ms", "end_ms", "clip", "snr_db")
 _MAX_BYTES = 1 << 26
 _MAX_MS = 1e12
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_FRAME_MS = 10
-_RANGE_DB = 30.0  # speech is no softer than its loudest frame by more
-_ABOVE_FLOOR = 0.3  # of the way, in dB, from the softest tenth of the frames to the loudest
-_MIN_FRAMES = 4  # a shorter sound is a click
-_LOW_GAIN = 0.03  # what the emphasis of high frequencies leaves of the lowest
 
 
 @dataclass(frozen=True)
@@ -46,37 +38,6 @@ class SpokenWord:
     clip: str = ""
     """The recording it was made from."""
     snr_db: float | None = None
-
-
-def speech_bounds(audio: Samples, sample_rate: int) -> tuple[int, int]:
-    """Where speech begins and ends in a clip: the first and the last frame of 10 ms that is loud, by energy.
-
-    High frequencies count more (the signal's difference is taken), so that hum, rumble and an offset do not drown the
-    ends of words. Loud is what stands 30 % of the way, in dB, from the softest tenth of the frames to the loudest, and
-    no more than 30 dB below the loudest; sounds shorter than 40 ms are clicks unless there is nothing else.
-
-    Args:
-        audio: float32 [samples] with one word.
-
-    Returns:
-        The first sample of speech and the one after the last; the whole clip where nothing stands out.
-    """
-    frame = max(sample_rate * _FRAME_MS // 1000, 1)
-    n_frames = len(audio) // frame
-    if n_frames < 3:
-        return 0, len(audio)
-    samples = np.asarray(audio, dtype=np.float64)
-    emphasised = np.diff(samples, prepend=samples[:1]) + _LOW_GAIN * (samples - samples.mean())
-    power = np.square(emphasised[: n_frames * frame]).reshape(n_frames, frame).mean(axis=1)
-    level = 10 * np.log10(np.convolve(power, np.full(3, 1 / 3), "same") + 1e-12)
-    floor, top = float(np.percentile(level, 10)), float(level.max())
-    loud = level > max(top - _RANGE_DB, floor + _ABOVE_FLOOR * (top - floor))
-    runs = np.flatnonzero(np.diff(np.concatenate([[0], loud, [0]]))).reshape(-1, 2)
-    if not len(runs):
-        return 0, len(audio)
-    long = runs[runs[:, 1] - runs[:, 0] >= _MIN_FRAMES]
-    chosen = long if len(long) else runs
-    return int(chosen[0, 0]) * frame, int(chosen[-1, 1]) * frame
 
 
 def read_truth(path: Path) -> list[SpokenWord]:

@@ -14,8 +14,9 @@ from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import label_track
 from wordspot.errors import ConfigError
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL
-from wordspot.reports import scene_picture
-from wordspot.runtime.detector import Scorer, open_model
+from wordspot.reports import pictures
+from wordspot.runtime.detector import Scorer
+from wordspot.runtime.model import open_model
 
 #: The classic course's network: so many of its so many steps in ten seconds follow a word.
 CLASSIC_STEPS = (50, 1375)
@@ -56,9 +57,7 @@ class DrawScene:
         ends = self._usual_ends(scene_ms) if posterior is None else posterior[0]
         targets = label_track(scene.words, self.word, len(ends), ends, self.trigger, scene_ms=scene_ms)
         title = f"{made.picture.stem}: {self.word}"
-        scene_picture.save_scene_picture(
-            made.picture, scene, self.word, (ends, targets.astype(float)), posterior, title
-        )
+        pictures.save_scene_picture(made.picture, scene, self.word, (ends, targets.astype(float)), posterior, title)
 
     def _posterior(self, scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float32]] | None:
         """Where each step of the model ends, in milliseconds, and its posterior of the word."""

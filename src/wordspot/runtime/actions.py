@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +17,12 @@ from wordspot.audio.files import write_audio
 from wordspot.audio.samples import to_float32
 from wordspot.errors import ConfigError
 from wordspot.runtime.decoder import Detection
+from wordspot.runtime.history import History
 
 _BEFORE_MS = 1000.0
 _LONGEST_WAIT_MS = 5000.0  # from a detection's time to its confirmation
 MAX_RUNNING = 8
-_ESCAPE = "" if sys.platform == "win32" else "\\"  # there, paths are full of it
+_ESCAPE = "" if sys.platform == "win32" else "\\"  # paths contain it there
 _LONGEST_IN_A_NAME = 50  # letters of a label; of four bytes each, they leave room in the 255 that a name may have
 
 
@@ -38,17 +38,11 @@ class Recorder:
     def __init__(self, folder: Path, sample_rate: int, clip_ms: float) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._rate, self._length_ms = folder, sample_rate, clip_ms + _BEFORE_MS
-        self._kept: deque[NDArray[np.float32]] = deque()
-        self._n_kept = self._n_heard = 0
-        self._most = int((self._length_ms + _LONGEST_WAIT_MS) * sample_rate / 1000)
+        self.history = History(int((self._length_ms + _LONGEST_WAIT_MS) * sample_rate / 1000))
 
     def feed(self, samples: NDArray[np.int16] | NDArray[np.float32]) -> None:
         """Keep the stream's next samples. Call it before `write` for a detection in them."""
-        self._kept.append(to_float32(samples))
-        self._n_kept += len(samples)
-        self._n_heard += len(samples)
-        while self._n_kept - len(self._kept[0]) >= self._most:
-            self._n_kept -= len(self._kept.popleft())
+        self.history.feed(to_float32(samples))
 
     def write(self, detection: Detection) -> Path:
         """Write the clip of `detection` and the second before it, up to the end of what was fed; the name starts with the time.
@@ -57,8 +51,7 @@ class Recorder:
             OSError: the file cannot be written.
         """
         start = int((detection.time_ms - self._length_ms) * self._rate / 1000)
-        kept = np.concatenate([*self._kept, np.zeros(0, np.float32)])
-        audio = kept[max(start - (self._n_heard - self._n_kept), 0) :]
+        audio = self.history.samples()[max(start - self.history.start, 0) :]
         path = self._free_name(f"{time.strftime('%Y%m%d-%H%M%S')}-{_in_a_name(detection.label)}-{detection.score:.2f}")
         write_audio(path, audio, self._rate)
         return path
@@ -86,21 +79,21 @@ class Runner:
 
     def __init__(self, command: str) -> None:
         try:
-            self._arguments = _split(command)
+            self.arguments = split_command(command)
         except ValueError as error:
             raise ConfigError(f"`command`: expected a program and its arguments, got {command!r} ({error})") from error
-        if not self._arguments:
+        if not self.arguments:
             raise ConfigError(f"`command`: expected a program and its arguments, got {command!r}")
-        program = shutil.which(self._arguments[0])
+        program = shutil.which(self.arguments[0])
         if program is None:
-            raise ConfigError(f"`command`: there is no program {self._arguments[0]!r}; install it, or give its path")
-        self._arguments[0] = program  # Windows would not find NAME.cmd by NAME
-        self._running: list[subprocess.Popen[bytes]] = []
+            raise ConfigError(f"`command`: there is no program {self.arguments[0]!r}; install it, or give its path")
+        self.arguments[0] = program  # Windows would not find NAME.cmd by NAME
+        self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self, detection: Detection) -> list[str]:
         """Start the program. Returns a line for each problem, also of programs that have ended since the last call."""
         problems = self.check()
-        if len(self._running) >= MAX_RUNNING:
+        if len(self.running) >= MAX_RUNNING:
             return [*problems, f"{MAX_RUNNING} programs are still running; none was started for {detection.label}"]
         environment = {
             **os.environ,
@@ -109,36 +102,41 @@ class Runner:
             "WORDSPOT_TIME_MS": f"{detection.time_ms:.0f}",
         }
         try:
-            self._running.append(
-                subprocess.Popen(self._arguments, env=environment, stdin=subprocess.DEVNULL, stdout=_stderr())
+            self.running.append(
+                subprocess.Popen(self.arguments, env=environment, stdin=subprocess.DEVNULL, stdout=_stderr())
             )
         except OSError as error:
-            problems.append(f"{self._arguments[0]} could not be started ({error.strerror})")
+            problems.append(f"{self.arguments[0]} could not be started ({error.strerror})")
         return problems
 
     def check(self) -> list[str]:
         """A line for each program that has failed since the last call."""
-        ended = [program for program in self._running if program.poll() is not None]
-        self._running = [program for program in self._running if program not in ended]
+        ended = [program for program in self.running if program.poll() is not None]
+        self.running = [program for program in self.running if program not in ended]
         return [
-            f"{self._arguments[0]} ended with status {program.returncode}" for program in ended if program.returncode
+            f"{self.arguments[0]} ended with status {program.returncode}" for program in ended if program.returncode
         ]
 
     def finish(self, seconds: float = 10.0) -> list[str]:
         """End: wait for the programs that are still running, for at most `seconds`."""
         until, problems = time.monotonic() + seconds, []
-        for program in self._running:
+        for program in self.running:
             try:
                 program.wait(max(until - time.monotonic(), 0))
             except subprocess.TimeoutExpired:
-                problems.append(f"{self._arguments[0]} is still running and was not stopped")
+                problems.append(f"{self.arguments[0]} is still running and was not stopped")
         return problems + self.check()
 
 
-def _split(command: str) -> list[str]:
-    """Split a command into words: quotes as in a shell, but no variables, patterns or pipes."""
+def split_command(command: str, escape: str = _ESCAPE) -> list[str]:
+    """Split a command into words: quotes as in a shell, but no variables, patterns or pipes.
+
+    Args:
+        command: the program and its arguments.
+        escape: the letter that takes the next one literally; none on Windows, where paths contain it.
+    """
     lexer = shlex.shlex(command, posix=True)
-    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", _ESCAPE
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", escape
     return list(lexer)
 
 

@@ -5,7 +5,6 @@ It separates a person's voice from a synthesised one. It cannot separate a perso
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +13,10 @@ from numpy.typing import ArrayLike
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import Samples, check_rate, check_samples, to_float32
 from wordspot.runtime.decoder import Detection
+from wordspot.runtime.history import History
 from wordspot.runtime.model import Source
-from wordspot.runtime.recordings import RecordingClassifier, combine, cut_windows, find_sound
+from wordspot.runtime.recordings import RecordingClassifier
+from wordspot.runtime.windows import combine, cut_windows, find_sound
 
 _LONGEST_WAIT_MS = 5000.0  # from a detection's time to its confirmation
 _MARGIN_MS = 20.0  # of audio on both sides of a window, so that resampling has no edge within it
@@ -57,18 +58,11 @@ class Gate:
         self.card, self.target = self._classifier.card, self._classifier.labels[0]
         self.sample_rate = sample_rate
         self._clip_ms = 1000 * self.card.clip_samples / self.card.sample_rate
-        self._most = int((self._clip_ms + _LONGEST_WAIT_MS + _MARGIN_MS) * sample_rate / 1000)
-        self._kept: deque[Samples] = deque()
-        self._n_kept = self._n_heard = 0
+        self.history = History(int((self._clip_ms + _LONGEST_WAIT_MS + _MARGIN_MS) * sample_rate / 1000))
 
     def feed(self, samples: ArrayLike) -> None:
         """Keep the stream's next samples [n], int16 or float. Call it before `judge` for a detection in them."""
-        audio = to_float32(check_samples(samples))
-        self._kept.append(audio)
-        self._n_kept += len(audio)
-        self._n_heard += len(audio)
-        while self._n_kept - len(self._kept[0]) >= self._most:
-            self._n_kept -= len(self._kept.popleft())
+        self.history.feed(to_float32(check_samples(samples)))
 
     def judge(self, detection: Detection) -> Judgement:
         """Classify the window that ends at `detection.time_ms`; if the stream is shorter, all of it, repeated.
@@ -85,9 +79,8 @@ class Gate:
 
     def _window(self, end_ms: float) -> Samples:
         """The audio before `end_ms`, at the gate's rate: float32 [1 to clip_samples]."""
-        first = self._n_heard - self._n_kept
-        kept = np.concatenate([np.zeros(0, np.float32), *self._kept])
-        end = min(max(round(end_ms * self.sample_rate / 1000) - first, 1), len(kept))
+        kept = self.history.samples()
+        end = min(max(round(end_ms * self.sample_rate / 1000) - self.history.start, 1), len(kept))
         margin = round(_MARGIN_MS * self.sample_rate / 1000)
         start = max(end - round(self._clip_ms * self.sample_rate / 1000) - margin, 0)
         audio = resample(kept[start : end + margin], self.sample_rate, self.card.sample_rate)

@@ -49,7 +49,7 @@ async def announce(addresses: Sequence[str], port: int) -> Announcement:
             await (await network.async_register_service(info, allow_name_change=True))
         except (OSError, Error) as error:
             raise ConfigError(
-                f"cannot announce the server in the network: {str(error) or type(error).__name__}; leave out zeroconf"
+                f"cannot announce the server in the network: {str(error) or type(error).__name__}; leave out `zeroconf`"
             ) from error
         failed.pop_all()
     return Announcement(network, info)
@@ -69,7 +69,7 @@ def reachable_addresses(host: str) -> list[str]:
     reachable = [ip for ip in found if not _is_of_this_machine(ipaddress.ip_address(ip))]
     if not reachable:
         raise ConfigError(
-            f"zeroconf announces the server to other machines, which cannot reach {host}; use another wyoming_host"
+            f"`zeroconf` announces the server to other machines, which cannot reach {host}; use another `wyoming_host`"
         )
     return reachable
 

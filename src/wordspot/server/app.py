@@ -106,7 +106,7 @@ def _api_routes(
         WebSocketRoute("/v1/listen", listen_route(pool, settings)),
     ]
     if settings.record_dir is not None:
-        records = Records(settings.record_dir, settings.max_recordings)
+        records = Records(Path(settings.record_dir), settings.max_recordings)
         routes.append(Route("/v1/record", record_route(records, uploads), methods=["POST"]))
     return routes
 

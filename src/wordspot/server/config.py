@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wordspot.config import shown
 from wordspot.errors import ConfigError
+from wordspot.formats import shown
 
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_WYOMING_PORT = "127.0.0.1", 8765, 10400
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{8,512}")
@@ -45,8 +46,8 @@ class ServerSettings:
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     token: str = ""
-    allow_origins: tuple[str, ...] = ()
-    record_dir: Path | None = None
+    allow_origins: Sequence[str] = ()
+    record_dir: Path | str | None = None
     threads: int = 0
     max_frame_bytes: int = 1 << 18
     max_connections: int = 2000
@@ -78,12 +79,13 @@ class ServerSettings:
                 "expected a token of 8 to 512 letters, digits and . _ ~ + / = -; "
                 'python -c "import secrets; print(secrets.token_urlsafe())" makes one'
             )
-        for origin in self.allow_origins:
+        origins = [self.allow_origins] if isinstance(self.allow_origins, str) else self.allow_origins
+        for origin in origins:
             if not _ORIGIN.fullmatch(origin):
                 raise ConfigError(
                     f"expected an origin such as https://example.org, without a path, got {shown(origin)}"
                 )
-        object.__setattr__(self, "allow_origins", tuple(origin.lower() for origin in self.allow_origins))
+        object.__setattr__(self, "allow_origins", tuple(origin.lower() for origin in origins))
 
     @property
     def n_threads(self) -> int:
@@ -94,4 +96,4 @@ class ServerSettings:
 def _check(settings: Any, name: str, low: float, high: float) -> None:
     value = getattr(settings, name)
     if not low <= value <= high:
-        raise ConfigError(f"{name} must lie between {low:g} and {high:g}, got {shown(value)}")
+        raise ConfigError(f"`{name}` must lie between {low:g} and {high:g}, got {shown(value)}")

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from wordspot.config import shown
 from wordspot.errors import WordspotError
+from wordspot.formats import shown
 from wordspot.runtime.decoder import Detection
 from wordspot.server.config import ServerSettings
 from wordspot.server.refusals import log, refused, shown_peer

@@ -49,7 +49,7 @@ class Records:
                 pass
         except OSError as error:
             raise ConfigError(
-                f"{folder}: recordings cannot be saved there: {error.strerror or error}; use another record_dir"
+                f"{folder}: recordings cannot be saved there: {error.strerror or error}; use another `record_dir`"
             ) from error
 
     def save(self, word: str, session: str, take: int, path: Path) -> str:

@@ -50,8 +50,8 @@ class Serving:
 def serve(
     models: Path | str | Sequence[Path | str] | None = None,
     *,
-    tls_cert: Path | None = None,
-    tls_key: Path | None = None,
+    tls_cert: Path | str | None = None,
+    tls_key: Path | str | None = None,
     wyoming_port: int | None = None,
     wyoming_host: str = DEFAULT_HOST,
     zeroconf: bool = False,
@@ -78,14 +78,14 @@ def serve(
         CardError: not a model, or a damaged one.
     """
     if zeroconf and wyoming_port is None:
-        raise ConfigError("zeroconf announces the port of the Wyoming protocol; set wyoming_port too")
+        raise ConfigError("`zeroconf` announces the port of the Wyoming protocol; set `wyoming_port` too")
     checked, tls = ServerSettings(**settings), _tls(tls_cert, tls_key)
     served = load_models(model_paths(models))
     pool = StreamPool(served, threads=checked.n_threads, max_streams=checked.max_streams)
     with contextlib.ExitStack() as opened:
         wyoming: socket.socket | None = None
         if wyoming_port is not None:
-            wyoming = bind(wyoming_host, wyoming_port, parameters="wyoming_port or wyoming_host")
+            wyoming = bind(wyoming_host, wyoming_port, parameters="`wyoming_port` or `wyoming_host`")
             opened.enter_context(wyoming)
         addresses = _reachable(wyoming_host) if zeroconf else []
         web = WebServer(served, checked, tls=tls, pool=pool)
@@ -130,12 +130,13 @@ def _reachable(host: str) -> list[str]:
     return reachable_addresses(host)
 
 
-def _tls(cert: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+def _tls(cert: Path | str | None, key: Path | str | None) -> tuple[Path, Path] | None:
     if (cert is None) != (key is None):
-        raise ConfigError("tls_cert and tls_key belong together; give both")
+        raise ConfigError("`tls_cert` and `tls_key` belong together; give both")
     if cert is None or key is None:
         return None
-    for path in (cert, key):
+    files = Path(cert), Path(key)
+    for path in files:
         if not path.is_file():
             raise NotFoundError(f"{path}: expected a PEM file, but there is no such file")
-    return cert, key
+    return files

@@ -128,7 +128,7 @@ def _config(
     return config
 
 
-def bind(host: str, port: int, *, parameters: str = "port or host") -> socket.socket:
+def bind(host: str, port: int, *, parameters: str = "`port` or `host`") -> socket.socket:
     """A listening socket.
 
     Args:

@@ -25,8 +25,8 @@ from wyoming.ping import Ping, Pong
 from wyoming.wake import Detect, NotDetected
 from wyoming.wake import Detection as WakeDetection
 
-from wordspot.config import shown
 from wordspot.errors import AudioError, ConfigError, WordspotError
+from wordspot.formats import shown
 from wordspot.runtime.decoder import Detection
 from wordspot.server.config import ServerSettings
 from wordspot.server.refusals import log, printable, refused, shown_peer

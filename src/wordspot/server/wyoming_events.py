@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from wyoming.event import Event
 
-from wordspot.config import shown
 from wordspot.errors import AudioError, WordspotError
+from wordspot.formats import shown
 
 MAX_LINE = 1 << 16
 _MAX_DATA = 1 << 16

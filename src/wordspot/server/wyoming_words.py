@@ -9,8 +9,8 @@ from wyoming.event import Event
 from wyoming.info import Attribution, Info, WakeModel, WakeProgram
 
 from wordspot import __version__
-from wordspot.config import shown
 from wordspot.errors import ConfigError
+from wordspot.formats import shown
 from wordspot.server.served import ServedModel
 
 _MAX_NAMES = 1000

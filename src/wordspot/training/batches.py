@@ -11,11 +11,11 @@ from torch import Generator, Tensor
 
 from wordspot.audio.noise import make_babble, make_sounds
 from wordspot.audio.samples import to_float32
+from wordspot.audio.speech import speech_bounds
 from wordspot.config import RunConfig
 from wordspot.data.cache import DecodedClips
 from wordspot.data.clips import ClipSet
 from wordspot.data.silence import Silence, noise_stretches
-from wordspot.data.truth import speech_bounds
 from wordspot.labels import SILENCE, labels_of
 from wordspot.training.augment import Augmenter, stretch_bounds
 from wordspot.training.scene_windows import cut_windows, label_windows, place_windows, reverse_some

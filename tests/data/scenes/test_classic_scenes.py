@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from wordspot.audio.effects import add_ramped, loop_noise, reverberate, room_impulse
+from wordspot.audio.speech import speech_bounds
 from wordspot.commands import make_stream
 from wordspot.config import DataConfig
 from wordspot.data.folders import Recording
@@ -26,7 +27,7 @@ from wordspot.data.scenes.soundscape import (
     near_miss_weights,
 )
 from wordspot.data.split import which_set
-from wordspot.data.truth import read_truth, speech_bounds
+from wordspot.data.truth import read_truth
 from wordspot.errors import ConfigError, DataError
 
 RATE = 16_000

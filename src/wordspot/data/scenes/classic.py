@@ -7,8 +7,9 @@ from numpy.random import Generator
 
 from wordspot.audio.effects import add_ramped
 from wordspot.audio.samples import Samples
+from wordspot.audio.speech import speech_bounds
 from wordspot.data.scenes.material import Scene, StreamMaterial, check_percent, draw_word, stream_samples
-from wordspot.data.truth import SpokenWord, speech_bounds
+from wordspot.data.truth import SpokenWord
 from wordspot.errors import ConfigError
 
 _RAMP_SAMPLES = 500

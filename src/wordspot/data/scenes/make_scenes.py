@@ -19,7 +19,7 @@ from wordspot.labels import UNKNOWN_LABEL, word_of
 from wordspot.progress import OnProgress
 
 MAX_SECONDS = 3600.0
-_TRAINING_SECONDS = 10.0
+_TRAINING_SECONDS = 10.0  # a recording that is too long for training is not used here either: the split stays the same
 
 
 @dataclass(frozen=True)
@@ -108,15 +108,9 @@ def make_scenes(
         raise ConfigError(f"`split` must be one of {', '.join(SETS)}, got {split!r}")
     check_out(out, force=force)
     name = word_of(trigger, word)
+    data_config, longest = data_config or DataConfig(), 1000 * min(seconds, _TRAINING_SECONDS)
     loaded = load_trigger_data(
-        data,
-        trigger,
-        data_config or DataConfig(),
-        sample_rate,
-        progress,
-        scene_ms=1000 * min(seconds, _TRAINING_SECONDS),  # never more than in training, which could split otherwise
-        only=(split,),
-        word=name,
+        data, trigger, data_config, sample_rate, progress, scene_ms=longest, only=(split,), word=name
     )
     if not loaded.has(split):
         raise DataError(f"{data}: no positives fall into the {split} set; record more, or name another `split`")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from wordspot.audio.files import write_audio
-from wordspot.config import DataConfig, FeatureConfig, RunConfig
+from wordspot.config import DataConfig, RunConfig
 from wordspot.data.folders import list_recordings
 from wordspot.data.scenes.classic import classic_stream
 from wordspot.data.scenes.material import Scene, load_material
@@ -109,47 +109,49 @@ def make_stream(
         NotFoundError, DataError: no such folder, or no clips of a word in this set.
         ConfigError: a setting out of range or of the other kind, or an output that exists without `force`.
     """
-    data = Path(data)
-    files = {} if out is None else _files(Path(out))
-    if not force and (existing := [path for path in files.values() if path.exists()]):
-        raise ConfigError(f"{existing[0]}: the file exists; choose another `out`, or use `force` to replace it")
+    data, files = Path(data), {} if out is None else _files(Path(out), force=force)
     if not 0 <= seed < 2**63:
         raise ConfigError(f"`seed` must be a whole number from 0 on, got {seed}")
-    if kind not in STREAM_KINDS:
-        raise ConfigError(f"`kind` must be one of {', '.join(STREAM_KINDS)}, got {kind!r}")
-    given: dict[str, Any] = {
-        "noise_volume": noise_volume, "snr_db": snr_db, "rooms": rooms, "babble": babble, "near_misses": near_misses,
-    }  # fmt: skip
-    given = {name: value for name, value in given.items() if value is not None}
-    if wrong := [name for name in given if _ONLY_FOR[name] != kind]:
-        raise ConfigError(f"`{wrong[0]}` is for streams of `kind` {_ONLY_FOR[wrong[0]]}, but the kind is {kind}")
-    wanted = _usual_words(data) if words is None else RunConfig(words=tuple(words)).words  # which checks them
-    material = load_material(
-        data,
-        wanted,
-        split,
-        data_config,
-        sample_rate=FeatureConfig.sample_rate,
-        clip_ms=FeatureConfig.clip_ms,
+    options = _options(
+        kind, gap_s, noise_volume=noise_volume, snr_db=snr_db, rooms=rooms, babble=babble, near_misses=near_misses
     )
-    rng, seconds, given["unknown_percent"] = np.random.default_rng(seed), minutes * 60, unknown_percent
+    wanted = _usual_words(data) if words is None else RunConfig(words=tuple(words)).words  # which checks them
+    material = load_material(data, wanted, split, data_config)
+    rng, options["unknown_percent"] = np.random.default_rng(seed), unknown_percent
     if kind == "classic":
-        if gap_s is not None:
-            given["gap_ms"] = 1000 * _one_number(gap_s)
-        scene = classic_stream(material, seconds, rng, **given)
+        scene = classic_stream(material, 60 * minutes, rng, **options)
     else:
-        if gap_s is not None:
-            given["gap_s"] = _two_numbers(gap_s)
-        scene = make_soundscape(material, seconds, rng, SoundscapeConfig(**given))
+        scene = make_soundscape(material, 60 * minutes, rng, SoundscapeConfig(**options))
     _write(scene, files)
     return MadeStream(scene, kind, split, seed, files, bool(material.noise))
 
 
-def _files(out: Path) -> dict[str, Path]:
-    """The stream and its three files of ground truth."""
+def _options(kind: str, gap_s: float | tuple[float, float] | None, **given: Any) -> dict[str, Any]:
+    """The arguments of the generator of this kind, without those that are None."""
+    if kind not in STREAM_KINDS:
+        raise ConfigError(f"`kind` must be one of {', '.join(STREAM_KINDS)}, got {kind!r}")
+    options = {name: value for name, value in given.items() if value is not None}
+    if wrong := [name for name in options if _ONLY_FOR[name] != kind]:
+        raise ConfigError(f"`{wrong[0]}` is for streams of `kind` {_ONLY_FOR[wrong[0]]}, but the kind is {kind}")
+    if gap_s is None:
+        return options
+    if kind == "scene":
+        if not isinstance(gap_s, tuple):
+            raise ConfigError(f"`gap_s` is the lowest and the highest gap for streams of kind scene, got {gap_s:g}")
+        return options | {"gap_s": gap_s}
+    if isinstance(gap_s, tuple):
+        raise ConfigError(f"`gap_s` is one number for streams of kind classic, got {gap_s}")
+    return options | {"gap_ms": 1000 * gap_s}
+
+
+def _files(out: Path, *, force: bool) -> dict[str, Path]:
+    """The stream and its three files of ground truth; with `force` they may exist."""
     if out.suffix.lower() not in (".wav", ".flac", ".ogg"):
         raise ConfigError(f"`out` must end in .wav, .flac or .ogg, got {out}")
-    return {"stream": out} | {kind: out.with_name(out.stem + suffix) for kind, suffix in _TRUTH_SUFFIXES.items()}
+    files = {"stream": out} | {kind: out.with_name(out.stem + suffix) for kind, suffix in _TRUTH_SUFFIXES.items()}
+    if not force and (existing := [path for path in files.values() if path.exists()]):
+        raise ConfigError(f"{existing[0]}: the file exists; choose another `out`, or use `force` to replace it")
+    return files
 
 
 def _usual_words(data: Path) -> tuple[str, ...]:
@@ -157,18 +159,6 @@ def _usual_words(data: Path) -> tuple[str, ...]:
     if not set(WORDS) <= set(existing):
         raise ConfigError(f"{data}: name the wanted words with `words`; the folders here are {', '.join(existing)}")
     return WORDS
-
-
-def _one_number(gap_s: float | tuple[float, float]) -> float:
-    if isinstance(gap_s, tuple):
-        raise ConfigError(f"`gap_s` is one number for streams of kind classic, got {gap_s}")
-    return gap_s
-
-
-def _two_numbers(gap_s: float | tuple[float, float]) -> tuple[float, float]:
-    if not isinstance(gap_s, tuple):
-        raise ConfigError(f"`gap_s` is the lowest and the highest gap for streams of kind scene, got {gap_s:g}")
-    return gap_s
 
 
 def _write(scene: Scene, files: Mapping[str, Path]) -> None:

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from wordspot.audio.effects import _TINY, add_ramped, reverberate, rms, room_impulse
 from wordspot.audio.samples import Samples
+from wordspot.audio.speech import speech_bounds
 from wordspot.data.scenes.material import Scene, StreamMaterial, check_percent, draw_word, stream_samples
-from wordspot.data.truth import SpokenWord, speech_bounds
+from wordspot.data.truth import SpokenWord
 from wordspot.errors import ConfigError
 from wordspot.labels import UNKNOWN_LABEL
 

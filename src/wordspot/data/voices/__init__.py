@@ -6,7 +6,8 @@ trained on synthetic voices alone does not recognise people well; they help if r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,39 +138,32 @@ def speak(
     _check_manifest(manifest, label, force=force)
     if out.exists():
         prepare_out(out, force=force)
-    engines = find_engines(engine)
-    report, total, done = progress or ignore, len(words) * max(per_word, 0), 0
-
-    def on_clip(word: str) -> None:
-        nonlocal done
-        done += 1
-        report(Progress(word, done, total))
-
+    engines, total = find_engines(engine), len(words) * max(per_word, 0)
     spoken = speak_words(
-        words,
-        out,
-        per_word=per_word,
-        seed=seed,
-        engines=engines,
-        language=language,
-        sample_rate=sample_rate,
-        clip_ms=clip_ms,
-        progress=on_clip,
-    )
+        words, out, per_word=per_word, seed=seed, engines=engines, language=language, sample_rate=sample_rate,
+        clip_ms=clip_ms, progress=_count(progress or ignore, total),
+    )  # fmt: skip
     noises: list[Path] = []
     if noise_seconds is not None:
-        report(Progress("noise", total, total))
         noises = make_noise(
             out, seed=seed, seconds=noise_seconds, engines=engines, sample_rate=sample_rate, avoid=words
         )
     if manifest is not None:
-        rows = (
-            (out / path, label or DEFAULT_LABEL, voice.speaker, voice.engine)
-            for word in spoken
-            for path, voice in word.clips
-        )
-        write_manifest(manifest, rows)
+        write_manifest(manifest, _rows(spoken, out, label or DEFAULT_LABEL))
     return Speech(out, tuple(spoken), clip_ms, tuple(noises), manifest)
+
+
+def _count(progress: OnProgress, total: int) -> Callable[[str], None]:
+    """A callback that reports each word it is called with as another clip of `total`."""
+    numbers = itertools.count(1)
+    return lambda word: progress(Progress(word, next(numbers), total))
+
+
+def _rows(spoken: Sequence[SpokenWords], out: Path, label: str) -> Iterator[tuple[Path, str, str, str]]:
+    """File, label, speaker and generator of each clip."""
+    for word in spoken:
+        for path, voice in word.clips:
+            yield out / path, label, voice.speaker, voice.engine
 
 
 def _check_manifest(manifest: Path | None, label: str | None, *, force: bool) -> None:

@@ -104,7 +104,7 @@ def babble(
     """Many voices talking at once: float32 [n_samples] with a root mean square of 1."""
     talkers = [voice for voice in draw_voices(engines.values(), "en", 200, rng) if _is_for_training(voice)]
     unwanted = {normalize_word(word) for word in avoid}
-    sentences = [text for text in SENTENCES if not unwanted & set(words_of(text))] or list(SENTENCES)
+    sentences = [text for text in SENTENCES if not unwanted & set(split_sentence(text))] or list(SENTENCES)
     mix = np.zeros(n_samples, np.float32)
     for voice in talkers[:_N_TALKERS]:
         talk = _talk(rng, voice, engines[voice.engine], sentences, n_samples, sample_rate)
@@ -112,7 +112,7 @@ def babble(
     return to_unit(mix)
 
 
-def words_of(sentence: str) -> list[str]:
+def split_sentence(sentence: str) -> list[str]:
     """The words of a sentence, lower case, without punctuation."""
     return [normalize_word(word.strip(".,?!")) for word in sentence.split()]
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from wordspot.errors import CardError
+from wordspot.formats import shown
 from wordspot.runtime.modelfile.fields import (
     ATTRIBUTE_TYPES,
     BYTES,
@@ -341,11 +342,6 @@ def _size(shape: tuple[int, ...], what: str) -> int:
             f"expected sizes from 1 to {_MAX_SIZE}, at most {_MAX_RANK} of them, for {what}, got {shown_shape(shape)}"
         )
     return math.prod(shape)
-
-
-def shown(text: str) -> str:
-    """A name of the file as a message shows it: short."""
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def shown_shape(shape: Sequence[int | str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from wordspot.config import MAX_SAMPLE_RATE, DecoderConfig
 from wordspot.errors import CardError, ConfigError
+from wordspot.formats import shown
 from wordspot.overrides import decoder_from_json, decoder_to_json
 from wordspot.tasks import TASKS, Task
 
@@ -288,12 +289,3 @@ _KIND_NAMES = {dict: "a JSON object", list: "a list", str: "text", int: "a whole
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
-
-
-def shown(value: Any) -> str:
-    """`value` as an error message shows it: short, whatever it is, on one line."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # Python prints no whole number of more than 4300 digits
-        return "a value too large to show"
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -197,7 +197,8 @@ class RecordingsTask:
         clip, stride, _ = _sizes(self.config)
         sounding, loudest = self._sounding[row]
         if len(audio) <= clip or not len(sounding):
-            return self._windows(audio[:clip])[0]
+            result: NDArray[np.float32] = self._windows(audio[:clip])[0]
+            return result
         begin = int(rng.choice(sounding))
         moved = begin + int(rng.integers(-(stride // 2), stride // 2 + 1))
         window = _window_at(audio, moved, clip)

@@ -1,0 +1,147 @@
+"""Fetch one file over HTTP, on a connection that may break: with resume, a bound, and a checksum that decides."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wordspot import __version__
+from wordspot.errors import DownloadError
+from wordspot.progress import OnProgress, Progress
+
+#: Attempts in a row that may fail without getting a further `_MIN_GAIN` bytes of the file.
+ATTEMPTS = 5
+TIMEOUT_SECONDS = 30.0
+MAX_BYTES = 4 << 30  # of a file whose size is not known
+_MIN_GAIN, _BLOCK = 1 << 20, 1 << 16
+
+
+class _BrokenError(Exception):
+    """The transfer failed, but may go on at the next attempt."""
+
+
+def fetch(
+    url: str, part: Path, sha256: str, size: int | None, progress: OnProgress, on_note: Callable[[str], None]
+) -> None:
+    """Download `url` into `part`, going on from what is there, until it is complete and its checksum is right.
+
+    Args:
+        url: the file's address.
+        part: where to write.
+        sha256: of the complete file.
+        size: its bytes, None if that is not known.
+        progress: called with bytes done while downloading and checking.
+        on_note: called with a line of text before another attempt.
+
+    Raises:
+        DownloadError: the server does not give this file. What was downloaded is kept, except after a wrong checksum.
+    """
+    if size is not None and length_of(part) >= size and sha256_of(part, progress) != sha256:
+        part.unlink()
+    failures, furthest = 0, length_of(part)
+    while size is None or length_of(part) < size:
+        try:
+            _transfer(url, part, size, progress)
+            break
+        except _BrokenError as error:
+            failures = 0 if length_of(part) >= furthest + _MIN_GAIN else failures + 1
+            furthest = max(furthest, length_of(part))
+            if failures >= ATTEMPTS:
+                raise DownloadError(
+                    f"{url}: {error}. {length_of(part)} bytes are kept; check the connection and run the same command again "
+                    "to go on, or name another server with `url`"
+                ) from error
+            on_note(f"{url}: {error}; trying again")
+        time.sleep(min(2.0 ** (failures - 1), 30.0))
+    if (digest := sha256_of(part, progress)) != sha256:
+        part.unlink()
+        raise DownloadError(
+            f"{url} has the SHA-256 {digest}, expected {sha256}; what was downloaded is removed: try again, or another `url`"
+        )
+
+
+def _transfer(url: str, part: Path, size: int | None, progress: OnProgress) -> None:
+    """One request for the missing rest of `part`, which is appended to it.
+
+    Raises:
+        _BrokenError: try again.
+        DownloadError: the server does not have this file.
+    """
+    have = length_of(part)
+    with _request(url, have) as response:
+        contents = response.headers.get("Content-Range", "")
+        if response.status == 416 and contents.endswith(f"/{have}"):  # nothing is missing
+            return
+        if response.status == 200:
+            have = 0
+        elif not contents.startswith(f"bytes {have}-"):
+            part.unlink(missing_ok=True)
+            raise _BrokenError(f"the server did not send the range from byte {have} on; starting again")
+        length = response.headers.get("Content-Length", "")
+        total = have + int(length) if length.isdecimal() else size
+        if total != size and (size is not None or (total or 0) > MAX_BYTES):
+            raise DownloadError(
+                f"{url}: the server offers a file of {total} bytes, expected {size or f'at most {MAX_BYTES}'}"
+            )
+        _copy(response, part, have, total, progress)
+
+
+def _request(url: str, have: int) -> Any:
+    """The server's response, its body not read yet; one of status 416 is a response too."""
+    headers = {"User-Agent": f"wordspot/{__version__}", "Accept-Encoding": "identity"}
+    headers |= {"Range": f"bytes={have}-"} if have else {}
+    try:
+        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:
+            return error
+        error.close()
+        text = f"the server answered {error.code} {error.reason}"
+        if error.code in (408, 425, 429) or error.code >= 500:
+            raise _BrokenError(text) from error
+        raise DownloadError(f"{url}: {text}") from error
+    except ValueError as error:  # a URL, or a redirect, that cannot be parsed
+        raise DownloadError(f"{url}: not a valid address ({error})") from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise _BrokenError(f"no answer ({str(reason) or type(reason).__name__})") from error
+
+
+def _copy(response: Any, part: Path, have: int, total: int | None, progress: OnProgress) -> None:
+    """Append the body to `part`, up to `total` bytes and never beyond."""
+    limit = MAX_BYTES if total is None else total
+    with part.open("ab" if have else "wb") as file:
+        while have < limit:
+            try:
+                block = response.read1(min(_BLOCK, limit - have))
+            except (OSError, http.client.HTTPException) as error:
+                raise _BrokenError(f"broke off after {have} bytes ({str(error) or type(error).__name__})") from error
+            if not block:
+                break
+            file.write(block)
+            have += len(block)
+            progress(Progress("downloading", have, total))
+    if total is not None and have < total:
+        raise _BrokenError(f"broke off after {have} of {total} bytes")
+
+
+def sha256_of(path: Path, progress: OnProgress) -> str:
+    """The SHA-256 of a file, as hexadecimal digits."""
+    total, done, digest = length_of(path), 0, hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            done += len(block)
+            progress(Progress("checking", done, total))
+    return digest.hexdigest()
+
+
+def length_of(path: Path) -> int:
+    """The bytes of a file, 0 if there is none."""
+    return path.stat().st_size if path.exists() else 0
