@@ -191,7 +191,7 @@ def test_what_does_not_stream_says_why() -> None:
     assert "25 ms is not a multiple of the hop of 10 ms" in why(
         "low_latency_svdf", dataclasses.replace(short, window_ms=25)
     )
-    assert "no multiple of the network's step" in why("low_latency_svdf", dataclasses.replace(short, clip_ms=305))
+    assert "not a multiple of the network's step" in why("low_latency_svdf", dataclasses.replace(short, clip_ms=305))
     assert "state is empty" in why("low_latency_svdf", dataclasses.replace(short, window_ms=10))
 
 
@@ -387,7 +387,7 @@ def test_export_verify_and_info(run: Path, tmp_path: Path, capsys: pytest.Captur
     assert info["bytes"] == out.stat().st_size
     before = out.read_bytes()
     assert main(command) == 1
-    assert "set `force` to replace" in capsys.readouterr().err
+    assert "set --force to replace" in capsys.readouterr().err
     assert main([*command, "--force", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bytes"] == len(before)
 
