@@ -1,7 +1,7 @@
-"""Noise for training that nobody recorded: the babble of its own clips, and sounds with shapes that chance drew.
+"""Synthetic noise: babble mixed from clips, random sounds, coloured noise and mains hum.
 
-A handful of recorded noises teaches a network just those. What is made here is not true to life, but it is different every
-second, so that what is no word does not become one of the words for want of a better answer.
+A network trained with a few recorded noises only learns those. This noise is not realistic, but it differs every second, so
+that the network learns not to detect a word in sounds it does not know.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def make_babble(clips: NDArray[np.int16], n_samples: int, rng: Generator) -> NDA
     """Many voices at once: int16 [n_samples].
 
     Args:
-        clips: int16 [n, clip_samples], words; each is heard from anywhere on, at a level of its own.
-        n_samples: how much.
+        clips: int16 [n, clip_samples], words; each starts at a random place and has a random level.
+        n_samples: length.
     """
     clip_samples = clips.shape[1]
     babble = np.zeros((-(-n_samples // clip_samples), clip_samples), np.float32)
@@ -36,10 +36,10 @@ def make_babble(clips: NDArray[np.int16], n_samples: int, rng: Generator) -> NDA
 
 
 def make_sounds(n_samples: int, sample_rate: int, rng: Generator) -> NDArray[np.int16]:
-    """Pieces of two seconds, each a mixture of hiss and a buzzing tone, both coloured and swelling as chance has it.
+    """Pieces of two seconds, each a mixture of hiss and a buzzing tone, both with a random spectrum and envelope.
 
     Args:
-        n_samples: how much.
+        n_samples: length.
         sample_rate: Hz.
 
     Returns:
