@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# On Linux the package index's torch is the CUDA build, several gigabytes. Without an NVIDIA GPU, make takes the CPU build from
+# PyTorch's own index; with TORCH_INDEX= (empty), or if that index is out of reach, whatever pip finds.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
 .PHONY: demo test test-lowest coverage lint docs setup web home-assistant clean
 
 demo: $(VENV)/installed-demo
@@ -51,11 +55,18 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("wordspot needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another with make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed-demo: $(VENV)/bin/python pyproject.toml constraints.txt
+$(VENV)/installed-torch: $(VENV)/bin/python constraints.txt
+	@if [ "$$(uname -s)" = Linux ] && [ -n "$(TORCH_INDEX)" ] && ! command -v nvidia-smi > /dev/null; then \
+	  $(INSTALL) --no-deps --retries 0 --timeout 15 --index-url $(TORCH_INDEX) torch \
+	    || echo "torch for the CPU: $(TORCH_INDEX) is out of reach; taking what pip finds"; \
+	fi
+	touch $@
+
+$(VENV)/installed-demo: $(VENV)/installed-torch pyproject.toml constraints.txt
 	$(INSTALL) -e '.[export,voices,serve]'
 	touch $@
 
-$(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
+$(VENV)/installed-dev: $(VENV)/installed-torch pyproject.toml constraints.txt
 	$(INSTALL) -e '.[dev]'
 	touch $@ $(VENV)/installed-demo
 

@@ -384,6 +384,28 @@ def test_a_refused_stream_leaves_one_line_in_the_log(server: Running, caplog: py
     assert lines == [f"refused {host}:{port}: expected one of the models words, clips, person, got 'no-ne'"]
 
 
+def test_what_is_logged_on_request(models: list[ServedModel], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "wordspot.server"), running(models) as server:
+        still_hears(server, models)
+    lines = [record.getMessage().partition(" ")[2] for record in caplog.records if record.name == "wordspot.server"]
+    assert lines == [f"a stream of {RATE} Hz for words", "the stream ended after 2.0 s"]
+
+
+def test_an_open_stream_is_no_idle_connection_by_ipv6_either(models: list[ServedModel]) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with running(models, host="::1", request_seconds=0.3, port=0) as server:
+
+        def blocks() -> Iterator[Any]:
+            for block in np.array_split(scene(), 4):
+                yield block
+                time.sleep(0.4)
+
+        same(list(hear(server.ws.replace("127.0.0.1", "[::1]"), blocks())), expected(models))
+
+
 def test_a_client_that_is_gone_leaves_nothing(server: Running) -> None:
     for _ in range(5):
         with handshake(server) as raw:

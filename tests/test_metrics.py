@@ -6,13 +6,11 @@ import math
 
 import numpy as np
 import pytest
-import scipy.stats
 import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wordspot import metrics
-from wordspot.intervals import wilson_interval
 
 
 def curve_of(scores: list[float], targets: list[int]) -> metrics.Curve:
@@ -54,31 +52,6 @@ def test_confusion_precision_and_recall_are_scikit_learns() -> None:
     expected = sklearn.metrics.precision_recall_fscore_support(truth, predicted)
     np.testing.assert_allclose(precision, expected[0])
     np.testing.assert_allclose(recall, expected[1])
-
-
-# --- the interval of a proportion --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("n_right", "n", "low", "high"),
-    # Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611), (1, 29, 0.0061, 0.1718)],
-)
-def test_wilson_interval_is_the_published_one(n_right: int, n: int, low: float, high: float) -> None:
-    assert wilson_interval(n_right, n) == pytest.approx((low, high), abs=5e-5)
-    assert wilson_interval(n - n_right, n) == pytest.approx((1 - high, 1 - low), abs=5e-5)
-
-
-@given(st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_interval_is_scipys(counts: tuple[int, int]) -> None:
-    expected = scipy.stats.binomtest(*counts).proportion_ci(method="wilson")
-    low, high = wilson_interval(*counts)
-    assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-9)
-    assert 0 <= low <= counts[0] / counts[1] <= high <= 1
-
-
-def test_wilson_interval_of_nothing_says_nothing() -> None:
-    assert wilson_interval(0, 0) == (0, 1)
 
 
 # --- curves ------------------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def test_nothing_leaves_the_machine(tone_folder: Path, tmp_path: Path) -> None:
     small = ("--steps", 2, "--set", "model.n_channels=8", "--batch-size", 8)
     commands = {
         "train": wordspot("train", tone_folder, "--words", "low,high", "--out", run, *small),
-        "evaluate": wordspot("evaluate", run, tone_folder),
+        "evaluate": wordspot("evaluate", run, tone_folder, "--report", tmp_path / "report.html"),
         "export": wordspot("export", run, "--out", exported),
         "verify": wordspot("verify", exported),
         "label": wordspot("label", exported, recording),

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,3 +120,14 @@ def _naming(target: Path) -> Iterator[None]:
         if error.errno and (error.filename is None or Path(str(error.filename)).name.startswith(f".{target.stem}.")):
             error.filename = str(target)
         raise
+
+
+def cache_root() -> Path:
+    """Where caches live: ``$WORDSPOT_CACHE``, or the platform's folder for such things."""
+    if given := os.environ.get("WORDSPOT_CACHE"):
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "wordspot" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "wordspot"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wordspot"

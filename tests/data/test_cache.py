@@ -15,9 +15,10 @@ import pytest
 import soundfile
 
 from wordspot.data import cache
-from wordspot.data.cache import cache_root, decode_folder
+from wordspot.data.cache import decode_folder
 from wordspot.data.folders import list_recordings
 from wordspot.errors import DataError
+from wordspot.files import cache_root
 from wordspot.progress import Progress
 
 

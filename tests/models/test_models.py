@@ -399,10 +399,12 @@ def test_a_recipe_is_a_copy() -> None:
 def test_recipes_of_ones_own_network(own_package: Path) -> None:
     assert find_recipe("my_networks:Small", "default") == {"training.steps": (5,), "training.learning_rates": (0.1,)}
     assert find_recipe("my_networks:make", "default") == {}
-    with pytest.raises(ConfigError, match="model 'my_networks:Small' has no classic recipe, since the tutorial"):
+    with pytest.raises(
+        ConfigError, match="model 'my_networks:Small' has no classic recipe, as it is not part of the tutorial"
+    ):
         find_recipe("my_networks:Small", "classic")
 
 
 def test_an_unknown_recipe_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="--recipe must be 'default' or 'classic', got 'best'"):
+    with pytest.raises(ConfigError, match="`recipe` must be 'default' or 'classic', got 'best'"):
         find_recipe("conv", "best")

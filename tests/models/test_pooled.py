@@ -160,7 +160,7 @@ def test_refusals(options: dict[str, Any], match: str) -> None:
 
 
 def test_mixing_is_true_or_false() -> None:
-    with pytest.raises(ConfigError, match="mixing to be true or false, got 'no'"):
+    with pytest.raises(ConfigError, match="mixing must be true or false, got 'no'"):
         make(mixing="no")
 
 

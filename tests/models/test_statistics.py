@@ -285,7 +285,7 @@ def test_the_answer_is_linear_in_scaled_statistics() -> None:
     [
         ({"low_hz": -100.0}, "0 <= low_hz < high_hz <= 8000 .* got -100, 7125 and 14"),
         ({"high_hz": 9000.0}, "high_hz <= 8000 .* got 125, 9000 and 14"),
-        ({"lines": "no"}, "lines to be true or false, got 'no'"),
+        ({"lines": "no"}, "lines must be true or false, got 'no'"),
         ({"sample_rate": 2000}, "6 bands of 8 bins of 15.625 Hz at least for lines, got 0 bins; .*model.lines=false"),
         ({"low_hz": 7125.0}, "0 <= low_hz < high_hz"),
         ({"n_bands": 1}, "at least 2 bands of 31.25 Hz each"),
@@ -300,7 +300,7 @@ def test_refusals(options: dict[str, Any], match: str) -> None:
 
 def test_too_short_a_window_is_refused() -> None:
     """32 frames of 10 ms that a window of 25 ms ends: 335 ms, in whole hops 340."""
-    with pytest.raises(ConfigError, match="a window of 340 ms at least, got 330"):
+    with pytest.raises(ConfigError, match="a window must be at least 340 ms long, got 330"):
         make_model(ModelConfig("statistics"), 33, SOUND.n_features, 2)
     make_model(ModelConfig("statistics"), 34, SOUND.n_features, 2)
 

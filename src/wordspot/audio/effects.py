@@ -116,7 +116,8 @@ def change_speed(audio: Samples, factor: float) -> Samples:
     slope_left, slope_right = (right - before) / 2, (after - left) / 2
     cubic = 2 * (left - right) + slope_left + slope_right
     square = 3 * (right - left) - 2 * slope_left - slope_right
-    return ((cubic * t + square) * t + slope_left) * t + left
+    result: Samples = ((cubic * t + square) * t + slope_left) * t + left
+    return result
 
 
 def _raised_cosine(n: int) -> Samples:

@@ -72,7 +72,8 @@ def _swell(audio: Samples, sample_rate: int, rng: Generator) -> Samples:
     depth_db = rng.choice([0.0, 15.0, 50.0])
     knots_db = -depth_db * rng.uniform(0, 1, n_knots) ** rng.choice([0.3, 1.0])
     gain_db = np.interp(np.linspace(0, n_knots - 1, len(audio)), np.arange(n_knots), knots_db)
-    return audio * (10 ** (gain_db / 20)).astype(np.float32)
+    result: Samples = audio * (10 ** (gain_db / 20)).astype(np.float32)
+    return result
 
 
 def _buzz(n_samples: int, sample_rate: int, rng: Generator) -> Samples:
@@ -83,7 +84,10 @@ def _buzz(n_samples: int, sample_rate: int, rng: Generator) -> Samples:
     hertz = 2 ** np.interp(np.linspace(0, n_knots - 1, n_samples), np.arange(n_knots), knots)
     phase = 2 * np.pi * np.cumsum(hertz) / sample_rate
     n_overtones = int(np.clip(0.45 * sample_rate / hertz.max(), 1, 24))
-    return sum(np.cos(k * phase + rng.uniform(0, 6.28)) / k**0.5 for k in range(1, n_overtones + 1)).astype(np.float32)
+    result: Samples = sum(np.cos(k * phase + rng.uniform(0, 6.28)) / k**0.5 for k in range(1, n_overtones + 1)).astype(
+        np.float32
+    )
+    return result
 
 
 def _to_level(audio: Samples) -> Samples:

@@ -21,7 +21,8 @@ LOUDEST = 8.0
 
 def to_int16(audio: Samples) -> NDArray[np.int16]:
     """Convert float32 in [-1, 1] to int16, rounded and saturated: the inverse of `to_float32`."""
-    return np.clip(np.rint(audio * np.float32(32768)), -32768, 32767).astype(np.int16)
+    result: NDArray[np.int16] = np.clip(np.rint(audio * np.float32(32768)), -32768, 32767).astype(np.int16)
+    return result
 
 
 def to_float32(audio: NDArray[Any]) -> Samples:

@@ -127,7 +127,8 @@ def _salience(audio: Samples, sample_rate: int, hop: int) -> NDArray[np.float64]
         level[start : start + _CUTS_AT_ONCE] = (spectrum.real**2 + spectrum.imag**2) @ bands
     level = 10 * np.log10(level + 1e-9)
     floor = np.percentile(level, _FLOOR_PERCENTILE, axis=0)
-    return np.maximum(level - floor - _NOT_NOISE_DB, 0).mean(axis=1)
+    result: NDArray[np.float64] = np.maximum(level - floor - _NOT_NOISE_DB, 0).mean(axis=1)
+    return result
 
 
 @lru_cache(maxsize=4)
@@ -137,7 +138,8 @@ def _bands(frame: int, sample_rate: int) -> NDArray[np.float64]:
     edges = np.geomspace(_LOW_HZ, min(_HIGH_HZ, 0.45 * sample_rate), _N_BANDS + 1)
     which = np.searchsorted(edges, hertz, side="right") - 1
     used = np.unique(which[(which >= 0) & (which < _N_BANDS)])
-    return (which[:, None] == used).astype(np.float64)
+    result: NDArray[np.float64] = (which[:, None] == used).astype(np.float64)
+    return result
 
 
 def _median(salience: NDArray[np.float64]) -> NDArray[np.float64]:

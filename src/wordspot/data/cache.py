@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from wordspot.audio.speech import is_loud_part_cut
 from wordspot.data.decode import Problem, decode_many
 from wordspot.data.folders import Listing, Recording, left_out_notes
 from wordspot.errors import DataError, WordspotError
-from wordspot.files import atomic_folder, read_json, write_json
+from wordspot.files import atomic_folder, cache_root, read_json, write_json
 from wordspot.progress import OnProgress
 
 _LAYOUT = 2
@@ -55,17 +54,6 @@ class DecodedClips:
     @property
     def noise_lengths(self) -> list[int]:
         return [stop - start for start, stop in zip(self.bounds, self.bounds[1:], strict=False)]
-
-
-def cache_root() -> Path:
-    """Where caches live: ``$WORDSPOT_CACHE``, or the platform's folder for such things."""
-    if given := os.environ.get("WORDSPOT_CACHE"):
-        return Path(given)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "wordspot" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "wordspot"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wordspot"
 
 
 def decode_folder(

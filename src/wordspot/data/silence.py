@@ -48,7 +48,10 @@ class Silence:
             return np.zeros(self._size, np.float32)
         noise = self._stretches[int(self._which[position])]
         start = int(self._places[position] * (len(noise) - self._size + 1))
-        return np.clip(to_float32(noise[start : start + self._size]) * self._volumes[position], -1, 1)
+        result: NDArray[np.float32] = np.clip(
+            to_float32(noise[start : start + self._size]) * self._volumes[position], -1, 1
+        )
+        return result
 
 
 def noise_stretches(config: RunConfig, decoded: DecodedClips, name: str) -> list[NDArray[np.int16]]:

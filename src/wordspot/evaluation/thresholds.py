@@ -156,9 +156,9 @@ def tune_classic(
     for values in product(*grid.values()):
         settings: dict[str, Any] = dict(zip(grid, values, strict=True))
         trial = dataclasses.replace(config, thresholds={}, **settings)
-        figures = bench.count_classic(trial)
-        over = max(figures.n_wrong, figures.n_false_positive) - limit * figures.n_truth - 1e-9
-        worth = (min(-over, 0.0), figures.n_correct, -figures.n_wrong - figures.n_false_positive)
+        counts = bench.count_classic(trial)
+        over = max(counts.n_wrong, counts.n_false_positive) - limit * counts.n_truth - 1e-9
+        worth = (min(-over, 0.0), counts.n_correct, -counts.n_wrong - counts.n_false_positive)
         if worth > best_worth:
             best, best_worth = trial, worth
         progress()

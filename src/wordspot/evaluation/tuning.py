@@ -136,18 +136,29 @@ def tune(
     config = choose_decoder(opened.card.decoder, decoder, settings)
     _check_rate(false_accepts_per_hour, config)
     bench, files, warnings = load_bench(opened, prepared, time_tolerance_ms, config, report)
+    before, after, notes = _tune_bench(bench, config, false_accepts_per_hour, report)
+    _write_copy(model, opened.card, after.decoder, out)
+    return StreamTuning(
+        opened.name, files, out, time_tolerance_ms, false_accepts_per_hour, before, after, (*warnings, *notes)
+    )
+
+
+def _tune_bench(
+    bench: Bench, config: DecoderConfig, per_hour: float | None, progress: OnProgress
+) -> tuple[DecoderMetrics, DecoderMetrics, list[str]]:
+    """The settings before and after, and warnings.
+
+    Raises:
+        DataError: none of the model's words is spoken.
+    """
     if not any(bench.n_spoken.values()):
         raise DataError(
             f"{', '.join(bench.words)}: none of these words is annotated in the streams; tuning needs streams in which they "
             "are spoken, and their annotations"
         )
-    tuned, notes = _search(bench, config, false_accepts_per_hour, report)
-    before, after = _measure(bench, config), _measure(bench, tuned)
-    _write_copy(model, opened.card, tuned, out)
-    warnings += [*notes, *_limits(bench, false_accepts_per_hour, after.detections), *doubts(bench)]
-    return StreamTuning(
-        opened.name, files, out, time_tolerance_ms, false_accepts_per_hour, before, after, tuple(warnings)
-    )
+    tuned, notes = _search(bench, config, per_hour, progress)
+    after = _measure(bench, tuned)
+    return _measure(bench, config), after, [*notes, *_limits(bench, per_hour, after.detections), *doubts(bench)]
 
 
 def _check_out(out: Path, *, force: bool) -> None:

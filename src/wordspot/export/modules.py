@@ -134,7 +134,8 @@ class _ConvolvedFrontEnd(nn.Module):
             real, imaginary = squares.squeeze(2).transpose(1, 2).chunk(2, dim=2)
             features: Tensor = self.head(real + imaginary)
             return features
-        return self.head.after_power(self.channels(squares)).squeeze(2).transpose(1, 2)
+        result: Tensor = self.head.after_power(self.channels(squares)).squeeze(2).transpose(1, 2)
+        return result
 
 
 class _ConvolvedPsfMfcc(nn.Module):

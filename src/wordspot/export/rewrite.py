@@ -1,12 +1,11 @@
-"""Passes over an exported graph that make it smaller and cheaper to run, and change a score by no more than rounding.
+"""Passes over an exported graph that make the file smaller, and change a score by no more than rounding.
 
-ONNX Runtime computes at load what follows from constants alone, so a large constant that a formula gives may stand in the
-file as the formula.
+ONNX Runtime computes at load what follows from constants alone, so the file contains formulas instead of large constants: 1 MB
+less. Torch's exporter folds batch norms and small constants itself.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,21 +15,17 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from wordspot.export.lift import lift_convolutions
-
-IR_VERSION = 8  # of the file: that of onnxruntime 1.14, older than any that is supported
+IR_VERSION = 8  # that of onnxruntime 1.14, older than any supported version
 _SPARSE_FROM = 2048  # elements
 
 
-def rewrite(model: onnx.ModelProto, transforms: Mapping[str, tuple[int, int]]) -> None:
-    """All passes but the last, `tidy`.
+def put_formulas(model: onnx.ModelProto, transforms: Mapping[str, tuple[int, int]]) -> None:
+    """Replace large constants by formulas.
 
     Args:
-        transforms: the names of the kernels that are `exportable`'s DFT, with the length of each and its first bin.
+        transforms: the names of the constants that are kernels of `modules.ConvolvedDft`, with the length of each transform and
+            its first bin.
     """
-    fold_constants(model)
-    fold_batch_norms(model)
-    lift_convolutions(model)
     for tensor in list(model.graph.initializer):
         if tensor.name in transforms:
             compute_dft(model, tensor, *transforms[tensor.name])
@@ -42,7 +37,10 @@ def rewrite(model: onnx.ModelProto, transforms: Mapping[str, tuple[int, int]]) -
 
 
 def fold_constants(model: onnx.ModelProto) -> None:
-    """Compute what follows from constants alone."""
+    """Replace operators on constants by their results.
+
+    The exporter's own folding leaves large results (reordered weights of recurrent layers) and ``ConstantOfShape`` alone.
+    """
     graph = model.graph
     known: dict[str, Any] = {"": None} | {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     kept = []
@@ -58,34 +56,10 @@ def fold_constants(model: onnx.ModelProto) -> None:
     graph.node.extend(kept)
 
 
-def fold_batch_norms(model: onnx.ModelProto) -> None:
-    """Put each batch norm that follows a convolution into its weights."""
-    graph = model.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    makers = {node.output[0]: node for node in graph.node}
-    n_uses = Counter(name for node in graph.node for name in node.input)
-    for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
-        conv = makers.get(norm.input[0])
-        if conv is None or conv.op_type != "Conv" or n_uses[conv.output[0]] != 1:
-            continue
-        gain, bias, mean, variance = (_array(constants[name]) for name in norm.input[1:5])
-        epsilon = next((attribute.f for attribute in norm.attribute if attribute.name == "epsilon"), 1e-5)
-        scale = gain / np.sqrt(variance + epsilon)
-        weight = _array(constants[conv.input[1]])
-        before = _array(constants[conv.input[2]]) if len(conv.input) > 2 else np.zeros(len(scale))
-        weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
-        names = [f"{conv.input[1]}_{norm.output[0]}_{part}" for part in ("weight", "bias")]
-        for name, value in zip(names, (weight, (before - mean) * scale + bias), strict=True):
-            graph.initializer.append(numpy_helper.from_array(value.astype(np.float32), name))
-        conv.input[:] = [conv.input[0], *names]
-        conv.output[0] = norm.output[0]
-        graph.node.remove(norm)
-
-
 def compute_dft(model: onnx.ModelProto, kernel: onnx.TensorProto, n_fft: int, first_bin: int) -> None:
-    """Put the formula of the windowed DFT [2 · bins, 1, 1, window] in the place of its values.
+    """Replace a kernel of the windowed DFT [2 · bins, 1, 1, window] by its formula.
 
-    The window is row 0's where its bin is 0; else what sums the squares of cosine and sine, whose sign is plus.
+    The window is the root of the squares of the first bin's cosine and sine. Sines have no sign, as only squares are used.
     """
     values = _array(kernel)[:, 0, 0]
     n_bins, n_samples = len(values) // 2, values.shape[1]
@@ -101,9 +75,9 @@ def compute_dft(model: onnx.ModelProto, kernel: onnx.TensorProto, n_fft: int, fi
 
 
 def compute_sparse(model: onnx.ModelProto, matrix: onnx.TensorProto) -> None:
-    """A matrix with at most two entries in each column, or row: put their places in the place of the zeros.
+    """Replace a matrix with at most two entries in each column, or row, by the places and values of these entries.
 
-    Channels of a front end are such: of a bin's energy no more than two channels take.
+    Mel matrices are such: each bin contributes to at most two channels.
     """
     shape = tuple(matrix.dims)
     values = numpy_helper.to_array(matrix)
@@ -127,7 +101,7 @@ def compute_sparse(model: onnx.ModelProto, matrix: onnx.TensorProto) -> None:
 
 
 class _Formula:
-    """Operators on constants that together give the constant `name`."""
+    """Operators on constants that together compute the constant `name`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -154,9 +128,9 @@ class _Formula:
 
 
 def tidy(model: onnx.ModelProto) -> bytes:
-    """The file's content, without what no device needs: names of nodes, shapes between them, remarks, unused constants.
+    """The content of the file, without node names, inner shapes, comments and unused constants.
 
-    Values are numbered and constants kept as raw bytes, which makes the file smaller and easier to check.
+    Values are numbered and constants stored as raw bytes, which makes the file smaller and easier to check.
     """
     graph = model.graph
     used = {name for node in graph.node for name in node.input}
@@ -190,7 +164,7 @@ def _version(model: onnx.ModelProto) -> int:
 
 
 def _is_default(attribute: onnx.AttributeProto) -> bool:
-    """Whether an attribute says what holds without it."""
+    """Whether an attribute has its default value."""
     text = helper.get_attribute_value(attribute)
     return (attribute.name, text) in _DEFAULTS
 

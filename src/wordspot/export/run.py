@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from wordspot.config import RunConfig
-from wordspot.errors import CardError, ConfigError, ExportError
+from wordspot.errors import ConfigError, ExportError
 from wordspot.export.int8_cost import Int8Cost, measure_int8
+from wordspot.export.parity import check_parity, rejections, torch_scores
 from wordspot.export.tracing import trace, why_no_stream
 from wordspot.features import make_front_end
 from wordspot.files import atomic_path
 from wordspot.models import make_model
-from wordspot.models.streaming import initial_state
-from wordspot.runtime.modelfile.card import Card, read_card, self_test_signal, with_card
-from wordspot.runtime.modelfile.self_test import (
-    difference,
-    run_self_test,
-    self_test_audio,
-    self_test_rows,
-    self_test_scores,
-)
-from wordspot.runtime.modelfile.session import open_session, run_clips, run_stream
+from wordspot.runtime.modelfile.card import Card, read_card, with_card
+from wordspot.runtime.modelfile.self_test import self_test_audio, self_test_rows, self_test_scores
+from wordspot.runtime.modelfile.session import open_session
 from wordspot.tasks import TASKS, labels_of_run
 from wordspot.training.log import trained_on
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.weights import load_weights
 
-TOLERANCE = 1e-4
-_CHUNKS = (1, 2, 7, 100)  # steps of a stream that one call takes
 _LEAST = 1e-30  # of a posterior whose logarithm is taken
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -77,90 +66,22 @@ def export_network(network: nn.Module, config: RunConfig, *, int8: bool = False,
     small = type(graph)()
     small.CopyFrom(graph)
     model = with_card(tidy(graph), card)
-    apart = _compared(model, card, network, front_end)
+    apart = check_parity(model, card, network, front_end)
     if not int8:
         return Exported(model, card, apart)
     quantize_weights(small)
     unsure = with_card(tidy(small), dataclasses.replace(card, quantization="int8"))
-    with _refusals():
+    with rejections():
         read_card(unsure)
         answers = _with_answers(card, self_test_scores(open_session(unsure), card))
     return Exported(model, card, apart, with_card(unsure, dataclasses.replace(answers, quantization="int8")))
 
 
-@contextlib.contextmanager
-def _refusals() -> Iterator[None]:
-    """What no reader would take is not written."""
-    try:
-        yield
-    except CardError as error:
-        raise ExportError(f"the exported file would be refused: {error}; nothing was written") from error
-
-
-def _compared(model: bytes, card: Card, network: nn.Module, front_end: nn.Module) -> float:
-    """The file's largest difference from torch.
-
-    Raises:
-        ExportError: the file is refused, fails at a length that was not traced, or differs by more than `TOLERANCE`.
-    """
-    with _refusals():
-        read_card(model)
-        apart = compare(model, card, network, front_end)
-    if not apart <= TOLERANCE:
-        raise ExportError(
-            f"expected scores within {TOLERANCE:g} of torch's from the exported file, but they differ by {apart:.2g}; "
-            "nothing was written"
-        )
-    return apart
-
-
-def compare(model: bytes, card: Card, network: nn.Module, front_end: nn.Module) -> float:
-    """The largest difference of a file from torch: its self-test, and sounds fed in chunks of several lengths, with state.
-
-    Raises:
-        CardError: onnxruntime cannot load it, or cannot run it at some length.
-    """
-    session = open_session(model)
-    apart = run_self_test(session, card).difference
-    for audio in _test_sounds(card):
-        expected = torch_scores(network, front_end, card, audio)
-        if card.kind == "stream":
-            given = [run_stream(session, card, audio, n_steps) for n_steps in _CHUNKS]
-        else:
-            given = [run_clips(session, audio)]
-        apart = max(apart, *(difference(scores, expected) for scores in given))
-    return float(apart)
-
-
-def torch_scores(network: nn.Module, front_end: Any, card: Card, audio: Array) -> Array:
-    """What torch gives for a stream [1, samples], in one piece from a zero state, or for clips [n, clip_samples]."""
-    sound, streaming = torch.from_numpy(audio), cast(Any, network)
-    with torch.no_grad():
-        if card.kind == "stream":
-            whole = sound[:, : sound.shape[1] // card.step_samples * card.step_samples]
-            features, _ = front_end.step(whole, front_end.initial_state(1))
-            logits: Tensor = streaming.step(features, initial_state(streaming, 1, front_end.early_frames))[0]
-        else:
-            logits = network(front_end(sound))
-    scores: Array = logits.softmax(dim=-1).numpy()
-    return scores
-
-
-def _with_answers(card: Card, scores: Array) -> Card:
+def _with_answers(card: Card, scores: NDArray[np.float32]) -> Card:
     """`card` with these scores [rows, labels] as those of its self-test."""
     logs = np.log(np.maximum(scores.astype(np.float64), _LEAST)).round(6)
     rows = tuple(tuple(row) for row in logs.tolist())
     return dataclasses.replace(card, self_test=dataclasses.replace(card.self_test, log_posteriors=rows))
-
-
-def _test_sounds(card: Card) -> Iterator[Array]:
-    """Noise of falling loudness, and the self-test's signal over faint noise, of lengths that are not traced."""
-    rng = np.random.default_rng(0)
-    shape = (1, card.self_test.ends[0] + 77 * card.step_samples) if card.step_samples else (2, card.clip_samples)
-    noise = rng.standard_normal(shape)
-    yield (noise * np.geomspace(0.3, 1e-3, shape[1])).astype(np.float32)
-    signal = np.resize(self_test_signal(card.self_test), shape)
-    yield (signal + 1e-3 * noise).astype(np.float32)
 
 
 @dataclass(frozen=True)

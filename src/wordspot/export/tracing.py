@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,44 +27,44 @@ if TYPE_CHECKING:
 OPSET = 18
 _TRACED_STEPS, _TRACED_CLIPS = 11, 3
 _MOST = 1 << 20  # steps or clips that one call may take
-_TRIGGER_TEST_MS = 2000  # of sound before the first row of a trigger's self-test: more than its network's window
+_TRIGGER_TEST_MS = 2000  # before the first row of a trigger's self-test: more than the window of its network
 
 
 def why_no_stream(network: nn.Module, front_end: nn.Module, config: RunConfig) -> str:
-    """Why network and front end cannot be exported as a stream; empty where they can."""
+    """Why network and front end cannot be exported as a stream; empty if they can."""
     features, is_trigger = config.features, TASKS[config.task].predicts_steps
     if not isinstance(network, StreamingNetwork):
         return f"the network {config.model.name} judges whole clips"
     if not isinstance(front_end, SpectralFrontEnd):
         return f"the front end {features.kind} cannot be exported as a stream"
     if features.window_samples % features.hop_samples and not is_trigger:
-        return f"the window of {features.window_ms:g} ms is no multiple of the hop of {features.hop_ms:g} ms"
+        return f"the window of {features.window_ms:g} ms is not a multiple of the hop of {features.hop_ms:g} ms"
     if any(0 in state.shape for state in StreamScores(front_end, network).initial_state()):
-        return "a part of its state is empty, as where the window is no longer than the hop"
+        return "a part of its state is empty, as with a window no longer than the hop"
     step = step_samples(network, config)
     if features.clip_samples % step and not is_trigger:
-        return f"the clip of {features.clip_samples} samples is no multiple of the network's step of {step}"
+        return f"the clip of {features.clip_samples} samples is not a multiple of the network's step of {step}"
     return ""
 
 
 def step_samples(network: nn.Module, config: RunConfig) -> int:
-    """Samples from one row of a stream's scores to the next: a hop, or as many as the network takes at once."""
+    """Samples from one row of a stream's scores to the next: the hop times the frames of a step."""
     return config.features.hop_samples * int(getattr(network, "hop_frames", 1))
 
 
 def trace(network: nn.Module, front_end: nn.Module, config: RunConfig) -> tuple[onnx.ModelProto, Card]:
-    """The graph, not yet tidied, and the card, still without the answers of its self-test.
+    """The graph, before `rewrite.tidy`, and the card, without the expected scores of its self-test.
 
-    A trigger's clip ends with the first of its answers that counts: all after it do.
+    The clip of a trigger ends with its first meaningful step.
 
     Raises:
-        ExportError: the exporter cannot take the network, or a trigger's network gives no stream.
-        MissingExtraError: its packages are not installed.
+        ExportError: the exporter does not support the network, or a network of the task trigger cannot stream.
+        MissingExtraError: the packages of the exporter are not installed.
     """
     task, reason = TASKS[config.task], why_no_stream(network, front_end, config)
     is_trigger = task.predicts_steps
     if reason and is_trigger:
-        raise ExportError(f"a model that says when its word is spoken is exported as a stream, but {reason}")
+        raise ExportError(f"a model of the task {task.name} must be exported as a stream, but {reason}")
     step = 0 if reason else step_samples(network, config)
     early = 0
     if isinstance(network, StepNetwork) and isinstance(front_end, SpectralFrontEnd):
@@ -117,39 +117,79 @@ def _to_onnx(
     module: Any, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], shapes: Any, config: RunConfig
 ) -> onnx.ModelProto:
     try:
-        from wordspot.export.rewrite import rewrite
-        from wordspot.export.shifts import SHIFTS
+        from wordspot.export.rewrite import fold_constants, put_formulas
+
+        integers = _integer_translations()
     except ModuleNotFoundError as error:
         raise missing_extra(error, "exporting") from error
     with _quiet():
         try:
             program = torch.onnx.export(
                 module.eval(), inputs, dynamo=True, opset_version=OPSET, input_names=names, output_names=outputs,
-                dynamic_shapes=shapes, external_data=False, verbose=False, custom_translation_table=SHIFTS,
+                dynamic_shapes=shapes, external_data=False, verbose=False, custom_translation_table=integers,
             )  # fmt: skip
             assert program is not None
             model = program.model_proto
+            fold_constants(model)
             transforms = {
                 f"{name}.{DFT}": (part.n_fft, part.first_bin)
                 for name, part in module.named_modules()
                 if isinstance(part, ConvolvedDft)
             }
-            rewrite(model, transforms)
-        except Exception as error:  # whatever a network of the user's own does that exporter or passes cannot follow
+            put_formulas(model, transforms)
+        except Exception as error:  # whatever the exporter cannot follow in a network of the user's own
             reason = " ".join(f"{type(error).__name__}: {error.__cause__ or error}".split())[:300]
             raise ExportError(f"the model {config.model.name!r} cannot be exported ({reason})") from error
     return model
 
 
+def _integer_translations() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """Shifts and masks of signed integers for the exporter, as ONNX has them for unsigned ones only.
+
+    A shift to the right by n divides by 2**n and rounds down; a mask of 2**n - 1 is the remainder. Both are exact as long as no
+    number overflows its type, which the front end `micro` ensures.
+    """
+    from onnxscript import opset18
+
+    op: Any = opset18  # its types cannot say that one number has the type of another
+    aten = torch.ops.aten
+
+    def left(values: Any, n: int) -> Any:
+        return op.Mul(values, op.CastLike(op.Constant(value_int=1 << n), values))
+
+    def right(values: Any, n: int) -> Any:
+        divisor = op.CastLike(op.Constant(value_int=1 << n), values)
+        return op.Div(op.Sub(values, op.Mod(values, divisor)), divisor)
+
+    def left_by(values: Any, shifts: Any) -> Any:
+        return op.Mul(values, op.Pow(op.CastLike(op.Constant(value_int=2), values), shifts))
+
+    def right_by(values: Any, shifts: Any) -> Any:
+        divisor = op.Pow(op.CastLike(op.Constant(value_int=2), values), shifts)
+        return op.Div(op.Sub(values, op.Mod(values, divisor)), divisor)
+
+    def mask(values: Any, mask: int) -> Any:
+        if mask & (mask + 1):
+            raise ValueError(f"only masks of the low bits can be exported, got {mask}")
+        return op.Mod(values, op.CastLike(op.Constant(value_int=mask + 1), values))
+
+    return {
+        aten.__lshift__.Scalar: left, aten.__rshift__.Scalar: right, aten.__and__.Scalar: mask,
+        aten.bitwise_left_shift.Tensor_Scalar: left, aten.bitwise_right_shift.Tensor_Scalar: right,
+        aten.bitwise_left_shift.Tensor: left_by, aten.bitwise_right_shift.Tensor: right_by,
+        aten.bitwise_and.Scalar: mask,
+    }  # fmt: skip
+
+
 def _free(value: onnx.ValueInfoProto, axis: int, name: str) -> None:
-    """Say of an output that it is as long as its input; some of torch's operators freeze the traced length in its type."""
+    """Declare a free dimension of an output; some of torch's operators fix it to the traced length."""
     value.type.tensor_type.shape.dim[axis].Clear()
     value.type.tensor_type.shape.dim[axis].dim_param = name
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on what it does without."""
+    """Silence the exporter's remarks on optional packages."""
     logs = [
         logging.getLogger(name) for name in ("torch.onnx._internal.exporter._registration", "onnxscript", "onnx_ir")
     ]

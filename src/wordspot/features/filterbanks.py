@@ -64,7 +64,8 @@ def htk_mel(n_bins: int, sample_rate: float, n_mels: int, low_hz: float, high_hz
     hz = np.linspace(0, sample_rate / 2, n_bins)[:, None]
     rising = (hz - points[:-2]) / (points[1:-1] - points[:-2])
     falling = (points[2:] - hz) / (points[2:] - points[1:-1])
-    return np.maximum(0, np.minimum(rising, falling))
+    result: Matrix = np.maximum(0, np.minimum(rising, falling))
+    return result
 
 
 def psf_mel(n_bins: int, sample_rate: float, n_mels: int, low_hz: float, high_hz: float) -> Matrix:
@@ -85,7 +86,7 @@ def cosine_transform(n_mels: int, n_coefficients: int, *, orthonormal: bool) -> 
     With `orthonormal`, coefficient 0 is divided by sqrt(2) as well, which TensorFlow's MFCC does not do.
     """
     j, i = np.arange(n_mels)[:, None], np.arange(n_coefficients)
-    matrix = np.sqrt(2 / n_mels) * np.cos(i * np.pi / n_mels * (j + 0.5))
+    matrix: Matrix = np.sqrt(2 / n_mels) * np.cos(i * np.pi / n_mels * (j + 0.5))
     if orthonormal:
         matrix[:, 0] /= np.sqrt(2)
     return matrix

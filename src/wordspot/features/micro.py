@@ -171,7 +171,8 @@ class MicroFrontEnd(nn.Module):
         start, end = self.logs[segment], self.logs[segment + 1]
         between = ((end - start) * (position - (segment << _LOG_SEGMENT_BITS))) >> _LOG_BITS
         log = ((((octave << _LOG_BITS) + position + start + between) * _LN_2) + _LOG_HALF) >> _LOG_BITS
-        return ((log << _LOG_SHIFT) + _LOG_HALF) >> _LOG_BITS
+        result: Tensor = ((log << _LOG_SHIFT) + _LOG_HALF) >> _LOG_BITS
+        return result
 
 
 def subtract_noise(signal: Tensor, noise: Tensor) -> Tensor:
@@ -243,17 +244,20 @@ def _gains(fraction_bits: int) -> NDArray[np.int64]:
 def _gain(noise: NDArray[np.float64], fraction_bits: int) -> NDArray[np.int64]:
     base = _f32(noise / 2**fraction_bits) + _f32(_GAIN_OFFSET)
     power = _f32(base.astype(np.float64) ** -float(_f32(_GAIN_STRENGTH)))
-    return np.minimum(power * _f32(2**_GAIN_BITS) + _f32(0.5), 32767).astype(np.int64)
+    result: NDArray[np.int64] = np.minimum(power * _f32(2**_GAIN_BITS) + _f32(0.5), 32767).astype(np.int64)
+    return result
 
 
 def _logs() -> NDArray[np.int64]:
     """log2(1 + x) - x at the 129 ends of 128 segments of [0, 1], in Q16."""
     x = np.arange(129) / 128
-    return np.rint((np.log2(1 + x) - x) * 2**_LOG_BITS).astype(np.int64)
+    result: NDArray[np.int64] = np.rint((np.log2(1 + x) - x) * 2**_LOG_BITS).astype(np.int64)
+    return result
 
 
 def _hz_to_mel(hz: NDArray[np.float32]) -> NDArray[np.float32]:
-    return _f32(1127) * log1p(hz / _f32(700))
+    result: NDArray[np.float32] = _f32(1127) * log1p(hz / _f32(700))
+    return result
 
 
 def log1p(x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -273,11 +277,13 @@ def log1p(x: NDArray[np.float32]) -> NDArray[np.float32]:
     for factor in _LOG1P:
         series = ratio * ratio * (_f32(factor) + series)
     rest = k * _f32(9.0580006145e-06) + np.where(small, _f32(0), lost)
-    return _f32(k * _f32(0.69313812256) - ((half - (ratio * (half + series) + rest)) - f))
+    result: NDArray[np.float32] = _f32(k * _f32(0.69313812256) - ((half - (ratio * (half + series) + rest)) - f))
+    return result
 
 
 def _quantize(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    return _f32(np.floor(weights * _f32(2**_WEIGHT_BITS) + _f32(0.5)))
+    result: NDArray[np.float32] = _f32(np.floor(weights * _f32(2**_WEIGHT_BITS) + _f32(0.5)))
+    return result
 
 
 def _f32(values: ArrayLike) -> Any:

@@ -1,11 +1,11 @@
-"""The networks by name. A network knows features and logits, and nothing of losses, devices or files.
+"""The networks by name. A network maps features to logits, and is independent of losses, devices and files.
 
 A constructor is called as ``make(n_frames, n_features, n_labels, **options)`` and returns a module that maps features
-[batch, n_frames, n_features] to logits [batch, n_labels]; one whose attribute ``per_step`` is true (the task trigger) to
-logits [batch, n_steps, n_labels], of which ``step_ends(n_frames)`` says what frame each has heard last. One that works with
-no other features names their kind in ``front_end``. It may carry two dicts beside it, ``recipe`` (how it trains
-best) and ``classic`` (how the original trained it), of settings as `overrides.override` takes them, where ``features`` alone
-names a front end of `presets.FEATURES`. Names of your own models are ``package.module:make``, the same as below.
+[batch, n_frames, n_features] to logits [batch, n_labels]. A module whose attribute ``per_step`` is true (the task trigger) is a
+`streaming.StepNetwork` and gives logits [batch, n_steps, n_labels]. A constructor may have three more attributes:
+``front_end``, if the network works with one front end only, and two dicts of settings for `overrides.override`, ``recipe`` (how it
+trains best) and ``classic`` (how the original was trained). In them, the key ``features`` names a front end of
+`presets.FEATURES`. Your own models are named ``package.module:make``, like those below.
 """
 
 from __future__ import annotations
@@ -43,12 +43,14 @@ def find_constructor(name: str) -> Callable[..., nn.Module]:
     """The constructor of a built-in model, or of your own by import path.
 
     Raises:
-        ConfigError: no such name, module or attribute.
+        ConfigError: there is no such name, module or attribute.
     """
     path = MODELS.get(name, name)
     module_name, colon, attribute = path.partition(":")
     if not colon or not module_name or module_name.startswith("."):
-        raise ConfigError(f"no model {name!r}; expected one of {', '.join(MODELS)}, or my_package:make for your own")
+        raise ConfigError(
+            f"there is no model {name!r}; expected one of {', '.join(MODELS)}, or my_package:make for your own"
+        )
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -64,17 +66,17 @@ def find_constructor(name: str) -> Callable[..., nn.Module]:
 
 
 def find_recipe(name: str, recipe: str) -> dict[str, Any]:
-    """The settings of a model's recipe: ``default`` or ``classic``.
+    """The settings of the ``default`` or ``classic`` recipe of a model.
 
     Raises:
-        ConfigError: another name, or a model that has no classic recipe.
+        ConfigError: `recipe` is neither, or the model has no classic recipe.
     """
     if recipe not in ("default", "classic"):
-        raise ConfigError(f"--recipe must be 'default' or 'classic', got {recipe!r}")
+        raise ConfigError(f"`recipe` must be 'default' or 'classic', got {recipe!r}")
     settings = getattr(find_constructor(name), "classic" if recipe == "classic" else "recipe", None)
     if settings is None and recipe == "classic":
         raise ConfigError(
-            f"model {name!r} has no classic recipe, since the tutorial did not know it; leave out --recipe classic"
+            f"model {name!r} has no classic recipe, as it is not part of the tutorial; use the default recipe"
         )
     return dict(settings or {})
 
@@ -83,7 +85,7 @@ def make_model(config: ModelConfig, n_frames: int, n_features: int, n_labels: in
     """Build the network that `config` names.
 
     Raises:
-        ConfigError: no such model, an option its constructor does not take, or a value it refuses.
+        ConfigError: there is no such model, or its constructor rejects an option or its value.
     """
     make = find_constructor(config.name)
     known = inspect.signature(make).parameters

@@ -2,7 +2,7 @@
 
 Each block averages its maps over frequency, convolves that mean over time, and adds it back to every frequency. The paper
 pads time with zeros: `BcResNet`. `StreamingBcResNet` has the same layers and as many parameters, but never pads time: its
-answer at a frame is its answer for the clip that ends there.
+logits at a frame are those for the clip that ends there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def bcresnet(
     Args:
         n_frames: of a clip.
         n_features: of a frame; halved three times, they must divide into 5 bands: 40, 80, ...
-        n_labels: answers.
+        n_labels: outputs.
         size: the paper's τ, one of `SIZES`: a multiple of the width of 8 channels.
         padding: of time. "valid": none, the streaming form; "same": zeros, as in the paper.
         dilations: one for each of the four stages. Empty: the paper's "1,2,4,8" with "same" padding. It sees 117 frames,
@@ -62,7 +62,7 @@ bcresnet.recipe = {**STREAMING, "training.steps": (4_000,)}  # type: ignore[attr
 
 
 class BcResNet(nn.Module):
-    """The paper's network: time is padded with zeros, so it judges whole clips. `bcresnet` tells of the arguments."""
+    """The paper's network: time is padded with zeros, so it works on clips only. See `bcresnet` for the arguments."""
 
     valid = False
     stem: nn.Conv2d
@@ -128,8 +128,8 @@ class StreamingBcResNet(BcResNet):
         """Go on by k frames, a multiple of `hop_frames`: features [batch, k, n_features].
 
         Returns:
-            logits [batch, k / hop_frames, n_labels] of the clips that end at every `hop_frames`-th frame, and the state. The
-            answers for clips that began before the stream see zeros there and mean nothing.
+            logits [batch, k / hop_frames, n_labels] of the clips that end at every `hop_frames`-th frame, and the state. Logits
+            of clips that began before the stream see zeros there and are meaningless.
         """
         x, kept = self.stem.step(_image(features), state[0])
         x, after = self.stem_norm(x), [kept]
@@ -152,7 +152,7 @@ class StreamingBcResNet(BcResNet):
 class _Block(nn.Module):
     """Over frequency in each map, then over time in their mean over frequency, added to every frequency.
 
-    Where the width stays, what went in is added as well; where it changes, a 1 × 1 convolution changes it first.
+    If the width stays, the input is added as well; if it changes, a 1 × 1 convolution changes it first.
     """
 
     def __init__(self, n_in: int, n_out: int, stride: int, dilation: int, dropout: float, valid: bool) -> None:
@@ -190,7 +190,8 @@ class _Block(nn.Module):
         """Add the three; `means` may be shorter: the first frames of the others are dropped."""
         if self.is_residual:
             maps = maps + x
-        return (maps[..., maps.shape[3] - means.shape[3] :] + self.mix(means)).relu_()
+        result: Tensor = (maps[..., maps.shape[3] - means.shape[3] :] + self.mix(means)).relu_()
+        return result
 
 
 def _parse(text: str) -> tuple[int, ...]:

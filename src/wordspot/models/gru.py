@@ -1,4 +1,4 @@
-"""A gated recurrent network on a convolution over a few frames: the smallest memory of the streaming networks."""
+"""A gated recurrent network on a convolution over a few frames: the streaming network with the smallest state."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ State = tuple[Tensor, ...]
 class Gru(nn.Module):
     """A convolution over 5 frames, GRU layers, and a linear layer at every frame.
 
-    Its memory has no end, so what it says on a stream is not what it says of the clip that ends there: the reference for
-    `step` is one pass over the whole recording. Training on clips begins each from a zero state and takes the last frame's
-    answer.
+    Its memory is unbounded, so its logits on a stream differ from those for the clip that ends there; they equal those of one
+    pass over the entire recording. Training starts each clip from a zero state and uses the logits of the last frame.
 
     Args:
         n_units: width of the convolution and of each GRU layer.
         n_layers: GRU layers.
-        stride: frames that the convolution takes at once. 2 halves the time of training, and there are half as many answers.
+        stride: of the convolution over time. 2 halves the training time and the rate of the logits.
         dropout: before each GRU layer and before the last layer.
     """
 
@@ -54,7 +53,7 @@ class Gru(nn.Module):
         """features: [batch, n_frames, n_features] → logits: [batch, n_labels] at the last frame, from a zero state."""
         rest = features.shape[1] % self.hop_frames
         hidden, _ = self._hidden(features[:, rest:], self.initial_state(len(features)))
-        logits: Tensor = self._answer(hidden[-1:]).squeeze(1)
+        logits: Tensor = self._logits(hidden[-1:]).squeeze(1)
         return logits
 
     def initial_state(self, batch: int) -> State:
@@ -68,7 +67,7 @@ class Gru(nn.Module):
             logits [batch, k / hop_frames, n_labels] at every `hop_frames`-th frame, given all frames so far, and the state.
         """
         hidden, state = self._hidden(features, state)
-        return self._answer(hidden), state
+        return self._logits(hidden), state
 
     def _hidden(self, features: Tensor, state: State) -> tuple[Tensor, State]:
         """features: [batch, k, n_features] → what the last GRU layer gives [k / hop_frames, batch, n_units], state."""
@@ -79,7 +78,7 @@ class Gru(nn.Module):
             after.append(kept)
         return x, tuple(after)
 
-    def _answer(self, hidden: Tensor) -> Tensor:
+    def _logits(self, hidden: Tensor) -> Tensor:
         """hidden: [k, batch, n_units] → logits [batch, k, n_labels]."""
         logits: Tensor = self.output(self.dropout(hidden).permute(1, 2, 0)).transpose(1, 2)
         return logits

@@ -1,4 +1,4 @@
-"""The classic network that tells a person's recording from a machine's: stacked LSTMs over the whole recording."""
+"""The classic network that tells human from synthetic speech: stacked LSTMs over an entire recording."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from wordspot.models.recurrent_layers import Lstm as LstmLayer
 
 SCALINGS = ("min_max", "z_score", "none")
 _SILENCE = -30.0  # coefficient 0 of psf_mfcc: digital silence is log(2**-52) = -36.04, one sample of 1/32768 is -0.7
-_PARTLY = 2  # windows of 25 ms, one each 10 ms, that begin before a recording's end and reach past it
+_PARTLY = 2  # windows of 25 ms every 10 ms that begin before the end of a recording and extend past it
 _LAST_UNITS = 13
 
 
 class Lstm(nn.Module):
     """Every coefficient scaled over the recording's own frames, stacked LSTMs, the last hidden state → one sigmoid.
 
-    A recording stands at the beginning of `n_frames` frames of `psf_mfcc`; digital silence that follows to the end is padding,
-    as are the two frames before it, which hear the recording's end in part. All padding is zeros after scaling.
+    A recording occupies the first of `n_frames` frames of `psf_mfcc`. Digital silence after it is padding, and so are the two
+    frames before the silence, which contain only part of the recording's end. Padding is zero after scaling.
 
-    With two labels there is one logit, of the first; beside it stands a constant zero, so that softmax is the sigmoid. It is
-    initialised as Keras does it: orthogonal, and a forget gate of bias 1.
+    With two labels there is one logit for the first and a constant zero, so that the softmax is the sigmoid. Initialisation
+    is as in Keras: orthogonal, and a forget gate with bias 1.
 
     Args:
         n_units: of each layer but the last, which has 13 units; a single layer has `n_units`.
         n_layers: 4 are 78, 78, 78 and 13; 3 are 78, 78 and 13; 2 are 78 and 13; 1 is 78.
-        masked: the answer is that after the recording's last frame; without it, as in the original, after all frames, however
-            many of them are padding.
+        masked: take the output after the last frame of the recording. If false, as in the original, take it after all frames,
+            however many of them are padding.
         scaling: each recording's coefficients ``min_max`` to [0, 1], by ``z_score`` to mean 0 and variance 1, or ``none``.
     """
 
@@ -95,14 +95,14 @@ class Lstm(nn.Module):
 
 
 def own_frames(features: Tensor) -> Tensor:
-    """How many of the frames [batch, n_frames, n_features] are the recording's own: int32 [batch], at least 1."""
+    """The number of frames of [batch, n_frames, n_features] before the padding: int32 [batch], at least 1."""
     n_frames = features.shape[1]
-    heard = torch.where(features[..., 0] > _SILENCE, _numbers(features), 0).amax(dim=1)
-    return torch.where(heard < n_frames, heard - _PARTLY, heard).clamp(min=1)
+    ends = torch.where(features[..., 0] > _SILENCE, _numbers(features), 0).amax(dim=1)
+    return torch.where(ends < n_frames, ends - _PARTLY, ends).clamp(min=1)
 
 
 def _scaled(features: Tensor, lengths: Tensor, scaling: str) -> Tensor:
-    """Each coefficient scaled over the first `lengths` frames, zeros after them; a coefficient that is constant is 0."""
+    """Each coefficient scaled over the first `lengths` frames, zeros after them; a constant coefficient becomes 0."""
     own = (_numbers(features) <= lengths[:, None])[..., None]
     if scaling == "min_max":
         low = torch.where(own, features, _LARGE).amin(dim=1, keepdim=True)
@@ -122,7 +122,7 @@ def _numbers(features: Tensor) -> Tensor:
 
 
 _LARGE = 1e30
-_SMALL = 1e-8  # a variance that rounding makes of a constant
+_SMALL = 1e-8  # variance of a constant, by rounding
 
 
 def _initialise(layer: Any) -> None:

@@ -1,4 +1,4 @@
-"""A network for recordings of any length: convolutions over time and frequency, then statistics over a whole window."""
+"""A network for recordings of any length: convolutions over time and frequency, then statistics over a window."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _N_MASKS, _WIDEST = 2, 0.15  # bands that training blanks, and their width, as a
 
 
 class PooledConv(nn.Module):
-    """Convolutions over a log spectrum, and the attentive mean and spread of what they find, row by row of frequency.
+    """Convolutions over a log spectrum, then attentive mean and standard deviation of their output over time.
 
-    A window's level is taken out, and so is its mean spectrum: neither gain nor a microphone's colour is left to learn
-    from. Two neighbouring bins make one; the lowest is left out. The pooling is that of Okabe et al. 2018 (arXiv 1803.10963).
-    While it trains, a window's rows of frequency wander as far as another window's in part (`mix_spread`), so that how far they
-    do does not decide alone.
+    The level and the mean spectrum of the window are subtracted, so that the network can learn neither gain nor the frequency
+    response of a microphone. Pairs of neighbouring bins are averaged; the lowest bin is dropped. The pooling is that of Okabe
+    et al. 2018 (arXiv 1803.10963). Training mixes the standard deviation of each frequency with that of another window
+    (`mix_spread`), so that the network cannot rely on it alone.
 
     Args:
-        n_channels: of the first convolution; those after it have twice, three and four times as many.
+        n_channels: of the first convolution; the next ones have twice, three and four times as many.
         dropout: before the last layer.
-        pooling: ``attentive``, or ``statistics``: every frame counts alike.
-        mixing: whether training mixes the spread of windows.
+        pooling: ``attentive``, or ``statistics`` with equal weights for all frames.
+        mixing: whether training mixes the standard deviations of windows.
     """
 
     front_end: ClassVar[str] = "spectrogram"
@@ -67,7 +67,7 @@ class PooledConv(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(mixing, bool):
-            raise ValueError(f"expected mixing to be true or false, got {mixing!r}")
+            raise ValueError(f"mixing must be true or false, got {mixing!r}")
         self.mixing = mixing
         if pooling not in ("attentive", "statistics"):
             raise ValueError(f"expected pooling 'attentive' or 'statistics', got {pooling!r}")
@@ -98,7 +98,7 @@ class PooledConv(nn.Module):
         return logits
 
     def _pool(self, found: Tensor) -> Tensor:
-        """[batch, channels and rows, frames] → mean and spread over the frames: [batch, 2 · pooled]."""
+        """[batch, channels and rows, frames] → mean and standard deviation over the frames: [batch, 2 · pooled]."""
         hidden = self.project(found).relu()
         if self.attention is None:
             mean = hidden.mean(dim=2)
@@ -110,14 +110,14 @@ class PooledConv(nn.Module):
         return torch.cat([mean, (variance + _SPREAD_FLOOR).sqrt()], dim=1)
 
     def _mix(self, spectrum: Tensor) -> Tensor:
-        """While it trains: each window with the spread of another one of the batch, in part."""
+        """In training: mix the spread of each window with that of another one of the batch."""
         if not (self.training and self.mixing):
             return spectrum
         partners = torch.randperm(len(spectrum), device=spectrum.device)
         return mix_spread(spectrum, partners, torch.rand(len(spectrum), device=spectrum.device))
 
     def _mask(self, spectrum: Tensor) -> Tensor:
-        """While it trains: some bands blanked, so that no narrow one decides."""
+        """In training: mask random bands, so that no narrow band decides."""
         if not self.training:
             return spectrum
         n_bins = spectrum.shape[2]
@@ -132,7 +132,7 @@ class PooledConv(nn.Module):
 def normalise(power: Tensor) -> Tensor:
     """A power spectrum [batch, frames, bins] → the logarithm of its pairs of bins [batch, frames, (bins - 1) // 2].
 
-    The window's level, and its mean over time, are taken out; so is the lowest bin.
+    The level of the window and its mean over time are subtracted; the lowest bin is dropped.
     """
     n_pairs = (power.shape[2] - 1) // 2
     pairs = power[:, :, 1 : 1 + 2 * n_pairs].reshape(*power.shape[:2], n_pairs, 2).mean(dim=3)
@@ -142,14 +142,14 @@ def normalise(power: Tensor) -> Tensor:
 
 
 def mix_spread(spectrum: Tensor, partners: Tensor, shares: Tensor) -> Tensor:
-    """Let each row of frequency wander as far as its own spread and another window's say together.
+    """Scale each frequency to a mixture of its own standard deviation over time and that of another window.
 
-    MixStyle (Zhou et al. 2021, arXiv 2104.02008) by frequency, as Schmid et al. 2022 (DCASE) have it for microphones.
+    MixStyle (Zhou et al. 2021, arXiv 2104.02008) by frequency, as Schmid et al. 2022 (DCASE) use it for microphones.
 
     Args:
         spectrum: float32 [batch, frames, bins], of mean 0 over the frames.
-        partners: int64 [batch], for each window the other one.
-        shares: float32 [batch], 0 to 1: how much of its own spread a window keeps.
+        partners: int64 [batch], the other window of each.
+        shares: float32 [batch], 0 to 1: weight of the window's own standard deviation.
     """
     spread = spectrum.std(dim=1, keepdim=True) + _LEAST_SPREAD
     own = shares[:, None, None]

@@ -1,9 +1,9 @@
 """A residual network over time whose channels are the front end's coefficients: few layers, cheap on a stream.
 
-Of the kind of TC-ResNet (Choi et al. 2019, arXiv 1904.03814), TENet (Li et al. 2020, arXiv 2010.09960) and MDTC (Wang et
-al. 2021, arXiv 2102.13552), with blocks as in ConvNeXt (Liu et al. 2022, arXiv 2201.03545): the convolution over time stands
-before the wide part, where it costs half. Time is convolved without padding and averaged over the last frames, so the network
-streams: its answer at a frame is its answer for the clip that ends there.
+Similar to TC-ResNet (Choi et al. 2019, arXiv 1904.03814), TENet (Li et al. 2020, arXiv 2010.09960) and MDTC (Wang et
+al. 2021, arXiv 2102.13552), with blocks as in ConvNeXt (Liu et al. 2022, arXiv 2201.03545): the convolution over time precedes
+the wide part, which halves its cost. Time is convolved without padding and averaged over the last frames, so the network
+streams: its logits at a frame are those for the clip that ends there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ State = tuple[Tensor, ...]
 class Residual1d(nn.Module):
     """A convolution over all coefficients, residual blocks, the mean over time, a linear layer.
 
-    Inside, arrays are [batch, channels, 1, frames]: as images one pixel high, torch's convolutions are fastest.
+    Inside, arrays are [batch, channels, 1, frames]; torch's convolutions are fastest on images one pixel high.
 
     Args:
         n_channels: width between the blocks.
@@ -76,7 +76,7 @@ class Residual1d(nn.Module):
     def step(self, features: Tensor, state: State) -> tuple[Tensor, State]:
         """features: [batch, k, n_features] → logits [batch, k, n_labels] of the clips that end at each frame, state.
 
-        The first n_frames - 1 answers see zeros from before the stream began and mean nothing.
+        The first n_frames - 1 logits see zeros from before the stream and are meaningless.
         """
         return self.through(features_as_image(features), state)
 
@@ -84,7 +84,7 @@ class Residual1d(nn.Module):
         """`step` from features as an image: [batch, n_features, 1, k].
 
         Args:
-            counts: [batch, 1, 1, k], 0 for frames that shall leave no trace in the state, else 1.
+            counts: [batch, 1, 1, k], 0 for frames that must not change the state, else 1.
         """
         x, kept = self.stem.step(_counted(x, counts), state[0])
         x, after = _counted(self.stem_norm(x).relu(), counts), [kept]
@@ -97,7 +97,7 @@ class Residual1d(nn.Module):
 
 
 class _Block(nn.Module):
-    """Depthwise over time, 1 × 1 wider, 1 × 1 back, added to what went in."""
+    """Depthwise over time, 1 × 1 wider, 1 × 1 back, added to the input."""
 
     def __init__(self, n_channels: int, n_inside: int, dilation: int) -> None:
         super().__init__()
@@ -124,5 +124,5 @@ def _counted(x: Tensor, counts: Tensor | None) -> Tensor:
 
 
 def features_as_image(features: Tensor) -> Tensor:
-    """[batch, frames, features] → [batch, features, 1, frames], which in memory is as it was."""
+    """[batch, frames, features] → [batch, features, 1, frames], without a copy."""
     return features.transpose(1, 2).unsqueeze(2)

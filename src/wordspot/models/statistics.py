@@ -1,11 +1,11 @@
-"""A network for recordings of any length: fixed statistics of a spectrum's bands, and one learned layer on them.
+"""A network for recordings of any length: fixed statistics of the bands of a spectrum, and one learned layer.
 
-Where there are few recordings, a network that learns its own filters learns the recordings by heart. These statistics
-tell little of who speaks and what, and much of how sound was made: how far each band's level wanders while somebody
-speaks, which bands move together, how fast, and how peaked and how flat the spectrum is within a band.
+On few recordings, a network that learns its own filters overfits. These statistics depend little on the speaker and the words,
+and much on how the sound was produced: how much the level of each band varies during speech, which bands vary together and how
+fast, and how peaked and how flat the spectrum is within a band.
 
-Nothing here hears the level (each window is measured against its own), a steady colour (each bin against its mean over
-time), or what lies outside the bins in use.
+They are invariant to level (relative to that of the window) and to a constant frequency response (each bin is relative to its
+mean over time), and ignore everything outside the bins in use.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from wordspot.config import RECORDINGS_CLIP_MS, FeatureConfig
 from wordspot.features.spectral import SpectralFrontEnd
 
 _WINDOW_MS = 25.0
-_FLOOR = 1e-5  # of a bin's power, beside the mean of all
-_SPEAKING, _SLOPE = math.exp(-2.0), 2.0  # a frame counts half at this part of the window's mean power
+_FLOOR = 1e-5  # added to the relative power of a bin
+_SPEAKING, _SLOPE = math.exp(-2.0), 2.0  # weight of a frame: a half at this fraction of the mean power
 _LEAST_SPREAD, _LEAST_MODULATION = 1e-3, 1e-2
 _MODULATION_MS = 320.0
 _RATES = ((1, 2), (3, 4), (5, 7), (8, 12), (13, 16))  # of modulation, in cycles a `_MODULATION_MS`: 3 to 50 Hz
 _FINE_MS, _FINE_HOPS = 64.0, 3  # window of the finer spectrum, and from one to the next
 _FINE_FLOOR, _LEAST_RIPPLE = 1e-6, 1e-4
-_LINES_HZ, _SMOOTH_HZ = (800.0, 7050.0), 500.0  # below, the harmonics of slow voices stand as lines
+_LINES_HZ, _SMOOTH_HZ = (800.0, 7050.0), 500.0  # below, harmonics of low voices look like lines
 _LINE_BANDS, _LEAST_BINS = 6, 8
-_LOW_HZ, _HIGH_HZ = 125.0, 7125.0  # that most recordings hold
+_LOW_HZ, _HIGH_HZ = 125.0, 7125.0  # present in most recordings
 
 
 class BandStatistics(nn.Module):
-    """Statistics of a window: power [batch, frames, bins] → [batch, `n_statistics`]. Nothing in it learns.
+    """Statistics of a window: power [batch, frames, bins] → [batch, `n_statistics`]. It has no parameters.
 
     Args:
-        n_bands: that the bins in use are taken together to, evenly.
+        n_bands: bands of equal width that the bins in use are grouped into.
         first_bin, stop_bin: the bins in use.
-        hop_ms: from one frame to the next.
+        hop_ms: milliseconds from one frame to the next.
     """
 
     bands: Tensor
@@ -85,13 +85,13 @@ class BandStatistics(nn.Module):
         )
 
     def _correlations(self, centred: Tensor, spread: Tensor, weights: Tensor) -> Tensor:
-        """How the bands move together: [batch, pairs]."""
+        """Correlations between the bands: [batch, pairs]."""
         covariance = (weights * centred).transpose(1, 2) @ centred
         scale = spread[:, :, None] * spread[:, None]
         return (covariance / scale).flatten(1).index_select(1, self.pairs)
 
     def _modulations(self, levels: Tensor) -> Tensor:
-        """The log power of each band's movement at some rates: [batch, bands · rates]."""
+        """Log power of the modulation of each band at several rates: [batch, bands · rates]."""
         n_frames = levels.shape[1]
         tracks = levels.transpose(1, 2).reshape(-1, 1, n_frames)
         moved = nn.functional.conv1d(tracks, self.waves, stride=self.waves.shape[2] // 4)
@@ -106,17 +106,17 @@ class BandStatistics(nn.Module):
 
 
 class LineStatistics(nn.Module):
-    """How far lines stand out of the mean spectrum of a window: power [batch, frames, bins] → [batch, `n_statistics`].
+    """How much lines stand out in the mean spectrum of a window: power [batch, frames, bins] → [batch, `n_statistics`].
 
-    The logarithm of the power, averaged over the frames, less its running mean over `_SMOOTH_HZ`, is a ripple. A voice's
-    harmonics move and leave it even; lines that stay make it skewed and peaked. Transposed convolutions, with which neural
-    vocoders raise the rate of sound, leave such lines at whole fractions of their rate (Pons et al. 2021,
-    arXiv 2010.14356). Nothing in it learns.
+    The log power averaged over the frames, minus its running mean over `_SMOOTH_HZ`, is a ripple. The harmonics of a voice move,
+    which keeps it even; constant lines make it skewed and peaked. Transposed convolutions, with which neural vocoders upsample,
+    leave such lines at integer fractions of their rate (Pons et al. 2021,
+    arXiv 2010.14356). It has no parameters.
 
     Args:
-        n_bands: that the frequencies from `low_hz` to `high_hz` are parted into, evenly.
-        bin_hz: from one bin to the next; the first bin is at 0 Hz.
-        n_bins: there are; `high_hz` is lowered to what they hold.
+        n_bands: bands of equal width between `low_hz` and `high_hz`.
+        bin_hz: width of a bin; the first one is at 0 Hz.
+        n_bins: number of bins; `high_hz` is lowered to what they cover.
     """
 
     smoother: Tensor
@@ -134,7 +134,7 @@ class LineStatistics(nn.Module):
             )
         self.n_bands, self._reach = n_bands, reach
         self.used = slice(first - reach, first + n_bands * self._width + reach)
-        """The bins that it needs; `forward` takes these alone."""
+        """The bins that `forward` expects."""
         self.register_buffer("smoother", torch.full((1, 1, 2 * reach + 1), 1 / (2 * reach + 1)), persistent=False)
         self.n_statistics = 2 * n_bands
 
@@ -152,15 +152,15 @@ class LineStatistics(nn.Module):
 
 
 class StatisticsNet(nn.Module):
-    """`BandStatistics` and `LineStatistics` of a window, brought to one scale, and a linear layer.
+    """`BandStatistics` and `LineStatistics` of a window, normalised, and a linear layer.
 
     Args:
-        n_bands: of the band statistics.
-        low_hz, high_hz: the frequencies that they take; by default 125 to 7125 Hz, which most recordings hold, or to half of a
+        n_bands: number of bands of `BandStatistics`.
+        low_hz, high_hz: frequency range of the bands; by default 125 to 7125 Hz, present in most recordings, or up to half of a
             lower sample rate.
         dropout: of the statistics.
-        sample_rate: of the front end, Hz, which cuts the sound into hops.
-        lines: whether it takes `LineStatistics` as well.
+        sample_rate: sample rate of the front end in Hz, which cuts the audio into hops.
+        lines: also use `LineStatistics`.
     """
 
     front_end: ClassVar[str] = "samples"
@@ -174,14 +174,14 @@ class StatisticsNet(nn.Module):
         "training.schedule": "cosine",
         "training.warmup_steps": 20,
         "training.batch_size": 64,
-        "training.evaluate_every": 200,  # of few recordings, validation chooses worse than the last step does
+        "training.evaluate_every": 200,  # with few recordings, the last step is better than the one validation chooses
         "augment.time_shift_ms": 0.0,
         "augment.background_frequency": 0.8,
         "augment.snr_db": (0.0, 40.0),
         "augment.equaliser_db": 6.0,
         "augment.band_frequency": 0.3,
         "augment.room_frequency": 0.3,
-        "augment.speed": 0.3,  # pitch and all: other speakers, where there are few
+        "augment.speed": 0.3,  # changes the pitch too: other speakers, if there are few
     }
 
     def __init__(
@@ -198,20 +198,15 @@ class StatisticsNet(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(lines, bool):
-            raise ValueError(f"expected lines to be true or false, got {lines!r}")
+            raise ValueError(f"lines must be true or false, got {lines!r}")
+        hop = n_features
         if high_hz is None:
             high_hz = min(_HIGH_HZ, sample_rate / 2)
-        hop = n_features
         spectrum = _spectrum(sample_rate, _WINDOW_MS, hop)
-        bin_hz = sample_rate / spectrum.n_fft
-        first_bin, stop_bin = round(low_hz / bin_hz), round(high_hz / bin_hz)
-        if not 0 <= first_bin < stop_bin <= spectrum.n_bins or not 2 <= n_bands <= stop_bin - first_bin:
-            raise ValueError(
-                f"expected 0 <= low_hz < high_hz <= {sample_rate / 2:g} and at least 2 bands of {bin_hz:g} Hz each, got "
-                f"{low_hz:g}, {high_hz:g} and {n_bands} bands"
-            )
-        self.spectrum = SpectralFrontEnd(spectrum, _Bins(first_bin, stop_bin))
-        self.statistics = BandStatistics(n_bands, 0, stop_bin - first_bin, 1000 * hop / sample_rate)
+        bins = _bins_of_bands(spectrum, n_bands, low_hz, high_hz)
+        self.spectrum = SpectralFrontEnd(spectrum, _Bins(bins.start, bins.stop))
+        self.statistics = BandStatistics(n_bands, 0, bins.stop - bins.start, 1000 * hop / sample_rate)
+        self._check_length(n_frames, spectrum)
         n_statistics = self.statistics.n_statistics
         self.fine_spectrum: nn.Module | None = None
         if lines:
@@ -219,13 +214,17 @@ class StatisticsNet(nn.Module):
             self.lines = LineStatistics(_LINE_BANDS, sample_rate / fine.n_fft, fine.n_bins, *_LINES_HZ)
             self.fine_spectrum = SpectralFrontEnd(fine, _Bins(self.lines.used.start, self.lines.used.stop))
             n_statistics += self.lines.n_statistics
-        least = math.ceil((spectrum.window_samples + (self.statistics.waves.shape[2] - 1) * hop) / hop)
-        if n_frames < least:
-            hop_ms = 1000 * hop / sample_rate
-            raise ValueError(f"expected a window of {least * hop_ms:g} ms at least, got {n_frames * hop_ms:g}")
         self.scale = nn.BatchNorm1d(n_statistics, affine=False)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(n_statistics, n_labels)
+
+    def _check_length(self, n_frames: int, spectrum: FeatureConfig) -> None:
+        """Check that a window holds one modulation period of `BandStatistics`."""
+        hop = spectrum.hop_samples
+        least = math.ceil((spectrum.window_samples + (self.statistics.waves.shape[2] - 1) * hop) / hop)
+        if n_frames < least:
+            hop_ms = 1000 * hop / spectrum.sample_rate
+            raise ValueError(f"a window must be at least {least * hop_ms:g} ms long, got {n_frames * hop_ms:g}")
 
     def forward(self, hops: Tensor) -> Tensor:
         """hops: samples [batch, n_frames, hop] → logits: [batch, n_labels]."""
@@ -242,16 +241,28 @@ class StatisticsNet(nn.Module):
 
 
 class _Bins(nn.Identity):
-    """The head of a front end that gives some bins' power as it is."""
+    """The head of a front end that returns the power of some bins unchanged."""
 
     def __init__(self, first: int, stop: int) -> None:
         super().__init__()
         self.bins = slice(first, stop)
 
 
+def _bins_of_bands(spectrum: FeatureConfig, n_bands: int, low_hz: float, high_hz: float) -> slice:
+    """The bins from `low_hz` to `high_hz`, at least one for each band."""
+    bin_hz = spectrum.sample_rate / spectrum.n_fft
+    first, stop = round(low_hz / bin_hz), round(high_hz / bin_hz)
+    if not 0 <= first < stop <= spectrum.n_bins or not 2 <= n_bands <= stop - first:
+        raise ValueError(
+            f"expected 0 <= low_hz < high_hz <= {spectrum.sample_rate / 2:g} and at least 2 bands of {bin_hz:g} Hz each, got "
+            f"{low_hz:g}, {high_hz:g} and {n_bands} bands"
+        )
+    return slice(first, stop)
+
+
 def _spectrum(sample_rate: int, window_ms: float, hop: int) -> FeatureConfig:
-    """A spectrum each `hop` samples."""
-    hop_ms = 1000 * (hop + 0.5) / sample_rate  # half a sample more, since it is rounded down
+    """A spectrum for every `hop` samples."""
+    hop_ms = 1000 * (hop + 0.5) / sample_rate  # half a sample more, since the hop is rounded down
     return FeatureConfig(
         kind="spectrogram",
         sample_rate=sample_rate,

@@ -205,7 +205,8 @@ class TriggerGru(nn.Module):
 
     def _rows(self, x: Tensor) -> Tensor:
         """x: [batch, n_features, frames] → [batch, n_filters, steps]."""
-        return self.stem_norm(self.stem(x)).relu()
+        result: Tensor = self.stem_norm(self.stem(x)).relu()
+        return result
 
     def _logits(self, rows: Tensor, state: State, hold: Tensor | None = None) -> tuple[Tensor, State]:
         """rows: [batch, n_filters, k] → logits [batch, k, 2], the GRU layers' state. hold: [batch, 1, k], as `Gru` has it."""

@@ -6,6 +6,7 @@ They are SVG in which text stays text: the reader's browser draws it, so labels 
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.files import atomic_path
+from wordspot.files import atomic_path, cache_root
 from wordspot.metrics import Calibration, Curve, Ints, StreamCurve
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def draw_confusion(labels: Sequence[str], confusion: Ints) -> str:
     size = max(4.0, 0.52 * len(labels) + 1.6)
     figure, (axes,) = new_figure(size + 0.6, size, 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", parse_math=False)
+    axes.set_yticks(range(len(labels)), labels, parse_math=False)
     axes.set_xlabel("predicted label")
     axes.set_ylabel("true label")
     for row, column in np.ndindex(*counts.shape):
@@ -72,12 +73,10 @@ def draw_confusion(labels: Sequence[str], confusion: Ints) -> str:
 
 def draw_error_curves(curves: dict[str, Curve]) -> str:
     """Per label, misses against false alarms (DET, both axes logarithmic) and hits against false alarms (ROC), as SVG."""
-    import matplotlib as mpl
-
     figure, (left, right) = new_figure(9.5, 4.2, 2)
-    colours = mpl.colormaps["tab20"]
+    colours = import_matplotlib().colormaps["tab20"]
     for position, (label, curve) in enumerate(curves.items()):
-        style: dict[str, Any] = {"color": colours(position % 20), "linewidth": 1.3, "label": label}
+        style: dict[str, Any] = {"color": colours(position % 20), "linewidth": 1.3, "label": legend_name(label)}
         left.plot(100 * np.maximum(curve.false_alarm_rate, 1e-4), 100 * np.maximum(curve.miss_rate, 1e-3), **style)
         right.plot(100 * curve.false_alarm_rate, 100 * curve.hit_rate, **style)
     left.set(xscale="log", yscale="log", xlabel="false alarms, percent", ylabel="misses, percent", title="DET")
@@ -91,7 +90,7 @@ def draw_error_curves(curves: dict[str, Curve]) -> str:
     )
     for axes in (left, right):
         axes.grid(alpha=0.25)
-    right.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
+    add_legend(right, 1.02)
     return to_svg(figure)
 
 
@@ -119,10 +118,8 @@ def draw_stream_curves(curves: dict[str, StreamCurve], chosen: dict[str, tuple[f
         curves: by the name in the legend, the first one in bold; words that were never spoken are left out.
         chosen: (false accepts per hour, miss rate) at the decoder's thresholds, marked by a dot.
     """
-    import matplotlib as mpl
-
     figure, (axes,) = new_figure(8.0, 4.6, 1)
-    colours = mpl.colormaps["tab20"]
+    colours = import_matplotlib().colormaps["tab20"]
     drawn = {name: curve for name, curve in curves.items() if curve.n_words and curve.hours}
     floor = min((0.5 / curve.hours for curve in drawn.values()), default=0.1)
     for position, (name, curve) in enumerate(drawn.items()):
@@ -131,7 +128,7 @@ def draw_stream_curves(curves: dict[str, StreamCurve], chosen: dict[str, tuple[f
         rate = np.maximum(curve.false_accepts_per_hour[order], floor)
         style: dict[str, Any] = {"color": "black" if is_first else colours((position - 1) % 20)}
         style["linewidth"] = 2.0 if is_first else 1.2
-        axes.plot(rate, 100 * curve.miss_rate[order], drawstyle="steps-post", label=name, **style)
+        axes.plot(rate, 100 * curve.miss_rate[order], drawstyle="steps-post", label=legend_name(name), **style)
         if name in chosen:
             axes.plot(max(chosen[name][0], floor), 100 * chosen[name][1], "o", markersize=5, color=style["color"])
     axes.axvline(2 * floor, color=_GREY, linewidth=0.8, linestyle=":")
@@ -140,7 +137,7 @@ def draw_stream_curves(curves: dict[str, StreamCurve], chosen: dict[str, tuple[f
     axes.set_title("dots: the decoder's thresholds; dotted: one false accept in the hours tested", fontsize=9)
     axes.grid(alpha=0.25)
     if drawn:
-        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
+        add_legend(axes, 1.02)
     return to_svg(figure)
 
 
@@ -158,8 +155,17 @@ def draw_latencies(latencies_ms: Sequence[float]) -> str:
     return to_svg(figure)
 
 
+def import_matplotlib() -> Any:
+    """The module `matplotlib`, whose list of fonts then lies in wordspot's cache and not in a folder of its own in the home."""
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_root() / "matplotlib"))
+    import matplotlib as mpl
+
+    return mpl
+
+
 def new_figure(width: float, height: float, n_axes: int) -> tuple[Figure, list[Axes]]:
     """A figure of this size in inches, not bound to a screen, with axes side by side."""
+    import_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -168,11 +174,21 @@ def new_figure(width: float, height: float, n_axes: int) -> tuple[Figure, list[A
     return figure, [figure.add_subplot(1, n_axes, position + 1) for position in range(n_axes)]
 
 
+def legend_name(label: str) -> str:
+    """A label for a legend: matplotlib leaves out names that begin with an underscore."""
+    return f" {label}" if label.startswith("_") else label
+
+
+def add_legend(axes: Axes, x: float) -> None:
+    """A legend to the right of the axes, in which labels are text and not formulas."""
+    legend = axes.legend(loc="center left", bbox_to_anchor=(x, 0.5), frameon=False, fontsize=8)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
 def to_svg(figure: Figure) -> str:
     """The figure as an ``<svg>`` element."""
-    import matplotlib as mpl
-
-    text = io.StringIO()
+    mpl, text = import_matplotlib(), io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "wordspot"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has the font, matplotlib not
         figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
@@ -193,4 +209,5 @@ def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     sums = np.concatenate([[0.0], np.cumsum(values)])
     position = np.arange(len(values))
     start, stop = np.maximum(position - half, 0), np.minimum(position + half + 1, len(values))
-    return (sums[stop] - sums[start]) / (stop - start)
+    result: NDArray[np.float64] = (sums[stop] - sums[start]) / (stop - start)
+    return result

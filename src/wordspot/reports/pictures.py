@@ -17,7 +17,7 @@ from wordspot.config import FeatureConfig
 from wordspot.data.scenes.material import Scene
 from wordspot.data.scenes.trigger import PART
 from wordspot.files import atomic_path
-from wordspot.reports.charts import new_figure, save_png
+from wordspot.reports.charts import add_legend, legend_name, new_figure, save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -192,20 +192,15 @@ def _draw_scores(axes: Axes, result: RecordingResult, labels: Sequence[str], thr
         scores = result.window_posteriors[:, place]
         marker = "o" if len(scores) <= _FEW else None
         heard = np.where(counts, scores, np.nan)
-        axes.plot(result.times_s, heard, color=colour, linewidth=1.3, marker=marker, markersize=4, label=_plain(label))
+        axes.plot(
+            result.times_s, heard, color=colour, linewidth=1.3, marker=marker, markersize=4, label=legend_name(label)
+        )
         axes.plot(result.times_s[~counts], scores[~counts], ".", color=_GREY, alpha=0.4, markersize=3)
     if threshold is not None:
         axes.axhline(threshold, color=_GREY, linewidth=0.9, linestyle="--", label="threshold")
     axes.set(ylim=(-0.03, 1.03), ylabel="posterior of windows")
     axes.grid(alpha=0.25)
-    legend = axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-
-
-def _plain(label: str) -> str:
-    """matplotlib leaves labels that begin with an underscore out of a legend."""
-    return f" {label}" if label.startswith("_") else label
+    add_legend(axes, 1.0)
 
 
 def _draw_words(axes: Axes, scene: Scene, word: str, begin: float, end: float) -> None:

@@ -52,7 +52,8 @@ def write_recording_report(path: Path, result: RecordingsResult) -> None:
 def most_wrong(truth: Ints, posteriors: Floats, n: int = N_WORST) -> list[int]:
     """Positions of the recordings whose own label has the lowest posterior, the lowest first."""
     own = posteriors[np.arange(len(truth)), truth]
-    return np.argsort(own, kind="stable")[:n].tolist()
+    result: list[int] = np.argsort(own, kind="stable")[:n].tolist()
+    return result
 
 
 def most_typical(truth: Ints, posteriors: Floats, generators: Sequence[str | None], n: int = N_TYPICAL) -> list[int]:

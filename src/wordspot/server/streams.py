@@ -42,7 +42,7 @@ class Stream:
     Attributes:
         model: the model that processes it.
         sample_rate: Hz, of what is fed.
-        n_samples: samples fed so far.
+        n_samples: all samples fed so far.
     """
 
     def __init__(self, model: ServedModel, decoder: DecoderConfig, sample_rate: int, wants_scores: bool) -> None:
@@ -65,7 +65,7 @@ class Stream:
         """End the stream: the detections that were pending. The next `feed` starts a new stream at 0 ms."""
         detections, scores, end_ms = self._detector.flush_scored()
         self._keep(scores, end_ms)
-        self.n_samples, self._shown_ms = 0, -math.inf
+        self._shown_ms = -math.inf
         return detections
 
     def take_scores(self) -> Scores:

@@ -85,7 +85,8 @@ def reverberate(audio: Tensor, impulses: Tensor) -> Tensor:
     n_fft = 1 << (audio.shape[1] + impulses.shape[1] - 2).bit_length()
     spectrum = torch.fft.rfft(audio, n_fft) * torch.fft.rfft(impulses, n_fft)
     wet = torch.fft.irfft(spectrum, n_fft)[:, : audio.shape[1]]
-    return wet * (_rms(audio) / _rms(wet).clamp(min=1e-9))
+    result: Tensor = wet * (_rms(audio) / _rms(wet).clamp(min=1e-9))
+    return result
 
 
 def room_impulses(rt60_s: Tensor, level: Tensor, sample_rate: int, generator: Generator) -> Tensor:
@@ -151,7 +152,8 @@ def equalise(audio: Tensor, gains_db: Tensor, low_hz: Tensor, high_hz: Tensor, s
     passed = torch.sigmoid((high_hz[:, None] - hertz) / _EDGE_HZ * 4) * torch.sigmoid(
         (hertz - low_hz[:, None]) / _EDGE_HZ * 4
     )
-    return torch.fft.irfft(spectrum * passed * 10 ** (response_db / 20), 2 * n)[:, :n]
+    result: Tensor = torch.fft.irfft(spectrum * passed * 10 ** (response_db / 20), 2 * n)[:, :n]
+    return result
 
 
 def compand(audio: Tensor) -> Tensor:

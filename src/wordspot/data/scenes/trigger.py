@@ -197,7 +197,8 @@ def fragment(piece: Piece, sample_rate: int, rng: Generator) -> Piece:
 def _near(word: str, spelled: tuple[str, ...], counts: tuple[int, ...]) -> NDArray[np.float64]:
     """How likely each word is chosen as a near miss of `word`: as `soundscape.near_miss_weights` of all its recordings."""
     weights = near_miss_weights([word], spelled) * np.sqrt(counts)
-    return weights / weights.sum()
+    result: NDArray[np.float64] = weights / weights.sum()
+    return result
 
 
 def _classic(

@@ -66,7 +66,8 @@ def self_test_audio(card: Card) -> Array:
 def self_test_rows(card: Card, scores: Array) -> Array:
     """Pick the rows [rows, labels] that the card holds from the scores for `self_test_audio`."""
     if card.kind == "stream":
-        return scores[0][[end // card.step_samples - 1 for end in card.self_test.ends]]
+        result: Array = scores[0][[end // card.step_samples - 1 for end in card.self_test.ends]]
+        return result
     return scores
 
 

@@ -1,8 +1,11 @@
-"""The shape of every value in a file's graph, worked out before onnxruntime allocates any of them.
+"""The shape of every value in the graph of a file, inferred before onnxruntime allocates any of them.
 
-Each operator that a file may hold has a rule here that gives its outputs' shapes; an operator without a rule is refused.
-Shapes that a graph would compute while it runs are refused as well, so that a small file cannot ask for a large array,
-neither while it runs nor while onnxruntime computes at load what follows from constants alone.
+Each operator that a file may contain has a rule here for the shapes of its outputs; an operator without a rule is rejected. So
+are shapes that the graph would compute at run time. A small file can then not allocate a large array, neither at run time nor
+when onnxruntime folds constants at load.
+
+A list of allowed operators with bounds on constants and inputs would not do: a file of 739 bytes that concatenates an array
+with itself 17 times makes onnxruntime use 17 GB for one second of audio. Shape inference costs 0.7 ms of a load of 20 ms.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ _MAX_RANK = 8
 
 
 class Shapes:
-    """Shapes by name, and what they add up to."""
+    """Shapes by name, and their totals."""
 
     def __init__(self, walked: Walked, scale: int) -> None:
         self.shapes: dict[str, Shape] = {}
@@ -38,16 +41,16 @@ class Shapes:
                 self.numbers[tensor.name] = _int64(tensor)
 
     def define(self, name: str, shape: Shape) -> None:
-        """Note a new value's shape.
+        """Record the shape of a new value.
 
         Raises:
-            CardError: a name defined twice, or more than a file may ask for.
+            CardError: the name is defined twice, or the value exceeds the limits.
         """
         if not name or name in self.shapes:
             raise CardError(f"expected each value of the graph to be made once, got {shown(name)} twice")
         if any(type(size) is not int for size in shape):
             raise ValueError("sizes that are no whole numbers")
-        if any(size < 1 for size in shape):  # what is empty by a rule here would hide all that is made of it
+        if any(size < 1 for size in shape):  # an array empty by a rule here would hide what is computed from it
             raise CardError(f"expected arrays that hold something, but {shown(name)} is of shape {shown_shape(shape)}")
         size = math.prod(shape)
         self.total += size
@@ -65,7 +68,7 @@ class Shapes:
             raise CardError(f"expected at most {MAX_PRODUCTS} multiplications a clip, but the graph asks for more")
 
     def constants(self, node: Node, position: int) -> list[int]:
-        """The whole numbers that an operator takes as an input: constants of the file."""
+        """The integers of an operator's input, which must be a constant of the file."""
         name = node.inputs[position] if len(node.inputs) > position else ""
         if name not in self.numbers:
             raise CardError(f"expected a constant of the file as input {position} of {node.op_type}, got {shown(name)}")
@@ -73,10 +76,10 @@ class Shapes:
 
 
 def infer_shapes(walked: Walked, inputs: dict[str, Shape], scale: int = 1) -> Shapes:
-    """The shapes of all values for inputs of these shapes; `scale` times as much as for one clip or step is allowed.
+    """The shapes of all values for inputs of these shapes; the limits are `scale` times those of one clip or step.
 
     Raises:
-        CardError: an operator that is not allowed, or used in no way that wordspot uses it; arrays too large.
+        CardError: an operator is not allowed, or is used in a way that wordspot does not use; arrays are too large.
     """
     known = Shapes(walked, scale)
     for name, shape in inputs.items():
@@ -169,7 +172,7 @@ def _pool(known: Shapes, node: Node, shapes: list[Shape]) -> list[Shape]:
 
 
 def _slide(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> Shape:
-    """The places of a window that slides over [*sizes]."""
+    """The positions of a window that slides over [*sizes]."""
     rank, attributes = len(sizes), node.attributes
     pads, strides = attributes.get("pads", [0] * 2 * rank), attributes.get("strides", [1] * rank)
     dilations = attributes.get("dilations", [1] * rank)
@@ -217,7 +220,7 @@ def _slice(known: Shapes, node: Node, shapes: list[Shape]) -> list[Shape]:
 
 
 def _slice_length(size: int, start: int, end: int, step: int) -> int:
-    """Elements of a slice by ONNX's rule, which is not Python's: a start before the beginning, going back, is the first."""
+    """Elements of a slice in ONNX; unlike in Python, a negative step may start before the first element."""
     first, last = (0, size) if step > 0 else (-1, size - 1)
     start, end = (place + size if place < 0 else place for place in (start, end))
     start, end = min(max(start, 0), last), min(max(end, first), last)

@@ -59,6 +59,8 @@ class RecordingEvaluation:
         return -self.cross_entropy
 
     def summary(self) -> str:
+        if not self.n:
+            return f"Step {self.step}: the {self.set} set is empty, so nothing is measured on it"
         error = "" if np.isnan(self.eer) else f"EER = {100 * self.eer:.1f}%, "
         return (
             f"Step {self.step}: {self.set.capitalize()} {error}accuracy = {100 * self.accuracy:.1f}% (N={self.n}), "
@@ -197,7 +199,8 @@ class RecordingsTask:
         clip, stride, _ = _sizes(self.config)
         sounding, loudest = self._sounding[row]
         if len(audio) <= clip or not len(sounding):
-            return self._windows(audio[:clip])[0]
+            result: NDArray[np.float32] = self._windows(audio[:clip])[0]
+            return result
         begin = int(rng.choice(sounding))
         moved = begin + int(rng.integers(-(stride // 2), stride // 2 + 1))
         window = _window_at(audio, moved, clip)

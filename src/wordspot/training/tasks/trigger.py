@@ -42,7 +42,7 @@ class SceneEvaluation:
     """A set of scenes evaluated: each answer for itself, and the detections of the decoder.
 
     accuracy: of single answers, which says little: `accuracy_of_zeros` is what "never" scores.
-    points: misses at some rates of false accepts per hour, as `stream_sweep.operating_points` gives them.
+    points: misses at some rates of false accepts per hour, from `curves.operating_points`.
     """
 
     step: int

@@ -1,0 +1,107 @@
+"""The search for thresholds against all possibilities."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.made_bench import WORDS, bench
+from wordspot.config import DecoderConfig
+from wordspot.evaluation.bench import Bench
+from wordspot.evaluation.curves import make_curves, sweep, total_curve
+from wordspot.evaluation.thresholds import choose_thresholds, hours_needed, tune_classic, tune_words
+from wordspot.metrics import StreamCurve
+from wordspot.presets import CLASSIC_DECODER
+
+__all__ = ["bench"]
+
+
+def test_hours_that_a_target_takes() -> None:
+    assert hours_needed(0.5) == pytest.approx(2 * math.log(40))
+    assert hours_needed(0) == math.inf
+
+
+tables = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5)), min_size=4, max_size=4)
+
+
+@settings(deadline=None)
+@given(st.lists(tables, min_size=1, max_size=3), st.integers(0, 12))
+def test_chosen_thresholds_are_the_best_of_all(counts: list[list[tuple[int, int]]], budget: int) -> None:
+    grid = np.array([0.2, 0.4, 0.6, 0.8])
+    curves = {
+        f"w{n}": StreamCurve(grid, np.array([h for h, _ in one]), np.array([f for _, f in one]), 6, 1.0)
+        for n, one in enumerate(counts)
+    }
+    chosen = choose_thresholds(curves, budget, dict.fromkeys(curves, 0.5))
+    at = [int(np.flatnonzero(grid == chosen[word])[0]) for word in curves]
+    hits, accepts = (sum(one[position][part] for one, position in zip(counts, at, strict=True)) for part in (0, 1))
+    least = sum(min(f for _, f in one) for one in counts)
+    sums = [
+        (sum(h for h, _ in one), -sum(f for _, f in one))
+        for one in product(*counts)
+        if sum(f for _, f in one) <= max(budget, least)
+    ]
+    assert (hits, -accepts) == max(sums)
+
+
+def test_a_plateau_is_entered_three_quarters_up() -> None:
+    grid = np.arange(1, 9) / 10
+    curve = StreamCurve(grid, np.array([3, 3, 3, 3, 3, 3, 2, 1]), np.array([4, 1, 0, 0, 0, 0, 0, 0]), 3, 1.0)
+    assert choose_thresholds({"a": curve}, 0, {"a": 0.5}) == {"a": 0.6}  # of 0.3, 0.4, 0.5, 0.6
+    assert choose_thresholds({"a": curve}, 100, {"a": 0.5}) == {
+        "a": 0.6
+    }  # false accepts that gain nothing are not spent
+
+
+def test_a_word_never_spoken_is_not_lowered() -> None:
+    grid = np.array([0.2, 0.4, 0.6, 0.8])
+    none = StreamCurve(grid, np.zeros(4, int), np.array([9, 2, 0, 0]), 0, 1.0)
+    assert choose_thresholds({"a": none}, 5, {"a": 0.7}) == {"a": 0.7}
+    assert choose_thresholds({"a": none}, 0, {"a": 0.3}) == {"a": 0.6}
+    assert choose_thresholds({"a": none}, 0, {"a": 0.9}) == {"a": 0.9}
+
+
+@pytest.mark.parametrize("per_hour", [0, 60, 400])
+def test_tuning_keeps_to_its_budget_and_hears_more(bench: Bench, per_hour: float) -> None:
+    config = DecoderConfig(threshold=0.9)
+    curves = make_curves(bench, list(sweep(bench, config)))
+    tuned = tune_words(bench, config, curves, per_hour)
+    hits, accepts = bench.count(tuned).sum(axis=0)
+    assert accepts <= per_hour * bench.hours
+    assert set(tuned.thresholds) == set(WORDS)
+    total = total_curve(curves)
+    assert hits >= total.n_hits[total.n_false_accepts <= per_hour * bench.hours].max()  # of one threshold for all
+
+
+def test_classic_tuning_is_the_best_of_its_grid(bench: Bench) -> None:
+    grid = {
+        "average_ms": (200.0, 500.0),
+        "suppression_ms": (500.0,),
+        "minimum_count": (3,),
+        "threshold": (0.3, 0.6, 0.9),
+    }
+    config = dataclasses.replace(CLASSIC_DECODER, stride_ms=30)
+    all_figures = [
+        bench.count_classic(dataclasses.replace(config, average_ms=average, threshold=threshold))
+        for average, threshold in product(grid["average_ms"], grid["threshold"])
+    ]
+    calls: list[None] = []
+    for limit, within in ((0.02, True), (-1, False)):
+        tuned, is_within = tune_classic(bench, config, limit, lambda: calls.append(None), grid)
+        best = bench.count_classic(tuned)
+        assert is_within == within
+        if within:
+            kept = [one for one in all_figures if max(one.n_wrong, one.n_false_positive) <= limit * one.n_truth]
+            assert 0 < len(kept) < 6
+            assert best.n_correct == max(one.n_correct for one in kept)
+        else:
+            assert max(best.n_wrong, best.n_false_positive) == min(
+                max(one.n_wrong, one.n_false_positive) for one in all_figures
+            )
+    assert len(calls) == 12
