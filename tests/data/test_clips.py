@@ -438,7 +438,7 @@ def test_lists_that_do_not_fit(folder: Make) -> None:
     ):
         assign_sets(listing, config)
     (root / "testing_list.txt").write_bytes(b"caf\xe9/a.wav\n")
-    with pytest.raises(DataError, match=r"testing_list.txt: expected UTF-8 text"):
+    with pytest.raises(DataError, match=r"testing_list.txt: not UTF-8 text"):
         assign_sets(listing, config)
 
 
