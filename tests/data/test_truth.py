@@ -101,7 +101,7 @@ def test_any_label_comes_back(tmp_path: Path, words: list[SpokenWord], kind: str
         ("label,start_ms,end_ms\nyes,10,9\n", "the word ends at 9 ms, before it starts at 10 ms"),
         ("1\t2\tyes\n3\tno\n", r"line 2: expected 'start<TAB>end<TAB>label'"),
         ("2\t1\tyes\n", "the word ends at 1000 ms, before it starts at 2000 ms"),
-        (b"yes, 1\nno, 2\n\xff, 3\n", "line 3: expected UTF-8 text, but it is not"),
+        (b"yes, 1\nno, 2\n\xff, 3\n", "line 3: not UTF-8 text"),
         ("x" * 5000, r"line 1: .*x\.\.\.'$"),
     ],
 )
@@ -115,14 +115,14 @@ def test_bad_lines_are_named(tmp_path: Path, text: str | bytes, match: str) -> N
 
 def test_no_such_file(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.txt"):
-        with pytest.raises(NotFoundError, match="expected a truth file, but there is no such file"):
+        with pytest.raises(NotFoundError, match="no such file; expected a ground-truth file"):
             read_truth(path)
 
 
 def test_an_absurdly_long_file_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "t.txt").open("wb") as file:
         file.truncate(1 << 27)
-    with pytest.raises(DataError, match="at most 64 MB, got 134217728 bytes"):
+    with pytest.raises(DataError, match="has 134217728 bytes; a ground-truth file has at most 64 MB"):
         read_truth(tmp_path / "t.txt")
 
 
