@@ -23,7 +23,8 @@ from wordspot.evaluation.streaming_accuracy import ClassicCounts
 from wordspot.evaluation.thresholds import tune_classic
 from wordspot.intervals import wilson_interval
 from wordspot.presets import CLASSIC_TEST_DECODER, TIME_TOLERANCE_MS
-from wordspot.runtime.detector import Model, Scorer, open_model
+from wordspot.runtime.detector import Scorer
+from wordspot.runtime.model import Model, open_model
 
 SECONDS = 600
 

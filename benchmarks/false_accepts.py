@@ -30,7 +30,8 @@ from wordspot.data.voices import draw_voices, find_engines
 from wordspot.errors import DataError
 from wordspot.intervals import EventRate
 from wordspot.labels import UNKNOWN_LABEL
-from wordspot.runtime.detector import Detector, Model, open_model
+from wordspot.runtime.detector import Detector
+from wordspot.runtime.model import Model, open_model
 
 KINDS = {
     "sounds of 10 kinds (environment)": "environment",

@@ -41,7 +41,8 @@ from websockets.exceptions import WebSocketException
 from results import write_result
 from wordspot.audio.files import read_audio
 from wordspot.audio.samples import to_int16
-from wordspot.runtime.detector import Detector, Model, open_model
+from wordspot.runtime.detector import Detector
+from wordspot.runtime.model import Model, open_model
 
 RATE, FRAME = 16_000, 1280
 N_CHECKED = 20  # streams that are compared with a detector here

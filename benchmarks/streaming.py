@@ -34,7 +34,8 @@ from numpy.typing import NDArray  # noqa: E402
 from results import write_result  # noqa: E402
 from wordspot.audio.files import read_audio  # noqa: E402
 from wordspot.audio.folder import is_audio_name  # noqa: E402
-from wordspot.runtime.detector import Classifier, Detector, Model, Scorer, open_model  # noqa: E402
+from wordspot.runtime.detector import Classifier, Detector, Scorer  # noqa: E402
+from wordspot.runtime.model import Model, open_model  # noqa: E402
 
 LIVE_MS = 20
 CHUNKS = (1, 2, 7, 100)

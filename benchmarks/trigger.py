@@ -33,7 +33,8 @@ from wordspot.evaluation.matching import Matching
 from wordspot.intervals import EventRate
 from wordspot.labels import word_of
 from wordspot.presets import TIME_TOLERANCE_MS
-from wordspot.runtime.detector import Model, Scorer, open_model
+from wordspot.runtime.detector import Scorer
+from wordspot.runtime.model import Model, open_model
 
 RATE, SECONDS = 16_000, 600
 _DRAWS = 2000

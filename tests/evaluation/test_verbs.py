@@ -113,3 +113,13 @@ def test_an_empty_set_has_no_metrics(tone_folder: Path, tmp_path: Path) -> None:
             errors.append(str(error))
     assert errors
     assert all("set is empty" in error for error in errors)
+
+
+def test_an_empty_set_has_no_summary_in_training() -> None:
+    from wordspot.training.tasks.recordings import RecordingEvaluation
+    from wordspot.training.tasks.words import ClipEvaluation
+
+    clips = ClipEvaluation(step=7, set="validation", accuracy=0.0, n=0, cross_entropy=0.0, confusion=[])
+    recordings = RecordingEvaluation(step=7, set="validation", eer=float("nan"), accuracy=0.0, cross_entropy=0.0, n=0)
+    for record in (clips, recordings):
+        assert record.summary() == "Step 7: the validation set is empty, so nothing is measured on it"

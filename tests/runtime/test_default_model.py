@@ -11,7 +11,8 @@ from wordspot.audio.files import read_audio
 from wordspot.config import DataConfig
 from wordspot.data.folders import list_recordings
 from wordspot.data.split import assign_sets
-from wordspot.runtime.detector import Classifier, Detector, open_model
+from wordspot.runtime.detector import Classifier, Detector
+from wordspot.runtime.model import open_model
 from wordspot.runtime.modelfile.card import read_card
 from wordspot.runtime.modelfile.self_test import run_self_test
 

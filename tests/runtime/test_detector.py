@@ -20,8 +20,9 @@ from support.made_streams import spoken
 from wordspot.audio.resample import StreamResampler, resample
 from wordspot.config import DecoderConfig
 from wordspot.errors import AudioError, CardError, ConfigError, NotFoundError
-from wordspot.runtime.detector import Classifier, Detection, Detector, Scorer, open_model
-from wordspot.runtime.model import Model
+from wordspot.runtime.decoder import Detection
+from wordspot.runtime.detector import Classifier, Detector, Scorer
+from wordspot.runtime.model import Model, open_model
 from wordspot.runtime.modelfile.card import most_at_once, with_card
 from wordspot.runtime.streams import StreamRunner
 

@@ -23,8 +23,8 @@ from wordspot.audio.resample import resample
 from wordspot.errors import AudioError, CardError, ConfigError, NotFoundError
 from wordspot.runtime import recordings as recording_scores
 from wordspot.runtime.modelfile.card import read_card, with_card
-from wordspot.runtime.recordings import RecordingClassifier, combine, cut_windows, find_sound
-from wordspot.runtime.windows import WindowCutter
+from wordspot.runtime.recordings import RecordingClassifier
+from wordspot.runtime.windows import WindowCutter, combine, cut_windows, find_sound
 
 MODEL = recording_model()
 

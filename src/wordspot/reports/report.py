@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wordspot.errors import ConfigError
-from wordspot.evaluation.results import EvaluationResult, RecordingsResult, WordsResult
+from wordspot.evaluation.results import EvaluationResult, RecordingsResult, TriggerResult, WordsResult
 from wordspot.evaluation.streams import StreamResult
 
 
@@ -17,7 +16,7 @@ def write_report(result: EvaluationResult | StreamResult, path: Path | str) -> N
         path: the HTML file.
 
     Raises:
-        ConfigError: the result of evaluating a trigger on scenes, which has no report; one of `test_stream` has.
+        TypeError: another type.
         OSError: the file cannot be written.
     """
     path = Path(path)
@@ -33,8 +32,9 @@ def write_report(result: EvaluationResult | StreamResult, path: Path | str) -> N
         from wordspot.reports.recordings import write_recording_report
 
         write_recording_report(path, result)
+    elif isinstance(result, TriggerResult):
+        from wordspot.reports.streams import write_trigger_report
+
+        write_trigger_report(path, result)
     else:
-        raise ConfigError(
-            "there is no `report` on the evaluation of a trigger; test its exported file on scenes (`wordspot make-scenes`, "
-            "`wordspot test-stream`)"
-        )
+        raise TypeError(f"expected the result of `evaluate` or `test_stream`, got {type(result).__name__}")

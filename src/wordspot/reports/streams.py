@@ -1,4 +1,4 @@
-"""The report on a test with streams: metrics, and scores over time with every event marked, the most telling playable."""
+"""The reports on a test with streams, with scores over time and playable events, and on a trigger's scenes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from wordspot.config import DecoderConfig
 from wordspot.evaluation.bench import Bench, BenchMetrics
 from wordspot.evaluation.false_accepts import DetectionMetrics, WordMetrics
 from wordspot.evaluation.matching import KINDS
+from wordspot.evaluation.results import TriggerResult
 from wordspot.evaluation.streams import StreamResult
 from wordspot.formats import clock, finite, interval, percent, rate, whole
 from wordspot.overrides import decoder_to_json
 from wordspot.reports import charts
-from wordspot.reports.page import data_url, fact_boxes, section, table, write_page
+from wordspot.reports.page import data_url, fact_boxes, left_out_section, section, source_line, table, write_page
 from wordspot.reports.stream_events import MAX_PLAYED, Event, cut_pieces, list_events, most_telling, smooth
 from wordspot.reports.timeline import SCRIPT, STRIP_MS, STYLE, Mark, draw_strip
 
@@ -35,30 +36,56 @@ def write_stream_report(path: Path, result: StreamResult) -> None:
     events = list_events(bench, metrics.matchings)
     played = most_telling(events)
     anchors = {event: f"event-{position}" for position, event in enumerate(played)}
-    latencies = [value for one in metrics.matchings for hit in one.hits if (value := hit.latency_ms) is not None]
     streams = [stream.path for stream in result.streams]
+    files = ", ".join(f"<code>{html.escape(str(stream))}</code>" for stream in streams)
     parts = [
         STYLE,
-        _summary(result),
+        f"<p>Model <code>{html.escape(result.model)}</code> on {files}.</p>",
+        _facts(metrics.detections),
         section("Per word", _word_table(metrics.detections)),
         section("Scores over time", _strips(bench, metrics.decoder, events, anchors, streams)),
         section("Listen", _players(played, anchors, streams, bench.clip_ms)),
-        section("False accepts by what was spoken", _kind_table(metrics.detections.all_words)),
-        section("Misses against false accepts", _curves(metrics)),
-    ]
-    if latencies:
-        parts.append(section("Latency", charts.draw_latencies(latencies)))
-    parts += [
-        section("The classic streaming test", _classic_table(metrics)),
-        section("Decoder", _settings_table(metrics.decoder)),
+        *_metric_sections(metrics),
         SCRIPT,
     ]
     names = ", ".join(stream.name for stream in streams)
     write_page(path, f"wordspot: {Path(result.model).name} on {names}", parts)
 
 
-def _summary(result: StreamResult) -> str:
-    detections = result.metrics.detections
+def write_trigger_report(path: Path, result: TriggerResult) -> None:
+    """Write the page atomically.
+
+    Args:
+        path: the HTML file.
+        result: of `evaluate`. Its scenes were made in memory, so there is nothing to play.
+    """
+    metrics = result.metrics
+    steps = (
+        f"<p>Accuracy of single steps: {percent(metrics.accuracy, digits=2, unit=' %')}; predicting zeros only would give "
+        f"{percent(metrics.accuracy_of_zeros, digits=2, unit=' %')}.</p>"
+    )
+    parts = [
+        source_line(result),
+        _facts(metrics.bench.detections),
+        section("Per word", _word_table(metrics.bench.detections) + steps),
+        *_metric_sections(metrics.bench),
+        *left_out_section(result.left_out),
+    ]
+    write_page(path, f"wordspot: {Path(result.model).name}", parts)
+
+
+def _metric_sections(metrics: BenchMetrics) -> list[str]:
+    latencies = [value for one in metrics.matchings for hit in one.hits if (value := hit.latency_ms) is not None]
+    return [
+        section("False accepts by what was spoken", _kind_table(metrics.detections.all_words)),
+        section("Misses against false accepts", _curves(metrics)),
+        *([section("Latency", charts.draw_latencies(latencies))] if latencies else []),
+        section("The classic streaming test", _classic_table(metrics)),
+        section("Decoder", _settings_table(metrics.decoder)),
+    ]
+
+
+def _facts(detections: DetectionMetrics) -> str:
     words = detections.all_words
     facts = (
         ("miss rate", percent(words.miss_rate, unit=" %")),
@@ -67,8 +94,7 @@ def _summary(result: StreamResult) -> str:
         ("hours tested", f"{detections.hours:.3g}"),
         ("median latency", whole(words.latency.median_ms, " ms")),
     )
-    files = ", ".join(f"<code>{html.escape(str(stream.path))}</code>" for stream in result.streams)
-    return f"<p>Model <code>{html.escape(result.model)}</code> on {files}.</p>{fact_boxes(facts)}"
+    return fact_boxes(facts)
 
 
 def _word_table(detections: DetectionMetrics) -> str:

@@ -1,10 +1,10 @@
-"""From scores to detections: TensorFlow's recogniser in both its variants, and one detection per spoken word.
+"""Decode scores into detections: one detection per spoken word, or TensorFlow's recogniser in both its variants.
 
-Rows of posteriors come in, each with the end of the audio that it judges, in any chunks; detections come out. The same
-rows give the same detections however they are cut into chunks, to the bit: posteriors are rounded to multiples of
-2**-30, so that their sums are exact whatever the order, and nothing drifts.
+Rows of posteriors come in, each with the time at which its audio ends, in chunks of any size; detections come out. The
+same rows give the same detections, bit by bit, for any chunk sizes: posteriors are rounded to multiples of 2**-30, so that
+their sums are exact in any order and nothing drifts.
 
-A detection that competes with another, or that may still grow, waits: `Detection.emitted_ms` says how long.
+A detection that competes with another, or whose score may still rise, waits: `Detection.emitted_ms` says how long.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from wordspot.runtime.moving_mean import Means, MovingMean, Rows, ScoreError, in
 _LOWEST = -sys.float_info.max
 _NO_WORDS = ("_silence_", "_unknown_")
 _BLOCK = 1 << 16  # rows; far fewer than the 2**23 whose sums are exact
-_MARGIN = 0.02  # a plateau that creeps up by less has had its peak
-_RISE = 2.0  # a word that fired and did not fall to its threshold fires again when its score grew so much
+_MARGIN = 0.02  # a rise smaller than this no longer postpones the detection
+_RISE = 2.0  # a word whose score did not fall to its threshold is detected again when its score rises by this factor
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Detection:
 
 
 class Decoder(ABC):
-    """Rows of scores → detections. `make_decoder` makes the one that a configuration asks for."""
+    """Decodes rows of scores into detections. `make_decoder` makes the one that a configuration names."""
 
     def __init__(self, config: DecoderConfig, labels: Sequence[str]) -> None:
         self.config = config
@@ -72,22 +72,22 @@ class Decoder(ABC):
         self.reset()
 
     def reset(self) -> None:
-        """Forget all that was fed, as before the first row."""
+        """Forget everything that was fed."""
         self._mean = MovingMean(len(self.labels), self.config.average_ms)
         self._last_ms = -math.inf
         self._first_ms = math.nan
         self._stride = -1.0
 
     def feed(self, scores: ArrayLike, end_ms: ArrayLike) -> list[Detection]:
-        """Take rows of scores; the detections that come out with them.
+        """Decode the next rows of scores.
 
         Args:
             scores: float [n, labels], posteriors; n may be 0.
-            end_ms: float [n], milliseconds of audio at the end of what each row judges; never falling.
+            end_ms: float [n], the time in milliseconds at which the audio of each row ends; never falling.
 
         Raises:
             ScoreError: another shape, scores that are not finite or outside 0..1, times that are not finite or fall.
-                Nothing of the chunk has been taken then.
+                Nothing of the chunk has been processed then.
         """
         rows, times = np.asarray(scores), np.asarray(end_ms, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(self.labels) or times.shape != rows.shape[:1]:
@@ -112,7 +112,7 @@ class Decoder(ABC):
         return found
 
     def flush(self) -> list[Detection]:
-        """The stream has ended: what was still waiting."""
+        """End the stream: return the detections that were still pending."""
         return []
 
     def _thin(self, rows: Rows, times: Rows) -> tuple[Rows, Rows]:
@@ -126,19 +126,19 @@ class Decoder(ABC):
 
     @abstractmethod
     def _one(self, mean: Rows, time: float, found: list[Detection]) -> None:
-        """A row more, whose mean float64 [labels] is the newest of `_mean`."""
+        """Process a row, whose mean float64 [labels] is the newest of `_mean`."""
 
     @abstractmethod
     def _many(self, means: Means, times: Rows, found: list[Detection]) -> None:
-        """Rows more: the same as `_one` for each of them."""
+        """Process rows, with the same result as `_one` for each of them."""
 
 
 class RecognizeCommands(Decoder):
     """The recogniser of TensorFlow's speech_commands example, kinds ``classic`` and ``micro``.
 
-    A label is new when its mean score exceeds its threshold, it is another one than before, and the one before is
-    longer than `suppression_ms` ago; ``micro`` wants one of the last two only, so that a repeated word is heard again.
-    A new label is a detection but for ``_silence_``; ``_unknown_`` is one.
+    A label is new if its mean score exceeds its threshold, it differs from the previous label, and the previous label is
+    longer than `suppression_ms` ago. ``micro`` needs only one of the last two, so that a repeated word is detected again.
+    Every new label is a detection, ``_unknown_`` too, except ``_silence_``.
     """
 
     def reset(self) -> None:
@@ -147,9 +147,9 @@ class RecognizeCommands(Decoder):
         self._previous_ms = -math.inf
 
     def process(self, scores: ArrayLike, time_ms: float) -> tuple[str, float, bool]:
-        """One row: float [labels] → the top label, its mean score, and whether it is new.
+        """Process one row, float [labels]; return the top label, its mean score, and whether it is new.
 
-        Before the mean has enough rows: the previous label, 0 and False. No stride is kept here.
+        Before the mean has enough rows: the previous label, 0 and False. The stride is not applied here.
 
         Raises:
             ScoreError: not one score a label, or a time before the oldest row that is still remembered.
@@ -186,7 +186,7 @@ class RecognizeCommands(Decoder):
                 found.append(Detection(label, time, float(scores[at]), time))
 
     def _is_new(self, label: str, time: float) -> bool:
-        """Whether a label above its threshold is new; it is remembered then."""
+        """Whether a label above its threshold is new; if so, it is remembered."""
         changed = label != self._previous
         since = math.inf if self._previous == _NO_WORDS[0] else time - self._previous_ms
         late = since > self.config.suppression_ms
@@ -200,13 +200,13 @@ class PeakDecoder(Decoder):
     """One detection per spoken word, at the peak of its score.
 
     - The score is the mean of the posteriors of the last `average_ms`, by the rows' times.
-    - The best score above its threshold, of all words, is a peak. It is given out when it has not been exceeded for
-      `confirm_ms` (by more than 0.02, so that no plateau delays it), or at once where it could not be.
-    - Then the word rests for `refractory_ms` from its peak, all others for half of it.
-    - After that a word fires again only when its score has fallen to the threshold, or has doubled from its lowest
-      since: a long plateau is one word. The same holds for words that lost against the peak.
+    - The highest score of all words above their thresholds is a peak. It becomes a detection when it has not been exceeded
+      for `confirm_ms` (by more than 0.02, so that no plateau delays it), or at once if it cannot be exceeded.
+    - Then the word is blocked for `refractory_ms` from its peak, and all others for half of it.
+    - After that a word is detected again only when its score has fallen to the threshold, or has doubled from its lowest
+      value since: a long plateau is one word. The same holds for words that lost against the peak.
 
-    ``_silence_`` and ``_unknown_`` are never given.
+    ``_silence_`` and ``_unknown_`` are never detected.
     """
 
     def reset(self) -> None:
@@ -279,7 +279,7 @@ _DECODERS: dict[str, type[Decoder]] = {"peak": PeakDecoder, "classic": Recognize
 
 
 def make_decoder(config: DecoderConfig, labels: Sequence[str]) -> Decoder:
-    """The decoder that `config` asks for, for a model with these `labels`.
+    """Make the decoder that `config` names, for a model with these `labels`.
 
     Raises:
         ConfigError: no labels, one twice, or a threshold for a label that is not among them.
@@ -305,5 +305,5 @@ def _check_times(times: Rows, last_ms: float) -> None:
     before = np.concatenate([[last_ms], times[:-1]])
     at = int(np.argmax(times < before))
     raise ScoreError(
-        f"expected times that never fall, got {times[at]:g} ms after {before[at]:g} ms; reset() begins a new stream"
+        f"expected times that never fall, got {times[at]:g} ms after {before[at]:g} ms; reset() starts a new stream"
     )

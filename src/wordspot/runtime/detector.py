@@ -1,11 +1,11 @@
-"""A trained file on a device: samples in, detections out. Needs numpy and onnxruntime, and nothing of torch.
+"""Run an exported model: samples in, detections out. Needs numpy and onnxruntime, not torch.
 
-- `Detector` hears words in a stream: ``detector.feed(samples) -> [Detection]``.
-- `Scorer` gives the scores below it, row by row.
-- `Classifier` judges clips.
+- `Detector` detects words in a stream: ``detector.feed(samples) -> [Detection]``.
+- `Scorer` returns the scores that a `Detector` decodes, row by row.
+- `Classifier` scores clips.
 
-Samples are float32 or float64 in [-1, 1], or int16, mono, in chunks of any length. Time is counted by the samples that
-were fed: a stream that stalls and resumes goes on where it was. Each object serves one stream and one thread.
+Samples are float32 or float64 in [-1, 1], or int16, mono, in chunks of any length. Time is counted in the samples that
+were fed: a stream that stalls and resumes continues where it was. Each object serves one stream and one thread.
 """
 
 from __future__ import annotations
@@ -20,34 +20,32 @@ from wordspot.audio.samples import check_samples, to_float32
 from wordspot.config import DecoderConfig
 from wordspot.errors import AudioError
 from wordspot.runtime.decoder import Detection, make_decoder
-from wordspot.runtime.model import Model, Source, as_model, open_model
+from wordspot.runtime.model import Source, as_model, check_detects
 from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.modelfile.session import judge_clips
 from wordspot.runtime.streams import make_runner
 
-__all__ = ["Classifier", "Detection", "Detector", "Model", "Scorer", "open_model"]
-
 CLIP_STRIDE_MS = 30.0
-"""From one window to the next, for a model that takes whole clips, where its decoder does not say."""
+"""Distance between two windows of a model that scores entire clips, unless its decoder sets another."""
 
-_PIECE = 1 << 16  # samples converted and resampled at a time
+_PIECE = 1 << 16  # samples that are converted and resampled at a time
 
 
 class Scorer:
-    """The scores of a stream: at every hop those of the clip that ends there.
+    """The scores of a stream: at every hop, those of the clip that ends there.
 
     Args:
-        model: an exported file, its content, or what `open_model` gave, which several streams can share; None takes the
-            model that comes with wordspot.
-        threads: that one call may use.
-        sample_rate: Hz, of what is fed; None: the model's own. Other rates are resampled without seams.
-        stride_ms: from one row to the next, for a model that takes whole clips; a streaming one gives a row each hop.
-        self_test: refuse a file that does not give what it gave when it was exported.
+        model: an exported file, its content, or an opened model, which several streams can share; None uses the model
+            that comes with wordspot.
+        threads: how many threads one call may use.
+        sample_rate: of the audio that is fed, in Hz (default: the model's). Other rates are resampled continuously.
+        stride_ms: distance between two rows of a model that scores entire clips; a streaming model has a row per hop.
+        self_test: run the file's self-test, and reject the file if it fails.
 
     Raises:
         NotFoundError: no such file.
-        CardError: a file that is damaged, or none that wordspot wrote.
-        AudioError: a sample rate that no sound has.
+        CardError: a file that is damaged, or not written by wordspot.
+        AudioError: a sample rate outside 1 kHz to 1 MHz.
     """
 
     def __init__(
@@ -68,17 +66,17 @@ class Scorer:
             self._resampler = StreamResampler(self.sample_rate, self.card.sample_rate)
 
     def feed(self, samples: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """The scores that `samples`, the next of the stream, complete.
+        """Feed the next samples of the stream.
 
         Args:
             samples: float32, float64 or int16 [samples], of any length.
 
         Returns:
-            scores: float32 [n, labels], posteriors. None before a whole clip was heard.
-            end_ms: float64 [n], where in the stream the clip that each row judges ends.
+            scores: float32 [n, labels], posteriors; `n` is 0 until one full clip of audio has been fed.
+            end_ms: float64 [n], the time in the stream at which the clip of each row ends.
 
         Raises:
-            AudioError: NaN or infinity, another type or shape, another scale. The stream is as it was before.
+            AudioError: NaN or infinity, another type or shape, another scale. The stream is unchanged.
         """
         audio = check_samples(samples)
         if len(audio) <= _PIECE:
@@ -87,14 +85,14 @@ class Scorer:
         return np.concatenate([scores for scores, _ in parts]), np.concatenate([end_ms for _, end_ms in parts])
 
     def flush(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """The stream ended: the scores of what the resampler still held. The next `feed` begins a new stream at 0 ms."""
+        """End the stream: return the scores of what the resampler still held. The next `feed` starts a new stream at 0 ms."""
         rest = self._resampler.flush() if self._resampler else np.zeros(0, np.float32)
         scores, ends = self._runner.feed(rest)
         self._runner.reset()
         return scores, self._in_ms(ends)
 
     def reset(self) -> None:
-        """Forget the stream: the next `feed` begins a new one at 0 ms."""
+        """Forget the stream: the next `feed` starts a new one at 0 ms."""
         self._runner.reset()
         if self._resampler:
             self._resampler.reset()
@@ -111,19 +109,19 @@ class Scorer:
 
 
 class Detector:
-    """Words in a stream. `feed` it samples, and it gives out each spoken word once.
+    """Detects words in a stream, each spoken word once.
 
     Args:
-        model: an exported file, its content, or what `open_model` gave, which several streams can share; None takes the
-            model that comes with wordspot.
-        decoder: how scores become detections; None: as the file says.
-        sample_rate: Hz, of what is fed; None: the model's own.
-        threads: that one call may use.
-        self_test: refuse a file that does not give what it gave when it was exported.
+        model: an exported file, its content, or an opened model, which several streams can share; None uses the model
+            that comes with wordspot.
+        decoder: how scores become detections (default: as the model says).
+        sample_rate: of the audio that is fed, in Hz (default: the model's).
+        threads: how many threads one call may use.
+        self_test: run the file's self-test, and reject the file if it fails.
 
     Raises:
         NotFoundError, CardError, AudioError: as `Scorer`.
-        ConfigError: a threshold for a word that the model does not know.
+        ConfigError: a model that detects nothing in a stream, or a threshold for a word that it does not know.
     """
 
     def __init__(
@@ -136,6 +134,7 @@ class Detector:
         self_test: bool = True,
     ) -> None:
         opened = as_model(model, threads=threads, self_test=self_test)
+        check_detects(opened)
         decoder = decoder or opened.card.decoder
         stride_ms = decoder.stride_ms or CLIP_STRIDE_MS
         self._scorer = Scorer(opened, threads, sample_rate, stride_ms=stride_ms)
@@ -143,12 +142,12 @@ class Detector:
 
     @property
     def card(self) -> Card:
-        """What the file says of itself: labels, sample rate, decoder settings, the data's licences."""
+        """The model card: labels, sample rate, decoder settings, licences of the data."""
         return self._scorer.card
 
     @property
     def sample_rate(self) -> int:
-        """Hz, of what is fed."""
+        """Of the audio that is fed, in Hz."""
         return self._scorer.sample_rate
 
     def feed(self, samples: ArrayLike) -> list[Detection]:
@@ -189,24 +188,24 @@ class Detector:
         return detections, scores, end_ms
 
     def reset(self) -> None:
-        """Forget the stream: the next `feed` begins a new one at 0 ms."""
+        """Forget the stream: the next `feed` starts a new one at 0 ms."""
         self._scorer.reset()
         self._decoder.reset()
 
 
 class Classifier:
-    """Posteriors of clips, each judged for itself. Takes and raises what `Scorer` does."""
+    """Posteriors of clips, each on its own. Arguments and errors are those of `Scorer`."""
 
     def __init__(self, model: Source = None, threads: int = 1, *, self_test: bool = True) -> None:
         self._model = as_model(model, threads=threads, self_test=self_test)
         self.card: Card = self._model.card
 
     def classify(self, audio: ArrayLike) -> NDArray[np.float32]:
-        """Judge clips at the model's rate.
+        """Score clips at the model's rate.
 
         Args:
-            audio: float32, float64 or int16 [n, samples] or [samples]. Clips shorter than the model's are followed by
-                zeros, as in training.
+            audio: float32, float64 or int16 [n, samples] or [samples]. Clips shorter than the model's are padded with
+                zeros at the end, as in training.
 
         Returns:
             posteriors: float32 [n, labels]; n is 1 for a single clip.

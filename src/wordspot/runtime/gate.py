@@ -15,7 +15,8 @@ from wordspot.audio.samples import Samples, check_rate, check_samples, to_float3
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.history import History
 from wordspot.runtime.model import Source
-from wordspot.runtime.recordings import RecordingClassifier, combine, cut_windows, find_sound
+from wordspot.runtime.recordings import RecordingClassifier
+from wordspot.runtime.windows import combine, cut_windows, find_sound
 
 _LONGEST_WAIT_MS = 5000.0  # from a detection's time to its confirmation
 _MARGIN_MS = 20.0  # of audio on both sides of a window, so that resampling has no edge within it

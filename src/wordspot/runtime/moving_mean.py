@@ -1,7 +1,7 @@
-"""The mean of the rows of scores of the last so many milliseconds: exact, so that it neither drifts nor depends on chunks.
+"""The mean of the rows of scores of the last milliseconds: exact, so that it neither drifts nor depends on chunk sizes.
 
-Scores are rounded to whole multiples of 2**-30 and counted in that unit: as float64 their sums are exact, whatever the
-order, as long as they are of fewer than 2**23 rows.
+Scores are rounded to multiples of 2**-30 and counted in that unit. As float64, their sums are exact in any order for fewer
+than 2**23 rows.
 """
 
 from __future__ import annotations
@@ -22,12 +22,18 @@ Rows = NDArray[np.float64]
 
 
 class ScoreError(WordspotError, ValueError):
-    """Scores or times that a decoder cannot take."""
+    """Scores or times that a decoder cannot process."""
 
 
 @dataclass(frozen=True)
 class Means:
-    """For each new row: `rows` [n, labels] mean scores, `counts` [n] of the rows they are of, `oldest` [n] their time."""
+    """Means, one for each new row.
+
+    Attributes:
+        rows: float64 [n, labels], mean scores.
+        counts: int64 [n], how many rows each mean is of.
+        oldest: float64 [n], the time of the oldest of those rows.
+    """
 
     rows: Rows
     counts: NDArray[np.int64]
@@ -35,7 +41,7 @@ class Means:
 
 
 class MovingMean:
-    """Means over the rows of the last `average_ms`. Rows are whole multiples of 2**-30, scaled: all sums are exact."""
+    """Means over the rows of the last `average_ms`. Rows are in units of 2**-30, so all sums are exact."""
 
     def __init__(self, n_labels: int, average_ms: float) -> None:
         self._average_ms = average_ms
@@ -50,7 +56,7 @@ class MovingMean:
         return self._kept[0][0] if self._kept else -math.inf
 
     def add(self, row: Rows, time: float) -> Rows:
-        """A row float64 [labels] more; the mean float64 [labels] with it."""
+        """Add a row float64 [labels]; return the mean float64 [labels] that includes it."""
         kept = self._kept
         kept.append((time, row))
         self._sum += row
@@ -59,7 +65,7 @@ class MovingMean:
         return self._sum / (len(kept) * UNIT)
 
     def extend(self, rows: Rows, times: Rows) -> Means:
-        """Rows float64 [n, labels] more, n >= 1."""
+        """Add rows float64 [n, labels], n >= 1."""
         n_kept = len(self._kept)
         if n_kept:
             rows = np.concatenate([np.stack([row for _, row in self._kept]), rows])
@@ -76,7 +82,7 @@ class MovingMean:
 
 
 def in_units(scores: NDArray[np.floating]) -> Rows:
-    """Scores as whole multiples of 2**-30, in that unit."""
+    """Round scores to multiples of 2**-30, and return them in that unit."""
     units: Rows = np.rint(np.multiply(scores, UNIT, dtype=np.float64))
     low, high = float(np.minimum.reduce(units, axis=None)), float(np.maximum.reduce(units, axis=None))
     if low >= 0 and high <= UNIT:

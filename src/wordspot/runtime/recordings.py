@@ -26,16 +26,12 @@ from wordspot.runtime.windows import (
     WholeCutter,
     WindowCutter,
     combine,
-    cut_windows,
-    find_sound,
     log_posteriors,
     power_of,
     stride_of,
     window_starts,
     with_sound,
 )
-
-__all__ = ["RecordingClassifier", "RecordingResult", "combine", "cut_windows", "find_sound"]
 
 DEFAULT_THRESHOLD = 0.5
 _AT_ONCE = 8  # windows of one call: more are no faster on one core, and take memory

@@ -1,8 +1,8 @@
-"""An exported file in ONNX Runtime: checked, loaded, and run over a stream with its states in place.
+"""Run a loaded model over a stream.
 
-`open_model` loads a file. `make_runner` gives what turns samples at the model's rate into scores: `StreamRunner` carries
-a streaming network's states, `WindowRunner` slides a window over the sound for a network that takes whole clips. Both
-give the same: the posteriors of every clip's length of audio, row by row, with the sample at which each ends.
+`make_runner` returns what turns samples at the model's rate into scores: `StreamRunner` carries the states of a streaming
+network, `WindowRunner` slides a window over the audio for a network that scores entire clips. Both return the posteriors of
+every clip's length of audio, row by row, with the sample at which each ends.
 """
 
 from __future__ import annotations
@@ -23,15 +23,19 @@ from wordspot.runtime.modelfile.session import judge_clips
 
 Scores = NDArray[np.float32]
 
-_BLOCK_SECONDS = 4.0  # a stream's longest call: where long ones are fastest, and memory stays small
-_BUFFERS_KEPT = 8  # lengths of calls whose buffers are kept; a live stream has one or two
+_BLOCK_SECONDS = 4.0  # the longest call of a stream: long enough to be fast, short enough to need little memory
+_BUFFERS_KEPT = 8  # call lengths whose buffers are kept; a live stream has one or two
 
 
 def make_runner(model: Model, stride_ms: float = 30.0) -> StreamRunner | WindowRunner:
-    """What runs `model` over a stream; `stride_ms` is for networks that take whole clips.
+    """Make the runner for `model`.
+
+    Args:
+        model: an opened model.
+        stride_ms: distance between two windows of a network that scores entire clips.
 
     Raises:
-        ConfigError: a stride of less than a sample or more than a clip.
+        ConfigError: a stride shorter than a sample or longer than a clip.
     """
     card = model.card
     if card.kind == "stream":
@@ -45,9 +49,13 @@ def make_runner(model: Model, stride_ms: float = 30.0) -> StreamRunner | WindowR
 
 
 class StreamRunner:
-    """A streaming network over a stream. Its states stay in two sets of buffers that take turns.
+    """Runs a streaming network. Its states are in two sets of buffers, input and output in turn.
 
-    Scores before the first whole clip has been heard are not given out. Samples wait until a whole hop is there.
+    Samples wait until a hop is complete. Scores before the first complete clip are not returned.
+
+    Args:
+        model: an opened model.
+        block_seconds: the most audio in one call.
     """
 
     def __init__(self, model: Model, block_seconds: float = _BLOCK_SECONDS) -> None:
@@ -61,7 +69,7 @@ class StreamRunner:
         self.reset()
 
     def reset(self) -> None:
-        """Back to the state before a stream began."""
+        """Return to the state before the stream."""
         for buffers in self._states:
             for buffer in buffers:
                 buffer.fill(0)
@@ -69,12 +77,12 @@ class StreamRunner:
         self._waiting = np.zeros(0, np.float32)
 
     def feed(self, audio: Samples) -> tuple[Scores, NDArray[np.int64]]:
-        """audio: float32 [samples] → scores [n, labels], and the sample at which the clip of each row ends: int64 [n]."""
+        """Feed float32 [samples]; return scores [n, labels] and the sample at which the clip of each row ends, int64 [n]."""
         if len(self._waiting):
             audio = np.concatenate([self._waiting, audio])
         n_hops = len(audio) // self._step
         used = n_hops * self._step
-        self._waiting = audio[used:].copy()  # not a view, which would keep the whole
+        self._waiting = audio[used:].copy()  # not a view, which would keep all of it in memory
         if 0 < n_hops <= self.most_hops:
             scores = self._run(audio[:used], n_hops)
         else:
@@ -98,7 +106,7 @@ class StreamRunner:
         return scores
 
     def _prepare(self, n_hops: int) -> tuple[_Call, _Call]:
-        """Buffers for calls of so many hops: one call for each direction between the two sets of states."""
+        """Make buffers for calls of `n_hops`: one call for each direction between the two sets of states."""
         onnxruntime = import_onnxruntime()
         if len(self._calls) >= _BUFFERS_KEPT:
             del self._calls[next(iter(self._calls))]
@@ -129,18 +137,18 @@ class _Call:
 
 
 class WindowRunner:
-    """A network that takes whole clips, over a stream: a window of a clip's length, moved on by `stride` samples."""
+    """Runs a network that scores entire clips, on windows of a clip's length every `stride` samples."""
 
     def __init__(self, model: Model, stride: int) -> None:
         self._model, self._stride, self._size = model, stride, model.card.clip_samples
         self.reset()
 
     def reset(self) -> None:
-        """Back to the state before a stream began."""
+        """Return to the state before the stream."""
         self._kept, self._start = np.zeros(0, np.float32), 0
 
     def feed(self, audio: Samples) -> tuple[Scores, NDArray[np.int64]]:
-        """audio: float32 [samples] → scores [n, labels], and the sample at which the window of each row ends."""
+        """Feed float32 [samples]; return scores [n, labels] and the sample at which the window of each row ends, int64 [n]."""
         audio = np.concatenate([self._kept, audio]) if len(self._kept) else audio
         n_windows = max((len(audio) - self._size) // self._stride + 1, 0)
         used = n_windows * self._stride

@@ -1,9 +1,9 @@
-"""Recordings cut into windows, and the windows' posteriors pooled: what training, testing and use have in common.
+"""Cut recordings into windows, and combine the posteriors of the windows: shared by training, evaluation and inference.
 
-A window is a clip of the model. Windows overlap, and the last one ends with the recording. A recording shorter than a
-window is repeated until it fills one. A model that takes a recording `whole` has one window: the recording's beginning,
-followed by zeros where it is shorter. The recording's posteriors are the softmax of the mean log-posteriors of the
-windows that hold sound.
+A window is as long as a clip of the model. Windows overlap, and the last one ends with the recording. A recording shorter
+than a window is repeated until it fills one. A model with the setting `whole` has one window: the beginning of the
+recording, padded with zeros. The posteriors of a recording are the softmax of the mean log-posteriors of the windows that
+contain sound.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ from wordspot.audio.samples import Samples, to_float32
 from wordspot.errors import AudioError
 
 SILENT_DB = 40.0
-"""A window so far below the loudest one of its recording holds no sound."""
+"""A window this far below the loudest one of its recording contains no sound."""
 
-_LEAST = 1e-7  # of a posterior whose logarithm is taken: float32 tells no smaller distance from 1
+_LEAST = 1e-7  # lower bound of posteriors before the logarithm: float32 resolves no smaller distance from 1
 
 
 def cut_windows(
     audio: NDArray[np.int16] | Samples, clip_samples: int, stride_samples: int, whole: bool = False
 ) -> Samples:
-    """The windows of a recording: int16 or float32 [n] → float32 [k, clip_samples], k at least 1.
+    """Cut a recording into windows: int16 or float32 [n] → float32 [k, clip_samples], k at least 1.
 
     Args:
-        stride_samples: from one window's start to the next one's; not above `clip_samples`, which is taken where it is.
-        whole: one window, the beginning, followed by zeros where the recording is shorter.
+        audio: the recording.
+        clip_samples: length of a window.
+        stride_samples: distance between the starts of two windows, at most `clip_samples`.
+        whole: return one window, the beginning, padded with zeros if the recording is shorter.
 
     Raises:
         AudioError: no samples.
@@ -48,16 +50,16 @@ def cut_windows(
 
 
 def find_sound(windows: Samples) -> NDArray[np.bool_]:
-    """Which windows [k, samples] are less than `SILENT_DB` below the loudest: bool [k]; none where all are digital silence."""
+    """Which windows [k, samples] are less than `SILENT_DB` below the loudest: bool [k]; none if all are digital silence."""
     return with_sound(power_of(windows))
 
 
 def combine(window_posteriors: NDArray[np.floating], has_sound: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """A recording's posteriors: the softmax of the mean log-posteriors of its windows.
+    """Combine windows into the posteriors of a recording: the softmax of their mean log-posteriors.
 
     Args:
         window_posteriors: float [k, labels], k at least 1.
-        has_sound: bool [k], the windows that count; where none does, all do.
+        has_sound: bool [k], the windows that count; if none does, all do.
 
     Returns:
         float64 [labels], of sum 1.
@@ -69,15 +71,19 @@ def combine(window_posteriors: NDArray[np.floating], has_sound: NDArray[np.bool_
 
 
 class WindowCutter:
-    """The windows of a recording that comes in blocks, `at_once` of them at a time whatever the blocks are."""
+    """Cuts a recording that comes in blocks into windows, `at_once` of them at a time, however long the blocks are."""
 
     def __init__(self, clip_samples: int, stride: int, at_once: int) -> None:
         self._clip, self._stride, self._at_once = clip_samples, stride, at_once
         self._pieces: list[Samples] = []
-        self._begin, self._next, self._n_samples = 0, 0, 0  # of what is kept, of the next window; and of all so far
+        self._begin, self._next, self._n_samples = (
+            0,
+            0,
+            0,
+        )  # start of what is kept, start of the next window, samples so far
 
     def feed(self, audio: Samples) -> Iterator[Samples]:
-        """audio: float32 [samples], the next of the recording → windows float32 [at_once, clip_samples]."""
+        """Feed the next float32 [samples]; yield windows float32 [at_once, clip_samples]."""
         self._pieces.append(audio)
         self._n_samples += len(audio)
         span = self._clip + (self._at_once - 1) * self._stride
@@ -86,11 +92,11 @@ class WindowCutter:
         kept = np.concatenate(self._pieces)
         while self._next + span <= self._n_samples:
             yield self._take(kept, span)
-        keep_from = max(self._next - self._stride, 0)  # the last window begins after the last that was given out
+        keep_from = max(self._next - self._stride, 0)  # the last window starts after the last one that was yielded
         self._pieces, self._begin = [kept[keep_from - self._begin :].copy()], keep_from
 
     def finish(self) -> Iterator[Samples]:
-        """The windows that are left: float32 [at most at_once, clip_samples]."""
+        """Yield the remaining windows: float32 [at most at_once, clip_samples]."""
         kept = np.concatenate([np.zeros(0, np.float32), *self._pieces])
         if self._n_samples < self._clip:
             yield np.resize(kept, self._clip)[None]
@@ -107,30 +113,30 @@ class WindowCutter:
 
 
 class WholeCutter:
-    """The one window of a recording that comes in blocks: its beginning, followed by zeros."""
+    """Cuts the one window of a recording that comes in blocks: its beginning, padded with zeros."""
 
     def __init__(self, clip_samples: int) -> None:
         self._window, self._n_filled = np.zeros((1, clip_samples), np.float32), 0
 
     def feed(self, audio: Samples) -> Iterator[Samples]:
-        """Keeps what fits; gives nothing yet."""
+        """Keep what fits; yield nothing yet."""
         fits = audio[: self._window.shape[1] - self._n_filled]
         self._window[0, self._n_filled : self._n_filled + len(fits)] = fits
         self._n_filled += len(fits)
         return iter(())
 
     def finish(self) -> Iterator[Samples]:
-        """The window: float32 [1, clip_samples]."""
+        """Yield the window: float32 [1, clip_samples]."""
         yield self._window
 
 
 def stride_of(stride_ms: float, sample_rate: int, clip_samples: int) -> int:
-    """From one window to the next in samples: rounded, at least one, and at most a window, so that nothing is passed over."""
+    """Distance between two windows in samples: rounded, at least 1, and at most a window, so that nothing is skipped."""
     return min(max(round(stride_ms * sample_rate / 1000), 1), clip_samples)
 
 
 def window_starts(n_samples: int, clip_samples: int, stride: int) -> NDArray[np.int64]:
-    """Where windows begin: every `stride` samples, and one that ends with the recording.
+    """Where windows start: every `stride` samples, and one that ends with the recording.
 
     >>> window_starts(11, 4, 3)
     array([0, 3, 6, 7])

@@ -59,6 +59,8 @@ class RecordingEvaluation:
         return -self.cross_entropy
 
     def summary(self) -> str:
+        if not self.n:
+            return f"Step {self.step}: the {self.set} set is empty, so nothing is measured on it"
         error = "" if np.isnan(self.eer) else f"EER = {100 * self.eer:.1f}%, "
         return (
             f"Step {self.step}: {self.set.capitalize()} {error}accuracy = {100 * self.accuracy:.1f}% (N={self.n}), "

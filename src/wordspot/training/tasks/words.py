@@ -47,6 +47,8 @@ class ClipEvaluation:
         return self.accuracy
 
     def summary(self) -> str:
+        if not self.n:
+            return f"Step {self.step}: the {self.set} set is empty, so nothing is measured on it"
         low, high = wilson_interval(round(self.accuracy * self.n), self.n)
         return (
             f"Step {self.step}: {self.set.capitalize()} accuracy = {100 * self.accuracy:.1f}% "

@@ -1,0 +1,81 @@
+"""Training from Python: `train`, `resume` and `load_run`, and what a `Run` offers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wordspot as ws
+from wordspot.errors import ConfigError, NotFoundError
+from wordspot.evaluation.results import WordsResult
+from wordspot.progress import Progress
+from wordspot.training.trainer import StepRecord
+
+WORDS = ["low", "high"]
+QUICK: dict[str, Any] = {
+    "model": "tiny_conv",
+    "steps": 6,
+    "settings": {
+        "training.batch_size": 8,
+        "training.learning_rates": (0.001,),
+        "training.save_every": 2,
+        "training.evaluate_every": 6,
+        "training.warmup_steps": 1,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ws.Run:
+    return ws.train(tone_folder, WORDS, out=tmp_path_factory.mktemp("runs") / "two", seed=3, **QUICK)
+
+
+def test_a_run_is_trained_evaluated_and_loaded(trained: ws.Run, tone_folder: Path) -> None:
+    assert (trained.step, trained.config.words, trained.config.training.seed) == (6, ("low", "high"), 3)
+    assert [line["step"] for line in trained.log() if line["kind"] == "step"] == [1, 2, 3, 4, 5, 6]
+    result = trained.evaluate(tone_folder, split="testing")
+    assert isinstance(result, WordsResult)
+    assert result.metrics.accuracy == trained.metrics["testing"]["accuracy"]
+    assert ws.load_run(str(trained.path)) == trained
+    assert trained.to_json() == {"path": str(trained.path), "step": 6}
+
+
+def test_a_run_is_exported(trained: ws.Run, tmp_path: Path) -> None:
+    exported = trained.export(tmp_path / "two.onnx")
+    assert exported.labels == ("_silence_", "_unknown_", "low", "high")
+    assert exported.to_json()["bytes"] == (tmp_path / "two.onnx").stat().st_size
+    assert str(tmp_path / "two.onnx") in exported.summary()
+
+
+def test_an_interrupted_run_is_resumed_to_the_same_weights(trained: ws.Run, tone_folder: Path, tmp_path: Path) -> None:
+    records: list[Any] = []
+    seen: list[Progress] = []
+    notes: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        ws.train(
+            tone_folder, WORDS, out=tmp_path / "run", seed=3, stop=lambda: len(records) == 3, on_record=records.append,
+            on_note=notes.append, progress=seen.append, **QUICK,
+        )  # fmt: skip
+    assert all(isinstance(record, StepRecord) for record in records)
+    assert [progress.done for progress in seen if progress.stage == "training"][-1] <= 4
+    assert any(note.startswith("tiny_conv: ") for note in notes)
+    again = ws.resume(tmp_path / "run", tone_folder, settings={"training.keep_checkpoints": 2})
+    assert again.metrics == trained.metrics
+    assert again.log() == trained.log()
+
+
+def test_errors_are_those_of_wordspot(trained: ws.Run, tone_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no words to train on are given; name them with `words`"):
+        ws.train(tone_folder, out=tmp_path / "run")
+    with pytest.raises(ConfigError, match="there is no task 'word'"):
+        ws.train(tone_folder, WORDS, out=tmp_path / "run", task="word")
+    with pytest.raises(ConfigError, match="`force` to begin anew"):
+        ws.train(tone_folder, WORDS, out=trained.path, **QUICK)
+    with pytest.raises(ConfigError, match=r"`words` low: the run was begun with low,high"):
+        ws.resume(trained, tone_folder, words=["low"])
+    with pytest.raises(ConfigError, match=r"training.batch_size: the run was begun with 8, got 9"):
+        ws.resume(trained, tone_folder, settings={"training.batch_size": 9})
+    with pytest.raises(NotFoundError, match="is not the folder of a run"):
+        ws.load_run(tmp_path)
