@@ -758,3 +758,11 @@ def test_blocks_of_a_damaged_file(tmp_path: Path) -> None:
     soundfile.write(high, np.zeros(10), 2_000_000)
     with pytest.raises(AudioError, match="its header says 2000000"):
         read_blocks(high)
+
+
+def test_infinities_of_opposite_signs_are_reported_without_a_warning(tmp_path: Path) -> None:
+    samples = np.tile(np.array([np.inf, -np.inf], np.float32), (100, 1))
+    path = tmp_path / "a.wav"
+    soundfile.write(path, samples, 16_000, subtype="FLOAT")
+    with pytest.raises(AudioError, match="100 of 100 samples are NaN or infinite"):
+        read_audio(path, channel=None)

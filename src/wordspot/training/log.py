@@ -130,7 +130,7 @@ def trained_on(out: Path) -> tuple[set[str], set[str]]:
     try:
         rows = [row for row in csv.DictReader(io.StringIO(read_text(path), newline="")) if row.get("set") == "training"]
         return {row["sha256"] for row in rows}, {speaker for row in rows if (speaker := _speaker(row))}
-    except (csv.Error, KeyError, TypeError) as error:
+    except (csv.Error, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged: expected the recordings that the run used ({error})") from error
 
 
