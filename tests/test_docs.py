@@ -21,7 +21,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("exam
 SITE = "https://github.com/wordspot/wordspot/blob/main/"
 
 #: Verbs that the documentation shows and that are still being made; empty this.
-NOT_YET = {"check", "export", "make_scenes", "make_stream"}
+NOT_YET = {"export"}
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:

@@ -32,12 +32,6 @@ def example(name: str) -> ModuleType:
     return module
 
 
-def needs(*names: str) -> None:
-    """Skip while a verb is still being made."""
-    if missing := [name for name in names if name not in ws.__all__]:
-        pytest.skip(f"wordspot has no {', '.join(missing)} yet")
-
-
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """Detects constant sound: "a", negative: "b"."""
@@ -77,7 +71,6 @@ def test_the_lamp_runs_dry_on_a_recording(model: Path, stream: Path, capsys: pyt
 def test_two_words_are_trained_measured_and_exported(
     tone_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    needs("check")
     out = tmp_path / "two.onnx"
     example("train_two_words").main([str(tone_folder), "low", "high", "--out", str(out), "--steps", "60"])
     assert "% of the testing clips are right" in capsys.readouterr().out

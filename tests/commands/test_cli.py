@@ -166,11 +166,11 @@ def test_what_a_command_returns_is_the_status(
         (OSError(errno.ENOSPC, "No space left"), "No space left; free some space and run it again"),
         (
             PermissionError(errno.EACCES, "Permission denied", "a"),
-            "a: Permission denied; name a place that you may use",
+            "a: Permission denied; choose a place that you have permission for",
         ),
         (
             OSError(errno.EROFS, "Read-only file system", "a"),
-            "a: Read-only file system; name a place that you may write to",
+            "a: Read-only file system; choose a place that can be written to",
         ),
         (
             FileNotFoundError(errno.ENOENT, "No such file or directory", "a"),

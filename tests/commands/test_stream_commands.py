@@ -18,12 +18,6 @@ import soundfile
 from support.made_onnx import made_card, made_model
 from wordspot.commands import main as cli
 from wordspot.config import DecoderConfig
-from wordspot.evaluation.bench import ScoredStream
-from wordspot.formats import clock
-from wordspot.metrics import StreamCurve
-from wordspot.reports.charts import draw_latencies, draw_stream_curves
-from wordspot.reports.stream_events import Event, cut_pieces, most_telling, smooth
-from wordspot.reports.timeline import Mark, draw_strip
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.modelfile.card import read_card
@@ -295,72 +289,6 @@ def test_page(capsys: pytest.CaptureFixture[str], files: Path) -> None:
     assert rate == RATE
     assert len(accept) / rate == pytest.approx(2.0, abs=0.01)
     assert accept.max() == pytest.approx(0.6, abs=1e-3)
-
-
-def test_a_label_cannot_break_a_strip() -> None:
-    scores = np.linspace(0, 1, 100, dtype=np.float32)[:, None]
-    marks = [Mark("<b>&", 500.0, "miss", 'a "quoted" <i>', "event-1"), Mark("<b>&", 900.0, "hit", "heard")]
-    root = ET.fromstring(draw_strip(0, ["<b>&"], scores, 10.0 * np.arange(100), marks, [0.5]))
-    assert "<b>&" in [element.text for element in root.iter()]
-    assert [element.get("href") for element in root.iter() if element.tag == "a"] == ["#event-1"]
-
-
-def test_a_strip_shows_its_minute_alone() -> None:
-    """A score of 1 at 90 s, on the strip from 60 s: its area reaches the top of the lane in the middle."""
-    end_ms = 100.0 * np.arange(1, 1801)
-    scores = np.zeros((1800, 2), np.float32)
-    scores[899, 0] = 1
-    svg = draw_strip(60_000, ["a", "b"], scores, end_ms, [], [0.5, 0.5])
-    root = ET.fromstring(svg)
-    assert [element.text for element in root.iter() if element.tag == "text"][-1] == "a"  # b is quiet
-    (area,) = [element.get("d") for element in root.iter() if element.get("class") == "score"]
-    assert area is not None
-    assert area.startswith("M546.0 ")  # 96 + 900 / 2
-    assert 'class="score"' not in draw_strip(0, ["a", "b"], scores, end_ms, [], [0.5, 0.5])
-
-
-def test_clock() -> None:
-    assert [clock(time) for time in (0, 59_949, 61_040, 3_723_400)] == ["0:00.0", "0:59.9", "1:01.0", "62:03.4"]
-
-
-def test_pieces_are_cut_across_blocks(tmp_path: Path) -> None:
-    audio = (np.arange(3 * 8000) / 32768).astype(np.float32)
-    soundfile.write(tmp_path / "x.wav", audio, 8000, subtype="PCM_16")
-    pieces, rate = cut_pieces(tmp_path / "x.wav", [(-500, 250), (900, 2100), (2900, 9000), (5000, 6000)])
-    assert rate == 8000
-    for piece, (start, stop) in zip(pieces, [(0, 2000), (7200, 16_800), (23_200, 24_000), (0, 0)], strict=True):
-        np.testing.assert_array_equal(piece, audio[start:stop])
-
-
-def test_drawn_scores_are_what_a_threshold_is_compared_with() -> None:
-    """The peak decoder gives the score at a row: the same mean."""
-    rng = np.random.default_rng(0)
-    scores = rng.dirichlet(np.ones(3), 50).astype(np.float32)
-    end_ms = np.cumsum(rng.integers(5, 40, 50)).astype(np.float64)
-    drawn = smooth(ScoredStream(scores, end_ms, (), 2000.0), [2], 100.0)
-    expected = [scores[(end_ms >= now - 100) & (end_ms <= now), 2].mean() for now in end_ms]
-    np.testing.assert_allclose(drawn[:, 0], expected, rtol=1e-5)
-    assert smooth(ScoredStream(np.zeros((0, 3), np.float32), np.zeros(0), (), 0.0), [2], 100.0).shape == (0, 1)
-
-
-def test_the_most_telling_events_are_few() -> None:
-    events = [
-        Event(0, kind, "a", float(n), "", float(n)) for n in range(100) for kind in ("hit", "miss", "false accept")
-    ]
-    chosen = most_telling(events)
-    assert [event.kind for event in chosen] == ["false accept"] * 16 + ["miss"] * 16 + ["hit"] * 6
-    assert [event.time_ms for event in chosen if event.kind == "hit"] == [94, 95, 96, 97, 98, 99]
-
-
-def test_curves_are_drawn_with_their_names() -> None:
-    curve = StreamCurve(np.array([0.1, 0.5, 0.9]), np.array([9, 8, 0]), np.array([30, 1, 0]), 10, 0.5)
-    none = dataclasses.replace(curve, n_words=0)
-    svg = draw_stream_curves({"a": curve, "汪": curve, "never": none}, {"a": (2.0, 0.2)})
-    written = [element.text for element in ET.fromstring(svg).iter() if element.tag.endswith("text")]
-    assert {"a", "汪", "misses, percent", "false accepts per hour"} <= set(written)
-    assert "never" not in written
-    assert draw_stream_curves({}, {}).startswith("<svg")
-    assert " median 150 ms" in "".join(ET.fromstring(draw_latencies([100, 150, 200])).itertext())
 
 
 # --- tune --------------------------------------------------------------------------------------------------------------

@@ -185,13 +185,13 @@ def test_what_does_not_stream_says_why() -> None:
 
     short = dataclasses.replace(FEATURES["logmel"], clip_ms=300)
     assert why("residual_1d", short) == ""
-    assert "judges whole clips" in why("single_fc", short)
+    assert "works on clips only" in why("single_fc", short)
     assert "micro cannot be exported as a stream" in why("low_latency_svdf", FEATURES["micro"])
     assert "psf_mfcc cannot be" in why("low_latency_svdf", FEATURES["psf_mfcc"])
     assert "25 ms is not a multiple of the hop of 10 ms" in why(
         "low_latency_svdf", dataclasses.replace(short, window_ms=25)
     )
-    assert "no multiple of the network's step" in why("low_latency_svdf", dataclasses.replace(short, clip_ms=305))
+    assert "not a multiple of the network's step" in why("low_latency_svdf", dataclasses.replace(short, clip_ms=305))
     assert "state is empty" in why("low_latency_svdf", dataclasses.replace(short, window_ms=10))
 
 
@@ -368,7 +368,7 @@ def test_export_verify_and_info(run: Path, tmp_path: Path, capsys: pytest.Captur
     assert main(command) == 0
     printed = capsys.readouterr()
     assert "takes clips of 1000 ms" in printed.out
-    assert "not as a stream: the network single_fc judges whole clips" in printed.err
+    assert "not as a stream: the network single_fc works on clips only" in printed.err
     assert main(["verify", str(out)]) == 0
     assert "as it was exported; 4 rows of scores differ by up to" in capsys.readouterr().out
     assert main(["info", str(out)]) == 0
@@ -387,7 +387,7 @@ def test_export_verify_and_info(run: Path, tmp_path: Path, capsys: pytest.Captur
     assert info["bytes"] == out.stat().st_size
     before = out.read_bytes()
     assert main(command) == 1
-    assert "set `force` to replace" in capsys.readouterr().err
+    assert "set --force to replace" in capsys.readouterr().err
     assert main([*command, "--force", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bytes"] == len(before)
 

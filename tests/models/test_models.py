@@ -406,5 +406,5 @@ def test_recipes_of_ones_own_network(own_package: Path) -> None:
 
 
 def test_an_unknown_recipe_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="recipe must be 'default' or 'classic', got 'best'"):
+    with pytest.raises(ConfigError, match="`recipe` must be 'default' or 'classic', got 'best'"):
         find_recipe("conv", "best")

@@ -16,8 +16,9 @@ import soundfile
 
 from wordspot.evaluation.clips import measure_clips
 from wordspot.evaluation.results import ClipsSeen, WordsResult
+from wordspot.metrics import det_curve
 from wordspot.presets import FEATURES
-from wordspot.reports.charts import draw_confusion, draw_learning
+from wordspot.reports.charts import draw_confusion, draw_error_curves, draw_learning
 from wordspot.reports.clips import most_confused
 from wordspot.reports.pictures import save_features
 from wordspot.reports.report import write_report
@@ -71,6 +72,13 @@ def test_confusion_picture_holds_every_count() -> None:
     assert {"5", "17", "3", "11"} <= set(written)
     assert [written.count(label) for label in LABELS] == [2, 2, 2, 2]
     assert {"true label", "predicted label"} <= set(written)
+
+
+def test_every_label_is_in_the_legend() -> None:
+    """matplotlib would leave out those that begin with an underscore, and draw $x$ as a formula."""
+    curve = det_curve(np.array([0.1, 0.9, 0.4]), np.array([False, True, True]))
+    written = [text.strip() for text in texts(draw_error_curves({"_silence_": curve, "$x$": curve}))]
+    assert {"_silence_", "$x$"} <= set(written)
 
 
 def test_learning_curves_show_what_they_are() -> None:

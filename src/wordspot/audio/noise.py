@@ -1,7 +1,7 @@
-"""Noise for training that nobody recorded: the babble of its own clips, and sounds with shapes that chance drew.
+"""Synthetic noise: babble mixed from clips, sounds with random spectra and envelopes, coloured noise and mains hum.
 
-A handful of recorded noises teaches a network just those. What is made here is not true to life, but it is different every
-second, so that what is no word does not become one of the words for want of a better answer.
+A network trained with a handful of recorded noises learns only those. Synthetic noise is less realistic, but different
+every second, which keeps the network from assigning unfamiliar sounds to one of its words.
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ from numpy.typing import NDArray
 
 from wordspot.audio.samples import Samples, to_float32, to_int16
 
-LEVEL = 0.1  # root mean square, as a loud recording of noise
+LEVEL = 0.1  # root mean square, that of a loud recording of noise
 _N_TALKERS = (3, 8)
 _PIECE_S = 2.0
 _LOUDEST = 0.99
 
 
 def make_babble(clips: NDArray[np.int16], n_samples: int, rng: Generator) -> NDArray[np.int16]:
-    """Many voices at once: int16 [n_samples].
+    """Mix many voices.
 
     Args:
-        clips: int16 [n, clip_samples], words; each is heard from anywhere on, at a level of its own.
-        n_samples: how much.
+        clips: int16 [n, clip_samples], words; each is rotated by a random time and has a random level.
+        n_samples: length of the result.
+        rng: the source of randomness.
+
+    Returns:
+        int16 [n_samples].
     """
     clip_samples = clips.shape[1]
     babble = np.zeros((-(-n_samples // clip_samples), clip_samples), np.float32)
@@ -36,11 +40,12 @@ def make_babble(clips: NDArray[np.int16], n_samples: int, rng: Generator) -> NDA
 
 
 def make_sounds(n_samples: int, sample_rate: int, rng: Generator) -> NDArray[np.int16]:
-    """Pieces of two seconds, each a mixture of hiss and a buzzing tone, both coloured and swelling as chance has it.
+    """Pieces of two seconds, each a mixture of hiss and a buzzing tone with random spectra and envelopes.
 
     Args:
-        n_samples: how much.
-        sample_rate: Hz.
+        n_samples: length of the result.
+        sample_rate: in Hz.
+        rng: the source of randomness.
 
     Returns:
         int16 [n_samples].
@@ -56,7 +61,7 @@ def make_sounds(n_samples: int, sample_rate: int, rng: Generator) -> NDArray[np.
 
 
 def _colour(audio: Samples, rng: Generator) -> Samples:
-    """A slope over frequency, and a dozen hills and valleys."""
+    """Filter by a random slope over frequency, with a dozen peaks and dips."""
     spectrum = np.fft.rfft(audio)
     octaves = np.log2(np.arange(1, len(spectrum) + 1))
     knots = np.linspace(0, octaves[-1], 14)
@@ -66,7 +71,7 @@ def _colour(audio: Samples, rng: Generator) -> Samples:
 
 
 def _swell(audio: Samples, sample_rate: int, rng: Generator) -> Samples:
-    """Steady, or louder and softer some times a second, or bursts."""
+    """Apply a random envelope: constant, fluctuating a few times a second, or in bursts."""
     seconds = len(audio) / sample_rate
     n_knots = max(int(seconds * 10 ** rng.uniform(0, 1.5)), 2)
     depth_db = rng.choice([0.0, 15.0, 50.0])
@@ -77,7 +82,7 @@ def _swell(audio: Samples, sample_rate: int, rng: Generator) -> Samples:
 
 
 def _buzz(n_samples: int, sample_rate: int, rng: Generator) -> Samples:
-    """A tone with overtones that glides: 40 to 2000 Hz."""
+    """A gliding tone with overtones, 40 to 2000 Hz."""
     n_knots = rng.integers(2, 12)
     middle = rng.uniform(np.log2(40), np.log2(2000))
     knots = middle + rng.normal(0, rng.choice([0.0, 0.05, 0.4]), n_knots)
@@ -97,7 +102,7 @@ def _to_level(audio: Samples) -> Samples:
 
 #: Exponents of `coloured_noise`.
 WHITE, PINK, BROWN = 0.0, 1.0, 2.0
-_LOWEST_HZ = 20.0  # below, brown noise would be all drift that no loudspeaker plays
+_LOWEST_HZ = 20.0  # below this, brown noise would be mostly drift that no loudspeaker plays
 _N_HARMONICS = 20
 
 
@@ -110,7 +115,7 @@ def coloured_noise(rng: np.random.Generator, n_samples: int, exponent: float, sa
 
 
 def mains_hum(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Samples:
-    """A hum of 50 or 60 Hz and its harmonics that swells a little, over pink noise 20 dB below: float32 [n_samples]."""
+    """A slowly varying hum of 50 or 60 Hz with harmonics, over pink noise 20 dB below: float32 [n_samples]."""
     seconds = np.arange(n_samples) / sample_rate
     base = rng.choice([50.0, 60.0])
     hum = np.zeros(n_samples)
@@ -123,11 +128,11 @@ def mains_hum(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Sam
 
 
 def to_unit(audio: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> Samples:
-    """`audio` scaled to a root mean square of 1; silence stays silence."""
+    """Scale `audio` to a root mean square of 1; silence stays silence."""
     rms = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0
     return np.asarray(audio / rms if rms > 0 else audio, dtype=np.float32)
 
 
 def from_db(decibels: float) -> float:
-    """dB → a factor on samples."""
+    """Convert dB to a factor for samples."""
     return float(10 ** (decibels / 20))

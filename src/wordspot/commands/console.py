@@ -1,4 +1,4 @@
-"""What the command line draws: tables, JSON and progress bars. Library code yields records and never prints."""
+"""What the command line prints: lines, tables, JSON, CSV and progress bars. Library code never prints."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def print_json(value: Any) -> None:
 
 
 class CsvLines:
-    """Rows of CSV on stdout, each as soon as it is known; the columns' names come first."""
+    """Rows of CSV on stdout, each as soon as it is known, after a header with the names of the columns."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._header: list[Sequence[Any]] = [columns]
@@ -74,7 +74,7 @@ def note_failures(n_failed: int, n_files: int) -> int:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table on stdout; the first column stands left, the others right."""
+    """A table on stdout; the first column is aligned left, the others right."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -112,7 +112,7 @@ def note_left_out(problems: Sequence[str]) -> None:
 
 
 def progress_bar() -> Progress:
-    """A progress bar on stderr, to be used as a context; silent where stderr is no terminal."""
+    """A progress bar on stderr, to be used as a context; nothing if stderr is not a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(

@@ -1,7 +1,7 @@
 """The command line: parse, call, and turn expected errors into one line and an exit status.
 
 Each command is a module of `wordspot.commands` with ``HELP``, ``EXAMPLE``, ``add_arguments(parser)`` and
-``run(args)``. They import numpy, torch and the rest inside `run` only, so that ``--help`` answers at once.
+``run(args)``. They import the library inside `run` only, so that ``--help`` is instant.
 
 Exit status: 0 done, 1 an expected error (one line on stderr), 2 wrong usage, 130 interrupted.
 """
@@ -30,19 +30,19 @@ COMMANDS = (
 _WHAT_TO_DO = {
     errno.ENOSPC: "free some space and run it again",
     errno.EDQUOT: "free some space and run it again",
-    errno.EACCES: "name a place that you may use",
-    errno.EPERM: "name a place that you may use",
-    errno.EROFS: "name a place that you may write to",
+    errno.EACCES: "choose a place that you have permission for",
+    errno.EPERM: "choose a place that you have permission for",
+    errno.EROFS: "choose a place that can be written to",
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "check the path: a part of it is a file",
 }
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+    """Build the parser of the entire command line."""
     parser = argparse.ArgumentParser(
         prog="wordspot",
-        description="From a folder of words to one small file that hears them.",
+        description="Train keyword spotters and wake words on your own recordings, and run them anywhere.",
         epilog="`wordspot COMMAND --help` explains a command and shows an example.",
     )
     parser.add_argument("--version", action="version", version=f"wordspot {__version__}")
@@ -62,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; see the module's docstring for what is returned."""
+    """Run one command and return its exit status."""
     _write_utf8()
     args = argparse.Namespace()
     try:
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _meant(unknown: Sequence[str], parser: argparse.ArgumentParser) -> str:
-    """The option that a mistyped one is most like."""
+    """The option that is most similar to a mistyped one."""
     known = re.findall(r"--[\w-]+", parser.format_help())
     for text in unknown:
         if text.startswith("--") and (near := difflib.get_close_matches(text.partition("=")[0], known, n=1)):
@@ -93,7 +93,7 @@ def _meant(unknown: Sequence[str], parser: argparse.ArgumentParser) -> str:
 
 
 def _with_flags(message: str, parser: argparse.ArgumentParser | None) -> str:
-    """A library's error message names parameters (`clip_ms`); the user of a command knows them as flags (--clip-ms)."""
+    """Replace the parameters that a library's error names (`clip_ms`) by the flags of the command (--clip-ms)."""
     actions = parser._actions if parser else []  # argparse has no public list of them
     flags = {action.dest: action.option_strings[-1] for action in actions if action.option_strings}
 
@@ -104,7 +104,7 @@ def _with_flags(message: str, parser: argparse.ArgumentParser | None) -> str:
 
 
 def _write_utf8() -> None:
-    """UTF-8 on stdout where it is no terminal: Windows would take its code page, which lacks most letters of labels."""
+    """Write UTF-8 to stdout unless it is a terminal: the code page of Windows lacks most letters."""
     if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty() and "PYTHONIOENCODING" not in os.environ:
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # a file's name may be any bytes
 

@@ -1,8 +1,8 @@
-"""What an exported file computes, as torch modules: sound in, posteriors out, the front end in few operators.
+"""What an exported file computes, as torch modules: from audio to posteriors, the front end in few operators.
 
-On a device an operator costs more than its arithmetic. So the sound is cut into windows and transformed by one
-convolution whose kernel is the windowed DFT, and the mel channels are one more: the same sums as `features`, in an order
-of their own.
+On a device the overhead of an operator exceeds its arithmetic. One convolution therefore cuts the audio into windows and
+transforms them, with the windowed DFT as its kernel, and a second one computes the mel channels: the same sums as in
+`features`, in another order.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class StreamScores(nn.Module):
 
 
 class ClipScores(nn.Module):
-    """Any front end and network on whole clips: audio [n, clip_samples] → posteriors [n, labels].
+    """Any front end and network on clips: audio [n, clip_samples] → posteriors [n, labels].
 
-    Spectra that a network takes itself, of `SampleHops`, are convolutions as well.
+    Spectra inside a network that takes `SampleHops` become convolutions as well.
     """
 
     def __init__(self, front_end: nn.Module, network: nn.Module) -> None:
@@ -84,7 +84,7 @@ def unpacked(state: Any) -> tuple[Tensor, ...]:
 
 
 def _with_convolved_spectra(network: nn.Module) -> nn.Module:
-    """The network, or a copy of it where it holds spectra."""
+    """The network, or a copy with convolutions if it contains spectra."""
     if not any(isinstance(module, SpectralFrontEnd) for module in network.modules()):
         return network
     copied = copy.deepcopy(network)
@@ -112,7 +112,7 @@ class ConvolvedDft(nn.Module):
 
 
 class _ConvolvedFrontEnd(nn.Module):
-    """`SpectralFrontEnd` on whole windows: [batch, samples] → [batch, frames, features]."""
+    """`SpectralFrontEnd` on full windows: [batch, samples] → [batch, frames, features]."""
 
     def __init__(self, front_end: SpectralFrontEnd) -> None:
         super().__init__()
@@ -160,8 +160,8 @@ class _ConvolvedPsfMfcc(nn.Module):
         spectrum = self.transform(self.front_end.prepare(audio))
         squares = spectrum * spectrum
         sums = torch.cat([squares.sum(dim=1, keepdim=True), self.channels(squares)], dim=1).squeeze(2) * self._scale
-        heard = torch.where(sums == 0, float(np.finfo(np.float64).eps), sums)
-        return heard.log().transpose(1, 2) @ self.get_buffer("cosines")
+        positive = torch.where(sums == 0, float(np.finfo(np.float64).eps), sums)
+        return positive.log().transpose(1, 2) @ self.get_buffer("cosines")
 
 
 class _MicroOnClips(nn.Module):

@@ -34,7 +34,7 @@ def why_no_stream(network: nn.Module, front_end: nn.Module, config: RunConfig) -
     """Why network and front end cannot be exported as a stream; empty if they can."""
     features, is_trigger = config.features, TASKS[config.task].predicts_steps
     if not isinstance(network, StreamingNetwork):
-        return f"the network {config.model.name} judges whole clips"
+        return f"the network {config.model.name} works on clips only"
     if not isinstance(front_end, SpectralFrontEnd):
         return f"the front end {features.kind} cannot be exported as a stream"
     if features.window_samples % features.hop_samples and not is_trigger:

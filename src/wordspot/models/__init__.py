@@ -72,7 +72,7 @@ def find_recipe(name: str, recipe: str) -> dict[str, Any]:
         ConfigError: `recipe` is neither, or the model has no classic recipe.
     """
     if recipe not in ("default", "classic"):
-        raise ConfigError(f"recipe must be 'default' or 'classic', got {recipe!r}")
+        raise ConfigError(f"`recipe` must be 'default' or 'classic', got {recipe!r}")
     settings = getattr(find_constructor(name), "classic" if recipe == "classic" else "recipe", None)
     if settings is None and recipe == "classic":
         raise ConfigError(

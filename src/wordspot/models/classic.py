@@ -96,7 +96,7 @@ class LowLatencyConv(nn.Module):
 
 
 class LowLatencySvdf(nn.Module):
-    """An SVDF layer and three linear layers (Nakkiran et al. 2015). Streams: `step` takes frames as they come."""
+    """An SVDF layer and three linear layers (Nakkiran et al. 2015). It streams."""
 
     recipe: ClassVar = _RECIPE
     classic: ClassVar = {

@@ -1,18 +1,18 @@
-"""What travels inside an exported file: labels, sizes, decoder settings, the data's licences and a self-test.
+"""The model card inside an exported file: labels, sizes, decoder settings, licences of the data and a self-test.
 
-The card is JSON in the file's metadata, under the key ``wordspot``. `read_card` looks at the whole file in bounded
-steps before anything is given to onnxruntime, and refuses whatever wordspot does not write itself.
+The card is JSON in the metadata of the file, under the key ``wordspot``. `read_card` checks the entire file in bounded steps
+before onnxruntime sees any of it, and rejects everything that wordspot does not write itself.
 
-The self-test's signal, for every language: with whole numbers, for sample n from 0 ::
+The signal of the self-test, for ports to other languages: with integers, for sample n from 0 ::
 
     phase(n) = (start · n + sweep · n · n) mod 2**24                of two tones, (start, sweep) each
     random(n) = 48271 · random(n - 1) mod (2**31 - 1)               with random(-1) = seed
-    loud(n) = 1 + (n div 2048) mod 4                                four levels of loudness, in turn
+    loud(n) = 1 + (n div 2048) mod 4                                four levels in turn
     value(n) = loud(n) / 4 · (6000 · sin(2π · phase_1(n) / 2**24) + 4000 · sin(2π · phase_2(n) / 2**24))
              + 1000 · (2 · random(n) / (2**31 - 1) - 1)
     sample(n) = floor(value(n) + 1/2) / 32768
 
-All products stay below 2**53, where floating point is exact, and each sample is one that 16 bits hold.
+All products stay below 2**53, where floating point is exact, and each sample is a 16-bit value.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ KEY = "wordspot"
 _MAX_FILE_BYTES = 64 << 20
 _FACTOR, _BLOCK = 48271, 2048
 _MOST_STEPS, _MOST_CLIPS, _MOST_SAMPLES = 256, 32, 1 << 21  # of one call
-_MANY_SCALE = 8  # so much more than one step or clip may they take: in proportion, not squared
+_MANY_SCALE = 8  # more than for one step or clip, so that cost cannot grow with the square
 MAX_TEST_WORK = 1 << 36  # multiplications, and values made, in a whole self-test: some seconds
 
 
 def read_card(model: Path | str | bytes, name: str = "", *, max_test_work: int = MAX_TEST_WORK) -> Card:
-    """The card of an exported file, after the whole file was looked at in bounded steps.
+    """The card of an exported file, after checking the entire file in bounded steps.
 
     Args:
         model: the file, or its content.
@@ -51,8 +51,8 @@ def read_card(model: Path | str | bytes, name: str = "", *, max_test_work: int =
         max_test_work: the most multiplications, and values computed, in the entire self-test.
 
     Raises:
-        NotFoundError: no such file.
-        CardError: not an ONNX file that wordspot wrote, or one that asks for more than it may; one line says what.
+        NotFoundError: there is no such file.
+        CardError: the file is no ONNX file that wordspot wrote, or exceeds the limits; the message says how.
     """
     name, data = (name or "the model", model) if isinstance(model, bytes) else read_content(Path(model))
     if len(data) > _MAX_FILE_BYTES:
@@ -67,7 +67,7 @@ def read_card(model: Path | str | bytes, name: str = "", *, max_test_work: int =
 
 
 def read_content(path: Path) -> tuple[str, bytes]:
-    """A file's name, and its content for `read_card`: no more of it than shows that it is too large.
+    """The name of a file, and its content for `read_card`, cut right after the largest allowed size.
 
     Raises:
         NotFoundError: no such file.
@@ -80,18 +80,18 @@ def read_content(path: Path) -> tuple[str, bytes]:
 
 
 def most_at_once(card: Card) -> int:
-    """How many steps of a stream, or clips, one call takes: for so many `read_card` has looked at a file."""
+    """Steps of a stream, or clips, that one call may process: `read_card` has checked a file for so many."""
     return _MOST_STEPS if card.kind == "stream" else max(min(_MOST_CLIPS, _MOST_SAMPLES // card.clip_samples), 1)
 
 
 def with_card(model: bytes, card: Card) -> bytes:
-    """`model`, an ONNX file, with `card` in the place of the one it carries."""
+    """The ONNX file `model` with `card` as its card."""
     text = json.dumps(to_json(card), ensure_ascii=False, allow_nan=False)
     return onnx_walk.with_metadata(model, KEY, text)
 
 
 def self_test_signal(test: SelfTest) -> NDArray[np.float32]:
-    """The self-test's signal: float32 [n_samples], by the formula of the module's docstring."""
+    """The signal of the self-test, by the formula in the module docstring: float32 [n_samples]."""
     n = np.arange(test.n_samples, dtype=np.int64)
     phases = [2 * np.pi / PHASES * ((start * n + sweep * n * n) % PHASES) for start, sweep in test.tones]
     loudness = (1 + n // 2048 % 4) / 4
@@ -102,7 +102,7 @@ def self_test_signal(test: SelfTest) -> NDArray[np.float32]:
 
 
 def _random(seed: int, n_samples: int) -> NDArray[np.int64]:
-    """The numbers of the formula, `_BLOCK` at a time: each is the one that many before, times a power of the factor."""
+    """The random numbers of the formula, `_BLOCK` at a time, each from the last one of the previous block."""
     powers = np.array([pow(_FACTOR, exponent, MODULUS) for exponent in range(1, _BLOCK + 1)], np.int64)
     blocks = []
     for _ in range(-(-n_samples // _BLOCK)):
@@ -112,9 +112,9 @@ def _random(seed: int, n_samples: int) -> NDArray[np.int64]:
 
 
 def make_self_test(first_end: int, step_samples: int) -> SelfTest:
-    """A self-test still without what torch gives for it: one and a half times as long as `first_end`, its first row's end.
+    """A self-test without its expected scores, one and a half times as long as `first_end`, the end of its first row.
 
-    That is a clip's length, or for a stream longer, and then a multiple of `step_samples`.
+    `first_end` is the length of a clip, or for a stream a longer multiple of `step_samples`.
     """
     step = step_samples or 1
     ends = tuple(first_end + first_end * part // 8 // step * step for part in (0, 1, 2, 4))
@@ -129,7 +129,7 @@ def make_self_test(first_end: int, step_samples: int) -> SelfTest:
 
 
 def _check_against(card: Card, walked: onnx_walk.Walked, max_test_work: int) -> None:
-    """The card and the graph must say the same of inputs and outputs, and ask for no more than a keyword spotter needs."""
+    """Check that card and graph agree on inputs and outputs, and stay within the limits of a keyword spotter."""
     if set(walked.opsets) != {""} or walked.opsets[""] not in onnx_shapes.OPSETS:
         raise CardError(
             f"expected ONNX operators of version {onnx_shapes.OPSETS[0]} to {onnx_shapes.OPSETS[-1]}, got {shown(walked.opsets)}"
@@ -148,7 +148,7 @@ def _check_against(card: Card, walked: onnx_walk.Walked, max_test_work: int) -> 
 
 
 def _check_shapes(card: Card, walked: onnx_walk.Walked, count: int, scale: int) -> onnx_shapes.Shapes:
-    """The outputs' shapes where so many steps or clips are given at once; what all that takes."""
+    """Infer all shapes for so many steps or clips at once, and check those of the outputs."""
     sizes = {state.name: state.shape for state in card.states}
     audio = (count, card.clip_samples) if card.kind == "clip" else (1, count * card.step_samples)
     known = onnx_shapes.infer_shapes(walked, {"audio": audio, **sizes}, scale)
@@ -164,7 +164,7 @@ def _check_shapes(card: Card, walked: onnx_walk.Walked, count: int, scale: int) 
 def _check_values(
     what: str, expected: list[tuple[str, tuple[int, ...], int | None]], found: list[onnx_walk.Value]
 ) -> None:
-    """Names, element type and shape as declared; an expected value is a name, a shape, and the axis that is free."""
+    """Check names, element types and shapes. An expected value is a name, a shape and its free axis."""
     names, given = [name for name, _, _ in expected], [value.name for value in found]
     if names != given:
         raise CardError(f"expected the {what} {shown(names)} by its card, got {shown(given)}")

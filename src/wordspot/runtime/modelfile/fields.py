@@ -1,11 +1,11 @@
-"""The fields of an ONNX file that wordspot writes, by the numbers of onnx.proto; all others are refused."""
+"""The fields of an ONNX file that wordspot writes, by the numbers of onnx.proto; all others are rejected."""
 
 from __future__ import annotations
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 ONCE, MANY, SKIP = "once", "many", "skip"
 
-#: By message: field number → (name, wire type, how often). "skip": text for people.
+#: By message: field number → (name, wire type, how often). "skip": ignored text.
 FIELDS: dict[str, dict[int, tuple[str, int, str]]] = {
     "model": {
         1: ("ir_version", VARINT, ONCE), 2: ("producer_name", BYTES, SKIP), 3: ("producer_version", BYTES, SKIP),
@@ -45,7 +45,7 @@ FIELDS: dict[str, dict[int, tuple[str, int, str]]] = {
     },
 }  # fmt: skip
 
-#: What the fields that are refused are called, for the message.
+#: Names of rejected fields, for the message.
 REFUSED = {
     ("model", 20): "training_info", ("model", 25): "local functions", ("graph", 14): "quantization annotations",
     ("graph", 15): "sparse tensors", ("graph", 13): "shapes of values within the graph", ("attribute", 6): "a subgraph", ("attribute", 11): "subgraphs",

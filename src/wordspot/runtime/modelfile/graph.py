@@ -1,8 +1,8 @@
-"""An ONNX file's structure, read from its bytes in bounded steps: no package, no recursion, nothing allocated by its say.
+"""The structure of an ONNX file, read in bounded steps: without packages or recursion, and without trusting its lengths.
 
-Only what wordspot writes is taken: the fields of the messages listed in `FIELDS`, each at most as often as it says.
-All else that the format knows (external data, functions, subgraphs, sparse tensors, training) is refused by name, since
-onnxruntime would follow it. Field numbers are those of onnx.proto.
+Only what wordspot writes is accepted: the message fields in `FIELDS`, each at most as often as stated there. Everything else in
+the format (external data, functions, subgraphs, sparse tensors, training) is rejected by name, since onnxruntime would use it.
+Field numbers are those of onnx.proto.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Value:
-    """An input or output of the graph; a dimension that is a name is free."""
+    """An input or output of the graph; a named dimension is free."""
 
     name: str
     element_type: str
@@ -67,7 +67,7 @@ class Node:
 
 @dataclass
 class Walked:
-    """What a file holds."""
+    """The content of a file."""
 
     opsets: dict[str, int] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
@@ -81,7 +81,7 @@ def walk(data: bytes) -> Walked:
     """The structure of an ONNX file.
 
     Raises:
-        CardError: not an ONNX file, cut short, or with something in it that wordspot does not write.
+        CardError: the data is no ONNX file, is truncated, or contains something that wordspot does not write.
     """
     return _Walker(data).model()
 
@@ -90,7 +90,7 @@ def with_metadata(data: bytes, key: str, value: str) -> bytes:
     """`data` with the entry `key` of its metadata replaced, or added at the end.
 
     Raises:
-        CardError: not an ONNX file.
+        CardError: `data` is no ONNX file.
     """
     walker = _Walker(data)
     kept = []
@@ -326,7 +326,7 @@ def _text(data: bytes, limit: int | None = _MAX_NAME_BYTES) -> str:
 
 
 def _signed(value: int) -> int:
-    """A varint as the int64 that the format means."""
+    """A varint as the int64 it encodes."""
     return value - (1 << 64) if value >= 1 << 63 else value
 
 

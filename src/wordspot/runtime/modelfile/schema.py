@@ -1,4 +1,4 @@
-"""The schema of a card: its fields, and from and to JSON with every value checked. `card` reads it from a file."""
+"""The fields of a model card, and its conversion from and to JSON with every value checked. `card` reads it from a file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOT_IN_TEXT = ("Cc", "Cs", "Zl", "Zp")  # controls, surrogates, ends of lines
 
 @dataclass(frozen=True)
 class State:
-    """A tensor that a streaming model gives out as ``new_<name>`` and takes back as ``name``. It starts as zeros."""
+    """A tensor that a streaming model returns as ``new_<name>`` and receives again as ``name``. It starts as zeros."""
 
     name: str
     shape: tuple[int, ...]
@@ -38,15 +38,16 @@ class State:
 
 @dataclass(frozen=True)
 class SelfTest:
-    """A signal made from a formula, and what torch gave for it.
+    """A signal given by a formula, and the scores of torch for it.
 
-    n_samples: how long the signal is.
-    seed: of its noise.
-    tones: (start, sweep) of the two tones.
-    ends: where the judged audio ends, in samples: of a stream the row ``end / step_samples - 1`` of the scores, of a clip
-        model the clip ``[end - clip_samples, end)``.
-    log_posteriors: one row of labels for each of `ends`.
-    tolerance: by how much a posterior's logarithm may differ.
+    Attributes:
+        n_samples: length of the signal.
+        seed: random seed of its noise.
+        tones: (start, sweep) of the two tones.
+        ends: where the scored audio ends, in samples: for a stream the row ``end / step_samples - 1`` of the scores, for a clip
+            model the clip ``[end - clip_samples, end)``.
+        log_posteriors: one row of labels for each of `ends`.
+        tolerance: largest allowed difference of a log posterior.
     """
 
     n_samples: int
@@ -59,7 +60,7 @@ class SelfTest:
 
 @dataclass(frozen=True)
 class Card:
-    """What a file says of itself; see `card`."""
+    """The model card of an exported file; see `card`."""
 
     kind: str
     labels: tuple[str, ...]
@@ -87,7 +88,7 @@ class Card:
 
 
 def to_json(card: Card) -> dict[str, Any]:
-    """The card as it is written: a JSON object."""
+    """The card as a JSON object."""
     value: dict[str, Any] = {f.name: getattr(card, f.name) for f in dataclasses.fields(card)}
     value["states"] = [dataclasses.asdict(state) for state in card.states]
     value["self_test"] = dataclasses.asdict(card.self_test)
@@ -97,7 +98,11 @@ def to_json(card: Card) -> dict[str, Any]:
 
 
 def parse_card(text: str | None) -> Card:
-    """The card that a file's metadata holds, every value of it checked."""
+    """The card in the metadata of a file, with every value checked.
+
+    Raises:
+        CardError: there is no card, or a value is missing, unknown or out of bounds.
+    """
     if text is None:
         raise CardError(
             "expected a model that wordspot exported, but it carries no card; export it with wordspot export"
@@ -145,7 +150,7 @@ def parse_card(text: str | None) -> Card:
 
 
 def _check_plain(value: Any, depth: int = 0) -> None:
-    """Finite numbers, text without control characters (a terminal would obey them), and no deeper than any card is."""
+    """Check for finite numbers, text without control characters (which a terminal would execute), and the nesting depth."""
     if depth > _MAX_DEPTH:
         raise CardError(f"expected a card of at most {_MAX_DEPTH} levels")
     if isinstance(value, dict):
@@ -252,7 +257,7 @@ def _config(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _entry(value: dict[str, Any], name: str, kind: type) -> Any:
-    """An entry of the card, of just this type."""
+    """An entry of the card, of exactly this type."""
     entry = value.get(name)
     if type(entry) is not kind:
         raise CardError(f"expected {name} of its card as {_KIND_NAMES[kind]}, got {shown(entry)}")
