@@ -194,7 +194,7 @@ def _warn_of_long(index: dict[str, int], n_clips: int) -> list[str]:
     loud = f"; in {n_cut} of them that is the loudest part" if n_cut else ""
     return [
         f"{n_long} of {n_clips} recordings are longer than a clip, and their end is not used{loud}; "
-        "cut them with `wordspot align`, or raise `clip_ms`"
+        "cut them with `wordspot align`, or raise features.clip_ms"
     ]
 
 
