@@ -63,9 +63,7 @@ def _parse(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[st
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(
-            f"{path}: line {line}: cannot be read as CSV ({error}); look for a quote without its pair"
-        ) from None
+        raise DataError(f"{path}: line {line}: cannot be read as CSV ({error}); look for a quote without its pair") from None
 
 
 def _delimiter(path: Path, text: str) -> str:
