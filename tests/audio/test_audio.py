@@ -720,3 +720,39 @@ def test_interrupting_a_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         write_audio(tmp_path / "a.wav", tone(440, 16_000, 0.1), 16_000)
     assert list(tmp_path.iterdir()) == []
+
+
+# -------------------------------------------------------------------------------------------------------- block by block
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
+def test_blocks_are_the_recording(tmp_path: Path, suffix: str) -> None:
+    rng = np.random.default_rng(1)
+    path = tmp_path / f"s{suffix}"
+    soundfile.write(path, 0.1 * rng.standard_normal((50_000, 2)), 44_100)
+    for channel in (None, 1):
+        whole, whole_rate = read_audio(path, channel=channel)
+        rate, blocks = read_blocks(path, 37.0, channel=channel)
+        parts = list(blocks)
+        assert rate == whole_rate
+        assert max(len(part) for part in parts) == 1631
+        assert all(part.flags["C_CONTIGUOUS"] for part in parts)
+        assert (np.concatenate(parts) == whole).all()
+
+
+def test_blocks_of_a_damaged_file(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no such file"):
+        read_blocks(tmp_path / "none.wav")
+    path = tmp_path / "s.flac"
+    soundfile.write(path, np.full(30_000, 0.1), 16_000)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(AudioError, match=r"s\.flac: (truncated|damaged)"):
+        list(read_blocks(path)[1])
+    empty = tmp_path / "empty.wav"
+    soundfile.write(empty, np.zeros(0), 16_000)
+    with pytest.raises(AudioError, match="holds no samples"):
+        list(read_blocks(empty)[1])
+    high = tmp_path / "high.wav"
+    soundfile.write(high, np.zeros(10), 2_000_000)
+    with pytest.raises(AudioError, match="its header says 2000000"):
+        read_blocks(high)

@@ -227,7 +227,7 @@ def test_force_begins_anew(capsys: pytest.CaptureFixture[str], trained: Path, to
 
 
 def test_evaluate_mistakes(capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path) -> None:
-    fails(capsys, "none is kept; train first", "evaluate", tmp_path / "none", tone_folder)
+    fails(capsys, "has no checkpoint; train first", "evaluate", tmp_path / "none", tone_folder)
     fails(capsys, "no such folder", "evaluate", trained, tmp_path / "none")
     fails(capsys, "no checkpoint of step 3", "evaluate", trained, tone_folder, "--checkpoint", "3")
     shutil.copytree(trained, tmp_path / "run")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from support.fake_sounddevice import FakeSoundDevice, FakeStream, device
 from support.made_onnx import RATE, made_card, made_model
 from support.made_streams import spoken
-from wordspot.audio.files import read_audio, read_blocks
+from wordspot.audio.files import read_audio
 from wordspot.commands import main as cli
 from wordspot.commands.main import main
 from wordspot.config import RunConfig
@@ -31,11 +31,7 @@ from wordspot.data.cache import decode_folder
 from wordspot.data.clips import build_sets, build_whole
 from wordspot.data.folders import list_recordings
 from wordspot.data.silence import Silence, noise_stretches
-from wordspot.errors import AudioError, ConfigError, NotFoundError
 from wordspot.overrides import override, to_json
-from wordspot.runtime import actions
-from wordspot.runtime.actions import Recorder, Runner, split_command
-from wordspot.runtime.decoder import Detection
 from wordspot.seeds import step_seed
 
 CLIP = 1600
@@ -274,39 +270,6 @@ def test_detections_before_a_file_breaks_off_are_given(capsys: pytest.CaptureFix
     assert "s.wav: 1 of " in error
 
 
-# -------------------------------------------------------------------------------------------------------- blocks of a recording
-
-
-@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
-def test_blocks_are_the_recording(tmp_path: Path, suffix: str) -> None:
-    rng = np.random.default_rng(1)
-    path = tmp_path / f"s{suffix}"
-    soundfile.write(path, 0.1 * rng.standard_normal((50_000, 2)), 44_100)
-    for channel in (None, 1):
-        whole, whole_rate = read_audio(path, channel=channel)
-        rate, blocks = read_blocks(path, 37.0, channel=channel)
-        parts = list(blocks)
-        assert rate == whole_rate
-        assert max(len(part) for part in parts) == 1631
-        assert all(part.flags["C_CONTIGUOUS"] for part in parts)
-        assert (np.concatenate(parts) == whole).all()
-
-
-def test_blocks_of_a_damaged_file(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="no such file"):
-        read_blocks(tmp_path / "none.wav")
-    path = wav(tmp_path / "s.flac", level(0.1, 30_000))
-    path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(AudioError, match=r"s\.flac: (truncated|damaged)"):
-        list(read_blocks(path)[1])
-    empty = wav(tmp_path / "empty.wav", level(0, 0))
-    with pytest.raises(AudioError, match="holds no samples"):
-        list(read_blocks(empty)[1])
-    high = wav(tmp_path / "high.wav", level(0, 10), 2_000_000)
-    with pytest.raises(AudioError, match="its header says 2000000"):
-        read_blocks(high)
-
-
 # ------------------------------------------------------------------------------------------------------------------- listen
 
 
@@ -377,26 +340,6 @@ def test_listen_keeps_what_it_heard(listen_to: Callable[..., tuple[int, str, str
     assert len(list((tmp_path / "heard").iterdir())) == 4
 
 
-def test_names_of_kept_sounds_suit_any_system_and_never_collide(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, RATE, 100.0)
-    recorder.feed(level(0.1, 50))
-    paths = [recorder.write(Detection(label, 3.0, 0.5, 3.0)) for label in ("a:b?", "汪汪", "a:b?", "..")]
-    assert len(set(paths)) == 4
-    assert all(re.fullmatch(r"\d{8}-\d{6}-(a_b_|汪汪|__)-0\.50(-\d)?\.wav", path.name) for path in paths), paths
-    assert len(read_audio(paths[0])[0]) == 50  # the stream had no more
-    assert recorder.write(Detection("𠀋" * 200, 3.0, 0.5, 3.0)).is_file()  # four bytes each; a name has 255
-
-
-def test_the_recorder_forgets_what_is_long_past(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, 1000, 100.0)
-    for second in range(100):
-        recorder.feed(level(second / 100, 1000))
-    assert len(recorder.history) <= 8000
-    kept, _ = read_audio(recorder.write(Detection("a", 99_000.0, 0.5, 99_500.0)))
-    assert len(kept) == 2100
-    assert kept[[0, 99, 100, 1099, 1100]] == pytest.approx([0.97, 0.97, 0.98, 0.98, 0.99], abs=1e-4)
-
-
 WRITER = (
     "from os import environ as e; import pathlib; "
     "pathlib.Path(e['OUT'] + e['WORDSPOT_LABEL']).write_text(e['WORDSPOT_SCORE'] + ' ' + e['WORDSPOT_TIME_MS'])"
@@ -415,28 +358,6 @@ def test_listen_runs_a_program_for_each_detection(
         assert float(time_ms) == pytest.approx(row["time_ms"], abs=0.5)
 
 
-def test_a_command_is_split_as_its_system_writes_paths() -> None:
-    command = r'C:\tools\beep.exe -f "C:\my sounds\a.wav" it\'s #1'
-    with pytest.raises(ValueError, match="No closing quotation"):
-        split_command(command, escape="")
-    assert split_command(command.replace("'", ""), escape="") == [
-        r"C:\tools\beep.exe",
-        "-f",
-        r"C:\my sounds\a.wav",
-        "it\\s",
-        "#1",
-    ]
-    assert split_command(r"/opt/a\ b 'c d' \"e", escape="\\") == ["/opt/a b", "c d", '"e']
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="an executable of POSIX")
-def test_a_program_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "beep").write_text("#!/bin/sh\n")
-    (tmp_path / "beep").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert Runner("beep -x").arguments == [str(tmp_path / "beep"), "-x"]
-
-
 def test_no_shell_sees_the_command(listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path) -> None:
     code = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(' '.join(sys.argv[2:]))"
     command = f'"{sys.executable}" -c "{code}" {tmp_path / "args"} $HOME * ; rm'
@@ -450,26 +371,6 @@ def test_a_program_that_fails_is_a_note(listen_to: Callable[..., tuple[int, str,
     assert status == 0
     assert len(out.splitlines()) == 2
     assert error == f"{sys.executable} ended with status 3\n" * 2
-
-
-def test_programs_that_hang_do_not_pile_up_or_hold_up_listening() -> None:
-    runner = Runner(f'"{sys.executable}" -c "import time; time.sleep(60)"')
-    start = time.monotonic()
-    told = [runner.start(Detection("a", 0.0, 1.0, 0.0)) for _ in range(actions.MAX_RUNNING + 2)]
-    assert time.monotonic() - start < 5
-    assert [len(lines) for lines in told] == [0] * actions.MAX_RUNNING + [1, 1]
-    assert told[-1] == ["8 programs are still running; none was started for a"]
-    left = runner.finish(0.05)
-    assert left == [f"{sys.executable} is still running and was not stopped"] * actions.MAX_RUNNING
-    for program in runner.running:
-        program.kill()
-        program.wait()
-
-
-@pytest.mark.parametrize(("command", "match"), [("'open", "No closing quotation"), ("  ", "got '  '"), ("/no/such", "/no/such")])
-def test_a_program_that_is_not_there(command: str, match: str) -> None:
-    with pytest.raises(ConfigError, match=f"`command`: .* program .*{match}"):
-        Runner(command)
 
 
 @pytest.mark.parametrize(

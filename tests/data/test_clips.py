@@ -422,7 +422,9 @@ def test_splitting_by_the_folders_own_lists(folder: Make) -> None:
 def test_lists_that_do_not_fit(folder: Make) -> None:
     root = folder("yes/a.wav", "no/c.wav")
     listing, config = list_recordings(root), DataConfig(split="lists")
-    with pytest.raises(NotFoundError, match=r"validation_list.txt: expected a list of recordings, one word/file a line"):
+    with pytest.raises(
+        NotFoundError, match=r"validation_list.txt: no such file; expected a list of recordings, one word/file a line"
+    ):
         assign_sets(listing, config)
     (root / "validation_list.txt").write_text("yes/a.wav\n")
     (root / "testing_list.txt").write_text("yes/a.wav\n")
@@ -435,7 +437,7 @@ def test_lists_that_do_not_fit(folder: Make) -> None:
     ):
         assign_sets(listing, config)
     (root / "testing_list.txt").write_bytes(b"caf\xe9/a.wav\n")
-    with pytest.raises(DataError, match=r"testing_list.txt: expected UTF-8 text"):
+    with pytest.raises(DataError, match=r"testing_list.txt: not UTF-8 text"):
         assign_sets(listing, config)
 
 

@@ -261,8 +261,8 @@ def test_without_negatives_and_backgrounds_others_fill_in(tmp_path: Path, monkey
     monkeypatch.setattr(trigger_fill, "_SECONDS", {"training": 12, "validation": 10, "testing": 10})
     loaded = load_trigger_data(tmp_path, TriggerConfig(), DataConfig(), RATE)
     assert [path for _, kind, path, _ in loaded.rows if kind == "negative"] == ["(voices)/kettle/espeak-f3_nohash_0.wav"]
-    assert any("synthetic voices speak other words instead" in line for line in loaded.warnings)
-    assert any("made noise fills in" in line for line in loaded.warnings)
+    assert any("other words by synthetic voices are used instead" in line for line in loaded.warnings)
+    assert any("synthetic noise is used instead" in line for line in loaded.warnings)
     made = [loaded.of(name).backgrounds.samples for name in ("training", "validation", "testing")]
     assert all(len(one) >= 10 * RATE for one in made)
     assert not np.array_equal(made[1], made[2])

@@ -57,7 +57,7 @@ class DecodedClips:
 
 
 def decode_folder(listing: Listing, sample_rate: int, clip_samples: int, progress: OnProgress | None = None) -> DecodedClips:
-    """The folder's clips from the cache, which is filled first where it is not there.
+    """A folder's decoded clips from the cache, which is filled first if necessary.
 
     Args:
         listing: the recordings.
@@ -86,7 +86,7 @@ def decode_folder(listing: Listing, sample_rate: int, clip_samples: int, progres
         _drop_outdated(family, folder, f"-{sample_rate}-{clip_samples}")
         decoded = _load(folder, listing, again=False)
     if decoded is None:
-        raise DataError(f"{folder}: the cache of decoded clips was written but cannot be read back; is the disk sound?")
+        raise DataError(f"{folder}: the cache of decoded clips was written but cannot be read back; is the disk damaged?")
     return decoded
 
 
@@ -161,7 +161,7 @@ def _read(root: Path, sample_rate: int, recording: Recording) -> tuple[NDArray[n
 
 
 def _load(folder: Path, listing: Listing, *, again: bool = True) -> DecodedClips | None:
-    """What `folder` holds; None where it is missing, damaged, or (with `again`) where some files could not be opened."""
+    """What `folder` holds; None if it is missing or damaged, or (with `again`) if some files could not be opened."""
     try:
         index = read_json(folder / "index.json")
         if again and not index["final"]:
@@ -205,7 +205,7 @@ def _listing_hash(listing: Listing, sample_rate: int, clip_samples: int) -> str:
 
 
 def _drop_outdated(family: Path, current: Path, suffix: str) -> None:
-    """Remove this folder's caches of earlier contents. One still in use keeps working where the system allows it."""
+    """Remove this folder's caches of earlier contents. One still in use keeps working if the system allows it."""
     for old in family.iterdir():
         if old != current and old.name.endswith(suffix) and not old.name.startswith("."):
             shutil.rmtree(old, ignore_errors=True)

@@ -20,7 +20,7 @@ from wordspot.formats import some
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL, normalize_word
 
 NOISE_FOLDER = "_background_noise_"
-#: Folders within words' folders count as speakers if there are at least so many of them.
+#: Folders within words' folders count as speakers if there are at least this many.
 MIN_SPEAKER_FOLDERS = 5
 _EXPECTED_FILES = ("readme", "licen", "copying", "validation_list.txt", "testing_list.txt")
 
@@ -203,11 +203,11 @@ def _with_speaker_folders(clips: Sequence[Recording]) -> tuple[Recording, ...]:
 
 def _read_list(path: Path) -> set[str]:
     if not path.is_file():
-        raise NotFoundError(f"{path}: expected a list of recordings, one word/file a line, but there is no such file")
+        raise NotFoundError(f"{path}: no such file; expected a list of recordings, one word/file a line")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected UTF-8 text, but it is not ({error.reason}); save it as UTF-8") from error
+        raise DataError(f"{path}: not UTF-8 text ({error.reason}); save it as UTF-8") from error
     return {unicodedata.normalize("NFC", line.strip().replace("\\", "/")) for line in lines if line.strip()}
 
 

@@ -70,7 +70,7 @@ def split_noise(
     """Which stretches of which noise recordings each set may use: ``{set: [(position in noise, start, end), ...]}``.
 
     A long recording is split in time by the sets' percentages. One too short for that (a set's part would not hold two
-    clips) goes whole to the set its source hashes to, so that recordings cut from one source stay together; where that
+    clips) goes entirely to the set of its source's hash, so that recordings cut from one source stay together; if that
     would leave a set without noise, every recording is split in time. ``noise_split="shared"`` gives all of it to all.
 
     Args:

@@ -50,6 +50,11 @@ class EvaluationResult:
     left_out: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def accuracy(self) -> float | None:
+        """Correct predictions, 0 to 1: of clips, of recordings, or of a trigger's single steps, which says little."""
+        raise NotImplementedError
+
     def to_json(self) -> dict[str, Any]:
         return {"model": self.model, "step": self.step, "data": self.data, "split": self.split}
 
@@ -117,6 +122,10 @@ class TriggerResult(EvaluationResult):
     """
 
     metrics: SceneMetrics
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.metrics.accuracy
 
     @property
     def miss_rate(self) -> float | None:

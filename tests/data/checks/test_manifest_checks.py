@@ -99,7 +99,7 @@ def test_missing_and_damaged_files_are_each_named(healthy: Path) -> None:
     assert "too-many-unusable" not in found(healthy)  # 6 of 66
     add(healthy, "gone4.wav,real,p1")
     (finding,) = found(healthy)["too-many-unusable"]
-    assert finding.message.startswith("7 of 67 recordings cannot be used, training takes at most 10%")
+    assert finding.message.startswith("7 of 67 recordings cannot be used, training accepts at most 10%")
 
 
 def test_rows_that_training_refuses(healthy: Path) -> None:
@@ -211,7 +211,7 @@ def test_rates_that_come_with_the_label(healthy: Path) -> None:
     findings = found(healthy)
     assert findings["rates-by-label"][0].paths == ("fake", "real")
     assert "fake: 30 at 22050 Hz; real: 30 at 16000 Hz" in findings["rates-by-label"][0].message
-    assert "highest frequency alone tells fake from real" in findings["shortcut-bandwidth"][0].message
+    assert "highest frequency alone separates fake from real" in findings["shortcut-bandwidth"][0].message
 
 
 def test_rates_that_do_not_come_with_the_label(healthy: Path) -> None:
@@ -224,11 +224,11 @@ def test_rates_that_do_not_come_with_the_label(healthy: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "told", "change"),
     [
-        ("level", "the level alone tells fake from real (area under the curve 1.00; median -16.8 dBFS against -10.8 dBFS)",
+        ("level", "the level alone separates fake from real (area under the curve 1.00; median -16.8 dBFS against -10.8 dBFS)",
          {"gain": 0.5}),
-        ("lead", "silence before the first sound alone tells fake from real (area under the curve 1.00; median 400 ms "
+        ("lead", "silence before the first sound alone separates fake from real (area under the curve 1.00; median 400 ms "
          "against 100 ms)", {"lead_s": 0.4}),
-        ("length", "the length alone tells fake from real (area under the curve 1.00; median 1.5 s against 2.1 s)",
+        ("length", "the length alone separates fake from real (area under the curve 1.00; median 1.5 s against 2.1 s)",
          {"seconds": 1.5}),
     ],
 )  # fmt: skip
@@ -250,7 +250,7 @@ def test_a_shortcut_of_one_generator(healthy: Path) -> None:
         save(healthy.parent / "fake" / f"{number}.wav", sound(number, gain=gain))
     levels = found(healthy)["shortcut-level"]
     assert [finding.paths for finding in levels] == [("loud",), ("soft",)]
-    assert "the level alone tells soft from real" in levels[1].message
+    assert "the level alone separates soft from real" in levels[1].message
 
 
 def test_separation_by_hand() -> None:

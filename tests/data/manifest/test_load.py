@@ -211,7 +211,7 @@ def test_a_speaker_in_two_sets_of_the_lists_own_split_is_told(listed: Path) -> N
     split = [f"{line},{sets[number % 8 // 2] if number != 8 else 'testing'}" for number, line in enumerate(lines[1:])]
     listed.write_text("\n".join([f"{lines[0]},split", *split]) + "\n")
     loaded = load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE)
-    assert loaded.warnings == ("speaker p0 is in the sets training and testing; figures on them will flatter the model",)
+    assert loaded.warnings == ("speaker p0 is in the sets training and testing; results on them will be too optimistic",)
     assert {row.path for row in loaded.sets["testing"].rows} >= {"real/6.wav", "real/8.wav"}
 
 

@@ -186,10 +186,10 @@ def test_a_link_is_the_file_it_points_to(files: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", "path and label, but it is empty"),
-        ("\ufeff", "it is empty"),
-        (" \n\n", "it is empty"),
-        ('"",""\n', "it is empty"),
+        ("", "the file is empty; expected a CSV file with the columns path and label"),
+        ("\ufeff", "the file is empty"),
+        (" \n\n", "the file is empty"),
+        ('"",""\n', "the file is empty"),
         (",,\n,,\n", "path and label missing"),
         ("path,label\n", "at least two classes, got none"),
         ("file,class\n" + BODY, "line 1: .* path and label missing; the columns are: file, class; name them"),
@@ -204,8 +204,8 @@ def test_a_link_is_the_file_it_points_to(files: Path) -> None:
         ("path,label\na1.wav,_silence_\n", "line 2: expected a label .* got '_silence_'"),
         ('path,label\n"a1.wav,real\na2.wav,real\n', "line 2: cannot be read as CSV .*quote"),
         ('path,label\n"a1.wav"x,real\n', "line 2: cannot be read as CSV"),
-        (b"path,label\ngr\xf6\xdfe.wav,real\n", "expected a CSV file in UTF-8.*byte 13.*; save it as UTF-8"),
-        (b"\xff\xfep\x00a", "expected a CSV file in UTF-8"),
+        (b"path,label\ngr\xf6\xdfe.wav,real\n", "the file is not UTF-8.*byte 13.*; save it as UTF-8"),
+        (b"\xff\xfep\x00a", "the file is not UTF-8"),
         ("path,label\n" + "x" * 200_000 + ",real\n", "line 2: cannot be read as CSV .*field larger than"),
     ],
 )

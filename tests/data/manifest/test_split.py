@@ -150,8 +150,8 @@ def test_a_split_of_the_list_decides() -> None:
     sets = assign_rows(rows, DataConfig(), RecordingsConfig(n_folds=3))
     assert sets == ["testing", "training", "training", "validation"]
     assert leakage(rows, sets) == [
-        "speaker a is in the sets training and testing; figures on them will flatter the model",
-        "speaker b is in the sets training and validation; figures on them will flatter the model",
+        "speaker a is in the sets training and testing; results on them will be too optimistic",
+        "speaker b is in the sets training and validation; results on them will be too optimistic",
     ]
     with pytest.raises(DataError, match=r"a split in all 5 rows or in none, got one in 4; line 2 \(5\) has none"):
         assign_rows([*rows, row("5", "real")], DataConfig(), PLAIN)

@@ -284,7 +284,7 @@ def test_streams_that_cannot_be(material: StreamMaterial, tone_folder: Path) -> 
         classic_stream(material, 10, rng(), unknown_percent=101)
     with pytest.raises(ConfigError, match="`noise_volume` must lie between 0 and 1, got -1"):
         classic_stream(material, 10, rng(), noise_volume=-1)
-    with pytest.raises(ConfigError, match="no room for a word after its gap"):
+    with pytest.raises(ConfigError, match="too short for a word after its gap"):
         make_soundscape(material, 1, rng(), SoundscapeConfig(gap_s=(60, 60)))
     with pytest.raises(DataError, match=r"no recordings of other words fall into this set.*set `unknown_percent` to 0"):
         classic_stream(dataclasses.replace(material, unknown=()), 10, rng())

@@ -480,7 +480,7 @@ def test_backgrounds_belong_to_the_run(capsys: pytest.CaptureFixture[str], liste
     [
         (("--backgrounds", "nowhere"), "nowhere: no such folder; name the folder of backgrounds with --backgrounds"),
         (("--backgrounds", "a,,b"), "--backgrounds expects names"),
-        (("--backgrounds", "."), "expected a background, but it is one of the recordings to tell apart"),
+        (("--backgrounds", "."), "this background is also one of the recordings to classify"),
         (("--backgrounds", "noise"), "none of its 1 backgrounds can be used"),
         (("--set", "recordings.backgrounds=,"), "recordings.backgrounds"),
         (("--backgrounds", "hum"), "this run mixes no noise in, so it needs no --backgrounds"),

@@ -71,14 +71,14 @@ def examine_words(
 
     Args:
         root: the folder, with one folder per word.
-        split: ``hash`` or ``lists``; None takes the lists where both are there.
-        sample_rate: what training will resample to, in Hz; None takes the default of `FeatureConfig`.
-        clip_ms: the length of a clip in training; None takes the default of `FeatureConfig`.
+        split: ``hash`` or ``lists``; None uses the lists if both exist.
+        sample_rate: the rate that training resamples to, in Hz; None uses the default of `FeatureConfig`.
+        clip_ms: the length of a clip in training; None uses the default of `FeatureConfig`.
         progress: called after each recording.
 
     Raises:
         NotFoundError: no such folder.
-        ConfigError: a rate or a length that no front end takes.
+        ConfigError: an impossible rate or length.
     """
     rate = FeatureConfig.sample_rate if sample_rate is None else sample_rate
     length = FeatureConfig.clip_ms if clip_ms is None else clip_ms
@@ -164,7 +164,7 @@ def _measure(root: Path, clip_ms: float, recording: Recording) -> _Measured | Pr
 
 
 def _sets(listing: Listing, split: str, findings: list[Finding]) -> dict[str, str]:
-    """The set of each clip by its path; empty, and a finding, where the lists cannot be used."""
+    """The set of each clip by its path; empty, with a finding, if the lists cannot be used."""
     if not listing.clips:
         return {}
     try:

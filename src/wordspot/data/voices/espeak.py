@@ -89,7 +89,7 @@ class Espeak:
 
 
 def find_espeak() -> Espeak | None:
-    """espeak-ng, where its wheel is installed."""
+    """espeak-ng, if its wheel is installed."""
     if importlib.util.find_spec("espeakng_loader") is None:
         return None
     import espeakng_loader

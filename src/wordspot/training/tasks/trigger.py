@@ -39,9 +39,9 @@ Truth = NDArray[np.int8]
 
 @dataclass(frozen=True)
 class SceneEvaluation:
-    """A set of scenes evaluated: each answer for itself, and the detections of the decoder.
+    """A set of scenes evaluated: each step by itself, and the detections of the decoder.
 
-    accuracy: of single answers, which says little: `accuracy_of_zeros` is what "never" scores.
+    accuracy: of single steps, which says little: `accuracy_of_zeros` is that of a network that never fires.
     points: misses at some rates of false accepts per hour, from `curves.operating_points`.
     """
 
