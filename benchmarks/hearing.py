@@ -2,11 +2,11 @@
 
     python benchmarks/hearing.py DATA [MODEL.onnx] [--split testing] [--json benchmarks/results/hearing.json]
 
-DATA holds speech_commands, english_speech (with words.csv), arabic_commands and environment. The table has the accuracy on clips
-(at 0 and -30 dB), the classic ten-minute streams (decoder tuned on validation), the miss rate on realistic streams at four rates of
-false accepts, and at the model's own thresholds: words missed on clips, and false accepts per hour on sentences without the words,
-on sounds and on words of another language. Words inside sentences are counted apart: a command is spoken alone, so whether they
-should be detected is for the user to say.
+DATA holds speech_commands, english_speech (with words.csv), arabic_commands and environment. The table has the accuracy on
+clips (at 0 and -30 dB), the classic ten-minute streams (decoder tuned on validation), the miss rate on realistic streams at
+four rates of false accepts, and at the model's own thresholds: words missed on clips, and false accepts per hour on sentences
+without the words, on sounds and on words of another language. Words inside sentences are counted apart: a command is spoken
+alone, so whether they should be detected is for the user to say.
 
 `--split validation` is for choosing between models; testing is for a model that is done.
 """
@@ -78,9 +78,7 @@ def measure_classic(model: Model, data: Path, words: list[str], split: str) -> t
     validation = bench_of(model, classic(load_material(data, words, "validation"), (1, 2, 3)), stride)
     tuned, _ = tune_classic(validation, CLASSIC_TEST_DECODER, WRONG_ON_VALIDATION)
     bench = (
-        validation
-        if split == "validation"
-        else bench_of(model, classic(load_material(data, words, split), (1, 2, 3)), stride)
+        validation if split == "validation" else bench_of(model, classic(load_material(data, words, split), (1, 2, 3)), stride)
     )
     counts = bench.count_classic(tuned)
     shares = [100 * part / counts.n_truth for part in (counts.n_correct, counts.n_wrong, counts.n_false_positive)]

@@ -1,8 +1,8 @@
 """The streams that `hearing.py` measures a model on, of one set: split by speaker, sentence source and noise source.
 
-A set of speech_commands is the usual one, by a hash of the speaker. Of the other folders, speakers (english_speech, arabic_commands)
-and sources of sounds (environment) are sorted by the SHA-1 of their names; the first ones are for validation, the next for testing,
-the rest for training.
+A set of speech_commands is the usual one, by a hash of the speaker. Of the other folders, speakers (english_speech,
+arabic_commands) and sources of sounds (environment) are sorted by the SHA-1 of their names; the first ones are for validation,
+the next for testing, the rest for training.
 """
 
 from __future__ import annotations
