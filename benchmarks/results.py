@@ -30,9 +30,7 @@ TEXT = ("order", "title", "about", "notes")
 _PACKAGES = ("wordspot", "numpy", "onnxruntime", "soundfile", "soxr", "torch", "onnx", "uvicorn", "websockets")
 
 
-def write_result(
-    path: Path, measurements: Any, columns: Sequence[str] = (), rows: Sequence[Sequence[object]] = ()
-) -> None:
+def write_result(path: Path, measurements: Any, columns: Sequence[str] = (), rows: Sequence[Sequence[object]] = ()) -> None:
     """Write a benchmark's result as JSON.
 
     Args:
@@ -76,9 +74,7 @@ def machine() -> str:
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        lines = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
+        lines = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
         name = lines[0] if lines else name
     return f"{name}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
 

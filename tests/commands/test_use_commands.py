@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from support.fake_sounddevice import FakeSoundDevice, FakeStream, device
 from support.made_onnx import RATE, made_card, made_model
 from support.made_streams import spoken
-from wordspot.audio.files import read_audio, read_blocks
+from wordspot.audio.files import read_audio
 from wordspot.commands import main as cli
 from wordspot.commands.main import main
 from wordspot.config import RunConfig
@@ -31,11 +31,7 @@ from wordspot.data.cache import decode_folder
 from wordspot.data.clips import build_sets, build_whole
 from wordspot.data.folders import list_recordings
 from wordspot.data.silence import Silence, noise_stretches
-from wordspot.errors import AudioError, ConfigError, NotFoundError
 from wordspot.overrides import override, to_json
-from wordspot.runtime import actions
-from wordspot.runtime.actions import Recorder, Runner, split_command
-from wordspot.runtime.decoder import Detection
 from wordspot.seeds import step_seed
 
 CLIP = 1600
@@ -98,9 +94,7 @@ def test_label_over_a_folder_names_each_file(capsys: pytest.CaptureFixture[str],
     assert (status, out) == (0, "\ndeep/y.flac\nb (score = 0.73000)\n\nx.wav\na (score = 0.73000)\n")
 
 
-def test_label_over_two_folders_tells_them_apart(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_label_over_two_folders_tells_them_apart(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     paths = [wav(tmp_path / name / "x.wav", level(0.75)) for name in ("one", "two")]
     _, out, _ = run(capsys, "label", model, tmp_path / "one", tmp_path / "two", "--json")
     assert [answer["file"] for answer in json.loads(out)] == [str(path) for path in paths]
@@ -112,8 +106,9 @@ def test_labels_are_written_in_utf8_whatever_the_locale(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if name not in ("LANG", "PYTHONIOENCODING")}
     done = subprocess.run(
         [sys.executable, "-m", "wordspot", "label", path, clip, "--top", "1"],
-        capture_output=True, env={**env, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-    )  # fmt: skip
+        capture_output=True,
+        env={**env, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    )
     assert (done.stdout.decode("utf-8"), done.stderr) == (f"наверх (score = 0.73000){os.linesep}", b"")
 
 
@@ -135,9 +130,7 @@ def test_label_as_json_and_csv(capsys: pytest.CaptureFixture[str], model: Path, 
     assert float(rows[0]["score"]) == pytest.approx(0.73, abs=1e-3)
 
 
-def test_label_crops_pads_and_resamples_as_training_does(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_label_crops_pads_and_resamples_as_training_does(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     half = wav(tmp_path / "half.wav", level(0.8, CLIP // 2))
     longer = wav(tmp_path / "longer.wav", np.concatenate([level(0.4), level(-1, 100)]))
     stereo = wav(tmp_path / "stereo.wav", np.stack([level(0.4), level(0)], axis=1))
@@ -152,9 +145,7 @@ def test_label_crops_pads_and_resamples_as_training_does(
 
 def test_label_refuses_a_long_recording(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     long = wav(tmp_path / "long.wav", level(0, RATE))
-    fails(
-        capsys, r"long.wav is 1.0 s long; this model takes clips of 0.1 s. Use `wordspot detect`", "label", model, long
-    )
+    fails(capsys, r"long.wav is 1.0 s long; this model takes clips of 0.1 s. Use `wordspot detect`", "label", model, long)
 
 
 def test_label_leaves_out_what_cannot_be_read(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
@@ -218,9 +209,7 @@ def test_detect_takes_any_format_and_rate_and_several_files(
     assert out.startswith(f"{paths[0]}: ")
     _, out, _ = run(capsys, "detect", model, *paths[:2], "--csv")
     table = list(csv.DictReader(io.StringIO(out)))
-    assert [(row["file"], row["label"]) for row in table] == [
-        (str(path), label) for path in paths[:2] for label in "ab"
-    ]
+    assert [(row["file"], row["label"]) for row in table] == [(str(path), label) for path in paths[:2] for label in "ab"]
 
 
 def test_detect_writes_a_label_track(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
@@ -231,9 +220,7 @@ def test_detect_writes_a_label_track(capsys: pytest.CaptureFixture[str], model: 
     assert all(row[0] == row[1] and re.fullmatch(r"\d\.\d{6}", row[0]) for row in rows)
 
 
-def test_detect_mixes_a_chime_in_where_a_word_ended(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_detect_mixes_a_chime_in_where_a_word_ended(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path, out = wav(tmp_path / "s.wav", spoken(48_000), 48_000), tmp_path / "out.wav"
     _, shown, _ = run(capsys, "detect", model, path, "--json", "--chime", out)
     ends = [int(json.loads(line)["time_ms"] * 48) for line in shown.splitlines()]
@@ -251,9 +238,7 @@ def test_detect_refuses_a_chime_that_cannot_be_written_before_it_listens(
     capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
 ) -> None:
     path = wav(tmp_path / "s.wav", spoken())
-    fails(
-        capsys, r"out\.mp3: expected a name that ends in \.wav", "detect", model, path, "--chime", tmp_path / "out.mp3"
-    )
+    fails(capsys, r"out\.mp3: expected a name that ends in \.wav", "detect", model, path, "--chime", tmp_path / "out.mp3")
     fails(capsys, "--chime: .* is the recording itself", "detect", model, path, "--chime", tmp_path / "." / "s.wav")
 
 
@@ -263,25 +248,19 @@ def test_detect_with_another_threshold(capsys: pytest.CaptureFixture[str], model
     fails(capsys, "threshold must lie between 0 and 1, got 1.5", "detect", model, path, "--threshold", "1.5")
 
 
-def test_detect_of_what_is_shorter_than_a_clip_says_so(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_detect_of_what_is_shorter_than_a_clip_says_so(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path = wav(tmp_path / "s.wav", level(0.8, CLIP - 1))
     status, out, error = run(capsys, "detect", model, path)
     assert (status, out) == (0, "")
     assert "shorter than the 0.1 s that one score needs; use `wordspot label` for clips" in error
 
 
-def test_detect_refuses_two_files_where_one_is_meant(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_detect_refuses_two_files_where_one_is_meant(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path = wav(tmp_path / "s.wav", spoken())
     fails(capsys, "--audacity and --chime take one FILE, got 2", "detect", model, path, path, "--audacity")
 
 
-def test_detections_before_a_file_breaks_off_are_given(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_detections_before_a_file_breaks_off_are_given(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     audio = spoken()
     audio[-100] = np.nan
     path = wav(tmp_path / "s.wav", audio, subtype="FLOAT")
@@ -289,39 +268,6 @@ def test_detections_before_a_file_breaks_off_are_given(
     assert status == 1
     assert " a (score" in out
     assert "s.wav: 1 of " in error
-
-
-# -------------------------------------------------------------------------------------------------------- blocks of a recording
-
-
-@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
-def test_blocks_are_the_recording(tmp_path: Path, suffix: str) -> None:
-    rng = np.random.default_rng(1)
-    path = tmp_path / f"s{suffix}"
-    soundfile.write(path, 0.1 * rng.standard_normal((50_000, 2)), 44_100)
-    for channel in (None, 1):
-        whole, whole_rate = read_audio(path, channel=channel)
-        rate, blocks = read_blocks(path, 37.0, channel=channel)
-        parts = list(blocks)
-        assert rate == whole_rate
-        assert max(len(part) for part in parts) == 1631
-        assert all(part.flags["C_CONTIGUOUS"] for part in parts)
-        assert (np.concatenate(parts) == whole).all()
-
-
-def test_blocks_of_a_damaged_file(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="no such file"):
-        read_blocks(tmp_path / "none.wav")
-    path = wav(tmp_path / "s.flac", level(0.1, 30_000))
-    path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(AudioError, match=r"s\.flac: (truncated|damaged)"):
-        list(read_blocks(path)[1])
-    empty = wav(tmp_path / "empty.wav", level(0, 0))
-    with pytest.raises(AudioError, match="holds no samples"):
-        list(read_blocks(empty)[1])
-    high = wav(tmp_path / "high.wav", level(0, 10), 2_000_000)
-    with pytest.raises(AudioError, match="its header says 2000000"):
-        read_blocks(high)
 
 
 # ------------------------------------------------------------------------------------------------------------------- listen
@@ -337,9 +283,7 @@ def pcm(audio: NDArray[np.float32]) -> bytes:
 
 
 @pytest.fixture
-def listen_to(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+def listen_to(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     def listen_to(data: bytes, *args: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "stdin", FakeInput(data))
         return run(capsys, "listen", *args)
@@ -366,9 +310,7 @@ def test_standard_input_that_ends_inside_a_sample(listen_to: Callable[..., tuple
     assert listen_to(b"", model, "-") == (0, "", "")
 
 
-def test_listen_to_a_file_fast_and_at_its_own_speed(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_listen_to_a_file_fast_and_at_its_own_speed(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path = wav(tmp_path / "s.wav", spoken()[10_000:24_000])
     start = time.monotonic()
     status, fast, _ = run(capsys, "listen", model, path, "--fast")
@@ -379,9 +321,7 @@ def test_listen_to_a_file_fast_and_at_its_own_speed(
     assert time.monotonic() - middle >= 14_000 / RATE > middle - start
 
 
-def test_listen_keeps_what_it_heard(
-    listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path
-) -> None:
+def test_listen_keeps_what_it_heard(listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path) -> None:
     audio = spoken()
     _, out, _ = listen_to(pcm(audio), model, "-", "--json", "--save", tmp_path / "heard")
     rows = [json.loads(line) for line in out.splitlines()]
@@ -400,27 +340,10 @@ def test_listen_keeps_what_it_heard(
     assert len(list((tmp_path / "heard").iterdir())) == 4
 
 
-def test_names_of_kept_sounds_suit_any_system_and_never_collide(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, RATE, 100.0)
-    recorder.feed(level(0.1, 50))
-    paths = [recorder.write(Detection(label, 3.0, 0.5, 3.0)) for label in ("a:b?", "汪汪", "a:b?", "..")]
-    assert len(set(paths)) == 4
-    assert all(re.fullmatch(r"\d{8}-\d{6}-(a_b_|汪汪|__)-0\.50(-\d)?\.wav", path.name) for path in paths), paths
-    assert len(read_audio(paths[0])[0]) == 50  # the stream had no more
-    assert recorder.write(Detection("𠀋" * 200, 3.0, 0.5, 3.0)).is_file()  # four bytes each; a name has 255
-
-
-def test_the_recorder_forgets_what_is_long_past(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, 1000, 100.0)
-    for second in range(100):
-        recorder.feed(level(second / 100, 1000))
-    assert len(recorder.history) <= 8000
-    kept, _ = read_audio(recorder.write(Detection("a", 99_000.0, 0.5, 99_500.0)))
-    assert len(kept) == 2100
-    assert kept[[0, 99, 100, 1099, 1100]] == pytest.approx([0.97, 0.97, 0.98, 0.98, 0.99], abs=1e-4)
-
-
-WRITER = "import os, pathlib; pathlib.Path(os.environ['OUT'] + os.environ['WORDSPOT_LABEL']).write_text(os.environ['WORDSPOT_SCORE'] + ' ' + os.environ['WORDSPOT_TIME_MS'])"
+WRITER = (
+    "from os import environ as e; import pathlib; "
+    "pathlib.Path(e['OUT'] + e['WORDSPOT_LABEL']).write_text(e['WORDSPOT_SCORE'] + ' ' + e['WORDSPOT_TIME_MS'])"
+)
 
 
 def test_listen_runs_a_program_for_each_detection(
@@ -433,24 +356,6 @@ def test_listen_runs_a_program_for_each_detection(
         score, time_ms = (tmp_path / f"heard {row['label']}").read_text().split()
         assert float(score) == pytest.approx(row["score"], abs=1e-4)
         assert float(time_ms) == pytest.approx(row["time_ms"], abs=0.5)
-
-
-def test_a_command_is_split_as_its_system_writes_paths() -> None:
-    command = r'C:\tools\beep.exe -f "C:\my sounds\a.wav" it\'s #1'
-    with pytest.raises(ValueError, match="No closing quotation"):
-        split_command(command, escape="")
-    assert split_command(command.replace("'", ""), escape="") == [
-        r"C:\tools\beep.exe", "-f", r"C:\my sounds\a.wav", "it\\s", "#1"
-    ]  # fmt: skip
-    assert split_command(r"/opt/a\ b 'c d' \"e", escape="\\") == ["/opt/a b", "c d", '"e']
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="an executable of POSIX")
-def test_a_program_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "beep").write_text("#!/bin/sh\n")
-    (tmp_path / "beep").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert Runner("beep -x").arguments == [str(tmp_path / "beep"), "-x"]
 
 
 def test_no_shell_sees_the_command(listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path) -> None:
@@ -468,28 +373,6 @@ def test_a_program_that_fails_is_a_note(listen_to: Callable[..., tuple[int, str,
     assert error == f"{sys.executable} ended with status 3\n" * 2
 
 
-def test_programs_that_hang_do_not_pile_up_or_hold_up_listening() -> None:
-    runner = Runner(f'"{sys.executable}" -c "import time; time.sleep(60)"')
-    start = time.monotonic()
-    told = [runner.start(Detection("a", 0.0, 1.0, 0.0)) for _ in range(actions.MAX_RUNNING + 2)]
-    assert time.monotonic() - start < 5
-    assert [len(lines) for lines in told] == [0] * actions.MAX_RUNNING + [1, 1]
-    assert told[-1] == ["8 programs are still running; none was started for a"]
-    left = runner.finish(0.05)
-    assert left == [f"{sys.executable} is still running and was not stopped"] * actions.MAX_RUNNING
-    for program in runner.running:
-        program.kill()
-        program.wait()
-
-
-@pytest.mark.parametrize(
-    ("command", "match"), [("'open", "No closing quotation"), ("  ", "got '  '"), ("/no/such", "/no/such")]
-)
-def test_a_program_that_is_not_there(command: str, match: str) -> None:
-    with pytest.raises(ConfigError, match=f"`command`: .* program .*{match}"):
-        Runner(command)
-
-
 @pytest.mark.parametrize(
     ("args", "match"),
     [
@@ -503,9 +386,7 @@ def test_a_program_that_is_not_there(command: str, match: str) -> None:
         (["-", "--exec", "/no/such/program"], "--exec: there is no program '/no/such/program'"),
     ],
 )
-def test_listen_refuses_what_makes_no_sense(
-    capsys: pytest.CaptureFixture[str], model: Path, args: list[str], match: str
-) -> None:
+def test_listen_refuses_what_makes_no_sense(capsys: pytest.CaptureFixture[str], model: Path, args: list[str], match: str) -> None:
     fails(capsys, match, "listen", model, *args)
 
 
@@ -565,12 +446,17 @@ def test_a_terminal_gets_a_meter_that_leaves_the_lines_alone(
 
 
 def listen_program(model: Path, *args: object) -> subprocess.Popen[bytes]:
-    code = "import sys; from wordspot.commands import main as cli; cli.COMMANDS = ('listen',); sys.exit(cli.main(['listen', *sys.argv[1:]]))"
+    code = (
+        "import sys; from wordspot.commands import main as cli; cli.COMMANDS = ('listen',); "
+        "sys.exit(cli.main(['listen', *sys.argv[1:]]))"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", code, str(model), *map(str, args)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": ""},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal of POSIX")
@@ -651,9 +537,11 @@ def test_evaluate_a_file(capsys: pytest.CaptureFixture[str], tone_model: Path, t
     assert (confusion[:, 1:] == 0).all()
     assert measures["accuracy"] == pytest.approx(confusion[0, 0] / confusion.sum())
     assert (measures["step"], measures["clips_trained_on"]) == (None, None)
-    sets = build_sets(list_recordings(tone_folder), ("low", "high"), override(
-        RunConfig(words=("low", "high")), {"data.silence_percent": 30.0, "data.unknown_percent": 50.0}
-    ).data)  # fmt: skip
+    sets = build_sets(
+        list_recordings(tone_folder),
+        ("low", "high"),
+        override(RunConfig(words=("low", "high")), {"data.silence_percent": 30.0, "data.unknown_percent": 50.0}).data,
+    )
     assert confusion.sum(axis=1).tolist() == np.bincount(sets["testing"].labels, minlength=4).tolist()
     status, out, error = run(capsys, "evaluate", tone_model, tone_folder, "--split", "all")
     assert status == 0
@@ -662,11 +550,16 @@ def test_evaluate_a_file(capsys: pytest.CaptureFixture[str], tone_model: Path, t
 
 
 def test_evaluate_a_file_needs_no_torch(tone_model: Path, tone_folder: Path) -> None:
-    code = "import sys; sys.modules['torch'] = None; from wordspot.commands.main import main; sys.exit(main(['evaluate', *sys.argv[1:]]))"
+    code = (
+        "import sys; sys.modules['torch'] = None; from wordspot.commands.main import main; "
+        "sys.exit(main(['evaluate', *sys.argv[1:]]))"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code, str(tone_model), str(tone_folder), "--split", "validation"],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert (result.returncode, result.stderr) == (0, "")
     assert "Accuracy on validation" in result.stdout
 

@@ -147,7 +147,7 @@ def test_a_detector_takes_it() -> None:
 
 def test_what_gives_no_stream_is_refused() -> None:
     features = dataclasses.replace(FEATURES["micro"], clip_ms=2000)
-    with pytest.raises(ExportError, match="is exported as a stream, but the front end micro cannot be"):
+    with pytest.raises(ExportError, match="must be exported as a stream, but the front end micro cannot be"):
         export_network(make("trigger_1d", features.n_frames, features.n_features), config_of("trigger_1d", features))
 
 

@@ -106,12 +106,12 @@ def test_pooling_by_hand(pooling: str, logits: list[int]) -> None:
     weights = np.exp(logits) / np.exp(logits).sum()
     means = POOLED @ weights
     spreads = np.sqrt((POOLED - means[:, None]) ** 2 @ weights + 1e-5)
-    pooled = pooling_by_hand(pooling)._pool(FOUND)[0].numpy()
+    pooled = pooling_by_hand(pooling).pool(FOUND)[0].numpy()
     np.testing.assert_allclose(pooled, [*means, 0, 0, *spreads, 1e-5**0.5, 1e-5**0.5], rtol=1e-5)
 
 
 def test_spread_is_mixed_by_hand() -> None:
-    """Spreads of 1 and 3 in the one row, of 2 and 2 in the other: a share of a quarter gives 2.5 and 2, of one changes nothing."""
+    """Spreads of 1 and 3 in one row, of 2 and 2 in the other: a share of a quarter gives 2.5 and 2, of one no change."""
     wave = torch.tensor([1.0, -1.0, 1.0, -1.0]) * 3**0.5 / 2  # of standard deviation 1
     spectrum = torch.stack([torch.stack([wave, 2 * wave], dim=1), torch.stack([3 * wave, 2 * wave], dim=1)])
     mixed = mix_spread(spectrum, torch.tensor([1, 0]), torch.tensor([0.25, 1.0]))
@@ -135,16 +135,16 @@ def test_spread_is_mixed_while_it_trains_only(monkeypatch: pytest.MonkeyPatch) -
 
 def test_bands_are_blanked_while_it_trains_only() -> None:
     model, spectrum = make(), torch.ones(200, 4, 100)
-    assert torch.equal(model._mask(spectrum), spectrum)
+    assert torch.equal(model.mask_bands(spectrum), spectrum)
     model.train()
     torch.manual_seed(3)
-    masked = model._mask(spectrum)
+    masked = model.mask_bands(spectrum)
     assert torch.equal(masked[:, :1].expand(-1, 4, -1), masked)  # at all times
     shares = (masked[:, 0] == 0).float().mean(dim=1)
     assert shares.max() <= 0.3  # two bands, each of 15 percent at most
     assert 0.1 < shares.mean() < 0.15
     torch.manual_seed(3)
-    assert torch.equal(model._mask(spectrum), masked)
+    assert torch.equal(model.mask_bands(spectrum), masked)
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,9 @@ class ClipSet:
 def build_sets(listing: Listing, words: Sequence[str], config: DataConfig) -> dict[str, ClipSet]:
     """The examples of every set, by the classic rules.
 
-    Silence makes up `silence_percent` of each set's keyword clips, unknown words `unknown_percent`: the first so many of
-    the set's shuffled unknown clips. With ``unknown_pool="all"`` training holds every unknown clip instead, each drawn
-    seldom enough that together they come as often.
+    Silence makes up `silence_percent` of each set's keyword clips, unknown words `unknown_percent`: the first of the
+    set's shuffled unknown clips. With ``unknown_pool="all"`` training holds every unknown clip instead, each drawn
+    with a weight such that together they are drawn as often.
 
     Raises:
         DataError: a wanted word has no recordings; the message says which folders exist.
@@ -77,12 +77,10 @@ def build_sets(listing: Listing, words: Sequence[str], config: DataConfig) -> di
 
 
 def build_whole(listing: Listing, words: Sequence[str]) -> ClipSet:
-    """Every clip of a folder once, and silence as ten percent of the keyword clips: how a foreign folder is judged.
+    """Every clip of a folder once, and silence as ten percent of the keyword clips, to evaluate any model on any folder.
 
-    The same for every model, whatever it was trained with.
-
-    Folders that are none of `words` count as unknown. Wanted words without a folder are allowed. Where the folder brings
-    recorded silence of its own (`SILENCE_LABEL`), none is made.
+    Folders that are none of `words` count as unknown. Wanted words without a folder are allowed. If the folder has
+    recorded silence (`SILENCE_LABEL`), none is made.
     """
     wanted = {normalize_word(word): position + 2 for position, word in enumerate(words)} | {SILENCE_LABEL: SILENCE}
     examples = [(row, wanted.get(clip.word, UNKNOWN)) for row, clip in enumerate(listing.clips)]
@@ -96,8 +94,8 @@ def check_words(listing: Listing, words: Sequence[str]) -> tuple[str, ...]:
     """`words` as folders are compared with them.
 
     Raises:
-        ConfigError: two of them are the same word but for case.
-        DataError: one has no folder, or there is but one word and nothing to tell it from.
+        ConfigError: two of them are the same word except for case.
+        DataError: one has no folder, or there is only one word.
     """
     normalized = tuple(normalize_word(word) for word in words)
     if repeated := [word for word, count in Counter(normalized).items() if count > 1]:
@@ -111,7 +109,7 @@ def check_words(listing: Listing, words: Sequence[str]) -> tuple[str, ...]:
     if len(existing) < 2:
         raise DataError(
             f"{listing.root}: expected at least two words' folders (one may hold any other words), got only "
-            f"{next(iter(existing))!r}; add a folder of other words to tell it from"
+            f"{next(iter(existing))!r}; add a folder of other words"
         )
     return normalized
 
@@ -122,9 +120,7 @@ def _why_missing(listing: Listing, missing: Sequence[str]) -> str:
     return "".join(f"; {note}" for note in left_out_notes(unused))
 
 
-def _clip_set(
-    examples: Iterable[tuple[int, int]], n_unknown: int, balance: float, unknown_weight: float = 1.0
-) -> ClipSet:
+def _clip_set(examples: Iterable[tuple[int, int]], n_unknown: int, balance: float, unknown_weight: float = 1.0) -> ClipSet:
     pairs = np.array(list(examples), dtype=np.int64).reshape(-1, 2)
     rows, labels = pairs[:, 0].copy(), pairs[:, 1].copy()
     weights = np.ones(len(rows))

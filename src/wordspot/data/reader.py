@@ -1,4 +1,4 @@
-"""A recording for the scenes of the task trigger: decoded, judged whether it can be used, and cut to its word."""
+"""Decode recordings for the scenes of the task `trigger`: check that each can be used, and cut it to its word."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from wordspot.data.decode import Problem, decode_many
 from wordspot.data.folders import Recording, is_utf8
 from wordspot.progress import OnProgress
 
-_MARGIN_S = 0.15  # of its recording that is kept on either side of a word, where nothing else is heard in it
+_MARGIN_S = 0.15  # kept on either side of a word, as far as there is no other sound
 _SHORTEST_S = 0.05
-_PEAK = 0.9  # of a kept word: scenes set its level, and soft ones would be rounded coarsely
+_PEAK = 0.9  # of a kept word: scenes set its level, and a quiet one would be rounded coarsely
 _RUMBLE_HZ = (40.0, 80.0)
 
 
 @dataclass(frozen=True)
 class DecodedRecording:
-    """A recording in memory: int16 [samples], where its word is, and its file's SHA-256."""
+    """A decoded recording: int16 [samples], the bounds of its word, and its file's SHA-256."""
 
     recording: Recording
     samples: NDArray[np.int16]
@@ -89,7 +89,7 @@ class Reader:
 
 
 def _cut(audio: Samples, sample_rate: int) -> tuple[Samples, tuple[int, int]]:
-    """The word of a recording with a quiet margin, at a level of its own; and where in that the word is."""
+    """The word of a recording with a quiet margin, normalised; and the bounds of the word in that."""
     begin, first, stop, end = find_word(audio, sample_rate)
     margin = int(_MARGIN_S * sample_rate)
     begin, end = max(begin, first - margin), min(end, stop + margin)

@@ -1,4 +1,4 @@
-"""The silence clips that a set is judged with: background noise at chance volumes, the same at every evaluation.
+"""The silence clips that a set is evaluated with: background noise at random volumes, the same in every evaluation.
 
 A run and the file exported from it, which is measured without torch, are judged on the same clips. The numbers are those
 of the Mersenne twister seeded with 32 bits, numpy's legacy generator and torch's on the CPU, which never change.
@@ -43,14 +43,12 @@ class Silence:
         self._volumes = (draw(count) & np.uint64(2**24 - 1)).astype(np.float32) * np.float32(2**-24)
 
     def clip(self, position: int) -> NDArray[np.float32]:
-        """The silence clip at this position: float32 [clip_samples]; zeros where the set has no noise."""
+        """The silence clip at this position: float32 [clip_samples]; zeros if the set has no noise."""
         if not self.has_noise:
             return np.zeros(self._size, np.float32)
         noise = self._stretches[int(self._which[position])]
         start = int(self._places[position] * (len(noise) - self._size + 1))
-        result: NDArray[np.float32] = np.clip(
-            to_float32(noise[start : start + self._size]) * self._volumes[position], -1, 1
-        )
+        result: NDArray[np.float32] = np.clip(to_float32(noise[start : start + self._size]) * self._volumes[position], -1, 1)
         return result
 
 

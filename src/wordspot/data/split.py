@@ -70,7 +70,7 @@ def split_noise(
     """Which stretches of which noise recordings each set may use: ``{set: [(position in noise, start, end), ...]}``.
 
     A long recording is split in time by the sets' percentages. One too short for that (a set's part would not hold two
-    clips) goes whole to the set its source hashes to, so that recordings cut from one source stay together; where that
+    clips) goes entirely to the set of its source's hash, so that recordings cut from one source stay together; if that
     would leave a set without noise, every recording is split in time. ``noise_split="shared"`` gives all of it to all.
 
     Args:
@@ -107,9 +107,7 @@ def noise_source(path: str) -> str:
     return re.sub(r"(?<=.)(?:[-_](?:[A-Za-z]|\d{1,2}))+$", "", stem)
 
 
-def _add_in_time(
-    parts: dict[str, list[tuple[int, int, int]]], position: int, end: int, shares: dict[str, float]
-) -> None:
+def _add_in_time(parts: dict[str, list[tuple[int, int, int]]], position: int, end: int, shares: dict[str, float]) -> None:
     start = 0
     done = 0.0
     for name in SETS:
@@ -129,8 +127,7 @@ def deal_names(names: Iterable[str], shares: dict[str, float]) -> dict[str, str]
             counts[name] = max(1, min(round(len(ordered) * shares[name] / 100), len(ordered) - least + 1))
     first, second = counts["validation"], counts["validation"] + counts["testing"]
     return {
-        name: "validation" if place < first else "testing" if place < second else "training"
-        for place, name in enumerate(ordered)
+        name: "validation" if place < first else "testing" if place < second else "training" for place, name in enumerate(ordered)
     }
 
 

@@ -1,4 +1,4 @@
-"""Folders of positives, negatives and backgrounds → what the scenes of each set are made of, decoded and in memory.
+"""Load the recordings of the task `trigger`: positives, negatives and backgrounds, split into sets.
 
 Split first: a recording belongs to one set, and so does a stretch of a background. No part of a recording crosses over.
 """
@@ -17,7 +17,7 @@ from wordspot.data.folders import LeftOut, Listing, Recording, hash_name, left_o
 from wordspot.data.reader import DecodedRecording, Reader
 from wordspot.data.split import assign_sets, deal_names, set_shares, split_noise
 from wordspot.data.trigger_fallback import make_backgrounds, speak_others
-from wordspot.errors import DataError, NotFoundError
+from wordspot.errors import DataError, NotFoundError, install_command
 from wordspot.formats import csv_text
 from wordspot.labels import normalize_word, word_of
 from wordspot.progress import OnProgress
@@ -39,24 +39,20 @@ class TriggerFolders:
 def find_folders(root: Path, config: TriggerConfig) -> TriggerFolders:
     """The recordings in the folders that `config` names, and in all folders below them.
 
-    A folder whose name begins with ``.`` or ``_`` is left out, unless it is named itself. What is a positive is nothing
-    else, and what is a negative is no background: so the whole of a words' folder can be named as the negatives of one of
-    its words. Folders of negatives and backgrounds may be missing where they have their usual names.
+    A folder whose name begins with ``.`` or ``_`` is left out, unless it is named itself. A positive is not also
+    a negative, and a negative is not also a background, so an entire data folder can be named as the negatives of one of
+    its words. Folders of negatives and backgrounds may be missing if they have their usual names.
 
     Raises:
         NotFoundError: no such folder.
         DataError: a folder without recordings.
     """
     if not root.is_dir():
-        raise NotFoundError(
-            f"{root}: expected a folder with positives, negatives and backgrounds; there is no such folder"
-        )
+        raise NotFoundError(f"{root}: expected a folder with positives, negatives and backgrounds; there is no such folder")
     usual = TriggerConfig()
     left_out: list[LeftOut] = []
     positives = recordings_in(root, config.positives, "positives", left_out)
-    negatives = recordings_in(
-        root, config.negatives, "negatives", left_out, may_miss=config.negatives == usual.negatives
-    )
+    negatives = recordings_in(root, config.negatives, "negatives", left_out, may_miss=config.negatives == usual.negatives)
     backgrounds = recordings_in(
         root, config.backgrounds, "backgrounds", left_out, may_miss=config.backgrounds == usual.backgrounds
     )
@@ -83,9 +79,7 @@ def split_words(root: Path, sources: TriggerFolders, data: DataConfig) -> tuple[
     if data.split == "hash" and not {name for name in SETS if shares[name] > 0} <= set(positives):
         dealt = deal_names((hash_name(clip.path) for clip in sources.positives), shares)
         positives = [dealt[hash_name(clip.path)] for clip in sources.positives]
-        negatives = [
-            dealt.get(hash_name(clip.path), name) for clip, name in zip(sources.negatives, negatives, strict=True)
-        ]
+        negatives = [dealt.get(hash_name(clip.path), name) for clip, name in zip(sources.negatives, negatives, strict=True)]
     return positives, negatives
 
 
@@ -136,15 +130,15 @@ def load_trigger_data(
 ) -> TriggerData:
     """Find, decode and split the recordings of the task trigger.
 
-    Recordings of any rate and number of channels come out as mono at `sample_rate`. For soundscapes, words are cut to
-    where they are spoken (`word_bounds.find_word`); the classic takes recordings whole. Left out, each with a line in
-    `problems`: what is damaged, silent, too short for a word, or longer than a scene of `scene_ms`. Where the usual
-    folders of negatives or backgrounds are missing, synthetic voices and made sounds fill in, with a warning.
+    Recordings of any rate and number of channels come out as mono at `sample_rate`. For soundscapes, recordings are
+    cut to their word (`audio.speech.find_word`); the classic scenes use entire recordings. Recordings that are damaged,
+    silent, too short for a word, or longer than a scene of `scene_ms` are left out, each with a line in `problems`. If the
+    usual folders of negatives or backgrounds are missing, synthetic speech and noise replace them, with a warning.
 
     Args:
         progress: called after each recording.
-        only: the sets whose negatives are wanted; to leave out training's saves most of the time.
-        word: what the word is called, None: by its folder. Negatives of that name are left out, with a warning.
+        only: the sets whose negatives are wanted; without those of training, it is much faster.
+        word: name of the word (default: that of its folder). Negatives of that name are left out, with a warning.
 
     Raises:
         NotFoundError, DataError: a named folder is missing or empty, or no positive can be used.
@@ -190,7 +184,7 @@ def _split_words(
     data: DataConfig,
     rows: list[tuple[str, str, str, str]],
 ) -> dict[str, dict[str, Bank]]:
-    """The positives and negatives of each set; what went where is added to `rows`."""
+    """The positives and negatives of each set; the set of each recording is added to `rows`."""
     banks: dict[str, dict[str, Bank]] = {}
     sets = split_words(root, _recordings(positives, [one.recording for one in negatives]), data)
     for kind, decoded, names in zip(("positive", "negative"), (positives, negatives), sets, strict=True):
@@ -213,17 +207,15 @@ def _split_backgrounds(
     rows: list[tuple[str, str, str, str]],
     warnings: list[str],
 ) -> dict[str, Bank]:
-    """The stretches of background of each set, by `split.split_noise`; made sounds where there are none."""
+    """The stretches of background of each set, by `split.split_noise`; synthetic noise if there are none."""
     if not decoded:
         warnings.append(
-            "there are no backgrounds: made noise fills in, and the model will not know real rooms; expect many more "
-            "false accepts; record some minutes of where it is to be used and name them with --backgrounds"
+            "there are no backgrounds: synthetic noise is used instead; expect many more false accepts in real rooms; record "
+            "some minutes where the model will be used and name their folder with `backgrounds`"
         )
         made = make_backgrounds(sample_rate)
         return {
-            name: make_bank(
-                [DecodedRecording(Recording("(made noise)", "", 0, 0), made[name], (0, len(made[name])), "")]
-            )
+            name: make_bank([DecodedRecording(Recording("(made noise)", "", 0, 0), made[name], (0, len(made[name])), "")])
             for name in SETS
         }
     recordings, lengths = [one.recording for one in decoded], [len(one.samples) for one in decoded]
@@ -248,13 +240,13 @@ def _speak(word: str, reader: Reader, warnings: list[str]) -> list[DecodedRecord
         negatives = spoken.decode_all(recordings, "negative", problems)
     if negatives:
         warnings.append(
-            "there are no negatives: synthetic voices speak other words instead, which sound unlike people; expect more "
-            "false accepts; record other words, or name a folder of any with --negatives"
+            "there are no negatives: other words by synthetic voices are used instead, which sound unlike people; expect more "
+            "false accepts; record other words, or name a folder of any with `negatives`"
         )
     else:
         warnings.append(
-            "there are no negatives, only parts of the positives: the model will take many other words for the right one; "
-            'name a folder of other words with --negatives, or let voices speak them: pip install "wordspot[voices]"'
+            "there are no negatives, only parts of the positives: the model will confuse many other words with it; "
+            f"name a folder of other words with `negatives`, or install synthetic voices: {install_command('voices')}"
         )
     return negatives
 
@@ -266,14 +258,10 @@ def _warn(materials: dict[str, TriggerMaterial], data: DataConfig) -> list[str]:
     without = [name for name in used if not len(materials[name].positives)]
     if without:
         what = {"validation": "no threshold can be chosen", "testing": "nothing can be measured"}
-        told = "; ".join(
-            f"the {name} set holds no positives: {what.get(name, 'nothing can be learned')}" for name in without
-        )
-        warnings.append(f"{told}; record at least three positives, better a hundred")
+        lacking = "; ".join(f"the {name} set holds no positives: {what.get(name, 'nothing can be learned')}" for name in without)
+        warnings.append(f"{lacking}; record at least 3 recordings of the word; 100 or more work much better")
     for name in used:
         seconds = materials[name].background_seconds
         if seconds < _LITTLE_S:
-            warnings.append(
-                f"the {name} set holds only {seconds:.1f} s of background, which comes again and again; add more"
-            )
+            warnings.append(f"the {name} set holds only {seconds:.1f} s of background, which is repeated; add more")
     return warnings

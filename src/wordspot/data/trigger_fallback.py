@@ -1,4 +1,4 @@
-"""What fills in where a user has no recordings of other words, or none of noise: synthetic voices, and made sounds."""
+"""Replacements if there are no recordings of other words, or none of noise: synthetic speech and noise."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def speak_others(out: Path, word: str, sample_rate: int) -> list[Recording]:
     """Recordings of some dozens of words other than `word` by synthetic voices, the same every time.
 
     Returns:
-        The recordings below the new folder `out`; none where no voices are installed.
+        The recordings below the new folder `out`; none if no voices are installed.
     """
     try:
         engines = find_engines()
@@ -44,7 +44,7 @@ def speak_others(out: Path, word: str, sample_rate: int) -> list[Recording]:
 
 
 def make_backgrounds(sample_rate: int) -> dict[str, NDArray[np.int16]]:
-    """A stretch of made sounds for each set, none like another: int16 [samples]."""
+    """A different stretch of synthetic noise for each set: int16 [samples]."""
     return {
         name: make_sounds(_SECONDS[name] * sample_rate, sample_rate, np.random.default_rng([_SEED, position]))
         for position, name in enumerate(SETS)

@@ -32,16 +32,16 @@ class SpokenWord:
 
     label: str
     start_ms: float
-    """Where its speech begins; in a classic stream, where its clip begins."""
+    """The beginning of its speech; in a classic stream, of its clip."""
     end_ms: float | None = None
-    """The end of its last frame of speech; None where the file does not say."""
+    """The end of its last frame of speech; None if the file does not say."""
     clip: str = ""
     """The recording it was made from."""
     snr_db: float | None = None
 
 
 def read_truth(path: Path) -> list[SpokenWord]:
-    """The words of a truth file, in its order; its kind is told by what it holds. An empty file is a stream without words.
+    """Read a ground-truth file of any of `KINDS`, words in its order. An empty file is a stream without words.
 
     Raises:
         NotFoundError: no such file.
@@ -66,13 +66,13 @@ def read_truth(path: Path) -> list[SpokenWord]:
 
 
 def write_truth(path: Path, words: Sequence[SpokenWord], kind: str) -> None:
-    """Write `words` as one of `KINDS`, atomically. A word whose end is not known ends where it starts in Audacity's.
+    """Write `words` as one of `KINDS`, atomically. A word without an end ends at its start in Audacity's.
 
     Raises:
         ConfigError: no such kind, or a label that does not fit on a line.
     """
     if kind not in KINDS:
-        raise ConfigError(f"a truth file is one of {', '.join(KINDS)}, got {kind!r}")
+        raise ConfigError(f"a ground-truth file is one of {', '.join(KINDS)}, got {kind!r}")
     for word in words:
         if not word.label.strip() or word.label != word.label.strip() or re.search(r"[\t\r\n\0]", word.label):
             raise ConfigError(f"a label must be text on one line, without tabs, got {word.label!r}")
@@ -82,34 +82,31 @@ def write_truth(path: Path, words: Sequence[SpokenWord], kind: str) -> None:
         text = "".join(f"{word.label}, {decimal(word.start_ms)}\n" for word in words)
     else:
         text = "".join(
-            f"{word.start_ms / 1000:.6f}\t{(word.start_ms if word.end_ms is None else word.end_ms) / 1000:.6f}\t"
-            f"{word.label}\n"
+            f"{word.start_ms / 1000:.6f}\t{(word.start_ms if word.end_ms is None else word.end_ms) / 1000:.6f}\t{word.label}\n"
             for word in words
         )
     write_text(path, text)
 
 
 def _csv_text(words: Sequence[SpokenWord]) -> str:
-    rows = (
-        (word.label, decimal(word.start_ms), decimal(word.end_ms), word.clip, decimal(word.snr_db)) for word in words
-    )
+    rows = ((word.label, decimal(word.start_ms), decimal(word.end_ms), word.clip, decimal(word.snr_db)) for word in words)
     return csv_text([_COLUMNS, *rows])
 
 
 def _read_lines(path: Path) -> list[tuple[int, str]]:
     """The lines that are not blank, each with its number from 1."""
     if not path.is_file():
-        raise NotFoundError(f"{path}: expected a truth file, but there is no such file")
+        raise NotFoundError(f"{path}: no such file; expected a ground-truth file")
     if path.stat().st_size > _MAX_BYTES:
         raise DataError(
-            f"{path}: expected a truth file of at most {_MAX_BYTES >> 20} MB, got {path.stat().st_size} bytes"
+            f"{path}: the file has {path.stat().st_size} bytes; a ground-truth file has at most {_MAX_BYTES >> 20} MB"
         )
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {number}: expected UTF-8 text, but it is not; is it a truth file?") from error
+        raise DataError(f"{path}, line {number}: not UTF-8 text; is it a ground-truth file?") from error
     lines = ((number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1))
     return [(number, line) for number, line in lines if line.strip()]
 
@@ -164,9 +161,7 @@ def _audacity_line(line: str) -> SpokenWord:
     return _word(cells[2], start, end)
 
 
-def _word(
-    label: str, start: float, end: float | None = None, clip: str = "", snr_db: float | None = None
-) -> SpokenWord:
+def _word(label: str, start: float, end: float | None = None, clip: str = "", snr_db: float | None = None) -> SpokenWord:
     if not label.strip():
         raise ValueError("the label is empty")
     if end is not None and end < start:

@@ -1,8 +1,8 @@
-"""What an exported file computes, as torch modules: sound in, posteriors out, the front end in few operators.
+"""What an exported file computes, as torch modules: from audio to posteriors, the front end in few operators.
 
-On a device an operator costs more than its arithmetic. So the sound is cut into windows and transformed by one
-convolution whose kernel is the windowed DFT, and the mel channels are one more: the same sums as `features`, in an order
-of their own.
+On a device the overhead of an operator exceeds its arithmetic. One convolution therefore cuts the audio into windows and
+transforms them, with the windowed DFT as its kernel, and a second one computes the mel channels: the same sums as in
+`features`, in another order.
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ class StreamScores(nn.Module):
         self.features, self.network = _ConvolvedFrontEnd(front_end), network
         config = front_end.config
         self._n_kept, self._early_frames = front_end.kept_samples, front_end.early_frames
-        self._n_rest = (
-            self._n_kept + config.hop_samples - config.window_samples
-        )  # newest samples, of no full window yet
+        self._n_rest = self._n_kept + config.hop_samples - config.window_samples  # newest samples, of no full window yet
         self._is_bare = isinstance(self._network_state(), Tensor)
 
     def forward(self, audio: Tensor, sound: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
@@ -59,18 +57,20 @@ class StreamScores(nn.Module):
 
 
 class ClipScores(nn.Module):
-    """Any front end and network on whole clips: audio [n, clip_samples] → posteriors [n, labels].
+    """Any front end and network on clips: audio [n, clip_samples] → posteriors [n, labels].
 
-    Spectra that a network takes itself, of `SampleHops`, are convolutions as well.
+    Spectra inside a network that takes `SampleHops` become convolutions as well.
     """
 
     def __init__(self, front_end: nn.Module, network: nn.Module) -> None:
         super().__init__()
         self.network = _with_convolved_spectra(network)
         known: dict[type, Any] = {
-            SpectralFrontEnd: _ConvolvedFrontEnd, PsfMfcc: _ConvolvedPsfMfcc, MicroFrontEnd: _MicroOnClips,
+            SpectralFrontEnd: _ConvolvedFrontEnd,
+            PsfMfcc: _ConvolvedPsfMfcc,
+            MicroFrontEnd: _MicroOnClips,
             SampleHops: lambda samples: samples,
-        }  # fmt: skip
+        }
         self.features: nn.Module = known[type(front_end)](front_end)
 
     def forward(self, audio: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def unpacked(state: Any) -> tuple[Tensor, ...]:
 
 
 def _with_convolved_spectra(network: nn.Module) -> nn.Module:
-    """The network, or a copy of it where it holds spectra."""
+    """The network, or a copy with convolutions if it contains spectra."""
     if not any(isinstance(module, SpectralFrontEnd) for module in network.modules()):
         return network
     copied = copy.deepcopy(network)
@@ -112,7 +112,7 @@ class ConvolvedDft(nn.Module):
 
 
 class _ConvolvedFrontEnd(nn.Module):
-    """`SpectralFrontEnd` on whole windows: [batch, samples] → [batch, frames, features]."""
+    """`SpectralFrontEnd` on full windows: [batch, samples] → [batch, frames, features]."""
 
     def __init__(self, front_end: SpectralFrontEnd) -> None:
         super().__init__()
@@ -160,8 +160,8 @@ class _ConvolvedPsfMfcc(nn.Module):
         spectrum = self.transform(self.front_end.prepare(audio))
         squares = spectrum * spectrum
         sums = torch.cat([squares.sum(dim=1, keepdim=True), self.channels(squares)], dim=1).squeeze(2) * self._scale
-        heard = torch.where(sums == 0, float(np.finfo(np.float64).eps), sums)
-        return heard.log().transpose(1, 2) @ self.get_buffer("cosines")
+        positive = torch.where(sums == 0, float(np.finfo(np.float64).eps), sums)
+        return positive.log().transpose(1, 2) @ self.get_buffer("cosines")
 
 
 class _MicroOnClips(nn.Module):

@@ -69,7 +69,7 @@ def htk_mel(n_bins: int, sample_rate: float, n_mels: int, low_hz: float, high_hz
 
 
 def psf_mel(n_bins: int, sample_rate: float, n_mels: int, low_hz: float, high_hz: float) -> Matrix:
-    """[bins, mels] of python_speech_features: triangles between corners rounded down to whole bins."""
+    """[bins, mels] of python_speech_features: triangles between corners rounded down to bins."""
     mels = np.linspace(2595 * np.log10(1 + low_hz / 700), 2595 * np.log10(1 + high_hz / 700), n_mels + 2)
     n_fft = 2 * (n_bins - 1)
     corners = np.floor((n_fft + 1) * 700 * (10 ** (mels / 2595) - 1) / sample_rate).astype(int)

@@ -23,7 +23,7 @@ from wordspot.errors import AudioError, ConfigError
 from wordspot.features import fixed_point
 
 #: ``(samples, estimate, missing)``: the last samples, float32 [batch, state_samples]; the estimate of the noise, int64
-#: [batch, n_mels]; the number of frames still to come before the first whole window, int64 [batch].
+#: [batch, n_mels]; the number of frames still to come before the first full window, int64 [batch].
 MicroState = tuple[Tensor, Tensor, Tensor]
 
 #: What 1 in the integer output is as a feature: 10 / 256.
@@ -46,7 +46,7 @@ class MicroFrontEnd(nn.Module):
 
     Frame ``j`` of a stream is exactly frame ``j - warmup_frames`` of the entire recording. The `warmup_frames` frames
     before the first full window are 0 and leave the noise estimate untouched. The state carries `state_samples`
-    samples: window - hop, rounded up to whole hops, so that a stream's frames begin where the recording's do.
+    samples: window - hop, rounded up to a multiple of the hop, so that frames of a stream begin where those of the recording do.
     """
 
     window: Tensor
@@ -104,7 +104,7 @@ class MicroFrontEnd(nn.Module):
         """audio: float32 [batch, hop · k], state: `MicroState` → features: float32 [batch, k, n_mels], state.
 
         Raises:
-            AudioError: not a whole number of hops.
+            AudioError: `audio` is not a multiple of the hop.
         """
         if audio.shape[1] == 0 or audio.shape[1] % self.config.hop_samples:
             raise AudioError(
@@ -117,31 +117,31 @@ class MicroFrontEnd(nn.Module):
         return features, (joined[:, audio.shape[1] :], estimate, (missing - features.shape[1]).clamp(min=0))
 
     def of_windows(self, audio: Tensor, estimate: Tensor, missing: Tensor) -> tuple[Tensor, Tensor]:
-        """All whole windows of [batch, samples] → features [batch, frames, n_mels], estimate [batch, n_mels]."""
+        """All full windows of [batch, samples] → features [batch, frames, n_mels], estimate [batch, n_mels]."""
         signal = self._magnitudes(audio)
         frame = torch.arange(signal.shape[1], device=audio.device)
         signal = signal * (frame[:, None] >= missing)
         noise = self._noise(signal, estimate.T)
-        features = self._log(self._gain(subtract_noise(signal, noise), noise)).permute(2, 1, 0).float() * FEATURE_SCALE
+        features = self.log_scale(self._gain(subtract_noise(signal, noise), noise)).permute(2, 1, 0).float() * FEATURE_SCALE
         return features.contiguous(), noise[:, -1].T
 
     def _magnitudes(self, audio: Tensor) -> Tensor:
         """float32 [batch, samples] → root of the energy in each channel: int64 [n_mels, frames, batch]."""
         n_fft = self.config.n_fft
-        # A window is cut with the samples after it that fill up the transform; their weight is 0.
+        # A window includes the samples after it up to the length of the transform; their weight is 0.
         padded = nn.functional.pad(audio, (0, n_fft - self.config.window_samples))
         samples = (padded * 32768).round_().clamp_(-32768, 32767).int().T.contiguous()
         frames = samples.unfold(0, n_fft, self.config.hop_samples).permute(2, 0, 1)
         rows = frames.reshape(n_fft, -1).mul(self.window).bitwise_right_shift_(_WINDOW_BITS)
-        # On the device -32768 has no magnitude in 16 bits, and is passed over.
+        # On the device -32768 has no magnitude in 16 bits and is ignored.
         peak = rows.abs().bitwise_and_(0x7FFF).amax(dim=0)
         shift = 15 - fixed_point.bit_length(peak)
         energy = self.fft(fixed_point.wrap_(rows.bitwise_left_shift(shift)))
-        total = self.mel @ energy.double()  # whole numbers below 2**46: exact in any order
+        total = self.mel @ energy.double()  # integers below 2**46: exact in any order
         return fixed_point.root(total).bitwise_right_shift(shift).reshape(-1, *frames.shape[1:])
 
     def _noise(self, signal: Tensor, estimate: Tensor) -> Tensor:
-        """The estimate of the noise after each frame, like `signal`; `estimate` [n_mels, batch] is the one before."""
+        """The noise estimate after each frame, of the shape of `signal`; `estimate` [n_mels, batch] is the previous one."""
         new = (signal << _ESTIMATE_BITS) * self.smoothing[:, None]
         keep = 2**_SMOOTHING_BITS - self.smoothing
         estimates = []
@@ -151,7 +151,7 @@ class MicroFrontEnd(nn.Module):
         return torch.stack(estimates, dim=1)
 
     def _gain(self, signal: Tensor, noise: Tensor) -> Tensor:
-        """The signal over the noise, its lower end squared; the gain is a parabola in each octave of the noise."""
+        """The signal divided by the noise, small values squared; the gain is a parabola in each octave of the noise."""
         octave = fixed_point.bit_length(noise)
         start, slope, bend = (row[octave] for row in self.gains)
         position = (noise << 11).bitwise_right_shift(octave) & 0x3FF
@@ -161,8 +161,8 @@ class MicroFrontEnd(nn.Module):
         squared = (snr * snr) >> (2 + 2 * _SNR_BITS - _PCAN_BITS)
         return torch.where(snr < 2 << _SNR_BITS, squared, (snr >> (_SNR_BITS - _PCAN_BITS)) - 2**_PCAN_BITS)
 
-    def _log(self, signal: Tensor) -> Tensor:
-        """64 times the natural logarithm, 0 of 0. It stays far below 65535, where the device would saturate."""
+    def log_scale(self, signal: Tensor) -> Tensor:
+        """64 times the natural logarithm, 0 for 0; far below 65535, where the device would saturate."""
         bits = self._fraction_bits
         signal = (signal << bits if bits > 0 else signal >> -bits).clamp(min=1)
         octave = fixed_point.bit_length(signal) - 1
@@ -176,20 +176,17 @@ class MicroFrontEnd(nn.Module):
 
 
 def subtract_noise(signal: Tensor, noise: Tensor) -> Tensor:
-    """The signal less the noise, but never less than a small part of the signal."""
+    """The signal minus the noise, but at least a small fraction of the signal."""
     rest = ((signal << _ESTIMATE_BITS) - noise).clamp(min=0) >> _ESTIMATE_BITS
     return torch.maximum(rest, (signal * _MIN_SIGNAL) >> _SMOOTHING_BITS)
 
 
 def _check(config: FeatureConfig) -> None:
     if config.n_fft != 1 << (config.window_samples - 1).bit_length():
-        raise ConfigError(
-            f"the micro front end takes the next power of two as fft_size, got {config.fft_size}; leave it at 0"
-        )
+        raise ConfigError(f"fft_size is {config.fft_size}, but the micro front end needs the next power of two; leave it at 0")
     if config.hop_samples > config.window_samples:
         raise ConfigError(
-            f"the micro front end takes a hop of at most the window's {config.window_ms:g} ms, got {config.hop_ms:g}; "
-            "lower hop_ms"
+            f"hop_ms is {config.hop_ms:g}, but the micro front end needs at most the window's {config.window_ms:g} ms; lower it"
         )
 
 

@@ -42,8 +42,8 @@ def bcresnet(
         padding: of time. "valid": none, the streaming form; "same": zeros, as in the paper.
         dilations: one for each of the four stages. Empty: the paper's "1,2,4,8" with "same" padding. It sees 117 frames,
             more than the 98 of a clip, so the streaming form has "1,2,4,4", which sees 85, and "1,1,2,2" with a stride.
-        stride: frames that the first convolution takes at once; the paper's is 1. 2 halves the time of training.
-        dropout: of whole channels, after each convolution over time.
+        stride: of the first convolution over time; 1 in the paper. 2 halves the training time.
+        dropout: of entire channels, after each convolution over time.
 
     Raises:
         ValueError: another size or padding, features that do not divide, or dilations that see more than a clip.
@@ -107,7 +107,7 @@ class BcResNet(nn.Module):
 
 
 class StreamingBcResNet(BcResNet):
-    """The streaming form: time is not padded, and `step` takes frames as they come."""
+    """The streaming form: time is not padded, and `step` continues a stream."""
 
     valid = True
     stem: ValidConv2d
@@ -217,6 +217,6 @@ def _conv(
 def _image(features: Tensor) -> Tensor:
     """[batch, frames, features] → [batch, 1, features, frames].
 
-    Copied, since torch takes the transposed view for channels-last memory, which slows the whole network's training.
+    Copied, since torch would treat the transposed view as channels-last memory, which slows the training of the network.
     """
     return features.transpose(1, 2).contiguous().unsqueeze(1)

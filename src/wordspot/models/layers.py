@@ -92,7 +92,7 @@ class ValidConv2d(nn.Conv2d):
     """A convolution over [frequency, time] that never pads time, the last axis: `context` frames fewer come out.
 
     Frequency may be padded. ``step`` keeps the last `context` frames, so a stream gives the same as the entire recording; with
-    a stride over time it takes multiples of the stride, and each output sees the newest frame.
+    a stride over time its input is a multiple of the stride, and each output sees the newest frame.
     """
 
     @property

@@ -78,9 +78,7 @@ class PooledConv(nn.Module):
             )
         widths = [n_channels * times for times in _WIDTHS]
         strides = [2 if place < _N_HALVED else 1 for place in range(len(widths))]
-        self.convolutions = nn.Sequential(
-            *(_block(*sizes) for sizes in zip([1, *widths[:-1]], widths, strides, strict=True))
-        )
+        self.convolutions = nn.Sequential(*(_block(*sizes) for sizes in zip([1, *widths[:-1]], widths, strides, strict=True)))
         n_rows = (n_features - 1) // 2
         for _ in range(_N_HALVED):
             n_rows = (n_rows + 1) // 2
@@ -92,12 +90,12 @@ class PooledConv(nn.Module):
 
     def forward(self, power: Tensor) -> Tensor:
         """power: [batch, n_frames, bins] → logits: [batch, n_labels]."""
-        spectrum = self._mask(self._mix(normalise(power)))
+        spectrum = self.mask_bands(self._mix(normalise(power)))
         found = self.convolutions(spectrum[:, None]).transpose(2, 3).flatten(1, 2)
-        logits: Tensor = self.output(self.dropout(self._pool(found)))
+        logits: Tensor = self.output(self.dropout(self.pool(found)))
         return logits
 
-    def _pool(self, found: Tensor) -> Tensor:
+    def pool(self, found: Tensor) -> Tensor:
         """[batch, channels and rows, frames] → mean and standard deviation over the frames: [batch, 2 · pooled]."""
         hidden = self.project(found).relu()
         if self.attention is None:
@@ -116,7 +114,7 @@ class PooledConv(nn.Module):
         partners = torch.randperm(len(spectrum), device=spectrum.device)
         return mix_spread(spectrum, partners, torch.rand(len(spectrum), device=spectrum.device))
 
-    def _mask(self, spectrum: Tensor) -> Tensor:
+    def mask_bands(self, spectrum: Tensor) -> Tensor:
         """In training: mask random bands, so that no narrow band decides."""
         if not self.training:
             return spectrum

@@ -196,9 +196,9 @@ class TriggerGru(nn.Module):
         joined = torch.cat([state[0], features.transpose(1, 2)], dim=2)
         late_frames = state[0].shape[2] - (self._KERNEL - self.hop_frames)
         rows = self._rows(joined[..., :-late_frames] if late_frames else joined)
-        counts, heard = delay(_ones(rows), state[1])
+        counts, early = delay(_ones(rows), state[1])
         logits, after = self._logits(rows, state[2:], 1 - counts)
-        return logits, (last_frames(joined, state[0].shape[2]), heard, *after)
+        return logits, (last_frames(joined, state[0].shape[2]), early, *after)
 
     def _layers_state(self, batch: int) -> State:
         return tuple(layer.initial_state(batch) for layer in self.layers)

@@ -18,7 +18,7 @@ from wordspot.reports import pictures
 from wordspot.runtime.detector import Scorer
 from wordspot.runtime.model import open_model
 
-#: The classic course's network: so many of its so many steps in ten seconds follow a word.
+#: The classic course's network: this many of its steps in ten seconds, out of this many, follow a word.
 CLASSIC_STEPS = (50, 1375)
 _STEP_MS = 10.0  # from one target to the next if there is no model
 

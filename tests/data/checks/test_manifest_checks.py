@@ -99,7 +99,7 @@ def test_missing_and_damaged_files_are_each_named(healthy: Path) -> None:
     assert "too-many-unusable" not in found(healthy)  # 6 of 66
     add(healthy, "gone4.wav,real,p1")
     (finding,) = found(healthy)["too-many-unusable"]
-    assert finding.message.startswith("7 of 67 recordings cannot be used, training takes at most 10%")
+    assert finding.message.startswith("7 of 67 recordings cannot be used, training accepts at most 10%")
 
 
 def test_rows_that_training_refuses(healthy: Path) -> None:
@@ -176,9 +176,7 @@ def test_labels_too_few(healthy: Path) -> None:
 
 
 def test_a_label_with_one_speaker(healthy: Path) -> None:
-    lines = [
-        f"{line[: line.rindex(',')]},voice" if ",fake," in line else line for line in healthy.read_text().splitlines()
-    ]
+    lines = [f"{line[: line.rindex(',')]},voice" if ",fake," in line else line for line in healthy.read_text().splitlines()]
     healthy.write_text("\n".join(lines) + "\n")
     finding = found(healthy)["one-speaker"][0]
     assert (finding.severity, finding.paths) == ("warning", ("fake",))
@@ -213,7 +211,7 @@ def test_rates_that_come_with_the_label(healthy: Path) -> None:
     findings = found(healthy)
     assert findings["rates-by-label"][0].paths == ("fake", "real")
     assert "fake: 30 at 22050 Hz; real: 30 at 16000 Hz" in findings["rates-by-label"][0].message
-    assert "highest frequency alone tells fake from real" in findings["shortcut-bandwidth"][0].message
+    assert "highest frequency alone separates fake from real" in findings["shortcut-bandwidth"][0].message
 
 
 def test_rates_that_do_not_come_with_the_label(healthy: Path) -> None:
@@ -226,11 +224,11 @@ def test_rates_that_do_not_come_with_the_label(healthy: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "told", "change"),
     [
-        ("level", "the level alone tells fake from real (area under the curve 1.00; median -16.8 dBFS against -10.8 dBFS)",
+        ("level", "the level alone separates fake from real (area under the curve 1.00; median -16.8 dBFS against -10.8 dBFS)",
          {"gain": 0.5}),
-        ("lead", "silence before the first sound alone tells fake from real (area under the curve 1.00; median 400 ms "
+        ("lead", "silence before the first sound alone separates fake from real (area under the curve 1.00; median 400 ms "
          "against 100 ms)", {"lead_s": 0.4}),
-        ("length", "the length alone tells fake from real (area under the curve 1.00; median 1.5 s against 2.1 s)",
+        ("length", "the length alone separates fake from real (area under the curve 1.00; median 1.5 s against 2.1 s)",
          {"seconds": 1.5}),
     ],
 )  # fmt: skip
@@ -245,17 +243,14 @@ def test_shortcuts(healthy: Path, code: str, told: str, change: dict[str, float]
 def test_a_shortcut_of_one_generator(healthy: Path) -> None:
     """Each is told from the real ones by its level, one too loud and one too soft; together the two are not."""
     lines = healthy.read_text().splitlines()
-    lines = [
-        f"{line},{('loud', 'soft')[number // 2 % 2] if number % 2 else 'person'}"
-        for number, line in enumerate(lines[1:])
-    ]
+    lines = [f"{line},{('loud', 'soft')[number // 2 % 2] if number % 2 else 'person'}" for number, line in enumerate(lines[1:])]
     healthy.write_text("\n".join(["path,label,speaker,generator", *lines]) + "\n")
     for number in range(1, 60, 2):
         gain = (1.5, 0.5)[number // 2 % 2]
         save(healthy.parent / "fake" / f"{number}.wav", sound(number, gain=gain))
     levels = found(healthy)["shortcut-level"]
     assert [finding.paths for finding in levels] == [("loud",), ("soft",)]
-    assert "the level alone tells soft from real" in levels[1].message
+    assert "the level alone separates soft from real" in levels[1].message
 
 
 def test_separation_by_hand() -> None:
@@ -338,9 +333,7 @@ def test_the_command_on_a_list(healthy: Path, capsys: pytest.CaptureFixture[str]
     assert [finding["code"] for finding in report["findings"]] == ["contradiction"]
 
 
-def test_the_command_looks_for_windows_of_the_default_network(
-    healthy: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_looks_for_windows_of_the_default_network(healthy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(healthy.parent / "short.wav", sound(90, seconds=1.5))
     add(healthy, "short.wav,real,p1")
     for flags, told in (((), True), (("--clip-ms", "1000"), False)):
@@ -364,9 +357,7 @@ def test_the_command_on_a_folder_of_classes(healthy: Path, capsys: pytest.Captur
         (["nowhere"], "no such folder; expected a data folder with one folder per word"),
     ],
 )
-def test_wrong_use_of_the_command(
-    healthy: Path, arguments: list[str], match: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_use_of_the_command(healthy: Path, arguments: list[str], match: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", *(str(healthy) if one == "LIST" else one for one in arguments)]) == 1
     assert match in " ".join(capsys.readouterr().err.split())
 

@@ -186,10 +186,10 @@ def test_a_link_is_the_file_it_points_to(files: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", "path and label, but it is empty"),
-        ("\ufeff", "it is empty"),
-        (" \n\n", "it is empty"),
-        ('"",""\n', "it is empty"),
+        ("", "the file is empty; expected a CSV file with the columns path and label"),
+        ("\ufeff", "the file is empty"),
+        (" \n\n", "the file is empty"),
+        ('"",""\n', "the file is empty"),
         (",,\n,,\n", "path and label missing"),
         ("path,label\n", "at least two classes, got none"),
         ("file,class\n" + BODY, "line 1: .* path and label missing; the columns are: file, class; name them"),
@@ -204,8 +204,8 @@ def test_a_link_is_the_file_it_points_to(files: Path) -> None:
         ("path,label\na1.wav,_silence_\n", "line 2: expected a label .* got '_silence_'"),
         ('path,label\n"a1.wav,real\na2.wav,real\n', "line 2: cannot be read as CSV .*quote"),
         ('path,label\n"a1.wav"x,real\n', "line 2: cannot be read as CSV"),
-        (b"path,label\ngr\xf6\xdfe.wav,real\n", "expected a CSV file in UTF-8.*byte 13.*; save it as UTF-8"),
-        (b"\xff\xfep\x00a", "expected a CSV file in UTF-8"),
+        (b"path,label\ngr\xf6\xdfe.wav,real\n", "the file is not UTF-8.*byte 13.*; save it as UTF-8"),
+        (b"\xff\xfep\x00a", "the file is not UTF-8"),
         ("path,label\n" + "x" * 200_000 + ",real\n", "line 2: cannot be read as CSV .*field larger than"),
     ],
 )
@@ -240,9 +240,14 @@ def test_a_survey_gives_what_a_list_refuses(files: Path) -> None:
 
 def test_a_folder_of_classes(tmp_path: Path) -> None:
     names = [
-        "machine/espeak-ng/yes/voice_nohash_0.wav", "machine/flite/kal_nohash_0.flac", "machine/x.mp3",
-        "person/p1_nohash_0.wav", "person/p1_nohash_1.wav", "Person_2/a.WAV", "Person_2/b.ogg",
-    ]  # fmt: skip
+        "machine/espeak-ng/yes/voice_nohash_0.wav",
+        "machine/flite/kal_nohash_0.flac",
+        "machine/x.mp3",
+        "person/p1_nohash_0.wav",
+        "person/p1_nohash_1.wav",
+        "Person_2/a.WAV",
+        "Person_2/b.ogg",
+    ]
     left_out = ["person/.hidden.wav", "person/_old.wav", "person/notes.txt", "person/_bad/c.wav", "_noise_/d.wav",
                 ".git/e.wav", "stray.wav", "person/.x/f.wav"]  # fmt: skip
     for name in names + left_out:
@@ -326,9 +331,7 @@ def test_damaged_bytes_are_read_or_refused_in_one_line(files: Path, data: st.Dat
     raw = bytearray(("\ufeffpath,label,speaker,split\n" + BODY.replace("\n", ',"p, 1",train\n')).encode("utf-8"))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(raw) - 1))
-        raw[at : at + data.draw(st.integers(0, 3))] = data.draw(
-            st.binary(max_size=3) | st.sampled_from([b'"', b"\n", b","])
-        )
+        raw[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3) | st.sampled_from([b'"', b"\n", b","]))
         assume(raw)
     path = write(files, bytes(raw))
     told = f"{path}: "

@@ -284,7 +284,7 @@ def test_streams_that_cannot_be(material: StreamMaterial, tone_folder: Path) -> 
         classic_stream(material, 10, rng(), unknown_percent=101)
     with pytest.raises(ConfigError, match="`noise_volume` must lie between 0 and 1, got -1"):
         classic_stream(material, 10, rng(), noise_volume=-1)
-    with pytest.raises(ConfigError, match="no room for a word after its gap"):
+    with pytest.raises(ConfigError, match="too short for a word after its gap"):
         make_soundscape(material, 1, rng(), SoundscapeConfig(gap_s=(60, 60)))
     with pytest.raises(DataError, match=r"no recordings of other words fall into this set.*set `unknown_percent` to 0"):
         classic_stream(dataclasses.replace(material, unknown=()), 10, rng())
@@ -380,9 +380,7 @@ def test_command_refuses(
 
 
 def test_command_names_the_folders_where_the_usual_words_are_not(tone_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match="name the wanted words with `words`; the folders here are high, low, middle, other"
-    ):
+    with pytest.raises(ConfigError, match="name the wanted words with `words`; the folders here are high, low, middle, other"):
         make(tone_folder, "--out", tmp_path / "s.wav")
 
 
@@ -405,6 +403,4 @@ def test_ten_minutes_of_real_words(shared_data: Path, tmp_path: Path, capsys: py
     audio, _ = soundfile.read(tmp_path / "stream.wav", dtype="float32")
     spoken = [audio[round(word.start_ms * 16) : round((word.end_ms or 0) * 16)] for word in words]
     between = [audio[round(word.start_ms * 16) - 1600 :][:1500] for word in words[1:]]
-    assert np.median([np.square(each).mean() for each in spoken]) > 100 * np.median(
-        [np.square(each).mean() for each in between]
-    )
+    assert np.median([np.square(each).mean() for each in spoken]) > 100 * np.median([np.square(each).mean() for each in between])

@@ -31,7 +31,7 @@ RARE_WORD = 0.1
 class Finding:
     """One thing that is wrong, or worth knowing.
 
-    severity: ``error`` (spoils the training or its figures), ``warning`` (probably not meant) or ``note``.
+    severity: ``error`` (spoils the training or its results), ``warning`` (probably not meant) or ``note``.
     code: what kind it is, a fixed word.
     paths: the files or folders it is about, relative to the data folder.
     """
@@ -82,7 +82,7 @@ def is_clipped(audio: Samples) -> bool:
 
 
 def is_too_quiet(audio: Samples) -> bool:
-    """Whether float32 [samples] never rises above `SILENT_DB`, a constant offset aside."""
+    """Whether float32 [samples] never rises above `SILENT_DB`, after a constant offset is removed."""
     return float(np.abs(audio - audio.mean()).max()) < 10 ** (SILENT_DB / 20)
 
 
@@ -104,7 +104,7 @@ def level_db(frames: Samples) -> Samples:
 
 
 def finding_about(severity: str, code: str, message: str, paths: Iterable[str]) -> Iterator[Finding]:
-    """One finding about all of `paths`, or none where there are none."""
+    """One finding about all of `paths`, or nothing if there are none."""
     if named := tuple(paths):
         yield Finding(severity, code, message, named)
 

@@ -58,15 +58,15 @@ def examine_manifest(
     """Look at every recording of a CSV file or a folder of classes.
 
     Args:
-        path: the list, see `recordings_listing.read_manifest`.
-        sample_rate: what training will resample to, in Hz; None takes the default of `FeatureConfig`.
-        clip_ms: the length of a window in training; None takes that of the default network.
+        path: the manifest, see `read_manifest`.
+        sample_rate: the rate that training resamples to, in Hz; None uses the default of `FeatureConfig`.
+        clip_ms: the length of a window in training; None uses that of the default network.
         progress: called after each recording.
 
     Raises:
         NotFoundError: no such file or folder.
         DataError: nothing that can be read as a list.
-        ConfigError: a rate or a length that no front end takes.
+        ConfigError: an impossible rate or length.
     """
     rate = FeatureConfig.sample_rate if sample_rate is None else sample_rate
     length = RECORDINGS_CLIP_MS if clip_ms is None else clip_ms
@@ -126,14 +126,14 @@ def _measure(row: ManifestRow) -> _Measured | Problem:
 def _check_share(listed: Manifest, measured: Sequence[_Measured]) -> Iterator[Finding]:
     n_rows = len(listed.rows) + len(listed.problems)
     if (n_bad := n_rows - len(measured)) > MOST_PROBLEMS * n_rows:
-        text = f"{n_bad} of {n_rows} recordings cannot be used, training takes at most {MOST_PROBLEMS:.0%}; mend them"
+        text = f"{n_bad} of {n_rows} recordings cannot be used, training accepts at most {MOST_PROBLEMS:.0%}; correct them"
         yield Finding("error", "too-many-unusable", text)
 
 
 def _check_classes(listed: Manifest) -> Iterator[Finding]:
     counts = Counter(row.label for row in listed.rows)
     if len(counts) == 1:  # with none, each row is a finding of its own
-        yield Finding("error", "one-class", "training needs at least two classes to tell apart", tuple(counts))
+        yield Finding("error", "one-class", "training needs at least two classes", tuple(counts))
     single = [label for label, count in counts.items() if count == 1]
     yield from finding_about("error", "single-recording", "labels with one recording; is the label misspelt?", single)
     if len(counts) > 1:
@@ -144,7 +144,7 @@ def _check_classes(listed: Manifest) -> Iterator[Finding]:
 
 
 def _sets(listed: Manifest, findings: list[Finding]) -> dict[ManifestRow, str]:
-    """The set of each row as training has it; empty, and a finding, where there are none."""
+    """The set of each row as training has it; empty, with a finding, if they cannot be assigned."""
     if not listed.rows:
         return {}
     try:
@@ -213,16 +213,16 @@ def _check_rates(measured: Sequence[_Measured]) -> Iterator[Finding]:
     if len(every) < 2:
         return
     apart = [label for label, counts in sorted(rates.items()) if _distance(counts, every - counts) >= MIXED_RATES]
-    told = "; ".join(f"{label}: {tally(counts, 'Hz')}" for label, counts in sorted(rates.items()))
+    rates_of = "; ".join(f"{label}: {tally(counts, 'Hz')}" for label, counts in sorted(rates.items()))
     if apart:
-        text = f"sample rates differ by label ({told}); a model may learn the rate; record or convert them alike"
+        text = f"sample rates differ by label ({rates_of}); a model may learn the rate; record or convert them alike"
         yield Finding("warning", "rates-by-label", text, tuple(apart))
     else:
-        yield Finding("note", "mixed-rates", f"sample rates differ ({told}); they will be resampled")
+        yield Finding("note", "mixed-rates", f"sample rates differ ({rates_of}); they will be resampled")
 
 
 def _distance(first: Counter[int], second: Counter[int]) -> float:
-    """Half the summed differences of two distributions: 0 where they are alike, 1 where they share nothing."""
+    """Half the summed differences of two distributions: 0 if they are alike, 1 if they share nothing."""
     n_first, n_second = first.total(), second.total()
     if not n_first or not n_second:
         return 0.0
@@ -230,6 +230,6 @@ def _distance(first: Counter[int], second: Counter[int]) -> float:
 
 
 def _check_shortcuts(measured: Sequence[_Measured]) -> Iterator[Finding]:
-    heard = [one for one in measured if not one.silent]
-    for shortcut in find_shortcuts([one.row for one in heard], [one.measures for one in heard]):
+    audible = [one for one in measured if not one.silent]
+    for shortcut in find_shortcuts([one.row for one in audible], [one.measures for one in audible]):
         yield Finding("warning", f"shortcut-{shortcut.code}", shortcut.text, (shortcut.name,))

@@ -1,8 +1,8 @@
-"""Shortcuts: what tells the classes of recordings apart without what they are, such as the level or the noise floor.
+"""Find shortcuts: properties such as the level or the noise floor that separate the classes without their content.
 
-A classifier learns such a thing, and is wrong wherever it is missing. Told as a shortcut is a measure that alone separates
-a class, or one generator of it, from the other classes with an area under the curve of 0.75 or more, where that is further
-from chance than 3.5 standard deviations of the rank sum (Mann and Whitney 1947).
+A classifier learns a shortcut, and is wrong on recordings without it. A measure is reported as a shortcut if it alone
+separates a class, or one generator of it, from the other classes with an area under the curve of at least 0.75, and that is
+more than 3.5 standard deviations of the rank sum from a random result (Mann and Whitney 1947).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Measures:
-    """What could tell a recording's class without its voice.
+    """Properties of a recording that could reveal its class without its content.
 
     level_db: of the frames that hold sound, dBFS. floor_db: the quietest tenth of the frames stay below it, dBFS.
-    lead_ms: before the first sound. bandwidth_hz: the highest frequency heard. length_s: of the recording.
+    lead_ms: before the first sound. bandwidth_hz: the highest frequency with sound. length_s: of the recording.
     """
 
     level_db: float
@@ -55,7 +55,7 @@ _SHOWN = {
 
 @dataclass(frozen=True)
 class Shortcut:
-    """A measure that tells apart what it should not. code: the measure. name: the label, or the generator."""
+    """A measure that separates a class. code: the measure. name: the label, or the generator."""
 
     code: str
     name: str
@@ -64,7 +64,7 @@ class Shortcut:
 
 
 def find_shortcuts(rows: Sequence[ManifestRow], measures: Sequence[Measures]) -> list[Shortcut]:
-    """The shortcuts among recordings, by measure: of each label, and of each generator where a label has several."""
+    """The shortcuts among recordings, by measure: of each label, and of each generator if a label has several."""
     groups = list(_groups(rows))
     found = []
     for attribute, (code, shown, unit, remedy) in _SHOWN.items():
@@ -75,7 +75,7 @@ def find_shortcuts(rows: Sequence[ManifestRow], measures: Sequence[Measures]) ->
                 continue
             medians = [unit.format(float(np.median(values[part]))) for part in (among, against)]
             text = (
-                f"the {shown} alone tells {name} from {others} (area under the curve {area:.2f}; median {medians[0]} "
+                f"the {shown} alone separates {name} from {others} (area under the curve {area:.2f}; median {medians[0]} "
                 f"against {medians[1]}); {remedy}, or a model may learn that"
             )
             found.append(Shortcut(code, name, area, text))
@@ -83,14 +83,14 @@ def find_shortcuts(rows: Sequence[ManifestRow], measures: Sequence[Measures]) ->
 
 
 def _groups(rows: Sequence[ManifestRow]) -> Iterator[tuple[str, Bools, Bools, str]]:
-    """What is compared: a name, which rows it has [rows], which it is told from [rows], and what they are called."""
+    """What is compared: a name, its rows [rows], the other rows [rows], and what those are called."""
     every = np.array([row.label for row in rows])
     generators = np.array([row.generator or "" for row in rows])
     labels = sorted(set(every.tolist()))
     for label in labels:
         among = every == label
         others = " and ".join(other for other in labels if other != label) if len(labels) < 4 else "the rest"
-        if len(labels) > 2 or label == labels[0]:  # of two labels, each is told from the other
+        if len(labels) > 2 or label == labels[0]:  # of two labels, one comparison is enough
             yield label, among, ~among, others
         made_by = sorted(set(generators[among].tolist()) - {""})
         for generator in made_by if len(made_by) > 1 else ():
@@ -122,12 +122,12 @@ def _bandwidth(audio: Samples, sample_rate: int) -> float:
     for start in range(0, len(frames), _FRAMES_AT_ONCE):
         spectrum = np.fft.rfft(frames[start : start + _FRAMES_AT_ONCE] * np.blackman(size))
         power += np.sum(np.abs(spectrum) ** 2, axis=0)
-    heard = np.flatnonzero(power >= power.max() * 10 ** (-SPECTRUM_BELOW_TOP_DB / 10))
-    return float(heard[-1] * sample_rate / size)
+    present = np.flatnonzero(power >= power.max() * 10 ** (-SPECTRUM_BELOW_TOP_DB / 10))
+    return float(present[-1] * sample_rate / size)
 
 
 def separation(values: NDArray[np.float64], among: Bools) -> float:
-    """How well `values` [n] alone tell a class from the rest, bool [n]: an area under the curve; 0.5 where chance may do it."""
+    """How well `values` [n] alone tell a class from the rest, bool [n]: an area under the curve; 0.5 if it may be random."""
     n_class, n_rest = int(among.sum()), int((~among).sum())
     if not n_class or not n_rest:
         return 0.5

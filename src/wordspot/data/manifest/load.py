@@ -1,4 +1,4 @@
-"""The recordings of the task recordings in memory: found, decoded, resampled, split into sets, and watched for leaks."""
+"""Load the recordings of a manifest: decode, resample and split them into sets, and look for data leakage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wordspot.audio.resample import resample
 from wordspot.audio.samples import Samples, to_int16
 from wordspot.config import SETS, DataConfig, RecordingsConfig
 from wordspot.data.decode import Problem, decode_many
-from wordspot.data.folders import Recording, left_out_notes, recordings_in
+from wordspot.data.folders import LeftOut, Recording, left_out_notes, recordings_in
 from wordspot.data.manifest.rows import Manifest, ManifestRow, check_labels, check_problems, read_manifest
 from wordspot.data.manifest.split import assign_rows, leakage
 from wordspot.data.reader import DecodedRecording, Reader
@@ -34,7 +34,7 @@ _MARGIN_S = 0.1  # decoded beyond what is kept, so that its last samples are res
 
 @dataclass(frozen=True)
 class DecodedRow:
-    """A recording in memory: its first channel, int16 [samples] at the rate asked for, and its file's SHA-256."""
+    """A decoded recording: its first channel, int16 [samples] at the rate asked for, and its file's SHA-256."""
 
     row: ManifestRow
     samples: NDArray[np.int16]
@@ -45,7 +45,7 @@ class DecodedRow:
 class RecordingSet:
     """The recordings of one set.
 
-    audio: int16 [samples] each. truth: int64 [recordings], the position among `labels`.
+    audio: int16 [samples] each. truth: int64 [recordings], the position of the true label among `labels`.
     """
 
     labels: tuple[str, ...]
@@ -59,12 +59,12 @@ class RecordingSet:
 
 @dataclass(frozen=True)
 class ManifestData:
-    """All recordings of a list, by set.
+    """All recordings of a manifest, by set.
 
     labels: the classes, the target first.
     listing: set, label, path, speaker, generator and SHA-256 of every recording that is in a set, sorted.
     problems: a line for each recording that is left out. warnings: what the user should know before training.
-    leaks: those of the warnings that flatter figures: a speaker, a generator or a recording in two sets.
+    leaks: the warnings about data leakage: a speaker, a generator or a recording in two sets.
     backgrounds: recorded sounds to mix into training.
     """
 
@@ -104,17 +104,18 @@ def load_manifest(
     what is missing, damaged, or digital silence from end to end.
 
     Args:
-        words: the labels in the order wanted, the target first; none of them: all there are, by name.
+        words: the labels in the wanted order, the target first; empty for all there are, sorted by name.
         progress: called after each recording.
-        clip_ms: the length of a window. Where the network takes whole recordings, no more of each is kept.
+        clip_ms: the length of a window. If the network uses entire recordings, no more of each is kept.
 
     Raises:
-        NotFoundError, DataError: see `read_manifest`, `assign_rows`, `find_backgrounds` and `read_backgrounds`; or one recording's
+        NotFoundError, DataError: see `read_manifest`, `assign_rows`, `find_backgrounds` and `read_backgrounds`; or one
             samples under two labels.
         ConfigError: a held-out generator that there is none of; more parts than speakers; a label named twice.
     """
     listed = read_manifest(path)
-    noise = find_backgrounds(listed.root, recordings.backgrounds)
+    left_out = list(listed.left_out)
+    noise = find_backgrounds(listed.root, recordings.backgrounds, left_out)
     labels = _labels(path, listed, words)
     chosen = [row for row in listed.rows if row.label in labels]
     longest_s = min(recordings.longest_s, clip_ms / 1000 if recordings.whole else math.inf)
@@ -133,7 +134,7 @@ def load_manifest(
     sets = assign_rows(rows, data, recordings)
     leaks = [*leakage(rows, sets, recordings.hold_out), *_repeated(path, clips, sets)]
     warnings = [
-        *left_out_notes(listed.left_out),
+        *left_out_notes(left_out),
         *_unused(path, listed, labels),
         *leaks,
         *_lacking(rows, sets, labels, data),
@@ -148,15 +149,11 @@ def load_manifest(
 def _labels(path: Path, listed: Manifest, words: Sequence[str]) -> tuple[str, ...]:
     labels = tuple(normalize_word(word) for word in words) or listed.labels
     if unknown := [label for label in labels if label not in listed.labels]:
-        raise DataError(
-            f"{path}: no recordings of {', '.join(unknown)}; the labels here are {', '.join(listed.labels)}"
-        )
+        raise DataError(f"{path}: no recordings of {', '.join(unknown)}; the labels here are {', '.join(listed.labels)}")
     if len(set(labels)) < len(labels):
         raise ConfigError(f"each label must be named once, got {', '.join(labels)} (case is ignored)")
     if len(labels) < 2:
-        raise DataError(
-            f"{path}: expected at least two labels, got {labels[0]}; name more of {', '.join(listed.labels)}"
-        )
+        raise DataError(f"{path}: expected at least two labels, got {labels[0]}; name more of {', '.join(listed.labels)}")
     return labels
 
 
@@ -213,12 +210,12 @@ def _repeated(path: Path, clips: Sequence[DecodedRow], sets: Sequence[str]) -> l
     warnings = []
     for group in groups.values():
         if len({row.label for row, _ in group}) > 1:
-            told = some(f"{row.path} ({row.label})" for row, _ in group)
-            raise DataError(f"{path}: the same recording under two labels: {told}; keep the right one")
+            named = some(f"{row.path} ({row.label})" for row, _ in group)
+            raise DataError(f"{path}: the same recording under two labels: {named}; keep the right one")
         used = [(row, name) for row, name in group if name]
         if len({name for _, name in used}) > 1:
-            told = some(f"{row.path} ({name})" for row, name in used)
-            warnings.append(f"the same recording in two sets: {told}; keep one")
+            named = some(f"{row.path} ({name})" for row, name in used)
+            warnings.append(f"the same recording in two sets: {named}; keep one")
     return warnings
 
 
@@ -243,26 +240,28 @@ def _lacking(rows: Sequence[ManifestRow], sets: Sequence[str], labels: Sequence[
     return warnings
 
 
-def find_backgrounds(root: Path, folders: Sequence[str]) -> list[Recording]:
-    """The recordings in `folders`, and in all folders below them; none where no folder is named.
+def find_backgrounds(root: Path, folders: Sequence[str], left_out: list[LeftOut]) -> list[Recording]:
+    """The recordings in `folders`, and in all folders below them; none if no folder is named.
 
     Args:
-        root: where the folders are, unless their paths are absolute.
+        root: the folder that relative paths refer to.
+        folders: their paths.
+        left_out: files that are not used are added to it.
 
     Raises:
         NotFoundError: no such folder.
         DataError: no recordings in it.
     """
-    return list(recordings_in(root, folders, "backgrounds", []).values())
+    return list(recordings_in(root, folders, "backgrounds", left_out).values())
 
 
 def read_backgrounds(
     root: Path, found: Sequence[Recording], sample_rate: int, digests: Collection[str], problems: list[str]
 ) -> tuple[DecodedRecording, ...]:
-    """What `find_backgrounds` found in `root`, at `sample_rate` Hz.
+    """Decode what `find_backgrounds` found in `root`, at `sample_rate` Hz.
 
     Args:
-        digests: SHA-256 of the recordings that are learned and judged; a background is none of them.
+        digests: SHA-256 of the recordings for training and testing; a background must not be one of them.
         problems: gets a line for each recording that is damaged or silent, and left out.
 
     Raises:
@@ -274,13 +273,13 @@ def read_backgrounds(
     for one in reader.decode_all(found, "background", own):
         if one.sha256 in digests:
             raise DataError(
-                f"{root / one.recording.path}: expected a background, but it is one of the recordings to tell apart; "
+                f"{root / one.recording.path}: this background is also one of the recordings to classify; "
                 "keep the backgrounds in folders of their own"
             )
         if one.samples.any():
             backgrounds.append(one)
         else:
-            own.append(f"{root / one.recording.path}: expected a background, but it is digital silence; remove it")
+            own.append(f"{root / one.recording.path}: the background is digital silence; remove it")
     if found and not backgrounds:
         raise DataError(f"{root}: none of its {len(found)} backgrounds can be used; {own[0]}")
     problems += own

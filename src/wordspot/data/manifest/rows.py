@@ -1,7 +1,7 @@
-"""Which recordings the task recordings has: the rows of a CSV file, or the files in a folder of one folder per class.
+"""Read a manifest: the rows of a CSV file, or the files in a folder with one folder per class.
 
-A list is strict where it would spoil the figures (one recording under two labels, a column twice, an unknown set) and
-forgiving where it is not: a row without a file becomes a problem, and too many of those an error.
+Contradictions that would spoil results (one recording under two labels, a column twice, an unknown set) are errors. A row
+whose file is missing is only a problem, and too many problems are an error.
 """
 
 from __future__ import annotations
@@ -21,23 +21,28 @@ from wordspot.labels import normalize_word
 
 MOST_PROBLEMS = 0.1
 _SETS = {
-    "train": "training", "training": "training",
-    "val": "validation", "valid": "validation", "dev": "validation", "validation": "validation",
-    "test": "testing", "testing": "testing",
-}  # fmt: skip
+    "train": "training",
+    "training": "training",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "validation": "validation",
+    "test": "testing",
+    "testing": "testing",
+}
 _NOT_IN_LABELS = frozenset("/\\\n\r\t\0")
 _TOLD = 5
 
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One recording of a list.
+    """One recording of a manifest.
 
-    path: as the list has it; below a folder of classes, relative to it with forward slashes.
+    path: as the manifest has it; in a folder of classes, relative to it with forward slashes.
     file: where it is.
-    label: lower-cased (NFC). speaker, generator: None where nothing is known.
-    split: ``training``, ``validation`` or ``testing``; None where the list leaves it open.
-    line: where it stands in the CSV file, counted from 1; 0 for a folder.
+    label: lower-cased (NFC). speaker, generator: None if not known.
+    split: ``training``, ``validation`` or ``testing``; None if the manifest does not say.
+    line: its line in the CSV file, counted from 1; 0 for a folder.
     """
 
     path: str
@@ -51,7 +56,7 @@ class ManifestRow:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a list holds.
+    """What a manifest holds.
 
     root: the CSV file's folder, or the folder of classes.
     problems: one line for each row that is left out.
@@ -94,35 +99,35 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def survey_manifest(path: Path) -> tuple[Manifest, tuple[str, ...]]:
-    """What `read_manifest` gives, and a line for each row that it would refuse, instead of the refusal.
+    """What `read_manifest` returns, and a line for each row that it would reject, instead of an error.
 
     Raises:
         NotFoundError: no such file or folder.
-        DataError: nothing that can be read as a list.
+        DataError: the file cannot be read as a manifest.
     """
     if path.is_dir():
         return _of_folder(path), ()
     if not path.is_file():
-        raise NotFoundError(f"{path}: expected a CSV file or a folder of classes, but there is no such file or folder")
+        raise NotFoundError(f"{path}: no such file or folder; expected a CSV file or a folder of classes")
     return _of_table(path)
 
 
 def check_problems(path: Path, problems: Sequence[str], n_rows: int) -> None:
-    """Raises DataError where more than `MOST_PROBLEMS` of a list's `n_rows` recordings cannot be used."""
+    """Raise DataError if more than `MOST_PROBLEMS` of a list's `n_rows` recordings cannot be used."""
     if len(problems) > MOST_PROBLEMS * n_rows:
         told = "; ".join(problems[:_TOLD]) + ("; ..." if len(problems) > _TOLD else "")
         raise DataError(
             f"{path}: {len(problems)} of {n_rows} recordings cannot be used, expected at most "
-            f"{MOST_PROBLEMS:.0%}; mend the list or the files: {told}"
+            f"{MOST_PROBLEMS:.0%}; correct the manifest or the files: {told}"
         )
 
 
 def check_labels(path: Path, rows: Sequence[ManifestRow]) -> None:
-    """Raises DataError where there are fewer than two classes, or a class has a single recording."""
+    """Raise DataError if there are fewer than two classes, or a class has a single recording."""
     counts = Counter(row.label for row in rows)
     if len(counts) < 2:
         what = f"only {next(iter(counts))!r}" if counts else "none"
-        raise DataError(f"{path}: expected at least two classes, got {what}; add recordings of what to tell it from")
+        raise DataError(f"{path}: expected at least two classes, got {what}; add recordings of another class")
     if single := sorted(label for label, count in counts.items() if count == 1):
         row = next(row for row in rows if row.label == single[0])
         where = f"line {row.line}" if row.line else row.path
@@ -197,14 +202,12 @@ def _of_table(path: Path) -> tuple[Manifest, tuple[str, ...]]:
                 f"line {line}: {_shown(row.path)} stands in line {first.line} too, with another {differing}; keep one"
             )
         else:
-            problems.append(
-                f"line {line}: {_shown(row.path)} stands in line {first.line} already; remove one of the two"
-            )
+            problems.append(f"line {line}: {_shown(row.path)} stands in line {first.line} already; remove one of the two")
     return Manifest(path.parent, tuple(rows), tuple(problems)), tuple(conflicts)
 
 
 def _cell_problem(named: dict[str, str]) -> str:
-    """Why a record is left out, or nothing."""
+    """Why a record is left out, or an empty text."""
     for column in NEEDED:
         if not named.get(column):
             return f"expected a {column}, but the cell is empty"
@@ -212,7 +215,7 @@ def _cell_problem(named: dict[str, str]) -> str:
 
 
 def _cell_conflict(named: dict[str, str]) -> str:
-    """Why a record is refused, or nothing."""
+    """Why a record is rejected, or an empty text."""
     label, split = named["label"], named.get("split", "")
     if label[0] in "._" or not _NOT_IN_LABELS.isdisjoint(label):
         return f"expected a label without slashes that does not begin with '_' or '.', got {label[:80]!r}; rename it"
@@ -239,7 +242,7 @@ def _name(cell: str) -> str | None:
 
 
 def _locate(root: Path, path: str) -> Path:
-    """Where the file is: ``~`` is a home, and backslashes separate folders where no name holds them."""
+    """Locate the file: ``~`` is a home folder, and backslashes separate folders unless a name contains them."""
     found: Path | None = None
     for text in dict.fromkeys((path, path.replace("\\", "/"))):
         try:

@@ -1,8 +1,8 @@
-"""The set of each recording of the task recordings: speakers stay together, and held-out generators stand in testing only.
+"""Assign the recordings of a manifest to sets: speakers stay together, and held-out generators are in testing only.
 
-A classifier that has heard a speaker, or a machine, in training knows more than it will of new ones, so its figures on
-them mean nothing. Where a list does not name speakers, a file's name stands for one: takes of the same name, whether by a
-person or a machine, stay together.
+A classifier is better on speakers, and on speech synthesizers, from its training data than on new ones, so results on them
+are too optimistic. If a manifest does not name speakers, the file's name is used instead: recordings of the same name stay
+together, whether they are by a person or synthetic.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wordspot.errors import ConfigError, DataError
 
 
 def assign_rows(rows: Sequence[ManifestRow], data: DataConfig, recordings: RecordingsConfig) -> list[str]:
-    """The set of each row: ``training``, ``validation``, ``testing``, or nothing where it is not used.
+    """The set of each row: ``training``, ``validation``, ``testing``, or an empty text if it is not used.
 
     A list's own ``split`` decides. Without one, speakers fall into sets by the hash of their names, or are dealt into
     `n_folds` parts. Rows of held-out generators stand in testing only, and the other generators of the same label do not.
@@ -45,12 +45,12 @@ def assign_rows(rows: Sequence[ManifestRow], data: DataConfig, recordings: Recor
 
 
 def speaker_key(row: ManifestRow) -> str:
-    """What is kept within one set: the speaker, or the file's name where nothing is known of one."""
+    """The key of recordings that stay in one set: the speaker, or the file's name if the speaker is not known."""
     return row.speaker if row.speaker is not None else hash_name(row.file.name)
 
 
 def leakage(rows: Sequence[ManifestRow], sets: Sequence[str], hold_out: Sequence[str] = ()) -> list[str]:
-    """What makes figures on `sets` flatter than they are, a line each: speakers in two sets, held-out generators in training."""
+    """Warnings about data leakage between `sets`, one line each: speakers in two sets, held-out generators in training."""
     found = []
     spoken: dict[str, set[str]] = defaultdict(set)
     trained: dict[str, set[str]] = defaultdict(set)
@@ -61,14 +61,14 @@ def leakage(rows: Sequence[ManifestRow], sets: Sequence[str], hold_out: Sequence
             trained[str(row.generator)].add(name)
     for speaker, names in sorted(spoken.items()):
         if len(names) > 1:
-            found.append(f"speaker {speaker} is in the sets {_and(names)}; figures on them will flatter the model")
+            found.append(f"speaker {speaker} is in the sets {_and(names)}; results on them will be too optimistic")
     for generator, names in sorted(trained.items()):
         found.append(f"the held-out generator {generator} is in the sets {_and(names)}; it should be in testing only")
     return found
 
 
 def _by_hash(rows: Sequence[ManifestRow], data: DataConfig) -> dict[str, str]:
-    """The set of each speaker by hash; by dealing where that leaves fewer sets without recordings of a label."""
+    """The set of each speaker by hash, or by dealing if that leaves fewer sets without recordings of a label."""
     shares = set_shares(data)
     labels = _of_speakers(rows, lambda row: row.label)
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
@@ -93,9 +93,7 @@ def _deal_folds(rows: Sequence[ManifestRow], recordings: RecordingsConfig) -> di
     the other, so that each part gets its share of them."""
     kinds = _of_speakers(rows, lambda row: f"{row.label}/{row.generator or ''}")
     if len(kinds) < recordings.n_folds:
-        raise ConfigError(
-            f"n_folds must be at most the number of speakers ({len(kinds)}), got {recordings.n_folds}; lower it"
-        )
+        raise ConfigError(f"n_folds must be at most the number of speakers ({len(kinds)}), got {recordings.n_folds}; lower it")
     ordered = sorted(kinds, key=lambda name: (kinds[name], hash_percent(name), name))
     parts = {recordings.fold: "testing", (recordings.fold + 1) % recordings.n_folds: "validation"}
     return {name: parts.get(place % recordings.n_folds, "training") for place, name in enumerate(ordered)}
@@ -122,8 +120,7 @@ def _test_held_out(rows: Sequence[ManifestRow], sets: Sequence[str], hold_out: S
     shared = {speaker_key(row) for row in rows if row.generator not in hold_out}
     move = [row.generator in hold_out and row.generator not in tested for row in rows]
     return [
-        "testing" if moved and speaker_key(row) not in shared else name
-        for row, name, moved in zip(rows, sets, move, strict=True)
+        "testing" if moved and speaker_key(row) not in shared else name for row, name, moved in zip(rows, sets, move, strict=True)
     ]
 
 
@@ -144,7 +141,7 @@ def _hold_out(rows: Sequence[ManifestRow], sets: Sequence[str], hold_out: Sequen
     if missing := sorted(set(hold_out) - tested):
         raise DataError(
             f"the testing set holds no recordings of the held-out generator {', '.join(missing)}; "
-            "raise testing_percent, or take another fold or split"
+            "raise testing_percent, or use another fold or split"
         )
     return kept
 

@@ -30,7 +30,7 @@ MAX_STREAM_SAMPLES = 2 * 3600 * 16_000
 
 @dataclass(frozen=True)
 class Scene:
-    """A stream and its truth.
+    """A stream and its ground truth.
 
     audio: float32 [samples] in [-1, 1].
     """
@@ -42,7 +42,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class StreamMaterial:
-    """What one set may use.
+    """The clips and noise that one set may use.
 
     clips: the wanted words' recordings, by word. unknown: those of all other words.
     noise: stretches of noise recordings: path and the first and last sample, at `sample_rate`.
@@ -149,7 +149,7 @@ def _noise_of(
         info = read_info(listing.root / recording.path)
         if info.n_samples:
             lengths.append(info.n_samples * sample_rate // info.sample_rate)
-        else:  # its header does not tell
+        else:  # the header has no count
             lengths.append(len(_read_noise(listing.root / recording.path, sample_rate)))
     stretches = split_noise(listing.noise, lengths, data, clip_samples)[split]
     return tuple((listing.noise[position].path, start, stop) for position, start, stop in stretches)

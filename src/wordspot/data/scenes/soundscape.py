@@ -1,10 +1,10 @@
-"""Clips and noise of one set → a long stream as life has it: the better generator.
+"""Realistic streams from the clips and noise of one set.
 
-A background of noise and babble that changes every ten seconds or so, never digital silence; words and their near misses
-at a chosen ratio to just that background, some of them in rooms; gaps of seconds to minutes.
+The background of noise and babble changes every ten seconds or so and is never digital silence. Words and near misses have
+a chosen signal-to-noise ratio, some have reverberation, and the gaps between them last seconds to minutes.
 
-The generator itself, `make_background` and `add_words`, asks `SoundSource` for what it lays: here clips of a data folder, in
-`trigger_scenes` recordings of one word and of others.
+The generator itself, `make_background` and `add_words`, draw from a `SoundSource`: here the clips of a data folder, in
+`scenes.trigger` recordings of one word and of others.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MARGIN_S = 0.05  # of its recording that comes along on either side of a word
 
 @dataclass(frozen=True)
 class SoundscapeConfig:
-    """How the better stream sounds."""
+    """Settings of a realistic stream."""
 
     snr_db: tuple[float, float] = (0.0, 20.0)
     """A word's level over its background's, while it is spoken: drawn from this range."""
@@ -47,11 +47,11 @@ class SoundscapeConfig:
     """From a word's end to the next one's start; short gaps come more often (the logarithm is uniform)."""
     unknown_percent: float = 30.0
     near_misses: float = 0.5
-    """Part of the unknown words that are chosen for being spelled nearly like a wanted one."""
+    """Fraction of the unknown words that are chosen because they are spelled nearly like a wanted one."""
     babble: float = 0.4
-    """Part of the time in which voices speak in the background, words of the set that are not wanted."""
+    """Fraction of the time with voices in the background, which speak unwanted words of the set."""
     rooms: float = 0.5
-    """Part of the words, and of the babble, that sound as in a room."""
+    """Fraction of the words, and of the babble, with reverberation."""
 
     def __post_init__(self) -> None:
         if not -60 <= self.snr_db[0] <= self.snr_db[1] <= 120:
@@ -64,7 +64,7 @@ class SoundscapeConfig:
 
 
 def make_soundscape(material: StreamMaterial, seconds: float, rng: Generator, config: SoundscapeConfig) -> Scene:
-    """A stream of `seconds`. A word's start and end in its truth are those of its speech, by energy.
+    """A stream of `seconds`. A word's start and end in the ground truth are those of its speech, by energy.
 
     Raises:
         ConfigError: a length that is too long, or too short for any word.
@@ -76,9 +76,7 @@ def make_soundscape(material: StreamMaterial, seconds: float, rng: Generator, co
     audio = make_background(sounds, n_samples, rng, config)
     words = add_words(audio, sounds, rng, config)
     if not words:
-        raise ConfigError(
-            f"a stream of {seconds:g} s has no room for a word after its gap; make it longer or lower `gap_s`"
-        )
+        raise ConfigError(f"a stream of {seconds:g} s is too short for a word after its gap; make it longer or lower `gap_s`")
     return Scene(np.clip(audio, -1, 1, out=audio), rate, words)
 
 
@@ -150,7 +148,7 @@ class _Clips:
 
 
 def add_words(audio: Samples, sounds: SoundSource, rng: Generator, config: SoundscapeConfig) -> tuple[SpokenWord, ...]:
-    """Lay words into a background, float32 [samples], one after the other until it is full; returns what lies where."""
+    """Add words to a background, float32 [samples], one after the other until it is full; returns their ground truth."""
     rate = sounds.sample_rate
     words: list[SpokenWord] = []
     position = 0.0
@@ -195,9 +193,9 @@ def make_background(
 
 
 def near_miss_weights(words: Sequence[str], unknown: Sequence[str]) -> NDArray[np.float64]:
-    """How likely each unknown recording, told by its word, is chosen as a near miss: float64 [recordings], their sum 1.
+    """The probability of each unknown recording, given its word, to be chosen as a near miss: float64 [recordings].
 
-    A word counts half as much for each letter more that tells it from the nearest wanted one; its recordings share that.
+    The probability halves with each letter of difference to the nearest wanted word; recordings of a word share it.
     """
     counts = Counter(unknown)
     share = {word: 0.5 ** min(edit_distance(word, wanted) for wanted in words) for word in counts}
@@ -216,7 +214,7 @@ def edit_distance(one: str, other: str) -> int:
 
 
 def _cut_out(clip: Samples, first: int, stop: int, sample_rate: int) -> tuple[Samples, int]:
-    """The speech of a clip with a little before and after it, faded in and out, and where in that it begins."""
+    """The speech of a clip with a little before and after it, faded in and out, and the position of its beginning in that."""
     margin = int(_MARGIN_S * sample_rate)
     begin = max(first - margin, 0)
     cut = clip[begin : stop + margin]

@@ -1,12 +1,12 @@
-"""Scenes of the task trigger, and the answer at each step of a network: is this just after the word?
+"""Scenes of the task `trigger`, and the target at each step of a network: is this just after the word?
 
 Two kinds: ``soundscape`` is made by the generator of `soundscape` from recordings of the word and of others; ``classic``
 follows Andrew Ng's sequence-models course.
 
-Nothing but the word may tell that it was said, so all that is laid into a soundscape is treated alike. Each piece brings
-along only the quiet around its word, faded over all of it, as long as chance has it, so that its own hiss begins and ends
-as no step and at no fixed time from the word; its offset is taken out and its level follows the background. The channel
-of the positives is heard without the word too: in fragments of them, which are negatives.
+Nothing except the word may reveal that it was spoken, so everything in a soundscape is treated alike. Each recording keeps
+a random length of the quiet around its word, faded over all of it, so that its noise neither begins nor ends abruptly, nor
+at a fixed distance from the word; its offset is removed and its level follows the background. The acoustics of the
+positives also occur without the word: in fragments of them, which are negatives.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from wordspot.data.scenes.soundscape import (
 from wordspot.data.truth import SpokenWord
 from wordspot.labels import UNKNOWN_LABEL
 
-_MARGIN_S = (0.03, 0.15)  # of the quiet around a word that comes along, where there is so much
-_CUT_FADE_S = 0.02  # where a word is cut through
-PART = " (part)"  # follows the name of a fragment's recording in the truth
+_MARGIN_S = (0.03, 0.15)  # of the quiet around a word that is kept, if there is that much
+_CUT_FADE_S = 0.02  # at a cut through a word
+PART = " (part)"  # follows the name of a fragment's recording in the ground truth
 _KEPT = (0.25, 0.75)  # part of a word that a fragment holds
 _SHORTEST_S = 0.06
 _CLASSIC_S = 10.0
@@ -46,17 +46,15 @@ _CLASSIC_DB = -20.0
 _CLASSIC_POSITIVES, _CLASSIC_NEGATIVES, _CLASSIC_TRIES = 4, 2, 5
 
 
-def scene_at(
-    material: TriggerMaterial, n_samples: int, seed_parts: tuple[int, ...], config: TriggerConfig, word: str
-) -> Scene:
+def scene_at(material: TriggerMaterial, n_samples: int, seed_parts: tuple[int, ...], config: TriggerConfig, word: str) -> Scene:
     """The scene of these numbers, such as (seed, set, number): always the same one."""
     return make_scene(material, n_samples, np.random.default_rng(list(seed_parts)), config, word)
 
 
 def make_scene(material: TriggerMaterial, n_samples: int, rng: Generator, config: TriggerConfig, word: str) -> Scene:
-    """A scene of `n_samples` with its truth: `word` for positives, `UNKNOWN_LABEL` for all others.
+    """A scene of `n_samples` with its ground truth: `word` for positives, `UNKNOWN_LABEL` for all others.
 
-    It may hold no word at all. Its words end where they end (classic: where their recording does).
+    It may hold no word at all. A word ends at the end of its speech (classic: of its recording).
     """
     make = _classic if config.scenes == "classic" else _soundscape
     audio, words = make(material, n_samples, rng, config, word)
@@ -72,15 +70,15 @@ def label_track(
     *,
     scene_ms: float | None = None,
 ) -> NDArray[np.int8]:
-    """The right answer at each step of a network: 1 just after the end of `word`, else 0.
+    """The target at each step of a network: 1 just after the end of `word`, else 0.
 
     Just after is the time of `label_ms` after the end: end < step's end <= end + label_ms. With `label_steps` above 0 it
-    is so many steps after the one that the end falls into, as the course counts: ``int(end * n_steps / scene)``.
+    is that many steps after the one that contains the end, as the course counts: ``int(end * n_steps / scene)``.
 
     Args:
         words: what the scene holds.
-        step_ends_ms: float64 [n_steps], where in the scene each answer ends.
-        scene_ms: the scene's length, for the course's rule; None: where the last answer ends.
+        step_ends_ms: float64 [n_steps], the end of each step in the scene.
+        scene_ms: the scene's length, for the course's rule; None: the end of the last step.
 
     Returns:
         int8 [n_steps].
@@ -119,7 +117,7 @@ def _settings(config: TriggerConfig) -> SoundscapeConfig:
 
 
 class _Recordings:
-    """What a soundscape is made of (`soundscape.SoundSource`), from one set's recordings."""
+    """A `SoundSource` of one set's recordings."""
 
     def __init__(self, material: TriggerMaterial, config: TriggerConfig, word: str) -> None:
         self._material, self._config, self._word = material, config, word
@@ -156,7 +154,7 @@ class _Recordings:
         return int(chosen[rng.integers(len(chosen))])
 
     def _piece(self, bank: Bank, position: int, label: str, rng: Generator) -> Piece:
-        """A recording's word with some of the quiet around it, faded, at a speed of its own."""
+        """A recording's word with some of the quiet around it, faded, at a random speed."""
         audio, (first, stop) = bank.audio(position), bank.speech[position]
         before, after = (int(rng.uniform(*_MARGIN_S) * self.sample_rate) for _ in range(2))
         begin, end = max(first - before, 0), min(stop + after, len(audio))
@@ -232,9 +230,7 @@ def _classic(
     return audio, tuple(sorted(words, key=lambda spoken: spoken.start_ms))
 
 
-def _free_place(
-    length_ms: int, scene_ms: int, taken: Sequence[tuple[int, int]], rng: Generator
-) -> tuple[int, int] | None:
+def _free_place(length_ms: int, scene_ms: int, taken: Sequence[tuple[int, int]], rng: Generator) -> tuple[int, int] | None:
     """First and last millisecond of a place that touches none of `taken`, as the course finds it; None after some tries."""
     if length_ms >= scene_ms:
         return None

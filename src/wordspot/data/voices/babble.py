@@ -1,4 +1,4 @@
-"""A `_background_noise_` folder made of nothing: coloured noises, a hum, and the babble of many voices."""
+"""A synthetic `_background_noise_` folder: coloured noises, mains hum, and the babble of many voices."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def make_noise(
 
 
 def check_seconds(seconds: float) -> None:
-    """Raise `ConfigError` where `make_noise` cannot be this long."""
+    """Raise `ConfigError` if noise cannot be this long."""
     if not 1 <= seconds <= 3600:
         raise ConfigError(f"the seconds of noise must lie between 1 and 3600, got {seconds:g}")
 

@@ -114,7 +114,7 @@ def check_words(words: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def open_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder to fill. Made whole at `out` on success, or moved into it where it exists; removed on failure."""
+    """Yield a folder to fill. On success it becomes `out`, or its files move into an existing `out`; on failure it is removed."""
     if not out.exists():
         with atomic_folder(out) as staging:
             yield staging
@@ -144,9 +144,9 @@ def _readers(word: str, engines: Mapping[str, Engine], language: str) -> dict[st
     speaking = {name: engine for name, engine in engines.items() if engine.voices(language)}
     readers = {name: engine for name, engine in speaking.items() if engine.reads(word, language)}
     if readers or not speaking:
-        return readers or dict(engines)  # where nobody speaks the language, draw_voices says so
+        return readers or dict(engines)  # if nobody speaks the language, draw_voices raises
     scripts = unread_scripts(word, language)
-    others = "; ".join(f"{script} letters are read by --language {languages_of_script(script)}" for script in scripts)
+    others = "; ".join(f"{script} letters are read by `language` {languages_of_script(script)}" for script in scripts)
     why = others or f"{', '.join(speaking)} reads none of its letters"
     raise DataError(f"{word!r} cannot be read aloud in language {language!r}: {why}")
 
@@ -181,15 +181,11 @@ def _speak_word(
     if 2 * len(cut) > len(voices):
         needed = 100 * math.ceil(10 * max(cut) / shape.sample_rate / _FILLED)
         has = 1000 * shape.n_samples / shape.sample_rate
-        raise DataError(f"{word!r} is longer than {has:g} ms however fast it is spoken; --clip-ms {needed} holds it")
-    return SpokenWords(
-        word, folder.name, len(voices), len(cut), tuple(sorted({voice.speaker for voice in voices})), tuple(clips)
-    )
+        raise DataError(f"{word!r} is longer than {has:g} ms however fast it is spoken; set `clip_ms` to {needed}")
+    return SpokenWords(word, folder.name, len(voices), len(cut), tuple(sorted({voice.speaker for voice in voices})), tuple(clips))
 
 
-def _speak_to_fit(
-    word: str, voice: Voice, engine: Engine, shape: _Shape, rng: np.random.Generator
-) -> tuple[Voice, Samples]:
+def _speak_to_fit(word: str, voice: Voice, engine: Engine, shape: _Shape, rng: np.random.Generator) -> tuple[Voice, Samples]:
     """The trimmed word, spoken again and faster while it is too long; with the voice as it then was."""
     seed = int(rng.integers(2**31))
     speech = _say(word, voice, engine, shape, seed)
@@ -206,7 +202,7 @@ def _say(word: str, voice: Voice, engine: Engine, shape: _Shape, seed: int) -> S
     speech = trim(resample(*engine.speak(word, voice, seed), shape.sample_rate), shape.sample_rate)
     if not len(speech):
         raise DataError(
-            f"{word!r} comes out as silence from {engine.name} in {voice.accent}; spell it otherwise, or name its --language"
+            f"{word!r} comes out as silence from {engine.name} in {voice.accent}; spell it otherwise, or name its `language`"
         )
     return speech
 

@@ -1,4 +1,4 @@
-"""What the engines have in common: a voice, and what an engine can be asked."""
+"""What the engines have in common: a voice, what an engine can do, and drawing random voices."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Voice:
 
     A file is named ``<speaker>_nohash_<manner>-<take>.wav``, so the speaker alone decides the set. The accent is left
     out of the hash on purpose: espeak-ng's variants are vocal tracts, its accents only change which phonemes are sung
-    through them. Were the accent hashed too, a test on "f3 from Scotland" would hear the throat that "f3 from New York"
-    trained, and flatter the model. Pitch, rate and intonation are moods of one speaker and never split.
+    through them. Were the accent hashed too, a test on "f3 from Scotland" would use the vocal tract that "f3 from New York"
+    trained on, and be too optimistic. Pitch, rate and intonation are moods of one speaker and never split.
     """
 
     engine: str
@@ -53,7 +53,7 @@ class Engine(Protocol):
     name: str
 
     def voices(self, language: str) -> list[Voice]:
-        """Every accent of `language` in every timbre, at its usual pitch and rate; empty where it does not speak it."""
+        """Every accent of `language` in every timbre, at its usual pitch and rate; empty if it does not speak it."""
         ...
 
     def languages(self) -> list[str]:
@@ -69,7 +69,7 @@ class Engine(Protocol):
         ...
 
     def speak(self, text: str, voice: Voice, seed: int = 0) -> tuple[Samples, int]:
-        """Speech: float32 [samples] in [-1, 1], and its rate in Hz; empty where there was nothing to say.
+        """Speech: float32 [samples] in [-1, 1], and its rate in Hz; empty if there is nothing to say.
 
         Raises:
             WordspotError: the engine failed or took too long.
@@ -124,7 +124,7 @@ def languages_of_script(script: str) -> str:
 
 
 #: Times the usual, drawn evenly on a logarithmic scale (the intonation: on a linear one). People who speak one word at
-#: a time take longer than an engine does within a sentence: at these rates the median length is that of recordings.
+#: a time speak slower than an engine does within a sentence: at these rates the median length is that of recordings.
 PITCH = (0.8, 1.25)
 
 
@@ -160,7 +160,7 @@ def draw_voices(engines: Iterable[Engine], language: str, n: int, rng: np.random
 
 
 def _draw_manner(voice: Voice, rng: np.random.Generator) -> Voice:
-    """Rounded to a percent, so that the file's name tells the voice exactly."""
+    """Rounded to a percent, so that the file's name identifies the voice exactly."""
     pitch, rate = (float(np.exp(rng.uniform(*np.log(span)))) for span in (PITCH, RATE))
     return dataclasses.replace(
         voice, pitch=round(pitch, 2), rate=round(rate, 2), intonation=round(float(rng.uniform(*INTONATION)), 2)

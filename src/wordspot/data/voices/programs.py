@@ -24,7 +24,7 @@ _TIMEOUT_S = 30
 _KAL_HZ = 105  # festival's usual pitch for kal
 #: The accents of the people who were recorded.
 _ACCENTS = {"awb": "en-gb-scotland", "rab": "en-gb"}
-#: kal is kal16 at 8 kHz, awb_time only tells the time.
+#: kal is kal16 at 8 kHz, awb_time only speaks the time.
 _LEFT_OUT = ("kal", "awb_time")
 
 
@@ -98,13 +98,13 @@ class Festival:
 
 
 def find_flite() -> Flite | None:
-    """flite, where it is on the PATH."""
+    """flite, if it is on the PATH."""
     program = shutil.which("flite")
     return Flite(program) if program else None
 
 
 def find_festival() -> Festival | None:
-    """festival, where it and its text2wave are on the PATH."""
+    """festival, if it and its text2wave are on the PATH."""
     program, text2wave = shutil.which("festival"), shutil.which("text2wave")
     return Festival(program, text2wave) if program and text2wave else None
 

@@ -15,7 +15,7 @@ from its name. A person
 - speaks consonants neither at next to nothing nor at twice their strength, and no vowel stretched to a drawl;
 - follows one of espeak-ng's four documented intonations.
 
-A file that sets nothing of the timbre (``fast``) is no voice of its own.
+A file that sets nothing of the timbre (``fast``) is not a separate voice.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _why_no_tract(settings: Settings) -> str | None:
 
 
 def _throat(settings: Settings) -> tuple[object, ...]:
-    """What tells one speaker's throat from another's."""
+    """The settings that distinguish one speaker's vocal tract from another's."""
     formants = [
         (_number(settings, key, 0, 100), _number(settings, key, 2, 100), _number(settings, key, 3, 0))
         for key in ("formant1", "formant2", "formant3")

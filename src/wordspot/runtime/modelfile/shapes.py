@@ -215,11 +215,11 @@ def _slice(known: Shapes, node: Node, shapes: list[Shape]) -> list[Shape]:
     sizes = list(shapes[0])
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         position = _axis(axis, len(sizes))
-        sizes[position] = _slice_length(sizes[position], start, end, step)
+        sizes[position] = slice_length(sizes[position], start, end, step)
     return [tuple(sizes)]
 
 
-def _slice_length(size: int, start: int, end: int, step: int) -> int:
+def slice_length(size: int, start: int, end: int, step: int) -> int:
     """Elements of a slice in ONNX; unlike in Python, a negative step may start before the first element."""
     first, last = (0, size) if step > 0 else (-1, size - 1)
     start, end = (place + size if place < 0 else place for place in (start, end))
@@ -304,12 +304,7 @@ def _recurrent(n_gates: int, n_outputs: int) -> Callable[[Shapes, Node, list[Sha
     def rule(known: Shapes, node: Node, shapes: list[Shape]) -> list[Shape]:
         (steps, batch, n_inputs), (directions, rows, columns) = shapes[:2]
         hidden = node.attributes["hidden_size"]
-        if (
-            columns != n_inputs
-            or rows != n_gates * hidden
-            or directions not in (1, 2)
-            or node.attributes.get("layout", 0)
-        ):
+        if columns != n_inputs or rows != n_gates * hidden or directions not in (1, 2) or node.attributes.get("layout", 0):
             raise ValueError("weights that do not fit")
         state = (directions, batch, hidden)
         others = ((directions, rows, hidden), (directions, 2 * rows), (batch,), state, state, (directions, 3 * hidden))
