@@ -25,7 +25,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
-#: What a person writes about a benchmark; a new measurement keeps it.
+#: What a person writes about a benchmark, and where its section stands on the page; a new measurement keeps it.
 TEXT = ("order", "title", "about", "notes")
 _PACKAGES = ("wordspot", "numpy", "onnxruntime", "soundfile", "soxr", "torch", "onnx", "uvicorn", "websockets")
 
@@ -40,7 +40,9 @@ def write_result(path: Path, measurements: Any, columns: Sequence[str] = (), row
         rows: its rows, as printed.
     """
     old = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    result: dict[str, Any] = {key: old[key] for key in TEXT if key in old}
+    title = path.stem.replace("-", " ").replace("_", " ").capitalize()
+    text = {"order": 1000, "title": title, "about": [], "notes": []}
+    result: dict[str, Any] = {key: old.get(key, text[key]) for key in TEXT}
     result |= {
         "command": shlex.join(["python", _script(), *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
