@@ -29,9 +29,7 @@ _SLOW = 5.0  # seconds
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path, help="an exported file")
-    parser.add_argument(
-        "--count", type=int, default=20_000, help="mutants of the model, and as many of ground-truth files"
-    )
+    parser.add_argument("--count", type=int, default=20_000, help="mutants of the model, and as many of ground-truth files")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     model, rng = args.model.read_bytes(), random.Random(args.seed)

@@ -100,9 +100,15 @@ class Run:
         from wordspot.export.run import export_run
 
         return export_run(
-            self.path, Path(out), checkpoint=checkpoint, int8=int8, data=None if data is None else Path(data),
-            max_loss=max_loss, about_data=about_data, force=force,
-        )  # fmt: skip
+            self.path,
+            Path(out),
+            checkpoint=checkpoint,
+            int8=int8,
+            data=None if data is None else Path(data),
+            max_loss=max_loss,
+            about_data=about_data,
+            force=force,
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {"path": str(self.path), "step": self.step}
@@ -163,9 +169,7 @@ def train(
     config = make_config(Path(data), words, task=task, model=model, features=features, recipe=recipe, settings=chosen)
     start = init.path if isinstance(init, Run) else None if init is None else Path(init)
     note, show = on_note or ignore, progress or ignore
-    trainer = begin_run(
-        config, Path(data), Path(out), init=start, device=device, force=force, progress=show, on_note=note
-    )
+    trainer = begin_run(config, Path(data), Path(out), init=start, device=device, force=force, progress=show, on_note=note)
     train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)
     return Run(Path(out))
 
@@ -216,9 +220,7 @@ def resume(
     run = run if isinstance(run, Run) else Run(Path(run))
     config = resumed_config(run.config, task=task, words=words, features=features, settings=settings)
     note, show = on_note or ignore, progress or ignore
-    trainer = continue_run(
-        config, Path(data), run.path, checkpoint=checkpoint, device=device, progress=show, on_note=note
-    )
+    trainer = continue_run(config, Path(data), run.path, checkpoint=checkpoint, device=device, progress=show, on_note=note)
     train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)
     return run
 
@@ -272,7 +274,5 @@ def evaluate(
     from wordspot.evaluation.judging import judge_of_file
 
     if checkpoint is not None:
-        raise ConfigError(
-            f"`checkpoint` is for the folder of a run; {model} is an exported file and has one state only"
-        )
+        raise ConfigError(f"`checkpoint` is for the folder of a run; {model} is an exported file and has one state only")
     return evaluate_judge(judge_of_file(Path(model)), Path(data), split, progress)

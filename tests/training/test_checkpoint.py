@@ -43,9 +43,15 @@ def test_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"1234567", struct.pack("<Q", 2**60) + b"{}", struct.pack("<Q", 2) + b"{}", struct.pack("<Q", 4) + b"[[]]",
-     struct.pack("<Q", 3) + b"nul"],
-)  # fmt: skip
+    [
+        b"",
+        b"1234567",
+        struct.pack("<Q", 2**60) + b"{}",
+        struct.pack("<Q", 2) + b"{}",
+        struct.pack("<Q", 4) + b"[[]]",
+        struct.pack("<Q", 3) + b"nul",
+    ],
+)
 def test_no_checkpoint(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match="expected a"):

@@ -114,11 +114,7 @@ class ExportedFile:
 
     def summary(self) -> str:
         """The file in one line for people."""
-        runs_on = (
-            f"a stream, {self.step_ms:g} ms or more at a time"
-            if self.kind == "stream"
-            else f"clips of {self.clip_ms:g} ms"
-        )
+        runs_on = f"a stream, {self.step_ms:g} ms or more at a time" if self.kind == "stream" else f"clips of {self.clip_ms:g} ms"
         return f"{self.out}: {self.bytes / 1000:.0f} kB, takes {runs_on}; differs from torch by {self.difference:.1g}"
 
     def to_json(self) -> dict[str, Any]:
