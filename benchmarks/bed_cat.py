@@ -51,9 +51,7 @@ def main() -> None:
 def learn(folder: Path, out: Path, steps: int, seed: int, precision: str) -> list[dict[str, float]]:
     """The accuracy on testing at some of the steps."""
     config = recipe_config(("bed", "cat"), "conv", "classic")
-    config = override(
-        config, {"training.optimizer": "nesterov", "training.precision": precision, "training.seed": seed}
-    )
+    config = override(config, {"training.optimizer": "nesterov", "training.precision": precision, "training.seed": seed})
     decoded = decode_folder(list_recordings(folder), config.features.sample_rate, config.features.clip_samples)
     device = resolve_device("auto")
     task = WordsTask(config, decoded, device)
@@ -70,9 +68,7 @@ def learn(folder: Path, out: Path, steps: int, seed: int, precision: str) -> lis
                 f"  step {step:4}: testing {100 * record.accuracy:.1f} % (N={record.n}, {100 * low:.1f} to {100 * high:.1f})",
                 flush=True,
             )
-            rows.append(
-                {"seed": seed, "step": step, "accuracy": record.accuracy, "n": record.n, "low": low, "high": high}
-            )
+            rows.append({"seed": seed, "step": step, "accuracy": record.accuracy, "n": record.n, "low": low, "high": high})
     return rows
 
 

@@ -55,10 +55,12 @@ def main() -> None:
     parser.add_argument("model", type=Path, nargs="?", help="default: the model that comes with wordspot")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument(
-        "--limit", type=float, default=0.01,
+        "--limit",
+        type=float,
+        default=0.01,
         help="part of the words that may be wrong, or false positives, on validation: half of what is wanted on testing, "
         "because settings look better on the streams they were tuned on (default: 0.01)",
-    )  # fmt: skip
+    )
     parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args()
     model, seeds = open_model(args.model), [int(seed) for seed in args.seeds.split(",")]

@@ -118,9 +118,7 @@ def test_generator(runs: Path, listed: Path) -> dict[str, Scored]:
                 found[name][row.file].append(posteriors[name][place])
     truth = np.array([label for _, label in rows.values()])
     return {
-        name: scored(
-            [row for row, _ in rows.values()], truth, np.stack([np.mean(each, axis=0) for each in of.values()])
-        )
+        name: scored([row for row, _ in rows.values()], truth, np.stack([np.mean(each, axis=0) for each in of.values()]))
         for name, of in found.items()
     }
 
@@ -163,12 +161,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print_table(list(tests), figures)
     if args.json:
         columns = ("what was done to the recordings", "mean equal error rate", "95 % interval")
-        rows = [
-            (way, *(f"{100 * row[key]:.1f}" for key in ("eer", "eer_low", "eer_high"))) for way, row in figures.items()
-        ]
-        write_result(
-            args.json, figures, columns, [(way, f"{rate} %", f"{low} to {high}") for way, rate, low, high in rows]
-        )
+        rows = [(way, *(f"{100 * row[key]:.1f}" for key in ("eer", "eer_low", "eer_high"))) for way, row in figures.items()]
+        write_result(args.json, figures, columns, [(way, f"{rate} %", f"{low} to {high}") for way, rate, low, high in rows])
 
 
 if __name__ == "__main__":

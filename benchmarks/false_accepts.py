@@ -99,9 +99,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60, help="of the text read aloud (default: 60)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--avoid", metavar="ENGINE", default="espeak-ng",
+        "--avoid",
+        metavar="ENGINE",
+        default="espeak-ng",
         help="voices that the model was trained on; the others read, if there are any (default: espeak-ng)",
-    )  # fmt: skip
+    )
     parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args()
     model = open_model(args.model)

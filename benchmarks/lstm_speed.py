@@ -25,9 +25,7 @@ BATCH, N_FEATURES = 20, 13
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--frames", default="5000,500", help="of each recording, several with commas (default: 5000,500)"
-    )
+    parser.add_argument("--frames", default="5000,500", help="of each recording, several with commas (default: 5000,500)")
     parser.add_argument("--threads", type=int, default=2, help="that torch may use (default: 2)")
     parser.add_argument("--iterations", type=int, default=5, help="timed, after one that is not (default: 5)")
     parser.add_argument("--plain", action="store_true", help="torch's LSTM as it is: all threads, no flushing to zero")

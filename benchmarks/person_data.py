@@ -86,9 +86,7 @@ def draw_people(root: Path, words: Sequence[str], n: int, seed: int) -> list[Cli
     return drawn
 
 
-def make_machines(
-    folder: Path, engines: Mapping[str, Engine], words: Sequence[str], per_engine: int, seed: int
-) -> list[Clip]:
+def make_machines(folder: Path, engines: Mapping[str, Engine], words: Sequence[str], per_engine: int, seed: int) -> list[Clip]:
     """The words by each engine, `per_engine` clips of each; what is in `folder` already is taken again."""
     clips: list[Clip] = []
     for name, engine in engines.items():
@@ -156,9 +154,7 @@ def mix_clip(word: Samples, noise: Sequence[Samples], rng: np.random.Generator) 
     return np.asarray(mixed * min(1.0, _PEAK / float(np.abs(mixed).max())), np.float32)
 
 
-def write_mixed(
-    clips: Sequence[Clip], folder: Path, noise: Mapping[str, Sequence[Samples]], seed: int, copies: int = 1
-) -> None:
+def write_mixed(clips: Sequence[Clip], folder: Path, noise: Mapping[str, Sequence[Samples]], seed: int, copies: int = 1) -> None:
     """The files of `mixed_paths` for each clip: of a person in the set there is, of a machine in all. Those there stay.
 
     The noise of training goes to `noise_of`, not into its words.

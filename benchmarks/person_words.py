@@ -78,9 +78,7 @@ def list_of(out: Path, condition: str, engine: str) -> Path:
     return out / condition / f"without-{engine}.csv"
 
 
-def hold_out(
-    args: argparse.Namespace, condition: str, engine: str, mixed: Path | None
-) -> tuple[dict[str, Any], Scored]:
+def hold_out(args: argparse.Namespace, condition: str, engine: str, mixed: Path | None) -> tuple[dict[str, Any], Scored]:
     """Train without an engine and test on it: metrics, seconds of training, and scores.
 
     Args:
@@ -128,17 +126,20 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--words", metavar="A,B,C", default=WORDS, help=f"default: {WORDS}")
     parser.add_argument("--per-engine", metavar="N", type=int, default=400, help="clips of each engine (default: 400)")
     parser.add_argument("--people", metavar="N", type=int, default=1500, help="clips of people (default: 1500)")
+    parser.add_argument("--copies", metavar="N", type=int, default=1, help="lay each training word so often (default: 1)")
     parser.add_argument(
-        "--copies", metavar="N", type=int, default=1, help="lay each training word so often (default: 1)"
+        "--model",
+        metavar="NAME",
+        default=TASKS["recordings"].default_model,
+        help=f"default: {TASKS['recordings'].default_model}",
     )
     parser.add_argument(
-        "--model", metavar="NAME", default=TASKS["recordings"].default_model,
-        help=f"default: {TASKS['recordings'].default_model}",
-    )  # fmt: skip
-    parser.add_argument(
-        "--conditions", metavar="A,B", type=lambda text: text.split(","), default=list(CONDITIONS),
+        "--conditions",
+        metavar="A,B",
+        type=lambda text: text.split(","),
+        default=list(CONDITIONS),
         help=f"default: {','.join(CONDITIONS)}",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--set", dest="settings", metavar="SECTION.FIELD=VALUE", action="append", default=[], help="as `wordspot train`"
     )

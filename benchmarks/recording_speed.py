@@ -78,9 +78,14 @@ def measure(model: Path, short: Path, long: Path) -> dict[str, Any]:
     _, _, _, small = judge(model, short)
     seconds, audio_s, n_windows, peak = judge(model, long)
     return {
-        "file": str(model), "seconds": seconds, "audio_s": audio_s, "n_windows": int(n_windows),
-        "times_real_time": audio_s / seconds, "peak_mb": peak, "peak_of_ten_seconds_mb": small,
-    }  # fmt: skip
+        "file": str(model),
+        "seconds": seconds,
+        "audio_s": audio_s,
+        "n_windows": int(n_windows),
+        "times_real_time": audio_s / seconds,
+        "peak_mb": peak,
+        "peak_of_ten_seconds_mb": small,
+    }
 
 
 def judge(model: Path, recording: Path) -> list[float]:

@@ -25,14 +25,12 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
-#: What a person writes about a benchmark; a new measurement keeps it.
+#: What a person writes about a benchmark, and where its section stands on the page; a new measurement keeps it.
 TEXT = ("order", "title", "about", "notes")
 _PACKAGES = ("wordspot", "numpy", "onnxruntime", "soundfile", "soxr", "torch", "onnx", "uvicorn", "websockets")
 
 
-def write_result(
-    path: Path, measurements: Any, columns: Sequence[str] = (), rows: Sequence[Sequence[object]] = ()
-) -> None:
+def write_result(path: Path, measurements: Any, columns: Sequence[str] = (), rows: Sequence[Sequence[object]] = ()) -> None:
     """Write a benchmark's result as JSON.
 
     Args:
@@ -42,7 +40,9 @@ def write_result(
         rows: its rows, as printed.
     """
     old = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    result: dict[str, Any] = {key: old[key] for key in TEXT if key in old}
+    title = path.stem.replace("-", " ").replace("_", " ").capitalize()
+    text = {"order": 1000, "title": title, "about": [], "notes": []}
+    result: dict[str, Any] = {key: old.get(key, text[key]) for key in TEXT}
     result |= {
         "command": shlex.join(["python", _script(), *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -76,9 +76,7 @@ def machine() -> str:
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        lines = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
+        lines = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
         name = lines[0] if lines else name
     return f"{name}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
 

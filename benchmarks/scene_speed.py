@@ -40,9 +40,7 @@ def main() -> None:
         for number in range(args.scenes):
             scene_at(material, SECONDS * rate, (1, number), config, word)
         seconds = (time.process_time() - begun) / args.scenes
-        rows.append(
-            {"kind": kind, "sample_rate": rate, "ms_per_scene": 1000 * seconds, "times_real_time": SECONDS / seconds}
-        )
+        rows.append({"kind": kind, "sample_rate": rate, "ms_per_scene": 1000 * seconds, "times_real_time": SECONDS / seconds})
         print(f"  {1000 * seconds:.1f} ms a scene of {SECONDS} s: {SECONDS / seconds:.0f} times real time per core")
     if args.json:
         write_result(args.json, rows)

@@ -272,9 +272,7 @@ async def wyoming(port: int, sound: NDArray[np.int16], end: float, number: int, 
         while time.monotonic() < end:
             await asyncio.sleep(max(begin + (frame + 1) * FRAME_S - time.perf_counter(), 0))
             start = frame * FRAME % (len(played) - FRAME)
-            chunk = AudioChunk(
-                RATE, 2, 1, played[start : start + FRAME].tobytes(), timestamp=round(1000 * frame * FRAME_S)
-            )
+            chunk = AudioChunk(RATE, 2, 1, played[start : start + FRAME].tobytes(), timestamp=round(1000 * frame * FRAME_S))
             sent_at.append(time.perf_counter())
             frame += 1
             await client.write_event(chunk.event())

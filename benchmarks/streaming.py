@@ -71,11 +71,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         print(row["file"])
         for name, value in row.items():
             if name != "file":
-                print(
-                    f"  {name.replace('_', ' '):44}{value:>12.4g}"
-                    if isinstance(value, float)
-                    else f"  {name:44}{value:>12}"
-                )
+                print(f"  {name.replace('_', ' '):44}{value:>12.4g}" if isinstance(value, float) else f"  {name:44}{value:>12}")
 
 
 # --------------------------------------------------------------------------------------------------------------------- cost
@@ -83,11 +79,14 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 def measure_cost(file: Path) -> dict[str, Any]:
     loads = [
-        [float(value) for value in subprocess.run(
-            [sys.executable, "-c", _LOAD, str(file)], capture_output=True, text=True, check=True
-        ).stdout.split()]
+        [
+            float(value)
+            for value in subprocess.run(
+                [sys.executable, "-c", _LOAD, str(file)], capture_output=True, text=True, check=True
+            ).stdout.split()
+        ]
         for _ in range(5)
-    ]  # fmt: skip
+    ]
     model = open_model(file)
     rate = model.card.sample_rate
     audio = _test_sound(30 * rate)

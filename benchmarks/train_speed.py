@@ -37,9 +37,7 @@ STEPS = {"conv": 4, "low_latency_conv": 60, "low_latency_svdf": 40}
 def main() -> None:
     parser = argparse.ArgumentParser(description="Training speed of the classic models.")
     parser.add_argument("data", type=Path)
-    parser.add_argument(
-        "--models", default="conv,low_latency_conv,low_latency_svdf,tiny_conv,tiny_embedding_conv,single_fc"
-    )
+    parser.add_argument("--models", default="conv,low_latency_conv,low_latency_svdf,tiny_conv,tiny_embedding_conv,single_fc")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precisions", default="float32,bf16")
     parser.add_argument("--repeats", type=int, default=5)
@@ -56,19 +54,20 @@ def main() -> None:
             rows.append(measure(model, precision, listing, device, args.repeats))
             row = rows[-1]
             print(
-                f"{model:22}{precision:11}{row['clips_per_second']:9.0f}{row['ms_per_batch']:10.1f}"
-                f"{row['original'] or '–':>10}", flush=True,
-            )  # fmt: skip
+                f"{model:22}{precision:11}{row['clips_per_second']:9.0f}{row['ms_per_batch']:10.1f}{row['original'] or '–':>10}",
+                flush=True,
+            )
     preparation = measure_preparation(listing, device, args.repeats)
     print(f"data preparation alone: {preparation:.1f} ms a batch of 100 (original: 140)")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory: {peak:.0f} MB")
     if args.json:
         write_result(
-            args.json, {"device": name, "preparation_ms": preparation, "peak_mb": peak, "rows": rows},
+            args.json,
+            {"device": name, "preparation_ms": preparation, "peak_mb": peak, "rows": rows},
             ("model", "precision", "clips a second", "TensorFlow's example"),
             [(f"`{row['model']}`", row["precision"], f"{row['clips_per_second']:,.0f}", row["original"] or "–") for row in rows],
-        )  # fmt: skip
+        )
 
 
 def make_trainer(model: str, precision: str, listing: Any, device: torch.device, out: Path) -> Trainer:
@@ -93,9 +92,13 @@ def measure(model: str, precision: str, listing: Any, device: torch.device, repe
             seconds.append((time.perf_counter() - start) / n_steps)
     median = statistics.median(seconds)
     return {
-        "model": model, "precision": precision, "clips_per_second": 100 / median, "ms_per_batch": 1000 * median,
-        "all_ms": [1000 * value for value in seconds], "original": ORIGINAL.get(model),
-    }  # fmt: skip
+        "model": model,
+        "precision": precision,
+        "clips_per_second": 100 / median,
+        "ms_per_batch": 1000 * median,
+        "all_ms": [1000 * value for value in seconds],
+        "original": ORIGINAL.get(model),
+    }
 
 
 def measure_preparation(listing: Any, device: torch.device, repeats: int) -> float:

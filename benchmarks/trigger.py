@@ -127,14 +127,16 @@ def print_rows(rows: Sequence[dict[str, Any]], testing: TriggerMaterial, hours: 
         ["", "threshold", "found % (95 %)", "false accepts an hour (95 %)", "95 %, distinct background", "latency ms", "90 %"],
         [
             (
-                row["file"], f"{row['threshold']:.4g}",
+                row["file"],
+                f"{row['threshold']:.4g}",
                 f"{100 * row['found']:.1f} ({100 * row['found_low']:.1f} to {100 * row['found_high']:.1f})",
-                f"{row['per_hour']:.2g} ({_pair(row['per_hour_interval'])})", _pair(row["per_hour_interval_unlike"]),
+                f"{row['per_hour']:.2g} ({_pair(row['per_hour_interval'])})",
+                _pair(row["per_hour_interval_unlike"]),
                 *(f"{value:.0f}" for value in row["latency_ms"] or (math.nan, math.nan)),
             )
             for row in rows
         ],
-    )  # fmt: skip
+    )
 
 
 def _pair(interval: tuple[float, float]) -> str:

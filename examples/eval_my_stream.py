@@ -27,9 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     result = ws.test_stream(args.model, [args.stream], truth=truth, no_words=truth is None)
     words = result.metrics.detections.all_words
     low, high = words.false_accepts.interval
-    print(
-        f"{result.hours:.2f} hours: {words.false_accepts_per_hour:.1f} false accepts per hour ({low:.1f} to {high:.1f})"
-    )
+    print(f"{result.hours:.2f} hours: {words.false_accepts_per_hour:.1f} false accepts per hour ({low:.1f} to {high:.1f})")
     if truth:
         print(f"missed: {100 * result.miss_rate:.1f} % of {words.n_words} words")
     for warning in result.warnings:

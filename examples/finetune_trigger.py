@@ -20,9 +20,7 @@ SAME_WIDTH = {"model.n_channels": 48}
 
 def finetune(data: str, init: str | None, out: Path, settings: dict[str, Any], steps: int | None = None) -> None:
     """Train `trigger_1d` from the weights of `init` and export it."""
-    run = ws.train(
-        data, task="trigger", init=init, out=out.with_suffix(".run"), settings=settings, steps=steps, on_note=print
-    )
+    run = ws.train(data, task="trigger", init=init, out=out.with_suffix(".run"), settings=settings, steps=steps, on_note=print)
     run.export(out)
 
 

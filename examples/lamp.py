@@ -31,9 +31,7 @@ def switch(detections: Iterable[ws.Detection], messages: dict[str, str], send: C
     """Send the message of each detected word that has one."""
     for detection in detections:
         if message := messages.get(detection.label):
-            print(
-                f"{detection.time_ms / 1000:7.2f} s  {detection.label} ({detection.score:.2f}): {message}", flush=True
-            )
+            print(f"{detection.time_ms / 1000:7.2f} s  {detection.label} ({detection.score:.2f}): {message}", flush=True)
             send(message)
 
 

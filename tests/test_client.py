@@ -337,9 +337,7 @@ def test_who_does_not_read_is_dropped_and_not_buffered(models: list[ServedModel]
         raw.sendall(frame(b'{"type": "start", "scores": true}', 0x81))
         sound = b"\x82\xff" + (1 << 20).to_bytes(8, "big") + bytes(4) + bytes(1 << 20)
         raw.settimeout(60)
-        seconds_until_dropped(
-            lambda: raw.sendall(sound), 90
-        )  # minutes of sound, which a busy machine takes long to judge
+        seconds_until_dropped(lambda: raw.sendall(sound), 90)  # minutes of sound, which a busy machine takes long to judge
         assert server.counted("wordspot_audio_seconds_total") > 60  # it was heard until it was dropped
         wait_until(lambda: len(server.pool) == 0)
         wait_until(lambda: server.counted("wordspot_connections") == 1)
@@ -472,7 +470,7 @@ def test_the_token_and_the_origin(models: list[ServedModel], capfd: pytest.Captu
             "http://127.0.0.1:1",
             f"https://127.0.0.1:{server.port}.evil.example",
         ):
-            with pytest.raises(InvalidStatus) as refusal, connect(f"{server.ws}?token={token}", origin=origin):  # type: ignore[arg-type]
+            with pytest.raises(InvalidStatus) as refusal, connect(f"{server.ws}?token={token}", origin=origin):
                 pass
             assert refusal.value.response.status_code == 403
     assert token not in "".join(capfd.readouterr())

@@ -215,9 +215,7 @@ def test_strings_become_values(config: RunConfig, name: str, text: str, value: A
 
 
 def test_what_is_no_field_of_the_model_is_an_option_of_its_constructor(config: RunConfig) -> None:
-    changed = override(
-        config, {"model.rank": "4", "model.layers": "[1, 2]", "model.activation": "relu", "model.on": "true"}
-    )
+    changed = override(config, {"model.rank": "4", "model.layers": "[1, 2]", "model.activation": "relu", "model.on": "true"})
     assert changed.model.options == {"rank": 4, "layers": [1, 2], "activation": "relu", "on": True}
     again = override(changed, {"model.rank": "5", "model.name": "conv"})
     assert again.model == ModelConfig("conv", {"rank": 5, "layers": [1, 2], "activation": "relu", "on": True})

@@ -110,9 +110,7 @@ def test_files_of_the_code_that_the_documentation_names_exist() -> None:
     """Paths in backquotes whose first part is a folder of the package or of the repository."""
     tops = {path.name for path in (*ROOT.iterdir(), *(ROOT / "src" / "wordspot").iterdir()) if path.is_dir()}
     for page in PAGES:
-        for name in re.findall(
-            r"`([\w./-]+/[\w.-]+\.(?:py|js|json|md|sh|toml|onnx))`", page.read_text(encoding="utf-8")
-        ):
+        for name in re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|js|json|md|sh|toml|onnx))`", page.read_text(encoding="utf-8")):
             if name.split("/")[0] in tops - {"demo", "runs"}:
                 assert (ROOT / name).exists() or (ROOT / "src" / "wordspot" / name).exists(), f"{page.name}: {name}"
 

@@ -102,9 +102,7 @@ def test_permissions_follow_the_umask_not_the_private_temporary_file(tmp_path: P
 
 
 @on_posix
-def test_threads_that_write_at_once_leave_the_umask_alone(
-    tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_that_write_at_once_leave_the_umask_alone(tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def set_by_a_thread(mask: int) -> int:
         raise AssertionError("reading the umask means setting it, for all threads: two of them can leave it at 0")
 
@@ -330,9 +328,7 @@ def test_an_output_folder_that_is_new_or_empty(tmp_path: Path) -> None:
 def test_an_output_folder_that_holds_something(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".hidden").touch()
-    with pytest.raises(
-        ConfigError, match=r"out contains files; expected a new or empty folder. .* set `force` to write"
-    ):
+    with pytest.raises(ConfigError, match=r"out contains files; expected a new or empty folder. .* set `force` to write"):
         prepare_out(tmp_path / "out", force=False)
     with pytest.raises(ConfigError, match=r"or --resume$"):
         prepare_out(tmp_path / "out", force=False, hint="--resume")

@@ -15,9 +15,7 @@ def test_the_examples_in_the_docstrings() -> None:
     assert result.failed == 0
 
 
-@pytest.mark.parametrize(
-    ("time_ms", "expected"), [(0, "0:00.0"), (59_949, "0:59.9"), (59_960, "1:00.0"), (3_723_400, "62:03.4")]
-)
+@pytest.mark.parametrize(("time_ms", "expected"), [(0, "0:00.0"), (59_949, "0:59.9"), (59_960, "1:00.0"), (3_723_400, "62:03.4")])
 def test_a_clock_carries_over(time_ms: float, expected: str) -> None:
     assert formats.clock(time_ms) == expected
 

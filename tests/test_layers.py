@@ -176,17 +176,10 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
     assert loaded_after("import wordspot") - bare <= {"wordspot", "__future__"}
 
 
-@pytest.mark.parametrize(
-    "args", [["--help"], ["--version"], ["train", "--help"], ["speak", "--help"], ["demo", "--help"]]
-)
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["train", "--help"], ["speak", "--help"], ["demo", "--help"]])
 def test_help_answers_at_once(args: list[str]) -> None:
     # What takes long is loading these; their absence stands for the time, which a busy machine makes meaningless.
-    loaded = loaded_after(
-        f"from wordspot.commands.main import main\ntry:\n    main({args!r})\nexcept SystemExit:\n    pass"
-    )
+    loaded = loaded_after(f"from wordspot.commands.main import main\ntry:\n    main({args!r})\nexcept SystemExit:\n    pass")
     assert "wordspot.commands.main" in loaded
-    assert (
-        loaded & (HEAVY | {"numpy", "onnxruntime", "soundfile", "soxr", "rich", "PIL", "urllib.request", "asyncio"})
-        == set()
-    )
+    assert loaded & (HEAVY | {"numpy", "onnxruntime", "soundfile", "soxr", "rich", "PIL", "urllib.request", "asyncio"}) == set()
     assert len(loaded) < 300  # 120 or so modules of the standard library

@@ -36,8 +36,11 @@ def watched(home: Path, *command: str, seconds: float | None = None) -> tuple[in
     limit = () if seconds is None else ("timeout", "--signal=INT", str(seconds))
     run = subprocess.run(
         [*limit, STRACE, "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(trace), *command],
-        env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     calls = [line for line in trace.read_text(errors="replace").splitlines() if _OUT.search(line)]
     return (
         run.returncode,
@@ -51,7 +54,10 @@ def wordspot(*args: object) -> list[str]:
 
 
 def test_the_watcher_sees_a_look_up(tmp_path: Path) -> None:
-    code = "import socket\ntry: socket.getaddrinfo('example.org', 80)\nexcept OSError: pass\nopen(__import__('os').environ['HOME'] + '/x', 'w')"
+    code = (
+        "import os, socket\ntry: socket.getaddrinfo('example.org', 80)\nexcept OSError: pass\n"
+        "open(os.environ['HOME'] + '/x', 'w')"
+    )
     _, calls, files = watched(tmp_path / "home", sys.executable, "-c", code)
     assert calls
     assert files == ["x"]

@@ -122,9 +122,7 @@ def test_an_archive_that_is_unsafe_or_lacks_a_file(
     assert not (tmp_path / "outside").exists()
 
 
-def test_without_npm_it_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_npm_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingExtraError, match=r"expected npm.*not installed; install npm"):
         TOOL.vendor(tmp_path / "ort")

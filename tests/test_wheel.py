@@ -114,7 +114,9 @@ def test_without_the_runtime_a_build_works_and_says_what_is_missing(bare: Built)
 def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    program = f"import sys; sys.path.insert(0, {str(site)!r}); from wordspot.commands.main import main; sys.exit(main(sys.argv[1:]))"
+    program = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); from wordspot.commands.main import main; sys.exit(main(sys.argv[1:]))"
+    )
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     for args, expected in ((["--version"], f"wordspot {wordspot.__version__}"), (["train", "--help"], "--words A,B,C")):
         done = subprocess.run(
@@ -124,8 +126,11 @@ def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
         assert expected in done.stdout
     where = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(site)!r}); import wordspot; print(wordspot.__file__)"],
-        capture_output=True, text=True, cwd=tmp_path, env=environment,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+    )
     assert where.stdout.startswith(str(site))
 
 
@@ -144,9 +149,7 @@ def container_command(options: dict[str, object], environment: dict[str, str]) -
 
 
 def test_the_add_on_starts_what_its_options_say() -> None:
-    args = container_command(
-        {"models": ["/share/a b.onnx", "/share/c.onnx"], "allow_origins": ["http://ha.local:8765"]}, {}
-    )
+    args = container_command({"models": ["/share/a b.onnx", "/share/c.onnx"], "allow_origins": ["http://ha.local:8765"]}, {})
     assert args.models == [Path("/share/a b.onnx"), Path("/share/c.onnx")]
     assert args.allow_origins == ["http://ha.local:8765"]
     assert (args.host, args.port, args.wyoming_host, args.wyoming_port) == ("0.0.0.0", 8765, "0.0.0.0", 10400)

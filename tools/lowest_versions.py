@@ -17,7 +17,9 @@ PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
 def lowest(requirement: str) -> str:
     """``numpy>=2.0`` → ``numpy==2.0``."""
-    name, bound = re.fullmatch(r"([\w.\[\]-]+?)>=([\w.]+)(?:,.*)?", requirement.split(";")[0].strip()).groups()  # type: ignore[union-attr]
+    found = re.fullmatch(r"([\w.\[\]-]+?)>=([\w.]+)(?:,.*)?", requirement.split(";")[0].strip())
+    assert found is not None, requirement
+    name, bound = found.groups()
     return f"{name}=={bound}"
 
 

@@ -62,9 +62,7 @@ def vendor(target: Path = TARGET, fetch: Fetch | None = None, integrity: str = I
         sources = [unpacked / "package" / "dist" / file for file in FILES]
         for source in sources:
             if not source.is_file():
-                raise DownloadError(
-                    f"{archive.name}: expected {source.relative_to(unpacked)} in it, but it is not there"
-                )
+                raise DownloadError(f"{archive.name}: expected {source.relative_to(unpacked)} in it, but it is not there")
         _install([*sources, LICENCE], target, integrity)
     return True
 
@@ -77,9 +75,11 @@ def is_complete(target: Path, integrity: str = INTEGRITY) -> bool:
     try:
         value = read_json(manifest)
         files = dict(value["files"])
-        return value["integrity"] == integrity and {*FILES, COMPRESSED, LICENCE.name} <= set(files) and all(
-            (target / name).is_file() and _sha256(target / name) == digest for name, digest in files.items()
-        )  # fmt: skip
+        return (
+            value["integrity"] == integrity
+            and {*FILES, COMPRESSED, LICENCE.name} <= set(files)
+            and all((target / name).is_file() and _sha256(target / name) == digest for name, digest in files.items())
+        )
     except (WordspotError, KeyError, TypeError, ValueError):
         return False
 

@@ -30,11 +30,7 @@ def command(options: dict[str, object], environment: dict[str, str]) -> list[str
 def named(options: dict[str, object], environment: dict[str, str], name: str) -> list[str]:
     """An option that is a list of strings."""
     value = options.get(name)
-    return (
-        [str(one) for one in value]
-        if isinstance(value, list)
-        else environment.get(f"WORDSPOT_{name.upper()}", "").split()
-    )
+    return [str(one) for one in value] if isinstance(value, list) else environment.get(f"WORDSPOT_{name.upper()}", "").split()
 
 
 def main() -> None:

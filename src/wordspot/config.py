@@ -103,12 +103,8 @@ class TriggerConfig(Section):
     backgrounds: tuple[str, ...] = setting(("backgrounds",), "folders of recordings of background noise")
     scenes: str = setting("soundscape", "'soundscape', or 'classic': the scenes of the course", choices=SCENES)
     label_ms: float = setting(250.0, "the target is 1 for this long after the end of the word", 1, 60_000)
-    label_steps: int = setting(
-        0, "if above 0: the target's length in steps of the network instead (classic: 50)", 0, MANY
-    )
-    snr_db: tuple[float, ...] = setting(
-        (0.0, 30.0), "LOW,HIGH: level of a word over its background", -60, 120, pair=True
-    )
+    label_steps: int = setting(0, "if above 0: the target's length in steps of the network instead (classic: 50)", 0, MANY)
+    snr_db: tuple[float, ...] = setting((0.0, 30.0), "LOW,HIGH: level of a word over its background", -60, 120, pair=True)
     gap_s: tuple[float, ...] = setting(
         (0.3, 4.0), "LOW,HIGH: seconds from the end of a word to the start of the next", 0.01, 3600, pair=True
     )
@@ -139,9 +135,7 @@ class RecordingsConfig(Section):
     whole: bool = setting(False, "the network sees an entire recording as one window, cut or padded with zeros")
     stride_ms: float = setting(500.0, "from one window to the next when a recording is judged", 1, _MAX_MS)
     hold_out: tuple[str, ...] = setting((), "generators that occur only in testing")
-    n_folds: int = setting(
-        0, "0: a hash decides each speaker's set; 3 or more: speakers are split into so many folds", 0, 1000
-    )
+    n_folds: int = setting(0, "0: a hash decides each speaker's set; 3 or more: speakers are split into so many folds", 0, 1000)
     fold: int = setting(0, "which fold is for testing; the next one is for validation", 0, 999)
     longest_s: float = setting(120.0, "seconds of each recording that training uses", 0.1, 36_000)
     backgrounds: tuple[str, ...] = setting(
@@ -153,9 +147,7 @@ class RecordingsConfig(Section):
         if not all(name.strip() for name in self.backgrounds):
             raise ConfigError(f"recordings.backgrounds must name folders, got {shown(self.backgrounds)}")
         if self.n_folds in (1, 2):
-            raise ConfigError(
-                f"n_folds must be 0, or at least 3 (training, validation and testing), got {self.n_folds}"
-            )
+            raise ConfigError(f"n_folds must be 0, or at least 3 (training, validation and testing), got {self.n_folds}")
         check_range("fold", self.fold, 0, max(self.n_folds - 1, 0))
 
 
@@ -231,9 +223,7 @@ class DecoderConfig(Section):
     thresholds: dict[str, float] = field(default_factory=dict, metadata={"help": "thresholds of single words"})
     suppression_ms: float = setting(500.0, "classic, micro: no new label so soon after the previous one", 0, _MAX_MS)
     minimum_count: int = setting(3, "classic, micro: posteriors that a mean needs", 1, MANY)
-    refractory_ms: float = setting(
-        750.0, "peak: no repeat of a word within this time, of other words within half", 0, _MAX_MS
-    )
+    refractory_ms: float = setting(750.0, "peak: no repeat of a word within this time, of other words within half", 0, _MAX_MS)
     confirm_ms: float = setting(100.0, "peak: report a peak once nothing has exceeded it for this long", 0, _MAX_MS)
     stride_ms: float = setting(0.0, "use one posterior per so many milliseconds; 0: all", 0, _MAX_MS)
 

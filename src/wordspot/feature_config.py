@@ -30,9 +30,7 @@ class FeatureConfig(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.clip_samples > MAX_CLIP_SAMPLES:
-            raise ConfigError(
-                f"a clip must be at most {MAX_CLIP_SAMPLES} samples, got {self.clip_samples}; lower clip_ms"
-            )
+            raise ConfigError(f"a clip must be at most {MAX_CLIP_SAMPLES} samples, got {self.clip_samples}; lower clip_ms")
         if self.hop_samples < 1:
             raise ConfigError(f"hop_ms must be at least one sample long, got {self.hop_ms:g} ms; raise it")
         if not 2 <= self.window_samples <= self.clip_samples:
@@ -91,9 +89,13 @@ class FeatureConfig(Section):
     def n_features(self) -> int:
         """Values of a frame."""
         sizes = {
-            "mfcc": self.n_coefficients, "psf_mfcc": self.n_coefficients, "spectrogram": self.n_bins, "specgram": self.n_bins,
-            "average": -(-self.n_bins // self.average_width), "samples": self.hop_samples,
-        }  # fmt: skip
+            "mfcc": self.n_coefficients,
+            "psf_mfcc": self.n_coefficients,
+            "spectrogram": self.n_bins,
+            "specgram": self.n_bins,
+            "average": -(-self.n_bins // self.average_width),
+            "samples": self.hop_samples,
+        }
         return sizes.get(self.kind, self.n_mels)
 
     @property

@@ -41,9 +41,7 @@ def whole(value: float | None, unit: str = "") -> str:
     return MISSING if value is None else f"{value:.0f}{unit}"
 
 
-def interval(
-    low: float | None, high: float | None, form: Callable[[float | None], str] = percent, unit: str = ""
-) -> str:
+def interval(low: float | None, high: float | None, form: Callable[[float | None], str] = percent, unit: str = "") -> str:
     """The two ends of a confidence interval, each formatted by `form`; one dash if there is none.
 
     >>> interval(0.91, 0.95, unit=" %"), interval(0.2, None, rate), interval(None, None)

@@ -103,9 +103,7 @@ class EventRate:
     def to_json(self, name: str) -> dict[str, float | None]:
         """The rate and the ends of its interval, as ``name``, ``name_low`` and ``name_high``."""
         low, high = self.interval
-        return {
-            name: finite(self.per_hour), f"{name}_low": finite(low), f"{name}_high": finite(high)
-        }  # fmt: skip
+        return {name: finite(self.per_hour), f"{name}_low": finite(low), f"{name}_high": finite(high)}
 
 
 @dataclass(frozen=True)

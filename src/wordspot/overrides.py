@@ -25,15 +25,17 @@ _Section = TypeVar("_Section", bound=Section)
 
 #: The sections of a run's configuration by name: the fields of `RunConfig` that are sections.
 SECTIONS: dict[str, type[Section]] = {
-    name: kind
-    for name, kind in typing.get_type_hints(RunConfig).items()
-    if isinstance(kind, type) and issubclass(kind, Section)
+    name: kind for name, kind in typing.get_type_hints(RunConfig).items() if isinstance(kind, type) and issubclass(kind, Section)
 }
 
 #: Settings that may change when a run is resumed: they decide how training is monitored and stored, not what it computes.
 FREE_ON_RESUME = (
-    "training.evaluate_every", "training.save_every", "training.keep_checkpoints", "training.check_nans", "trigger.workers",
-)  # fmt: skip
+    "training.evaluate_every",
+    "training.save_every",
+    "training.keep_checkpoints",
+    "training.check_nans",
+    "trigger.workers",
+)
 
 
 def with_free_settings(config: RunConfig, changed: RunConfig) -> RunConfig:
@@ -61,9 +63,7 @@ def override(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
             known = [f"{s}.{f.name}" for s, kind in SECTIONS.items() for f in dataclasses.fields(kind)]
             raise ConfigError(f"no setting {key!r}; expected section.field{_nearest(key, known)}")
         sections.setdefault(section, {})[name] = value
-    changed = {
-        section: _override_section(getattr(config, section), section, values) for section, values in sections.items()
-    }
+    changed = {section: _override_section(getattr(config, section), section, values) for section, values in sections.items()}
     return dataclasses.replace(config, **changed)
 
 
@@ -100,7 +100,8 @@ def from_json(value: Any) -> RunConfig:
         raise ConfigError(f"a configuration needs config_version {CONFIG_VERSION}, got {shown(version)}")
     if version > CONFIG_VERSION:
         raise ConfigError(
-            f"this configuration has version {shown(version)}, this wordspot reads up to {CONFIG_VERSION}; install a newer wordspot"
+            f"this configuration has version {shown(version)}, this wordspot reads up to {CONFIG_VERSION}; "
+            "install a newer wordspot"
         )
     _check_names(value, {"config_version"} | {f.name for f in dataclasses.fields(RunConfig)}, "the configuration")
     words = value.get("words")
@@ -184,9 +185,7 @@ def _coerce(value: Any, kind: Any, name: str) -> Any:
 
 def _from_string(text: str, kind: Any) -> Any:
     if kind is bool:
-        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
-            text.strip().lower(), text
-        )
+        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.strip().lower(), text)
     if kind in (int, float):
         try:
             return kind(text)

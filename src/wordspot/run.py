@@ -100,9 +100,15 @@ class Run:
         from wordspot.export.run import export_run
 
         return export_run(
-            self.path, Path(out), checkpoint=checkpoint, int8=int8, data=None if data is None else Path(data),
-            max_loss=max_loss, about_data=about_data, force=force,
-        )  # fmt: skip
+            self.path,
+            Path(out),
+            checkpoint=checkpoint,
+            int8=int8,
+            data=None if data is None else Path(data),
+            max_loss=max_loss,
+            about_data=about_data,
+            force=force,
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {"path": str(self.path), "step": self.step}
@@ -150,9 +156,6 @@ def train(
         on_note: called with a line of text for each recording that is left out, each warning, and so on.
         progress: called while recordings are decoded, and with each step.
 
-    Returns:
-        The finished run.
-
     Raises:
         ConfigError: settings do not fit together, or `out` holds files and `force` is off.
         NotFoundError, DataError: recordings are missing, or do not suffice.
@@ -162,19 +165,23 @@ def train(
     from wordspot.training.recipes import make_config
     from wordspot.training.run import begin_run, ignore, never, train_to_end
 
-    chosen = dict(settings or {})
+    chosen = _with_shortcuts(settings or {}, steps, seed)
+    config = make_config(Path(data), words, task=task, model=model, features=features, recipe=recipe, settings=chosen)
+    start = init.path if isinstance(init, Run) else None if init is None else Path(init)
+    note, show = on_note or ignore, progress or ignore
+    trainer = begin_run(config, Path(data), Path(out), init=start, device=device, force=force, progress=show, on_note=note)
+    train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)
+    return Run(Path(out))
+
+
+def _with_shortcuts(settings: Mapping[str, Any], steps: int | Sequence[int] | None, seed: int | None) -> dict[str, Any]:
+    """`settings` with those that are arguments of `train` too."""
+    chosen = dict(settings)
     if steps is not None:
         chosen["training.steps"] = (steps,) if isinstance(steps, int) else tuple(steps)
     if seed is not None:
         chosen["training.seed"] = seed
-    config = make_config(Path(data), words, task=task, model=model, features=features, recipe=recipe, settings=chosen)
-    start = init.path if isinstance(init, Run) else None if init is None else Path(init)
-    note, show = on_note or ignore, progress or ignore
-    trainer = begin_run(
-        config, Path(data), Path(out), init=start, device=device, force=force, progress=show, on_note=note
-    )
-    train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)
-    return Run(Path(out))
+    return chosen
 
 
 def resume(
@@ -213,9 +220,7 @@ def resume(
     run = run if isinstance(run, Run) else Run(Path(run))
     config = resumed_config(run.config, task=task, words=words, features=features, settings=settings)
     note, show = on_note or ignore, progress or ignore
-    trainer = continue_run(
-        config, Path(data), run.path, checkpoint=checkpoint, device=device, progress=show, on_note=note
-    )
+    trainer = continue_run(config, Path(data), run.path, checkpoint=checkpoint, device=device, progress=show, on_note=note)
     train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)
     return run
 
@@ -269,7 +274,5 @@ def evaluate(
     from wordspot.evaluation.judging import judge_of_file
 
     if checkpoint is not None:
-        raise ConfigError(
-            f"`checkpoint` is for the folder of a run; {model} is an exported file and has one state only"
-        )
+        raise ConfigError(f"`checkpoint` is for the folder of a run; {model} is an exported file and has one state only")
     return evaluate_judge(judge_of_file(Path(model)), Path(data), split, progress)

@@ -101,17 +101,14 @@ Put = Callable[..., Path]
     [
         (bytes([0, 64, 128, 192, 255]), PCM, 8, [-1, -0.5, 0, 0.5, 127 / 128]),
         (struct.pack("<5h", -32768, -16384, 0, 1, 32767), PCM, 16, [-1, -0.5, 0, 1 / 32768, 32767 / 32768]),
-        (b"\x00\x00\x80" b"\x00\x00\xc0" b"\x00\x00\x00" b"\x01\x00\x00" b"\xff\xff\x7f", PCM, 24,
-         [-1, -0.5, 0, 2**-23, 1 - 2**-23]),
+        (b"\x00\x00\x80\x00\x00\xc0\x00\x00\x00\x01\x00\x00\xff\xff\x7f", PCM, 24, [-1, -0.5, 0, 2**-23, 1 - 2**-23]),
         (struct.pack("<4i", -(2**31), -(2**30), 0, 2**30), PCM, 32, [-1, -0.5, 0, 0.5]),
         (struct.pack("<4f", -1.5, 0.1, 0, 1), FLOAT, 32, [-1.5, 0.1, 0, 1]),
         (struct.pack("<4d", -1.5, 0.1, 0, 1), FLOAT, 64, [-1.5, 0.1, 0, 1]),
     ],
     ids=["8", "16", "24", "32", "float32", "float64"],
-)  # fmt: skip
-def test_wav_values_are_exact(
-    put: Put, data: bytes, code: int, bits: int, expected: list[float], extensible: bool
-) -> None:
+)
+def test_wav_values_are_exact(put: Put, data: bytes, code: int, bits: int, expected: list[float], extensible: bool) -> None:
     # Exact but for 0.1, which float32 rounds; 24 bits fit float32 without a loss.
     path = put(wav(data, code=code, bits=bits, extensible=extensible))
     audio, rate = read_audio(path)
@@ -541,9 +538,7 @@ def test_more_samples_than_are_decoded_at_once(put: Put, monkeypatch: pytest.Mon
     flac = bytearray(encoded("FLAC", "PCM_16"))
     flac[21] |= 0x0F
     flac[22:26] = b"\xff" * 4
-    with pytest.raises(
-        AudioError, match=rf"at most {MAX_SAMPLES} samples .* its header says 68719476735 samples in 1; cut"
-    ):
+    with pytest.raises(AudioError, match=rf"at most {MAX_SAMPLES} samples .* its header says 68719476735 samples in 1; cut"):
         read_audio(put(bytes(flac), "a.flac"))
     monkeypatch.setattr(audio_module, "MAX_SAMPLES", 1_000)
     path = put(wav(bytes(1_000), rate=8_000))
@@ -605,8 +600,11 @@ def test_any_bytes_give_samples_or_an_audio_error(file: tuple[str, bytes], rate:
 
 
 @settings(max_examples=200, deadline=5_000)
-@given(st.binary(max_size=200), st.sampled_from([b"", b"RIFF", b"RF64", b"FORM", b"OggS", b"fLaC", b"ID3", b"\xff\xfb", b".snd"]),
-       st.sampled_from(["a.wav", "a.mp3", "a.ogg", "a.flac"]))  # fmt: skip
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([b"", b"RIFF", b"RF64", b"FORM", b"OggS", b"fLaC", b"ID3", b"\xff\xfb", b".snd"]),
+    st.sampled_from(["a.wav", "a.mp3", "a.ogg", "a.flac"]),
+)
 def test_garbage_behind_a_known_beginning(content: bytes, beginning: bytes, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name

@@ -34,9 +34,7 @@ def test_only_what_records_is_listed(fake: FakeSoundDevice) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "index"), [(None, 1), ("2", 2), ("3", 3), ("hda", 1), ("HDA microphone", 1), ("usb", 2)]
-)
+@pytest.mark.parametrize(("name", "index"), [(None, 1), ("2", 2), ("3", 3), ("hda", 1), ("HDA microphone", 1), ("usb", 2)])
 def test_a_microphone_by_name_part_of_it_or_number(fake: FakeSoundDevice, name: str | None, index: int) -> None:
     assert find_microphone(name).index == index
 

@@ -169,9 +169,7 @@ def test_noise_cut_from_one_recording_stays_in_one_set(tmp_path: Path) -> None:
 
 
 def test_what_is_mixed_with_other_noise_is_elsewhere() -> None:
-    noise = {
-        name: [np.full(RATE, level, np.float32)] for level, name in enumerate(("training", "validation", "testing"))
-    }
+    noise = {name: [np.full(RATE, level, np.float32)] for level, name in enumerate(("training", "validation", "testing"))}
     name = person_data.name_of(noise, 3)
     assert name == person_data.name_of(dict(reversed(noise.items())), 3)
     assert name != person_data.name_of(noise, 4)
@@ -209,9 +207,7 @@ def test_a_held_out_engine_is_all_for_testing_and_shares_no_voice_with_training(
         (None, "testing"),
     }
     assert {clip.speaker for clip, name in assigned if clip.engine and name == "testing"} == tested
-    left_out = {(clip.engine, clip.speaker) for clip in machines} - {
-        (clip.engine, clip.speaker) for clip, _ in assigned
-    }
+    left_out = {(clip.engine, clip.speaker) for clip in machines} - {(clip.engine, clip.speaker) for clip, _ in assigned}
     assert left_out == missing
     in_sets: dict[str, set[str]] = {}
     for clip, name in assigned:

@@ -29,9 +29,7 @@ MODULES = {name: importlib.import_module(f"wordspot.commands.{name.replace('-', 
 
 
 def run_program(*args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "wordspot", *args], capture_output=True, text=True, encoding="utf-8", timeout=60
-    )
+    return subprocess.run([sys.executable, "-m", "wordspot", *args], capture_output=True, text=True, encoding="utf-8", timeout=60)
 
 
 Outcome = Callable[[argparse.Namespace], int | None]
@@ -66,9 +64,7 @@ def test_version() -> None:
 
 
 def test_the_installed_command_is_the_same_program() -> None:
-    (script,) = (
-        point for point in importlib.metadata.entry_points(group="console_scripts") if point.name == "wordspot"
-    )
+    (script,) = (point for point in importlib.metadata.entry_points(group="console_scripts") if point.name == "wordspot")
     assert script.load() is main
 
 
@@ -144,9 +140,7 @@ def test_wrong_usage_is_status_2(args: list[str], match: str, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(("returned", "status"), [(None, 0), (0, 0), (1, 1), (3, 3)])
-def test_what_a_command_returns_is_the_status(
-    with_command: Callable[[Outcome], int], returned: int | None, status: int
-) -> None:
+def test_what_a_command_returns_is_the_status(with_command: Callable[[Outcome], int], returned: int | None, status: int) -> None:
     assert with_command(lambda args: returned) == status
 
 
@@ -242,9 +236,7 @@ sys.exit(cli.main([]))
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal of POSIX")
 def test_a_real_ctrl_c() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as program:
+    with subprocess.Popen([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "ready\n"
         program.send_signal(signal.SIGINT)
@@ -303,9 +295,7 @@ def test_the_terminal_does_not_decide_what_a_pipe_gets(
     assert "x" * 100 in capsys.readouterr().out
 
 
-def test_a_parameter_in_a_message_is_shown_as_the_commands_flag(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_parameter_in_a_message_is_shown_as_the_commands_flag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     assert main(["speak", "yes", "--out", str(tmp_path / "full")]) == 1

@@ -50,9 +50,7 @@ def test_train_says_what_it_reached(capsys: pytest.CaptureFixture[str], tone_fol
     assert status == 0
     assert re.search(r"Step 25: Validation accuracy = \d+\.\d% \(N=\d+, 95 % interval", error)
     assert re.search(r"Step 25: Testing accuracy = ", error)
-    assert (
-        out == f"next: wordspot evaluate {tmp_path / 'run'} {tone_folder} --report {tmp_path / 'run' / 'report.html'}\n"
-    )
+    assert out == f"next: wordspot evaluate {tmp_path / 'run'} {tone_folder} --report {tmp_path / 'run' / 'report.html'}\n"
 
 
 def test_evaluate_json(capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path) -> None:
@@ -88,9 +86,7 @@ def test_figures_on_what_was_trained_on_are_called_so(
     assert answer["clips_trained_on"] == answer["n"] - answer["per_label"]["_silence_"]["n"]
     assert "these results are too optimistic" in error
     # copies under other names are told by their contents, other takes of a speaker by the name
-    known = next(
-        path for path in sorted((tone_folder / "low").iterdir()) if path.name in (trained / "data.csv").read_text()
-    )
+    known = next(path for path in sorted((tone_folder / "low").iterdir()) if path.name in (trained / "data.csv").read_text())
     (tmp_path / "low").mkdir()
     shutil.copy(known, tmp_path / "low" / "renamed.wav")
     _, out, _ = run(capsys, "evaluate", trained, tmp_path, "--split", "all", "--json")
@@ -112,14 +108,15 @@ def test_a_foreign_folder(capsys: pytest.CaptureFixture[str], trained: Path, ton
     counts = {label: row["n"] for label, row in json.loads(out)["per_label"].items()}
     assert counts == {"_silence_": 3, "_unknown_": 30, "low": 30, "middle": 0, "high": 0}
     fails(
-        capsys, "no recordings of middle, high; the folders here are low, whistle",
-        "evaluate", trained, tmp_path / "foreign",
-    )  # fmt: skip
+        capsys,
+        "no recordings of middle, high; the folders here are low, whistle",
+        "evaluate",
+        trained,
+        tmp_path / "foreign",
+    )
 
 
-def test_evaluate_tables_and_report(
-    capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path
-) -> None:
+def test_evaluate_tables_and_report(capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path) -> None:
     status, out, _ = run(capsys, "evaluate", trained, tone_folder, "--report", tmp_path / "r.html")
     assert status == 0
     assert "Confusion (rows: true label, columns: predicted label)" in out
@@ -187,13 +184,11 @@ MISTAKES = [
     ("no config.json", "{data}", "--words", "low", "--resume"),
     ("add --resume", "{data}", "--words", "low", "--checkpoint", "3"),
     ("no such file", "{data}", "--words", "low", "--split", "lists"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=[" ".join(m[1:])[:60] for m in MISTAKES])
-def test_mistakes(
-    capsys: pytest.CaptureFixture[str], tone_folder: Path, tmp_path: Path, mistake: tuple[str, ...]
-) -> None:
+def test_mistakes(capsys: pytest.CaptureFixture[str], tone_folder: Path, tmp_path: Path, mistake: tuple[str, ...]) -> None:
     (tmp_path / "empty").mkdir()
     shutil.copytree(tone_folder / "low", tmp_path / "single" / "low")
     places = {"data": tone_folder, "out": tmp_path, "empty": tmp_path / "empty", "single": tmp_path / "single"}
@@ -222,9 +217,7 @@ def test_an_out_that_holds_files_is_refused(
     fails(capsys, "a file", "train", tone_folder, "--words", "low", "--out", tmp_path / "file", *QUICK)
 
 
-def test_force_begins_anew(
-    capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path
-) -> None:
+def test_force_begins_anew(capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(trained, tmp_path / "run")
     args = ("train", tone_folder, "--words", "low,high", "--out", tmp_path / "run", *QUICK, "--steps", "5")
     assert run(capsys, *args, "--force")[0] == 0
@@ -233,10 +226,8 @@ def test_force_begins_anew(
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000005.safetensors"]
 
 
-def test_evaluate_mistakes(
-    capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path
-) -> None:
-    fails(capsys, "none is kept; train first", "evaluate", tmp_path / "none", tone_folder)
+def test_evaluate_mistakes(capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path) -> None:
+    fails(capsys, "has no checkpoint; train first", "evaluate", tmp_path / "none", tone_folder)
     fails(capsys, "no such folder", "evaluate", trained, tmp_path / "none")
     fails(capsys, "no checkpoint of step 3", "evaluate", trained, tone_folder, "--checkpoint", "3")
     shutil.copytree(trained, tmp_path / "run")
@@ -319,9 +310,7 @@ def test_classic_recipe(capsys: pytest.CaptureFixture[str], tone_folder: Path, t
 
 
 @pytest.mark.parametrize("front_end", ["logmel", "mfcc", "average", "micro", "spectrogram", "psf_mfcc"])
-def test_every_front_end_trains(
-    capsys: pytest.CaptureFixture[str], tone_folder: Path, tmp_path: Path, front_end: str
-) -> None:
+def test_every_front_end_trains(capsys: pytest.CaptureFixture[str], tone_folder: Path, tmp_path: Path, front_end: str) -> None:
     out = tmp_path / "run"
     status, _, error = run(
         capsys, "train", tone_folder, "--words", "low,high", "--out", out, "--model", "single_fc", "--features", front_end,
@@ -349,9 +338,7 @@ def test_without_the_train_extra(tone_folder: Path, tmp_path: Path) -> None:
     assert done.stderr == ('wordspot: this needs torch, which is not installed; run: pip install "wordspot[train]"\n')
 
 
-def test_a_newer_configuration(
-    capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path
-) -> None:
+def test_a_newer_configuration(capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(trained, tmp_path / "run")
     path = tmp_path / "run" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"config_version": 2}))

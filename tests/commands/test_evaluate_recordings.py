@@ -99,9 +99,7 @@ def test_tables_and_the_headline(capsys: pytest.CaptureFixture[str], files: Path
     lines = out.splitlines()
     assert lines[-1].startswith("EER on testing: 20.0 % (")
     assert ", over 5 speakers), AUC 0.960, accuracy 80.0 % (49.0 to 94.3, N=10)" in lines[-1]
-    assert (
-        "person is predicted from a score of 0.5: 20.0 % (3.6 to 62.4) missed, 20.0 % (3.6 to 62.4) false alarms" in out
-    )
+    assert "person is predicted from a score of 0.5: 20.0 % (3.6 to 62.4) missed, 20.0 % (3.6 to 62.4) false alarms" in out
     assert "vits" in out
     assert "testing3" in out
 
@@ -121,8 +119,7 @@ def test_three_classes(capsys: pytest.CaptureFixture[str], files: Path, tmp_path
         name = line.split(",")[0]
         write_level(tmp_path / name, 0.3, 0.5) if "radio" in name else None
     text = "\n".join(
-        line if "radio" in line else line.replace(line.split(",")[0], str(files / line.split(",")[0]))
-        for line in more[1:]
+        line if "radio" in line else line.replace(line.split(",")[0], str(files / line.split(",")[0])) for line in more[1:]
     )
     (tmp_path / "labels.csv").write_text(f"{lines[0]}\n{text}\n")
     status, out, error = run(capsys, "evaluate", files / "three.onnx", tmp_path / "labels.csv")
@@ -133,9 +130,7 @@ def test_three_classes(capsys: pytest.CaptureFixture[str], files: Path, tmp_path
 
 
 def test_the_page(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
-    status, out, _ = run(
-        capsys, "evaluate", files / "model.onnx", files / "labels.csv", "--report", tmp_path / "r.html"
-    )
+    status, out, _ = run(capsys, "evaluate", files / "model.onnx", files / "labels.csv", "--report", tmp_path / "r.html")
     assert status == 0
     assert out.splitlines()[-1] == f"report: {tmp_path / 'r.html'}"
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
@@ -175,9 +170,7 @@ def test_tune_chooses_on_the_validation_set(capsys: pytest.CaptureFixture[str], 
     status, text, error = run(capsys, *base, "--false-alarm-rate", 0.2, "--force")
     assert status == 0, error
     assert f"wordspot evaluate {out} LIST" in text
-    assert read_card(out).decoder.thresholds["person"] == pytest.approx(
-        (0.5 - 0.48 * 0.49 + 0.5 - 0.48 * 0.19) / 2, abs=1e-4
-    )
+    assert read_card(out).decoder.thresholds["person"] == pytest.approx((0.5 - 0.48 * 0.49 + 0.5 - 0.48 * 0.19) / 2, abs=1e-4)
 
 
 def test_what_tune_refuses(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
@@ -209,9 +202,12 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from wordspot.training.run_folder import RunFolder
 
     config = RunConfig(
-        words=("person", "machine"), task="recordings", features=FeatureConfig(clip_ms=200),
-        recordings=RecordingsConfig(stride_ms=100), model=ModelConfig("tiny_conv"),
-    )  # fmt: skip
+        words=("person", "machine"),
+        task="recordings",
+        features=FeatureConfig(clip_ms=200),
+        recordings=RecordingsConfig(stride_ms=100),
+        model=ModelConfig("tiny_conv"),
+    )
     torch.manual_seed(1)
     network = make_model(config.model, config.features.n_frames, config.features.n_features, 2)
     folder = RunFolder(tmp_path_factory.mktemp("run"))
@@ -241,16 +237,12 @@ def test_a_run_is_judged_window_by_window(
     log_odds = np.log(track.posteriors[:, 0] / (1 - track.posteriors[:, 0])).mean()
     row = next(row for row in measures["recordings"] if row["path"] == "testing/person__3.wav")
     assert np.log(row["posteriors"][0] / row["posteriors"][1]) == pytest.approx(log_odds, abs=1e-5)
-    status, _, _ = run(
-        capsys, "evaluate", run_folder, files / "labels.csv", "--report", tmp_path / "r.html", "--device", "cpu"
-    )
+    status, _, _ = run(capsys, "evaluate", run_folder, files / "labels.csv", "--report", tmp_path / "r.html", "--device", "cpu")
     assert status == 0
     assert (tmp_path / "r.html").read_text(encoding="utf-8").count('class="curve"') == 10
 
 
-def test_recordings_that_were_trained_on_are_counted(
-    capsys: pytest.CaptureFixture[str], files: Path, run_folder: Path
-) -> None:
+def test_recordings_that_were_trained_on_are_counted(capsys: pytest.CaptureFixture[str], files: Path, run_folder: Path) -> None:
     first = files / "testing/person__0.wav"
     digest = hashlib.sha256(first.read_bytes()).hexdigest()
     listing = run_folder / "data.csv"

@@ -44,9 +44,7 @@ def test_a_user_makes_scenes(folder: Path, tmp_path: Path, capsys: pytest.Captur
     captured = capsys.readouterr()
     assert "2 scenes of 5 s of the testing set, with their ground truth" in captured.out
     assert "the testing set holds only 5.0 s of background, which comes again and again" in captured.err
-    names = [
-        f"scene-{number}{suffix}" for number in ("001", "002") for suffix in (".audacity.txt", ".csv", ".png", ".wav")
-    ]
+    names = [f"scene-{number}{suffix}" for number in ("001", "002") for suffix in (".audacity.txt", ".csv", ".png", ".wav")]
     assert sorted(path.name for path in out.iterdir()) == names
     for number in ("001", "002"):
         info = soundfile.info(out / f"scene-{number}.wav")
@@ -157,9 +155,7 @@ def test_what_cannot_be_made(folder: Path, tmp_path: Path, flags: tuple[object, 
 
 
 def test_positives_longer_than_the_scene(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(
-        DataError, match=r"none of its 40 positives can be used; .*positive is 0\.5.* to a scene's 0\.4 s"
-    ):
+    with pytest.raises(DataError, match=r"none of its 40 positives can be used; .*positive is 0\.5.* to a scene's 0\.4 s"):
         make(folder, "--out", tmp_path / "s", "--seconds", 0.4)
 
 

@@ -61,9 +61,7 @@ def fails(capsys: pytest.CaptureFixture[str], match: str, *args: object) -> None
     assert "Traceback" not in error
 
 
-def measured(
-    capsys: pytest.CaptureFixture[str], files: Path, *args: object, truth: str = "stream.csv"
-) -> dict[str, Any]:
+def measured(capsys: pytest.CaptureFixture[str], files: Path, *args: object, truth: str = "stream.csv") -> dict[str, Any]:
     status, out, _ = run(
         capsys, "test-stream", files / "model.onnx", files / "stream.wav", "--truth", files / truth, "--json", *args
     )
@@ -95,9 +93,7 @@ def test_figures_are_those_of_the_stream(capsys: pytest.CaptureFixture[str], fil
         "n_truth": 4, "n_matched": 3, "n_correct": 2, "n_wrong": 1, "n_false_positive": 1,
         "matched": 0.75, "correct": 0.5, "wrong": 0.25, "false_positive": 0.25,
     }  # fmt: skip
-    assert [hit["detection"]["time_ms"] for hit in events["hits"]] == pytest.approx(
-        [4020, 9020]
-    )  # the mean lags by 25 ms
+    assert [hit["detection"]["time_ms"] for hit in events["hits"]] == pytest.approx([4020, 9020])  # the mean lags by 25 ms
     latencies = [hit["latency_ms"] for hit in events["hits"]]
     assert latencies == [hit["detection"]["emitted_ms"] - hit["word"]["end_ms"] for hit in events["hits"]]
     assert all(20 < latency <= 20 + 100 + 10 for latency in latencies)  # confirmed after 100 ms
@@ -120,22 +116,16 @@ def test_a_classic_truth_has_no_latency(capsys: pytest.CaptureFixture[str], file
     measures = measured(capsys, files, truth="stream.txt")
     assert measures["latency_ms"] == {"n": 0, "median": None, "quantile_90": None}
     assert measures["n_hits"] == 2
-    _, _, error = run(
-        capsys, "test-stream", files / "model.onnx", files / "stream.wav", "--truth", files / "stream.txt"
-    )
+    _, _, error = run(capsys, "test-stream", files / "model.onnx", files / "stream.wav", "--truth", files / "stream.txt")
     assert "no latency: the annotations do not say where words end" in error
 
 
 def test_tables(capsys: pytest.CaptureFixture[str], files: Path) -> None:
-    status, out, error = run(
-        capsys, "test-stream", files / "model.onnx", files / "stream.wav", "--truth", files / "stream.csv"
-    )
+    status, out, error = run(capsys, "test-stream", files / "model.onnx", files / "stream.wav", "--truth", files / "stream.csv")
     assert status == 0
     assert re.search(r"^ *all +3 +1 +33\.3 +2 +240 \(29\.1 to 867\)", out, re.MULTILINE)
     assert "false accepts by what was spoken: other word 1, no word 1 (on: bed 1)" in out
-    assert (
-        "classic streaming test: 75.0 % matched, 50.0 % correct, 25.0 % wrong, 25.0 % false positive (of 4 words" in out
-    )
+    assert "classic streaming test: 75.0 % matched, 50.0 % correct, 25.0 % wrong, 25.0 % false positive (of 4 words" in out
     assert "expects other words to be detected as _unknown_" in out
     assert "33.3 % of 3 words missed" in out
     assert "2 false accepts in 0.00833 hours: 240 per hour (95 % interval 29.1 to 867)" in out
@@ -149,13 +139,15 @@ def test_flags_override_the_card(capsys: pytest.CaptureFixture[str], files: Path
     assert measured(capsys, files, "--time-tolerance-ms", "0", "--threshold", "0.1")["decoder"]["threshold"] == 0.1
 
 
-def test_the_classic_decoder_comes_with_the_classic_tests_settings(
-    capsys: pytest.CaptureFixture[str], files: Path
-) -> None:
+def test_the_classic_decoder_comes_with_the_classic_tests_settings(capsys: pytest.CaptureFixture[str], files: Path) -> None:
     decoder = measured(capsys, files, "--decoder", "classic")["decoder"]
     assert {name: decoder[name] for name in ("average_ms", "threshold", "suppression_ms", "minimum_count", "stride_ms")} == {
-        "average_ms": 500, "threshold": 0.7, "suppression_ms": 1500, "minimum_count": 3, "stride_ms": 30,
-    }  # fmt: skip
+        "average_ms": 500,
+        "threshold": 0.7,
+        "suppression_ms": 1500,
+        "minimum_count": 3,
+        "stride_ms": 30,
+    }
     assert measured(capsys, files, "--decoder", "classic", "--average-ms", "200")["decoder"]["average_ms"] == 200
     assert measured(capsys, files, "--decoder", "micro")["decoder"]["suppression_ms"] == 1500
 
@@ -174,9 +166,15 @@ def test_several_streams_add_up(capsys: pytest.CaptureFixture[str], files: Path)
 
 def test_a_stream_without_words_has_only_false_accepts(capsys: pytest.CaptureFixture[str], files: Path) -> None:
     status, out, _ = run(
-        capsys, "test-stream", files / "model.onnx", files / "stream.wav", "--no-words", "--json", "--report",
+        capsys,
+        "test-stream",
+        files / "model.onnx",
+        files / "stream.wav",
+        "--no-words",
+        "--json",
+        "--report",
         files / "none.html",
-    )  # fmt: skip
+    )
     measures = json.loads(out)
     assert status == 0
     assert (measures["n_words"], measures["miss_rate"], measures["n_false_accepts"]) == (0, None, 4)
@@ -249,18 +247,14 @@ def test_samples_that_are_no_numbers_are_told(
     fails(capsys, r"bad\.wav", "test-stream", files / "model.onnx", tmp_path / "bad.wav", "--no-words")
 
 
-def test_a_stream_cut_in_the_middle_of_a_sample_is_told(
-    capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path
-) -> None:
+def test_a_stream_cut_in_the_middle_of_a_sample_is_told(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.wav").write_bytes((files / "stream.wav").read_bytes()[:-5])
     fails(capsys, r"cut\.wav", "test-stream", files / "model.onnx", tmp_path / "cut.wav", "--no-words")
 
 
 def test_a_truth_of_other_words_is_told(capsys: pytest.CaptureFixture[str], files: Path) -> None:
     (files / "other.csv").write_text("label,start_ms\nzebra,3000\n")
-    _, _, error = run(
-        capsys, "test-stream", files / "model.onnx", files / "stream.wav", "--truth", files / "other.csv", "--json"
-    )
+    _, _, error = run(capsys, "test-stream", files / "model.onnx", files / "stream.wav", "--truth", files / "other.csv", "--json")
     assert "contain none of the model's words (a, b)" in error
 
 
@@ -278,8 +272,12 @@ def test_page(capsys: pytest.CaptureFixture[str], files: Path) -> None:
     assert len(strips) == 1
     titles = [element.text or "" for element in ET.fromstring(strips[0]).iter() if element.tag == "title"]
     assert sorted(title.split(" ", 1)[1].split(":")[0] for title in titles) == [
-        "false accept", "false accept", "hit", "hit", "missed",
-    ]  # fmt: skip
+        "false accept",
+        "false accept",
+        "hit",
+        "hit",
+        "missed",
+    ]
     anchors = re.findall(r'href="#(event-\d+)"', page)
     assert len(anchors) == 5
     assert all(f'<li id="{anchor}">' in page for anchor in anchors)
@@ -316,9 +314,7 @@ def test_tune_writes_thresholds_into_a_copy(capsys: pytest.CaptureFixture[str], 
     assert card.decoder == DecoderConfig(**measures["after"]["decoder"])
     assert (measures["before"]["n_hits"], measures["before"]["n_false_accepts"]) == (2, 2)
     assert (measures["after"]["n_hits"], measures["after"]["n_false_accepts"]) == (2, 0)
-    assert (
-        "0.00833 hours cannot show 0.5 false accepts per hour: even with none at all the true rate may be 443" in error
-    )
+    assert "0.00833 hours cannot show 0.5 false accepts per hour: even with none at all the true rate may be 443" in error
     assert "At least 7.38 hours" in error
     audio, _ = soundfile.read(files / "stream.wav", dtype="float32")
     detector = Detector(out)
@@ -347,9 +343,7 @@ def test_tune_tables_say_before_and_after(capsys: pytest.CaptureFixture[str], fi
     assert "does not list its training data" in error
 
 
-def test_classic_tuning_changes_the_classic_settings(
-    capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path
-) -> None:
+def test_classic_tuning_changes_the_classic_settings(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
     out = tmp_path / "classic.onnx"
     measures, error = tuned(capsys, files, out, "--decoder", "classic")
     decoder = read_card(out).decoder

@@ -94,9 +94,7 @@ def test_label_over_a_folder_names_each_file(capsys: pytest.CaptureFixture[str],
     assert (status, out) == (0, "\ndeep/y.flac\nb (score = 0.73000)\n\nx.wav\na (score = 0.73000)\n")
 
 
-def test_label_over_two_folders_tells_them_apart(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_label_over_two_folders_tells_them_apart(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     paths = [wav(tmp_path / name / "x.wav", level(0.75)) for name in ("one", "two")]
     _, out, _ = run(capsys, "label", model, tmp_path / "one", tmp_path / "two", "--json")
     assert [answer["file"] for answer in json.loads(out)] == [str(path) for path in paths]
@@ -108,8 +106,9 @@ def test_labels_are_written_in_utf8_whatever_the_locale(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if name not in ("LANG", "PYTHONIOENCODING")}
     done = subprocess.run(
         [sys.executable, "-m", "wordspot", "label", path, clip, "--top", "1"],
-        capture_output=True, env={**env, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-    )  # fmt: skip
+        capture_output=True,
+        env={**env, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    )
     assert (done.stdout.decode("utf-8"), done.stderr) == (f"наверх (score = 0.73000){os.linesep}", b"")
 
 
@@ -131,9 +130,7 @@ def test_label_as_json_and_csv(capsys: pytest.CaptureFixture[str], model: Path, 
     assert float(rows[0]["score"]) == pytest.approx(0.73, abs=1e-3)
 
 
-def test_label_crops_pads_and_resamples_as_training_does(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_label_crops_pads_and_resamples_as_training_does(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     half = wav(tmp_path / "half.wav", level(0.8, CLIP // 2))
     longer = wav(tmp_path / "longer.wav", np.concatenate([level(0.4), level(-1, 100)]))
     stereo = wav(tmp_path / "stereo.wav", np.stack([level(0.4), level(0)], axis=1))
@@ -148,9 +145,7 @@ def test_label_crops_pads_and_resamples_as_training_does(
 
 def test_label_refuses_a_long_recording(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     long = wav(tmp_path / "long.wav", level(0, RATE))
-    fails(
-        capsys, r"long.wav is 1.0 s long; this model takes clips of 0.1 s. Use `wordspot detect`", "label", model, long
-    )
+    fails(capsys, r"long.wav is 1.0 s long; this model takes clips of 0.1 s. Use `wordspot detect`", "label", model, long)
 
 
 def test_label_leaves_out_what_cannot_be_read(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
@@ -214,9 +209,7 @@ def test_detect_takes_any_format_and_rate_and_several_files(
     assert out.startswith(f"{paths[0]}: ")
     _, out, _ = run(capsys, "detect", model, *paths[:2], "--csv")
     table = list(csv.DictReader(io.StringIO(out)))
-    assert [(row["file"], row["label"]) for row in table] == [
-        (str(path), label) for path in paths[:2] for label in "ab"
-    ]
+    assert [(row["file"], row["label"]) for row in table] == [(str(path), label) for path in paths[:2] for label in "ab"]
 
 
 def test_detect_writes_a_label_track(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
@@ -227,9 +220,7 @@ def test_detect_writes_a_label_track(capsys: pytest.CaptureFixture[str], model: 
     assert all(row[0] == row[1] and re.fullmatch(r"\d\.\d{6}", row[0]) for row in rows)
 
 
-def test_detect_mixes_a_chime_in_where_a_word_ended(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_detect_mixes_a_chime_in_where_a_word_ended(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path, out = wav(tmp_path / "s.wav", spoken(48_000), 48_000), tmp_path / "out.wav"
     _, shown, _ = run(capsys, "detect", model, path, "--json", "--chime", out)
     ends = [int(json.loads(line)["time_ms"] * 48) for line in shown.splitlines()]
@@ -247,9 +238,7 @@ def test_detect_refuses_a_chime_that_cannot_be_written_before_it_listens(
     capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
 ) -> None:
     path = wav(tmp_path / "s.wav", spoken())
-    fails(
-        capsys, r"out\.mp3: expected a name that ends in \.wav", "detect", model, path, "--chime", tmp_path / "out.mp3"
-    )
+    fails(capsys, r"out\.mp3: expected a name that ends in \.wav", "detect", model, path, "--chime", tmp_path / "out.mp3")
     fails(capsys, "--chime: .* is the recording itself", "detect", model, path, "--chime", tmp_path / "." / "s.wav")
 
 
@@ -259,25 +248,19 @@ def test_detect_with_another_threshold(capsys: pytest.CaptureFixture[str], model
     fails(capsys, "threshold must lie between 0 and 1, got 1.5", "detect", model, path, "--threshold", "1.5")
 
 
-def test_detect_of_what_is_shorter_than_a_clip_says_so(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_detect_of_what_is_shorter_than_a_clip_says_so(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path = wav(tmp_path / "s.wav", level(0.8, CLIP - 1))
     status, out, error = run(capsys, "detect", model, path)
     assert (status, out) == (0, "")
     assert "shorter than the 0.1 s that one score needs; use `wordspot label` for clips" in error
 
 
-def test_detect_refuses_two_files_where_one_is_meant(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_detect_refuses_two_files_where_one_is_meant(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path = wav(tmp_path / "s.wav", spoken())
     fails(capsys, "--audacity and --chime take one FILE, got 2", "detect", model, path, path, "--audacity")
 
 
-def test_detections_before_a_file_breaks_off_are_given(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_detections_before_a_file_breaks_off_are_given(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     audio = spoken()
     audio[-100] = np.nan
     path = wav(tmp_path / "s.wav", audio, subtype="FLOAT")
@@ -300,9 +283,7 @@ def pcm(audio: NDArray[np.float32]) -> bytes:
 
 
 @pytest.fixture
-def listen_to(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+def listen_to(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     def listen_to(data: bytes, *args: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "stdin", FakeInput(data))
         return run(capsys, "listen", *args)
@@ -329,9 +310,7 @@ def test_standard_input_that_ends_inside_a_sample(listen_to: Callable[..., tuple
     assert listen_to(b"", model, "-") == (0, "", "")
 
 
-def test_listen_to_a_file_fast_and_at_its_own_speed(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_listen_to_a_file_fast_and_at_its_own_speed(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path = wav(tmp_path / "s.wav", spoken()[10_000:24_000])
     start = time.monotonic()
     status, fast, _ = run(capsys, "listen", model, path, "--fast")
@@ -342,9 +321,7 @@ def test_listen_to_a_file_fast_and_at_its_own_speed(
     assert time.monotonic() - middle >= 14_000 / RATE > middle - start
 
 
-def test_listen_keeps_what_it_heard(
-    listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path
-) -> None:
+def test_listen_keeps_what_it_heard(listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path) -> None:
     audio = spoken()
     _, out, _ = listen_to(pcm(audio), model, "-", "--json", "--save", tmp_path / "heard")
     rows = [json.loads(line) for line in out.splitlines()]
@@ -363,7 +340,10 @@ def test_listen_keeps_what_it_heard(
     assert len(list((tmp_path / "heard").iterdir())) == 4
 
 
-WRITER = "import os, pathlib; pathlib.Path(os.environ['OUT'] + os.environ['WORDSPOT_LABEL']).write_text(os.environ['WORDSPOT_SCORE'] + ' ' + os.environ['WORDSPOT_TIME_MS'])"
+WRITER = (
+    "from os import environ as e; import pathlib; "
+    "pathlib.Path(e['OUT'] + e['WORDSPOT_LABEL']).write_text(e['WORDSPOT_SCORE'] + ' ' + e['WORDSPOT_TIME_MS'])"
+)
 
 
 def test_listen_runs_a_program_for_each_detection(
@@ -406,9 +386,7 @@ def test_a_program_that_fails_is_a_note(listen_to: Callable[..., tuple[int, str,
         (["-", "--exec", "/no/such/program"], "--exec: there is no program '/no/such/program'"),
     ],
 )
-def test_listen_refuses_what_makes_no_sense(
-    capsys: pytest.CaptureFixture[str], model: Path, args: list[str], match: str
-) -> None:
+def test_listen_refuses_what_makes_no_sense(capsys: pytest.CaptureFixture[str], model: Path, args: list[str], match: str) -> None:
     fails(capsys, match, "listen", model, *args)
 
 
@@ -468,12 +446,17 @@ def test_a_terminal_gets_a_meter_that_leaves_the_lines_alone(
 
 
 def listen_program(model: Path, *args: object) -> subprocess.Popen[bytes]:
-    code = "import sys; from wordspot.commands import main as cli; cli.COMMANDS = ('listen',); sys.exit(cli.main(['listen', *sys.argv[1:]]))"
+    code = (
+        "import sys; from wordspot.commands import main as cli; cli.COMMANDS = ('listen',); "
+        "sys.exit(cli.main(['listen', *sys.argv[1:]]))"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", code, str(model), *map(str, args)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": ""},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal of POSIX")
@@ -554,9 +537,11 @@ def test_evaluate_a_file(capsys: pytest.CaptureFixture[str], tone_model: Path, t
     assert (confusion[:, 1:] == 0).all()
     assert measures["accuracy"] == pytest.approx(confusion[0, 0] / confusion.sum())
     assert (measures["step"], measures["clips_trained_on"]) == (None, None)
-    sets = build_sets(list_recordings(tone_folder), ("low", "high"), override(
-        RunConfig(words=("low", "high")), {"data.silence_percent": 30.0, "data.unknown_percent": 50.0}
-    ).data)  # fmt: skip
+    sets = build_sets(
+        list_recordings(tone_folder),
+        ("low", "high"),
+        override(RunConfig(words=("low", "high")), {"data.silence_percent": 30.0, "data.unknown_percent": 50.0}).data,
+    )
     assert confusion.sum(axis=1).tolist() == np.bincount(sets["testing"].labels, minlength=4).tolist()
     status, out, error = run(capsys, "evaluate", tone_model, tone_folder, "--split", "all")
     assert status == 0
@@ -565,11 +550,16 @@ def test_evaluate_a_file(capsys: pytest.CaptureFixture[str], tone_model: Path, t
 
 
 def test_evaluate_a_file_needs_no_torch(tone_model: Path, tone_folder: Path) -> None:
-    code = "import sys; sys.modules['torch'] = None; from wordspot.commands.main import main; sys.exit(main(['evaluate', *sys.argv[1:]]))"
+    code = (
+        "import sys; sys.modules['torch'] = None; from wordspot.commands.main import main; "
+        "sys.exit(main(['evaluate', *sys.argv[1:]]))"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code, str(tone_model), str(tone_folder), "--split", "validation"],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert (result.returncode, result.stderr) == (0, "")
     assert "Accuracy on validation" in result.stdout
 

@@ -127,9 +127,7 @@ def test_two_runs_that_start_together(tone_folder: Path, tmp_path: Path, own_cac
         "from wordspot.data.folders import list_recordings;"
         "d = decode_folder(list_recordings(Path(sys.argv[1])), 16000, 16000); print(int(d.clips.astype('int64').sum()))"
     )
-    runs = [
-        subprocess.Popen([sys.executable, "-c", program, str(tone_folder)], stdout=subprocess.PIPE) for _ in range(3)
-    ]
+    runs = [subprocess.Popen([sys.executable, "-c", program, str(tone_folder)], stdout=subprocess.PIPE) for _ in range(3)]
     answers = {run.communicate(timeout=60)[0] for run in runs}
     assert [run.returncode for run in runs] == [0, 0, 0]
     assert len(answers) == 1

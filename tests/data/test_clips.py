@@ -178,9 +178,7 @@ def test_labels_are_silence_unknown_and_the_words_in_their_order() -> None:
 
 
 def test_folders_that_cannot_be_used(folder: Make, tmp_path: Path) -> None:
-    with pytest.raises(
-        NotFoundError, match=r"nowhere: no such folder; expected a data folder with one folder per word"
-    ):
+    with pytest.raises(NotFoundError, match=r"nowhere: no such folder; expected a data folder with one folder per word"):
         list_recordings(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"no recordings found; expected one folder per word"):
         list_recordings(folder("README.md", "_background_noise_/rain.wav", "yes/readme.txt"))
@@ -248,9 +246,7 @@ def counts_by_hand(listing: Listing, words: Iterable[str], config: DataConfig) -
 
 @pytest.mark.parametrize(("silence", "unknown"), [(10, 10), (0, 0), (33.3, 7.1), (100, 300), (0.1, 0.1)])
 @pytest.mark.parametrize("pool", ["first", "all"])
-def test_silence_and_unknown_are_rounded_up_to_their_part_of_the_keywords(
-    silence: float, unknown: float, pool: str
-) -> None:
+def test_silence_and_unknown_are_rounded_up_to_their_part_of_the_keywords(silence: float, unknown: float, pool: str) -> None:
     listing = listing_of({"yes": 60, "no": 45, "bed": 20, "cat": 31})
     config = DataConfig(silence_percent=silence, unknown_percent=unknown, unknown_pool=pool)
     by_hand = counts_by_hand(listing, ("yes", "no"), config)
@@ -415,9 +411,12 @@ def test_splitting_by_the_folders_own_lists(folder: Make) -> None:
     config = DataConfig(split="lists", validation_percent=100, testing_percent=0)  # these do not matter here
     placed = dict(zip([clip.path for clip in listing.clips], assign_sets(listing, config), strict=True))
     assert placed == {
-        "naïve/e.wav": "validation", "no/c.wav": "testing", "no/d.wav": "training",
-        "yes/a.wav": "validation", "yes/b.wav": "training",
-    }  # fmt: skip
+        "naïve/e.wav": "validation",
+        "no/c.wav": "testing",
+        "no/d.wav": "training",
+        "yes/a.wav": "validation",
+        "yes/b.wav": "training",
+    }
 
 
 def test_lists_that_do_not_fit(folder: Make) -> None:
@@ -476,9 +475,7 @@ def test_the_sets_noise_is_disjoint_and_covers_everything(lengths: list[int], sh
     parts = split_noise(noise, lengths, config, 16_000)
     assert list(parts) == list(SETS)
     for position, length in enumerate(lengths):
-        stretches = sorted(
-            (start, end) for part in parts.values() for p, start, end in part if p == position and end > start
-        )
+        stretches = sorted((start, end) for part in parts.values() for p, start, end in part if p == position and end > start)
         ends = [0, *(end for _, end in stretches)]
         assert [start for start, _ in stretches] == ends[:-1]
         assert ends[-1] == length

@@ -193,16 +193,12 @@ def test_a_whole_download(tmp_path: Path, served: Served, start: Callable[..., S
     assert len(server.requests) == 1
 
 
-def test_a_trailing_slash_of_the_base_makes_no_difference(
-    tmp_path: Path, served: Served, start: Callable[..., Server]
-) -> None:
+def test_a_trailing_slash_of_the_base_makes_no_difference(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     download(tmp_path / "out", version=served.archive, url=start(honest).base + "/")
     assert below(tmp_path / "out") == served.files
 
 
-def test_a_kept_archive_is_used_again_and_never_removed(
-    tmp_path: Path, served: Served, start: Callable[..., Server]
-) -> None:
+def test_a_kept_archive_is_used_again_and_never_removed(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server, out = start(honest), tmp_path / "out"
     download(out, version=served.archive, url=server.base, keep_archive=True)
     assert names(tmp_path) == {"out", "words.tar.gz"}
@@ -228,9 +224,7 @@ def test_a_broken_download_goes_on_where_it_was(tmp_path: Path, served: Served, 
     assert f"broke off after 100000 of {len(served.body)} bytes" in notes[0]
 
 
-def test_attempts_are_bounded_and_the_next_run_goes_on(
-    tmp_path: Path, served: Served, start: Callable[..., Server]
-) -> None:
+def test_attempts_are_bounded_and_the_next_run_goes_on(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server, out = start(cut_after(1000)), tmp_path / "out"
     with pytest.raises(DownloadError, match=r"broke off .*5000 bytes are kept.*run the same command again"):
         download(out, version=served.archive, url=server.base)
@@ -267,9 +261,7 @@ def test_an_interrupted_download_leaves_no_folder_and_goes_on(
     assert below(out) == served.files
 
 
-def test_an_interrupted_unpacking_leaves_no_folder(
-    tmp_path: Path, served: Served, start: Callable[..., Server]
-) -> None:
+def test_an_interrupted_unpacking_leaves_no_folder(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server, out = start(honest), tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         download(out, version=served.archive, url=server.base, progress=stop_at("unpacking"))
@@ -342,9 +334,7 @@ def test_a_redirect_is_followed(tmp_path: Path, served: Served, start: Callable[
         get(served.archive, tmp_path / "other", elsewhere.base)
 
 
-def test_never_more_is_written_than_the_archive_holds(
-    tmp_path: Path, served: Served, start: Callable[..., Server]
-) -> None:
+def test_never_more_is_written_than_the_archive_holds(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server = start(without_length(b"more" * 100_000))
     get(served.archive, tmp_path / "part", server.base)
     assert (tmp_path / "part").read_bytes() == served.body
@@ -378,9 +368,7 @@ def test_the_wrong_archive_is_removed(tmp_path: Path, served: Served, start: Cal
 
 
 @pytest.mark.parametrize("extra", [b"", b"x", b"x" * 1000])
-def test_a_full_but_wrong_part_starts_again(
-    tmp_path: Path, served: Served, start: Callable[..., Server], extra: bytes
-) -> None:
+def test_a_full_but_wrong_part_starts_again(tmp_path: Path, served: Served, start: Callable[..., Server], extra: bytes) -> None:
     part = tmp_path / "part"
     part.write_bytes(bytes(len(served.body)) + extra)
     server = start(honest)
@@ -464,9 +452,7 @@ def test_a_small_disk_is_refused_before_anything_is_written(
     assert below(tmp_path / "out") == served.files
 
 
-def test_room_for_the_recordings_is_checked_too(
-    tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_room_for_the_recordings_is_checked_too(tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "words.tar.gz").write_bytes(served.body)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=len(served.body)))
@@ -483,9 +469,7 @@ def test_an_unsafe_archive_leaves_no_folder(tmp_path: Path, start: Callable[...,
     assert not (tmp_path.parent / "escaped").exists()
 
 
-def test_a_folder_in_use_is_refused_or_written_into(
-    tmp_path: Path, served: Served, start: Callable[..., Server]
-) -> None:
+def test_a_folder_in_use_is_refused_or_written_into(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server, out = start(honest), tmp_path / "out"
     (out / "mine").mkdir(parents=True)
     (out / "mine" / "take.wav").write_bytes(b"mine")

@@ -45,8 +45,12 @@ def nested(tmp_path: Path) -> Path:
 
 
 CLIPS = [
-    "no/ann/take.wav", "no/linked/deep/take.wav", "yes/c.wav", "yes/ann/take.flac", "yes/ben/take.flac",
-]  # fmt: skip
+    "no/ann/take.wav",
+    "no/linked/deep/take.wav",
+    "yes/c.wav",
+    "yes/ann/take.flac",
+    "yes/ben/take.flac",
+]
 
 
 def test_every_command_finds_the_same_files(nested: Path) -> None:
@@ -70,9 +74,7 @@ def test_a_link_to_the_folder_itself_ends(tmp_path: Path) -> None:
 
 def test_training_says_what_it_does_not_use(nested: Path) -> None:
     notes = decode_folder(list_recordings(nested), 16_000, 1600).warnings
-    assert any(
-        note.startswith("yes holds 2 files of a kind that cannot be read (.m4a); convert them: find ") for note in notes
-    )
+    assert any(note.startswith("yes holds 2 files of a kind that cannot be read (.m4a); convert them: find ") for note in notes)
     assert any("no holds 1 files of a kind that cannot be read (.webm)" in note for note in notes)
     assert any("no/notes.txt: not a sound file" in note for note in notes)
     assert find_folders(nested, TriggerConfig(positives=("yes",), negatives=("no",))).left_out
@@ -87,9 +89,7 @@ def test_a_word_with_unreadable_files_only_says_so(tmp_path: Path) -> None:
     (tmp_path / "lamp").mkdir()
     (tmp_path / "lamp" / "a.m4a").write_bytes(b"x")
     listing = list_recordings(tmp_path)
-    with pytest.raises(
-        DataError, match=r"no recordings of lamp; .*lamp holds 1 files of a kind .*ffmpeg -nostdin -i \{\}"
-    ):
+    with pytest.raises(DataError, match=r"no recordings of lamp; .*lamp holds 1 files of a kind .*ffmpeg -nostdin -i \{\}"):
         check_words(listing, ["lamp"])
     for folder in ("music", "other"):
         (tmp_path / folder / ("a.wav" if folder == "music" else "b.wav")).unlink()

@@ -161,9 +161,7 @@ def test_words_of_a_folder_of_words(folder: Path, tmp_path: Path) -> None:
     rows = load_trigger_data(root, config, HALF, RATE).rows
     by_kind = {kind: {path.split("/")[0] for _, label, path, _ in rows if label == kind} for _, kind, _, _ in rows}
     assert by_kind == {"positive": {"yes"}, "negative": {"no"}, "background": {"_background_noise_"}}
-    elsewhere = TriggerConfig(
-        positives=(str(folder / "positives"),), negatives=("no",), backgrounds=("_background_noise_",)
-    )
+    elsewhere = TriggerConfig(positives=(str(folder / "positives"),), negatives=("no",), backgrounds=("_background_noise_",))
     paths = [path for _, kind, path, _ in load_trigger_data(root, elsewhere, HALF, RATE).rows if kind == "positive"]
     assert paths[0].startswith((folder / "positives").resolve().as_posix())
 
@@ -181,9 +179,7 @@ def test_stereo_and_other_rates(tmp_path: Path, folder: Path) -> None:
         np.testing.assert_allclose(lengths, 0.5, atol=0.04)
 
 
-@pytest.mark.parametrize(
-    ("count", "sizes"), [(1, (1, 0, 0)), (2, (1, 0, 1)), (3, (1, 1, 1)), (4, (2, 1, 1)), (10, (8, 1, 1))]
-)
+@pytest.mark.parametrize(("count", "sizes"), [(1, (1, 0, 0)), (2, (1, 0, 1)), (3, (1, 1, 1)), (4, (2, 1, 1)), (10, (8, 1, 1))])
 def test_a_handful_of_positives_is_dealt(tmp_path: Path, folder: Path, count: int, sizes: tuple[int, ...]) -> None:
     # of these names the hash sends all ten to training
     names = [name for name in (f"take{i}.wav" for i in range(50)) if which_set(name, 10, 10) == "training"][:count]
@@ -253,9 +249,7 @@ def test_folders_that_are_not_there_or_empty(tmp_path: Path, folder: Path) -> No
             load_trigger_data(root, TriggerConfig(), DataConfig(), RATE)
 
 
-def test_without_negatives_and_backgrounds_others_fill_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> None:
+def test_without_negatives_and_backgrounds_others_fill_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     def speak(out: Path, word: str, sample_rate: int) -> list[object]:
         assert word == "trigger"
         write(out / "kettle" / "espeak-f3_nohash_0.wav", take(0.1, 0.1, rate=sample_rate), sample_rate)
@@ -266,9 +260,7 @@ def test_without_negatives_and_backgrounds_others_fill_in(
     monkeypatch.setattr(trigger_data, "speak_others", speak)
     monkeypatch.setattr(trigger_fill, "_SECONDS", {"training": 12, "validation": 10, "testing": 10})
     loaded = load_trigger_data(tmp_path, TriggerConfig(), DataConfig(), RATE)
-    assert [path for _, kind, path, _ in loaded.rows if kind == "negative"] == [
-        "(voices)/kettle/espeak-f3_nohash_0.wav"
-    ]
+    assert [path for _, kind, path, _ in loaded.rows if kind == "negative"] == ["(voices)/kettle/espeak-f3_nohash_0.wav"]
     assert any("other words by synthetic voices are used instead" in line for line in loaded.warnings)
     assert any("synthetic noise is used instead" in line for line in loaded.warnings)
     made = [loaded.of(name).backgrounds.samples for name in ("training", "validation", "testing")]

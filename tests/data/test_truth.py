@@ -145,9 +145,7 @@ def test_any_bytes(tmp_path: Path, data: bytes) -> None:
 
 @given(
     st.sampled_from(KINDS),
-    st.lists(
-        st.tuples(st.integers(0, 400), st.sampled_from([*b'\n\t,";\\\0 -.e9\xff', *string.ascii_letters.encode()]))
-    ),
+    st.lists(st.tuples(st.integers(0, 400), st.sampled_from([*b'\n\t,";\\\0 -.e9\xff', *string.ascii_letters.encode()]))),
     st.integers(0, 400),
 )
 @on_any_path

@@ -354,9 +354,7 @@ def test_trimming_keeps_a_quiet_consonant_and_drops_what_is_quieter() -> None:
     assert len(trim(faint, RATE_HZ)) == 3200 + 160
 
 
-@pytest.mark.parametrize(
-    "silence", [np.zeros(0, np.float32), np.zeros(777, np.float32), np.full(900, 1e-6, np.float32)]
-)
+@pytest.mark.parametrize("silence", [np.zeros(0, np.float32), np.zeros(777, np.float32), np.full(900, 1e-6, np.float32)])
 def test_silence_is_trimmed_to_nothing(silence: Samples) -> None:
     assert trim(silence, RATE_HZ).size == 0
 
@@ -466,9 +464,7 @@ def test_the_odd_cut_clip_is_counted_and_a_word_that_never_fits_is_an_error(tmp_
     with pytest.raises(DataError, match=r"longer than 1000 ms however fast.*set `clip_ms` to 1\d00"):
         speak_tones(tmp_path / "b", ["supercalifragilisticexpialidocious"], ToneEngine(seconds_per_letter=0.08))
     assert not (tmp_path / "b").exists()
-    speak_tones(
-        tmp_path / "b", ["supercalifragilisticexpialidocious"], ToneEngine(seconds_per_letter=0.08), clip_ms=1800
-    )
+    speak_tones(tmp_path / "b", ["supercalifragilisticexpialidocious"], ToneEngine(seconds_per_letter=0.08), clip_ms=1800)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
@@ -685,9 +681,7 @@ def fake_program(folder: Path, script: str) -> str:
         ("exit 0", "wrote no sound"),
     ],
 )
-def test_a_program_that_fails_is_one_line(
-    script: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_program_that_fails_is_one_line(script: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "_TIMEOUT_S", 0.2)
     engine = programs.Flite(fake_program(tmp_path, script))
     with pytest.raises(WordspotError, match=message):

@@ -34,11 +34,7 @@ def test_a_point_of_the_curve_is_what_the_decoder_gives_at_that_threshold(bench:
         hits, accepts = dict.fromkeys(WORDS, 0), dict.fromkeys(WORDS, 0)
         for stream in bench.streams:
             decoder = make_decoder(dataclasses.replace(config, threshold=threshold), LABELS)
-            found = [
-                one
-                for row, end in zip(stream.scores, stream.end_ms, strict=True)
-                for one in decoder.feed(row[None], [end])
-            ]
+            found = [one for row, end in zip(stream.scores, stream.end_ms, strict=True) for one in decoder.feed(row[None], [end])]
             matching = match_words([*found, *decoder.flush()], stream.truth, WORDS, 1000, 750)
             for hit in matching.hits:
                 hits[hit.word.label] += 1
@@ -65,13 +61,17 @@ def test_curves_tell_rates(bench: Bench) -> None:
 
 def test_operating_points_by_hand() -> None:
     """Two hours. Without a false accept 6 of 10 are missed; with one (0.5 an hour) 4; with five 2, and 2 again with ten."""
-    curve = StreamCurve(
-        np.array([0.1, 0.2, 0.3, 0.4, 0.5]), np.array([8, 8, 6, 4, 3]), np.array([10, 5, 1, 0, 0]), 10, 2.0
-    )
+    curve = StreamCurve(np.array([0.1, 0.2, 0.3, 0.4, 0.5]), np.array([8, 8, 6, 4, 3]), np.array([10, 5, 1, 0, 0]), 10, 2.0)
     rows = [(row.at_most_per_hour, row.threshold, row.miss_rate) for row in operating_points(curve)]
     assert [(target, threshold) for target, threshold, _ in rows] == [
-        (0, 0.4), (0.5, 0.3), (1, 0.3), (2, 0.3), (5, 0.2), (10, 0.2), (20, 0.2),
-    ]  # fmt: skip
+        (0, 0.4),
+        (0.5, 0.3),
+        (1, 0.3),
+        (2, 0.3),
+        (5, 0.2),
+        (10, 0.2),
+        (20, 0.2),
+    ]
     assert [miss for *_, miss in rows] == pytest.approx([0.6, 0.4, 0.4, 0.4, 0.2, 0.2, 0.2])
     assert operating_points(dataclasses.replace(curve, hours=0.1))[1].at_most_per_hour == 10  # one in six minutes
     silent = operating_points(dataclasses.replace(curve, n_words=0))

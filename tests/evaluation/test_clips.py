@@ -36,8 +36,14 @@ def test_the_keys_are_the_promised_ones() -> None:
     ]  # fmt: skip
     assert list(measured["per_label"]) == LABELS
     assert set(measured["per_label"]["yes"]) == {
-        "n", "precision", "recall", "recall_low", "recall_high", "equal_error_rate", "area_under_roc",
-    }  # fmt: skip
+        "n",
+        "precision",
+        "recall",
+        "recall_low",
+        "recall_high",
+        "equal_error_rate",
+        "area_under_roc",
+    }
     assert json.loads(json.dumps(measured, allow_nan=False)) == measured
 
 
@@ -74,8 +80,9 @@ def test_speakers_leave_out_who_says_nothing() -> None:
     assert speakers["lowest"] == pytest.approx(1 / 3)
     assert speakers["quartiles"] == pytest.approx([1 / 2, 2 / 3, 5 / 6])
     assert speakers["worst"] == [
-        {"speaker": "bob", "accuracy": pytest.approx(1 / 3), "n": 3}, {"speaker": "ann", "accuracy": 1.0, "n": 3},
-    ]  # fmt: skip
+        {"speaker": "bob", "accuracy": pytest.approx(1 / 3), "n": 3},
+        {"speaker": "ann", "accuracy": 1.0, "n": 3},
+    ]
 
 
 def test_calibration_by_hand() -> None:

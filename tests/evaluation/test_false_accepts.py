@@ -21,9 +21,7 @@ def heard(label: str, time_ms: float, emitted_ms: float | None = None, score: fl
 def test_figures_by_hand() -> None:
     """Two streams, half an hour together: "a" spoken five times and heard thrice, "b" never spoken."""
     truth = [SpokenWord("a", 10_000 * n, 10_000 * n + 500) for n in range(4)]
-    first = [
-        heard("a", 10_600 + 10_000 * n, 10_700 + 10_000 * n + 100 * n) for n in range(3)
-    ]  # latencies 200, 300, 400
+    first = [heard("a", 10_600 + 10_000 * n, 10_700 + 10_000 * n + 100 * n) for n in range(3)]  # latencies 200, 300, 400
     matchings = [
         match_words([*first, heard("b", 5000), heard("b", 10_100)], truth, WORDS, 1000, 750),
         match_words([heard("a", 90_000)], [SpokenWord("a", 50, None)], WORDS, 1000, 750),
@@ -31,11 +29,13 @@ def test_figures_by_hand() -> None:
     measures = measure_detections(matchings, WORDS, 0.5).to_json()
     low, high = poisson_interval(3)
     assert {name: measures[name] for name in ("hours", "n_words", "n_hits", "n_misses", "miss_rate")} == {
-        "hours": 0.5, "n_words": 5, "n_hits": 3, "n_misses": 2, "miss_rate": 0.4,
-    }  # fmt: skip
-    assert (measures["miss_rate_low"], measures["miss_rate_high"]) == pytest.approx(
-        (0.117621, 0.769276), abs=1e-6
-    )  # Wilson
+        "hours": 0.5,
+        "n_words": 5,
+        "n_hits": 3,
+        "n_misses": 2,
+        "miss_rate": 0.4,
+    }
+    assert (measures["miss_rate_low"], measures["miss_rate_high"]) == pytest.approx((0.117621, 0.769276), abs=1e-6)  # Wilson
     assert measures["n_false_accepts"] == 3
     assert measures["false_accepts_per_hour"] == 6
     assert measures["false_accepts_per_hour_low"] == 2 * low
@@ -50,6 +50,4 @@ def test_figures_by_hand() -> None:
 
 def test_figures_of_no_audio() -> None:
     measures = measure_detections([], WORDS, 0).to_json()
-    assert (
-        measures["miss_rate"] is measures["false_accepts_per_hour"] is measures["false_accepts_per_hour_high"] is None
-    )
+    assert measures["miss_rate"] is measures["false_accepts_per_hour"] is measures["false_accepts_per_hour_high"] is None

@@ -22,14 +22,15 @@ def heard(label: str, time_ms: float, emitted_ms: float | None = None, score: fl
 
 
 TRUTH = (
-    SpokenWord("a", 1000, 1400), SpokenWord("b", 4000, None), SpokenWord("bed", 8000, 8500), SpokenWord("a", 12_000, 12_600),
+    SpokenWord("a", 1000, 1400),
+    SpokenWord("b", 4000, None),
+    SpokenWord("bed", 8000, 8500),
+    SpokenWord("a", 12_000, 12_600),
     SpokenWord("_silence_", 20_000, 21_000),
-)  # fmt: skip
+)
 
 
-@pytest.mark.parametrize(
-    ("time", "is_hit"), [(999.9, False), (1000, True), (2150, True), (2150.1, False)]
-)  # [start, 1400 + 750]
+@pytest.mark.parametrize(("time", "is_hit"), [(999.9, False), (1000, True), (2150, True), (2150.1, False)])  # [start, 1400 + 750]
 def test_a_hit_lies_from_the_start_to_the_tolerance_after_the_end(time: float, is_hit: bool) -> None:
     matching = match_words([heard("a", time)], TRUTH[:1], WORDS, 1000, 750)
     assert len(matching.hits) == is_hit
@@ -44,16 +45,26 @@ def test_a_word_without_an_end_is_as_long_as_a_clip() -> None:
 
 def test_every_false_accept_has_its_kind() -> None:
     detections = [
-        heard("a", 1500, 1600), heard("a", 1900), heard("b", 2000), heard("a", 4500), heard("b", 8100), heard("a", 20_500),
-        heard("_unknown_", 12_100), heard("a", 11_000),
-    ]  # fmt: skip
+        heard("a", 1500, 1600),
+        heard("a", 1900),
+        heard("b", 2000),
+        heard("a", 4500),
+        heard("b", 8100),
+        heard("a", 20_500),
+        heard("_unknown_", 12_100),
+        heard("a", 11_000),
+    ]
     matching = match_words(detections, TRUTH, WORDS, 1000, 750)
     assert [(hit.word, hit.detection, hit.latency_ms) for hit in matching.hits] == [(TRUTH[0], detections[0], 200)]
     assert matching.misses == (TRUTH[1], TRUTH[3])
     assert [(one.detection.time_ms, one.kind, one.heard) for one in matching.false_accepts] == [
-        (1900, "repeat", "a"), (2000, "keyword", "a"), (4500, "keyword", "b"), (8100, "other word", "bed"),
-        (11_000, "no word", ""), (20_500, "no word", ""),
-    ]  # fmt: skip
+        (1900, "repeat", "a"),
+        (2000, "keyword", "a"),
+        (4500, "keyword", "b"),
+        (8100, "other word", "bed"),
+        (11_000, "no word", ""),
+        (20_500, "no word", ""),
+    ]
 
 
 def test_of_two_words_there_its_own_explains_a_detection_before_the_later_one() -> None:
@@ -81,9 +92,7 @@ def test_pairs_are_as_many_as_there_can_be(times: list[int], found: list[tuple[i
     pairs = pair_times(times, found)
     assert all(found[span][0] <= times[time] <= found[span][1] for time, span in pairs)
     assert len({time for time, _ in pairs}) == len({span for _, span in pairs}) == len(pairs)
-    inside = np.array([[start <= time <= end for start, end in found] for time in times], int).reshape(
-        len(times), len(found)
-    )
+    inside = np.array([[start <= time <= end for start, end in found] for time in times], int).reshape(len(times), len(found))
     most = int((maximum_bipartite_matching(csr_array(inside)) >= 0).sum()) if inside.size else 0
     assert len(pairs) == most
 
@@ -91,20 +100,19 @@ def test_pairs_are_as_many_as_there_can_be(times: list[int], found: list[tuple[i
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from([*LABELS, "bed"]), st.integers(0, 9000)), max_size=12),
-    st.lists(st.tuples(st.sampled_from([*WORDS, "bed", "_silence_"]), st.integers(0, 9000), st.none() | st.integers(1, 900)),
-             max_size=12),
-)  # fmt: skip
-def test_counts_are_those_of_the_matching(
-    found: list[tuple[str, int]], spoken: list[tuple[str, int, int | None]]
-) -> None:
+    st.lists(
+        st.tuples(st.sampled_from([*WORDS, "bed", "_silence_"]), st.integers(0, 9000), st.none() | st.integers(1, 900)),
+        max_size=12,
+    ),
+)
+def test_counts_are_those_of_the_matching(found: list[tuple[str, int]], spoken: list[tuple[str, int, int | None]]) -> None:
     detections = [heard(label, time) for label, time in found]
     truth = [SpokenWord(label, start, None if length is None else start + length) for label, start, length in spoken]
     matching = match_words(detections, truth, WORDS, 1000, 750)
     counts = count_words(detections, truth, WORDS, 1000, 750)
     assert counts.tolist() == [
-        [sum(hit.word.label == word for hit in matching.hits),
-         sum(one.detection.label == word for one in matching.false_accepts)]
+        [sum(hit.word.label == word for hit in matching.hits), sum(one.detection.label == word for one in matching.false_accepts)]
         for word in WORDS
-    ]  # fmt: skip
+    ]
     assert len(matching.hits) + len(matching.misses) == sum(word.label in WORDS for word in truth)
     assert len(matching.hits) + len(matching.false_accepts) == sum(one.label in WORDS for one in detections)

@@ -29,9 +29,13 @@ def two(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def measured(**changes: object) -> dict[str, object]:
     given_: dict[str, object] = {
-        "labels": ["real", "synthetic"], "truth": np.repeat([0, 1], 4), "posteriors": two(SCORES),
-        "speakers": [None] * 8, "generators": [None] * 8, **changes,
-    }  # fmt: skip
+        "labels": ["real", "synthetic"],
+        "truth": np.repeat([0, 1], 4),
+        "posteriors": two(SCORES),
+        "speakers": [None] * 8,
+        "generators": [None] * 8,
+        **changes,
+    }
     return measure_recordings(**given_).to_json()  # type: ignore[arg-type]
 
 
@@ -73,9 +77,7 @@ def test_the_curve_is_thinned_and_keeps_its_ends() -> None:
         "false_alarm_rate": [0, 0, 0, 0.25, 0.5, 0.5, 0.75, 1],
     }
     scores = np.linspace(0, 1, 1000)
-    many = measured(
-        truth=np.arange(1000) % 2, posteriors=two(scores), speakers=[None] * 1000, generators=[None] * 1000
-    )["det"]
+    many = measured(truth=np.arange(1000) % 2, posteriors=two(scores), speakers=[None] * 1000, generators=[None] * 1000)["det"]
     assert isinstance(many, dict)
     assert {len(values) for values in many.values()} == {200}
     assert (many["miss_rate"][0], many["false_alarm_rate"][0]) == (1, 0)
@@ -178,9 +180,7 @@ def test_every_draw_of_few_recordings() -> None:
     """Three targets and two others, drawn each among its kind: all 27 · 4 equally likely draws, counted one by one."""
     scores, is_target = np.array([0.9, 0.5, 0.2, 0.5, 0.1]), np.array([True, True, True, False, False])
     exact = []
-    for targets, others in itertools.product(
-        itertools.product(range(3), repeat=3), itertools.product((3, 4), repeat=2)
-    ):
+    for targets, others in itertools.product(itertools.product(range(3), repeat=3), itertools.product((3, 4), repeat=2)):
         rows = [*targets, *others]
         curve = det_curve(scores[rows], is_target[rows])
         exact.append((equal_error_rate(curve), area_under_roc(curve)))
@@ -243,8 +243,10 @@ def test_per_generator_and_speaker() -> None:
     assert isinstance(rows, list)
     by_name = {row["generator"]: row for row in rows}
     assert [(row["generator"], row["label"], row["n"]) for row in rows] == [
-        ("person", "real", 4), ("flite", "synthetic", 2), ("vits", "synthetic", 2),
-    ]  # fmt: skip
+        ("person", "real", 4),
+        ("flite", "synthetic", 2),
+        ("vits", "synthetic", 2),
+    ]
     assert by_name["person"]["eer"] == measures["eer"]
     assert by_name["flite"]["eer"] == 0
     assert by_name["flite"]["accuracy"] == 1
@@ -253,9 +255,10 @@ def test_per_generator_and_speaker() -> None:
     assert by_name["vits"]["auc"] == pytest.approx((2 + 2 + 0.5 + 0) / 8)
     assert by_name["vits"]["accuracy"] == 0
     assert measures["per_speaker"] == [
-        {"speaker": "bob", "n": 3, "accuracy": 1 / 3}, {"speaker": "ann", "n": 3, "accuracy": 2 / 3},
+        {"speaker": "bob", "n": 3, "accuracy": 1 / 3},
+        {"speaker": "ann", "n": 3, "accuracy": 2 / 3},
         {"speaker": "cid", "n": 1, "accuracy": 1.0},
-    ]  # fmt: skip
+    ]
 
 
 def test_three_labels_are_measured_each_against_the_rest() -> None:

@@ -54,9 +54,7 @@ def test_a_plateau_is_entered_three_quarters_up() -> None:
     grid = np.arange(1, 9) / 10
     curve = StreamCurve(grid, np.array([3, 3, 3, 3, 3, 3, 2, 1]), np.array([4, 1, 0, 0, 0, 0, 0, 0]), 3, 1.0)
     assert choose_thresholds({"a": curve}, 0, {"a": 0.5}) == {"a": 0.6}  # of 0.3, 0.4, 0.5, 0.6
-    assert choose_thresholds({"a": curve}, 100, {"a": 0.5}) == {
-        "a": 0.6
-    }  # false accepts that gain nothing are not spent
+    assert choose_thresholds({"a": curve}, 100, {"a": 0.5}) == {"a": 0.6}  # false accepts that gain nothing are not spent
 
 
 def test_a_word_never_spoken_is_not_lowered() -> None:
@@ -101,7 +99,5 @@ def test_classic_tuning_is_the_best_of_its_grid(bench: Bench) -> None:
             assert 0 < len(kept) < 6
             assert best.n_correct == max(one.n_correct for one in kept)
         else:
-            assert max(best.n_wrong, best.n_false_positive) == min(
-                max(one.n_wrong, one.n_false_positive) for one in all_figures
-            )
+            assert max(best.n_wrong, best.n_false_positive) == min(max(one.n_wrong, one.n_false_positive) for one in all_figures)
     assert len(calls) == 12

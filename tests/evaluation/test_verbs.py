@@ -59,9 +59,7 @@ def test_a_stream_is_tested(folder: Path) -> None:
 
 
 def test_a_model_is_tuned(folder: Path, tmp_path: Path) -> None:
-    result = ws.tune(
-        folder / "stream.onnx", [folder / "stream.wav"], out=tmp_path / "tuned.onnx", false_accepts_per_hour=600
-    )
+    result = ws.tune(folder / "stream.onnx", [folder / "stream.wav"], out=tmp_path / "tuned.onnx", false_accepts_per_hour=600)
     assert isinstance(result, StreamTuning)
     assert result.after.detections.all_words.miss_rate == 0
     assert ws.test_stream(result.out, [folder / "stream.wav"]).metrics.decoder == result.after.decoder

@@ -148,9 +148,7 @@ def test_every_spectral_front_end_streams(kind: str) -> None:
 
 def test_other_sizes_of_the_transform() -> None:
     """A transform longer than the window, at another rate."""
-    features = FeatureConfig(
-        sample_rate=8000, clip_ms=200, window_ms=20, hop_ms=10, high_hz=3900, fft_size=500, n_mels=20
-    )
+    features = FeatureConfig(sample_rate=8000, clip_ms=200, window_ms=20, hop_ms=10, high_hz=3900, fft_size=500, n_mels=20)
     network, config = make("residual_1d", features)
     assert export_network(network, config).difference < 5e-5
 
@@ -188,9 +186,7 @@ def test_what_does_not_stream_says_why() -> None:
     assert "works on clips only" in why("single_fc", short)
     assert "micro cannot be exported as a stream" in why("low_latency_svdf", FEATURES["micro"])
     assert "psf_mfcc cannot be" in why("low_latency_svdf", FEATURES["psf_mfcc"])
-    assert "25 ms is not a multiple of the hop of 10 ms" in why(
-        "low_latency_svdf", dataclasses.replace(short, window_ms=25)
-    )
+    assert "25 ms is not a multiple of the hop of 10 ms" in why("low_latency_svdf", dataclasses.replace(short, window_ms=25))
     assert "not a multiple of the network's step" in why("low_latency_svdf", dataclasses.replace(short, clip_ms=305))
     assert "state is empty" in why("low_latency_svdf", dataclasses.replace(short, window_ms=10))
 
@@ -296,14 +292,14 @@ def evaluate(model: onnx.ModelProto, feeds: dict[str, Any]) -> list[Array]:
     return onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)
 
 
-def graph_of(
-    nodes: list[onnx.NodeProto], constants: dict[str, Any], shape: list[Any], out: list[Any]
-) -> onnx.ModelProto:
+def graph_of(nodes: list[onnx.NodeProto], constants: dict[str, Any], shape: list[Any], out: list[Any]) -> onnx.ModelProto:
     graph = helper.make_graph(
-        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, out)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )  # fmt: skip
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
@@ -392,9 +388,7 @@ def test_export_verify_and_info(run: Path, tmp_path: Path, capsys: pytest.Captur
     assert json.loads(capsys.readouterr().out)["bytes"] == len(before)
 
 
-def test_a_file_that_gives_other_scores_fails_verify(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_gives_other_scores_fails_verify(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "words.onnx"
     export_run(run, out)
     card = read_card(out)
@@ -423,9 +417,7 @@ def test_int8_that_costs_too_much_is_refused(
 ) -> None:
     monkeypatch.setattr("wordspot.export.run.measure_int8", lambda *_: Int8Cost(200, 0.915, 0.9, 3))
     out = tmp_path / "words.onnx"
-    with pytest.raises(
-        ExportError, match=r"costs 1\.50 percentage points of accuracy on 200 clips, more than 1; nothing was"
-    ):
+    with pytest.raises(ExportError, match=r"costs 1\.50 percentage points of accuracy on 200 clips, more than 1; nothing was"):
         export_run(run, out, int8=True, data=tone_folder)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ExportError, match="more than nan"):

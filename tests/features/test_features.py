@@ -124,12 +124,8 @@ def mfcc_by_loops(audio: NDArray, config: FeatureConfig) -> NDArray:
     "config",
     [
         CLASSIC,
-        FeatureConfig(
-            kind="mfcc", sample_rate=22_050, window_ms=25, hop_ms=12, low_hz=0, high_hz=9000, n_coefficients=13
-        ),
-        FeatureConfig(
-            kind="mfcc", sample_rate=8000, n_mels=23, n_coefficients=20, low_hz=100, high_hz=4000, fft_size=1000
-        ),
+        FeatureConfig(kind="mfcc", sample_rate=22_050, window_ms=25, hop_ms=12, low_hz=0, high_hz=9000, n_coefficients=13),
+        FeatureConfig(kind="mfcc", sample_rate=8000, n_mels=23, n_coefficients=20, low_hz=100, high_hz=4000, fft_size=1000),
     ],
     ids=["classic", "22050", "8000"],
 )
@@ -163,15 +159,19 @@ def test_logmel_is_librosas(rate: int, window_ms: float, fft_size: int) -> None:
 
 def psf_reference(samples: NDArray, config: FeatureConfig) -> NDArray:
     return python_speech_features.mfcc(
-        samples, config.sample_rate, winlen=config.window_ms / 1000, winstep=config.hop_ms / 1000,
-        numcep=config.n_coefficients, nfilt=config.n_mels, nfft=config.n_fft, lowfreq=config.low_hz,
+        samples,
+        config.sample_rate,
+        winlen=config.window_ms / 1000,
+        winstep=config.hop_ms / 1000,
+        numcep=config.n_coefficients,
+        nfilt=config.n_mels,
+        nfft=config.n_fft,
+        lowfreq=config.low_hz,
         highfreq=config.high_hz,
-    )  # fmt: skip
+    )
 
 
-PSF_16K = FeatureConfig(
-    kind="psf_mfcc", window_ms=25, fft_size=512, n_mels=40, n_coefficients=20, low_hz=100, high_hz=8000
-)
+PSF_16K = FeatureConfig(kind="psf_mfcc", window_ms=25, fft_size=512, n_mels=40, n_coefficients=20, low_hz=100, high_hz=8000)
 
 
 @pytest.mark.parametrize("config", [FEATURES["psf_mfcc"], PSF_16K], ids=["22050", "16000"])
@@ -252,9 +252,7 @@ def test_stream_is_the_whole_recording(kind: str, hop_ms: float) -> None:
 
 @pytest.mark.parametrize("kind", SPECTRAL)
 @pytest.mark.parametrize(("window_ms", "hop_ms", "n_early"), [(25, 10, 2), (30, 20, 1), (20, 20, 0), (10, 16, 0)])
-def test_stream_of_a_window_that_is_no_multiple_of_the_hop(
-    kind: str, window_ms: float, hop_ms: float, n_early: int
-) -> None:
+def test_stream_of_a_window_that_is_no_multiple_of_the_hop(kind: str, window_ms: float, hop_ms: float, n_early: int) -> None:
     """The state holds whole hops, so frames begin where a recording's do."""
     config = of_kind(kind, window_ms=window_ms, hop_ms=hop_ms)
     front_end, hop = make_front_end(config), config.hop_samples
@@ -381,11 +379,17 @@ def configs(draw: st.DrawFn) -> FeatureConfig:
     window_ms = draw(st.floats(1, clip_ms - 1))  # psf_mfcc rounds it up to a sample
     n_mels = draw(st.integers(1, 80))
     return FeatureConfig(
-        kind=draw(st.sampled_from(KINDS)), sample_rate=rate, clip_ms=clip_ms, window_ms=window_ms,
-        hop_ms=draw(st.floats(0.5, 2 * clip_ms)), n_mels=n_mels, n_coefficients=draw(st.integers(1, n_mels)),
-        low_hz=draw(st.floats(0, 500)), high_hz=draw(st.floats(1000, rate / 2)),
+        kind=draw(st.sampled_from(KINDS)),
+        sample_rate=rate,
+        clip_ms=clip_ms,
+        window_ms=window_ms,
+        hop_ms=draw(st.floats(0.5, 2 * clip_ms)),
+        n_mels=n_mels,
+        n_coefficients=draw(st.integers(1, n_mels)),
+        low_hz=draw(st.floats(0, 500)),
+        high_hz=draw(st.floats(1000, rate / 2)),
         fft_size=draw(st.sampled_from([0, 16_384])),
-    )  # fmt: skip
+    )
 
 
 @settings(max_examples=60, deadline=None)

@@ -171,9 +171,14 @@ GOLDEN = {
 def test_equals_the_c_library_at_other_settings(settings: tuple[float, ...]) -> None:
     rate, window_ms, hop_ms, n_mels, low_hz, high_hz = settings
     config = FeatureConfig(
-        kind="micro", sample_rate=int(rate), window_ms=window_ms, hop_ms=hop_ms, n_mels=int(n_mels), low_hz=low_hz,
+        kind="micro",
+        sample_rate=int(rate),
+        window_ms=window_ms,
+        hop_ms=hop_ms,
+        n_mels=int(n_mels),
+        low_hz=low_hz,
         high_hz=high_hz,
-    )  # fmt: skip
+    )
     integers = whole(config, synthetic(int(rate) * 2 // 5))
     assert (len(integers), zlib.crc32(integers.astype("<u2").tobytes())) == GOLDEN[settings]
 

@@ -62,14 +62,15 @@ def block_again(block: Any, x: Tensor, stride: int, dilation: int, valid: bool) 
     taps = [above_below[:, :, n : n + x.shape[2]] * conv.weight[:, :, n] for n in range(3)]
     maps = sum(taps)[:, :, ::stride]  # type: ignore[index]
     bands = maps.chunk(5, dim=2)
-    of_band = [
-        [getattr(norm, name)[n::5] for name in ("running_mean", "running_var", "weight", "bias")] for n in range(5)
-    ]
+    of_band = [[getattr(norm, name)[n::5] for name in ("running_mean", "running_var", "weight", "bias")] for n in range(5)]
     maps = torch.cat([F.batch_norm(band, *settings) for band, settings in zip(bands, of_band, strict=True)], dim=2)
     means = F.conv1d(
-        maps.mean(dim=2), block.over_time.weight[:, :, 0], padding=0 if valid else dilation, dilation=dilation,
+        maps.mean(dim=2),
+        block.over_time.weight[:, :, 0],
+        padding=0 if valid else dilation,
+        dilation=dilation,
         groups=maps.shape[1],
-    )  # fmt: skip
+    )
     means = torch.einsum("oi,bit->bot", block.mix[2].weight[:, :, 0, 0], F.silu(normed(means, block.mix[0])))
     kept = slice(2 * dilation, None) if valid else slice(None)
     total = maps[..., kept] + means.unsqueeze(2)
@@ -90,9 +91,7 @@ def network_again(model: Any, clip: Tensor, dilations: tuple[int, ...], valid: b
     return x @ model.output.weight[:, :, 0].T + model.output.bias
 
 
-@pytest.mark.parametrize(
-    ("padding", "dilations"), [("same", (1, 2, 4, 8)), ("valid", (1, 2, 4, 4))], ids=["same", "valid"]
-)
+@pytest.mark.parametrize(("padding", "dilations"), [("same", (1, 2, 4, 8)), ("valid", (1, 2, 4, 4))], ids=["same", "valid"])
 def test_the_whole_network_computed_again(padding: str, dilations: tuple[int, ...]) -> None:
     model = with_random_norms(make(size=1.5, padding=padding))
     clip = random(3, 98, 40)
@@ -167,9 +166,7 @@ def test_only_the_valid_form_streams() -> None:
 # --- layers ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "layer", [FrequencyConv(6), FrequencyConv(6, stride=2), PointConv(6, 4)], ids=["all", "stride", "point"]
-)
+@pytest.mark.parametrize("layer", [FrequencyConv(6), FrequencyConv(6, stride=2), PointConv(6, 4)], ids=["all", "stride", "point"])
 @pytest.mark.parametrize("n_frequencies", [10, 5])
 def test_training_computes_the_same_in_another_way(layer: nn.Conv2d, n_frequencies: int) -> None:
     results = []

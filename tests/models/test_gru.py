@@ -120,9 +120,13 @@ def test_exported_it_takes_any_length(tmp_path: Path) -> None:
     state = module.network.initial_state(1)
     hops = torch.export.Dim("hops", min=1, max=10_000)
     program = torch.onnx.export(
-        module, (random(1, 6, 40), *state), dynamo=True, opset_version=18, verbose=False,
+        module,
+        (random(1, 6, 40), *state),
+        dynamo=True,
+        opset_version=18,
+        verbose=False,
         dynamic_shapes=({1: 2 * hops}, tuple({} for _ in state)),
-    )  # fmt: skip
+    )
     assert program is not None
     program.save(str(tmp_path / "gru.onnx"))
     session = onnxruntime.InferenceSession(tmp_path / "gru.onnx")

@@ -30,7 +30,7 @@ TABLE = {
     "tiny_conv": (94_740, 721_280, 48_660),
     "tiny_embedding_conv": (7_804, 736_736, 6_940),
 }
-N_DROPOUTS = {"single_fc": 0, "conv": 2, "low_latency_conv": 3, "low_latency_svdf": 3, "tiny_conv": 1, "tiny_embedding_conv": 2}  # fmt: skip
+N_DROPOUTS = {"single_fc": 0, "conv": 2, "low_latency_conv": 3, "low_latency_svdf": 3, "tiny_conv": 1, "tiny_embedding_conv": 2}
 
 
 def make(name: str, n_frames: int = 98, n_features: int = 40, n_labels: int = 12, **options: Any) -> nn.Module:
@@ -106,9 +106,7 @@ def array(weights: torch.Tensor) -> NDArray:
     return weights.double().numpy()
 
 
-def convolve(
-    x: NDArray, layer: Any, stride: int, time_pads: tuple[int, int], frequency_pads: tuple[int, int]
-) -> NDArray:
+def convolve(x: NDArray, layer: Any, stride: int, time_pads: tuple[int, int], frequency_pads: tuple[int, int]) -> NDArray:
     """x: [time, frequency, channels in], padded by these zeros → [time, frequency, channels out], after ReLU."""
     kernel = array(layer.weight)  # [out, in, time, frequency]
     padded = np.pad(x, (time_pads, frequency_pads, (0, 0)))
@@ -383,9 +381,7 @@ def test_every_recipe_fits_the_configuration(name: str, kind: str) -> None:
         ("low_latency_svdf", (100_000, 35_000), (0.01, 0.005)),
     ],
 )
-def test_classic_schedules_are_the_recommended_ones(
-    name: str, steps: tuple[int, ...], rates: tuple[float, ...]
-) -> None:
+def test_classic_schedules_are_the_recommended_ones(name: str, steps: tuple[int, ...], rates: tuple[float, ...]) -> None:
     recipe = find_recipe(name, "classic")
     assert (recipe["training.steps"], recipe["training.learning_rates"]) == (steps, rates)
 
@@ -399,9 +395,7 @@ def test_a_recipe_is_a_copy() -> None:
 def test_recipes_of_ones_own_network(own_package: Path) -> None:
     assert find_recipe("my_networks:Small", "default") == {"training.steps": (5,), "training.learning_rates": (0.1,)}
     assert find_recipe("my_networks:make", "default") == {}
-    with pytest.raises(
-        ConfigError, match="model 'my_networks:Small' has no classic recipe, as it is not part of the tutorial"
-    ):
+    with pytest.raises(ConfigError, match="model 'my_networks:Small' has no classic recipe, as it is not part of the tutorial"):
         find_recipe("my_networks:Small", "classic")
 
 

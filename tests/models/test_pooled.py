@@ -111,7 +111,7 @@ def test_pooling_by_hand(pooling: str, logits: list[int]) -> None:
 
 
 def test_spread_is_mixed_by_hand() -> None:
-    """Spreads of 1 and 3 in the one row, of 2 and 2 in the other: a share of a quarter gives 2.5 and 2, of one changes nothing."""
+    """Spreads of 1 and 3 in one row, of 2 and 2 in the other: a share of a quarter gives 2.5 and 2, of one no change."""
     wave = torch.tensor([1.0, -1.0, 1.0, -1.0]) * 3**0.5 / 2  # of standard deviation 1
     spectrum = torch.stack([torch.stack([wave, 2 * wave], dim=1), torch.stack([3 * wave, 2 * wave], dim=1)])
     mixed = mix_spread(spectrum, torch.tensor([1, 0]), torch.tensor([0.25, 1.0]))

@@ -62,9 +62,7 @@ def by_numpy(power: Array, n_bands: int, first: int, stop: int, hop_ms: float) -
     bands = [slice(band * width, (band + 1) * width) for band in range(n_bands)]
     track = np.stack([shape[:, band].mean(axis=1) for band in bands], axis=1)
     peak = np.stack([shape[:, band].std(axis=1) for band in bands], axis=1)
-    flat = np.stack(
-        [np.log((power / level)[:, band].mean(axis=1) + 1e-5) - logs[:, band].mean(axis=1) for band in bands], axis=1
-    )
+    flat = np.stack([np.log((power / level)[:, band].mean(axis=1) + 1e-5) - logs[:, band].mean(axis=1) for band in bands], axis=1)
 
     def moments(values: Array) -> tuple[Array, Array]:
         mean = np.average(values, axis=0, weights=weight)
@@ -107,9 +105,7 @@ def by_name(values: Tensor, n_bands: int) -> dict[str, Array]:
     return {name: array[ends[i] : ends[i + 1]] for i, name in enumerate(sizes)}
 
 
-@pytest.mark.parametrize(
-    "name", ["spread", "peak", "peak's spread", "flatness", "flatness's spread", "together", *RATES]
-)
+@pytest.mark.parametrize("name", ["spread", "peak", "peak's spread", "flatness", "flatness's spread", "together", *RATES])
 def test_each_statistic_by_numpy(name: str) -> None:
     power = power_of(sounds())
     given = BandStatistics(**SIZES)(power)
@@ -314,9 +310,7 @@ def test_another_rate_hears_the_same_frequencies(sample_rate: int) -> None:
     rng = torch.Generator().manual_seed(0)
     noise = 0.1 * torch.randn(4, sample_rate, generator=rng)
     tone = 0.02 * torch.sin(2 * math.pi * 1500 * torch.arange(sample_rate) / sample_rate)
-    more = (model.describe(hops_of(noise + tone, config)) - model.describe(hops_of(noise, config)))[:, 231:237].mean(
-        dim=0
-    )
+    more = (model.describe(hops_of(noise + tone, config)) - model.describe(hops_of(noise, config)))[:, 231:237].mean(dim=0)
     assert int(more.argmax()) == (1 if sample_rate == 8000 else 0)
     assert more.max() > 0.2
 

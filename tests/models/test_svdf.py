@@ -29,9 +29,7 @@ def svdf_by_loops(layer: Svdf, clip: NDArray) -> list[float]:
     return units
 
 
-@pytest.mark.parametrize(
-    ("n_frames", "n_features", "n_units", "rank"), [(9, 5, 4, 2), (6, 3, 5, 1), (4, 7, 3, 3), (1, 2, 2, 2)]
-)
+@pytest.mark.parametrize(("n_frames", "n_features", "n_units", "rank"), [(9, 5, 4, 2), (6, 3, 5, 1), (4, 7, 3, 3), (1, 2, 2, 2)])
 def test_svdf_is_its_definition(n_frames: int, n_features: int, n_units: int, rank: int) -> None:
     layer = random_svdf(n_frames, n_features, n_units, rank)
     clips = np.random.default_rng(0).standard_normal((2, n_frames, n_features))
@@ -91,9 +89,7 @@ def test_svdf_without_filters_is_refused(n_units: int, rank: int) -> None:
         ((16, 17), (3, 1), 4, (0, 0, 0, 0)),  # the kernel ends before the clip does: nothing is missing
     ],
 )
-def test_same_padding(
-    size: tuple[int, int], kernel: tuple[int, int], stride: int, pads: tuple[int, int, int, int]
-) -> None:
+def test_same_padding(size: tuple[int, int], kernel: tuple[int, int], stride: int, pads: tuple[int, int, int, int]) -> None:
     padded = SamePad2d(kernel, stride)(torch.ones(2, 3, *size))
     before_time, after_time, before_frequency, after_frequency = pads
     assert padded.shape == (2, 3, size[0] + before_time + after_time, size[1] + before_frequency + after_frequency)

@@ -93,9 +93,7 @@ def keras_gru(x: NDArray[np.float64], layer: Any) -> NDArray[np.float64]:
     """Keras' GRU with reset_after: kernels [inputs, 3 · units] of the gates z, r, h, and two biases."""
     r, z, h = range(3)
     weights = [array(getattr(layer, f"{name}_l0")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    kernel, recurrent, bias, recurrent_bias = (
-        np.concatenate([np.split(w, 3)[gate] for gate in (z, r, h)]).T for w in weights
-    )
+    kernel, recurrent, bias, recurrent_bias = (np.concatenate([np.split(w, 3)[gate] for gate in (z, r, h)]).T for w in weights)
     units, rows = layer.hidden_size, []
     state = np.zeros(units)
     for row in x:

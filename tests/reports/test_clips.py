@@ -25,10 +25,16 @@ from wordspot.reports.report import write_report
 
 LABELS = ("_silence_", "_unknown_", "<b>&", "汪汪叫")
 TRUTH = np.array([2, 2, 3, 3, 1, 0])
-POSTERIORS = np.array([
-    [0.1, 0.1, 0.7, 0.1], [0.0, 0.0, 0.4, 0.6], [0.0, 0.0, 0.2, 0.8], [0.05, 0.9, 0.0, 0.05], [0.0, 0.3, 0.7, 0.0],
-    [1.0, 0.0, 0.0, 0.0],
-])  # fmt: skip
+POSTERIORS = np.array(
+    [
+        [0.1, 0.1, 0.7, 0.1],
+        [0.0, 0.0, 0.4, 0.6],
+        [0.0, 0.0, 0.2, 0.8],
+        [0.05, 0.9, 0.0, 0.05],
+        [0.0, 0.3, 0.7, 0.0],
+        [1.0, 0.0, 0.0, 0.0],
+    ]
+)
 LOG = [{"step": s, "kind": "step", "learning_rate": 0.1, "accuracy": s / 10, "loss": 2 / s} for s in range(1, 9)]
 LOG.append({"step": 8, "kind": "evaluation", "set": "validation", "accuracy": 0.5, "n": 6, "cross_entropy": 1.0})
 
@@ -46,11 +52,17 @@ def test_the_surest_mistakes_come_first() -> None:
 def test_page(tmp_path: Path) -> None:
     audio = (0.5 * np.sin(np.arange(1600) / 5)).astype(np.float32)
     result = WordsResult(
-        model="runs/<i>x", step=8, data="data", split="testing", left_out=("a.wav: damaged",), warnings=(),
-        metrics=measure_clips(LABELS, TRUTH, POSTERIORS, ["s1", "s1", "s2", "s2", "s3", None]), overlap=None,
+        model="runs/<i>x",
+        step=8,
+        data="data",
+        split="testing",
+        left_out=("a.wav: damaged",),
+        warnings=(),
+        metrics=measure_clips(LABELS, TRUTH, POSTERIORS, ["s1", "s1", "s2", "s2", "s3", None]),
+        overlap=None,
         clips=ClipsSeen([f"w/<{n}>.wav" for n in range(6)], TRUTH, POSTERIORS, lambda at: audio * (at == 3), 16_000),
         log=tuple(LOG),
-    )  # fmt: skip
+    )
     write_report(result, tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "<b>&<" not in page

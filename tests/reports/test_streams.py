@@ -28,9 +28,14 @@ def test_the_page_on_scenes(bench: Bench, tmp_path: Path) -> None:
     config = DecoderConfig()
     measured = measure_bench(bench, config, make_curves(bench, list(sweep(bench, config))))
     result = TriggerResult(
-        model="runs/<i>x", step=3, data="data", split="testing", left_out=("<a>.wav: damaged",), warnings=(),
+        model="runs/<i>x",
+        step=3,
+        data="data",
+        split="testing",
+        left_out=("<a>.wav: damaged",),
+        warnings=(),
         metrics=SceneMetrics(0.95, 0.9, measured),
-    )  # fmt: skip
+    )
     write_report(result, tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "checkpoint of step 3, on the testing set" in page
@@ -84,9 +89,7 @@ def test_drawn_scores_are_what_a_threshold_is_compared_with() -> None:
 
 
 def test_the_most_telling_events_are_few() -> None:
-    events = [
-        Event(0, kind, "a", float(n), "", float(n)) for n in range(100) for kind in ("hit", "miss", "false accept")
-    ]
+    events = [Event(0, kind, "a", float(n), "", float(n)) for n in range(100) for kind in ("hit", "miss", "false accept")]
     chosen = most_telling(events)
     assert [event.kind for event in chosen] == ["false accept"] * 16 + ["miss"] * 16 + ["hit"] * 6
     assert [event.time_ms for event in chosen if event.kind == "hit"] == [94, 95, 96, 97, 98, 99]

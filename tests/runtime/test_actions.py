@@ -60,8 +60,12 @@ def test_a_command_is_split_as_its_system_writes_paths() -> None:
     with pytest.raises(ValueError, match="No closing quotation"):
         split_command(command, escape="")
     assert split_command(command.replace("'", ""), escape="") == [
-        r"C:\tools\beep.exe", "-f", r"C:\my sounds\a.wav", "it\\s", "#1"
-    ]  # fmt: skip
+        r"C:\tools\beep.exe",
+        "-f",
+        r"C:\my sounds\a.wav",
+        "it\\s",
+        "#1",
+    ]
     assert split_command(r"/opt/a\ b 'c d' \"e", escape="\\") == ["/opt/a b", "c d", '"e']
 
 
@@ -87,9 +91,7 @@ def test_programs_that_hang_do_not_pile_up_or_hold_up_listening() -> None:
         program.wait()
 
 
-@pytest.mark.parametrize(
-    ("command", "match"), [("'open", "No closing quotation"), ("  ", "got '  '"), ("/no/such", "/no/such")]
-)
+@pytest.mark.parametrize(("command", "match"), [("'open", "No closing quotation"), ("  ", "got '  '"), ("/no/such", "/no/such")])
 def test_a_program_that_is_not_there(command: str, match: str) -> None:
     with pytest.raises(ConfigError, match=f"`command`: .* program .*{match}"):
         Runner(command)

@@ -40,9 +40,7 @@ def test_it_hears_people_it_was_not_trained_on(shared_data: Path) -> None:
     sets = assign_sets(listing, DataConfig())
     classifier, n_right, n = Classifier(), 0, 0
     for word in WORDS:
-        clips = [
-            clip for clip, name in zip(listing.clips, sets, strict=True) if clip.word == word and name == "validation"
-        ]
+        clips = [clip for clip, name in zip(listing.clips, sets, strict=True) if clip.word == word and name == "validation"]
         for clip in clips[:30]:
             audio, _ = read_audio(listing.root / clip.path, 16_000)
             n_right += int(classifier.classify(audio[:16_000])[0].argmax() == 2 + WORDS.index(word))
@@ -59,9 +57,7 @@ def test_it_hears_a_word_in_a_stream_and_nothing_in_silence(shared_data: Path) -
     sets = assign_sets(listing, DataConfig())
     heard = 0
     for word in WORDS:
-        clip = [
-            clip for clip, name in zip(listing.clips, sets, strict=True) if clip.word == word and name == "validation"
-        ][3]
+        clip = [clip for clip, name in zip(listing.clips, sets, strict=True) if clip.word == word and name == "validation"][3]
         audio, _ = read_audio(listing.root / clip.path, 16_000)
         found = detector.feed(np.concatenate([audio, quiet]))
         heard += [detection.label for detection in found] == [word]

@@ -219,9 +219,7 @@ def test_hours_of_silence_keep_their_time() -> None:
 # -------------------------------------------------------------------------------------------------------- other sample rates
 
 
-@pytest.mark.parametrize(
-    ("from_rate", "to_rate"), [(48_000, 16_000), (44_100, 16_000), (8000, 16_000), (22_050, 16_000)]
-)
+@pytest.mark.parametrize(("from_rate", "to_rate"), [(48_000, 16_000), (44_100, 16_000), (8000, 16_000), (22_050, 16_000)])
 @pytest.mark.parametrize("size", [1, 441, 5000])
 def test_resampling_a_stream_is_resampling_the_whole(from_rate: int, to_rate: int, size: int) -> None:
     audio = noise(from_rate // (20 if size == 1 else 2))
@@ -528,7 +526,5 @@ def test_it_loads_without_torch_and_what_else_it_does_not_need(tmp_path: Path) -
         "import sys; from wordspot.runtime.detector import Detector; d = Detector(sys.argv[1]); d.feed([0.0] * 1600);"
         "print([m for m in ('torch', 'onnx', 'soxr', 'soundfile', 'rich', 'scipy') if m in sys.modules])"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "m.onnx")], capture_output=True, text=True, timeout=60
-    )
+    result = subprocess.run([sys.executable, "-c", code, str(tmp_path / "m.onnx")], capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout, result.stderr) == (0, "[]\n", "")

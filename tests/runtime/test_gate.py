@@ -182,8 +182,7 @@ def test_what_is_ignored_is_not_kept_and_starts_nothing(
 ) -> None:
     program = tmp_path / "note.py"
     program.write_text(
-        "import os, pathlib, sys\n"
-        "with pathlib.Path(sys.argv[1]).open('a') as file: file.write(os.environ['WORDSPOT_LABEL'])\n"
+        "import os, pathlib, sys\nwith pathlib.Path(sys.argv[1]).open('a') as file: file.write(os.environ['WORDSPOT_LABEL'])\n"
     )
     command = f'"{sys.executable}" "{program}" "{tmp_path / "labels"}"'
     status, out, _ = listen("--gate", gate, "--save", tmp_path / "heard", "--exec", command, "--json")
@@ -194,9 +193,7 @@ def test_what_is_ignored_is_not_kept_and_starts_nothing(
     assert (tmp_path / "labels").read_text() == "a"
 
 
-def test_a_gate_of_another_task_is_refused(
-    listen: Callable[..., tuple[int, str, str]], gate: Path, tmp_path: Path
-) -> None:
+def test_a_gate_of_another_task_is_refused(listen: Callable[..., tuple[int, str, str]], gate: Path, tmp_path: Path) -> None:
     status, out, error = listen("--gate", tmp_path / "words.onnx")
     assert (status, out) == (1, "")
     assert re.search(r"--gate: .*words\.onnx: the model does not classify entire recordings", error)

@@ -246,9 +246,7 @@ def test_a_file_gives_what_its_samples_give(tmp_path: Path, rate: int, whole: bo
     whole_audio = resample(audio, rate, RATE)
     windows = cut_windows(whole_audio, CLIP, STRIDE, whole)
     assert len(windows) == len(result.window_posteriors)
-    np.testing.assert_allclose(
-        result.window_posteriors, window_scores(windows.mean(axis=1)), atol=1e-4
-    )  # soxr's blocks
+    np.testing.assert_allclose(result.window_posteriors, window_scores(windows.mean(axis=1)), atol=1e-4)  # soxr's blocks
 
 
 @settings(max_examples=30, deadline=None)
@@ -293,9 +291,7 @@ def test_samples_that_are_no_recording_are_refused() -> None:
 
 
 def test_models_of_other_tasks_are_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"does not classify entire recordings, but detects _silence_, _unknown_, a, b"
-    ):
+    with pytest.raises(ConfigError, match=r"does not classify entire recordings, but detects _silence_, _unknown_, a, b"):
         RecordingClassifier(made_model("clip"))
     with pytest.raises(ConfigError, match=r"`threshold` must lie between 0 and 1, got 1\.5"):
         RecordingClassifier(MODEL, threshold=1.5)
@@ -311,9 +307,7 @@ def test_a_card_with_strange_settings_is_refused(strange: Any) -> None:
 
 def test_posteriors_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = RecordingClassifier(MODEL)
-    monkeypatch.setattr(
-        recording_scores, "judge_clips", lambda _session, _card, clips: np.full((len(clips), 2), np.nan)
-    )
+    monkeypatch.setattr(recording_scores, "judge_clips", lambda _session, _card, clips: np.full((len(clips), 2), np.nan))
     with pytest.raises(CardError, match="it gives NaN or infinity"):
         classifier.classify(noise(5000), RATE)
 
@@ -330,9 +324,12 @@ def test_a_streaming_network_judges_windows_too() -> None:
     for name in ("residual_1d", "tiny_conv"):
         features = FeatureConfig(kind="logmel", clip_ms=1000)
         config = RunConfig(
-            words=TWO, task="recordings", features=features, model=ModelConfig(name=name),
+            words=TWO,
+            task="recordings",
+            features=features,
+            model=ModelConfig(name=name),
             recordings=RecordingsConfig(stride_ms=500),
-        )  # fmt: skip
+        )
         network = make_model(config.model, features.n_frames, features.n_features, 2).eval()
         exported = export_network(network, config)
         audio = noise(50_000)

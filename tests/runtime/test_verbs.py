@@ -63,9 +63,12 @@ def test_detect_iterates_over_the_detections_of_all_recordings(folder: Path) -> 
     failed: list[FailedFile] = []
     steps: list[Progress] = []
     found = detect(
-        folder, MODEL, on_detection=lambda name, one: seen.append((name, one.label)), on_failed=failed.append,
+        folder,
+        MODEL,
+        on_detection=lambda name, one: seen.append((name, one.label)),
+        on_failed=failed.append,
         progress=steps.append,
-    )  # fmt: skip
+    )
     assert [one.label for one in found] == ["a", "b", "a", "b"]
     assert len(found) == 4
     assert [file.name for file in found.files] == ["deep/two.flac", "one.wav"]

@@ -86,9 +86,12 @@ def test_a_server_of_this_machine_alone_is_not_announced(host: str) -> None:
 def test_where_a_server_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     """0.0.0.0 stands for IPv4 alone, as `web_server.bind` does, and :: for IPv6."""
     ips = [
-        ifaddr.IP("127.0.0.1", 8, "lo"), ifaddr.IP("192.0.2.2", 24, "net"), ifaddr.IP(("::1", 0, 0), 128, "lo"),
-        ifaddr.IP(("fe80::2", 0, 3), 64, "net"), ifaddr.IP(("fd00::2", 0, 0), 64, "net"),
-    ]  # fmt: skip
+        ifaddr.IP("127.0.0.1", 8, "lo"),
+        ifaddr.IP("192.0.2.2", 24, "net"),
+        ifaddr.IP(("::1", 0, 0), 128, "lo"),
+        ifaddr.IP(("fe80::2", 0, 3), 64, "net"),
+        ifaddr.IP(("fd00::2", 0, 0), 64, "net"),
+    ]
     monkeypatch.setattr(ifaddr, "get_adapters", lambda: [ifaddr.Adapter("net", "net", ips)])
     assert reachable_addresses("0.0.0.0") == ["192.0.2.2"]
     assert reachable_addresses("::") == ["fd00::2"]

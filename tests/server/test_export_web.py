@@ -33,8 +33,10 @@ from wordspot.server.served import load_models
 from wordspot.server.site import with_policy, write_site
 
 RUNTIME = {
-    "ort.wasm.min.mjs": b"export {};", "ort-wasm-simd-threaded.wasm": b"\0asm", "LICENSE": b"MIT License",
-}  # fmt: skip
+    "ort.wasm.min.mjs": b"export {};",
+    "ort-wasm-simd-threaded.wasm": b"\0asm",
+    "LICENSE": b"MIT License",
+}
 
 
 @pytest.fixture
@@ -95,9 +97,7 @@ def test_the_command_writes_page_runtime_models_and_their_list(
     assert str(out) in words
 
 
-def test_the_verb_returns_what_it_wrote(
-    page: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_verb_returns_what_it_wrote(page: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(site, "page_folder", lambda: page)
     written = site.export_web([model], tmp_path / "site")
     assert written.models == ("my-wörds",)
@@ -131,9 +131,7 @@ def test_a_folder_that_holds_files_is_refused_unless_forced(
     assert {"CNAME", "index.html"} <= files(out)
 
 
-def test_a_file_that_is_no_model_leaves_nothing_behind(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_no_model_leaves_nothing_behind(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(site, "page_folder", lambda: page)
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     with pytest.raises(CardError, match=r"bad\.onnx"):
@@ -219,12 +217,8 @@ def host(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
 
 
 @pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed, so the exported page is not tried")
-@pytest.mark.skipif(
-    not any(page_folder().glob("vendor/ort/*.wasm")), reason="no onnxruntime-web; `make web` fetches it"
-)
-def test_below_any_path_of_a_host_of_files_the_page_hears(
-    model: Path, tmp_path: Path, host: tuple[str, Path, list[str]]
-) -> None:
+@pytest.mark.skipif(not any(page_folder().glob("vendor/ort/*.wasm")), reason="no onnxruntime-web; `make web` fetches it")
+def test_below_any_path_of_a_host_of_files_the_page_hears(model: Path, tmp_path: Path, host: tuple[str, Path, list[str]]) -> None:
     """The model made by hand hears the words that Python's detector hears; the policy in the page hinders nothing."""
     url, folder, asked = host
     write_site(load_models([model]), folder)
@@ -243,9 +237,7 @@ def test_below_any_path_of_a_host_of_files_the_page_hears(
         assert page.problems() == []
         elsewhere = url.replace("localhost", "127.0.0.1") + "stolen"
         sent = page.evaluate(f"fetch('{elsewhere}', {{ mode: 'no-cors' }}).then(() => true, () => false)")
-    assert [(one["label"], round(one["time_ms"])) for one in found] == [
-        (one.label, round(one.time_ms)) for one in expected
-    ]
+    assert [(one["label"], round(one["time_ms"])) for one in found] == [(one.label, round(one.time_ms)) for one in expected]
     assert all(path.startswith("/~me/words/") for path in asked)
     assert not sent
     assert not any("stolen" in path for path in asked)

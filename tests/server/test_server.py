@@ -203,10 +203,13 @@ def test_health_and_metrics(server: Running) -> None:
 
 def test_every_answer_carries_the_headers_of_safety(server: Running) -> None:
     answers = [
-        server.ask("GET", "/"), server.ask("GET", "/nothing"), server.ask("POST", "/healthz"),
-        server.ask("GET", "/models.json"), server.ask("GET", "/", headers={"Host": "evil.example"}),
+        server.ask("GET", "/"),
+        server.ask("GET", "/nothing"),
+        server.ask("POST", "/healthz"),
+        server.ask("GET", "/models.json"),
+        server.ask("GET", "/", headers={"Host": "evil.example"}),
         server.ask("POST", "/v1/label", b""),
-    ]  # fmt: skip
+    ]
     assert [answer[0] for answer in answers] == [200, 404, 405, 200, 421, 422]
     for _, headers, _ in answers:
         assert {name: headers.get(name.lower()) for name in HEADERS} == HEADERS
@@ -315,9 +318,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "wordspot.server"]
 
 
-def test_every_refused_client_leaves_one_line_in_the_log(
-    models: list[ServedModel], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_every_refused_client_leaves_one_line_in_the_log(models: list[ServedModel], caplog: pytest.LogCaptureFixture) -> None:
     limits: dict[str, Any] = {"max_upload_bytes": 1 << 10, "upload_seconds": 0.2}
     asked: list[tuple[str, str, dict[str, str], str]] = [
         ("GET", "/healthz", {"Host": "evil.example"}, "not known by that name"),
@@ -419,7 +420,7 @@ def with_promise(data: bytes, n_bytes: int) -> bytes:
         ("?top=9999999999999999999999", wav(), 422, "top from 1"),
         ("?top=x", wav(), 422, "top from 1"),
     ],
-)  # fmt: skip
+)
 def test_files_that_cannot_be_used(server: Running, query: str, body: bytes, status: int, message: str) -> None:
     answer = problem(server.ask("POST", f"/v1/label{query}", body))
     assert answer[0] == status
@@ -504,12 +505,16 @@ def test_who_does_not_read_the_answer_is_dropped(models: list[ServedModel], tmp_
 @pytest.mark.parametrize(
     "data",
     [
-        b"\0\1\2\3\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00" + bytes(200),
-        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 10_000 + b"\r\n", b"GET /" + b"a" * 100_000,
+        b"\0\1\2\3\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00" + bytes(200),
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 10_000 + b"\r\n",
+        b"GET /" + b"a" * 100_000,
         b"POST /v1/label HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
-        b"POST /v1/label HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+        b"POST /v1/label HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"ffffffffffffffff\r\n",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_http(server: Running, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
     with server.raw() as raw:
         raw.settimeout(5)
@@ -529,9 +534,7 @@ def test_what_is_no_http(server: Running, data: bytes, caplog: pytest.LogCapture
     )
 
 
-def test_more_connections_than_allowed_are_closed_at_once(
-    models: list[ServedModel], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_more_connections_than_allowed_are_closed_at_once(models: list[ServedModel], caplog: pytest.LogCaptureFixture) -> None:
     with running(models, max_connections=3) as server:
         held = [server.raw() for _ in range(3)]
         wait_until(lambda: server.web.n_connections == 3)
@@ -577,14 +580,14 @@ def test_recordings_are_saved_as_training_reads_them(server: Running, records: P
     from wordspot.data.folders import list_recordings
 
     for take in range(2):
-        answer = server.ask(
-            "POST", f"/v1/record?word=%E5%B0%8F%E7%81%AF&session=ab12&take={take}", wav(0.25, rate=48_000)
-        )
+        answer = server.ask("POST", f"/v1/record?word=%E5%B0%8F%E7%81%AF&session=ab12&take={take}", wav(0.25, rate=48_000))
         assert (answer[0], json.loads(answer[2])) == (201, {"file": f"小灯/ab12_nohash_{take}.wav"})
     server.ask("POST", "/v1/record?word=turn%20on&session=zz&take=7", wav())
     assert sorted(path.relative_to(records).as_posix() for path in records.rglob("*.wav")) == [
-        "turn on/zz_nohash_7.wav", "小灯/ab12_nohash_0.wav", "小灯/ab12_nohash_1.wav"
-    ]  # fmt: skip
+        "turn on/zz_nohash_7.wav",
+        "小灯/ab12_nohash_0.wav",
+        "小灯/ab12_nohash_1.wav",
+    ]
     with wave.open(str(records / "小灯" / "ab12_nohash_0.wav")) as file:
         assert (file.getframerate(), file.getsampwidth(), file.getnframes()) == (48_000, 2, 4800)
         assert set(np.frombuffer(file.readframes(4800), "<i2")) == {8192}
@@ -609,9 +612,11 @@ def test_no_recording_is_overwritten(server: Running, records: Path) -> None:
         "word=..&session=a&take=0", "word=../x&session=a&take=0", "word=%2Fetc&session=a&take=0", "word=a%5Cb&session=a&take=0",
         "word=.hidden&session=a&take=0", "word=_background_noise_&session=a&take=0", "word=&session=a&take=0",
         "word=%00&session=a&take=0", "word=a%0Ab&session=a&take=0", "word=con&session=a&take=0", "word=a:b&session=a&take=0",
-        f"word={'w' * 101}&session=a&take=0", "word=%ff&session=a/../b&take=0", "word=x&session=..&take=0", "word=x&session=a_nohash_b&take=0",
+        f"word={'w' * 101}&session=a&take=0", "word=%ff&session=a/../b&take=0", "word=x&session=..&take=0",
+        "word=x&session=a_nohash_b&take=0",
         "word=x&session=&take=0", f"word=x&session={'a' * 33}&take=0", "word=x&session=a&take=-1", "word=x&session=a&take=1e3",
-        "word=x&session=a&take=10000", "word=x&session=a&take=%D9%A1", "word=x&session=a", "word=x&take=1", "session=a&take=1", "",
+        "word=x&session=a&take=10000", "word=x&session=a&take=%D9%A1", "word=x&session=a", "word=x&take=1",
+        "session=a&take=1", "",
     ],
 )  # fmt: skip
 def test_names_that_would_lead_elsewhere(server: Running, records: Path, query: str) -> None:
@@ -641,9 +646,7 @@ def test_recordings_that_are_no_such_wav(server: Running, records: Path, body: b
     assert not (records / "bad").exists() or not any((records / "bad").iterdir())
 
 
-def test_a_folder_that_cannot_hold_recordings_is_refused_at_the_start(
-    models: list[ServedModel], tmp_path: Path
-) -> None:
+def test_a_folder_that_cannot_hold_recordings_is_refused_at_the_start(models: list[ServedModel], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     for name in ("file", "link", "file/below"):
@@ -794,15 +797,16 @@ def run(*args: str, **environment: str) -> subprocess.Popen[str]:
     if "serve" not in COMMANDS:
         pytest.skip("the command line does not know serve yet")
     return subprocess.Popen(
-        [sys.executable, "-m", "wordspot", "serve", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "wordspot", "serve", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("more", [[], ["--verbose"]])
-def test_the_command_says_where_the_page_is_and_ends_quietly(
-    tmp_path: Path, models: list[ServedModel], more: list[str]
-) -> None:
+def test_the_command_says_where_the_page_is_and_ends_quietly(tmp_path: Path, models: list[ServedModel], more: list[str]) -> None:
     (tmp_path / "lamp.onnx").write_bytes(models[0].data)
     command = [str(tmp_path / "lamp.onnx"), "--port", "0", "--wyoming-port", "0", *more]
     process = run(*command, WORDSPOT_TOKEN="correct-horse")
@@ -810,7 +814,7 @@ def test_the_command_says_where_the_page_is_and_ends_quietly(
     assert process.stderr is not None
     try:
         lines: list[str] = []
-        reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")), daemon=True)  # type: ignore[union-attr]
+        reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")), daemon=True)
         reader.start()
         wait_until(lambda: any("tcp://" in line for line in lines), 30)
         wyoming = re.search(r"tcp://127\.0\.0\.1:([1-9]\d*)", lines[-1])
@@ -863,9 +867,13 @@ def test_serving_from_python(tmp_path: Path, models: list[ServedModel]) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         serve(
-            str(tmp_path / "lamp.onnx"), port=0, wyoming_port=0, on_start=on_start, record_dir=str(tmp_path / "data"),
+            str(tmp_path / "lamp.onnx"),
+            port=0,
+            wyoming_port=0,
+            on_start=on_start,
+            record_dir=str(tmp_path / "data"),
             allow_origins="https://example.org",
-        )  # fmt: skip
+        )
     assert (tmp_path / "data").is_dir()
     (serving,) = seen
     value = json.loads(json.dumps(serving.to_json()))
@@ -892,9 +900,7 @@ def test_serving_from_python(tmp_path: Path, models: list[ServedModel]) -> None:
         (["--port", "0", "--wyoming-port", "99999"], "port 99999: .*use another `wyoming_port` or `wyoming_host`"),
     ],
 )
-def test_the_command_refuses_what_makes_no_sense(
-    args: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_refuses_what_makes_no_sense(args: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     import argparse
 
     from wordspot.commands import serve

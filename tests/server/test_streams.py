@@ -79,10 +79,8 @@ def test_a_long_message_is_judged_in_pieces_and_others_come_between(pool: Stream
         with alone.opened("words") as long, alone.opened("words") as short:
             for stream, name in ((long, "long"), (short, "short")):
                 feed = stream.feed
-                stream.feed = lambda samples, feed=feed, name=name: (order.append(name), feed(samples))[1]  # type: ignore[method-assign]
-            await asyncio.gather(
-                alone.feed(long, np.zeros(10 * RATE, np.float32)), alone.feed(short, np.zeros(100, np.float32))
-            )
+                stream.feed = lambda samples, feed=feed, name=name: (order.append(name), feed(samples))[1]
+            await asyncio.gather(alone.feed(long, np.zeros(10 * RATE, np.float32)), alone.feed(short, np.zeros(100, np.float32)))
 
     asyncio.run(both())
     alone.shutdown()
@@ -96,7 +94,7 @@ def test_judging_happens_outside_the_event_loop(pool: StreamPool) -> None:
     async def feed() -> None:
         with pool.opened("words") as stream:
             judge = stream.feed
-            stream.feed = lambda samples: (threads.add(threading.current_thread().name), judge(samples))[1]  # type: ignore[method-assign]
+            stream.feed = lambda samples: (threads.add(threading.current_thread().name), judge(samples))[1]
             await pool.feed(stream, np.zeros(10, np.float32))
 
     asyncio.run(feed())

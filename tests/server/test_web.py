@@ -309,9 +309,7 @@ def test_the_self_tests_signal_is_that_of_the_document(page: Page) -> None:
     assert page.evaluate("window.wordspot.selfTest.difference") < 1e-4
 
 
-@pytest.mark.parametrize(
-    ("from_rate", "to_rate"), [(48_000, 16_000), (44_100, 16_000), (8_000, 16_000), (16_000, 16_000)]
-)
+@pytest.mark.parametrize(("from_rate", "to_rate"), [(48_000, 16_000), (44_100, 16_000), (8_000, 16_000), (16_000, 16_000)])
 def test_resampling_keeps_tones_kills_aliases_and_has_no_seams(page: Page, from_rate: int, to_rate: int) -> None:
     """Against the tones themselves, at the new rate: time, level and silence are right; blocks do not matter."""
     script = f"""(async (hertz, sizes) => {{
@@ -426,9 +424,7 @@ def test_a_file_that_is_no_sound_is_refused_in_a_sentence(page: Page, tmp_path: 
     assert page.evaluate("window.wordspot.state") == "ready"
 
 
-def test_the_first_load_is_small_and_the_second_needs_no_server(
-    sites: Callable[..., Site], tmp_path: Path, minute: Path
-) -> None:
+def test_the_first_load_is_small_and_the_second_needs_no_server(sites: Callable[..., Site], tmp_path: Path, minute: Path) -> None:
     site = sites()
     with Browser(tmp_path / "browser") as browser:
         page = browser.open(site.url)
@@ -503,9 +499,7 @@ def test_over_plain_http_files_still_work(tmp_path: Path, sites: Callable[..., S
 
 
 def test_takes_are_recorded_discarded_and_saved_as_zip(page: Page, tmp_path: Path) -> None:
-    page.browser.call(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path), "eventsEnabled": True}
-    )
+    page.browser.call("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path), "eventsEnabled": True})
     record(page, "grün", 3)
     page.click("[aria-label='Discard take 2 of grün']")
     assert page.evaluate("document.querySelectorAll('#takes li').length") == 2
@@ -526,9 +520,7 @@ def test_takes_are_recorded_discarded_and_saved_as_zip(page: Page, tmp_path: Pat
         assert (info.samplerate, info.frames, info.channels, info.subtype) == (RATE, RATE, 1, "PCM_16")
 
 
-def test_takes_are_saved_on_a_server_that_wants_them(
-    sites: Callable[..., Site], browser: Browser, tmp_path: Path
-) -> None:
+def test_takes_are_saved_on_a_server_that_wants_them(sites: Callable[..., Site], browser: Browser, tmp_path: Path) -> None:
     site = sites(record_dir=tmp_path / "data", token="open-sesame-1")
     page = browser.open(site.url)
     assert page.evaluate("window.wordspot.ready") is True
@@ -551,9 +543,7 @@ def record(page: Page, word: str, n_takes: int) -> None:
     page.click("#record-start")
     page.wait_for("document.getElementById('cue').className === 'count'")
     page.wait_for("document.getElementById('cue').className === 'say'")
-    page.wait_for(
-        f"window.wordspot.takes.length === {n_takes} && document.getElementById('cue').textContent.startsWith('Done')"
-    )
+    page.wait_for(f"window.wordspot.takes.length === {n_takes} && document.getElementById('cue').textContent.startsWith('Done')")
 
 
 def test_the_loudest_second_is_cut_as_wordspot_align_cuts_it(page: Page) -> None:
@@ -623,10 +613,11 @@ def test_text_stands_out_and_nothing_is_wider_than_a_phone(page: Page, scheme: s
         contrasts = page.evaluate(CONTRASTS)
         assert len(contrasts) > 10
         assert [entry for entry in contrasts if entry[0] < 4.5] == []
-        wide = "[...document.body.querySelectorAll('*')].filter((e) => e.getBoundingClientRect().right > 321 && e.checkVisibility())"
+        wide = (
+            "[...document.body.querySelectorAll('*')].filter((e) => e.getBoundingClientRect().right > 321 && e.checkVisibility())"
+        )
         assert (
-            page.evaluate(f"document.documentElement.scrollWidth <= 320 || {wide}.map((e) => e.outerHTML.slice(0, 80))")
-            is True
+            page.evaluate(f"document.documentElement.scrollWidth <= 320 || {wide}.map((e) => e.outerHTML.slice(0, 80))") is True
         )
 
 

@@ -75,9 +75,7 @@ def sound(*values: float, seconds: float = 1.5) -> Samples:
     return np.concatenate([np.full(int(seconds * RATE), round(32768 * value), np.int16) for value in values])
 
 
-async def send(
-    client: AsyncTcpClient, samples: Samples, *, rate: int = RATE, channels: int = 1, first_ms: int = 0
-) -> None:
+async def send(client: AsyncTcpClient, samples: Samples, *, rate: int = RATE, channels: int = 1, first_ms: int = 0) -> None:
     """A whole stream, in chunks of 64 ms as Home Assistant sends them."""
     await client.write_event(AudioStart(rate, 2, channels, first_ms).event())
     size = 1024 * channels
@@ -118,8 +116,9 @@ def test_describe_lists_each_word_in_one_program(models: list[ServedModel]) -> N
             (program,) = info.wake
             assert (program.name, program.installed) == ("wordspot", True)
             assert [(model.name, model.phrase, model.installed) for model in program.models] == [
-                ("a", "a", True), ("b", "b", True),
-            ]  # fmt: skip
+                ("a", "a", True),
+                ("b", "b", True),
+            ]
 
     run(scenario)
 
@@ -129,8 +128,11 @@ def test_words_that_two_models_know_carry_their_models_name(tmp_path: Path) -> N
     (tmp_path / "two.onnx").write_bytes(made_model(labels=("_silence_", "_unknown_", "b", "c")))
     words = words_of(load_models([tmp_path / "one.onnx", tmp_path / "two.onnx"]))
     assert {name: (model.name, label) for name, (model, label) in words.items()} == {
-        "a": ("one", "a"), "one/b": ("one", "b"), "two/b": ("two", "b"), "c": ("two", "c"),
-    }  # fmt: skip
+        "a": ("one", "a"),
+        "one/b": ("one", "b"),
+        "two/b": ("two", "b"),
+        "c": ("two", "c"),
+    }
 
 
 def test_a_model_of_recordings_offers_no_words(models: list[ServedModel], tmp_path: Path) -> None:
@@ -267,9 +269,7 @@ def test_detect_may_come_at_any_time(tmp_path: Path) -> None:
             await client.write_event(AudioStart(RATE, 2, 1).event())
             await client.write_event(chunk(0.0, 0.5, 0.0))
             assert [one.name for one in await detections(client, 1)] == ["a"]
-            await client.write_event(
-                Detect(names=["c"]).event()
-            )  # a word of the other model, which has heard nothing yet
+            await client.write_event(Detect(names=["c"]).event())  # a word of the other model, which has heard nothing yet
             await client.write_event(chunk(0.5, 0.0))
             (one,) = await detections(client, 1)
             assert one.name == "c"
@@ -287,9 +287,7 @@ def test_detect_may_come_at_any_time(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_a_refused_client_leaves_one_line_in_the_log(
-    models: list[ServedModel], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_refused_client_leaves_one_line_in_the_log(models: list[ServedModel], caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         async with serving(models, dataclasses.replace(SETTINGS, idle_seconds=0.3)) as server:
             peers = []
@@ -426,7 +424,7 @@ GARBAGE = {
         header(type="audio-start", data=CHUNK) + header(type="audio-chunk", data=CHUNK | {"rate": 8000}),
         "the format of the audio changed; it began with 16000 Hz, channels: 1",
     ),
-}  # fmt: skip
+}
 
 
 def test_garbage_is_told_what_is_wrong_and_loses_its_connection_only(models: list[ServedModel]) -> None:
@@ -585,9 +583,7 @@ def test_events_are_read_as_the_package_writes_them() -> None:
     async def scenario() -> None:
         reader = asyncio.StreamReader()
         more = json.dumps({"names": ["ä"], "b": 2}).encode()
-        reader.feed_data(
-            header(type="detect", data={"a": 1, "b": 1}, data_length=len(more), payload_length=3) + more + b"xyz"
-        )
+        reader.feed_data(header(type="detect", data={"a": 1, "b": 1}, data_length=len(more), payload_length=3) + more + b"xyz")
         event = await read_event(reader, 3)
         assert event == Event("detect", {"a": 1, "b": 2, "names": ["ä"]}, b"xyz")
 

@@ -250,9 +250,7 @@ class Page:
 
     def problems(self) -> list[str]:
         """Errors that the page's console holds."""
-        logged = [
-            entry["entry"]["text"] for entry in self.events("Log.entryAdded") if entry["entry"]["level"] == "error"
-        ]
+        logged = [entry["entry"]["text"] for entry in self.events("Log.entryAdded") if entry["entry"]["level"] == "error"]
         thrown = [
             details["exceptionDetails"].get("exception", {}).get("description") or details["exceptionDetails"]["text"]
             for details in self.events("Runtime.exceptionThrown")

@@ -81,10 +81,11 @@ def stream_graph(clip_samples: int = RATE) -> bytes:
     }
     state = [1, 1, n_frames - 1]
     return _model(
-        nodes, constants,
+        nodes,
+        constants,
         [_value("audio", [1, f"{STEP}*blocks"]), _value("mean_state", state)],
         [_value("scores", [1, "blocks", len(LABELS)]), _value("new_mean_state", state)],
-    )  # fmt: skip
+    )
 
 
 def clip_graph(clip_samples: int = RATE) -> bytes:
@@ -94,9 +95,7 @@ def clip_graph(clip_samples: int = RATE) -> bytes:
         *_scores("mean", 1, "scores"),
     ]
     constants = {"axis_1": np.array([1], np.int64)}
-    return _model(
-        nodes, constants, [_value("audio", ["n", clip_samples])], [_value("scores", ["n", len(LABELS)])]
-    )  # fmt: skip
+    return _model(nodes, constants, [_value("audio", ["n", clip_samples])], [_value("scores", ["n", len(LABELS)])])
 
 
 def _scores(mean: str, axis: int, out: str) -> list[onnx.NodeProto]:

@@ -39,17 +39,22 @@ def recording_model(
     """A whole exported file of the task `recordings`; `settings` are fields of `RecordingsConfig`."""
     settings = {"stride_ms": 1000 * STRIDE / RATE, **settings}
     run = RunConfig(
-        words=labels, task="recordings", features=FeatureConfig(clip_ms=1000 * clip_samples / RATE),
+        words=labels,
+        task="recordings",
+        features=FeatureConfig(clip_ms=1000 * clip_samples / RATE),
         recordings=RecordingsConfig(**settings),
-    )  # fmt: skip
+    )
     card = made_card("clip", clip_samples)
     signal = self_test_signal(card.self_test).astype(np.float64)
     means = np.array([signal[end - clip_samples : end].mean() for end in card.self_test.ends])
     rows = tuple(tuple(row) for row in np.log(window_scores(means, len(labels))).tolist())
     card = dataclasses.replace(
-        card, labels=labels, config=to_json(run), decoder=DecoderConfig(thresholds=thresholds or {}),
+        card,
+        labels=labels,
+        config=to_json(run),
+        decoder=DecoderConfig(thresholds=thresholds or {}),
         self_test=dataclasses.replace(card.self_test, log_posteriors=rows),
-    )  # fmt: skip
+    )
     return with_card(_graph(clip_samples, len(labels)), card)
 
 

@@ -29,9 +29,10 @@ SETTINGS = ServerSettings(port=0, threads=2)
 def made_models(folder: Path) -> list[ServedModel]:
     """`words` hears a stream of constant sound (an "a"; negative: a "b"), `clips` judges clips, `person` recordings."""
     contents = {
-        "words": made_model(clip_samples=CLIP), "clips": made_model("clip", clip_samples=CLIP),
+        "words": made_model(clip_samples=CLIP),
+        "clips": made_model("clip", clip_samples=CLIP),
         "person": recording_model(),
-    }  # fmt: skip
+    }
     for name, data in contents.items():
         (folder / f"{name}.onnx").write_bytes(data)
     return load_models([folder / f"{name}.onnx" for name in contents])

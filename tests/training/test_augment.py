@@ -55,15 +55,18 @@ def test_shift_moves_exactly_and_zeros_fill_in() -> None:
     clip = [1.0, 2.0, 3.0, 4.0]
     shifted = augment.time_shift(torch.tensor([clip] * 6), torch.tensor([0, 1, 3, -1, -3, 2]))
     assert shifted.tolist() == [
-        [1, 2, 3, 4], [0, 1, 2, 3], [0, 0, 0, 1], [2, 3, 4, 0], [4, 0, 0, 0], [0, 0, 1, 2],
-    ]  # fmt: skip
+        [1, 2, 3, 4],
+        [0, 1, 2, 3],
+        [0, 0, 0, 1],
+        [2, 3, 4, 0],
+        [4, 0, 0, 0],
+        [0, 0, 1, 2],
+    ]
 
 
 def test_shift_beyond_the_clip_leaves_nothing() -> None:
     clips = torch.ones(3, 4)
-    assert not augment.time_shift(
-        clips, torch.tensor([4, -4, 10**12])
-    ).any()  # nor does it take 10**12 samples of memory
+    assert not augment.time_shift(clips, torch.tensor([4, -4, 10**12])).any()  # nor does it take 10**12 samples of memory
 
 
 @settings(max_examples=30, deadline=None)
@@ -321,9 +324,7 @@ def test_classic_shift_is_uniform_and_never_reaches_its_upper_end() -> None:
 
 
 def test_classic_silence_stays_speech_times_zero() -> None:
-    everything = augmenter(
-        time_shift_ms=100, background_frequency=1, background_volume=0.1, gain_db=20, room_frequency=1
-    )
+    everything = augmenter(time_shift_ms=100, background_frequency=1, background_volume=0.1, gain_db=20, room_frequency=1)
     is_silence = torch.tensor([True, False, True])
     audio = noise(3, 4000) * ~is_silence[:, None]
     hiss = noise(3, 4000, 0.2, seed=2)
@@ -340,9 +341,7 @@ def test_classic_silence_stays_speech_times_zero() -> None:
 def test_ratio_of_the_configuration_is_reached() -> None:
     audio, hiss = noise(400, 2000, 0.01), noise(400, 2000, 0.2, seed=2)
     is_silence = torch.zeros(400, dtype=torch.bool)
-    mixed = augmenter(snr_db=(5, 15), background_frequency=1, background_volume=0).augment(
-        audio, is_silence, hiss, seeded()
-    )
+    mixed = augmenter(snr_db=(5, 15), background_frequency=1, background_volume=0).augment(audio, is_silence, hiss, seeded())
     ratios = decibels(rms(audio) / rms(mixed - audio)).numpy()
     assert scipy.stats.kstest((ratios - 5) / 10, "uniform").pvalue > 1e-3
 

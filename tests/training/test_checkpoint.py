@@ -44,9 +44,15 @@ def test_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"1234567", struct.pack("<Q", 2**60) + b"{}", struct.pack("<Q", 2) + b"{}", struct.pack("<Q", 4) + b"[[]]",
-     struct.pack("<Q", 3) + b"nul"],
-)  # fmt: skip
+    [
+        b"",
+        b"1234567",
+        struct.pack("<Q", 2**60) + b"{}",
+        struct.pack("<Q", 2) + b"{}",
+        struct.pack("<Q", 4) + b"[[]]",
+        struct.pack("<Q", 3) + b"nul",
+    ],
+)
 def test_no_checkpoint(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match="expected a"):
@@ -59,7 +65,7 @@ def test_a_configuration_from_a_newer_version(tmp_path: Path) -> None:
     config = to_json(CONFIG) | {"config_version": 99}
     metadata = {"config": json.dumps(config), "step": "1", "best_step": "0", "best_score": "0"}
     save_file({"model.a": torch.zeros(1)}, tmp_path / "x.safetensors", metadata)
-    with pytest.raises(ConfigError, match=r"of version 99.*install a newer wordspot"):
+    with pytest.raises(ConfigError, match=r"has version 99.*install a newer wordspot"):
         load_checkpoint(tmp_path / "x.safetensors")
 
 
@@ -124,7 +130,7 @@ def test_a_best_that_an_older_kept_checkpoint_knows_stays(tmp_path: Path) -> Non
 
 def test_which_checkpoint(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    with pytest.raises(NotFoundError, match="none is kept; train first"):
+    with pytest.raises(NotFoundError, match="has no checkpoint; train first"):
         run.load()
     fill(run, {3: 0})
     assert run.load().step == 3
@@ -133,7 +139,7 @@ def test_which_checkpoint(tmp_path: Path) -> None:
 
 
 def test_no_run(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="expected the folder of a run"):
+    with pytest.raises(NotFoundError, match="is not the folder of a run"):
         RunFolder(tmp_path).read_config()
 
 

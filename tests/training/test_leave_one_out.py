@@ -35,9 +35,7 @@ def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, st
     return status, captured.out, captured.err
 
 
-def test_a_row_for_each_generator_and_their_mean(
-    capsys: pytest.CaptureFixture[str], listed: Path, tmp_path: Path
-) -> None:
+def test_a_row_for_each_generator_and_their_mean(capsys: pytest.CaptureFixture[str], listed: Path, tmp_path: Path) -> None:
     out = tmp_path / "runs"
     command = ("train", listed, "--task", "recordings", "--leave-one-generator-out", "--out", out, *SMALL)
     status, text, error = run(capsys, *command)

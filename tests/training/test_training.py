@@ -50,9 +50,7 @@ SETTINGS = {
 }
 
 
-def make_trainer(
-    data: Path, out: Path, model: str = "tiny_conv", *, log_every: int | None = None, **settings: Any
-) -> Trainer:
+def make_trainer(data: Path, out: Path, model: str = "tiny_conv", *, log_every: int | None = None, **settings: Any) -> Trainer:
     config = RunConfig(words=WORDS, features=FEATURES["logmel"], model=ModelConfig(model))
     config = override(config, SETTINGS | settings)
     decoded = decode_folder(list_recordings(data), 16_000, 16_000)
@@ -73,8 +71,11 @@ def unbroken(tone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     records = list(trainer.train())
     assert [r.step for r in records if isinstance(r, StepRecord)] == list(range(1, 13))
     assert [(r.step, r.set) for r in records if isinstance(r, ClipEvaluation)] == [
-        (4, "validation"), (8, "validation"), (12, "validation"), (12, "testing"),
-    ]  # fmt: skip
+        (4, "validation"),
+        (8, "validation"),
+        (12, "validation"),
+        (12, "testing"),
+    ]
     return out
 
 
@@ -191,9 +192,7 @@ def test_it_learns(tone_folder: Path, tmp_path: Path) -> None:
     assert sum(map(sum, last.confusion)) == last.n
 
 
-def test_the_same_seed_gives_the_same_run_and_another_does_not(
-    unbroken: Path, tone_folder: Path, tmp_path: Path
-) -> None:
+def test_the_same_seed_gives_the_same_run_and_another_does_not(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
     for seed, name in ((0, "same"), (1, "other")):
         trainer = make_trainer(tone_folder, tmp_path / name, **{"training.seed": seed})
         trainer.start()
@@ -239,10 +238,16 @@ def test_tensorboard_holds_scalars_and_pictures(unbroken: Path) -> None:
 def test_best_on_validation_is_kept_and_taken(tone_folder: Path, tmp_path: Path) -> None:
     """Train well, then ruin the weights with an absurd rate: the best checkpoint is from before, and survives."""
     trainer = make_trainer(
-        tone_folder, tmp_path,
-        **{"training.steps": (40, 20), "training.learning_rates": (0.003, 100.0), "training.keep_checkpoints": 2,
-           "training.evaluate_every": 20, "training.save_every": 5},
-    )  # fmt: skip
+        tone_folder,
+        tmp_path,
+        **{
+            "training.steps": (40, 20),
+            "training.learning_rates": (0.003, 100.0),
+            "training.keep_checkpoints": 2,
+            "training.evaluate_every": 20,
+            "training.save_every": 5,
+        },
+    )
     trainer.start()
     list(trainer.train())
     run = RunFolder(tmp_path)
@@ -261,18 +266,15 @@ def test_check_nans_names_the_layer(tone_folder: Path, tmp_path: Path) -> None:
 
 
 def test_learning_rates_follow_the_phases() -> None:
-    settings = override(
-        RunConfig(words=WORDS), {"training.steps": (3, 2), "training.learning_rates": (0.1, 0.01)}
-    ).training
+    settings = override(RunConfig(words=WORDS), {"training.steps": (3, 2), "training.learning_rates": (0.1, 0.01)}).training
     assert [learning_rate(settings, step) for step in range(1, 6)] == [0.1, 0.1, 0.1, 0.01, 0.01]
 
 
 def test_cosine_warms_up_and_ends_at_zero() -> None:
     settings = override(
         RunConfig(words=WORDS),
-        {"training.steps": (100,), "training.learning_rates": (1.0,), "training.schedule": "cosine",
-         "training.warmup_steps": 10},
-    ).training  # fmt: skip
+        {"training.steps": (100,), "training.learning_rates": (1.0,), "training.schedule": "cosine", "training.warmup_steps": 10},
+    ).training
     rates = [learning_rate(settings, step) for step in range(1, 101)]
     assert rates[4] == pytest.approx(0.5)
     assert rates[9] == 1.0
@@ -426,18 +428,18 @@ def test_weights_that_heard_otherwise_are_refused(unbroken: Path, tone_folder: P
 
 def test_a_frozen_body_draws_no_dropout(tone_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(
-        tone_folder, tmp_path, model="gru",
+        tone_folder,
+        tmp_path,
+        model="gru",
         **{"training.frozen_body": True, "features.hop_ms": 10, "model.dropout": 0.5},
-    )  # fmt: skip
+    )
     trainer.train_step()
     assert [name for name, module in trainer.model.named_modules() if module.training] == ["output"]
 
 
 def test_a_frozen_body_stays(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
     given = RunFolder(unbroken).load()
-    trainer = make_trainer(
-        tone_folder, tmp_path, **{"training.steps": (3,), "training.frozen_body": True, "training.seed": 3}
-    )
+    trainer = make_trainer(tone_folder, tmp_path, **{"training.steps": (3,), "training.frozen_body": True, "training.seed": 3})
     trainer.start(given)
     list(trainer.train())
     after = trainer.run.load(3).weights
@@ -447,9 +449,11 @@ def test_a_frozen_body_stays(unbroken: Path, tone_folder: Path, tmp_path: Path) 
 
 def test_norms_of_a_frozen_body_stay(tone_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(
-        tone_folder, tmp_path, model="residual_1d",
+        tone_folder,
+        tmp_path,
+        model="residual_1d",
         **{"training.steps": (2,), "training.frozen_body": True, "features.hop_ms": 10},
-    )  # fmt: skip
+    )
     before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
     trainer.start()
     list(trainer.train())

@@ -105,7 +105,7 @@ def fade(audio: Samples, rise: int, fall: int) -> None:
 
 
 def change_speed(audio: Samples, factor: float) -> Samples:
-    """Play float32 [samples] `factor` times as fast, which shifts the pitch too, by Catmull-Rom interpolation: [samples / factor]."""
+    """Play float32 [samples] `factor` times as fast, pitch included, by Catmull-Rom interpolation: [samples / factor]."""
     if abs(factor - 1) < 1e-6 or len(audio) < 4:
         return audio
     position = np.arange(int((len(audio) - 1) / factor) + 1) * factor

@@ -285,9 +285,7 @@ class _Levels:
         if self._used >= _SILENT or self._peaks[loudest] < _AUDIBLE:
             return
         what = "the mean of its channels" if channel is None else f"channel {channel}"
-        raise AudioError(
-            f"{path}: {what} is silent, but channel {loudest} is not; use that channel, or convert the file to mono"
-        )
+        raise AudioError(f"{path}: {what} is silent, but channel {loudest} is not; use that channel, or convert the file to mono")
 
 
 def _check_samples(audio: Samples, path: Path) -> None:

@@ -148,9 +148,7 @@ class Microphone:
             raise MicrophoneError(self._cannot_open(error)) from error
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stream.close()
 
     def blocks(self) -> Iterator[NDArray[np.int16]]:
@@ -165,9 +163,7 @@ class Microphone:
             except queue.Empty:
                 block = None
             if block is None:
-                raise MicrophoneError(
-                    f"the microphone {self.info.name} delivers no more audio; plug it in and start again"
-                )
+                raise MicrophoneError(f"the microphone {self.info.name} delivers no more audio; plug it in and start again")
             yield block
 
     def _take(self, data: NDArray[np.int16], n_frames: int, time: Any, status: Any) -> None:
@@ -189,9 +185,7 @@ class Microphone:
         for channels in (1, self.info.n_channels):
             for rate in (wanted, self.info.sample_rate):
                 with contextlib.suppress(self._sounddevice.PortAudioError):
-                    self._sounddevice.check_input_settings(
-                        self.info.index, channels=channels, dtype="int16", samplerate=rate
-                    )
+                    self._sounddevice.check_input_settings(self.info.index, channels=channels, dtype="int16", samplerate=rate)
                     return rate, channels
         return self.info.sample_rate, 1
 

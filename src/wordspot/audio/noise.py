@@ -89,9 +89,7 @@ def _buzz(n_samples: int, sample_rate: int, rng: Generator) -> Samples:
     hertz = 2 ** np.interp(np.linspace(0, n_knots - 1, n_samples), np.arange(n_knots), knots)
     phase = 2 * np.pi * np.cumsum(hertz) / sample_rate
     n_overtones = int(np.clip(0.45 * sample_rate / hertz.max(), 1, 24))
-    result: Samples = sum(np.cos(k * phase + rng.uniform(0, 6.28)) / k**0.5 for k in range(1, n_overtones + 1)).astype(
-        np.float32
-    )
+    result: Samples = sum(np.cos(k * phase + rng.uniform(0, 6.28)) / k**0.5 for k in range(1, n_overtones + 1)).astype(np.float32)
     return result
 
 

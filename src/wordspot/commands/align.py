@@ -15,12 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rate, length = FeatureConfig.sample_rate, FeatureConfig.clip_ms
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder with one folder per word")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR2", help="new folder for the clips")
-    parser.add_argument(
-        "--clip-ms", type=float, default=length, metavar="MS", help=f"length to keep (default: {length:g})"
-    )
-    parser.add_argument(
-        "--sample-rate", type=int, default=rate, metavar="HZ", help=f"sample rate to write (default: {rate})"
-    )
+    parser.add_argument("--clip-ms", type=float, default=length, metavar="MS", help=f"length to keep (default: {length:g})")
+    parser.add_argument("--sample-rate", type=int, default=rate, metavar="HZ", help=f"sample rate to write (default: {rate})")
     parser.add_argument("--force", action="store_true", help="write into a DIR2 that already holds files")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
 

@@ -33,9 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: lists if both exist)",
     )
     rate, length = FeatureConfig.sample_rate, FeatureConfig.clip_ms
-    parser.add_argument(
-        "--sample-rate", type=int, default=rate, metavar="HZ", help=f"rate to train at (default: {rate})"
-    )
+    parser.add_argument("--sample-rate", type=int, default=rate, metavar="HZ", help=f"rate to train at (default: {rate})")
     parser.add_argument(
         "--clip-ms",
         type=float,
@@ -51,9 +49,13 @@ def run(args: argparse.Namespace) -> int:
 
     with console.show_progress() as progress:
         examination = check(
-            args.folder, task=args.task, split=args.split, sample_rate=args.sample_rate, clip_ms=args.clip_ms,
+            args.folder,
+            task=args.task,
+            split=args.split,
+            sample_rate=args.sample_rate,
+            clip_ms=args.clip_ms,
             progress=progress,
-        )  # fmt: skip
+        )
     if args.json:
         console.print_json(examination.to_json())
     else:

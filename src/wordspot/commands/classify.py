@@ -22,17 +22,24 @@ _COLUMNS = ["file", "label", "score", "start_s", "stop_s", "seconds"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model", type=Path, metavar="MODEL",
+        "model",
+        type=Path,
+        metavar="MODEL",
         help="a file that `wordspot export` wrote from a run with --task recordings",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="FILE|DIR",
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="FILE|DIR",
         help="recordings of any length, format and sample rate, and folders of them at any depth",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--threshold", type=float, metavar="X",
+        "--threshold",
+        type=float,
+        metavar="X",
         help="with two labels: what the score of the first must reach, 0 to 1 (default: as the model says)",
-    )  # fmt: skip
+    )
     add_channel(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object per line, with the scores over time")
@@ -65,9 +72,13 @@ def run(args: argparse.Namespace) -> int:
             _draw(args.picture, files[0][0], file.result)
 
     result = classify(
-        args.paths, args.model, threshold=args.threshold, channel=args.channel,
-        on_result=show, on_failed=console.note_failed,
-    )  # fmt: skip
+        args.paths,
+        args.model,
+        threshold=args.threshold,
+        channel=args.channel,
+        on_result=show,
+        on_failed=console.note_failed,
+    )
     if args.csv:
         table.write()
     return console.note_failures(len(result.failed), len(files))

@@ -174,16 +174,16 @@ def watch_training(when_stopped: str) -> Iterator[dict[str, Any]]:
             def on_record(record: Any) -> None:
                 nonlocal text
                 if isinstance(record, StepRecord):
-                    text = (
-                        f"rate {record.learning_rate:.2g}  loss {record.loss:.3f}  "
-                        f"accuracy {100 * record.accuracy:.0f} %"
-                    )
+                    text = f"rate {record.learning_rate:.2g}  loss {record.loss:.3f}  accuracy {100 * record.accuracy:.0f} %"
                 else:
                     note(record.summary())
 
             yield {
-                "stop": lambda: asked, "on_record": on_record, "on_note": note, "progress": on_progress,
-            }  # fmt: skip
+                "stop": lambda: asked,
+                "on_record": on_record,
+                "on_note": note,
+                "progress": on_progress,
+            }
     except KeyboardInterrupt:
         if step:
             note(f"stopped after step {step}; {when_stopped}")

@@ -18,9 +18,7 @@ _MARKER = ".wordspot-demo"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--out", metavar="DIR", type=Path, default=Path("demo"), help="the folder to make (default: demo)"
-    )
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("demo"), help="the folder to make (default: demo)")
     parser.add_argument("--per-word", metavar="N", type=int, default=200, help="clips of each word (default: 200)")
     parser.add_argument("--steps", metavar="N", type=int, default=1500, help="training steps (default: 1500)")
     parser.add_argument("--seed", type=int, default=0, help="random seed of the voices and of training (default: 0)")
@@ -45,17 +43,21 @@ def run(args: argparse.Namespace) -> None:
     settings = {"training.evaluate_every": max(args.steps // 5, 1)}
     with console.watch_training("run the demo again to begin anew") as callbacks:
         trained = train(
-            recordings, WORDS, out=args.out / "run", steps=args.steps, seed=args.seed, settings=settings, force=args.force,
+            recordings,
+            WORDS,
+            out=args.out / "run",
+            steps=args.steps,
+            seed=args.seed,
+            settings=settings,
+            force=args.force,
             **callbacks,
-        )  # fmt: skip
+        )
     console.say("3. It is evaluated on voices that it was not trained on")
     with console.show_progress() as progress:
         result = trained.evaluate(recordings, progress=progress)
     write_report(result, report)
     console.show_result(result, as_json=False)
-    console.say(
-        "4. It is exported to one file, which needs no torch and is tested on a stream of words by those voices"
-    )
+    console.say("4. It is exported to one file, which needs no torch and is tested on a stream of words by those voices")
     console.say(trained.export(model, force=True).summary())
     made = make_stream(recordings, WORDS, out=stream, minutes=5, seed=args.seed, force=True)
     console.say(f"{stream}: {made.seconds / 60:g} minutes with {sum(made.counts.values())} words")

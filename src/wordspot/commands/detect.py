@@ -20,9 +20,12 @@ EXAMPLE = "wordspot detect words.onnx evening.mp3"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "paths", nargs="+", metavar="FILE|DIR", type=Path,
+        "paths",
+        nargs="+",
+        metavar="FILE|DIR",
+        type=Path,
         help=f"recordings of any length, format and sample rate, and folders of them at any depth; {MODEL_HELP}",
-    )  # fmt: skip
+    )
     add_threshold(parser)
     add_channel(parser)
     form = parser.add_mutually_exclusive_group()
@@ -51,9 +54,15 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.write(_line(name, detection, args, several=n_files > 1) + "\n")
 
     result = detect(
-        paths, model, threshold=args.threshold, channel=args.channel, chime=args.chime,
-        on_detection=show, on_result=_note_short, on_failed=console.note_failed,
-    )  # fmt: skip
+        paths,
+        model,
+        threshold=args.threshold,
+        channel=args.channel,
+        chime=args.chime,
+        on_detection=show,
+        on_result=_note_short,
+        on_failed=console.note_failed,
+    )
     if args.csv:
         table.write()
     return console.note_failures(len(result.failed), n_files)

@@ -31,9 +31,14 @@ def run(args: argparse.Namespace) -> None:
 
     with console.show_progress() as progress:
         done = download(
-            args.out, version=args.version, url=args.url or URL, keep_archive=args.keep_archive, force=args.force,
-            progress=progress, on_note=console.note,
-        )  # fmt: skip
+            args.out,
+            version=args.version,
+            url=args.url or URL,
+            keep_archive=args.keep_archive,
+            force=args.force,
+            progress=progress,
+            on_note=console.note,
+        )
     if done.was_complete:
         console.say(f"{args.out}: already complete; --force downloads it again")
     else:

@@ -14,17 +14,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model", metavar="RUN|FILE.onnx", type=Path, help="the folder of a run, or an exported file (needs no torch)"
     )
     parser.add_argument(
-        "data", metavar="DIR|CSV", type=Path,
+        "data",
+        metavar="DIR|CSV",
+        type=Path,
         help="one folder of recordings per word; for a model of whole recordings, a list of them",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--split", choices=("training", "validation", "testing", "all"), default="testing",
+        "--split",
+        choices=("training", "validation", "testing", "all"),
+        default="testing",
         help="the set; 'all' is for a foreign folder: every recording once (default: testing)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--checkpoint", metavar="STEP", type=int,
+        "--checkpoint",
+        metavar="STEP",
+        type=int,
         help="use the checkpoint of this step (default: the best one on the validation set)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--report", metavar="HTML", type=Path, help="write a page with all metrics, charts and the worst recordings"
     )

@@ -30,9 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the recordings of the run, on whose validation clips the cost of --int8 is measured",
     )
     parser.add_argument(
-        "--max-loss", metavar="POINTS", type=float, default=1.0,
+        "--max-loss",
+        metavar="POINTS",
+        type=float,
+        default=1.0,
         help="percentage points of accuracy that --int8 may cost (default: 1)",
-    )  # fmt: skip
+    )
     parser.add_argument("--data-name", metavar="TEXT", default="", help="the name of the recordings, kept in the file")
     parser.add_argument(
         "--licence",
@@ -50,9 +53,14 @@ def run(args: argparse.Namespace) -> None:
     from wordspot.run import load_run
 
     exported = load_run(args.run_folder).export(
-        args.out, checkpoint=args.checkpoint, int8=args.int8, data=args.data, max_loss=args.max_loss,
-        about_data=_about_data(args), force=args.force,
-    )  # fmt: skip
+        args.out,
+        checkpoint=args.checkpoint,
+        int8=args.int8,
+        data=args.data,
+        max_loss=args.max_loss,
+        about_data=_about_data(args),
+        force=args.force,
+    )
     if args.json:
         console.print_json(exported.to_json())
     else:

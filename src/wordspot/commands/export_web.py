@@ -12,9 +12,12 @@ EXAMPLE = "wordspot export-web words.onnx --out site"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "models", nargs="*", metavar="FILE.onnx", type=Path,
+        "models",
+        nargs="*",
+        metavar="FILE.onnx",
+        type=Path,
         help="models of the page; the first is chosen at start (default: the one that comes with wordspot)",
-    )  # fmt: skip
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to write")
     parser.add_argument("--force", action="store_true", help="write into a folder that holds files already")
 
@@ -27,5 +30,6 @@ def run(args: argparse.Namespace) -> None:
     console.say(f"{args.out}: the page, {site.n_bytes / 1e6:.1f} MB, with {', '.join(site.models)}")
     console.say("browsers allow the microphone on https and localhost only; to try it here:")
     console.say(
-        f"  python -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(args.out))} 8000   # then open http://localhost:8000/"
+        f"  python -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(args.out))} 8000"
+        "   # then open http://localhost:8000/"
     )

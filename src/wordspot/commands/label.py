@@ -17,9 +17,12 @@ EXAMPLE = "wordspot label words.onnx left.wav recordings/right"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "paths", nargs="+", metavar="FILE|DIR", type=Path,
+        "paths",
+        nargs="+",
+        metavar="FILE|DIR",
+        type=Path,
         help=f"clips, and folders of clips at any depth; {MODEL_HELP}",
-    )  # fmt: skip
+    )
     parser.add_argument("--top", type=int, default=3, metavar="N", help="labels to show per clip (default: 3)")
     add_channel(parser)
     form = parser.add_mutually_exclusive_group()
@@ -46,9 +49,7 @@ def run(args: argparse.Namespace) -> int:
             lines = [f"{one.label} (score = {one.score:.5f})" for one in clip.labels]
             console.say("\n".join([*([] if is_alone else ["", clip.name]), *lines]))
 
-    result = label(
-        paths, model, top=args.top, channel=args.channel, on_result=show, on_failed=console.note_failed
-    )  # fmt: skip
+    result = label(paths, model, top=args.top, channel=args.channel, on_result=show, on_failed=console.note_failed)
     if args.csv:
         table.write()
     if args.json:

@@ -23,10 +23,12 @@ _METER_WIDTH = 30
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "paths", nargs="*", metavar="SOURCE",
+        "paths",
+        nargs="*",
+        metavar="SOURCE",
         help="- for raw samples on standard input (16-bit little-endian, mono), or a sound file, played at its own speed; "
         f"default: a microphone. {MODEL_HELP}",
-    )  # fmt: skip
+    )
     parser.add_argument("--microphone", metavar="NAME", help="its name, a part of it, or its number")
     parser.add_argument("--list-microphones", action="store_true", help="list the microphones and exit")
     parser.add_argument(
@@ -39,18 +41,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fast", action="store_true", help="process a file as fast as possible")
     add_threshold(parser)
     parser.add_argument(
-        "--gate", type=Path, metavar="FILE.onnx",
+        "--gate",
+        type=Path,
+        metavar="FILE.onnx",
         help="a model of the task recordings that judges the voice: words of a voice that is not of its first class (a "
         "person) are ignored; a recording of a person is accepted",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--save", type=Path, metavar="DIR", help="save the sound of each detection, with a second before it, as WAV"
     )
     parser.add_argument(
-        "--exec", metavar="COMMAND", dest="command",
+        "--exec",
+        metavar="COMMAND",
+        dest="command",
         help="run a program for each detection, without a shell; WORDSPOT_LABEL, WORDSPOT_SCORE and WORDSPOT_TIME_MS in its "
         "environment hold the word, its score and its time",
-    )  # fmt: skip
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object per line")
 
 

@@ -19,37 +19,37 @@ _CLASSIC_LABEL_STEPS = 50  # the targets of the classic course
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder with positives, negatives and backgrounds in it")
     parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="folder with positives, negatives and backgrounds in it"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
         help="for each scene a .wav, its ground truth as .csv and .audacity.txt (label track), and a picture, .png",
-    )  # fmt: skip
+    )
     parser.add_argument("--count", type=int, default=_COUNT, metavar="N", help=f"how many (default: {_COUNT})")
     parser.add_argument(
-        "--seconds", type=float, default=_SECONDS, metavar="S",
+        "--seconds",
+        type=float,
+        default=_SECONDS,
+        metavar="S",
         help=f"length of each, up to {_MOST_SECONDS:g} (default: {_SECONDS:g})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--split", choices=SETS, default="training", help="the set whose recordings are used (default: training)"
     )
+    parser.add_argument("--split", choices=SETS, default="training", help="the set whose recordings are used (default: training)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default: 0)")
-    parser.add_argument(
-        "--words", metavar="NAME", help="the word's name (default: that of the first positives' folder)"
-    )
+    parser.add_argument("--words", metavar="NAME", help="the word's name (default: that of the first positives' folder)")
     parser.add_argument("--scenes", choices=SCENES, help="the kind of scene (default: soundscape)")
-    parser.add_argument(
-        "--sample-rate", type=int, default=_RATE, metavar="HZ", help=f"of the scenes (default: {_RATE})"
-    )
+    parser.add_argument("--sample-rate", type=int, default=_RATE, metavar="HZ", help=f"of the scenes (default: {_RATE})")
     parser.add_argument("--model", type=Path, metavar="FILE.onnx", help="show this model's posterior in the pictures")
+    parser.add_argument("--picture", action=argparse.BooleanOptionalAction, default=True, help="draw pictures (default: yes)")
     parser.add_argument(
-        "--picture", action=argparse.BooleanOptionalAction, default=True, help="draw pictures (default: yes)"
-    )
-    parser.add_argument(
-        "--set", dest="settings", metavar="SECTION.FIELD=VALUE", action="append", default=[],
+        "--set",
+        dest="settings",
+        metavar="SECTION.FIELD=VALUE",
+        action="append",
+        default=[],
         help="a setting of the scenes or of the split: --set trigger.snr_db=0,10",
-    )  # fmt: skip
+    )
     add_trigger_flags(parser)
     parser.add_argument("--force", action="store_true", help="write into a folder that holds files already")
     parser.add_argument("--json", action="store_true", help="print what was made as JSON")
@@ -81,9 +81,7 @@ def run(args: argparse.Namespace) -> None:
     rows = [(one.files["scene"].name, *one.words.values()) for one in made.scenes]
     console.print_table("", ("scene", word, "others"), rows)
     seconds = made.scenes[0].seconds
-    console.say(
-        f"{args.out}: {len(made.scenes)} scenes of {seconds:g} s of the {args.split} set, with their ground truth"
-    )
+    console.say(f"{args.out}: {len(made.scenes)} scenes of {seconds:g} s of the {args.split} set, with their ground truth")
 
 
 def _config(args: argparse.Namespace) -> RunConfig:

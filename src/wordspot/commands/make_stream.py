@@ -21,15 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder with one folder per word")
     parser.add_argument("--words", metavar="A,B,C", help=f"the wanted words (default: {','.join(WORDS)})")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
         help="the stream, .wav, .flac or .ogg; beside it the ground truth: .txt (classic), .csv and .audacity.txt (label track)",
-    )  # fmt: skip
+    )
     parser.add_argument("--minutes", type=float, default=10.0, metavar="M", help="its length (default: 10)")
     parser.add_argument(
-        "--kind", choices=("classic", "scene"), default="classic",
+        "--kind",
+        choices=("classic", "scene"),
+        default="classic",
         help="classic: a word every three seconds, as in the tutorial; scene: words at a given signal-to-noise ratio over "
         "noise and babble, some with reverberation, with gaps up to minutes (default: classic)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--split", choices=SETS, default="testing", help="the set whose clips and noise are used (default: testing)"
     )
@@ -37,16 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unknown-percent", type=float, default=30.0, metavar="P", help="percentage of other words (default: 30)"
     )
-    parser.add_argument(
-        "--gap-s", metavar="LOW,HIGH", help="from word to word, in seconds (scene: 1,60; classic: one number, 2)"
-    )
+    parser.add_argument("--gap-s", metavar="LOW,HIGH", help="from word to word, in seconds (scene: 1,60; classic: one number, 2)")
     parser.add_argument("--noise-volume", type=float, metavar="V", help="classic: loudest noise (default: 0.1)")
-    parser.add_argument(
-        "--snr-db", metavar="LOW,HIGH", help="scene: level of words over their background (default: 0,20)"
-    )
-    parser.add_argument(
-        "--rooms", type=float, metavar="P", help="scene: fraction of words with reverberation (default: 0.5)"
-    )
+    parser.add_argument("--snr-db", metavar="LOW,HIGH", help="scene: level of words over their background (default: 0,20)")
+    parser.add_argument("--rooms", type=float, metavar="P", help="scene: fraction of words with reverberation (default: 0.5)")
     parser.add_argument(
         "--babble",
         type=float,
@@ -54,13 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="scene: fraction of the time with voices in the background (default: 0.4)",
     )
     parser.add_argument(
-        "--near-misses", type=float, metavar="P",
+        "--near-misses",
+        type=float,
+        metavar="P",
         help="scene: fraction of the other words that are chosen because they are spelled like a wanted one (default: 0.5)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--set", dest="settings", metavar="data.FIELD=VALUE", action="append", default=[],
+        "--set",
+        dest="settings",
+        metavar="data.FIELD=VALUE",
+        action="append",
+        default=[],
         help="how the folder is split, as for train: --set data.split=lists",
-    )  # fmt: skip
+    )
     parser.add_argument("--force", action="store_true", help="replace a stream and ground truth that exist")
     parser.add_argument("--json", action="store_true", help="print what was made as JSON")
 

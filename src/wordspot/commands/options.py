@@ -41,22 +41,24 @@ FOLDERS = TASKS["trigger"].folders
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add ``--words``, ``--model``, ``--features``, ``--recipe``, the flags of `FLAGS` and ``--set``."""
-    parser.add_argument(
-        "--words", metavar="A,B,C", help="the words to tell apart, each a folder; recordings: the classes"
-    )
+    parser.add_argument("--words", metavar="A,B,C", help="the words to tell apart, each a folder; recordings: the classes")
     parser.add_argument(
         "--model",
         metavar="NAME",
         help=f"the network: {', '.join(MODELS)}, or my_package:make (default: {_default_models()})",
     )
     parser.add_argument(
-        "--features", metavar="NAME", choices=tuple(FEATURES),
+        "--features",
+        metavar="NAME",
+        choices=tuple(FEATURES),
         help=f"the front end: {', '.join(FEATURES)} (default: the recipe's, else {next(iter(FEATURES))})",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--recipe", choices=("default", "classic"), default="default",
+        "--recipe",
+        choices=("default", "classic"),
+        default="default",
         help="settings of the model: our best, or those of the classic tutorial (default: default)",
-    )  # fmt: skip
+    )
     group = parser.add_argument_group("settings", "flags override the model's recipe")
     for setting in FLAGS:
         section, name = setting.split(".")
@@ -69,9 +71,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             text = f"{field.metadata['help']} (default: {default})"
             group.add_argument(flag, dest=setting, metavar="X", help=text.replace("%", "%%"))
     group.add_argument(
-        "--set", dest="settings", metavar="SECTION.FIELD=VALUE", action="append", default=[],
+        "--set",
+        dest="settings",
+        metavar="SECTION.FIELD=VALUE",
+        action="append",
+        default=[],
         help="any other setting, or an option of the model: --set model.rank=4",
-    )  # fmt: skip
+    )
 
 
 def add_trigger_flags(parser: argparse.ArgumentParser) -> None:
@@ -82,26 +88,28 @@ def add_trigger_flags(parser: argparse.ArgumentParser) -> None:
     for field in dataclasses.fields(TriggerConfig):
         if field.name in FOLDERS:
             group.add_argument(
-                f"--{field.name}", metavar="A,B",
+                f"--{field.name}",
+                metavar="A,B",
                 help=f"{field.metadata['help']} (default: {','.join(getattr(TriggerConfig(), field.name))}"
                 + ("; recordings: none)" if field.name == "backgrounds" else ")"),
-            )  # fmt: skip
+            )
 
 
 def add_recordings_flags(parser: argparse.ArgumentParser) -> None:
     """Add ``--hold-out-generator``, ``--speaker-folds`` and ``--leave-one-generator-out``."""
     group = parser.add_argument_group("recordings", "what the task recordings is tested on")
+    group.add_argument("--hold-out-generator", metavar="A,B", help="generators that are in testing only, as a new one would be")
     group.add_argument(
-        "--hold-out-generator", metavar="A,B", help="generators that are in testing only, as a new one would be"
+        "--leave-one-generator-out",
+        action="store_true",
+        help="train once for each generator that is not of the first class, holding it out, and print a table",
     )
     group.add_argument(
-        "--leave-one-generator-out", action="store_true",
-        help="train once for each generator that is not of the first class, holding it out, and print a table",
-    )  # fmt: skip
-    group.add_argument(
-        "--speaker-folds", metavar="N", type=int,
+        "--speaker-folds",
+        metavar="N",
+        type=int,
         help="split the speakers into N folds, the first of which is tested; with --leave-one-generator-out, each in turn",
-    )  # fmt: skip
+    )
 
 
 def trigger_config(args: argparse.Namespace, base: TriggerConfig) -> TriggerConfig:
@@ -205,9 +213,11 @@ def split_model(paths: list[Path]) -> tuple[Path | None, list[Path]]:
 def add_threshold(parser: argparse.ArgumentParser) -> None:
     """Add ``--threshold``."""
     parser.add_argument(
-        "--threshold", type=float, metavar="X",
+        "--threshold",
+        type=float,
+        metavar="X",
         help="what a score must exceed, 0 to 1, for every word (default: as the model says)",
-    )  # fmt: skip
+    )
 
 
 def add_channel(parser: argparse.ArgumentParser) -> None:
@@ -219,35 +229,48 @@ def add_channel(parser: argparse.ArgumentParser) -> None:
 
 #: Settings of the decoder that have a flag, each a field of `config.DecoderConfig`.
 DECODER_FLAGS = (
-    "threshold", "thresholds", "average_ms", "suppression_ms", "minimum_count", "stride_ms", "refractory_ms",
+    "threshold",
+    "thresholds",
+    "average_ms",
+    "suppression_ms",
+    "minimum_count",
+    "stride_ms",
+    "refractory_ms",
     "confirm_ms",
-)  # fmt: skip
+)
 
 
 def add_stream_flags(parser: argparse.ArgumentParser) -> None:
     """Add the streams, their annotations and the decoder's settings."""
     parser.add_argument(
-        "paths", metavar="STREAM", nargs="+", type=Path,
+        "paths",
+        metavar="STREAM",
+        nargs="+",
+        type=Path,
         help=f"recordings in which the spoken words are known; {MODEL_HELP}",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--truth", metavar="F", type=Path, action="append",
+        "--truth",
+        metavar="F",
+        type=Path,
+        action="append",
         help="annotations of what is spoken: CSV, Audacity labels or the classic text; once per stream, in the same order "
         "(default: the CSV file beside each stream, as make-stream and make-scenes write it)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--no-words",
         action="store_true",
         help="none of the model's words is spoken, so every detection is a false accept",
     )
     parser.add_argument(
-        "--time-tolerance-ms", metavar="X", type=float, default=TIME_TOLERANCE_MS,
+        "--time-tolerance-ms",
+        metavar="X",
+        type=float,
+        default=TIME_TOLERANCE_MS,
         help="how long after a word's end its detection counts; classic: how far from its start (default: %(default)g)",
-    )  # fmt: skip
-    group = parser.add_argument_group("decoder", "the model's own settings, unless set here")
-    group.add_argument(
-        "--decoder", choices=DECODERS, help="the rule; classic has the settings of the classic streaming test"
     )
+    group = parser.add_argument_group("decoder", "the model's own settings, unless set here")
+    group.add_argument("--decoder", choices=DECODERS, help="the rule; classic has the settings of the classic streaming test")
     fields = {field.name: field for field in dataclasses.fields(DecoderConfig)}
     for name in DECODER_FLAGS:
         kind = "A=X,B=Y" if name == "thresholds" else "X"

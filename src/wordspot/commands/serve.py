@@ -19,36 +19,47 @@ TOKEN_VARIABLE = "WORDSPOT_TOKEN"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
-        "models", nargs="*", type=Path, metavar="MODEL.onnx",
+        "models",
+        nargs="*",
+        type=Path,
+        metavar="MODEL.onnx",
         help="files that `wordspot export` wrote (default: the model that comes with wordspot)",
-    )  # fmt: skip
+    )
     add(
-        "--host", default="127.0.0.1", metavar="ADDRESS",
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
         help="address to listen on; 0.0.0.0 is open to the whole network (default: this machine only)",
-    )  # fmt: skip
+    )
     add("--port", type=int, default=8765, metavar="N", help="default: 8765; 0: any free port")
     add("--tls-cert", type=Path, metavar="FILE", help="certificate (PEM) for https, which microphones need")
     add("--tls-key", type=Path, metavar="FILE", help="the certificate's key (PEM)")
     add(
-        "--token", metavar="T",
+        "--token",
+        metavar="T",
         help=f"token that programs must send to use /v1/; the variable {TOKEN_VARIABLE} hides it from other users",
-    )  # fmt: skip
-    add(
-        "--allow-origin", action="append", default=[], metavar="ORIGIN", dest="allow_origins",
-        help="another page that may use the server, such as https://example.org; may be repeated",
-    )  # fmt: skip
-    add("--record-dir", type=Path, metavar="DIR", help="where the page may save recordings for `wordspot train`")
-    add(
-        "--wyoming-port", type=int, metavar="N", help="also serve Home Assistant's Wyoming protocol here (usual: 10400)"
     )
     add(
-        "--wyoming-host", default="127.0.0.1", metavar="ADDRESS",
-        help="address for Wyoming, which has no token (default: this machine only)",
-    )  # fmt: skip
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        dest="allow_origins",
+        help="another page that may use the server, such as https://example.org; may be repeated",
+    )
+    add("--record-dir", type=Path, metavar="DIR", help="where the page may save recordings for `wordspot train`")
+    add("--wyoming-port", type=int, metavar="N", help="also serve Home Assistant's Wyoming protocol here (usual: 10400)")
     add(
-        "--zeroconf", action="store_true",
+        "--wyoming-host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address for Wyoming, which has no token (default: this machine only)",
+    )
+    add(
+        "--zeroconf",
+        action="store_true",
         help="announce the Wyoming port in the local network, so that Home Assistant finds it",
-    )  # fmt: skip
+    )
     add("--open", action="store_true", help="open the page in a browser")
     add("--verbose", action="store_true", help="log every stream and every failed request, not only refused clients")
 
@@ -81,9 +92,7 @@ def _tell(args: argparse.Namespace, serving: Serving, *, is_open: bool) -> None:
     from wordspot.commands import console
 
     console.say(f"The page: {serving.url}")
-    console.say(
-        f"Programs: {serving.url.replace('http', 'ws', 1)}v1/listen (docs/protocol.md), {serving.url}openapi.json"
-    )
+    console.say(f"Programs: {serving.url.replace('http', 'ws', 1)}v1/listen (docs/protocol.md), {serving.url}openapi.json")
     for model in serving.models:
         words = [label for label in model.card.labels if not label.startswith("_")]
         console.say(f"Model:    {model.name} ({', '.join(words[:12])})")

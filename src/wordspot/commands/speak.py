@@ -24,21 +24,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=ENGINES, default="all", help="the engine (default: all that are installed)")
     features = FeatureConfig()
     parser.add_argument(
-        "--sample-rate", type=int, default=features.sample_rate, metavar="HZ",
+        "--sample-rate",
+        type=int,
+        default=features.sample_rate,
+        metavar="HZ",
         help=f"of the clips (default: {features.sample_rate})",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--clip-ms", type=float, default=features.clip_ms, metavar="MS",
+        "--clip-ms",
+        type=float,
+        default=features.clip_ms,
+        metavar="MS",
         help=f"length of a clip (default: {features.clip_ms:g})",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--noise", type=float, nargs="?", const=60.0, metavar="SECONDS",
+        "--noise",
+        type=float,
+        nargs="?",
+        const=60.0,
+        metavar="SECONDS",
         help="also make synthetic background noises, each this long (60 without a number)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--manifest", "--list", dest="manifest", type=Path, metavar="FILE.csv",
+        "--manifest",
+        "--list",
+        dest="manifest",
+        type=Path,
+        metavar="FILE.csv",
         help="also write a CSV of the clips (path,label,speaker,generator) for `wordspot train FILE.csv --task recordings`",
-    )  # fmt: skip
+    )
     parser.add_argument("--label", metavar="NAME", help="label of the clips in the manifest (default: synthetic)")
     parser.add_argument("--force", action="store_true", help="write into a DIR that already holds files")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
@@ -63,12 +77,9 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         console.print_json(speech.to_json())
         return
-    console.say(
-        f"{args.out}: {len(speech.words)} words, {speech.n_clips} clips by {len(speech.speakers)} synthetic speakers"
-    )
+    console.say(f"{args.out}: {len(speech.words)} words, {speech.n_clips} clips by {len(speech.speakers)} synthetic speakers")
     console.say(f"next: wordspot check {args.out}")
     if args.manifest:
         console.say(
-            f"{args.manifest}: {speech.n_clips} rows; add those of people, then: "
-            f"wordspot train {args.manifest} --task recordings"
+            f"{args.manifest}: {speech.n_clips} rows; add those of people, then: wordspot train {args.manifest} --task recordings"
         )

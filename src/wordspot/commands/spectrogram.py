@@ -26,9 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--classic", action="store_true", help="the original's layout: grey, time downward, no axes")
     parser.add_argument(
-        "--set", dest="settings", metavar="features.FIELD=VALUE", action="append", default=[],
+        "--set",
+        dest="settings",
+        metavar="features.FIELD=VALUE",
+        action="append",
+        default=[],
         help="a setting of the front end: --set features.hop_ms=5",
-    )  # fmt: skip
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -13,9 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from wordspot.commands.options import add_stream_flags
 
     add_stream_flags(parser)
-    parser.add_argument(
-        "--report", metavar="HTML", type=Path, help="write a page: scores over time, playable events, curves"
-    )
+    parser.add_argument("--report", metavar="HTML", type=Path, help="write a page: scores over time, playable events, curves")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 

@@ -26,17 +26,21 @@ EXAMPLE = "wordspot train recordings --words yes,no,up,down --out runs/four"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "data", metavar="DIR|CSV", type=Path,
+        "data",
+        metavar="DIR|CSV",
+        type=Path,
         help="one folder of recordings per word; trigger: with positives, negatives and backgrounds in it; recordings: a "
         "manifest, path,label[,speaker,generator,split], or one folder per class",
-    )  # fmt: skip
+    )
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="the folder of the run")
     told = "; ".join(f"{task.name}: {task.help}" for task in TASKS.values())
     parser.add_argument("--task", choices=tuple(TASKS), help=f"{told} (default: words)")
     parser.add_argument(
-        "--init", metavar="RUN", type=Path,
+        "--init",
+        metavar="RUN",
+        type=Path,
         help="start from the weights of this run: of the same network, perhaps with other words",
-    )  # fmt: skip
+    )
     parser.add_argument("--resume", action="store_true", help="continue the run in --out where it was interrupted")
     parser.add_argument(
         "--checkpoint",
@@ -107,15 +111,12 @@ def _leave_out(args: argparse.Namespace) -> None:
 
     if args.task != "recordings" or args.resume or args.hold_out_generator or args.init:
         raise ConfigError(
-            "--leave-one-generator-out begins new runs of --task recordings; leave out --resume, --init and "
-            "--hold-out-generator"
+            "--leave-one-generator-out begins new runs of --task recordings; leave out --resume, --init and --hold-out-generator"
         )
     arguments = config_arguments(args)
     del arguments["task"]
     with console.watch_training("what is in --out is not complete; begin anew with --force") as callbacks:
-        result = leave_one_generator_out(
-            args.data, out=args.out, device=args.device, force=args.force, **arguments, **callbacks
-        )
+        result = leave_one_generator_out(args.data, out=args.out, device=args.device, force=args.force, **arguments, **callbacks)
     print_generators(result.to_json())
     console.say(f"all results: {args.out / TABLE}")
 
@@ -131,9 +132,14 @@ def print_generators(table: dict[str, Any]) -> None:
         interval = f"{percent(row, 'eer_low')} to {percent(row, 'eer_high')}"
         n, seconds = row.get("n", ""), row.get("training_seconds")
         return [
-            name, n, percent(row, "eer"), interval, percent(row, "auc"), percent(row, "accuracy"),
+            name,
+            n,
+            percent(row, "eer"),
+            interval,
+            percent(row, "auc"),
+            percent(row, "accuracy"),
             "" if seconds is None else f"{seconds:.0f}",
-        ]  # fmt: skip
+        ]
 
     rows = [cells(row["generator"], row) for row in table["generators"]]
     console.print_table(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = (
-    "choose a threshold for each word for a number of false accepts per hour, and write a copy of the model with them"
-)
+HELP = "choose a threshold for each word for a number of false accepts per hour, and write a copy of the model with them"
 EXAMPLE = "wordspot tune words.onnx stream.wav --truth stream.csv --false-accepts-per-hour 0.5 --out tuned.onnx"
 
 
@@ -16,15 +14,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_stream_flags(parser)
     parser.add_argument(
-        "--false-accepts-per-hour", metavar="X", type=float,
+        "--false-accepts-per-hour",
+        metavar="X",
+        type=float,
         help="target rate over all words. Required for the peak decoder (classic and micro instead maximise correct words "
         "with at most 2 %% wrong and 2 %% false positives)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--false-alarm-rate", metavar="X", type=float,
+        "--false-alarm-rate",
+        metavar="X",
+        type=float,
         help="for a model of whole recordings, with a list of them: the fraction of the other class that may be predicted as "
         "the first label (0.01: one in a hundred); chosen on the list's validation set",
-    )  # fmt: skip
+    )
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the copy of the model, an .onnx file")
     parser.add_argument("--force", action="store_true", help="replace --out if it exists")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")

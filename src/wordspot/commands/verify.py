@@ -11,9 +11,12 @@ EXAMPLE = "wordspot verify words.onnx"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model", metavar="MODEL", type=Path, nargs="?",
+        "model",
+        metavar="MODEL",
+        type=Path,
+        nargs="?",
         help="an exported file (default: the one that comes with wordspot)",
-    )  # fmt: skip
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 

@@ -56,9 +56,7 @@ class DecodedClips:
         return [stop - start for start, stop in zip(self.bounds, self.bounds[1:], strict=False)]
 
 
-def decode_folder(
-    listing: Listing, sample_rate: int, clip_samples: int, progress: OnProgress | None = None
-) -> DecodedClips:
+def decode_folder(listing: Listing, sample_rate: int, clip_samples: int, progress: OnProgress | None = None) -> DecodedClips:
     """A folder's decoded clips from the cache, which is filled first if necessary.
 
     Args:
@@ -88,9 +86,7 @@ def decode_folder(
         _drop_outdated(family, folder, f"-{sample_rate}-{clip_samples}")
         decoded = _load(folder, listing, again=False)
     if decoded is None:
-        raise DataError(
-            f"{folder}: the cache of decoded clips was written but cannot be read back; is the disk damaged?"
-        )
+        raise DataError(f"{folder}: the cache of decoded clips was written but cannot be read back; is the disk damaged?")
     return decoded
 
 
@@ -131,14 +127,10 @@ def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, p
             file.write(bytes(2 * clip_samples))
         _sync(file)
     if not kept:
-        raise DataError(
-            f"{listing.root}: none of the {len(listing.clips)} recordings could be read; {problems[0].text}"
-        )
+        raise DataError(f"{listing.root}: none of the {len(listing.clips)} recordings could be read; {problems[0].text}")
     noise_kept: list[int] = []
     noise: list[NDArray[np.int16]] = []
-    for position, (_, result) in enumerate(
-        decode_many(listing.noise, read, progress, before=len(listing.clips), total=total)
-    ):
+    for position, (_, result) in enumerate(decode_many(listing.noise, read, progress, before=len(listing.clips), total=total)):
         if isinstance(result, Problem):
             problems.append(result)
         else:
@@ -149,12 +141,15 @@ def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, p
         _sync(file)
     bounds = [0, *np.cumsum([len(samples) for samples in noise]).tolist()]
     index = {
-        "clips": kept, "hashes": hashes, "noise": noise_kept, "bounds": bounds,
+        "clips": kept,
+        "hashes": hashes,
+        "noise": noise_kept,
+        "bounds": bounds,
         "problems": [problem.text for problem in problems],
         "n_long": n_long,
         "n_loud_part_cut": n_cut,
         "final": not any(problem.may_pass for problem in problems),
-    }  # fmt: skip
+    }
     write_json(folder / "index.json", index)
 
 
@@ -194,7 +189,7 @@ def _warn_of_long(index: dict[str, int], n_clips: int) -> list[str]:
     loud = f"; in {n_cut} of them that is the loudest part" if n_cut else ""
     return [
         f"{n_long} of {n_clips} recordings are longer than a clip, and their end is not used{loud}; "
-        "cut them with `wordspot align`, or raise `clip_ms`"
+        "cut them with `wordspot align`, or raise features.clip_ms"
     ]
 
 

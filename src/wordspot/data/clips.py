@@ -120,9 +120,7 @@ def _why_missing(listing: Listing, missing: Sequence[str]) -> str:
     return "".join(f"; {note}" for note in left_out_notes(unused))
 
 
-def _clip_set(
-    examples: Iterable[tuple[int, int]], n_unknown: int, balance: float, unknown_weight: float = 1.0
-) -> ClipSet:
+def _clip_set(examples: Iterable[tuple[int, int]], n_unknown: int, balance: float, unknown_weight: float = 1.0) -> ClipSet:
     pairs = np.array(list(examples), dtype=np.int64).reshape(-1, 2)
     rows, labels = pairs[:, 0].copy(), pairs[:, 1].copy()
     weights = np.ones(len(rows))

@@ -109,9 +109,7 @@ def download(
         n_files = unpack(source, folder, report)
         write_json(folder / MARKER, {"archive": archive.name, "sha256": archive.sha256, "n_files": n_files})
     if not is_complete(out, archive):
-        raise DownloadError(
-            f"{out}: the unpacked folder could not be given this name; choose an `out` that does not exist"
-        )
+        raise DownloadError(f"{out}: the unpacked folder could not be given this name; choose an `out` that does not exist")
     if source == part:
         part.replace(kept) if keep_archive else part.unlink()
     return Download(out, archive.name, was_complete=False)

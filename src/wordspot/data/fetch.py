@@ -26,9 +26,7 @@ class _BrokenError(Exception):
     """The transfer failed, but may go on at the next attempt."""
 
 
-def fetch(
-    url: str, part: Path, sha256: str, size: int | None, progress: OnProgress, on_note: Callable[[str], None]
-) -> None:
+def fetch(url: str, part: Path, sha256: str, size: int | None, progress: OnProgress, on_note: Callable[[str], None]) -> None:
     """Download `url` into `part`, going on from what is there, until it is complete and its checksum is right.
 
     Args:
@@ -86,9 +84,7 @@ def _transfer(url: str, part: Path, size: int | None, progress: OnProgress) -> N
         length = response.headers.get("Content-Length", "")
         total = have + int(length) if length.isdecimal() else size
         if total != size and (size is not None or (total or 0) > MAX_BYTES):
-            raise DownloadError(
-                f"{url}: the server offers a file of {total} bytes, expected {size or f'at most {MAX_BYTES}'}"
-            )
+            raise DownloadError(f"{url}: the server offers a file of {total} bytes, expected {size or f'at most {MAX_BYTES}'}")
         _copy(response, part, have, total, progress)
 
 

@@ -101,9 +101,7 @@ def list_recordings(root: Path) -> Listing:
         if one.code in ("bad-name", "unreadable"):
             raise DataError(f"{root}: {one.reason}")
         if one.code == "empty-folder" and one.path == NOISE_FOLDER:
-            raise DataError(
-                f"{root / NOISE_FOLDER}: the folder holds no recordings; add some noise or remove the folder"
-            )
+            raise DataError(f"{root / NOISE_FOLDER}: the folder holds no recordings; add some noise or remove the folder")
     if not listing.clips:
         notes = "".join(f"; {note}" for note in left_out_notes(listing.left_out))
         raise DataError(
@@ -147,9 +145,7 @@ def left_out_notes(left_out: Sequence[LeftOut]) -> list[str]:
             unreadable[one.path.rpartition("/")[0].partition("/")[0], one.reason].append(one)
         elif one.code != "stray":
             others[one.reason].append(one)
-    notes = [
-        f"{folder or 'the data folder'} holds {len(group)} {reason}" for (folder, reason), group in unreadable.items()
-    ]
+    notes = [f"{folder or 'the data folder'} holds {len(group)} {reason}" for (folder, reason), group in unreadable.items()]
     return notes + [f"{some(one.path for one in group)}: {reason}" for reason, group in others.items()]
 
 
@@ -160,9 +156,7 @@ def left_out_files(root: Path, files: Sequence[Path]) -> Iterator[LeftOut]:
         if is_unreadable_kind(path.name):
             suffix = path.suffix.lower()
             command = f"find {shlex.quote(str(root))} -iname '*{suffix}' -exec ffmpeg -nostdin -i {{}} {{}}.wav ';'"
-            yield LeftOut(
-                "unreadable-kind", name, f"files of a kind that cannot be read ({suffix}); convert them: {command}"
-            )
+            yield LeftOut("unreadable-kind", name, f"files of a kind that cannot be read ({suffix}); convert them: {command}")
         elif not path.name.lower().startswith(_EXPECTED_FILES):
             yield LeftOut("ignored", name, "not a sound file that can be read, by its name")
 
@@ -192,9 +186,7 @@ def _list_folder(root: Path, folder: Path, word: str, left_out: list[LeftOut]) -
         shown = printable(Path(str(error.filename)).relative_to(root).as_posix())
         left_out.append(LeftOut("unreadable", shown, f"{shown}: cannot be read ({error.strerror})"))
     if not recordings:
-        left_out.append(
-            LeftOut("empty-folder", printable(folder.name), "folders with no recordings; fill or remove them")
-        )
+        left_out.append(LeftOut("empty-folder", printable(folder.name), "folders with no recordings; fill or remove them"))
     return recordings
 
 

@@ -48,9 +48,7 @@ class Silence:
             return np.zeros(self._size, np.float32)
         noise = self._stretches[int(self._which[position])]
         start = int(self._places[position] * (len(noise) - self._size + 1))
-        result: NDArray[np.float32] = np.clip(
-            to_float32(noise[start : start + self._size]) * self._volumes[position], -1, 1
-        )
+        result: NDArray[np.float32] = np.clip(to_float32(noise[start : start + self._size]) * self._volumes[position], -1, 1)
         return result
 
 

@@ -107,9 +107,7 @@ def noise_source(path: str) -> str:
     return re.sub(r"(?<=.)(?:[-_](?:[A-Za-z]|\d{1,2}))+$", "", stem)
 
 
-def _add_in_time(
-    parts: dict[str, list[tuple[int, int, int]]], position: int, end: int, shares: dict[str, float]
-) -> None:
+def _add_in_time(parts: dict[str, list[tuple[int, int, int]]], position: int, end: int, shares: dict[str, float]) -> None:
     start = 0
     done = 0.0
     for name in SETS:
@@ -129,8 +127,7 @@ def deal_names(names: Iterable[str], shares: dict[str, float]) -> dict[str, str]
             counts[name] = max(1, min(round(len(ordered) * shares[name] / 100), len(ordered) - least + 1))
     first, second = counts["validation"], counts["validation"] + counts["testing"]
     return {
-        name: "validation" if place < first else "testing" if place < second else "training"
-        for place, name in enumerate(ordered)
+        name: "validation" if place < first else "testing" if place < second else "training" for place, name in enumerate(ordered)
     }
 
 

@@ -48,15 +48,11 @@ def find_folders(root: Path, config: TriggerConfig) -> TriggerFolders:
         DataError: a folder without recordings.
     """
     if not root.is_dir():
-        raise NotFoundError(
-            f"{root}: expected a folder with positives, negatives and backgrounds; there is no such folder"
-        )
+        raise NotFoundError(f"{root}: expected a folder with positives, negatives and backgrounds; there is no such folder")
     usual = TriggerConfig()
     left_out: list[LeftOut] = []
     positives = recordings_in(root, config.positives, "positives", left_out)
-    negatives = recordings_in(
-        root, config.negatives, "negatives", left_out, may_miss=config.negatives == usual.negatives
-    )
+    negatives = recordings_in(root, config.negatives, "negatives", left_out, may_miss=config.negatives == usual.negatives)
     backgrounds = recordings_in(
         root, config.backgrounds, "backgrounds", left_out, may_miss=config.backgrounds == usual.backgrounds
     )
@@ -83,9 +79,7 @@ def split_words(root: Path, sources: TriggerFolders, data: DataConfig) -> tuple[
     if data.split == "hash" and not {name for name in SETS if shares[name] > 0} <= set(positives):
         dealt = deal_names((hash_name(clip.path) for clip in sources.positives), shares)
         positives = [dealt[hash_name(clip.path)] for clip in sources.positives]
-        negatives = [
-            dealt.get(hash_name(clip.path), name) for clip, name in zip(sources.negatives, negatives, strict=True)
-        ]
+        negatives = [dealt.get(hash_name(clip.path), name) for clip, name in zip(sources.negatives, negatives, strict=True)]
     return positives, negatives
 
 
@@ -221,9 +215,7 @@ def _split_backgrounds(
         )
         made = make_backgrounds(sample_rate)
         return {
-            name: make_bank(
-                [DecodedRecording(Recording("(made noise)", "", 0, 0), made[name], (0, len(made[name])), "")]
-            )
+            name: make_bank([DecodedRecording(Recording("(made noise)", "", 0, 0), made[name], (0, len(made[name])), "")])
             for name in SETS
         }
     recordings, lengths = [one.recording for one in decoded], [len(one.samples) for one in decoded]
@@ -266,9 +258,7 @@ def _warn(materials: dict[str, TriggerMaterial], data: DataConfig) -> list[str]:
     without = [name for name in used if not len(materials[name].positives)]
     if without:
         what = {"validation": "no threshold can be chosen", "testing": "nothing can be measured"}
-        lacking = "; ".join(
-            f"the {name} set holds no positives: {what.get(name, 'nothing can be learned')}" for name in without
-        )
+        lacking = "; ".join(f"the {name} set holds no positives: {what.get(name, 'nothing can be learned')}" for name in without)
         warnings.append(f"{lacking}; record at least 3 recordings of the word; 100 or more work much better")
     for name in used:
         seconds = materials[name].background_seconds

@@ -82,17 +82,14 @@ def write_truth(path: Path, words: Sequence[SpokenWord], kind: str) -> None:
         text = "".join(f"{word.label}, {decimal(word.start_ms)}\n" for word in words)
     else:
         text = "".join(
-            f"{word.start_ms / 1000:.6f}\t{(word.start_ms if word.end_ms is None else word.end_ms) / 1000:.6f}\t"
-            f"{word.label}\n"
+            f"{word.start_ms / 1000:.6f}\t{(word.start_ms if word.end_ms is None else word.end_ms) / 1000:.6f}\t{word.label}\n"
             for word in words
         )
     write_text(path, text)
 
 
 def _csv_text(words: Sequence[SpokenWord]) -> str:
-    rows = (
-        (word.label, decimal(word.start_ms), decimal(word.end_ms), word.clip, decimal(word.snr_db)) for word in words
-    )
+    rows = ((word.label, decimal(word.start_ms), decimal(word.end_ms), word.clip, decimal(word.snr_db)) for word in words)
     return csv_text([_COLUMNS, *rows])
 
 
@@ -164,9 +161,7 @@ def _audacity_line(line: str) -> SpokenWord:
     return _word(cells[2], start, end)
 
 
-def _word(
-    label: str, start: float, end: float | None = None, clip: str = "", snr_db: float | None = None
-) -> SpokenWord:
+def _word(label: str, start: float, end: float | None = None, clip: str = "", snr_db: float | None = None) -> SpokenWord:
     if not label.strip():
         raise ValueError("the label is empty")
     if end is not None and end < start:

@@ -102,9 +102,7 @@ class Bench:
     def match(self, config: DecoderConfig) -> tuple[Matching, ...]:
         """Hits, misses and false accepts in each stream."""
         found = zip(self.streams, self.decode(config), strict=True)
-        return tuple(
-            match_words(one, stream.truth, self.words, self.clip_ms, self.tolerance_ms) for stream, one in found
-        )
+        return tuple(match_words(one, stream.truth, self.words, self.clip_ms, self.tolerance_ms) for stream, one in found)
 
 
 def decode(stream: ScoredStream, config: DecoderConfig, labels: Sequence[str]) -> list[Detection]:
@@ -198,8 +196,7 @@ def events_json(matching: Matching) -> dict[str, Any]:
     """The hits, misses and false accepts of one stream."""
     return {
         "hits": [
-            {"word": dataclasses.asdict(hit.word), "detection": dataclasses.asdict(hit.detection),
-             "latency_ms": hit.latency_ms}
+            {"word": dataclasses.asdict(hit.word), "detection": dataclasses.asdict(hit.detection), "latency_ms": hit.latency_ms}
             for hit in matching.hits
         ],
         "misses": [dataclasses.asdict(word) for word in matching.misses],
@@ -207,4 +204,4 @@ def events_json(matching: Matching) -> dict[str, Any]:
             {"detection": dataclasses.asdict(one.detection), "kind": one.kind, "heard": one.heard}
             for one in matching.false_accepts
         ],
-    }  # fmt: skip
+    }

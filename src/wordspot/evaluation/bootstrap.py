@@ -113,9 +113,7 @@ def _rank(scores: Floats, is_target: Bools, which: Ints) -> _Ranked:
     return _Ranked(which[order], is_target[order], last_of_tie)
 
 
-def _draw(
-    tests: Sequence[_Ranked], strata: Ints, seed: int, n_draws: int, values_at_once: int = VALUES_AT_ONCE
-) -> Floats:
+def _draw(tests: Sequence[_Ranked], strata: Ints, seed: int, n_draws: int, values_at_once: int = VALUES_AT_ONCE) -> Floats:
     """EER and AUC of each test under the same draws: float64 [tests, 2, draws].
 
     A draw only changes how often each recording counts, so the scores are sorted once.

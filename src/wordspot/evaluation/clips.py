@@ -33,9 +33,12 @@ class LabelMetrics:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "n": self.n, "precision": self.precision, **self.recall.to_json("recall"),
-            "equal_error_rate": self.equal_error_rate, "area_under_roc": self.area_under_roc,
-        }  # fmt: skip
+            "n": self.n,
+            "precision": self.precision,
+            **self.recall.to_json("recall"),
+            "equal_error_rate": self.equal_error_rate,
+            "area_under_roc": self.area_under_roc,
+        }
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,7 @@ class ClipMetrics:
         }
 
 
-def measure_clips(
-    labels: Sequence[str], truth: Ints, posteriors: Floats, speakers: Sequence[str | None]
-) -> ClipMetrics:
+def measure_clips(labels: Sequence[str], truth: Ints, posteriors: Floats, speakers: Sequence[str | None]) -> ClipMetrics:
     """All metrics of a set of clips.
 
     Args:

@@ -33,9 +33,7 @@ def sweep(bench: Bench, config: DecoderConfig, thresholds: Sequence[float] = THR
         yield bench.count(config.with_threshold(threshold))
 
 
-def make_curves(
-    bench: Bench, counts: Sequence[Ints], thresholds: Sequence[float] = THRESHOLDS
-) -> dict[str, StreamCurve]:
+def make_curves(bench: Bench, counts: Sequence[Ints], thresholds: Sequence[float] = THRESHOLDS) -> dict[str, StreamCurve]:
     """The curve of each word, from the counts that `sweep` gave."""
     table, grid, spoken = np.stack(counts), np.array(thresholds), bench.n_spoken
     return {
@@ -97,6 +95,8 @@ def operating_points(curve: StreamCurve) -> tuple[OperatingPoint, ...]:
 def curve_json(curve: StreamCurve) -> dict[str, Any]:
     """A curve's counts; rates follow from ``n_words`` and the hours."""
     return {
-        "n_words": curve.n_words, "thresholds": curve.thresholds.tolist(), "n_hits": curve.n_hits.tolist(),
+        "n_words": curve.n_words,
+        "thresholds": curve.thresholds.tolist(),
+        "n_hits": curve.n_hits.tolist(),
         "n_false_accepts": curve.n_false_accepts.tolist(),
-    }  # fmt: skip
+    }

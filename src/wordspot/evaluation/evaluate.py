@@ -44,9 +44,7 @@ _ALL_OF_IT_S = 36_000.0  # the most that this setting allows
 _Piece, _Row = TypeVar("_Piece"), TypeVar("_Row")
 
 
-def evaluate_judge(
-    judge: Judge, data: Path, split: str = "testing", progress: OnProgress | None = None
-) -> EvaluationResult:
+def evaluate_judge(judge: Judge, data: Path, split: str = "testing", progress: OnProgress | None = None) -> EvaluationResult:
     """Evaluate a model on one set.
 
     Args:
@@ -114,9 +112,7 @@ def _choose_clips(decoded: DecodedClips, config: RunConfig, split: str) -> ClipS
     return chosen
 
 
-def _clips_of(
-    chosen: ClipSet, decoded: DecodedClips, config: RunConfig, split: str
-) -> tuple[Callable[[int], Samples], bool]:
+def _clips_of(chosen: ClipSet, decoded: DecodedClips, config: RunConfig, split: str) -> tuple[Callable[[int], Samples], bool]:
     """The audio of the clip at a position of a set, float32 [samples], and whether there is noise for its silence."""
     is_made = chosen.rows < 0
     silence, order = Silence(config, decoded, split, int(is_made.sum())), np.cumsum(is_made) - 1
@@ -132,18 +128,28 @@ def _evaluate_trigger(judge: Judge, data: Path, split: str, progress: OnProgress
         raise ConfigError(f"a trigger is evaluated on scenes of the validation or testing set; `split` is {split}")
     config = judge.config
     sources = load_trigger_data(
-        data, config.trigger, config.data, config.features.sample_rate, progress,
-        scene_ms=config.features.clip_ms, word=config.words[0],
-    )  # fmt: skip
+        data,
+        config.trigger,
+        config.data,
+        config.features.sample_rate,
+        progress,
+        scene_ms=config.features.clip_ms,
+        word=config.words[0],
+    )
     scenes = make_scenes(sources, config, split)
     if not scenes:
         raise DataError(f"{data}: no recording of {config.words[0]} falls into the {split} set, so there are no scenes")
     batches = _batches(range(len(scenes)), judge.at_once, progress, "evaluating scenes")
     tracks = [track for batch in batches for track in judge.over_time([scenes[at].audio for at in batch])]
     return TriggerResult(
-        judge.model, judge.step, str(data), split, tuple(sources.problems), (),
+        judge.model,
+        judge.step,
+        str(data),
+        split,
+        tuple(sources.problems),
+        (),
         measure_scenes(scenes, tracks, config, judge.decoder),
-    )  # fmt: skip
+    )
 
 
 def _evaluate_recordings(judge: Judge, data: Path, split: str, progress: OnProgress) -> RecordingsResult:
@@ -156,9 +162,13 @@ def _evaluate_recordings(judge: Judge, data: Path, split: str, progress: OnProgr
     if split != "all" and len(loaded.leaks) > _MOST_LEAKS:
         leaks.append(f"and {len(loaded.leaks) - _MOST_LEAKS} more such speakers, generators or recordings")
     metrics = measure_recordings(
-        chosen.labels, chosen.truth, posteriors, [row.speaker for row in chosen.rows],
-        [row.generator for row in chosen.rows], judge.threshold,
-    )  # fmt: skip
+        chosen.labels,
+        chosen.truth,
+        posteriors,
+        [row.speaker for row in chosen.rows],
+        [row.generator for row in chosen.rows],
+        judge.threshold,
+    )
     return RecordingsResult(
         model=judge.model,
         step=judge.step,
@@ -195,9 +205,14 @@ def load_for_evaluation(
         split = DataConfig(validation_percent=0, testing_percent=0)
         settings = dataclasses.replace(settings, hold_out=(), n_folds=0, fold=0)
     return load_manifest(
-        data, config.words, split, settings, config.features.sample_rate, progress,
+        data,
+        config.words,
+        split,
+        settings,
+        config.features.sample_rate,
+        progress,
         clip_ms=config.features.clip_ms,
-    )  # fmt: skip
+    )
 
 
 def choose_recordings(data: Path, loaded: ManifestData, split: str) -> RecordingSet:
@@ -222,9 +237,7 @@ def predict_recordings(judge: Judge, chosen: RecordingSet, progress: OnProgress 
     return _predict(judge, range(len(chosen.audio)), lambda at: chosen.audio[at], progress)
 
 
-def _predict(
-    judge: Judge, positions: range, audio: Callable[[int], NDArray[np.generic]], progress: OnProgress
-) -> Floats:
+def _predict(judge: Judge, positions: range, audio: Callable[[int], NDArray[np.generic]], progress: OnProgress) -> Floats:
     batches = _batches(positions, judge.at_once, progress, "evaluating")
     return np.concatenate([judge.predict([audio(at) for at in batch]) for batch in batches])
 

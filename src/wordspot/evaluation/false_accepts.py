@@ -66,12 +66,16 @@ class WordMetrics:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "n_words": self.n_words, "n_hits": self.n_words - self.missed.count, "n_misses": self.missed.count,
+            "n_words": self.n_words,
+            "n_hits": self.n_words - self.missed.count,
+            "n_misses": self.missed.count,
             **self.missed.to_json("miss_rate"),
-            "n_false_accepts": self.false_accepts.n, **self.false_accepts.to_json("false_accepts_per_hour"),
-            "false_accepts_by_kind": self.by_kind, "triggered_by": self.triggered_by,
+            "n_false_accepts": self.false_accepts.n,
+            **self.false_accepts.to_json("false_accepts_per_hour"),
+            "false_accepts_by_kind": self.by_kind,
+            "triggered_by": self.triggered_by,
             "latency_ms": self.latency.to_json(),
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True)

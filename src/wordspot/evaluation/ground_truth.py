@@ -16,9 +16,7 @@ from wordspot.formats import some
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL, normalize_word
 
 
-def find_truths(
-    streams: Sequence[Path], truth: Sequence[Path] | None = None, *, no_words: bool = False
-) -> list[Path | None]:
+def find_truths(streams: Sequence[Path], truth: Sequence[Path] | None = None, *, no_words: bool = False) -> list[Path | None]:
     """The annotation file of each stream; None if nothing is spoken.
 
     Args:

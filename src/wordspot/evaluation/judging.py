@@ -141,9 +141,7 @@ def _config_of(path: Path, card: Card) -> RunConfig:
     labels = task.labels_of(config.words)
     stated = (card.labels, card.sample_rate, card.clip_samples)
     if task.predicts_clips and stated != (labels, features.sample_rate, features.clip_samples):
-        raise CardError(
-            f"{path}: its labels, sample rate or clip length contradict its own configuration; export it again"
-        )
+        raise CardError(f"{path}: its labels, sample rate or clip length contradict its own configuration; export it again")
     return config
 
 

@@ -98,9 +98,12 @@ class GeneratorMetrics:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "generator": self.generator, "label": self.label, "n": self.correct.n, **self.correct.to_json("accuracy"),
+            "generator": self.generator,
+            "label": self.label,
+            "n": self.correct.n,
+            **self.correct.to_json("accuracy"),
             **self.scores.to_json(),
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True)
@@ -258,9 +261,7 @@ def _per_generator(
         own = np.array([name == generator for name in generators]) & (truth == at)
         used = np.flatnonzero(own | (truth != at)).tolist()
         scores = measure_scores(posteriors[used, at], own[used], [speakers[i] for i in used], seed)
-        rows.append(
-            GeneratorMetrics(generator, labels[at], Proportion(int(is_right[own].sum()), int(own.sum())), scores)
-        )
+        rows.append(GeneratorMetrics(generator, labels[at], Proportion(int(is_right[own].sum()), int(own.sum())), scores))
     return tuple(rows)
 
 

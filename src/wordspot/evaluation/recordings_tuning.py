@@ -58,10 +58,16 @@ class RecordingsTuning:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "model": self.model, "data": self.data, "out": str(self.out), "labels": list(self.labels),
-            "at_most": self.wanted, "n_targets": self.n_targets, "n_others": self.n_others,
-            "before": asdict(self.before), "after": asdict(self.after),
-        }  # fmt: skip
+            "model": self.model,
+            "data": self.data,
+            "out": str(self.out),
+            "labels": list(self.labels),
+            "at_most": self.wanted,
+            "n_targets": self.n_targets,
+            "n_others": self.n_others,
+            "before": asdict(self.before),
+            "after": asdict(self.after),
+        }
 
 
 def tune_recordings(
@@ -86,9 +92,7 @@ def tune_recordings(
     data, wanted = _check(lists, false_alarm_rate)
     card = read_card(model)
     if len(card.labels) > 2:
-        raise ConfigError(
-            f"{model} has {len(card.labels)} classes and predicts the most likely one: it has no threshold"
-        )
+        raise ConfigError(f"{model} has {len(card.labels)} classes and predicts the most likely one: it has no threshold")
     judge = judge_of_file(model)
     chosen = choose_recordings(data, load_for_evaluation(data, judge.config, progress=progress), "validation")
     is_target = chosen.truth == 0

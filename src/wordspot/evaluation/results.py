@@ -105,11 +105,12 @@ class WordsResult(EvaluationResult):
 
     def to_json(self) -> dict[str, Any]:
         return {
-            **super().to_json(), **self.metrics.to_json(),
+            **super().to_json(),
+            **self.metrics.to_json(),
             "clips_trained_on": None if self.overlap is None else self.overlap.n_seen,
             "other_clips_of_speakers_trained_on": None if self.overlap is None else self.overlap.n_of_known_speakers,
             "left_out": list(self.left_out),
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True)
@@ -173,13 +174,14 @@ class RecordingsResult(EvaluationResult):
     def to_json(self) -> dict[str, Any]:
         seen = None if self.overlap is None else self.overlap.n_seen
         return {
-            **super().to_json(), "task": "recordings", **self.metrics.to_json(),
+            **super().to_json(),
+            "task": "recordings",
+            **self.metrics.to_json(),
             "recordings_trained_on": seen,
             "other_recordings_of_speakers_trained_on": None if self.overlap is None else self.overlap.n_of_known_speakers,
             "left_out": list(self.left_out),
             "recordings": [
-                {"path": row.path, "label": row.label, "speaker": row.speaker, "generator": row.generator,
-                 "posteriors": values}
+                {"path": row.path, "label": row.label, "speaker": row.speaker, "generator": row.generator, "posteriors": values}
                 for row, values in zip(self.recordings.rows, self.posteriors.tolist(), strict=True)
             ],
-        }  # fmt: skip
+        }

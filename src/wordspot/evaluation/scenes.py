@@ -39,9 +39,7 @@ class SceneMetrics:
     bench: BenchMetrics
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "accuracy": self.accuracy, "accuracy_of_zeros": self.accuracy_of_zeros, **self.bench.to_json(events=False)
-        }  # fmt: skip
+        return {"accuracy": self.accuracy, "accuracy_of_zeros": self.accuracy_of_zeros, **self.bench.to_json(events=False)}
 
 
 def make_scenes(sources: TriggerData, config: RunConfig, split: str) -> list[Scene]:
@@ -54,22 +52,18 @@ def make_scenes(sources: TriggerData, config: RunConfig, split: str) -> list[Sce
             sources.of(split), features.clip_samples, (config.data.seed, SET_NUMBERS[split], number), trigger, config.words[0]
         )
         for number in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def right_steps(scene: Scene, config: RunConfig, end_ms: Floats) -> NDArray[np.int8]:
     """The right prediction at each step: int8 [len(end_ms)], 1 just after the word, else 0."""
-    return label_track(
-        scene.words, config.words[0], len(end_ms), end_ms, config.trigger, scene_ms=config.features.clip_ms
-    )
+    return label_track(scene.words, config.words[0], len(end_ms), end_ms, config.trigger, scene_ms=config.features.clip_ms)
 
 
 def bench_of_scenes(scenes: Sequence[Scene], tracks: Sequence[PosteriorTrack], config: RunConfig) -> Bench:
     """Scenes with a trigger's posteriors, as streams to decode."""
     streams = tuple(
-        ScoredStream(
-            track.posteriors.astype(np.float32, copy=False), track.time_ms, scene.words, config.features.clip_ms
-        )
+        ScoredStream(track.posteriors.astype(np.float32, copy=False), track.time_ms, scene.words, config.features.clip_ms)
         for scene, track in zip(scenes, tracks, strict=True)
     )
     return Bench(streams, labels_of_run(config), 0.0, TIME_TOLERANCE_MS)

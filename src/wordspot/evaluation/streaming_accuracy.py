@@ -34,17 +34,22 @@ class ClassicCounts:
 
     def __add__(self, other: ClassicCounts) -> ClassicCounts:
         return ClassicCounts(
-            self.n_truth + other.n_truth, self.n_matched + other.n_matched, self.n_correct + other.n_correct,
-            self.n_wrong + other.n_wrong, self.n_false_positive + other.n_false_positive,
-        )  # fmt: skip
+            self.n_truth + other.n_truth,
+            self.n_matched + other.n_matched,
+            self.n_correct + other.n_correct,
+            self.n_wrong + other.n_wrong,
+            self.n_false_positive + other.n_false_positive,
+        )
 
     @property
     def counts(self) -> dict[str, int]:
         """The four counts by name."""
         return {
-            "matched": self.n_matched, "correct": self.n_correct, "wrong": self.n_wrong,
+            "matched": self.n_matched,
+            "correct": self.n_correct,
+            "wrong": self.n_wrong,
             "false_positive": self.n_false_positive,
-        }  # fmt: skip
+        }
 
     @property
     def rates(self) -> dict[str, float | None]:
@@ -90,7 +95,5 @@ def found_words(detections: Iterable[Detection], clip_ms: float) -> list[tuple[s
 def classic_truth(truth: Iterable[SpokenWord], labels: Sequence[str]) -> list[tuple[str, float]]:
     """Annotated words as the classic test counts them: a word that is not the model's is `_unknown_`."""
     return [
-        (word.label if word.label in labels else UNKNOWN_LABEL, word.start_ms)
-        for word in truth
-        if word.label != SILENCE_LABEL
+        (word.label if word.label in labels else UNKNOWN_LABEL, word.start_ms) for word in truth if word.label != SILENCE_LABEL
     ]

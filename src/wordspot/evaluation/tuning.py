@@ -44,9 +44,7 @@ class DecoderMetrics:
     classic: ClassicCounts
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "decoder": decoder_to_json(self.decoder), **self.detections.to_json(), "classic": self.classic.to_json()
-        }  # fmt: skip
+        return {"decoder": decoder_to_json(self.decoder), **self.detections.to_json(), "classic": self.classic.to_json()}
 
 
 @dataclass(frozen=True)
@@ -75,10 +73,14 @@ class StreamTuning:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "model": self.model, "streams": [stream.to_json() for stream in self.streams], "out": str(self.out),
-            "time_tolerance_ms": self.time_tolerance_ms, "false_accepts_per_hour": self.wanted,
-            "before": self.before.to_json(), "after": self.after.to_json(),
-        }  # fmt: skip
+            "model": self.model,
+            "streams": [stream.to_json() for stream in self.streams],
+            "out": str(self.out),
+            "time_tolerance_ms": self.time_tolerance_ms,
+            "false_accepts_per_hour": self.wanted,
+            "before": self.before.to_json(),
+            "after": self.after.to_json(),
+        }
 
 
 def tune(
@@ -124,9 +126,12 @@ def tune(
     _check_out(out, force=force)
     if model is not None and read_card(Path(model)).task.predicts_recordings:
         _refuse_for_recordings(
-            false_accepts_per_hour=false_accepts_per_hour, truth=truth, no_words=no_words, decoder=decoder,
+            false_accepts_per_hour=false_accepts_per_hour,
+            truth=truth,
+            no_words=no_words,
+            decoder=decoder,
             **(settings or {}),
-        )  # fmt: skip
+        )
         card, tuned, result = tune_recordings(Path(model), streams, out, false_alarm_rate, report)
         _write_copy(model, card, tuned, out)
         return result
@@ -138,9 +143,7 @@ def tune(
     bench, files, warnings = load_bench(opened, prepared, time_tolerance_ms, config, report)
     before, after, notes = _tune_bench(bench, config, false_accepts_per_hour, report)
     _write_copy(model, opened.card, after.decoder, out)
-    return StreamTuning(
-        opened.name, files, out, time_tolerance_ms, false_accepts_per_hour, before, after, (*warnings, *notes)
-    )
+    return StreamTuning(opened.name, files, out, time_tolerance_ms, false_accepts_per_hour, before, after, (*warnings, *notes))
 
 
 def _tune_bench(
@@ -176,9 +179,7 @@ def _check_rate(per_hour: float | None, config: DecoderConfig) -> None:
                 "classic streaming test: leave it out, or set `decoder` to peak"
             )
     elif per_hour is None:
-        raise ConfigError(
-            "`false_accepts_per_hour` is missing: how many false accepts to allow, over all words together"
-        )
+        raise ConfigError("`false_accepts_per_hour` is missing: how many false accepts to allow, over all words together")
     elif not 0 <= per_hour <= _MAX_PER_HOUR:
         raise ConfigError(f"`false_accepts_per_hour` must lie between 0 and {_MAX_PER_HOUR:g}, got {per_hour:g}")
 
@@ -193,9 +194,7 @@ def _refuse_for_recordings(**options: object) -> None:
             raise ConfigError(f"`{name}` is for streams; a model of whole recordings has `false_alarm_rate`")
 
 
-def _search(
-    bench: Bench, config: DecoderConfig, per_hour: float | None, progress: OnProgress
-) -> tuple[DecoderConfig, list[str]]:
+def _search(bench: Bench, config: DecoderConfig, per_hour: float | None, progress: OnProgress) -> tuple[DecoderConfig, list[str]]:
     """The tuned settings, and warnings."""
     if per_hour is not None:
         curves = sweep_thresholds(bench, config, progress)
@@ -233,8 +232,7 @@ def _limits(bench: Bench, per_hour: float | None, after: DetectionMetrics) -> li
         )
     if (n := after.all_words.false_accepts.n) > per_hour * hours + 1e-9:
         lines.append(
-            f"no thresholds found that keep to {per_hour:g} per hour in {hours:.3g} hours; the fewest false accepts found "
-            f"are {n}"
+            f"no thresholds found that keep to {per_hour:g} per hour in {hours:.3g} hours; the fewest false accepts found are {n}"
         )
     if silent := [word for word, n in bench.n_spoken.items() if not n]:
         lines.append(f"never spoken in these streams, so not tuned for misses: {', '.join(silent)}")

@@ -36,9 +36,7 @@ class StreamScores(nn.Module):
         self.features, self.network = _ConvolvedFrontEnd(front_end), network
         config = front_end.config
         self._n_kept, self._early_frames = front_end.kept_samples, front_end.early_frames
-        self._n_rest = (
-            self._n_kept + config.hop_samples - config.window_samples
-        )  # newest samples, of no full window yet
+        self._n_rest = self._n_kept + config.hop_samples - config.window_samples  # newest samples, of no full window yet
         self._is_bare = isinstance(self._network_state(), Tensor)
 
     def forward(self, audio: Tensor, sound: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
@@ -68,9 +66,11 @@ class ClipScores(nn.Module):
         super().__init__()
         self.network = _with_convolved_spectra(network)
         known: dict[type, Any] = {
-            SpectralFrontEnd: _ConvolvedFrontEnd, PsfMfcc: _ConvolvedPsfMfcc, MicroFrontEnd: _MicroOnClips,
+            SpectralFrontEnd: _ConvolvedFrontEnd,
+            PsfMfcc: _ConvolvedPsfMfcc,
+            MicroFrontEnd: _MicroOnClips,
             SampleHops: lambda samples: samples,
-        }  # fmt: skip
+        }
         self.features: nn.Module = known[type(front_end)](front_end)
 
     def forward(self, audio: Tensor) -> Tensor:

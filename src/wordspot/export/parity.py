@@ -43,7 +43,8 @@ def check_parity(model: bytes, card: Card, network: nn.Module, front_end: nn.Mod
         apart = compare(model, card, network, front_end)
     if not apart <= TOLERANCE:
         raise ExportError(
-            f"scores of the exported file differ from torch's by {apart:.2g}; at most {TOLERANCE:g} is allowed. Nothing was written"
+            f"scores of the exported file differ from torch's by {apart:.2g}; at most {TOLERANCE:g} is allowed. "
+            "Nothing was written"
         )
     return apart
 

@@ -75,8 +75,7 @@ def trace(network: nn.Module, front_end: nn.Module, config: RunConfig) -> tuple[
         first_row = -(-config.features.sample_rate * _TRIGGER_TEST_MS // (1000 * step)) * step
     graph = _stream(network, front_end, config, step) if step else _clips(network, front_end, config)
     states = [
-        State(value.name, tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim))
-        for value in graph.graph.input[1:]
+        State(value.name, tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)) for value in graph.graph.input[1:]
     ]
     card = Card(
         kind="stream" if step else "clip",
@@ -174,11 +173,15 @@ def _integer_translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         return op.Mod(values, op.CastLike(op.Constant(value_int=mask + 1), values))
 
     return {
-        aten.__lshift__.Scalar: left, aten.__rshift__.Scalar: right, aten.__and__.Scalar: mask,
-        aten.bitwise_left_shift.Tensor_Scalar: left, aten.bitwise_right_shift.Tensor_Scalar: right,
-        aten.bitwise_left_shift.Tensor: left_by, aten.bitwise_right_shift.Tensor: right_by,
+        aten.__lshift__.Scalar: left,
+        aten.__rshift__.Scalar: right,
+        aten.__and__.Scalar: mask,
+        aten.bitwise_left_shift.Tensor_Scalar: left,
+        aten.bitwise_right_shift.Tensor_Scalar: right,
+        aten.bitwise_left_shift.Tensor: left_by,
+        aten.bitwise_right_shift.Tensor: right_by,
         aten.bitwise_and.Scalar: mask,
-    }  # fmt: skip
+    }
 
 
 def _free(value: onnx.ValueInfoProto, axis: int, name: str) -> None:
@@ -190,9 +193,7 @@ def _free(value: onnx.ValueInfoProto, axis: int, name: str) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the exporter's remarks on optional packages."""
-    logs = [
-        logging.getLogger(name) for name in ("torch.onnx._internal.exporter._registration", "onnxscript", "onnx_ir")
-    ]
+    logs = [logging.getLogger(name) for name in ("torch.onnx._internal.exporter._registration", "onnxscript", "onnx_ir")]
     levels = [log.level for log in logs]
     for log in logs:
         log.setLevel(logging.ERROR)

@@ -122,9 +122,7 @@ class MicroFrontEnd(nn.Module):
         frame = torch.arange(signal.shape[1], device=audio.device)
         signal = signal * (frame[:, None] >= missing)
         noise = self._noise(signal, estimate.T)
-        features = (
-            self.log_scale(self._gain(subtract_noise(signal, noise), noise)).permute(2, 1, 0).float() * FEATURE_SCALE
-        )
+        features = self.log_scale(self._gain(subtract_noise(signal, noise), noise)).permute(2, 1, 0).float() * FEATURE_SCALE
         return features.contiguous(), noise[:, -1].T
 
     def _magnitudes(self, audio: Tensor) -> Tensor:
@@ -185,9 +183,7 @@ def subtract_noise(signal: Tensor, noise: Tensor) -> Tensor:
 
 def _check(config: FeatureConfig) -> None:
     if config.n_fft != 1 << (config.window_samples - 1).bit_length():
-        raise ConfigError(
-            f"fft_size is {config.fft_size}, but the micro front end needs the next power of two; leave it at 0"
-        )
+        raise ConfigError(f"fft_size is {config.fft_size}, but the micro front end needs the next power of two; leave it at 0")
     if config.hop_samples > config.window_samples:
         raise ConfigError(
             f"hop_ms is {config.hop_ms:g}, but the micro front end needs at most the window's {config.window_ms:g} ms; lower it"

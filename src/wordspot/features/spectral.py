@@ -68,9 +68,7 @@ class Mfcc(nn.Module):
 
     def __init__(self, config: FeatureConfig) -> None:
         super().__init__()
-        mel = filterbanks.tensorflow_mel(
-            config.n_bins, config.sample_rate, config.n_mels, config.low_hz, config.high_hz
-        )
+        mel = filterbanks.tensorflow_mel(config.n_bins, config.sample_rate, config.n_mels, config.low_hz, config.high_hz)
         dct = filterbanks.cosine_transform(config.n_mels, config.n_coefficients, orthonormal=False)
         self.bins = _used_bins(mel)
         self.register_buffer("mel", float32(mel[self.bins]), persistent=False)

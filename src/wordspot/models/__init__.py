@@ -3,8 +3,8 @@
 A constructor is called as ``make(n_frames, n_features, n_labels, **options)`` and returns a module that maps features
 [batch, n_frames, n_features] to logits [batch, n_labels]. A module whose attribute ``per_step`` is true (the task trigger) is a
 `streaming.StepNetwork` and gives logits [batch, n_steps, n_labels]. A constructor may have three more attributes:
-``front_end``, if the network works with one front end only, and two dicts of settings for `overrides.override`, ``recipe`` (how it
-trains best) and ``classic`` (how the original was trained). In them, the key ``features`` names a front end of
+``front_end``, if the network works with one front end only, and two dicts of settings for `overrides.override`, ``recipe``
+(how it trains best) and ``classic`` (how the original was trained). In them, the key ``features`` names a front end of
 `presets.FEATURES`. Your own models are named ``package.module:make``, like those below.
 """
 
@@ -48,9 +48,7 @@ def find_constructor(name: str) -> Callable[..., nn.Module]:
     path = MODELS.get(name, name)
     module_name, colon, attribute = path.partition(":")
     if not colon or not module_name or module_name.startswith("."):
-        raise ConfigError(
-            f"there is no model {name!r}; expected one of {', '.join(MODELS)}, or my_package:make for your own"
-        )
+        raise ConfigError(f"there is no model {name!r}; expected one of {', '.join(MODELS)}, or my_package:make for your own")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -75,9 +73,7 @@ def find_recipe(name: str, recipe: str) -> dict[str, Any]:
         raise ConfigError(f"`recipe` must be 'default' or 'classic', got {recipe!r}")
     settings = getattr(find_constructor(name), "classic" if recipe == "classic" else "recipe", None)
     if settings is None and recipe == "classic":
-        raise ConfigError(
-            f"model {name!r} has no classic recipe, as it is not part of the tutorial; use the default recipe"
-        )
+        raise ConfigError(f"model {name!r} has no classic recipe, as it is not part of the tutorial; use the default recipe")
     return dict(settings or {})
 
 

@@ -56,10 +56,16 @@ class Conv(nn.Module):
     def __init__(self, n_frames: int, n_features: int, n_labels: int, dropout: float = 0.5) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            SamePad2d((20, 8)), _conv(1, 64, (20, 8)), nn.ReLU(), Dropout(dropout),
+            SamePad2d((20, 8)),
+            _conv(1, 64, (20, 8)),
+            nn.ReLU(),
+            Dropout(dropout),
             nn.MaxPool2d(2, ceil_mode=True),
-            SamePad2d((10, 4)), _conv(64, 64, (10, 4)), nn.ReLU(), Dropout(dropout),
-        )  # fmt: skip
+            SamePad2d((10, 4)),
+            _conv(64, 64, (10, 4)),
+            nn.ReLU(),
+            Dropout(dropout),
+        )
         self.output = _linear(-(-n_frames // 2) * -(-n_features // 2) * 64, n_labels)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -84,10 +90,12 @@ class LowLatencyConv(nn.Module):
             raise ValueError(f"its filters span 8 features, got {n_features}")
         self.layers = nn.Sequential(_conv(1, 186, (n_frames, 8)), nn.ReLU(), Dropout(dropout))
         self.head = nn.Sequential(
-            _linear((n_features - 7) * 186, 128), Dropout(dropout),
-            _linear(128, 128), Dropout(dropout),
+            _linear((n_features - 7) * 186, 128),
+            Dropout(dropout),
+            _linear(128, 128),
+            Dropout(dropout),
             _linear(128, n_labels),
-        )  # fmt: skip
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """features: [batch, n_frames, n_features] → logits: [batch, n_labels]."""
@@ -113,11 +121,14 @@ class LowLatencySvdf(nn.Module):
         _init(self.svdf.frequency)
         _init(self.svdf.time)
         self.head = nn.Sequential(
-            nn.ReLU(), Dropout(dropout),
-            _linear(n_units, 256), Dropout(dropout),
-            _linear(256, 256), Dropout(dropout),
+            nn.ReLU(),
+            Dropout(dropout),
+            _linear(n_units, 256),
+            Dropout(dropout),
+            _linear(256, 256),
+            Dropout(dropout),
             _linear(256, n_labels),
-        )  # fmt: skip
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """features: [batch, n_frames, n_features] → logits: [batch, n_labels]."""
@@ -142,9 +153,7 @@ class TinyConv(nn.Module):
 
     def __init__(self, n_frames: int, n_features: int, n_labels: int, dropout: float = 0.5) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            SamePad2d((10, 8), stride=2), _conv(1, 8, (10, 8), stride=2), nn.ReLU(), Dropout(dropout)
-        )
+        self.layers = nn.Sequential(SamePad2d((10, 8), stride=2), _conv(1, 8, (10, 8), stride=2), nn.ReLU(), Dropout(dropout))
         self.output = _linear(-(-n_frames // 2) * -(-n_features // 2) * 8, n_labels)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -162,9 +171,15 @@ class TinyEmbeddingConv(nn.Module):
     def __init__(self, n_frames: int, n_features: int, n_labels: int, dropout: float = 0.5) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            SamePad2d((10, 8), stride=2), _conv(1, 8, (10, 8), stride=2), nn.ReLU(), Dropout(dropout),
-            SamePad2d((10, 8), stride=8), _conv(8, 8, (10, 8), stride=8), nn.ReLU(), Dropout(dropout),
-        )  # fmt: skip
+            SamePad2d((10, 8), stride=2),
+            _conv(1, 8, (10, 8), stride=2),
+            nn.ReLU(),
+            Dropout(dropout),
+            SamePad2d((10, 8), stride=8),
+            _conv(8, 8, (10, 8), stride=8),
+            nn.ReLU(),
+            Dropout(dropout),
+        )
         self.output = _linear(_after_both(n_frames) * _after_both(n_features) * 8, n_labels)
 
     def forward(self, features: Tensor) -> Tensor:

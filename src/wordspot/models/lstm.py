@@ -67,9 +67,7 @@ class Lstm(nn.Module):
     ) -> None:
         super().__init__()
         if n_labels < 2 or n_layers < 1 or n_units < 1:
-            raise ValueError(
-                f"expected two labels, one layer and one unit at least, got {n_labels}, {n_layers} and {n_units}"
-            )
+            raise ValueError(f"expected two labels, one layer and one unit at least, got {n_labels}, {n_layers} and {n_units}")
         if scaling not in SCALINGS:
             raise ValueError(f"expected a scaling of {', '.join(SCALINGS)}, got {scaling!r}")
         self.masked, self.scaling = bool(masked), scaling

@@ -78,9 +78,7 @@ class PooledConv(nn.Module):
             )
         widths = [n_channels * times for times in _WIDTHS]
         strides = [2 if place < _N_HALVED else 1 for place in range(len(widths))]
-        self.convolutions = nn.Sequential(
-            *(_block(*sizes) for sizes in zip([1, *widths[:-1]], widths, strides, strict=True))
-        )
+        self.convolutions = nn.Sequential(*(_block(*sizes) for sizes in zip([1, *widths[:-1]], widths, strides, strict=True)))
         n_rows = (n_features - 1) // 2
         for _ in range(_N_HALVED):
             n_rows = (n_rows + 1) // 2

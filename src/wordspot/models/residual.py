@@ -53,9 +53,7 @@ class Residual1d(nn.Module):
         self.blocks: Layers[_Block] = Layers(_Block(n_channels, n_channels * expansion, step) for step in steps)
         context = self.stem.context + sum(block.over_time.context for block in self.blocks)
         if context >= n_frames:
-            raise ValueError(
-                f"dilations {dilations} see {context + 1} frames, a clip has {n_frames}; take smaller ones"
-            )
+            raise ValueError(f"dilations {dilations} see {context + 1} frames, a clip has {n_frames}; take smaller ones")
         self.pool = MeanOverTime(n_channels, n_frames - context)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Conv1d(n_channels, n_labels, 1)
@@ -101,13 +99,14 @@ class _Block(nn.Module):
 
     def __init__(self, n_channels: int, n_inside: int, dilation: int) -> None:
         super().__init__()
-        self.over_time = ValidConv2d(
-            n_channels, n_channels, (1, _KERNEL), dilation=(1, dilation), groups=n_channels, bias=False
-        )
+        self.over_time = ValidConv2d(n_channels, n_channels, (1, _KERNEL), dilation=(1, dilation), groups=n_channels, bias=False)
         self.mix = nn.Sequential(
-            nn.Conv2d(n_channels, n_inside, 1, bias=False), nn.BatchNorm2d(n_inside), nn.ReLU(),
-            nn.Conv2d(n_inside, n_channels, 1, bias=False), nn.BatchNorm2d(n_channels),
-        )  # fmt: skip
+            nn.Conv2d(n_channels, n_inside, 1, bias=False),
+            nn.BatchNorm2d(n_inside),
+            nn.ReLU(),
+            nn.Conv2d(n_inside, n_channels, 1, bias=False),
+            nn.BatchNorm2d(n_channels),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [batch, channels, 1, frames] → [batch, channels, 1, frames - context]."""

@@ -129,7 +129,8 @@ class LineStatistics(nn.Module):
         self._width = (stop - first) // n_bands
         if self._width < _LEAST_BINS:
             raise ValueError(
-                f"expected {n_bands} bands of {_LEAST_BINS} bins of {bin_hz:g} Hz at least for lines, got {max(self._width, 0)} bins; "
+                f"expected {n_bands} bands of {_LEAST_BINS} bins of {bin_hz:g} Hz at least for lines, "
+                f"got {max(self._width, 0)} bins; "
                 "take a higher sample rate, or do without lines (model.lines=false)"
             )
         self.n_bands, self._reach = n_bands, reach

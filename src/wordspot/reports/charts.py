@@ -40,9 +40,14 @@ def draw_learning(log: Sequence[dict[str, Any]]) -> str:
         values = _smooth(np.array([line.get(of_step, line.get(measure)) for line in steps], np.float64) * scale)
         axes.plot([line["step"] for line in steps], values, color=_GREY, linewidth=1.2, label="training (smoothed)")
         axes.plot(
-            [line["step"] for line in checks], [line[measure] * scale for line in checks],
-            color=_BLUE, marker="o", markersize=3.5, linewidth=1.6, label="validation",
-        )  # fmt: skip
+            [line["step"] for line in checks],
+            [line[measure] * scale for line in checks],
+            color=_BLUE,
+            marker="o",
+            markersize=3.5,
+            linewidth=1.6,
+            label="validation",
+        )
         axes.set_title(title)
         axes.set_xlabel("step")
         axes.grid(alpha=0.25)
@@ -148,8 +153,13 @@ def draw_latencies(latencies_ms: Sequence[float]) -> str:
     for part, name in ((0.5, "median"), (0.9, "90 %")):
         place = float(np.quantile(latencies_ms, part))
         axes.axvline(place, color=_ORANGE, linewidth=1.2)
-        axes.annotate(f" {name} {place:.0f} ms", (place, 1 if part < 0.9 else 0.85), xycoords=("data", "axes fraction"),
-                      va="top", fontsize=8)  # fmt: skip
+        axes.annotate(
+            f" {name} {place:.0f} ms",
+            (place, 1 if part < 0.9 else 0.85),
+            xycoords=("data", "axes fraction"),
+            va="top",
+            fontsize=8,
+        )
     axes.set(xlabel="latency after the word's end, ms", ylabel="hits")
     axes.grid(alpha=0.25)
     return to_svg(figure)

@@ -97,18 +97,23 @@ def _summary(result: WordsResult) -> str:
         ("speakers", f"{metrics.speakers.n_speakers:,}"),
     )
     caution = (
-        "The interval assumes independent clips. Clips of one speaker are not independent, so with few speakers it is too "
-        "narrow."
+        "The interval assumes independent clips. Clips of one speaker are not independent, so with few speakers it is too narrow."
     )
     return f"{source_line(result)}{fact_boxes(facts)}<p><small>{caution}</small></p>"
 
 
 def _label_table(metrics: ClipMetrics) -> str:
     rows = [
-        (label, row.n, percent(row.precision, unit=" %"), percent(row.recall.rate, unit=" %"),
-         interval(*row.recall.interval, unit=" %"), percent(row.equal_error_rate, unit=" %"))
+        (
+            label,
+            row.n,
+            percent(row.precision, unit=" %"),
+            percent(row.recall.rate, unit=" %"),
+            interval(*row.recall.interval, unit=" %"),
+            percent(row.equal_error_rate, unit=" %"),
+        )
         for label, row in metrics.per_label.items()
-    ]  # fmt: skip
+    ]
     return table(("label", "clips", "precision", "recall", "95 % interval of recall", "equal error rate"), rows)
 
 

@@ -81,7 +81,8 @@ td {{ white-space: nowrap; }}
 th:first-child, td:first-child {{ text-align: left; padding-left: 0; }}
 th {{ font-weight: 600; font-size: .9rem; }}
 code {{ font-size: .85em; overflow-wrap: anywhere; }}
-.clips {{ list-style: none; padding: 0; display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); }}
+.clips {{ list-style: none; padding: 0; display: grid; gap: .8rem;
+  grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); }}
 .clips li {{ background: var(--soft); border-radius: .5rem; padding: .6rem .8rem; }}
 .clips audio {{ width: 100%; height: 2.2rem; margin-top: .3rem; display: block; }}
 .clips code {{ display: block; opacity: .75; }}

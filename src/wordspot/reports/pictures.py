@@ -178,9 +178,15 @@ def _draw_spectrogram(
     """Draw what `spectrogram` gives, up to `top_hz`; the loudest 70 dB have colours."""
     loudest = float(np.percentile(picture, 99.8))
     axes.imshow(
-        picture.T, origin="lower", aspect="auto", cmap="magma", interpolation="nearest",
-        extent=(*span_s, 0, sample_rate / 2000), vmin=loudest - _RANGE_DB, vmax=loudest,
-    )  # fmt: skip
+        picture.T,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        interpolation="nearest",
+        extent=(*span_s, 0, sample_rate / 2000),
+        vmin=loudest - _RANGE_DB,
+        vmax=loudest,
+    )
     axes.set(ylim=(0, min(top_hz, sample_rate / 2) / 1000), ylabel="frequency, kHz")
 
 
@@ -192,9 +198,7 @@ def _draw_scores(axes: Axes, result: RecordingResult, labels: Sequence[str], thr
         scores = result.window_posteriors[:, place]
         marker = "o" if len(scores) <= _FEW else None
         heard = np.where(counts, scores, np.nan)
-        axes.plot(
-            result.times_s, heard, color=colour, linewidth=1.3, marker=marker, markersize=4, label=legend_name(label)
-        )
+        axes.plot(result.times_s, heard, color=colour, linewidth=1.3, marker=marker, markersize=4, label=legend_name(label))
         axes.plot(result.times_s[~counts], scores[~counts], ".", color=_GREY, alpha=0.4, markersize=3)
     if threshold is not None:
         axes.axhline(threshold, color=_GREY, linewidth=0.9, linestyle="--", label="threshold")

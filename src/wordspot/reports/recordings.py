@@ -132,10 +132,14 @@ def _det_section(target: str, binary: BinaryMetrics) -> str:
 
 def _threshold_table(binary: BinaryMetrics) -> str:
     rows = [
-        (percent(row.at_most, unit=" %"), f"{row.threshold:.4g}", percent(row.false_alarm_rate, unit=" %"),
-         percent(row.miss_rate, unit=" %"))
+        (
+            percent(row.at_most, unit=" %"),
+            f"{row.threshold:.4g}",
+            percent(row.false_alarm_rate, unit=" %"),
+            percent(row.miss_rate, unit=" %"),
+        )
         for row in binary.thresholds
-    ]  # fmt: skip
+    ]
     note = (
         "<p>These thresholds are chosen on the same recordings, so their rates are too optimistic; <code>wordspot tune</code> "
         "chooses one on the validation set.</p>"
@@ -157,11 +161,17 @@ def _generator_table(metrics: RecordingsMetrics) -> str:
 
 def _label_table(metrics: RecordingsMetrics) -> str:
     rows = [
-        (label, row.recall.n, percent(row.recall.rate, unit=" %"), _range(row.recall),
-         percent(row.scores.eer.value, unit=" %"), _span(row.scores.eer))
+        (
+            label,
+            row.recall.n,
+            percent(row.recall.rate, unit=" %"),
+            _range(row.recall),
+            percent(row.scores.eer.value, unit=" %"),
+            _span(row.scores.eer),
+        )
         for label, row in metrics.per_label.items()
         if row.scores is not None
-    ]  # fmt: skip
+    ]
     columns = ("label", "recordings", "recall", "95 % interval", "EER against the rest", "95 % interval")
     return table(columns, rows)
 

@@ -62,9 +62,7 @@ def list_events(bench: Bench, matchings: Sequence[Matching]) -> list[Event]:
             heard = f" while {one.heard} was spoken" if one.heard else ""
             what = "second accept" if one.kind == "repeat" else "false accept"
             text = f"{what}: {one.detection.label}, score {one.detection.score:.2f}{heard}"
-            event = Event(
-                position, "false accept", one.detection.label, one.detection.time_ms, text, one.detection.score
-            )
+            event = Event(position, "false accept", one.detection.label, one.detection.time_ms, text, one.detection.score)
             events.append(event)
     return events
 

@@ -134,8 +134,7 @@ def _strips(
     columns = [bench.labels.index(word) for word in bench.words]
     thresholds = [config.threshold_of(word) for word in bench.words]
     smoothed = {
-        position: smooth(bench.streams[position], columns, config.average_ms)
-        for position in {position for position, _ in shown}
+        position: smooth(bench.streams[position], columns, config.average_ms) for position in {position for position, _ in shown}
     }
     for position, minute in shown:
         marks = [
@@ -181,9 +180,11 @@ def _players(played: Sequence[Event], anchors: Mapping[Event, str], streams: Seq
 
 def _kind_table(words: WordMetrics) -> str:
     names = {
-        "repeat": "the word itself, once more", "keyword": "another word of the model", "other word": "a word it does not know",
+        "repeat": "the word itself, once more",
+        "keyword": "another word of the model",
+        "other word": "a word it does not know",
         "no word": "no word",
-    }  # fmt: skip
+    }
     text = table(("spoken there", "false accepts"), [(names[kind], words.by_kind[kind]) for kind in KINDS])
     if words.triggered_by:
         text += table(("spoken word", "false accepts"), list(words.triggered_by.items()))
@@ -200,18 +201,13 @@ def _curves(metrics: BenchMetrics) -> str:
     text = "<p>With one threshold for all words, from high to low; the same scores are decoded again.</p>"
     if detections.all_words.n_words:
         text += charts.draw_stream_curves(metrics.curves, chosen)
-    rows = [
-        (f"{row.at_most_per_hour:g}", f"{row.threshold:.5g}", percent(row.miss_rate, unit=" %"))
-        for row in metrics.points
-    ]
+    rows = [(f"{row.at_most_per_hour:g}", f"{row.threshold:.5g}", percent(row.miss_rate, unit=" %")) for row in metrics.points]
     return text + table(("false accepts per hour, at most", "threshold", "miss rate"), rows)
 
 
 def _classic_table(metrics: BenchMetrics) -> str:
     classic = metrics.classic
-    rows = [
-        (name.replace("_", " "), count, percent(classic.rates[name], unit=" %")) for name, count in classic.counts.items()
-    ]  # fmt: skip
+    rows = [(name.replace("_", " "), count, percent(classic.rates[name], unit=" %")) for name, count in classic.counts.items()]
     text = (
         f"<p>As TensorFlow's <code>test_streaming_accuracy</code> counts, for {classic.n_truth} words and with a tolerance of "
         f"{metrics.tolerance_ms:g} ms: other words must be detected as <code>_unknown_</code>, which the peak decoder does not "

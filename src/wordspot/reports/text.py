@@ -126,10 +126,15 @@ def _describe_bench(metrics: BenchMetrics) -> Text:
 
 def _word_row(name: str, row: WordMetrics) -> tuple[Any, ...]:
     return (
-        name, row.n_words, row.missed.count, percent(row.miss_rate), row.false_accepts.n,
-        f"{rate(row.false_accepts_per_hour)} ({_rate_interval(row)})", whole(row.latency.median_ms),
+        name,
+        row.n_words,
+        row.missed.count,
+        percent(row.miss_rate),
+        row.false_accepts.n,
+        f"{rate(row.false_accepts_per_hour)} ({_rate_interval(row)})",
+        whole(row.latency.median_ms),
         whole(row.latency.quantile_90_ms),
-    )  # fmt: skip
+    )
 
 
 def classic_line(classic: ClassicCounts, tolerance_ms: float) -> str:
@@ -144,9 +149,8 @@ def detections_line(detections: DetectionMetrics) -> str:
     missed = "no word of the model is spoken"
     if total.n_words:
         missed = (
-            f"{percent(total.miss_rate)} % of {total.n_words} words missed (95 % interval "
-            f"{interval(*total.missed.interval)})"
-        )  # fmt: skip
+            f"{percent(total.miss_rate)} % of {total.n_words} words missed (95 % interval {interval(*total.missed.interval)})"
+        )
     return (
         f"{missed}; {total.false_accepts.n} false accepts in {detections.hours:.3g} hours: "
         f"{rate(total.false_accepts_per_hour)} per hour (95 % interval {_rate_interval(total)})"

@@ -102,9 +102,7 @@ class Runner:
             "WORDSPOT_TIME_MS": f"{detection.time_ms:.0f}",
         }
         try:
-            self.running.append(
-                subprocess.Popen(self.arguments, env=environment, stdin=subprocess.DEVNULL, stdout=_stderr())
-            )
+            self.running.append(subprocess.Popen(self.arguments, env=environment, stdin=subprocess.DEVNULL, stdout=_stderr()))
         except OSError as error:
             problems.append(f"{self.arguments[0]} could not be started ({error.strerror})")
         return problems
@@ -113,9 +111,7 @@ class Runner:
         """A line for each program that has failed since the last call."""
         ended = [program for program in self.running if program.poll() is not None]
         self.running = [program for program in self.running if program not in ended]
-        return [
-            f"{self.arguments[0]} ended with status {program.returncode}" for program in ended if program.returncode
-        ]
+        return [f"{self.arguments[0]} ended with status {program.returncode}" for program in ended if program.returncode]
 
     def finish(self, seconds: float = 10.0) -> list[str]:
         """End: wait for the programs that are still running, for at most `seconds`."""

@@ -61,8 +61,9 @@ class Classification:
     def to_json(self) -> dict[str, Any]:
         """All recordings as a JSON object."""
         return {
-            "recordings": [one.to_json() for one in self.recordings], "failed": [one.to_json() for one in self.failed],
-        }  # fmt: skip
+            "recordings": [one.to_json() for one in self.recordings],
+            "failed": [one.to_json() for one in self.failed],
+        }
 
 
 def classify(
@@ -101,6 +102,9 @@ def classify(
         *judge_files(
             recordings,
             lambda path, name: ClassifiedFile(name, classifier.classify_file(path, channel=channel)),
-            stage="classifying", on_result=on_result, on_failed=on_failed, progress=progress,
+            stage="classifying",
+            on_result=on_result,
+            on_failed=on_failed,
+            progress=progress,
         )
-    )  # fmt: skip
+    )

@@ -52,9 +52,11 @@ class Detection:
     def to_json(self) -> dict[str, Any]:
         """The detection as a JSON object, times rounded to microseconds."""
         return {
-            "label": self.label, "time_ms": round(self.time_ms, 3), "score": round(self.score, 6),
+            "label": self.label,
+            "time_ms": round(self.time_ms, 3),
+            "score": round(self.score, 6),
             "emitted_ms": round(self.emitted_ms, 3),
-        }  # fmt: skip
+        }
 
 
 class Decoder(ABC):
@@ -294,16 +296,10 @@ def _check_labels(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def _check_times(times: Rows, last_ms: float) -> None:
-    if (
-        max(last_ms, _LOWEST) <= times[0]
-        and times[-1] < math.inf
-        and (len(times) == 1 or bool((times[1:] >= times[:-1]).all()))
-    ):
+    if max(last_ms, _LOWEST) <= times[0] and times[-1] < math.inf and (len(times) == 1 or bool((times[1:] >= times[:-1]).all())):
         return
     if not np.isfinite(times).all():
         raise ScoreError(f"expected finite times, got {times[~np.isfinite(times)][0]}")
     before = np.concatenate([[last_ms], times[:-1]])
     at = int(np.argmax(times < before))
-    raise ScoreError(
-        f"expected times that never fall, got {times[at]:g} ms after {before[at]:g} ms; reset() starts a new stream"
-    )
+    raise ScoreError(f"expected times that never fall, got {times[at]:g} ms after {before[at]:g} ms; reset() starts a new stream")

@@ -124,10 +124,8 @@ def detect(
         return result
 
     return Detections(
-        *judge_files(
-            recordings, judge, stage="detecting", on_result=on_result, on_failed=on_failed, progress=progress
-        )
-    )  # fmt: skip
+        *judge_files(recordings, judge, stage="detecting", on_result=on_result, on_failed=on_failed, progress=progress)
+    )
 
 
 def detect_file(

@@ -216,9 +216,7 @@ class Classifier:
         samples = np.asarray(audio)
         clips = samples.reshape(1, -1) if samples.ndim == 1 else samples
         if clips.ndim != 2:
-            raise AudioError(
-                f"expected clips [n, samples] or one clip [samples], got an array of shape {samples.shape}"
-            )
+            raise AudioError(f"expected clips [n, samples] or one clip [samples], got an array of shape {samples.shape}")
         size = self.card.clip_samples
         if clips.shape[1] > size:
             raise AudioError(

@@ -122,10 +122,14 @@ def label(
     classifier = Classifier(opened)
     return Labels(
         *judge_files(
-            recordings, lambda path, name: label_clip(classifier, path, name, top=top, channel=channel),
-            stage="labelling", on_result=on_result, on_failed=on_failed, progress=progress,
+            recordings,
+            lambda path, name: label_clip(classifier, path, name, top=top, channel=channel),
+            stage="labelling",
+            on_result=on_result,
+            on_failed=on_failed,
+            progress=progress,
         )
-    )  # fmt: skip
+    )
 
 
 def label_clip(classifier: Classifier, path: Path, name: str, *, top: int = 3, channel: int = 0) -> ClipLabels:

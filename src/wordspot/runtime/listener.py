@@ -166,9 +166,7 @@ class _Listener:
             self.notice(line)
 
 
-def _check_source(
-    source: Path | str | BinaryIO | None, microphone: str | None, sample_rate: int | None, *, fast: bool
-) -> None:
+def _check_source(source: Path | str | BinaryIO | None, microphone: str | None, sample_rate: int | None, *, fast: bool) -> None:
     """Reject arguments that belong to another kind of source."""
     is_file = isinstance(source, (str, Path))
     if sample_rate is not None:

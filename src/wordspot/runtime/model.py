@@ -145,8 +145,7 @@ def check_detects(model: Model) -> None:
     """Raises ConfigError for a model that detects nothing in a stream: one that classifies entire recordings."""
     if model.card.task.predicts_recordings:
         raise ConfigError(
-            f"{model.name} classifies entire recordings ({', '.join(model.card.labels[:6])}) and detects no words; "
-            "use `classify`"
+            f"{model.name} classifies entire recordings ({', '.join(model.card.labels[:6])}) and detects no words; use `classify`"
         )
 
 
@@ -154,9 +153,7 @@ def check_labels_clips(model: Model) -> None:
     """Raises ConfigError for a model that does not say which word a clip is."""
     check_detects(model)
     if not model.card.task.predicts_clips:
-        raise ConfigError(
-            f"{model.name} detects when {model.card.labels[-1]!r} is said and cannot label clips; use `detect`"
-        )
+        raise ConfigError(f"{model.name} detects when {model.card.labels[-1]!r} is said and cannot label clips; use `detect`")
 
 
 def _check_self_test(model: Model) -> None:

@@ -83,12 +83,15 @@ class RecordingResult:
             "scores": {label: _rounded(self.window_posteriors[:, place]) for place, label in enumerate(self.labels)},
         }
         return {
-            "label": self.label, "score": round(self.score, 6),
+            "label": self.label,
+            "score": round(self.score, 6),
             "scores": dict(zip(self.labels, _rounded(self.posteriors), strict=True)),
             **({} if self.threshold is None else {"threshold": self.threshold}),
-            "start_s": round(self.start_s, 3), "stop_s": round(self.stop_s, 3), "seconds": round(self.seconds, 3),
+            "start_s": round(self.start_s, 3),
+            "stop_s": round(self.stop_s, 3),
+            "seconds": round(self.seconds, 3),
             "windows": windows,
-        }  # fmt: skip
+        }
 
 
 class RecordingClassifier:
@@ -106,9 +109,7 @@ class RecordingClassifier:
         ConfigError: a model of another task, or a threshold outside 0 to 1 or for a model with three or more labels.
     """
 
-    def __init__(
-        self, model: Source, threads: int = 1, *, threshold: float | None = None, self_test: bool = True
-    ) -> None:
+    def __init__(self, model: Source, threads: int = 1, *, threshold: float | None = None, self_test: bool = True) -> None:
         opened = as_model(model, threads=threads, self_test=self_test)
         self._model = opened
         self.card: Card = opened.card
@@ -145,9 +146,7 @@ class RecordingClassifier:
         if not audio.size:
             raise AudioError("expected a recording, got no samples; leave it out")
         size = max(sample_rate, 1)  # the blocks of a file
-        return self._classify(
-            (to_float32(audio[start : start + size]) for start in range(0, len(audio), size)), sample_rate
-        )
+        return self._classify((to_float32(audio[start : start + size]) for start in range(0, len(audio), size)), sample_rate)
 
     def judge(self, windows: Samples) -> NDArray[np.float64]:
         """Posteriors of windows, each on its own: float32 [k, clip_samples] → float64 [k, labels].

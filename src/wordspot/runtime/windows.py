@@ -23,9 +23,7 @@ SILENT_DB = 40.0
 _LEAST = 1e-7  # lower bound of posteriors before the logarithm: float32 resolves no smaller distance from 1
 
 
-def cut_windows(
-    audio: NDArray[np.int16] | Samples, clip_samples: int, stride_samples: int, whole: bool = False
-) -> Samples:
+def cut_windows(audio: NDArray[np.int16] | Samples, clip_samples: int, stride_samples: int, whole: bool = False) -> Samples:
     """Cut a recording into windows: int16 or float32 [n] → float32 [k, clip_samples], k at least 1.
 
     Args:

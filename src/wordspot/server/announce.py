@@ -39,9 +39,12 @@ async def announce(addresses: Sequence[str], port: int) -> Announcement:
     machine = socket.gethostname().partition(".")[0].encode()[:_LONGEST].decode(errors="ignore") or "wordspot"
     name = f"wordspot on {machine}".encode()[:_LONGEST].decode(errors="ignore")
     info = AsyncServiceInfo(
-        SERVICE, f"{name}.{SERVICE}", port=port, server=f"{machine}.local.",
+        SERVICE,
+        f"{name}.{SERVICE}",
+        port=port,
+        server=f"{machine}.local.",
         addresses=[ipaddress.ip_address(address).packed for address in addresses],
-    )  # fmt: skip
+    )
     async with contextlib.AsyncExitStack() as failed:
         try:
             network = AsyncZeroconf()

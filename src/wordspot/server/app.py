@@ -77,9 +77,7 @@ def make_app(
     return app
 
 
-def _api_routes(
-    models: Sequence[ServedModel], settings: ServerSettings, pool: StreamPool, uploads: Uploads
-) -> list[BaseRoute]:
+def _api_routes(models: Sequence[ServedModel], settings: ServerSettings, pool: StreamPool, uploads: Uploads) -> list[BaseRoute]:
     """What programs use."""
     facts, counters = _facts(settings), pool.counters
 
@@ -139,7 +137,11 @@ def _fresh(value: Any) -> Response:
 
 async def _as_json(request: Request, error: HTTPException) -> Response:
     _log.info(
-        "%s: %s %s: %d, %s", shown_peer(request.scope.get("client")), request.method, printable(request.url.path),
-        error.status_code, printable(error.detail),
-    )  # fmt: skip
+        "%s: %s %s: %d, %s",
+        shown_peer(request.scope.get("client")),
+        request.method,
+        printable(request.url.path),
+        error.status_code,
+        printable(error.detail),
+    )
     return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)

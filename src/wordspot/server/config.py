@@ -82,9 +82,7 @@ class ServerSettings:
         origins = [self.allow_origins] if isinstance(self.allow_origins, str) else self.allow_origins
         for origin in origins:
             if not _ORIGIN.fullmatch(origin):
-                raise ConfigError(
-                    f"expected an origin such as https://example.org, without a path, got {shown(origin)}"
-                )
+                raise ConfigError(f"expected an origin such as https://example.org, without a path, got {shown(origin)}")
         object.__setattr__(self, "allow_origins", tuple(origin.lower() for origin in origins))
 
     @property

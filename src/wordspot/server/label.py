@@ -63,7 +63,11 @@ def _judge_recording(model: ServedModel, top: int, max_seconds: float, path: Pat
     classifier = model.classifier
     result = classifier.classify_file(path)
     return {
-        "model": model.name, "labels": [one.to_json() for one in top_labels(classifier.labels, result.posteriors, top)],
-        "label": result.label, "score": round(result.score, 6), "start_s": round(result.start_s, 3),
-        "stop_s": round(result.stop_s, 3), "seconds": round(result.seconds, 3),
-    }  # fmt: skip
+        "model": model.name,
+        "labels": [one.to_json() for one in top_labels(classifier.labels, result.posteriors, top)],
+        "label": result.label,
+        "score": round(result.score, 6),
+        "start_s": round(result.start_s, 3),
+        "stop_s": round(result.stop_s, 3),
+        "seconds": round(result.seconds, 3),
+    }

@@ -82,10 +82,14 @@ async def _serve(socket: WebSocket, pool: StreamPool, settings: ServerSettings) 
     log.info("%s: a stream of %d Hz for %s", peer, stream.sample_rate, stream.model.name)
     try:
         ready = {
-            "type": "ready", "model": stream.model.name, "labels": list(stream.model.card.labels),
-            "sample_rate": stream.sample_rate, "format": start.format, "task": stream.model.task,
+            "type": "ready",
+            "model": stream.model.name,
+            "labels": list(stream.model.card.labels),
+            "sample_rate": stream.sample_rate,
+            "format": start.format,
+            "task": stream.model.task,
             "max_frame_bytes": settings.max_frame_bytes,
-        }  # fmt: skip
+        }
         await _send(socket, settings, [ready])
         await _hear(socket, pool, stream, np.dtype(FORMATS[start.format]), settings)
     finally:
@@ -105,9 +109,7 @@ async def _first(socket: WebSocket, settings: ServerSettings) -> str:
     return text
 
 
-async def _hear(
-    socket: WebSocket, pool: StreamPool, stream: Stream, kind: np.dtype[Any], settings: ServerSettings
-) -> None:
+async def _hear(socket: WebSocket, pool: StreamPool, stream: Stream, kind: np.dtype[Any], settings: ServerSettings) -> None:
     """Process audio until the client ends the stream, disconnects, or sends nothing for too long."""
     clock = asyncio.get_running_loop().time
     heard_at = clock()
@@ -201,11 +203,12 @@ def _events(stream: Stream, found: list[Detection]) -> list[dict[str, Any]]:
     labels = stream.model.card.labels
     rows: list[dict[str, Any]] = [
         {
-            "type": "scores", "time_ms": round(time_ms, 3),
+            "type": "scores",
+            "time_ms": round(time_ms, 3),
             "scores": {label: round(float(score), 6) for label, score in zip(labels, row, strict=True)},
         }
         for time_ms, row in stream.take_scores()
-    ]  # fmt: skip
+    ]
     return rows + [{"type": "detection", **one.to_json()} for one in found]
 
 

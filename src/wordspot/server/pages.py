@@ -22,11 +22,17 @@ from wordspot.server.served import ServedModel
 
 #: What the page is made of; files of other types are not served. The types of the system's own table differ by machine.
 TYPES = {
-    ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
-    ".mjs": "text/javascript; charset=utf-8", ".json": "application/json", ".svg": "image/svg+xml",
-    ".webmanifest": "application/manifest+json", ".wasm": "application/wasm", ".txt": "text/plain; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+    ".wasm": "application/wasm",
+    ".txt": "text/plain; charset=utf-8",
     ".onnx": "application/octet-stream",
-}  # fmt: skip
+}
 _FRESH, _FOR_EVER = "no-cache", "public, max-age=31536000, immutable"
 _PIECE = 64 << 10  # bytes
 

@@ -40,11 +40,12 @@ class Serving:
     def to_json(self) -> dict[str, Any]:
         """The addresses and the models as a JSON object."""
         return {
-            "url": self.url, "models": [model.summary() for model in self.models],
+            "url": self.url,
+            "models": [model.summary() for model in self.models],
             "wyoming": list(self.wyoming) if self.wyoming else None,
             "announced": [self.announced[0], list(self.announced[1])] if self.announced else None,
             "has_runtime": self.has_runtime,
-        }  # fmt: skip
+        }
 
 
 def serve(

@@ -54,9 +54,14 @@ class ServedModel:
     def summary(self) -> dict[str, Any]:
         """What a client needs to choose the model, as a JSON object."""
         return {
-            "name": self.name, "labels": list(self.card.labels), "sample_rate": self.card.sample_rate,
-            "kind": self.card.kind, "task": self.task, "bytes": len(self.data), "sha256": self.digest,
-        }  # fmt: skip
+            "name": self.name,
+            "labels": list(self.card.labels),
+            "sample_rate": self.card.sample_rate,
+            "kind": self.card.kind,
+            "task": self.task,
+            "bytes": len(self.data),
+            "sha256": self.digest,
+        }
 
     def description(self) -> dict[str, Any]:
         """What the page needs to run the model: the summary, the file's URL and the whole card."""

@@ -40,9 +40,7 @@ class ExportedSite:
         return {"folder": str(self.folder), "models": list(self.models), "bytes": self.n_bytes}
 
 
-def export_web(
-    models: Path | str | Sequence[Path | str] | None, out: Path | str, *, force: bool = False
-) -> ExportedSite:
+def export_web(models: Path | str | Sequence[Path | str] | None, out: Path | str, *, force: bool = False) -> ExportedSite:
     """Write the web page with models in it as plain files, for any https host.
 
     Args:
@@ -91,8 +89,11 @@ def write_site(models: Sequence[ServedModel], out: Path, folder: Path | None = N
             temporary.write_bytes(model.data)
         n_bytes += len(model.data)
     listing = {
-        "models": [model.description() for model in models], "version": __version__, "record": False, "token": False,
-    }  # fmt: skip
+        "models": [model.description() for model in models],
+        "version": __version__,
+        "record": False,
+        "token": False,
+    }
     write_text(out / "models.json", json.dumps(listing, ensure_ascii=False, allow_nan=False))
     return n_bytes
 

@@ -105,9 +105,7 @@ class WebServer:
         self._server.should_exit = True
 
 
-def _config(
-    app: Any, settings: ServerSettings, watch: ConnectionWatch, tls: tuple[Path, Path] | None
-) -> uvicorn.Config:
+def _config(app: Any, settings: ServerSettings, watch: ConnectionWatch, tls: tuple[Path, Path] | None) -> uvicorn.Config:
     config = uvicorn.Config(
         watch.noting(app), http="h11", ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes, ws_per_message_deflate=False,
@@ -143,9 +141,7 @@ def bind(host: str, port: int, *, parameters: str = "`port` or `host`") -> socke
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {host}, port {port}: {error.strerror or error}; use another {parameters}"
-        ) from error
+        raise ConfigError(f"cannot listen on {host}, port {port}: {error.strerror or error}; use another {parameters}") from error
 
 
 def _allow_many_files(n_connections: int) -> None:

@@ -142,9 +142,7 @@ class _Fed:
 class _Connection:
     """One client: the words that it waits for, and the audio that it sends."""
 
-    def __init__(
-        self, words: WakeWords, pool: StreamPool, settings: ServerSettings, writer: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, words: WakeWords, pool: StreamPool, settings: ServerSettings, writer: asyncio.StreamWriter) -> None:
         self._words, self._pool, self._settings, self._writer = words, pool, settings, writer
         self.peer = shown_peer(writer.get_extra_info("peername"))
         self._asked = words.chosen(None)  # our name → the client's name for it

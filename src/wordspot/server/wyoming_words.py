@@ -94,16 +94,24 @@ def _info(words: dict[str, Word]) -> Event:
     several = len({model.name for model, _ in words.values()}) > 1
     models = [
         WakeModel(
-            name=name, attribution=_attribution(model), installed=True,
-            description=f"{label} ({model.name})" if several else label, version=__version__, languages=[],
+            name=name,
+            attribution=_attribution(model),
+            installed=True,
+            description=f"{label} ({model.name})" if several else label,
+            version=__version__,
+            languages=[],
             phrase=label.replace("_", " "),
         )
         for name, (model, label) in words.items()
-    ]  # fmt: skip
+    ]
     program = WakeProgram(
-        name="wordspot", attribution=Attribution("wordspot", ""), installed=True,
-        description="Your own wake words, detected on your own machine", version=__version__, models=models,
-    )  # fmt: skip
+        name="wordspot",
+        attribution=Attribution("wordspot", ""),
+        installed=True,
+        description="Your own wake words, detected on your own machine",
+        version=__version__,
+        models=models,
+    )
     return Info(wake=[program]).event()
 
 

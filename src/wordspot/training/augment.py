@@ -46,9 +46,7 @@ def change_speed(audio: Tensor, factors: Tensor) -> Tensor:
         audio: float32 [batch, samples].
         factors: float32 [batch]; 1.1 is ten percent faster. A slower clip is cut at both ends to its length.
     """
-    if (
-        len(audio) > _CLIPS_AT_ONCE and audio.device.type == "cpu"
-    ):  # so few stay in the processor's cache, which halves the time
+    if len(audio) > _CLIPS_AT_ONCE and audio.device.type == "cpu":  # so few stay in the processor's cache, which halves the time
         parts = zip(torch.split(audio, _CLIPS_AT_ONCE), torch.split(factors, _CLIPS_AT_ONCE), strict=True)
         return torch.cat([change_speed(*part) for part in parts])
     n = audio.shape[1]
@@ -146,12 +144,10 @@ def equalise(audio: Tensor, gains_db: Tensor, low_hz: Tensor, high_hz: Tensor, s
     n = audio.shape[1]
     spectrum = torch.fft.rfft(audio, 2 * n)  # twice as long, against circular convolution
     hertz = torch.linspace(0, sample_rate / 2, spectrum.shape[1], device=audio.device)
-    response_db = torch.nn.functional.interpolate(
-        gains_db[:, None], size=spectrum.shape[1], mode="linear", align_corners=True
-    )[:, 0]
-    passed = torch.sigmoid((high_hz[:, None] - hertz) / _EDGE_HZ * 4) * torch.sigmoid(
-        (hertz - low_hz[:, None]) / _EDGE_HZ * 4
-    )
+    response_db = torch.nn.functional.interpolate(gains_db[:, None], size=spectrum.shape[1], mode="linear", align_corners=True)[
+        :, 0
+    ]
+    passed = torch.sigmoid((high_hz[:, None] - hertz) / _EDGE_HZ * 4) * torch.sigmoid((hertz - low_hz[:, None]) / _EDGE_HZ * 4)
     result: Tensor = torch.fft.irfft(spectrum * passed * 10 ** (response_db / 20), 2 * n)[:, :n]
     return result
 
@@ -180,9 +176,7 @@ class Augmenter:
         factors = 1 + self.config.speed * (2 * self._uniform(audio, generator) - 1)
         return change_speed(audio, factors), factors
 
-    def augment(
-        self, audio: Tensor, is_silence: Tensor, noise: Tensor | None, generator: Generator, n_scenes: int = 0
-    ) -> Tensor:
+    def augment(self, audio: Tensor, is_silence: Tensor, noise: Tensor | None, generator: Generator, n_scenes: int = 0) -> Tensor:
         """A training batch, augmented except for its speed.
 
         Args:
@@ -249,9 +243,7 @@ class Augmenter:
             narrow = self._uniform(audio, generator) < config.band_frequency
             low, high = (self._uniform(audio, generator) for _ in range(2))
             low_hz = torch.where(narrow, _LOWEST_HZ * low, -self.sample_rate)
-            high_hz = torch.where(
-                narrow, self.sample_rate / 2 * (_LEAST_BAND + (1 - _LEAST_BAND) * high), self.sample_rate
-            )
+            high_hz = torch.where(narrow, self.sample_rate / 2 * (_LEAST_BAND + (1 - _LEAST_BAND) * high), self.sample_rate)
             audio = equalise(audio, config.equaliser_db * (2 * gains - 1), low_hz, high_hz, self.sample_rate)
         if config.codec_frequency > 0:
             coded = self._uniform(audio, generator) < config.codec_frequency

@@ -32,16 +32,12 @@ class Batches:
     their silence clips are those of `Silence`, so that two evaluations of one model agree to the bit.
     """
 
-    def __init__(
-        self, config: RunConfig, decoded: DecodedClips, sets: dict[str, ClipSet], device: torch.device
-    ) -> None:
+    def __init__(self, config: RunConfig, decoded: DecodedClips, sets: dict[str, ClipSet], device: torch.device) -> None:
         self.sets, self.device = sets, device
         self.n_labels = len(labels_of(config.words))
         self.clip_samples = config.features.clip_samples
         self.batch_size = config.training.batch_size
-        self._silence_of = {
-            name: Silence(config, decoded, name, int((clips.rows < 0).sum())) for name, clips in sets.items()
-        }
+        self._silence_of = {name: Silence(config, decoded, name, int((clips.rows < 0).sum())) for name, clips in sets.items()}
         self.augmenter = Augmenter(config.augment, config.features)
         store = device if decoded.clips.nbytes <= _RESIDENT_BYTES else torch.device("cpu")
         self._clips = torch.from_numpy(decoded.clips).to(store)
@@ -82,9 +78,7 @@ class Batches:
         noise = self._draw_noise(self.batch_size, generator)
         return self.augmenter.augment(audio, is_silence, noise, generator, n_scenes=n), labels
 
-    def _scene_windows(
-        self, audio: Tensor, places: Tensor, speeds: Tensor, generator: Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _scene_windows(self, audio: Tensor, places: Tensor, speeds: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """Windows around clips of the rows `places` [n], played at `speeds` [n], between two others: [n, samples], [n]."""
         n = len(places)
         others = self._draw_places(2 * n, generator)

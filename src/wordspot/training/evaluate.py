@@ -99,9 +99,7 @@ def _judge_steps(name: str, checkpoint: Checkpoint, device: str) -> Judge:
         rows = predict_scenes(network, front_end, scenes, where)
         return [PosteriorTrack(end_ms, posteriors, np.ones(len(end_ms), bool)) for posteriors in rows]
 
-    return Judge(
-        name, checkpoint.config, labels_of_run(checkpoint.config), no_prediction, over_time, at_once=_SCENES_AT_ONCE
-    )
+    return Judge(name, checkpoint.config, labels_of_run(checkpoint.config), no_prediction, over_time, at_once=_SCENES_AT_ONCE)
 
 
 def _judge_recordings(name: str, checkpoint: Checkpoint, device: str) -> Judge:

@@ -114,9 +114,7 @@ def leave_one_generator_out(
         DataError: fewer than two generators are named, or a run would have no recordings of some class.
     """
     data, out, note, show = Path(data), Path(out), on_note or ignore, progress or ignore
-    config = make_config(
-        data, words, task="recordings", model=model, features=features, recipe=recipe, settings=settings
-    )
+    config = make_config(data, words, task="recordings", model=model, features=features, recipe=recipe, settings=settings)
 
     def train(config: RunConfig, out: Path) -> Trainer:
         trainer = begin_run(config, data, out, device=device, force=True, progress=show, on_note=note)
@@ -190,9 +188,7 @@ def _test(config: RunConfig, out: Path, generator: str, train: Train) -> tuple[G
     rows, truth = [each.row for each in judged.values()], np.array([each.truth for each in judged.values()])
     # a generator with voices of its own is tested by every run: its recordings count once, with the mean posterior
     posteriors = np.stack([np.mean(each.posteriors, axis=0) for each in judged.values()])
-    metrics = measure_recordings(
-        config.words, truth, posteriors, [row.speaker for row in rows], [row.generator for row in rows]
-    )
+    metrics = measure_recordings(config.words, truth, posteriors, [row.speaker for row in rows], [row.generator for row in rows])
     return GeneratorResult(generator, metrics, seconds / max(n_folds, 1)), scored(rows, truth, posteriors)
 
 

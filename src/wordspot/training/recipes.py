@@ -34,9 +34,7 @@ def recipe_config(
     """
     settings = find_recipe(model, recipe)
     own_features = settings.pop("features", next(iter(FEATURES)))
-    config = RunConfig(
-        words=tuple(words), task=task, features=FEATURES[features or own_features], model=ModelConfig(name=model)
-    )
+    config = RunConfig(words=tuple(words), task=task, features=FEATURES[features or own_features], model=ModelConfig(name=model))
     return override(config, settings)
 
 

@@ -135,9 +135,7 @@ def train_to_end(
     return result
 
 
-def _make_trainer(
-    config: RunConfig, data: Path, out: Path, device: str, progress: OnProgress, on_note: OnNote
-) -> Trainer:
+def _make_trainer(config: RunConfig, data: Path, out: Path, device: str, progress: OnProgress, on_note: OnNote) -> Trainer:
     where = resolve_device(device)
     task = load_task(config, data, where, progress, on_note)
     return Trainer(config, task, out, where)

@@ -88,9 +88,7 @@ class Trainer:
         self.augmenter = Augmenter(config.augment, config.features)
         self.front_end = make_front_end(config.features).to(device)
         torch.manual_seed(step_seed(config.training.seed, 0, _INITIAL))
-        self.model = make_model(
-            config.model, config.features.n_frames, config.features.n_features, len(task.labels)
-        ).to(device)
+        self.model = make_model(config.model, config.features.n_frames, config.features.n_features, len(task.labels)).to(device)
         _check_fit(self.model, config)
         if config.training.frozen_body:
             freeze_body(self.model)
@@ -103,8 +101,7 @@ class Trainer:
         """The network, the examples and the device in one line."""
         n_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         return (
-            f"{self.config.model.name}: {n_parameters:,} parameters, {self.task.describe()}, "
-            f"{self.device.type} {self.precision}"
+            f"{self.config.model.name}: {n_parameters:,} parameters, {self.task.describe()}, {self.device.type} {self.precision}"
         )
 
     def start(self, init: Checkpoint | None = None) -> None:
@@ -221,9 +218,13 @@ class Trainer:
 
     def _save(self) -> None:
         checkpoint = Checkpoint(
-            self.config, self.step, self.best_step, self.best_score,
-            self.model.state_dict(), optimizer_tensors(self.optimizer),
-        )  # fmt: skip
+            self.config,
+            self.step,
+            self.best_step,
+            self.best_score,
+            self.model.state_dict(),
+            optimizer_tensors(self.optimizer),
+        )
         save_checkpoint(self.run.checkpoint_path(self.step), checkpoint)
         self.run.prune(self.config.training.keep_checkpoints)
 

@@ -74,7 +74,7 @@ def _is_last(name: str) -> bool:
 
 
 def train_mode(model: nn.Module) -> None:
-    """Set the training mode: of a network with a frozen body only in its last layer, so that norms and dropout before it are off."""
+    """Set the training mode, with a frozen body only of the last layer, so that norms and dropout before it are off."""
     if all(parameter.requires_grad for parameter in model.parameters()):
         model.train()
         return

@@ -151,8 +151,10 @@ def test_a_speaker_in_two_sets_of_a_list_split(healthy: Path) -> None:
     messages = {finding.message.split(" is in")[0]: finding.paths for finding in findings["speaker-across-sets"]}
     assert set(messages) == {"speaker 00000001", "speaker 00000005"}
     assert messages["speaker 00000001"] == (
-        "no/00000001_nohash_0.wav", "yes/00000001_nohash_0.wav", "yes/00000001_nohash_1.wav",
-    )  # fmt: skip
+        "no/00000001_nohash_0.wav",
+        "yes/00000001_nohash_0.wav",
+        "yes/00000001_nohash_1.wav",
+    )
     assert "training and testing" in findings["speaker-across-sets"][0].message
     assert found(healthy, split="hash") == {}
 

@@ -176,9 +176,7 @@ def test_labels_too_few(healthy: Path) -> None:
 
 
 def test_a_label_with_one_speaker(healthy: Path) -> None:
-    lines = [
-        f"{line[: line.rindex(',')]},voice" if ",fake," in line else line for line in healthy.read_text().splitlines()
-    ]
+    lines = [f"{line[: line.rindex(',')]},voice" if ",fake," in line else line for line in healthy.read_text().splitlines()]
     healthy.write_text("\n".join(lines) + "\n")
     finding = found(healthy)["one-speaker"][0]
     assert (finding.severity, finding.paths) == ("warning", ("fake",))
@@ -245,10 +243,7 @@ def test_shortcuts(healthy: Path, code: str, told: str, change: dict[str, float]
 def test_a_shortcut_of_one_generator(healthy: Path) -> None:
     """Each is told from the real ones by its level, one too loud and one too soft; together the two are not."""
     lines = healthy.read_text().splitlines()
-    lines = [
-        f"{line},{('loud', 'soft')[number // 2 % 2] if number % 2 else 'person'}"
-        for number, line in enumerate(lines[1:])
-    ]
+    lines = [f"{line},{('loud', 'soft')[number // 2 % 2] if number % 2 else 'person'}" for number, line in enumerate(lines[1:])]
     healthy.write_text("\n".join(["path,label,speaker,generator", *lines]) + "\n")
     for number in range(1, 60, 2):
         gain = (1.5, 0.5)[number // 2 % 2]
@@ -338,9 +333,7 @@ def test_the_command_on_a_list(healthy: Path, capsys: pytest.CaptureFixture[str]
     assert [finding["code"] for finding in report["findings"]] == ["contradiction"]
 
 
-def test_the_command_looks_for_windows_of_the_default_network(
-    healthy: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_looks_for_windows_of_the_default_network(healthy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(healthy.parent / "short.wav", sound(90, seconds=1.5))
     add(healthy, "short.wav,real,p1")
     for flags, told in (((), True), (("--clip-ms", "1000"), False)):
@@ -364,9 +357,7 @@ def test_the_command_on_a_folder_of_classes(healthy: Path, capsys: pytest.Captur
         (["nowhere"], "no such folder; expected a data folder with one folder per word"),
     ],
 )
-def test_wrong_use_of_the_command(
-    healthy: Path, arguments: list[str], match: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_use_of_the_command(healthy: Path, arguments: list[str], match: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", *(str(healthy) if one == "LIST" else one for one in arguments)]) == 1
     assert match in " ".join(capsys.readouterr().err.split())
 

@@ -52,9 +52,7 @@ def add(listed: Path, *lines: str) -> None:
 
 def test_every_recording_is_in_one_set_with_its_samples(listed: Path) -> None:
     calls: list[tuple[int, int]] = []
-    loaded = load_manifest(
-        listed, ("real", "fake"), HALF, PLAIN, RATE, lambda step: calls.append((step.done, step.total))
-    )
+    loaded = load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE, lambda step: calls.append((step.done, step.total)))
     assert calls == [(done, 40) for done in range(1, 41)]
     assert (loaded.labels, loaded.problems, loaded.warnings) == (("real", "fake"), (), ())
     assert sum(len(held) for held in loaded.sets.values()) == 40
@@ -113,16 +111,11 @@ def test_other_rates_and_channels(listed: Path) -> None:
     add(listed, "high.wav,real,p0,")
     loaded = load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE)
     (found,) = [
-        audio
-        for held in loaded.sets.values()
-        for row, audio in zip(held.rows, held.audio, strict=True)
-        if row.path == "high.wav"
+        audio for held in loaded.sets.values() for row, audio in zip(held.rows, held.audio, strict=True) if row.path == "high.wav"
     ]
     assert len(found) == RATE
     expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
-    np.testing.assert_allclose(
-        found[400:-400] / 32768, expected[400:-400], atol=2e-4
-    )  # the first channel, not the mean
+    np.testing.assert_allclose(found[400:-400] / 32768, expected[400:-400], atol=2e-4)  # the first channel, not the mean
 
 
 def test_no_more_of_a_recording_is_kept_than_wanted(listed: Path) -> None:
@@ -160,9 +153,10 @@ def test_what_cannot_be_used_is_told_and_left_out(listed: Path) -> None:
     assert sum(len(held) for held in loaded.sets.values()) == 40
     assert len(loaded.problems) == 4
     for line, part in zip(
-        loaded.problems, ("line 45: gone.wav: there is no such file", "truncated", "cannot be read", "digital silence"),
+        loaded.problems,
+        ("line 45: gone.wav: there is no such file", "truncated", "cannot be read", "digital silence"),
         strict=True,
-    ):  # fmt: skip
+    ):
         assert part in line
     assert "gone.wav" not in loaded.listing_text()
     assert "cut.wav" not in loaded.listing_text()
@@ -217,9 +211,7 @@ def test_a_speaker_in_two_sets_of_the_lists_own_split_is_told(listed: Path) -> N
     split = [f"{line},{sets[number % 8 // 2] if number != 8 else 'testing'}" for number, line in enumerate(lines[1:])]
     listed.write_text("\n".join([f"{lines[0]},split", *split]) + "\n")
     loaded = load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE)
-    assert loaded.warnings == (
-        "speaker p0 is in the sets training and testing; results on them will be too optimistic",
-    )
+    assert loaded.warnings == ("speaker p0 is in the sets training and testing; results on them will be too optimistic",)
     assert {row.path for row in loaded.sets["testing"].rows} >= {"real/6.wav", "real/8.wav"}
 
 
@@ -248,8 +240,10 @@ def test_the_shared_recordings(shared_data: Path) -> None:
     loaded = load_manifest(path, ("real", "synthetic"), DataConfig(), config, 16_000)
     assert (loaded.problems, loaded.warnings) == ((), ())
     assert {name: np.bincount(held.truth).tolist() for name, held in loaded.sets.items()} == {
-        "training": [20, 40], "validation": [5, 10], "testing": [5, 5],
-    }  # fmt: skip
+        "training": [20, 40],
+        "validation": [5, 10],
+        "testing": [5, 5],
+    }
     held = loaded.sets["testing"]
     seconds = [len(audio) / 16_000 for audio in held.audio]
     assert seconds == pytest.approx([soundfile.info(row.file).duration for row in held.rows], abs=1e-4)

@@ -240,9 +240,14 @@ def test_a_survey_gives_what_a_list_refuses(files: Path) -> None:
 
 def test_a_folder_of_classes(tmp_path: Path) -> None:
     names = [
-        "machine/espeak-ng/yes/voice_nohash_0.wav", "machine/flite/kal_nohash_0.flac", "machine/x.mp3",
-        "person/p1_nohash_0.wav", "person/p1_nohash_1.wav", "Person_2/a.WAV", "Person_2/b.ogg",
-    ]  # fmt: skip
+        "machine/espeak-ng/yes/voice_nohash_0.wav",
+        "machine/flite/kal_nohash_0.flac",
+        "machine/x.mp3",
+        "person/p1_nohash_0.wav",
+        "person/p1_nohash_1.wav",
+        "Person_2/a.WAV",
+        "Person_2/b.ogg",
+    ]
     left_out = ["person/.hidden.wav", "person/_old.wav", "person/notes.txt", "person/_bad/c.wav", "_noise_/d.wav",
                 ".git/e.wav", "stray.wav", "person/.x/f.wav"]  # fmt: skip
     for name in names + left_out:
@@ -326,9 +331,7 @@ def test_damaged_bytes_are_read_or_refused_in_one_line(files: Path, data: st.Dat
     raw = bytearray(("\ufeffpath,label,speaker,split\n" + BODY.replace("\n", ',"p, 1",train\n')).encode("utf-8"))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(raw) - 1))
-        raw[at : at + data.draw(st.integers(0, 3))] = data.draw(
-            st.binary(max_size=3) | st.sampled_from([b'"', b"\n", b","])
-        )
+        raw[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3) | st.sampled_from([b'"', b"\n", b","]))
         assume(raw)
     path = write(files, bytes(raw))
     told = f"{path}: "

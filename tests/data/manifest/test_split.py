@@ -18,9 +18,7 @@ from wordspot.errors import ConfigError, DataError
 PLAIN = RecordingsConfig()
 
 
-def row(
-    name: str, label: str, speaker: str | None = None, generator: str | None = None, split: str | None = None
-) -> ManifestRow:
+def row(name: str, label: str, speaker: str | None = None, generator: str | None = None, split: str | None = None) -> ManifestRow:
     return ManifestRow(name, Path("/data") / name, label, speaker, generator, split, 2)
 
 
@@ -73,8 +71,10 @@ def test_classes_with_speakers_of_their_own_are_each_dealt() -> None:
     found = by_set(rows, assign_rows(rows, DataConfig(), PLAIN))
     counts = {name: Counter(one.label for one in held) for name, held in found.items()}
     assert counts == {
-        "training": {"real": 32, "fake": 5}, "validation": {"real": 4, "fake": 5}, "testing": {"real": 4, "fake": 5},
-    }  # fmt: skip
+        "training": {"real": 32, "fake": 5},
+        "validation": {"real": 4, "fake": 5},
+        "testing": {"real": 4, "fake": 5},
+    }
 
 
 def test_where_groups_are_too_small_all_are_dealt_together() -> None:
@@ -141,8 +141,12 @@ def test_more_folds_than_speakers() -> None:
 
 
 def test_a_split_of_the_list_decides() -> None:
-    rows = [row("1", "real", "a", split="testing"), row("2", "fake", "a", split="training"),
-            row("3", "real", "b", split="training"), row("4", "fake", "b", split="validation")]  # fmt: skip
+    rows = [
+        row("1", "real", "a", split="testing"),
+        row("2", "fake", "a", split="training"),
+        row("3", "real", "b", split="training"),
+        row("4", "fake", "b", split="validation"),
+    ]
     sets = assign_rows(rows, DataConfig(), RecordingsConfig(n_folds=3))
     assert sets == ["testing", "training", "training", "validation"]
     assert leakage(rows, sets) == [
@@ -199,8 +203,12 @@ def test_what_cannot_be_held_out() -> None:
         assign_rows([row("1", "real"), row("2", "fake")], DataConfig(), RecordingsConfig(hold_out=("vits",)))
     with pytest.raises(DataError, match="held-out generators vits, flite no recordings of fake are left to train"):
         assign_rows(rows, DataConfig(), RecordingsConfig(hold_out=("vits", "flite")))
-    with_split = [row("1", "real", split="training"), row("2", "real", split="testing"),
-                  row("3", "fake", None, "a", "training"), row("4", "fake", None, "b", "training")]  # fmt: skip
+    with_split = [
+        row("1", "real", split="training"),
+        row("2", "real", split="testing"),
+        row("3", "fake", None, "a", "training"),
+        row("4", "fake", None, "b", "training"),
+    ]
     with pytest.raises(DataError, match="testing set holds no recordings of the held-out generator b"):
         assign_rows(with_split, DataConfig(), RecordingsConfig(hold_out=("b",)))
 
@@ -217,9 +225,7 @@ SPEAKERS = st.sampled_from([None, *"abcdefgh"])
 
 @settings(max_examples=300, deadline=None)
 @given(
-    kinds=st.lists(
-        st.tuples(st.sampled_from("xyz"), SPEAKERS, st.sampled_from([None, "g1", "g2"])), min_size=2, max_size=40
-    ),
+    kinds=st.lists(st.tuples(st.sampled_from("xyz"), SPEAKERS, st.sampled_from([None, "g1", "g2"])), min_size=2, max_size=40),
     n_folds=st.sampled_from([0, 3, 4]),
     fold=st.integers(0, 2),
     hold_out=st.sampled_from([(), ("g1",), ("g1", "g2")]),
@@ -258,7 +264,9 @@ def test_the_shared_list_by_generator_and_speaker(shared_data: Path) -> None:
             sets = assign_rows(rows, DataConfig(), RecordingsConfig(n_folds=6, fold=fold, hold_out=(generator,)))
             found = by_set(rows, sets)
             assert {name: len(held) for name, held in found.items() if name} == {
-                "training": 60, "validation": 15, "testing": 10,
-            }  # fmt: skip
+                "training": 60,
+                "validation": 15,
+                "testing": 10,
+            }
             assert {one.generator for one in found["testing"]} == {"person", generator}
             assert leakage(rows, sets, (generator,)) == []

@@ -380,9 +380,7 @@ def test_command_refuses(
 
 
 def test_command_names_the_folders_where_the_usual_words_are_not(tone_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match="name the wanted words with `words`; the folders here are high, low, middle, other"
-    ):
+    with pytest.raises(ConfigError, match="name the wanted words with `words`; the folders here are high, low, middle, other"):
         make(tone_folder, "--out", tmp_path / "s.wav")
 
 
@@ -405,6 +403,4 @@ def test_ten_minutes_of_real_words(shared_data: Path, tmp_path: Path, capsys: py
     audio, _ = soundfile.read(tmp_path / "stream.wav", dtype="float32")
     spoken = [audio[round(word.start_ms * 16) : round((word.end_ms or 0) * 16)] for word in words]
     between = [audio[round(word.start_ms * 16) - 1600 :][:1500] for word in words[1:]]
-    assert np.median([np.square(each).mean() for each in spoken]) > 100 * np.median(
-        [np.square(each).mean() for each in between]
-    )
+    assert np.median([np.square(each).mean() for each in spoken]) > 100 * np.median([np.square(each).mean() for each in between])

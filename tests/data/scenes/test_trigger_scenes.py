@@ -66,8 +66,7 @@ def test_words_and_others_come_as_often_as_asked(material: TriggerMaterial) -> N
     config = TriggerConfig(negative_share=0.6, fragments=0.25, near_misses=0, babble=0, rooms=0)
     words = make_scene(material, 600 * RATE, rng(), config, "deep").words
     kinds = [
-        "positive" if one.label == "deep" else "fragment" if one.clip.endswith(".wav (part)") else "negative"
-        for one in words
+        "positive" if one.label == "deep" else "fragment" if one.clip.endswith(".wav (part)") else "negative" for one in words
     ]
     assert {one.label for one in words} == {"deep", "_unknown_"}
     assert len(words) > 250
@@ -220,9 +219,8 @@ def test_classic_scene_is_its_parts(whole: TriggerMaterial) -> None:
     ramp = np.linspace(1000, 3000, 10 * RATE)
     material = dataclasses.replace(whole, backgrounds=bank(ramp))
     scene = next(
-        scene for scene in (scene_at(material, SCENE, (number,), CLASSIC, "deep") for number in range(20))
-        if len(scene.words) > 2
-    )  # fmt: skip
+        scene for scene in (scene_at(material, SCENE, (number,), CLASSIC, "deep") for number in range(20)) if len(scene.words) > 2
+    )
     expected = 0.1 * ramp / 32768
     for one in scene.words:
         source = material.positives if one.label == "deep" else material.negatives
@@ -236,10 +234,7 @@ def test_classic_scene_is_its_parts(whole: TriggerMaterial) -> None:
 
 def test_classic_words_that_find_no_place_are_left_out(whole: TriggerMaterial) -> None:
     long = dataclasses.replace(whole, positives=bank(*[rng().standard_normal(6 * RATE) * 3000] * 2))
-    counts = [
-        sum(one.label == "deep" for one in scene_at(long, SCENE, (number,), CLASSIC, "deep").words)
-        for number in range(20)
-    ]
+    counts = [sum(one.label == "deep" for one in scene_at(long, SCENE, (number,), CLASSIC, "deep").words) for number in range(20)]
     assert max(counts) == 1  # two of six seconds never fit into ten
     endless = dataclasses.replace(whole, positives=bank(rng().standard_normal(11 * RATE) * 3000))
     assert all(one.label != "deep" for one in scene_at(endless, SCENE, (1,), CLASSIC, "deep").words)

@@ -172,15 +172,11 @@ def sparse(model: onnx.ModelProto) -> None:
 
 
 def add_node(op_type: str, *inputs: str, domain: str = "", **attributes: Any) -> Change:
-    return lambda model: model.graph.node.append(
-        helper.make_node(op_type, list(inputs), ["made"], domain=domain, **attributes)
-    )
+    return lambda model: model.graph.node.append(helper.make_node(op_type, list(inputs), ["made"], domain=domain, **attributes))
 
 
 def add_constants(**constants: np.ndarray) -> Change:
-    return lambda model: model.graph.initializer.extend(
-        numpy_helper.from_array(value, name) for name, value in constants.items()
-    )
+    return lambda model: model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
 
 
 def both(*changes: Change) -> Change:
@@ -298,7 +294,8 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "a product at load": (outer_product("MatMul"), "arrays of at most"),
     "a sum at load": (outer_product("Add"), "arrays of at most"),
     "padding": (
-        both(add_constants(n=np.array([0, 0, 0, 1 << 40])), add_node("Pad", "audio", "n")), "arrays of at most",
+        both(add_constants(n=np.array([0, 0, 0, 1 << 40])), add_node("Pad", "audio", "n")),
+        "arrays of at most",
     ),
     "text made": (add_node("Cast", "audio", to=8), "Cast as wordspot uses it"),
     "a shape computed": (computed_shape, "a constant of the file"),
@@ -322,7 +319,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "operators out of order": (first_last, "made before it"),
     "an attribute of another type": (mistype_attribute, "and of its type"),
     "another shape than it says": (widen_pool, "expected 'scores' of shape"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -346,9 +343,7 @@ def test_slices_are_as_long_as_onnxs_own() -> None:
     nodes = [helper.make_node("Slice", ["x", "start", "end", "axes", "step"], ["y"])]
     model = ReferenceEvaluator(nodes[0])
     x, axes = np.zeros(5, np.float32), np.array([0])
-    for start, end, step in itertools.product(
-        (-9, -6, -5, -2, 0, 3, 5, 9), (-9, -6, -5, -1, 0, 4, 5, 9), (-3, -1, 1, 2)
-    ):
+    for start, end, step in itertools.product((-9, -6, -5, -2, 0, 3, 5, 9), (-9, -6, -5, -1, 0, 4, 5, 9), (-3, -1, 1, 2)):
         if step < 0 and start < -5:
             continue  # there it is Python's rule that the evaluator follows, and onnxruntime ONNX's
         values = {"x": x, "start": np.array([start]), "end": np.array([end]), "axes": axes, "step": np.array([step])}
@@ -471,6 +466,7 @@ def test_mutated_files_are_refused_or_read(seed: int, stream: bytes) -> None:
 
 
 def test_reading_a_card_needs_neither_torch_nor_onnx() -> None:
-    code = "import sys, wordspot.runtime.modelfile.card; print([m for m in ('torch', 'onnx', 'onnxruntime', 'google') if m in sys.modules])"
+    heavy = ("torch", "onnx", "onnxruntime", "google")
+    code = f"import sys, wordspot.runtime.modelfile.card; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

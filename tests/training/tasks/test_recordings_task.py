@@ -164,15 +164,16 @@ def test_a_batch_depends_on_the_step_and_the_generator_alone() -> None:
 def test_recorded_backgrounds_take_the_place_of_made_noise(n_recorded: int, made_share: float, expected: float) -> None:
     """Recordings of nothing, so that what is heard is the noise; what was recorded is a constant."""
     config = small_config(
-        **PLAIN | {
-            "augment.background_frequency": 1.0, "augment.background_volume": 1.0, "augment.made_noise": made_share,
+        **PLAIN
+        | {
+            "augment.background_frequency": 1.0,
+            "augment.background_volume": 1.0,
+            "augment.made_noise": made_share,
             "training.batch_size": 200,
         }
-    )  # fmt: skip
-    noise = Recording("hum.wav", "", 0, 0)
-    backgrounds = tuple(
-        DecodedRecording(noise, constant(9000, CLIP // 2), (0, CLIP // 2), "") for _ in range(n_recorded)
     )
+    noise = Recording("hum.wav", "", 0, 0)
+    backgrounds = tuple(DecodedRecording(noise, constant(9000, CLIP // 2), (0, CLIP // 2), "") for _ in range(n_recorded))
     task = made_task([(label, None, constant(0)) for label in LABELS], config, backgrounds=backgrounds)
     sound, _ = task.training_batch(1, seeded())
     is_recorded = (sound == sound[:, :1]).all(dim=1)
@@ -191,9 +192,7 @@ def test_a_short_recording_is_repeated() -> None:
 
 def test_whole_recordings_of_like_length_share_a_batch() -> None:
     """A recording of n · 100 samples holds n; 40 of them, and batches of 8: of 16 neighbours, each once."""
-    audio = [
-        (LABELS[n % 2], None, constant(n, 100 * n)) for n in np.random.default_rng(2).permutation(np.arange(1, 41))
-    ]
+    audio = [(LABELS[n % 2], None, constant(n, 100 * n)) for n in np.random.default_rng(2).permutation(np.arange(1, 41))]
     task = made_task(audio, small_config(**PLAIN, **{"recordings.whole": True}))
     seen: set[int] = set()
     for step in range(60):
@@ -243,9 +242,7 @@ def test_one_rule_for_the_stride(stride_ms: float, rate: int, clip: int, expecte
 
 
 def test_an_evaluation_by_hand() -> None:
-    task = made_task(
-        [(label, None, constant(1)) for label in ("real", "real", "synthetic", "synthetic")], small_config()
-    )
+    task = made_task([(label, None, constant(1)) for label in ("real", "real", "synthetic", "synthetic")], small_config())
     posteriors = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]])
     record = task.evaluate_posteriors("validation", 7, posteriors)
     assert (record.step, record.set, record.n, record.accuracy, record.eer) == (7, "validation", 4, 0.75, 0.0)
@@ -291,9 +288,13 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def load(listed: Path, config: RunConfig) -> ManifestData:
     return load_manifest(
-        listed, config.words, config.data, config.recordings, config.features.sample_rate,
+        listed,
+        config.words,
+        config.data,
+        config.recordings,
+        config.features.sample_rate,
         clip_ms=config.features.clip_ms,
-    )  # fmt: skip
+    )
 
 
 def config_of(command: list[str]) -> RunConfig:
@@ -314,8 +315,11 @@ def unbroken(listed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = list(trainer.train())
     assert [record.step for record in records if isinstance(record, StepRecord)] == [1, 2, 3, 4, 5, 6]
     assert [(record.step, record.set) for record in records if isinstance(record, RecordingEvaluation)] == [
-        (2, "validation"), (4, "validation"), (6, "validation"), (6, "testing"),
-    ]  # fmt: skip
+        (2, "validation"),
+        (4, "validation"),
+        (6, "validation"),
+        (6, "testing"),
+    ]
     return out
 
 
@@ -392,8 +396,10 @@ def test_a_held_out_generator_is_tested_only(listed: Path) -> None:
     sets = RecordingsTask(config, load(listed, config), CPU).recordings.sets
     generators = {name: {row.generator for row in part.rows} for name, part in sets.items()}
     assert generators == {
-        "training": {"person", "flite"}, "validation": {"person", "flite"}, "testing": {"person", "vits"},
-    }  # fmt: skip
+        "training": {"person", "flite"},
+        "validation": {"person", "flite"},
+        "testing": {"person", "vits"},
+    }
     speakers = [{row.speaker for row in part.rows} for part in sets.values()]
     assert sum(map(len, speakers)) == len(set.union(*speakers)) == 8
 
@@ -418,8 +424,11 @@ def test_the_exported_file_judges_as_the_run_does(listed: Path, unbroken: Path) 
 QUICK_FLAGS = ("--device", "cpu", "--set", "augment.background_frequency=0")
 QUICK = [
     *(part for name, value in SMALL.items() if name != "training.steps" for part in ("--set", f"{name}={value}")),
-    "--steps", "4", "--device", "cpu",
-]  # fmt: skip
+    "--steps",
+    "4",
+    "--device",
+    "cpu",
+]
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
@@ -503,9 +512,7 @@ def test_a_list_is_learned_and_resumed(capsys: pytest.CaptureFixture[str], liste
     status, text, error = run(capsys, *begin)
     assert status == 0, error
     assert text == f"next: wordspot export {out} --out {out / 'recordings.onnx'}\n"
-    assert re.search(
-        r"statistics: \d+ parameters, recordings: \d+ for training, \d+ for validation, \d+ for testing", error
-    )
+    assert re.search(r"statistics: \d+ parameters, recordings: \d+ for training, \d+ for validation, \d+ for testing", error)
     assert re.search(r"Step 4: Testing EER = \d+\.\d%, accuracy = \d+\.\d% \(N=\d+\), cross-entropy \d\.\d{3}", error)
     config = RunFolder(out).read_config()
     assert (config.words, config.task, config.model.name) == (LABELS, "recordings", "statistics")
@@ -541,9 +548,7 @@ def test_a_list_is_learned_and_resumed(capsys: pytest.CaptureFixture[str], liste
 def test_what_train_refuses(
     capsys: pytest.CaptureFixture[str], listed: Path, tmp_path: Path, flags: tuple[str, ...], match: str
 ) -> None:
-    status, _, error = run(
-        capsys, "train", listed, "--task", "recordings", "--out", tmp_path / "run", *QUICK_FLAGS, *flags
-    )
+    status, _, error = run(capsys, "train", listed, "--task", "recordings", "--out", tmp_path / "run", *QUICK_FLAGS, *flags)
     assert (status, error.count("\n")) == (1, 1), error
     assert re.search(match, error), error
 

@@ -108,9 +108,7 @@ def test_measured_scenes_are_always_the_same_and_of_their_set(tone_folder: Path)
         for scene, other in zip(one.scenes(name), two.scenes(name), strict=True):
             assert np.array_equal(scene.audio, other.audio)
             assert scene.words == other.words
-    clips = {
-        name: {word.clip for scene in one.scenes(name) for word in scene.words} for name in ("validation", "testing")
-    }
+    clips = {name: {word.clip for scene in one.scenes(name) for word in scene.words} for name in ("validation", "testing")}
     assert clips["validation"].isdisjoint(clips["testing"])
     other_seed = make_task(tone_folder, **{"training.seed": 3})
     assert np.array_equal(other_seed.scenes("testing")[0].audio, one.scenes("testing")[0].audio)
@@ -242,9 +240,7 @@ def test_from_the_command_line_to_a_file_that_listens(
     flags = [part for name, value in SMALL.items() for part in ("--set", f"{name}={_text(value)}")]
     assert main(["train", str(tone_folder), "--task", "trigger", "--out", str(run), *flags]) == 0
     assert main(["evaluate", str(run), str(tone_folder), "--json"]) == 0
-    told = json.loads(
-        capsys.readouterr().out.split("\n", 1)[1]
-    )  # the first line is the one that names the next command
+    told = json.loads(capsys.readouterr().out.split("\n", 1)[1])  # the first line is the one that names the next command
     assert told["per_word"].keys() == {"high"}
     assert 0 < told["accuracy_of_zeros"] < 1
     assert main(["export", str(run), "--out", str(model)]) == 0

@@ -126,9 +126,7 @@ def _measure(row: ManifestRow) -> _Measured | Problem:
 def _check_share(listed: Manifest, measured: Sequence[_Measured]) -> Iterator[Finding]:
     n_rows = len(listed.rows) + len(listed.problems)
     if (n_bad := n_rows - len(measured)) > MOST_PROBLEMS * n_rows:
-        text = (
-            f"{n_bad} of {n_rows} recordings cannot be used, training accepts at most {MOST_PROBLEMS:.0%}; correct them"
-        )
+        text = f"{n_bad} of {n_rows} recordings cannot be used, training accepts at most {MOST_PROBLEMS:.0%}; correct them"
         yield Finding("error", "too-many-unusable", text)
 
 

@@ -102,9 +102,14 @@ def examine_words(
 
 #: How bad each reason not to use a file is.
 _SEVERITY = {
-    "bad-name": "error", "unreadable": "error", "unreadable-kind": "warning", "stray-recording": "warning",
-    "empty-folder": "warning", "stray": "note", "ignored": "note",
-}  # fmt: skip
+    "bad-name": "error",
+    "unreadable": "error",
+    "unreadable-kind": "warning",
+    "stray-recording": "warning",
+    "empty-folder": "warning",
+    "stray": "note",
+    "ignored": "note",
+}
 
 
 def _check_folders(root: Path, listing: Listing) -> Iterator[Finding]:
@@ -123,9 +128,7 @@ def _check_folders(root: Path, listing: Listing) -> Iterator[Finding]:
         yield Finding("note", "no-noise", text)
 
 
-def _measure_all(
-    listing: Listing, findings: list[Finding], progress: OnProgress | None, clip_ms: float
-) -> list[_Measured]:
+def _measure_all(listing: Listing, findings: list[Finding], progress: OnProgress | None, clip_ms: float) -> list[_Measured]:
     """Decode and measure every recording on all cores; the damaged ones become findings."""
     clips: list[_Measured] = []
     recordings = (*listing.clips, *listing.noise)
@@ -207,9 +210,7 @@ def _check_duplicates(clips: Sequence[_Measured], sets: dict[str, str]) -> Itera
             text = f"the same recording in two sets: {some(named)}; keep one"
             yield Finding("error", "duplicate-across-sets", text, tuple(paths))
         if not contradict and not across:
-            yield Finding(
-                "warning", "duplicate", "the same samples under several names; keep one of each", tuple(paths)
-            )
+            yield Finding("warning", "duplicate", "the same samples under several names; keep one of each", tuple(paths))
 
 
 def _check_speakers(listing: Listing, sets: dict[str, str]) -> Iterator[Finding]:
@@ -242,9 +243,7 @@ def _check_lengths(clips: Sequence[_Measured], clip_ms: float) -> Iterator[Findi
     yield from finding_about("error" if len(lost) > MOST_LOST * len(clips) else "warning", "loud-part-cut", text, lost)
     tiny = [clip.recording.path for clip in clips if clip.milliseconds < clip_ms / 10]
     yield from finding_about("warning", "too-short", f"shorter than a tenth of {clip_ms:g} ms: hardly a word", tiny)
-    short = [
-        clip.recording.path for clip in clips if clip_ms / 10 <= clip.milliseconds < clip_ms - _LENGTH_TOLERANCE_MS
-    ]
+    short = [clip.recording.path for clip in clips if clip_ms / 10 <= clip.milliseconds < clip_ms - _LENGTH_TOLERANCE_MS]
     yield from finding_about("note", "short", f"shorter than {clip_ms:g} ms; training appends digital silence", short)
 
 
@@ -253,13 +252,9 @@ def _check_formats(clips: Sequence[_Measured], sample_rate: int) -> Iterator[Fin
     if len(rates) > 1:
         text = f"sample rates differ: {tally(rates, 'Hz')}; a model may learn the rate instead of the word"
         usual = rates.most_common(1)[0][0]
-        yield Finding(
-            "warning", "mixed-rates", text, tuple(clip.recording.path for clip in clips if clip.sample_rate != usual)
-        )
+        yield Finding("warning", "mixed-rates", text, tuple(clip.recording.path for clip in clips if clip.sample_rate != usual))
     low = [clip.recording.path for clip in clips if clip.sample_rate < sample_rate]
-    yield from finding_about(
-        "warning", "low-rate", f"below {sample_rate} Hz, so the upper frequencies are missing", low
-    )
+    yield from finding_about("warning", "low-rate", f"below {sample_rate} Hz, so the upper frequencies are missing", low)
     high = [clip.recording.path for clip in clips if clip.sample_rate > sample_rate]
     yield from finding_about("note", "other-rate", f"above {sample_rate} Hz; they will be resampled", high)
     channels = Counter(clip.n_channels for clip in clips)

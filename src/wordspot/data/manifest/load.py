@@ -109,7 +109,7 @@ def load_manifest(
         clip_ms: the length of a window. If the network uses entire recordings, no more of each is kept.
 
     Raises:
-        NotFoundError, DataError: see `read_manifest`, `assign_rows`, `find_backgrounds` and `read_backgrounds`; or one recording's
+        NotFoundError, DataError: see `read_manifest`, `assign_rows`, `find_backgrounds` and `read_backgrounds`; or one
             samples under two labels.
         ConfigError: a held-out generator that there is none of; more parts than speakers; a label named twice.
     """
@@ -149,15 +149,11 @@ def load_manifest(
 def _labels(path: Path, listed: Manifest, words: Sequence[str]) -> tuple[str, ...]:
     labels = tuple(normalize_word(word) for word in words) or listed.labels
     if unknown := [label for label in labels if label not in listed.labels]:
-        raise DataError(
-            f"{path}: no recordings of {', '.join(unknown)}; the labels here are {', '.join(listed.labels)}"
-        )
+        raise DataError(f"{path}: no recordings of {', '.join(unknown)}; the labels here are {', '.join(listed.labels)}")
     if len(set(labels)) < len(labels):
         raise ConfigError(f"each label must be named once, got {', '.join(labels)} (case is ignored)")
     if len(labels) < 2:
-        raise DataError(
-            f"{path}: expected at least two labels, got {labels[0]}; name more of {', '.join(listed.labels)}"
-        )
+        raise DataError(f"{path}: expected at least two labels, got {labels[0]}; name more of {', '.join(listed.labels)}")
     return labels
 
 

@@ -21,10 +21,15 @@ from wordspot.labels import normalize_word
 
 MOST_PROBLEMS = 0.1
 _SETS = {
-    "train": "training", "training": "training",
-    "val": "validation", "valid": "validation", "dev": "validation", "validation": "validation",
-    "test": "testing", "testing": "testing",
-}  # fmt: skip
+    "train": "training",
+    "training": "training",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "validation": "validation",
+    "test": "testing",
+    "testing": "testing",
+}
 _NOT_IN_LABELS = frozenset("/\\\n\r\t\0")
 _TOLD = 5
 
@@ -197,9 +202,7 @@ def _of_table(path: Path) -> tuple[Manifest, tuple[str, ...]]:
                 f"line {line}: {_shown(row.path)} stands in line {first.line} too, with another {differing}; keep one"
             )
         else:
-            problems.append(
-                f"line {line}: {_shown(row.path)} stands in line {first.line} already; remove one of the two"
-            )
+            problems.append(f"line {line}: {_shown(row.path)} stands in line {first.line} already; remove one of the two")
     return Manifest(path.parent, tuple(rows), tuple(problems)), tuple(conflicts)
 
 

@@ -93,9 +93,7 @@ def _deal_folds(rows: Sequence[ManifestRow], recordings: RecordingsConfig) -> di
     the other, so that each part gets its share of them."""
     kinds = _of_speakers(rows, lambda row: f"{row.label}/{row.generator or ''}")
     if len(kinds) < recordings.n_folds:
-        raise ConfigError(
-            f"n_folds must be at most the number of speakers ({len(kinds)}), got {recordings.n_folds}; lower it"
-        )
+        raise ConfigError(f"n_folds must be at most the number of speakers ({len(kinds)}), got {recordings.n_folds}; lower it")
     ordered = sorted(kinds, key=lambda name: (kinds[name], hash_percent(name), name))
     parts = {recordings.fold: "testing", (recordings.fold + 1) % recordings.n_folds: "validation"}
     return {name: parts.get(place % recordings.n_folds, "training") for place, name in enumerate(ordered)}
@@ -122,8 +120,7 @@ def _test_held_out(rows: Sequence[ManifestRow], sets: Sequence[str], hold_out: S
     shared = {speaker_key(row) for row in rows if row.generator not in hold_out}
     move = [row.generator in hold_out and row.generator not in tested for row in rows]
     return [
-        "testing" if moved and speaker_key(row) not in shared else name
-        for row, name, moved in zip(rows, sets, move, strict=True)
+        "testing" if moved and speaker_key(row) not in shared else name for row, name, moved in zip(rows, sets, move, strict=True)
     ]
 
 

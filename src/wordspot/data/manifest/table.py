@@ -49,9 +49,7 @@ def _text(path: Path) -> str:
     try:
         return raw.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: the file is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
-        ) from error
+        raise DataError(f"{path}: the file is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
 
 
 def _parse(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -63,9 +61,7 @@ def _parse(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[st
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(
-            f"{path}: line {line}: cannot be read as CSV ({error}); look for a quote without its pair"
-        ) from None
+        raise DataError(f"{path}: line {line}: cannot be read as CSV ({error}); look for a quote without its pair") from None
 
 
 def _delimiter(path: Path, text: str) -> str:

@@ -109,9 +109,7 @@ def make_scenes(
     check_out(out, force=force)
     name = word_of(trigger, word)
     data_config, longest = data_config or DataConfig(), 1000 * min(seconds, _TRAINING_SECONDS)
-    loaded = load_trigger_data(
-        data, trigger, data_config, sample_rate, progress, scene_ms=longest, only=(split,), word=name
-    )
+    loaded = load_trigger_data(data, trigger, data_config, sample_rate, progress, scene_ms=longest, only=(split,), word=name)
     if not loaded.has(split):
         raise DataError(f"{data}: no positives fall into the {split} set; record more, or name another `split`")
     prepare_out(out, force=force)

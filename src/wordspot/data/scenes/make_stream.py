@@ -112,9 +112,7 @@ def make_stream(
     data, files = Path(data), {} if out is None else _files(Path(out), force=force)
     if not 0 <= seed < 2**63:
         raise ConfigError(f"`seed` must be a whole number from 0 on, got {seed}")
-    options = _options(
-        kind, gap_s, noise_volume=noise_volume, snr_db=snr_db, rooms=rooms, babble=babble, near_misses=near_misses
-    )
+    options = _options(kind, gap_s, noise_volume=noise_volume, snr_db=snr_db, rooms=rooms, babble=babble, near_misses=near_misses)
     wanted = _usual_words(data) if words is None else RunConfig(words=tuple(words)).words  # which checks them
     material = load_material(data, wanted, split, data_config)
     rng, options["unknown_percent"] = np.random.default_rng(seed), unknown_percent

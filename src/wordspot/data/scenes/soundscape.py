@@ -76,9 +76,7 @@ def make_soundscape(material: StreamMaterial, seconds: float, rng: Generator, co
     audio = make_background(sounds, n_samples, rng, config)
     words = add_words(audio, sounds, rng, config)
     if not words:
-        raise ConfigError(
-            f"a stream of {seconds:g} s is too short for a word after its gap; make it longer or lower `gap_s`"
-        )
+        raise ConfigError(f"a stream of {seconds:g} s is too short for a word after its gap; make it longer or lower `gap_s`")
     return Scene(np.clip(audio, -1, 1, out=audio), rate, words)
 
 

@@ -46,9 +46,7 @@ _CLASSIC_DB = -20.0
 _CLASSIC_POSITIVES, _CLASSIC_NEGATIVES, _CLASSIC_TRIES = 4, 2, 5
 
 
-def scene_at(
-    material: TriggerMaterial, n_samples: int, seed_parts: tuple[int, ...], config: TriggerConfig, word: str
-) -> Scene:
+def scene_at(material: TriggerMaterial, n_samples: int, seed_parts: tuple[int, ...], config: TriggerConfig, word: str) -> Scene:
     """The scene of these numbers, such as (seed, set, number): always the same one."""
     return make_scene(material, n_samples, np.random.default_rng(list(seed_parts)), config, word)
 
@@ -232,9 +230,7 @@ def _classic(
     return audio, tuple(sorted(words, key=lambda spoken: spoken.start_ms))
 
 
-def _free_place(
-    length_ms: int, scene_ms: int, taken: Sequence[tuple[int, int]], rng: Generator
-) -> tuple[int, int] | None:
+def _free_place(length_ms: int, scene_ms: int, taken: Sequence[tuple[int, int]], rng: Generator) -> tuple[int, int] | None:
     """First and last millisecond of a place that touches none of `taken`, as the course finds it; None after some tries."""
     if length_ms >= scene_ms:
         return None

@@ -63,8 +63,7 @@ class Speech:
             "n_clips": self.n_clips,
             "n_speakers": len(self.speakers),
             "words": [
-                {"word": word.word, "folder": word.folder, "n_clips": word.n_clips, "n_cut": word.n_cut}
-                for word in self.words
+                {"word": word.word, "folder": word.folder, "n_clips": word.n_clips, "n_cut": word.n_cut} for word in self.words
             ],
             "noises": [str(path) for path in self.noises],
             "manifest": None if self.manifest is None else str(self.manifest),
@@ -145,9 +144,7 @@ def speak(
     )  # fmt: skip
     noises: list[Path] = []
     if noise_seconds is not None:
-        noises = make_noise(
-            out, seed=seed, seconds=noise_seconds, engines=engines, sample_rate=sample_rate, avoid=words
-        )
+        noises = make_noise(out, seed=seed, seconds=noise_seconds, engines=engines, sample_rate=sample_rate, avoid=words)
     if manifest is not None:
         write_manifest(manifest, _rows(spoken, out, label or DEFAULT_LABEL))
     return Speech(out, tuple(spoken), clip_ms, tuple(noises), manifest)

@@ -182,14 +182,10 @@ def _speak_word(
         needed = 100 * math.ceil(10 * max(cut) / shape.sample_rate / _FILLED)
         has = 1000 * shape.n_samples / shape.sample_rate
         raise DataError(f"{word!r} is longer than {has:g} ms however fast it is spoken; set `clip_ms` to {needed}")
-    return SpokenWords(
-        word, folder.name, len(voices), len(cut), tuple(sorted({voice.speaker for voice in voices})), tuple(clips)
-    )
+    return SpokenWords(word, folder.name, len(voices), len(cut), tuple(sorted({voice.speaker for voice in voices})), tuple(clips))
 
 
-def _speak_to_fit(
-    word: str, voice: Voice, engine: Engine, shape: _Shape, rng: np.random.Generator
-) -> tuple[Voice, Samples]:
+def _speak_to_fit(word: str, voice: Voice, engine: Engine, shape: _Shape, rng: np.random.Generator) -> tuple[Voice, Samples]:
     """The trimmed word, spoken again and faster while it is too long; with the voice as it then was."""
     seed = int(rng.integers(2**31))
     speech = _say(word, voice, engine, shape, seed)

@@ -133,9 +133,7 @@ def accents_of(accents: list[_Accent], language: str) -> list[_Accent]:
     if named and named[0].in_another_script:
         return named
     matching = [
-        a
-        for a in accents
-        if not a.in_another_script and any(c == asked or c.startswith(asked + "-") for c in (a.name, *a.codes))
+        a for a in accents if not a.in_another_script and any(c == asked or c.startswith(asked + "-") for c in (a.name, *a.codes))
     ]
     if not matching:
         return []

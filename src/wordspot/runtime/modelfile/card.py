@@ -161,9 +161,7 @@ def _check_shapes(card: Card, walked: onnx_walk.Walked, count: int, scale: int) 
     return known
 
 
-def _check_values(
-    what: str, expected: list[tuple[str, tuple[int, ...], int | None]], found: list[onnx_walk.Value]
-) -> None:
+def _check_values(what: str, expected: list[tuple[str, tuple[int, ...], int | None]], found: list[onnx_walk.Value]) -> None:
     """Check names, element types and shapes. An expected value is a name, a shape and its free axis."""
     names, given = [name for name, _, _ in expected], [value.name for value in found]
     if names != given:
@@ -174,5 +172,6 @@ def _check_values(
         )
         if value.element_type != "float32" or not fits:
             raise CardError(
-                f"expected {name!r} as float32 {shown(list(shape))} by its card, got {value.element_type} {shown(list(value.shape))}"
+                f"expected {name!r} as float32 {shown(list(shape))} by its card, "
+                f"got {value.element_type} {shown(list(value.shape))}"
             )

@@ -48,7 +48,8 @@ FIELDS: dict[str, dict[int, tuple[str, int, str]]] = {
 #: Names of rejected fields, for the message.
 REFUSED = {
     ("model", 20): "training_info", ("model", 25): "local functions", ("graph", 14): "quantization annotations",
-    ("graph", 15): "sparse tensors", ("graph", 13): "shapes of values within the graph", ("attribute", 6): "a subgraph", ("attribute", 11): "subgraphs",
+    ("graph", 15): "sparse tensors", ("graph", 13): "shapes of values within the graph", ("attribute", 6): "a subgraph",
+    ("attribute", 11): "subgraphs",
     ("attribute", 10): "a list of tensors", ("attribute", 21): "a reference to a function's attribute",
     ("attribute", 22): "a sparse tensor", ("attribute", 23): "sparse tensors", ("tensor", 13): "external data",
     ("tensor", 3): "a tensor in segments", ("tensor", 6): "text tensors", ("tensor", 4): "a tensor outside raw_data",

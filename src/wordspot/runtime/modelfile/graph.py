@@ -168,8 +168,7 @@ class _Walker:
                 raise CardError(f"expected one attribute {shown(name)} of an operator, got several")
             attributes[name] = value
         inputs, outputs = (
-            tuple(_text(bytes(self.view[slice(*entry)])) for entry in node.get(part, ()))
-            for part in ("input", "output")
+            tuple(_text(bytes(self.view[slice(*entry)])) for entry in node.get(part, ())) for part in ("input", "output")
         )
         return Node(_text(node.get("op_type", b"")), _text(node.get("domain", b"")), inputs, outputs, attributes)
 
@@ -180,9 +179,7 @@ class _Walker:
         given = [each for each in ATTRIBUTE_TYPES.values() if each in attribute]
         is_list = kind in ("floats", "ints", "strings")
         if given != [kind] and not (is_list and not given):
-            raise CardError(
-                f"expected one value of the attribute {shown(name)}, and of its type, got {' and '.join(given)}"
-            )
+            raise CardError(f"expected one value of the attribute {shown(name)}, and of its type, got {' and '.join(given)}")
         value: Any = attribute.get(kind, [])
         if kind == "t":
             return name, self._tensor(*value)

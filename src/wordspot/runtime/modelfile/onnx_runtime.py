@@ -1,7 +1,7 @@
 """The only place that imports ONNX Runtime, so that its telemetry is off before it loads.
 
-From version 1.29 on, ONNX Runtime looks up a host, sends usage data and writes a device id into the home folder, on Linux and macOS
-too, unless ``ORT_DISABLE_TELEMETRY=1`` is set before the first import. `disable_telemetry_events()` comes too late.
+From version 1.29 on, ONNX Runtime looks up a host, sends usage data and writes a device id into the home folder, on Linux and
+macOS too, unless ``ORT_DISABLE_TELEMETRY=1`` is set before the first import. `disable_telemetry_events()` comes too late.
 """
 
 from __future__ import annotations

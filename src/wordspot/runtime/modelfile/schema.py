@@ -104,9 +104,7 @@ def parse_card(text: str | None) -> Card:
         CardError: there is no card, or a value is missing, unknown or out of bounds.
     """
     if text is None:
-        raise CardError(
-            "expected a model that wordspot exported, but it carries no card; export it with wordspot export"
-        )
+        raise CardError("expected a model that wordspot exported, but it carries no card; export it with wordspot export")
     if len(text) > MAX_CARD_BYTES:
         raise CardError(f"expected a card of at most {MAX_CARD_BYTES} characters, got {len(text)}")
     try:
@@ -118,14 +116,10 @@ def parse_card(text: str | None) -> Card:
     _check_plain(value)
     version = _integer(value, "format_version", 1, 1 << 30)
     if version > FORMAT_VERSION:
-        raise CardError(
-            f"its card is of version {version}, this wordspot reads up to {FORMAT_VERSION}; install a newer wordspot"
-        )
+        raise CardError(f"its card is of version {version}, this wordspot reads up to {FORMAT_VERSION}; install a newer wordspot")
     known = {f.name for f in dataclasses.fields(Card)}
     if unknown := sorted(set(value) - known):
-        raise CardError(
-            f"its card has an unknown entry {shown(unknown[0])}; install a newer wordspot, or export it anew"
-        )
+        raise CardError(f"its card has an unknown entry {shown(unknown[0])}; install a newer wordspot, or export it anew")
     kind = _choice(value, "kind", KINDS)
     clip_samples = _integer(value, "clip_samples", 1, _MAX_CLIP_SAMPLES)
     step_samples = _integer(value, "step_samples", *((1, clip_samples) if kind == "stream" else (0, 0)))
@@ -211,9 +205,7 @@ def _self_test(value: dict[str, Any], n_labels: int, clip_samples: int, step_sam
     ends = _whole(entry, "ends", clip_samples, n_samples)
     rows, tones = _entry(entry, "log_posteriors", list), _entry(entry, "tones", list)
     if not 1 <= len(ends) <= _MAX_TEST_ROWS or len(rows) != len(ends):
-        raise CardError(
-            f"expected 1 to {_MAX_TEST_ROWS} rows in the self-test, got {len(ends)} ends and {len(rows)} rows"
-        )
+        raise CardError(f"expected 1 to {_MAX_TEST_ROWS} rows in the self-test, got {len(ends)} ends and {len(rows)} rows")
     if not step_samples and len(ends) * clip_samples > _MAX_TEST_VALUES:
         raise CardError(f"expected clips of at most {_MAX_TEST_VALUES} samples together in the self-test, got more")
     if step_samples and any(end % step_samples for end in ends):
@@ -221,9 +213,7 @@ def _self_test(value: dict[str, Any], n_labels: int, clip_samples: int, step_sam
     posteriors = tuple(_row(row, n_labels) for row in rows)
     if len(tones) != 2 or not all(isinstance(tone, list) and len(tone) == 2 for tone in tones):
         raise CardError(f"expected two tones in the self-test, got {shown(tones)}")
-    pairs = [
-        (_integer({"start": a}, "start", 0, PHASES), _integer({"sweep": b}, "sweep", 0, 1 << 14)) for a, b in tones
-    ]
+    pairs = [(_integer({"start": a}, "start", 0, PHASES), _integer({"sweep": b}, "sweep", 0, 1 << 14)) for a, b in tones]
     if any(start * n_samples + sweep * n_samples**2 >= 1 << 53 for start, sweep in pairs):
         raise CardError(f"expected tones of the self-test whose phase stays below 2**53, got {shown(tones)}")
     return SelfTest(
@@ -250,9 +240,7 @@ def _config(value: dict[str, Any]) -> dict[str, Any]:
     config: dict[str, Any] = _entry(value, "config", dict)
     task = config.get("task", "words")
     if not isinstance(task, str) or task not in TASKS:
-        raise CardError(
-            f"its card is of the task {shown(task)}; known are {', '.join(TASKS)}; install a newer wordspot"
-        )
+        raise CardError(f"its card is of the task {shown(task)}; known are {', '.join(TASKS)}; install a newer wordspot")
     return config
 
 

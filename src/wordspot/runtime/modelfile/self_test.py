@@ -36,8 +36,11 @@ class SelfTestResult:
     def to_json(self) -> dict[str, Any]:
         """The result as a JSON object."""
         return {
-            "rows": self.rows, "difference": self.difference, "tolerance": self.tolerance, "passed": self.passed,
-        }  # fmt: skip
+            "rows": self.rows,
+            "difference": self.difference,
+            "tolerance": self.tolerance,
+            "passed": self.passed,
+        }
 
 
 def run_self_test(session: Any, card: Card) -> SelfTestResult:

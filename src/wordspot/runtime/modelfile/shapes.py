@@ -304,12 +304,7 @@ def _recurrent(n_gates: int, n_outputs: int) -> Callable[[Shapes, Node, list[Sha
     def rule(known: Shapes, node: Node, shapes: list[Shape]) -> list[Shape]:
         (steps, batch, n_inputs), (directions, rows, columns) = shapes[:2]
         hidden = node.attributes["hidden_size"]
-        if (
-            columns != n_inputs
-            or rows != n_gates * hidden
-            or directions not in (1, 2)
-            or node.attributes.get("layout", 0)
-        ):
+        if columns != n_inputs or rows != n_gates * hidden or directions not in (1, 2) or node.attributes.get("layout", 0):
             raise ValueError("weights that do not fit")
         state = (directions, batch, hidden)
         others = ((directions, rows, hidden), (directions, 2 * rows), (batch,), state, state, (directions, 3 * hidden))

@@ -82,9 +82,7 @@ class RecordingsTask:
         ConfigError: there are backgrounds, but the settings mix no noise in.
     """
 
-    def __init__(
-        self, config: RunConfig, recordings: ManifestData, device: torch.device, noise_seconds: int = 300
-    ) -> None:
+    def __init__(self, config: RunConfig, recordings: ManifestData, device: torch.device, noise_seconds: int = 300) -> None:
         self.config, self.recordings, self.device = config, recordings, device
         self.labels = labels_of_run(config)
         training = recordings.sets["training"]

@@ -88,9 +88,7 @@ class TriggerTask:
         self.config, self.sources, self.device = config, sources, device
         self.labels = labels_of_run(config)
         if not sources.has("training"):
-            raise DataError(
-                "no positives are left for training; lower data.validation_percent and data.testing_percent"
-            )
+            raise DataError("no positives are left for training; lower data.validation_percent and data.testing_percent")
         # noise and speed are a scene's own affair, and a word that is moved would leave its label behind
         self.augmenter = Augmenter(dataclasses.replace(config.augment, time_shift_ms=0.0), config.features)
         self._made: dict[str, list[Scene]] = {}
@@ -226,10 +224,13 @@ class _TrainingScenes:
         config = self.config
         scenes = [
             scene_at(
-                self.material, config.features.clip_samples, (config.training.seed, SET_NUMBERS["training"], step, number),
-                config.trigger, config.words[0],
+                self.material,
+                config.features.clip_samples,
+                (config.training.seed, SET_NUMBERS["training"], step, number),
+                config.trigger,
+                config.words[0],
             )
             for number in range(config.training.batch_size)
-        ]  # fmt: skip
+        ]
         truth = [right_steps(scene, config, self.ends_ms) for scene in scenes]
         return np.stack([to_int16(scene.audio) for scene in scenes]), np.stack(truth)

@@ -107,10 +107,7 @@ class WordsTask:
 
     def examples(self) -> dict[str, Tensor]:
         labels = self.sets["training"].labels
-        return {
-            self.labels[label]: self.batches.clip("training", int(np.argmax(labels == label)))
-            for label in np.unique(labels)
-        }
+        return {self.labels[label]: self.batches.clip("training", int(np.argmax(labels == label))) for label in np.unique(labels)}
 
     def prepare(self, network: nn.Module) -> None:
         """Nothing depends on the network."""
@@ -126,9 +123,7 @@ class WordsTask:
         for name in ("validation", "testing"):
             posteriors = predict(network, front_end, self.batches, name)
             clips = self.sets[name]
-            figures[name] = measure_clips(
-                self.labels, clips.labels, posteriors, speakers_of(self.decoded, clips)
-            ).to_json()
+            figures[name] = measure_clips(self.labels, clips.labels, posteriors, speakers_of(self.decoded, clips)).to_json()
         return figures, self._record("testing", step, posteriors)
 
     def close(self) -> None:
