@@ -46,9 +46,7 @@ def test_the_targets_are_all_tested() -> None:
 
 def fuzz(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run(
-        [sys.executable, str(FUZZ), *words], capture_output=True, text=True, env=environment, check=False
-    )
+    return subprocess.run([sys.executable, str(FUZZ), *words], capture_output=True, text=True, env=environment, check=False)
 
 
 def planted(bug: Callable[[int], str]) -> Target:

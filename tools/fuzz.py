@@ -47,9 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     seconds = args.seconds / len(chosen) if args.seconds or args.count else 60 / len(chosen)
     n_failures = 0
     for target in chosen:
-        outcome = run_target(
-            target, seed=args.seed, seconds=seconds, count=args.count, first=args.first, keep=args.keep
-        )
+        outcome = run_target(target, seed=args.seed, seconds=seconds, count=args.count, first=args.first, keep=args.keep)
         n_failures += len(outcome.failures)
         print(line(target, outcome), flush=True)
         for number, text in outcome.failures:

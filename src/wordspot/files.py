@@ -85,9 +85,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise WordspotError(
-            f"{path} is damaged: expected text in UTF-8 ({error.reason} at byte {error.start})"
-        ) from error
+        raise WordspotError(f"{path} is damaged: expected text in UTF-8 ({error.reason} at byte {error.start})") from error
 
 
 def read_json(path: Path) -> Any:

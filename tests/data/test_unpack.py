@@ -141,9 +141,7 @@ def test_any_damage_is_a_download_error_and_stays_inside(data: st.DataObject) ->
 
 
 def test_a_wrong_checksum_of_the_gzip(tmp_path: Path) -> None:
-    archive = write(
-        tmp_path, tar_bytes(member("a.wav", b"12345678" * 64))[:1024]
-    )  # without an end, so that gzip's is read
+    archive = write(tmp_path, tar_bytes(member("a.wav", b"12345678" * 64))[:1024])  # without an end, so that gzip's is read
     content = archive.read_bytes()
     archive.write_bytes(content[:-8] + bytes(4) + content[-4:])
     with pytest.raises(DownloadError, match="is damaged or unsafe"):

@@ -212,9 +212,7 @@ def manifests(folder: Path) -> tuple[Mutate, Check]:
     for mark in ",;\t|":
         lines = [(*row, "human", split) for row, split in zip(rows, ("train", "val", "test") * 2, strict=True)]
         seeds.append("".join(mark.join(line) + "\n" for line in [header, *lines]))
-    seeds.append(
-        'label,path\n"lamp","lamp/an.wav"\nlamp,"lamp/bo.wav"\nstop,stop\\an.wav\nstop,~/x.wav\nstop,stop/bo.wav\n'
-    )
+    seeds.append('label,path\n"lamp","lamp/an.wav"\nlamp,"lamp/bo.wav"\nstop,stop\\an.wav\nstop,~/x.wav\nstop,stop/bo.wav\n')
 
     def check(mutant: bytes) -> str:
         path = folder / "list.csv"

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 #: Values of a field of so many bits: what a parser multiplies, allocates or compares.
-_EXTREMES = {
-    bits: (0, 1, 2, 2 ** (bits - 1) - 1, 2 ** (bits - 1), 2**bits - 2, 2**bits - 1) for bits in (8, 16, 32, 64)
-}
+_EXTREMES = {bits: (0, 1, 2, 2 ** (bits - 1) - 1, 2 ** (bits - 1), 2**bits - 2, 2**bits - 1) for bits in (8, 16, 32, 64)}
 _HEAD, _TAIL = 4096, 8192  # where files have their structure
 _DEEP, _DIGITS = "@deep@", "@digits@"  # stand for what `json.dumps` cannot write
 TEXTS = (

@@ -139,9 +139,7 @@ def websocket(folder: Path) -> tuple[Mutate, Check]:
         waiting: list[dict[str, Any]] = [{"type": "websocket.connect"}]
         for message in case["messages"]:
             is_text = isinstance(message, str)
-            waiting.append(
-                {"type": "websocket.receive", "text" if is_text else "bytes": message if is_text else bytes(message)}
-            )
+            waiting.append({"type": "websocket.receive", "text" if is_text else "bytes": message if is_text else bytes(message)})
         waiting.append({"type": "websocket.disconnect", "code": 1005})
         sent = _call(app, _scope("websocket", "/v1/listen", case), waiting)
         for message in sent:
@@ -278,9 +276,7 @@ def settings(folder: Path) -> tuple[Mutate, Check]:
         chosen = rng.choices(names if is_run else decoder, k=rng.randrange(1, 4))
         texts = [f"{name}={_setting(rng)}" for name in chosen]
         if rng.random() < 0.3:
-            texts.append(
-                mutate_bytes([text.encode(errors="replace") for text in texts], rng).decode("utf-8", "replace")
-            )
+            texts.append(mutate_bytes([text.encode(errors="replace") for text in texts], rng).decode("utf-8", "replace"))
         return (b"run\n" if is_run else b"decoder\n") + json.dumps(texts).encode()
 
     def check(mutant: bytes) -> str:

@@ -107,17 +107,13 @@ def run_target(
     return outcome
 
 
-def _run_process(
-    target: Target, seed: int, first: int, seconds: float, count: int, keep: Path | None, outcome: Outcome
-) -> int:
+def _run_process(target: Target, seed: int, first: int, seconds: float, count: int, keep: Path | None, outcome: Outcome) -> int:
     """Run cases in one process until they are done or one ends it; the number of the next case."""
     context = multiprocessing.get_context("fork")
     now = context.Array("d", [-1.0, 0.0], lock=False)  # the case at hand, and when it began
     receiving, sending = context.Pipe(duplex=False)
     with tempfile.TemporaryDirectory(prefix="wordspot-fuzz-") as folder:
-        process = context.Process(
-            target=_work, args=(target, seed, first, seconds, count, keep, Path(folder), now, sending)
-        )
+        process = context.Process(target=_work, args=(target, seed, first, seconds, count, keep, Path(folder), now, sending))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forks where there are threads
             process.start()
@@ -216,8 +212,6 @@ def _keep(target: Target, seed: int, number: int, reason: str, keep: Path | None
         return
     keep.mkdir(parents=True, exist_ok=True)
     name = f"{target.name}-{seed}-{number}"
-    (keep / f"{name}.txt").write_text(
-        f"{target.name}, seed {seed}, case {number}\n{reason}\n", errors="backslashreplace"
-    )
+    (keep / f"{name}.txt").write_text(f"{target.name}, seed {seed}, case {number}\n{reason}\n", errors="backslashreplace")
     if mutant is not None:
         (keep / f"{name}.bin").write_bytes(mutant)

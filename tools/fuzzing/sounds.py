@@ -56,9 +56,7 @@ def odd_wavs() -> Iterator[bytes]:
     for data_size in (len(samples), 0, 0xFFFFFFFF, 0x7FFFF000, len(samples) + 44, len(samples) + 2, len(samples) - 100):
         yield _riff(_chunk(b"fmt ", form), b"data" + struct.pack("<I", data_size) + samples)
     yield _riff(_chunk(b"JUNK", bytes(27)), _chunk(b"fmt ", form), _chunk(b"LIST", listed), _chunk(b"data", samples))
-    yield _riff(
-        _chunk(b"fmt ", form + b"\0\0"), _chunk(b"fact", bytes(4)), _chunk(b"data", samples), _chunk(b"LIST", listed)
-    )
+    yield _riff(_chunk(b"fmt ", form + b"\0\0"), _chunk(b"fact", bytes(4)), _chunk(b"data", samples), _chunk(b"LIST", listed))
     yield _riff(_chunk(b"fmt ", form), _chunk(b"data", samples), _chunk(b"data", samples))
     yield _riff(_chunk(b"data", samples), _chunk(b"fmt ", form))
 
