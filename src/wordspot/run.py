@@ -156,9 +156,6 @@ def train(
         on_note: called with a line of text for each recording that is left out, each warning, and so on.
         progress: called while recordings are decoded, and with each step.
 
-    Returns:
-        The finished run.
-
     Raises:
         ConfigError: settings do not fit together, or `out` holds files and `force` is off.
         NotFoundError, DataError: recordings are missing, or do not suffice.
@@ -168,17 +165,23 @@ def train(
     from wordspot.training.recipes import make_config
     from wordspot.training.run import begin_run, ignore, never, train_to_end
 
-    chosen = dict(settings or {})
-    if steps is not None:
-        chosen["training.steps"] = (steps,) if isinstance(steps, int) else tuple(steps)
-    if seed is not None:
-        chosen["training.seed"] = seed
+    chosen = _with_shortcuts(settings or {}, steps, seed)
     config = make_config(Path(data), words, task=task, model=model, features=features, recipe=recipe, settings=chosen)
     start = init.path if isinstance(init, Run) else None if init is None else Path(init)
     note, show = on_note or ignore, progress or ignore
     trainer = begin_run(config, Path(data), Path(out), init=start, device=device, force=force, progress=show, on_note=note)
     train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)
     return Run(Path(out))
+
+
+def _with_shortcuts(settings: Mapping[str, Any], steps: int | Sequence[int] | None, seed: int | None) -> dict[str, Any]:
+    """`settings` with those that are arguments of `train` too."""
+    chosen = dict(settings)
+    if steps is not None:
+        chosen["training.steps"] = (steps,) if isinstance(steps, int) else tuple(steps)
+    if seed is not None:
+        chosen["training.seed"] = seed
+    return chosen
 
 
 def resume(

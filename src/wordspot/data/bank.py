@@ -64,7 +64,7 @@ class TriggerMaterial:
         return len(self.backgrounds.samples) / self.sample_rate
 
     def cut_background(self, n_samples: int, rng: Generator) -> Samples:
-        """A random piece of a random background: float32 [n_samples]; a shorter one is looped, see `scenes.loop_noise`."""
+        """A random piece of a random background: float32 [n_samples]; a shorter one is looped, see `loop_noise`."""
         bank = self.backgrounds
         position = int(rng.integers(len(bank)))
         start, stop = int(bank.starts[position]), int(bank.starts[position + 1])

@@ -138,7 +138,7 @@ def _run(command: list[str], text: str = "") -> str:
     try:
         done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=_TIMEOUT_S, check=True)
     except subprocess.TimeoutExpired as error:
-        raise WordspotError(f"{command[0]} took longer than {_TIMEOUT_S} s; name another --engine") from error
+        raise WordspotError(f"{command[0]} took longer than {_TIMEOUT_S} s; name another `engine`") from error
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", b"") or b""
         raise WordspotError(f"{command[0]} failed ({said.decode(errors='replace').strip() or error})") from error
@@ -147,7 +147,7 @@ def _run(command: list[str], text: str = "") -> str:
 
 def _read(path: Path, engine: str) -> tuple[Samples, int]:
     if not path.is_file():
-        raise WordspotError(f"{engine} ended well but wrote no sound; name another --engine")
+        raise WordspotError(f"{engine} ended well but wrote no sound; name another `engine`")
     if path.stat().st_size <= 44:  # a WAV header alone: nothing was said
         return np.zeros(0, np.float32), 16_000
     return read_audio(path)
