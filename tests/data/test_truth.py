@@ -94,7 +94,7 @@ def test_any_label_comes_back(tmp_path: Path, words: list[SpokenWord], kind: str
         ("yes, 1e13\n", "expected a time of at least 0, got 1e13"),
         (", 10\n", "the label is empty"),
         ("yes, 1000\n\\no 2000\n", r"line 2: expected 'label, start_ms'; the line is '.*no 2000'"),
-        ("label,start_ms\nyes\n", "line 2: expected 2 cells, as the header has, got 1"),
+        ("label,start_ms\nyes\n", "line 2: it has 1 cells, the header 2"),
         ("label,start_ms\nyes,1,2\n", "got 3"),
         ("label,start_ms,label\nyes,1,2\n", "line 1: expected a header with label and start_ms, each column once"),
         ('label,start_ms\n"yes,1\n', "line 2: unexpected end of data"),

@@ -107,8 +107,8 @@ def test_rows_that_training_refuses(healthy: Path) -> None:
     findings = found(healthy)
     assert set(findings) == {"refused-row", "unusable-row"}
     assert [finding.message.split(":")[0] for finding in findings["refused-row"]] == ["line 62", "line 64"]
-    assert "real/0.wav stands in line 2 too, with another label" in findings["refused-row"][0].message
-    assert "line 63: real/2.wav stands in line 4 already" in findings["unusable-row"][0].message
+    assert "real/0.wav is also in line 2, with another label" in findings["refused-row"][0].message
+    assert "line 63: real/2.wav is already in line 4" in findings["unusable-row"][0].message
     assert all(finding.severity == "error" for group in findings.values() for finding in group)
 
 

@@ -276,7 +276,7 @@ def test_soundscapes_that_cannot_be(settings: dict[str, object], match: str) -> 
 def test_streams_that_cannot_be(material: StreamMaterial, tone_folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"must hold a clip and a gap, 3 s, got 2\.5 s"):
         classic_stream(material, 2.5, rng())
-    with pytest.raises(ConfigError, match="at most 120 minutes long, and more than 0, got 121; make several"):
+    with pytest.raises(ConfigError, match="longer than 0 and at most 120 minutes, got 121; make several"):
         stream_samples(121 * 60, RATE)
     with pytest.raises(ConfigError, match="more than 0, got nan"):
         stream_samples(math.nan, RATE)
@@ -286,9 +286,9 @@ def test_streams_that_cannot_be(material: StreamMaterial, tone_folder: Path) -> 
         classic_stream(material, 10, rng(), noise_volume=-1)
     with pytest.raises(ConfigError, match="too short for a word after its gap"):
         make_soundscape(material, 1, rng(), SoundscapeConfig(gap_s=(60, 60)))
-    with pytest.raises(DataError, match=r"no recordings of other words fall into this set.*set `unknown_percent` to 0"):
+    with pytest.raises(DataError, match=r"no recordings of other words in this set.*set `unknown_percent` to 0"):
         classic_stream(dataclasses.replace(material, unknown=()), 10, rng())
-    with pytest.raises(DataError, match="no recordings of low, high fall into the validation set"):
+    with pytest.raises(DataError, match="no recordings of low, high are in the validation set"):
         load_material(tone_folder, ("low", "high"), "validation", DataConfig(validation_percent=0))
     with pytest.raises(ConfigError, match="`split` must be one of training, validation, testing, got 'test'"):
         load_material(tone_folder, ("low", "high"), "test")
