@@ -226,7 +226,7 @@ def test_a_broken_download_goes_on_where_it_was(tmp_path: Path, served: Served, 
 
 def test_attempts_are_bounded_and_the_next_run_goes_on(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server, out = start(cut_after(1000)), tmp_path / "out"
-    with pytest.raises(DownloadError, match=r"broke off .*5000 bytes are kept.*run the same command again"):
+    with pytest.raises(DownloadError, match=r"connection lost .*5000 bytes are kept.*run the same command again"):
         download(out, version=served.archive, url=server.base)
     assert len(server.requests) == module.ATTEMPTS == 5
     assert not out.exists()
@@ -285,7 +285,7 @@ def test_a_server_that_has_another_file_or_none_is_asked_once(
     tmp_path: Path, served: Served, start: Callable[..., Server], first: Behaviour
 ) -> None:
     server = start(first)
-    with pytest.raises(DownloadError, match=r"the server (answered 40|offers a file of)"):
+    with pytest.raises(DownloadError, match=r"the server (responded 40|offers a file of)"):
         download(tmp_path / "out", version=served.archive, url=server.base)
     assert len(server.requests) == 1
     assert names(tmp_path) == set()
@@ -294,7 +294,7 @@ def test_a_server_that_has_another_file_or_none_is_asked_once(
 def test_a_server_that_is_not_there(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        with pytest.raises(DownloadError, match=r"no answer .*refused.* 0 bytes are kept"):
+        with pytest.raises(DownloadError, match=r"no response .*refused.* 0 bytes are kept"):
             get(served.archive, tmp_path / "other", f"http://127.0.0.1:{taken.getsockname()[1]}")
 
 

@@ -95,7 +95,7 @@ def test_any_label_comes_back(tmp_path: Path, words: list[SpokenWord], kind: str
         (", 10\n", "the label is empty"),
         ("yes, 1000\n\\no 2000\n", r"line 2: expected 'label, start_ms'; the line is '.*no 2000'"),
         ("label,start_ms\nyes\n", "line 2: it has 1 cells, the header 2"),
-        ("label,start_ms\nyes,1,2\n", "got 3"),
+        ("label,start_ms\nyes,1,2\n", "it has 3 cells, the header 2"),
         ("label,start_ms,label\nyes,1,2\n", "line 1: expected a header with label and start_ms, each column once"),
         ('label,start_ms\n"yes,1\n', "line 2: unexpected end of data"),
         ("label,start_ms,end_ms\nyes,10,9\n", "the word ends at 9 ms, before it starts at 10 ms"),

@@ -152,7 +152,7 @@ def test_a_speaker_in_two_sets(healthy: Path) -> None:
 
 def test_a_split_for_some_rows_only(healthy: Path) -> None:
     with_split(healthy, {4: ""})
-    assert "line 6 (real/4.wav) has none" in only(found(healthy), "split", "error").message
+    assert "Line 6 (real/4.wav) has none" in only(found(healthy), "split", "error").message
 
 
 def test_a_set_without_a_label(healthy: Path) -> None:
@@ -307,7 +307,7 @@ def test_what_is_no_list(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="expected a CSV file or a folder"):
         examine_manifest(tmp_path / "labels.csv")
     (tmp_path / "labels.csv").write_text("a,b\n")
-    with pytest.raises(DataError, match="path and label missing"):
+    with pytest.raises(DataError, match="no column path or label"):
         examine_manifest(tmp_path / "labels.csv")
     with pytest.raises(ConfigError, match="must"):
         examine_manifest(tmp_path / "labels.csv", sample_rate=0)

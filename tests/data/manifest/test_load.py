@@ -168,7 +168,7 @@ def test_missing_and_damaged_count_together_against_a_tenth(listed: Path) -> Non
     add(listed, *(f"bad{number}.wav,real,p0," for number in range(3)), "gone0.wav,real,p0,")
     assert len(load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE).problems) == 4  # of 44
     add(listed, "gone1.wav,real,p0,")
-    with pytest.raises(DataError, match=r"5 of 45 recordings cannot be used, the limit is 10%.*gone0\.wav"):
+    with pytest.raises(DataError, match=r"5 of 45 recordings cannot be used; the limit is 10%.*gone0\.wav"):
         load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE)
 
 

@@ -159,9 +159,7 @@ def test_a_path_of_two_lines_is_told_in_one(files: Path) -> None:
 def test_up_to_a_tenth_may_be_missing(files: Path) -> None:
     lines = [f"gone{number}.wav,real\n" for number in range(7)]
     assert len(read_manifest(write(files, good(files, 54) + "".join(lines[:6]))).problems) == 6  # 6 of 60
-    with pytest.raises(
-        DataError, match=r"7 of 61 recordings cannot be used, the limit is 10%.*line 56: gone0.wav.*; \.\.\.$"
-    ):
+    with pytest.raises(DataError, match=r"7 of 61 recordings cannot be used; the limit is 10%.*line 56: gone0.wav.*; \.\.\.$"):
         read_manifest(write(files, good(files, 54) + "".join(lines)))
 
 
@@ -190,15 +188,15 @@ def test_a_link_is_the_file_it_points_to(files: Path) -> None:
         ("\ufeff", "the file is empty"),
         (" \n\n", "the file is empty"),
         ('"",""\n', "the file is empty"),
-        (",,\n,,\n", "path and label missing"),
-        ("path,label\n", "at least two classes, got none"),
+        (",,\n,,\n", "no column path or label"),
+        ("path,label\n", "there are no classes; expected at least two"),
         ("file,class\n" + BODY, "line 1: .* no column path or label; .* its columns are: file, class"),
         (BODY, "line 1: .* no column path or label; .* its columns are: a1.wav, real"),
         ("path\na1.wav\n", "no column label; expected path and label.* its columns are: path"),
         ("path,label,Path\n" + BODY, "line 1: the column path occurs twice"),
         ("path,label,x,x\n" + BODY, "the column x occurs twice"),
         ("path,label,split\na1.wav,real,train\na2.wav,real,later\n", "line 3: the split 'later' is unknown"),
-        ("path,label\na1.wav,real\na2.wav,real\n", "at least two classes, got only 'real'"),
+        ("path,label\na1.wav,real\na2.wav,real\n", "'real' is the only class; expected at least two"),
         ("path,label\na1.wav,real\na2.wav,real\nb1.wav,faek\n", r"only one recording of 'faek' \(line 4\)"),
         ("path,label\na1.wav,a/b\n", "line 2: the label 'a/b' contains a slash"),
         ("path,label\na1.wav,_silence_\n", "line 2: the label '_silence_' .*begins with '_'"),
@@ -277,7 +275,7 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     for name in ("real/a.wav", "real/b.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(DataError, match="got only 'real'"):
+    with pytest.raises(DataError, match="'real' is the only class"):
         read_manifest(tmp_path)
     (tmp_path / "fake").mkdir()
     (tmp_path / "fake" / "c.wav").write_bytes(b"")

@@ -278,7 +278,7 @@ def test_streams_that_cannot_be(material: StreamMaterial, tone_folder: Path) -> 
         classic_stream(material, 2.5, rng())
     with pytest.raises(ConfigError, match="longer than 0 and at most 120 minutes, got 121; make several"):
         stream_samples(121 * 60, RATE)
-    with pytest.raises(ConfigError, match="more than 0, got nan"):
+    with pytest.raises(ConfigError, match="longer than 0 .* got nan"):
         stream_samples(math.nan, RATE)
     with pytest.raises(ConfigError, match="`unknown_percent` must lie between 0 and 100, got 101"):
         classic_stream(material, 10, rng(), unknown_percent=101)
@@ -366,7 +366,7 @@ def test_command_makes_scenes(tone_folder: Path, tmp_path: Path, capsys: pytest.
         (("--out", "s.wav", "--kind", "scene", "--gap-s", "x"), "--gap-s needs LOW,HIGH here, got 'x'"),
         (("--out", "s.wav", "--set", "training.seed=1"), r"--set needs data\.FIELD=VALUE here"),
         (("--out", "s.wav", "--seed", "-1"), "`seed` must be a whole number from 0 on, got -1"),
-        (("--out", "s.wav", "--minutes", "0"), "more than 0, got 0"),
+        (("--out", "s.wav", "--minutes", "0"), "longer than 0 and at most 120 minutes, got 0"),
         (("--out", "s.wav", "--words", ""), "a word must .* not be empty"),
     ],
 )

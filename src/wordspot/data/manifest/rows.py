@@ -126,8 +126,8 @@ def check_labels(path: Path, rows: Sequence[ManifestRow]) -> None:
     """Raise DataError if there are fewer than two classes, or a class has a single recording."""
     counts = Counter(row.label for row in rows)
     if len(counts) < 2:
-        what = f"only {next(iter(counts))!r}" if counts else "none"
-        raise DataError(f"{path}: the manifest has {what}; expected at least two classes. Add recordings of another class")
+        what = f"{next(iter(counts))!r} is the only class" if counts else "there are no classes"
+        raise DataError(f"{path}: {what}; expected at least two. Add recordings of another class")
     if single := sorted(label for label, count in counts.items() if count == 1):
         row = next(row for row in rows if row.label == single[0])
         where = f"line {row.line}" if row.line else row.path
@@ -198,9 +198,7 @@ def _of_table(path: Path) -> tuple[Manifest, tuple[str, ...]]:
         if first is row:
             rows.append(row)
         elif differing := _differing(first, row):
-            conflicts.append(
-                f"line {line}: {_shown(row.path)} is also in line {first.line}, with another {differing}; keep one"
-            )
+            conflicts.append(f"line {line}: {_shown(row.path)} is also in line {first.line}, with another {differing}; keep one")
         else:
             problems.append(f"line {line}: {_shown(row.path)} is already in line {first.line}; remove one of the two")
     return Manifest(path.parent, tuple(rows), tuple(problems)), tuple(conflicts)
