@@ -764,3 +764,13 @@ def test_infinities_of_opposite_signs_are_reported_without_a_warning(tmp_path: P
     soundfile.write(path, samples, 16_000, subtype="FLOAT")
     with pytest.raises(AudioError, match="100 of 100 samples are NaN or infinite"):
         read_audio(path, channel=None)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names there are always text")
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff\xfe.wav")
+    write_audio(path, np.full(100, 0.5, np.float32), 16_000)
+    assert read_audio(path)[0].tolist() == [0.5] * 100
+    path.write_bytes(b"no sound")
+    with pytest.raises(AudioError, match=r"\\udcff\\udcfe\.wav: expected WAV"):
+        read_audio(path)

@@ -9,6 +9,8 @@ all. A file whose channel is silent while another is not is rejected, not proces
 from __future__ import annotations
 
 import io
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,10 +150,10 @@ def write_audio(path: Path, audio: Samples, sample_rate: int) -> None:
     container, subtype = _WRITTEN[path.suffix.lower()]
     with atomic_path(path) as temporary:
         try:
-            with soundfile.SoundFile(temporary, "w", sample_rate, 1, subtype, format=container) as file:
+            with soundfile.SoundFile(_native(temporary), "w", sample_rate, 1, subtype, format=container) as file:
                 for start in range(0, len(audio), _BLOCK):  # a long Vorbis in one piece overflows libsndfile's stack
                     file.write(to_int16(audio[start : start + _BLOCK]))
-            written = soundfile.info(temporary).frames if len(audio) else 0
+            written = soundfile.info(_native(temporary)).frames if len(audio) else 0
         except soundfile.LibsndfileError as error:
             raise OSError(f"{path}: could not be written ({_reason(error)}); is the disk full?") from error
         if written != len(audio):  # FLAC and Vorbis report no error if the end does not fit on the disk
@@ -177,7 +179,7 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]
     def __init__(self, source: Path | BinaryIO) -> None:
         self._source = source
         try:
-            super().__init__(source)
+            super().__init__(_native(source) if isinstance(source, Path) else source)
         except BaseException:
             self._close_source()
             raise
@@ -209,6 +211,11 @@ def _open(path: Path, thorough: bool) -> soundfile.SoundFile:
         raise AudioError(f"{path}: expected WAV, FLAC, Ogg or MP3, but it cannot be read ({_reason(error)})") from error
     except OSError as error:
         raise AudioError(f"{path}: cannot be opened ({error.strerror}); check who may read it") from error
+
+
+def _native(path: Path) -> bytes | str:
+    """A file's name for soundfile, which cannot encode all that a name may hold: any bytes, except on Windows."""
+    return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 def _promised(file: soundfile.SoundFile) -> int:
