@@ -26,8 +26,9 @@ cores (AVX-512, AMX) and no GPU. Accuracy is always measured on speakers that ar
 are 95 % intervals. How the default recipes were found is in the
 [log of experiments](https://github.com/wordspot/wordspot/blob/main/dev/LOG.md).
 
-A result belongs to the commit, the versions and the recordings that it was measured with. The results of November 2026
-use a subset of Speech Commands (10,052 clips; 5,391 of the ten words for training). They change with more data.
+A result belongs to the commit, the versions and the recordings that it was measured with. Results from before 2026-11-29 use
+a subset of Speech Commands of 10,052 clips (5,391 of the ten words for training); later ones use a larger subset and another
+split, so do not compare them with each other.
 """
 
 

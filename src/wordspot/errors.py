@@ -5,9 +5,37 @@
 
 from __future__ import annotations
 
+_LONGEST = 3000  # characters of a message
+_TAIL = 500  # of them from its end, where it says what to do
+_KEPT = "\xa0\u3000\u200c\u200d"  # not printable as Python sees it, but parts of names: blanks and joiners
+
 
 class WordspotError(Exception):
-    """Base of every expected error. The command line prints it as one line and exits with 1."""
+    """Base of every expected error. The command line prints it as one line and exits with 1.
+
+    Its text is one line of bounded length without control characters, whatever the file or message that it quotes holds.
+    """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks, with control characters and lone surrogates as escapes; the middle of a long one is cut.
+
+    >>> one_line("a label\\nof \\x1b[31mtwo lines")
+    'a label of \\\\x1b[31mtwo lines'
+    """
+    if text.isprintable() and len(text) <= _LONGEST:
+        return text
+    line = " ".join(text.splitlines()).replace("\t", " ")
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST - _TAIL]} ... {line[-_TAIL:]}"
+    return "".join(one if one.isprintable() or one in _KEPT else _escaped(one) for one in line)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 class AudioError(WordspotError, ValueError):

@@ -76,14 +76,27 @@ def write_json(target: Path, value: Any) -> None:
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_text(path: Path) -> str:
+    """A text file's content.
+
+    Raises:
+        WordspotError: it is not UTF-8; the message names the file.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise WordspotError(f"{path} is damaged: expected text in UTF-8 ({error.reason} at byte {error.start})") from error
+
+
 def read_json(path: Path) -> Any:
     """Parse a JSON file.
 
     Raises:
         WordspotError: the file does not contain valid JSON; the message names it.
     """
+    text = read_text(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
         raise WordspotError(f"{path} is not valid JSON ({error}); was it cut short?") from error
 

@@ -138,3 +138,11 @@ def test_any_damage_is_a_download_error_and_stays_inside(data: st.DataObject) ->
         with contextlib.suppress(DownloadError):
             unpack(archive, root / "out", ignore)
         assert {path.name for path in root.iterdir()} <= {"a.tar.gz", "out"}
+
+
+def test_a_wrong_checksum_of_the_gzip(tmp_path: Path) -> None:
+    archive = write(tmp_path, tar_bytes(member("a.wav", b"12345678" * 64))[:1024])  # without an end, so that gzip's is read
+    content = archive.read_bytes()
+    archive.write_bytes(content[:-8] + bytes(4) + content[-4:])
+    with pytest.raises(DownloadError, match="is damaged or unsafe"):
+        unpack(archive, tmp_path / "out", ignore)

@@ -15,6 +15,7 @@ from wordspot.config import RunConfig
 from wordspot.errors import CheckpointError, ConfigError, NotFoundError, WordspotError
 from wordspot.overrides import to_json
 from wordspot.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from wordspot.training.log import trained_on
 from wordspot.training.run_folder import RunFolder
 
 CONFIG = RunConfig(words=("汪汪叫", "喵喵喵"))
@@ -159,3 +160,40 @@ def test_what_came_after_is_forgotten(tmp_path: Path) -> None:
     run.drop_after(2)
     assert run.steps() == [2]
     assert run.log.read_text(encoding="utf-8") == '{"step": 1, "kind": "step"}\n{"step": 2, "kind": "step"}\n'
+
+
+def test_a_configuration_that_is_nested_too_deeply(tmp_path: Path) -> None:
+    config = "[" * 50_000 + "]" * 50_000
+    header = json.dumps({"__metadata__": {"config": config, "step": "1", "best_step": "0", "best_score": "0"}}).encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("line", [b"[" * 50_000, b'{"step": 1e999}', b"[1]", b'{"step": null}', b"\x1b"])
+def test_a_line_of_the_log_that_is_none_is_left_out(tmp_path: Path, line: bytes) -> None:
+    folder = RunFolder(tmp_path)
+    folder.log.write_bytes(b'{"step": 1}\n' + line + b'\n{"step": 2}\n')
+    assert folder.read_log() == [{"step": 1}, {"step": 2}]
+
+
+def test_a_log_that_is_no_text(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.log.write_bytes(b'{"step": 1}\n\xff\xfe')
+    for read in (folder.read_log, lambda: folder.drop_after(1)):
+        with pytest.raises(WordspotError, match=r"log\.jsonl is damaged: expected text in UTF-8"):
+            read()
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        b"\xff\xfe", b"set,label\ntraining,yes\n", b"set,sha256\ntraining,00\n", b"set,label,path,sha256\ntraining,yes\n",
+        b'set,label,path,sha256\ntraining,"' + b"a" * 140_000,
+    ],
+)  # fmt: skip
+def test_a_damaged_list_of_a_run(tmp_path: Path, listing: bytes) -> None:
+    (tmp_path / "data.csv").write_bytes(listing)
+    with pytest.raises(WordspotError, match=r"data\.csv is damaged"):
+        trained_on(tmp_path)

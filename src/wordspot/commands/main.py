@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 
 from wordspot import __version__
-from wordspot.errors import WordspotError, missing_extra
+from wordspot.errors import WordspotError, missing_extra, one_line
 
 COMMANDS = (
     "demo", "speak", "download", "check", "align", "train", "evaluate", "spectrogram", "export", "verify", "info", "label",
@@ -113,8 +113,8 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, WordspotError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         hint = _WHAT_TO_DO.get(error.errno or 0)
-        return f"{where}{error.strerror}{f'; {hint}' if hint else ''}"
-    return " ".join(str(error).split())
+        return one_line(f"{where}{error.strerror}{f'; {hint}' if hint else ''}")
+    return one_line(str(error))
 
 
 def _fail(message: str, status: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import zlib
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from wordspot.errors import DownloadError
 from wordspot.progress import OnProgress, Progress
 
-_DAMAGED = (tarfile.TarError, zlib.error, EOFError, ValueError)
+_DAMAGED = (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, ValueError)
 
 
 def unpack(archive: Path, folder: Path, progress: OnProgress) -> int:

@@ -25,6 +25,7 @@ from wordspot.runtime.modelfile.card import Card, read_card, with_card
 from wordspot.runtime.modelfile.self_test import self_test_audio, self_test_rows, self_test_scores
 from wordspot.runtime.modelfile.session import open_session
 from wordspot.tasks import TASKS, labels_of_run
+from wordspot.training.checkpoint import Checkpoint
 from wordspot.training.log import trained_on
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.weights import load_weights
@@ -156,8 +157,7 @@ def export_run(
     config = loaded.config
     if int8 and TASKS[config.task].predicts_steps:
         raise ConfigError(f"`int8` is measured on clips, which a run of the task {config.task} has not; leave it out")
-    network = make_model(config.model, config.features.n_frames, config.features.n_features, len(labels_of_run(config)))
-    load_weights(network, loaded)
+    network = _network_of(loaded)
     about = {"clips": len(trained_on(run)[0]), **(about_data or {})}
     exported = export_network(network, config, int8=int8, data=about)
     card, model, cost = exported.card, exported.model, None
@@ -183,6 +183,13 @@ def export_run(
         note=why_no_stream(network, make_front_end(config.features), config),
         int8=cost,
     )
+
+
+def _network_of(checkpoint: Checkpoint) -> nn.Module:
+    config, features = checkpoint.config, checkpoint.config.features
+    network = make_model(config.model, features.n_frames, features.n_features, len(labels_of_run(config)))
+    load_weights(network, checkpoint)
+    return network
 
 
 def _check_file(out: Path, *, force: bool) -> None:

@@ -86,7 +86,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         best_score = float(metadata["best_score"])
     except ConfigError:
         raise
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OverflowError) as error:
         raise CheckpointError(f"{path}: expected a wordspot checkpoint, but it is damaged ({error})") from error
     parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}}
     for name, tensor in tensors.items():

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import wordspot
 from wordspot.data.folders import hash_name
-from wordspot.errors import DataError
-from wordspot.files import write_json, write_text
+from wordspot.errors import CheckpointError, DataError
+from wordspot.files import read_text, write_json, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +108,7 @@ def check_listing(out: Path, listing: str) -> None:
         DataError: they differ; the message names the first line that does.
     """
     path = out / "data.csv"
-    before = path.read_text(encoding="utf-8") if path.is_file() else listing
+    before = read_text(path) if path.is_file() else listing
     if before != listing:
         pairs = itertools.zip_longest(before.splitlines(), listing.splitlines(), fillvalue="nothing")
         old, new = next(pair for pair in pairs if pair[0] != pair[1])
@@ -119,13 +119,19 @@ def check_listing(out: Path, listing: str) -> None:
 
 
 def trained_on(out: Path) -> tuple[set[str], set[str]]:
-    """The SHA-256 of the recordings that a run was trained on, and their speakers: as listed, else by their files' names."""
+    """The SHA-256 of the recordings that a run was trained on, and their speakers: as listed, else by their files' names.
+
+    Raises:
+        WordspotError: the list is damaged.
+    """
     path = out / "data.csv"
     if not path.is_file():
         return set(), set()
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("set") == "training"]
-    return {row["sha256"] for row in rows}, {speaker for row in rows if (speaker := _speaker(row))}
+    try:
+        rows = [row for row in csv.DictReader(io.StringIO(read_text(path), newline="")) if row.get("set") == "training"]
+        return {row["sha256"] for row in rows}, {speaker for row in rows if (speaker := _speaker(row))}
+    except (csv.Error, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged: expected the recordings that the run used ({error})") from error
 
 
 def _speaker(row: dict[str, str]) -> str | None:

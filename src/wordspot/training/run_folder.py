@@ -18,7 +18,7 @@ from typing import Any
 
 from wordspot.config import RunConfig
 from wordspot.errors import CheckpointError, NotFoundError
-from wordspot.files import read_json, write_json, write_text
+from wordspot.files import read_json, read_text, write_json, write_text
 from wordspot.overrides import from_json, to_json
 from wordspot.tasks import labels_of_run
 from wordspot.training.checkpoint import Checkpoint, load_checkpoint, read_metadata
@@ -108,13 +108,13 @@ class RunFolder:
                 self.checkpoint_path(later).unlink()
         self.metrics.unlink(missing_ok=True)
         if self.log.is_file():
-            lines = self.log.read_text(encoding="utf-8").splitlines()
+            lines = read_text(self.log).splitlines()
             kept = [line for line in lines if _step_of(line) <= step and json.loads(line).get("set") != "testing"]
             write_text(self.log, "".join(f"{line}\n" for line in kept))
 
     def read_log(self) -> list[dict[str, Any]]:
         """The lines of the log; a last line that a kill truncated is left out."""
-        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []
+        lines = read_text(self.log).splitlines() if self.log.is_file() else []
         return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
 
     def _best_as_of(self, step: int) -> int:
@@ -130,5 +130,5 @@ def _step_of(line: str) -> float:
     """The step of a line of the log; infinity for one that a kill truncated."""
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return float("inf")
