@@ -94,9 +94,8 @@ def read_json(path: Path) -> Any:
     Raises:
         WordspotError: the file does not contain valid JSON; the message names it.
     """
-    text = read_text(path)
     try:
-        return json.loads(text)
+        return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
         raise WordspotError(f"{path} is not valid JSON ({error}); was it cut short?") from error
 

@@ -135,7 +135,7 @@ def _one_line(error: Exception) -> str:
         where = f"{error.filename}: " if error.filename else ""
         hint = _WHAT_TO_DO.get(error.errno or 0)
         return one_line(f"{where}{error.strerror}{f'; {hint}' if hint else ''}")
-    return one_line(str(error))
+    return " ".join(one_line(str(error)).split())
 
 
 def _fail(message: str, status: int) -> int:
