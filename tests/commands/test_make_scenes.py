@@ -43,7 +43,7 @@ def test_a_user_makes_scenes(folder: Path, tmp_path: Path, capsys: pytest.Captur
     make(folder, "--out", out, "--count", 2, "--seconds", 5, "--split", "testing", "--words", "deep", *QUARTERS)
     captured = capsys.readouterr()
     assert "2 scenes of 5 s of the testing set, with their ground truth" in captured.out
-    assert "the testing set holds only 5.0 s of background, which comes again and again" in captured.err
+    assert "the testing set holds only 5.0 s of background, which is repeated" in captured.err
     names = [f"scene-{number}{suffix}" for number in ("001", "002") for suffix in (".audacity.txt", ".csv", ".png", ".wav")]
     assert sorted(path.name for path in out.iterdir()) == names
     for number in ("001", "002"):
