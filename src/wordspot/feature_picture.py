@@ -48,7 +48,7 @@ def spectrogram(
     if out.suffix.lower() != ".png":
         raise ConfigError(f"{out}: expected a name that ends in .png")
     if classic:
-        pictures.save_classic_spectrogram(out, read_audio(recording, channel=0)[0])
+        pictures.save_classic_spectrogram(out, read_audio(recording)[0])
         return SpectrogramPicture(out, "classic")
     if isinstance(features, str):
         if features not in FEATURES or features == "samples":
@@ -65,7 +65,7 @@ def _draw(recording: Path, out: Path, config: FeatureConfig) -> None:
 
     from wordspot.features import make_front_end
 
-    audio, _ = read_audio(recording, config.sample_rate, channel=0)
+    audio, _ = read_audio(recording, config.sample_rate)
     if len(audio) < config.window_samples:
         audio = np.pad(audio, (0, config.window_samples - len(audio)))
     with torch.inference_mode():

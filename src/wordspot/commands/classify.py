@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         channel=args.channel,
         on_result=show,
         on_failed=console.note_failed,
+        on_note=console.note,
     )
     if args.csv:
         table.write()

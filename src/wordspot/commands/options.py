@@ -223,7 +223,10 @@ def add_threshold(parser: argparse.ArgumentParser) -> None:
 def add_channel(parser: argparse.ArgumentParser) -> None:
     """Add ``--channel``."""
     parser.add_argument(
-        "--channel", type=int, default=0, metavar="N", help="which channel of a recording to use, from 0 (default: 0)"
+        "--channel",
+        type=int,
+        metavar="N",
+        help="which channel to use, counted from 0 (default: the first, or the loudest if the first is silent)",
     )
 
 
