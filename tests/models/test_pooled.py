@@ -179,6 +179,7 @@ def test_the_recipe_builds_it() -> None:
 
 
 @pytest.mark.parametrize("pooling", ["attentive", "statistics"])
+@pytest.mark.slow
 def test_export_gives_the_same(pooling: str) -> None:
     from wordspot.runtime.detector import Classifier
 
