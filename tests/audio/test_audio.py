@@ -565,6 +565,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
 @settings(max_examples=300, deadline=5_000)  # a file of a tenth of a second takes milliseconds; the machine may be busy
 @given(damaged(), st.sampled_from([None, 16_000, 44_100]))
 @example(("a.wav", b"RIFF\0\0\0\0WAVEdata"), None)
+@pytest.mark.slow
 def test_any_bytes_give_samples_or_an_audio_error(file: tuple[str, bytes], rate: int | None) -> None:
     name, content = file
     with tempfile.TemporaryDirectory() as folder:
@@ -634,6 +635,7 @@ def test_a_wav_is_plain_16_bit_pcm(tmp_path: Path) -> None:
     assert (tmp_path / "a.wav").read_bytes() == wav(struct.pack("<3h", 0, 16384, -32768))
 
 
+@pytest.mark.slow
 def test_a_long_ogg(tmp_path: Path) -> None:
     # Handed over in one piece, 2.4 million samples overflow libsndfile's stack and end the process.
     audio = np.tile(tone(440, 16_000, 1), 150)

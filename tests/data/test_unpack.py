@@ -127,6 +127,7 @@ def test_archives_that_are_none(tmp_path: Path) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
+@pytest.mark.slow
 def test_any_damage_is_a_download_error_and_stays_inside(data: st.DataObject) -> None:
     tar = bytearray(tar_bytes(member("yes/a", b"1" * 700), member("no/" + "n" * 120, b"2" * 10)))
     for _ in range(data.draw(st.integers(1, 8))):

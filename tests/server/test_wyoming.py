@@ -227,6 +227,7 @@ def test_each_model_hears_the_words_it_knows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("asked", ["Turn On", "turn_on", "TURN ON", " turn  on ", "turn on"])
+@pytest.mark.slow
 def test_names_are_compared_without_case_and_with_underscores_for_blanks(tmp_path: Path, asked: str) -> None:
     """The answer carries the name that the client used, since clients compare it with their own."""
     (tmp_path / "one.onnx").write_bytes(made_model(labels=("_silence_", "_unknown_", "turn on", "ok_jarvis")))
@@ -373,6 +374,7 @@ def test_twenty_clients_at_once(models: list[ServedModel]) -> None:
     run(scenario)
 
 
+@pytest.mark.slow
 def test_a_real_word_by_the_model_that_comes_with_wordspot(shared_data: Path) -> None:
     from wordspot.audio.files import read_audio
     from wordspot.data.folders import list_recordings
@@ -563,6 +565,7 @@ def test_closing_ends_the_connections(models: list[ServedModel]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=200) | st.sampled_from([data for data, _ in GARBAGE.values() if len(data) < 300])))
+@pytest.mark.slow
 def test_reading_anything_gives_an_event_or_an_expected_error(parts: list[bytes]) -> None:
     async def read_all() -> None:
         reader = asyncio.StreamReader(limit=1 << 16)
