@@ -21,6 +21,7 @@ import sys
 from collections.abc import Sequence
 
 from wordspot import __version__
+from wordspot.commands.arguments import options_first
 from wordspot.errors import WordspotError, missing_extra, one_line
 
 COMMANDS = (
@@ -60,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run, parser=subparser)
+    parser.set_defaults(commands=subparsers.choices)
     return parser
 
 
@@ -68,7 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _set_encoding()
     args = argparse.Namespace()
     try:
-        args, unknown = build_parser().parse_known_args(argv)
+        parser = build_parser()
+        words = list(sys.argv[1:] if argv is None else argv)
+        args, unknown = parser.parse_known_args(options_first(words, parser.get_default("commands") or {}))
         if unknown:
             args.parser.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown, args.parser)}")
         return int(args.run(args) or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wordspot.errors import ConfigError
@@ -20,10 +21,12 @@ class ClassifiedFile:
     Attributes:
         name: the file's name, as shown.
         result: the class, and the scores that decided it.
+        path: where its sound is; of a pipe, a copy that exists only while `on_result` is called.
     """
 
     name: str
     result: RecordingResult
+    path: Path
 
     @property
     def label(self) -> str:
@@ -103,7 +106,7 @@ def classify(
     return Classification(
         *judge_files(
             recordings,
-            lambda path, name: ClassifiedFile(name, classifier.classify_file(path, channel=channel, on_note=on_note)),
+            lambda path, name: ClassifiedFile(name, classifier.classify_file(path, channel=channel, on_note=on_note), path),
             stage="classifying",
             on_result=on_result,
             on_failed=on_failed,
