@@ -1,7 +1,7 @@
 """Audio from a microphone, block by block, through sounddevice (the extra "listen").
 
-Blocks wait in a queue of bounded length. A computer that is busy for a moment loses nothing; one that is too slow loses
-audio, which is counted, instead of falling further and further behind.
+Blocks wait in a queue of bounded length. A computer that is briefly busy loses nothing; one that is too slow loses audio
+(which is counted) instead of falling further and further behind.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class MicrophoneError(WordspotError, OSError):
 
 @dataclass(frozen=True)
 class MicrophoneInfo:
-    """A device that records, as one of the operating system's sound systems presents it.
+    """A recording device, as one of the operating system's sound systems presents it.
 
     Attributes:
         index: its number.
-        name: as the system gives it.
+        name: its name in the system.
         system: the sound system, such as ALSA.
         n_channels: how many it has.
         sample_rate: its own, in Hz.
@@ -104,10 +104,10 @@ class Microphone:
         name: as in `find_microphone`.
         sample_rate: preferred rate in Hz; if the device does not support it, its own is used.
         block_ms: length of a block.
-        lost_seconds: after so long without a block, the device counts as lost.
+        lost_seconds: time without a block after which the device counts as lost.
 
     A device that does not record in mono is opened with all its channels, and the first is used. `sample_rate` is the rate
-    that is delivered. `n_lost` counts the blocks that were lost because nobody read them in time.
+    of the blocks. `n_lost` counts the blocks that were lost because they were not read in time.
 
     Raises:
         MissingExtraError: sounddevice is not installed.
@@ -163,7 +163,7 @@ class Microphone:
             except queue.Empty:
                 block = None
             if block is None:
-                raise MicrophoneError(f"the microphone {self.info.name} delivers no more audio; plug it in and start again")
+                raise MicrophoneError(f"the microphone {self.info.name} no longer delivers audio; plug it in and start again")
             yield block
 
     def _take(self, data: NDArray[np.int16], n_frames: int, time: Any, status: Any) -> None:

@@ -23,7 +23,7 @@ from wordspot.runtime.model import Source, as_model, check_detects
 
 _BLOCK_MS = 20.0
 _FAST_BLOCK_MS = 1000.0
-_WORD_MS = 1000.0  # a score of a trigger is about a hop; what is saved of a detection must hold the word
+_WORD_MS = 1000.0  # a trigger's score refers to one hop; the saved sound must contain the entire word
 
 Block = NDArray[np.int16] | NDArray[np.float32]
 OnNotice = Callable[[str], None]
@@ -33,10 +33,10 @@ OnLevel = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Heard(Detection):
-    """A detection of `listen`, and what was done with it.
+    """A detection of `listen`, and what followed from it.
 
     Attributes:
-        judgement: what the gate says about the voice; None without a gate.
+        judgement: the gate's verdict on the voice; None without a gate.
         saved: the file with its sound; None if none was written.
     """
 
@@ -87,7 +87,7 @@ def listen(
             first is ignored.
         save: a folder for the sound of each detection, with a second before it, as WAV.
         command: a program to run for each detection, as `Runner` runs it.
-        on_notice: called with what a user should know: which microphone is open, lost audio, a program that failed.
+        on_notice: called with messages for the user: which microphone is open, lost audio, a program that failed.
         on_level: called with the peak of each block.
 
     Returns:
@@ -221,7 +221,7 @@ def _raw_blocks(stream: BinaryIO, rate: int, notice: OnNotice) -> Iterator[Block
 
 
 def _at_real_time(blocks: Iterator[Any], rate: int) -> Iterator[Block]:
-    """Each block at the time at which a listener would have heard it to its end."""
+    """Yield each block when real-time playback would have reached its end."""
     start, n_samples = time.monotonic(), 0
     for block in blocks:
         n_samples += len(block)
