@@ -494,7 +494,7 @@ def test_nan_and_infinity(put: Put, bad: float, bits: int) -> None:
 
 
 def test_raw_numbers_of_another_scale(put: Put) -> None:
-    with pytest.raises(AudioError, match=r"within \[-1, 1\], but they reach 3.28e\+04; scale"):
+    with pytest.raises(AudioError, match=r"samples reach 3.28e\+04; expected at most 1. Scale"):
         read_audio(put(wav(struct.pack("<2f", 0, 32_768), code=FLOAT, bits=32)))
 
 
@@ -512,7 +512,7 @@ def test_raw_numbers_of_another_scale(put: Put) -> None:
         (wav(SOUND, bits=0), "cannot be read"),
         (wav(SOUND, rate=0), "cannot be read"),
         (wav(SOUND, rate=1), "a sample rate of 1 Hz; expected 1000 to 1000000"),
-        (wav(SOUND, rate=2**31 - 1), "a sample rate from 1000 to 1000000 Hz"),
+        (wav(SOUND, rate=2**31 - 1), "Hz; expected 1000 to 1000000"),
         (wav(SOUND, rate=2**32 - 1), "cannot be read"),
     ],
 )
@@ -525,9 +525,7 @@ def test_more_samples_than_are_decoded_at_once(put: Put, monkeypatch: pytest.Mon
     flac = bytearray(encoded("FLAC", "PCM_16"))
     flac[21] |= 0x0F
     flac[22:26] = b"\xff" * 4
-    with pytest.raises(
-        AudioError, match=rf"header says 68719476735 samples in 1 channels; expected at most {MAX_SAMPLES} samples .* Cut"
-    ):
+    with pytest.raises(AudioError, match=rf"header says 68719476735 samples in 1 channels; expected at most {MAX_SAMPLES} "):
         read_audio(put(bytes(flac), "a.flac"))
     monkeypatch.setattr(audio_module, "MAX_SAMPLES", 1_000)
     path = put(wav(bytes(1_000), rate=8_000))
@@ -651,7 +649,7 @@ def test_what_is_not_written(tmp_path: Path) -> None:
     target = tmp_path / "a.wav"
     write_audio(target, tone(440, 16_000, 0.1), 16_000)
     before = target.read_bytes()
-    with pytest.raises(ConfigError, match=r"a.xyz: expected a name that ends in .wav, .flac, .ogg"):
+    with pytest.raises(ConfigError, match=r"a.xyz: the name must end in .wav, .flac, .ogg"):
         write_audio(tmp_path / "a.xyz", tone(440, 16_000, 0.1), 16_000)
     for bad in (np.nan, np.inf):
         with pytest.raises(AudioError, match=r"a.wav: the samples to write are NaN or infinite"):
@@ -745,7 +743,7 @@ def test_blocks_of_a_damaged_file(tmp_path: Path) -> None:
         list(read_blocks(empty)[1])
     high = tmp_path / "high.wav"
     soundfile.write(high, np.zeros(10), 2_000_000)
-    with pytest.raises(AudioError, match="the header says .* 2000000"):
+    with pytest.raises(AudioError, match="a sample rate of 2000000 Hz"):
         read_blocks(high)
 
 
