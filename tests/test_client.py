@@ -186,6 +186,7 @@ async def _idle_client(url: str) -> None:
             pass
 
 
+@pytest.mark.slow
 def test_who_sends_nothing_is_told_and_dropped(server: Running, models: list[ServedModel]) -> None:
     with connect(server.ws) as silent:
         message, code = last_words(silent)
@@ -196,6 +197,7 @@ def test_who_sends_nothing_is_told_and_dropped(server: Running, models: list[Ser
     still_hears(server, models)
 
 
+@pytest.mark.slow
 def test_empty_messages_are_no_sound(server: Running) -> None:
     """They keep nobody connected."""
     with started(server) as socket_:
@@ -240,6 +242,7 @@ def test_garbage_costs_its_sender_the_connection(server: Running, messages: list
 
 @given(st.lists(st.one_of(st.binary(max_size=40), st.text(max_size=40)), max_size=4), st.booleans())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
 def test_any_messages_leave_the_server_whole(server: Running, messages: list[Any], starts: bool) -> None:
     with connect(server.ws, compression=None) as socket_:
         try:
@@ -323,6 +326,7 @@ def test_half_a_frame_and_then_nothing(server: Running, models: list[ServedModel
     still_hears(server, models)
 
 
+@pytest.mark.slow
 def test_empty_fragments_for_ever_end_with_the_time_to_start(server: Running, models: list[ServedModel]) -> None:
     with handshake(server) as raw:
         raw.sendall(frame(b"", 0x02))
@@ -330,6 +334,7 @@ def test_empty_fragments_for_ever_end_with_the_time_to_start(server: Running, mo
     still_hears(server, models)
 
 
+@pytest.mark.slow
 def test_who_does_not_read_is_dropped_and_not_buffered(models: list[ServedModel]) -> None:
     """Twenty rows of scores a second of sound come faster than the socket takes them."""
     with running(models, send_seconds=1.0, max_frame_bytes=1 << 20) as server, server.raw(4096) as raw:
@@ -389,6 +394,7 @@ def test_what_is_logged_on_request(models: list[ServedModel], caplog: pytest.Log
     assert lines == [f"a stream of {RATE} Hz for words", "the stream ended after 2.0 s"]
 
 
+@pytest.mark.slow
 def test_an_open_stream_is_no_idle_connection_by_ipv6_either(models: list[ServedModel]) -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()

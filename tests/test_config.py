@@ -155,6 +155,7 @@ def in_words(value: Any) -> str:
 
 @many
 @given(configs)
+@pytest.mark.slow
 def test_json_gives_back_the_same_configuration(config: RunConfig) -> None:
     text = json.dumps(to_json(config), allow_nan=False)  # strict JSON: no NaN in it
     assert from_json(json.loads(text)) == config
@@ -162,6 +163,7 @@ def test_json_gives_back_the_same_configuration(config: RunConfig) -> None:
 
 @many
 @given(configs, configs)
+@pytest.mark.slow
 def test_strings_reach_every_field(start: RunConfig, end: RunConfig) -> None:
     typed = {
         f"{section}.{field.name}": in_words(getattr(getattr(end, section), field.name))
@@ -433,6 +435,7 @@ anything = st.recursive(
 
 @settings(max_examples=100, deadline=None)
 @given(anything | st.fixed_dictionaries({"config_version": st.just(1), "words": st.just(["a"]), "data": anything}))
+@pytest.mark.slow
 def test_any_json_is_a_configuration_or_a_config_error(value: Any) -> None:
     try:
         config = from_json(value)
@@ -443,6 +446,7 @@ def test_any_json_is_a_configuration_or_a_config_error(value: Any) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from([*NAMES, *SECTIONS, "words", "task", "config_version"]), anything)
+@pytest.mark.slow
 def test_one_entry_of_any_kind_is_taken_or_a_config_error(name: str, value: Any) -> None:
     config = RunConfig(words=("yes", "no"))
     try:
@@ -458,6 +462,7 @@ def test_one_entry_of_any_kind_is_taken_or_a_config_error(name: str, value: Any)
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(NAMES) | st.text(max_size=12), st.text(max_size=8) | anything)
+@pytest.mark.slow
 def test_any_setting_is_taken_or_a_config_error(name: str, value: Any) -> None:
     try:
         taken = override(RunConfig(words=("yes", "no")), {name: value})

@@ -20,6 +20,8 @@ from support.made_onnx import RATE, made_model
 from support.made_server import made_models, running
 from support.made_streams import spoken
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 

@@ -150,6 +150,7 @@ def test_no_module_imports_itself_by_way_of_others(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", in_folders(WITHOUT_TORCH))
+@pytest.mark.slow
 def test_nothing_heavy_at_the_top_level(name: str) -> None:
     for module in [name, *sorted(reached(name, everywhere=False))]:
         heavy = {full.split(".")[0] for full in imports_of(MODULES[module], everywhere=False)} & HEAVY
@@ -164,6 +165,7 @@ def loaded_after(code: str) -> set[str]:
     return set(run.stdout.splitlines()[-1].split())
 
 
+@pytest.mark.slow
 def test_what_does_without_torch_does_not_load_it() -> None:
     names = [f"wordspot.{name}" for name in in_folders(WITHOUT_TORCH)]
     loaded = loaded_after(f"import {', '.join(names)}")
@@ -177,6 +179,7 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
 
 
 @pytest.mark.parametrize("args", [["--help"], ["--version"], ["train", "--help"], ["speak", "--help"], ["demo", "--help"]])
+@pytest.mark.slow
 def test_help_answers_at_once(args: list[str]) -> None:
     # What takes long is loading these; their absence stands for the time, which a busy machine makes meaningless.
     loaded = loaded_after(f"from wordspot.commands.main import main\ntry:\n    main({args!r})\nexcept SystemExit:\n    pass")

@@ -29,6 +29,7 @@ def test_an_exported_file_passes_its_self_test() -> None:
     assert main(["verify", str(FILES / "words.onnx")]) == 0
 
 
+@pytest.mark.slow
 def test_a_run_exports_to_the_same_scores(run: Path, tmp_path: Path) -> None:
     assert main(["export", str(run), "--out", str(tmp_path / "words.onnx")]) == 0
     clips = np.random.default_rng(0).normal(0, 0.1, (4, 16_000)).astype(np.float32)

@@ -32,6 +32,7 @@ def trained(tone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ws.R
     return ws.train(tone_folder, WORDS, out=tmp_path_factory.mktemp("runs") / "two", seed=3, **QUICK)
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_evaluated_and_loaded(trained: ws.Run, tone_folder: Path) -> None:
     assert (trained.step, trained.config.words, trained.config.training.seed) == (6, ("low", "high"), 3)
     assert [line["step"] for line in trained.log() if line["kind"] == "step"] == [1, 2, 3, 4, 5, 6]
@@ -42,6 +43,7 @@ def test_a_run_is_trained_evaluated_and_loaded(trained: ws.Run, tone_folder: Pat
     assert trained.to_json() == {"path": str(trained.path), "step": 6}
 
 
+@pytest.mark.slow
 def test_a_run_is_exported(trained: ws.Run, tmp_path: Path) -> None:
     exported = trained.export(tmp_path / "two.onnx")
     assert exported.labels == ("_silence_", "_unknown_", "low", "high")

@@ -84,6 +84,7 @@ def wheel(complete: Built) -> Path:
     return complete.wheel
 
 
+@pytest.mark.slow
 def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "wordspot").rglob("*.py")}

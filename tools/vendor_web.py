@@ -21,6 +21,7 @@ from pathlib import Path
 from wordspot.data.unpack import unpack
 from wordspot.errors import DownloadError, MissingExtraError, WordspotError
 from wordspot.files import atomic_path, read_json, write_json
+from wordspot.progress import ignore
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "onnxruntime-web"
@@ -33,8 +34,6 @@ LICENCE = Path(__file__).with_name(PACKAGE) / "LICENSE"
 TARGET = ROOT / "src" / "wordspot" / "web" / "vendor" / "ort"
 COMPRESSED = f"{FILES[2]}.gz"
 MANIFEST = "version.json"
-_MAX_BYTES = 400 << 20
-_MAX_MEMBERS = 5_000
 
 Fetch = Callable[[Path], Path]
 
@@ -57,8 +56,7 @@ def vendor(target: Path = TARGET, fetch: Fetch | None = None, integrity: str = I
         archive = (fetch or npm_pack)(Path(name))
         check_integrity(archive, integrity)
         unpacked = Path(name) / "unpacked"
-        for _ in unpack(archive, unpacked, max_bytes=_MAX_BYTES, max_members=_MAX_MEMBERS):
-            pass
+        unpack(archive, unpacked, ignore)
         sources = [unpacked / "package" / "dist" / file for file in FILES]
         for source in sources:
             if not source.is_file():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.audio.files import read_audio
+from wordspot.audio.spool import local_file
 from wordspot.errors import ConfigError
 from wordspot.feature_config import FeatureConfig
 from wordspot.presets import FEATURES
@@ -34,7 +35,7 @@ def spectrogram(
     """Draw a recording's features over time as a PNG.
 
     Args:
-        recording: a sound file; its first channel is drawn.
+        recording: a sound file, or a pipe (``-`` is standard input); its first channel is drawn.
         out: the picture, a name that ends in .png.
         features: a front end by name, see `FEATURES`, or its settings.
         classic: draw the layout of TensorFlow's example instead: grey, time downward, no axes.
@@ -48,14 +49,16 @@ def spectrogram(
     if out.suffix.lower() != ".png":
         raise ConfigError(f"{out}: expected a name that ends in .png")
     if classic:
-        pictures.save_classic_spectrogram(out, read_audio(recording, channel=0)[0])
+        with local_file(recording) as file:
+            pictures.save_classic_spectrogram(out, read_audio(file)[0])
         return SpectrogramPicture(out, "classic")
     if isinstance(features, str):
         if features not in FEATURES or features == "samples":
             known = ", ".join(name for name in FEATURES if name != "samples")
             raise ConfigError(f"`features` must be one of {known}, got {features!r}")
         features = FEATURES[features]
-    _draw(recording, out, features)
+    with local_file(recording) as file:
+        _draw(file, out, features)
     return SpectrogramPicture(out, features.kind)
 
 
@@ -65,7 +68,7 @@ def _draw(recording: Path, out: Path, config: FeatureConfig) -> None:
 
     from wordspot.features import make_front_end
 
-    audio, _ = read_audio(recording, config.sample_rate, channel=0)
+    audio, _ = read_audio(recording, config.sample_rate)
     if len(audio) < config.window_samples:
         audio = np.pad(audio, (0, config.window_samples - len(audio)))
     with torch.inference_mode():

@@ -24,6 +24,13 @@ class Progress:
 #: What a function that takes long accepts as `progress`.
 OnProgress = Callable[[Progress], None]
 
+#: Called with a sentence that a user should know, about what was read and how, for example.
+OnNote = Callable[[str], None]
+
 
 def ignore(progress: Progress) -> None:
     """The callback of callers that do not watch."""
+
+
+def ignore_note(note: str) -> None:
+    """The callback of callers that need no notes."""

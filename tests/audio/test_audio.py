@@ -173,31 +173,14 @@ def test_a_file_of_several_blocks_is_the_same_as_decoded_at_once(put: Put, conta
     np.testing.assert_allclose(read_audio(path)[0], at_once, rtol=0, atol=2e-7)
 
 
-def test_the_first_channel_or_the_one_asked_for_or_the_mean_of_all(put: Put) -> None:
+def test_the_first_channel_or_the_one_asked_for(put: Put) -> None:
     data = struct.pack("<6h", 16384, -16384, 8192, 0, 0, 32767)  # frames: (0.5, -0.5), (0.25, 0), (0, 1)
     path = put(wav(data, channels=2))
     nearly_one = 32767 / 32768
-    mean, _ = read_audio(path, channel=None)
-    np.testing.assert_array_equal(mean, np.array([0, 0.125, nearly_one / 2], np.float32))
     np.testing.assert_array_equal(read_audio(path)[0], np.array([0.5, 0.25, 0], np.float32))
     np.testing.assert_array_equal(read_audio(path, channel=1)[0], np.array([-0.5, 0, nearly_one], np.float32))
     with pytest.raises(AudioError, match=r"take.wav: there is no channel 2, the file has 2"):
         read_audio(path, channel=2)
-
-
-@pytest.mark.parametrize("channel", [0, None])
-def test_a_silent_channel_beside_one_that_is_not_is_an_error(put: Put, channel: int | None) -> None:
-    sound = tone(440, 16_000)
-    silent = np.zeros_like(sound) if channel == 0 else -sound  # alone, or in the mean
-    path = put(encoded("WAV", "PCM_16", np.stack([silent, sound], axis=1)))
-    what = "channel 0" if channel == 0 else "the mean of its channels"
-    with pytest.raises(AudioError, match=rf"take.wav: {what} is silent, but channel \d is not; use that channel"):
-        read_audio(path, channel=channel)
-    with pytest.raises(AudioError, match="is silent, but"):
-        list(read_blocks(path, channel=channel)[1])
-    assert len(read_audio(path, channel=1)[0]) == 16_000
-    quiet = put(encoded("WAV", "PCM_16", np.zeros((16_000, 2), np.float32)))
-    assert not read_audio(quiet, channel=channel)[0].any()
 
 
 @pytest.mark.parametrize(("container", "subtype"), [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS")])
@@ -208,8 +191,7 @@ def test_five_channels(put: Put, container: str, subtype: str) -> None:
     for n in range(5):
         picked = read_audio(path, channel=n)[0]
         assert amplitude(picked, 200 * (n + 1), 16_000) == pytest.approx(0.4, rel=0.03)
-    mixed = read_audio(path, channel=None)[0]
-    assert amplitude(mixed, 600, 16_000) == pytest.approx(0.08, rel=0.03)
+    assert amplitude(read_audio(path)[0], 200, 16_000) == pytest.approx(0.4, rel=0.03)
 
 
 def test_info_tells_what_the_header_says(put: Put) -> None:
@@ -361,7 +343,7 @@ def test_no_such_file_a_folder_and_an_empty_file(tmp_path: Path, put: Put) -> No
     with pytest.raises(NotFoundError, match=r"gone.wav: expected a sound file, but there is no such file"):
         read_audio(tmp_path / "gone.wav")
     (tmp_path / "folder.wav").mkdir()
-    with pytest.raises(NotFoundError, match=r"folder.wav: expected a sound file, but it is a folder"):
+    with pytest.raises(NotFoundError, match="expected a sound file or a folder of them, but it is a folder without any"):
         read_audio(tmp_path / "folder.wav")
     for read in (read_audio, read_info):
         with pytest.raises(AudioError, match=r"take.wav: expected a recording, but the file is empty"):
@@ -426,6 +408,11 @@ def test_truncation_is_never_silent(put: Put, name: str) -> None:
     header = {"OGG": pages(whole)[2:][0] if container == "OGG" else 0, "MP3": 500}.get(container, 120)
     starts = set(pages(whole)) if container == "OGG" else {0}
     cuts = [header + round((len(whole) - 1 - header) * part) for part in (0.02, 0.1, 0.3, 0.5, 0.77, 0.9, 0.99, 1)]
+    if container in ("WAV", "WAVEX", "RF64", "AIFF", "AU"):  # less than 0.1 s missing is a header that is a little wrong
+        cuts = [cut for cut in cuts if len(whole) - cut >= len(whole) / 60]
+        assert len(cuts) == 6
+    elif container == "MP3":  # its encoder has counted the frames
+        cuts = cuts[:-2]
     for cut in cuts:
         assert cut not in starts
         with pytest.raises(AudioError, match=rf"{name}: ({match})"):
@@ -578,6 +565,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
 @settings(max_examples=300, deadline=5_000)  # a file of a tenth of a second takes milliseconds; the machine may be busy
 @given(damaged(), st.sampled_from([None, 16_000, 44_100]))
 @example(("a.wav", b"RIFF\0\0\0\0WAVEdata"), None)
+@pytest.mark.slow
 def test_any_bytes_give_samples_or_an_audio_error(file: tuple[str, bytes], rate: int | None) -> None:
     name, content = file
     with tempfile.TemporaryDirectory() as folder:
@@ -647,6 +635,7 @@ def test_a_wav_is_plain_16_bit_pcm(tmp_path: Path) -> None:
     assert (tmp_path / "a.wav").read_bytes() == wav(struct.pack("<3h", 0, 16384, -32768))
 
 
+@pytest.mark.slow
 def test_a_long_ogg(tmp_path: Path) -> None:
     # Handed over in one piece, 2.4 million samples overflow libsndfile's stack and end the process.
     audio = np.tile(tone(440, 16_000, 1), 150)
@@ -758,9 +747,25 @@ def test_blocks_of_a_damaged_file(tmp_path: Path) -> None:
         read_blocks(high)
 
 
-def test_infinities_of_opposite_signs_are_reported_without_a_warning(tmp_path: Path) -> None:
-    samples = np.tile(np.array([np.inf, -np.inf], np.float32), (100, 1))
+@pytest.mark.parametrize("bits", [(0x7F800000, 0xFF800000), (0x7F800001, 0x7F800001), (0, 0xFFA00000)])
+def test_what_is_not_finite_is_reported_without_a_warning(tmp_path: Path, bits: tuple[int, int]) -> None:
     path = tmp_path / "a.wav"
-    soundfile.write(path, samples, 16_000, subtype="FLOAT")
-    with pytest.raises(AudioError, match="100 of 100 samples are NaN or infinite"):
-        read_audio(path, channel=None)
+    soundfile.write(path, np.ones((100, 2), np.float32), 16_000, subtype="FLOAT")
+    content = path.read_bytes()
+    samples = np.tile(np.array(bits, "<u4"), 100).tobytes()  # infinities of opposite signs, NaN of two kinds
+    path.write_bytes(content.replace(np.ones(200, "<f4").tobytes(), samples))
+    for channel in (0, 1, None):
+        try:
+            assert not read_audio(path, channel=channel)[0].any()
+        except AudioError as error:
+            assert "100 of 100 samples are NaN or infinite" in str(error)  # noqa: PT017 - one of two outcomes
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names there are always text")
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff\xfe.wav")
+    write_audio(path, np.full(100, 0.5, np.float32), 16_000)
+    assert read_audio(path)[0].tolist() == [0.5] * 100
+    path.write_bytes(b"no sound")
+    with pytest.raises(AudioError, match=r"\\udcff\\udcfe\.wav: expected WAV"):
+        read_audio(path)

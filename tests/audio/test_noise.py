@@ -68,6 +68,7 @@ def batches_of(data: Path, share: float) -> Batches:
     return Batches(config, decoded, build_sets(decoded.listing, words, config.data), torch.device("cpu"))
 
 
+@pytest.mark.slow
 def test_training_hears_it_as_often_as_asked_and_evaluation_never(tone_folder: Path) -> None:
     """The folder's own noise is white; of a made sound two neighbouring samples are seldom independent."""
 

@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import degraded
 
+pytestmark = pytest.mark.slow
+
 RATE = 16_000
 TIME = np.arange(RATE) / RATE
 TONE = (0.3 * np.sin(2 * np.pi * 440 * TIME)).astype(np.float32)

@@ -28,6 +28,8 @@ import person_data
 import person_words
 from person_data import RATE, Clip, assign_clips, draw_people, make_machines, mix_clip, read_noise
 
+pytestmark = pytest.mark.slow
+
 TIME = np.arange(RATE) / RATE
 
 

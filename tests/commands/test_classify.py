@@ -118,6 +118,7 @@ def test_another_threshold(capsys: pytest.CaptureFixture[str], model: Path, tmp_
     )
 
 
+@pytest.mark.slow
 def test_three_labels(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     model, path = tmp_path / "three.onnx", wav(tmp_path / "talk.wav", -0.5)
     model.write_bytes(recording_model(THREE))
@@ -153,6 +154,7 @@ def test_silence_and_what_is_not_heard_is_noted(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("levels", [[0.5], [0.5, 0, 0, 0, -0.5] * 20, [0.0]], ids=["one", "many", "silence"])
+@pytest.mark.slow
 def test_a_picture(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path, levels: list[float]) -> None:
     path = wav(tmp_path / "$x_1$ 声.wav", *levels)
     status, out, _ = run(capsys, "classify", model, path, "--picture", tmp_path / "deep" / "out.png")
@@ -221,6 +223,7 @@ print(n_windows, peak)
 """
 
 
+@pytest.mark.slow
 def test_an_hour_costs_no_more_memory_than_a_minute(tmp_path: Path) -> None:
     """In a fresh process, so that the peak is that of judging."""
     if sys.platform == "win32":

@@ -116,6 +116,7 @@ def test_a_foreign_folder(capsys: pytest.CaptureFixture[str], trained: Path, ton
     )
 
 
+@pytest.mark.slow
 def test_evaluate_tables_and_report(capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path) -> None:
     status, out, _ = run(capsys, "evaluate", trained, tone_folder, "--report", tmp_path / "r.html")
     assert status == 0
@@ -253,6 +254,7 @@ def test_damaged_recordings_are_listed_and_training_goes_on(
     assert "3 recordings could not be read and are left out" in error
 
 
+@pytest.mark.slow
 def test_chinese_labels_from_the_folder_to_the_report(
     capsys: pytest.CaptureFixture[str], tone_folder: Path, tmp_path: Path
 ) -> None:
@@ -345,6 +347,7 @@ def test_a_newer_configuration(capsys: pytest.CaptureFixture[str], trained: Path
     fails(capsys, "has version 2", "train", tone_folder, "--out", tmp_path / "run", "--resume")
 
 
+@pytest.mark.slow
 def test_spectrograms(capsys: pytest.CaptureFixture[str], tone_folder: Path, tmp_path: Path) -> None:
     """The picture of a 1 kHz tone: time from left to right, the tone as one bright line at an eighth of the height."""
     tone = next(path for path in sorted((tone_folder / "middle").iterdir()))

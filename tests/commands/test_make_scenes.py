@@ -38,12 +38,13 @@ def make(*arguments: object) -> None:
     make_scenes.run(parser.parse_args([str(argument) for argument in arguments]))
 
 
+@pytest.mark.slow
 def test_a_user_makes_scenes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "new" / "scenes"
     make(folder, "--out", out, "--count", 2, "--seconds", 5, "--split", "testing", "--words", "deep", *QUARTERS)
     captured = capsys.readouterr()
     assert "2 scenes of 5 s of the testing set, with their ground truth" in captured.out
-    assert "the testing set holds only 5.0 s of background, which comes again and again" in captured.err
+    assert "the testing set holds only 5.0 s of background, which is repeated" in captured.err
     names = [f"scene-{number}{suffix}" for number in ("001", "002") for suffix in (".audacity.txt", ".csv", ".png", ".wav")]
     assert sorted(path.name for path in out.iterdir()) == names
     for number in ("001", "002"):
@@ -113,6 +114,7 @@ def test_a_model_s_posterior_is_drawn(
     np.testing.assert_allclose(scores, 0.96 * np.maximum(-means, 0) + 0.01, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_picture(tmp_path: Path) -> None:
     tone = 0.1 * np.sin(2 * np.pi * 2000 * np.arange(30 * 16_000) / 16_000).astype(np.float32)
     picture = spectrogram([tone[: 12 * 16_000]], 16_000, 12.0)

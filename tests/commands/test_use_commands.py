@@ -310,6 +310,7 @@ def test_standard_input_that_ends_inside_a_sample(listen_to: Callable[..., tuple
     assert listen_to(b"", model, "-") == (0, "", "")
 
 
+@pytest.mark.slow
 def test_listen_to_a_file_fast_and_at_its_own_speed(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path = wav(tmp_path / "s.wav", spoken()[10_000:24_000])
     start = time.monotonic()
@@ -549,6 +550,7 @@ def test_evaluate_a_file(capsys: pytest.CaptureFixture[str], tone_model: Path, t
     assert "does not list the clips it was trained on" in error
 
 
+@pytest.mark.slow
 def test_evaluate_a_file_needs_no_torch(tone_model: Path, tone_folder: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None; from wordspot.commands.main import main; "
@@ -564,6 +566,7 @@ def test_evaluate_a_file_needs_no_torch(tone_model: Path, tone_folder: Path) -> 
     assert "Accuracy on validation" in result.stdout
 
 
+@pytest.mark.slow
 def test_evaluate_a_file_with_a_page(
     capsys: pytest.CaptureFixture[str], tone_model: Path, tone_folder: Path, tmp_path: Path
 ) -> None:

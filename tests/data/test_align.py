@@ -71,6 +71,7 @@ def test_an_offset_does_not_count() -> None:
     audio=hnp.arrays(np.float32, st.integers(1, 60), elements=st.integers(-3, 3).map(float)),
     size=st.integers(1, 60),
 )
+@pytest.mark.slow
 def test_no_window_holds_more(audio: np.ndarray, size: int) -> None:
     start = loudest_window(audio, size)
     if len(audio) <= size:

@@ -121,6 +121,7 @@ def test_a_flac_cut_short_is_left_out(folder: Path) -> None:
     assert "a/cut.flac" in decoded.problems[0]
 
 
+@pytest.mark.slow
 def test_two_runs_that_start_together(tone_folder: Path, tmp_path: Path, own_cache: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from wordspot.data.cache import decode_folder;"

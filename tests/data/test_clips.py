@@ -538,6 +538,7 @@ def test_the_source_of_a_noise(path: str, source: str) -> None:
 # -------------------------------------------------------------------------------------------------------- real recordings
 
 
+@pytest.mark.slow
 def test_real_recordings_are_split_by_speaker_in_the_shares_asked_for(shared_data: Path) -> None:
     listing = list_recordings(shared_data / "speech_commands")
     assert set(TEN) < set(listing.words)

@@ -28,6 +28,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_results_are_frozen_and_json(data: Path, tmp_path: Path) -> None:
     steps: list[Progress] = []
     results = [

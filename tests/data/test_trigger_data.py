@@ -78,6 +78,7 @@ def test_silence(audio: NDArray[np.float32], silent: bool) -> None:
     assert is_silent(audio, RATE) is silent
 
 
+@pytest.mark.slow
 def test_each_recording_is_in_the_set_of_its_name(sources: TriggerData, folder: Path) -> None:
     seen: dict[str, set[str]] = {}
     for name in ("training", "validation", "testing"):

@@ -149,6 +149,7 @@ def test_any_bytes(tmp_path: Path, data: bytes) -> None:
     st.integers(0, 400),
 )
 @on_any_path
+@pytest.mark.slow
 def test_files_with_wrong_bytes(tmp_path: Path, kind: str, changes: list[tuple[int, int]], length: int) -> None:
     if not (tmp_path / kind).exists():
         write_truth(tmp_path / kind, WORDS * 3, kind)

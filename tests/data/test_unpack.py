@@ -127,6 +127,7 @@ def test_archives_that_are_none(tmp_path: Path) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
+@pytest.mark.slow
 def test_any_damage_is_a_download_error_and_stays_inside(data: st.DataObject) -> None:
     tar = bytearray(tar_bytes(member("yes/a", b"1" * 700), member("no/" + "n" * 120, b"2" * 10)))
     for _ in range(data.draw(st.integers(1, 8))):
@@ -144,5 +145,11 @@ def test_a_wrong_checksum_of_the_gzip(tmp_path: Path) -> None:
     archive = write(tmp_path, tar_bytes(member("a.wav", b"12345678" * 64))[:1024])  # without an end, so that gzip's is read
     content = archive.read_bytes()
     archive.write_bytes(content[:-8] + bytes(4) + content[-4:])
+    with pytest.raises(DownloadError, match="is damaged or unsafe"):
+        unpack(archive, tmp_path / "out", ignore)
+
+
+def test_a_hard_link_to_nothing(tmp_path: Path) -> None:
+    archive = write(tmp_path, tar_bytes(member("a.wav"), member("b.wav", b"", tarfile.LNKTYPE, "c.wav")))
     with pytest.raises(DownloadError, match="is damaged or unsafe"):
         unpack(archive, tmp_path / "out", ignore)

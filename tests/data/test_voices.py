@@ -226,6 +226,7 @@ def test_plain_voices_are_people(text: str) -> None:
 
 @given(st.text(alphabet=st.sampled_from("formant 123voicepitchecho\n.-#/naif0")) | st.text())
 @settings(max_examples=200, deadline=None)
+@pytest.mark.slow
 def test_any_variant_file_is_judged(text: str) -> None:
     assert why_no_person(parse_variant(text)) is None or why_no_person(parse_variant(text))
 
@@ -528,6 +529,7 @@ def test_a_word_no_engine_reads_is_named(tmp_path: Path) -> None:
 # --- espeak-ng ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_bytes(espeak: Espeak, tmp_path: Path) -> None:
     options = {"per_word": 45, "seed": 7, "engines": {"espeak-ng": espeak}}
     speak_words(["yes", "seven"], tmp_path / "a", **options)
@@ -569,6 +571,7 @@ def test_the_womens_voices_are_higher_than_the_mens(espeak: Espeak) -> None:
     assert min(p for v, p in pitches.items() if v[0] == "f") > max(p for v, p in pitches.items() if v[0] == "m")
 
 
+@pytest.mark.slow
 def test_clips_sound_like_whole_words(espeak: Espeak, tmp_path: Path) -> None:
     """Length, level and spectrum by measure; nothing touches the clip's ends, so nothing is cut off."""
     words = {"six": 60, "no": 60, "happy": 60, "backward": 60}
@@ -753,6 +756,7 @@ def test_the_sentences_hold_no_speech_command() -> None:
     assert "market" in spoken
 
 
+@pytest.mark.slow
 def test_a_noise_folder_for_all_sets(tmp_path: Path) -> None:
     engine = ToneEngine(n_speakers=40, seconds_per_letter=0.02)
     paths = make_noise(tmp_path, seed=0, seconds=21, engines={"tone": engine}, avoid=["Kettle", "sister"])
@@ -833,6 +837,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("place", ["labels.csv", "out/labels.csv", "lists/deep/labels.csv"])
+@pytest.mark.slow
 def test_a_list_names_every_clip_its_voice_and_its_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
 ) -> None:

@@ -24,6 +24,7 @@ __all__ = ["bench"]
     [DecoderConfig(), dataclasses.replace(CLASSIC_DECODER, average_ms=300, stride_ms=30)],
     ids=["peak", "classic"],
 )
+@pytest.mark.slow
 def test_a_point_of_the_curve_is_what_the_decoder_gives_at_that_threshold(bench: Bench, config: DecoderConfig) -> None:
     """Row by row, as a device would, and matched in full."""
     thresholds = (0.05, 0.31, 0.6, 0.97)

@@ -64,6 +64,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.slow
 def test_what_must_not_decide_moves_scores_little(trained: tuple[Trainer, list[Audio], Floats], name: str) -> None:
     """The mean movement of a recording's log-odds, beside their spread over recordings: the tolerance is that share.
 

@@ -32,6 +32,7 @@ tables = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5)), min_size=4, m
 
 @settings(deadline=None)
 @given(st.lists(tables, min_size=1, max_size=3), st.integers(0, 12))
+@pytest.mark.slow
 def test_chosen_thresholds_are_the_best_of_all(counts: list[list[tuple[int, int]]], budget: int) -> None:
     grid = np.array([0.2, 0.4, 0.6, 0.8])
     curves = {
@@ -66,6 +67,7 @@ def test_a_word_never_spoken_is_not_lowered() -> None:
 
 
 @pytest.mark.parametrize("per_hour", [0, 60, 400])
+@pytest.mark.slow
 def test_tuning_keeps_to_its_budget_and_hears_more(bench: Bench, per_hour: float) -> None:
     config = DecoderConfig(threshold=0.9)
     curves = make_curves(bench, list(sweep(bench, config)))

@@ -69,6 +69,7 @@ def test_a_model_is_tuned(folder: Path, tmp_path: Path) -> None:
         ws.tune(folder / "stream.onnx", [folder / "stream.wav"], out=tmp_path / "x.onnx")
 
 
+@pytest.mark.slow
 def test_a_report_is_written(folder: Path, tmp_path: Path) -> None:
     result = ws.test_stream(folder / "stream.onnx", [folder / "stream.wav"])
     ws.write_report(result, tmp_path / "r.html")
@@ -80,6 +81,7 @@ def test_a_report_is_written(folder: Path, tmp_path: Path) -> None:
         describe(3)
 
 
+@pytest.mark.slow
 def test_a_file_is_evaluated(tone_folder: Path, tmp_path: Path) -> None:
     model = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"
     result = ws.evaluate(model, tone_folder, split="all")

@@ -34,6 +34,8 @@ from wordspot.runtime.modelfile.session import run_clips, run_stream
 from wordspot.training.checkpoint import Checkpoint, save_checkpoint
 from wordspot.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 WORDS = ("low", "high")
 SMALL: dict[str, dict[str, Any]] = {
     "residual_1d": {"n_channels": 32, "dilations": "1,1"},

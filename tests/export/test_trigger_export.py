@@ -28,6 +28,8 @@ from wordspot.runtime.modelfile.self_test import run_self_test
 from wordspot.training.checkpoint import Checkpoint, save_checkpoint
 from wordspot.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 WORD = "athena"
 CASES: dict[str, tuple[str, FeatureConfig]] = {
     "trigger_1d": ("trigger_1d", FeatureConfig(clip_ms=4000)),

@@ -141,6 +141,7 @@ def test_mfcc_is_its_definition(config: FeatureConfig) -> None:
 @pytest.mark.parametrize(
     ("rate", "window_ms", "fft_size"), [(16_000, 30, 0), (16_000, 32, 0), (22_050, 25, 1024), (8000, 30, 256)]
 )
+@pytest.mark.slow
 def test_logmel_is_librosas(rate: int, window_ms: float, fft_size: int) -> None:
     config = FeatureConfig(sample_rate=rate, window_ms=window_ms, fft_size=fft_size, n_mels=32, high_hz=rate * 0.47)
     audio = noise(rate // 2) + tone(1000, rate // 2, rate)

@@ -83,6 +83,7 @@ def test_tensorflow_mel_never_hears_dc(low: float) -> None:
     ("n_fft", "rate", "n_mels", "low", "high"),
     [(512, 16_000, 40, 60, 7600), (2048, 22_050, 64, 0, 11_025), (512, 8000, 20, 100, 3800)],
 )
+@pytest.mark.slow
 def test_htk_mel_is_librosas(n_fft: int, rate: int, n_mels: int, low: float, high: float) -> None:
     expected = librosa.filters.mel(
         sr=rate, n_fft=n_fft, n_mels=n_mels, fmin=low, fmax=high, htk=True, norm=None, dtype=np.float64

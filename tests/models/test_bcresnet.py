@@ -112,6 +112,7 @@ def test_the_whole_network_computed_again(padding: str, dilations: tuple[int, ..
         ({"stride": 3, "dilations": "1,1,1,1"}, 9),
     ],
 )
+@pytest.mark.slow
 def test_streamed_equals_whole(options: dict[str, Any], chunk: int) -> None:
     model, stream = with_random_norms(make(**options)), random(2, 180, 40)
     state, answers = model.initial_state(2), []

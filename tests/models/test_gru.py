@@ -103,6 +103,7 @@ def test_what_was_said_before_is_remembered() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch's exporter, about itself
+@pytest.mark.slow
 def test_exported_it_takes_any_length(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -34,6 +34,8 @@ from wordspot.runtime.modelfile.card import read_card, to_json
 from wordspot.runtime.modelfile.schema import parse_card
 from wordspot.runtime.modelfile.self_test import run_self_test
 
+pytestmark = pytest.mark.slow
+
 WINDOW, HOP, RATE = 551, 221, 22_050
 SILENT = float(np.log(np.finfo(np.float64).eps))
 Array = NDArray[Any]

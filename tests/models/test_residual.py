@@ -42,6 +42,7 @@ def test_it_sees_the_whole_clip_and_no_more() -> None:
 
 @pytest.mark.parametrize("chunk", [1, 2, 7, 100])
 @torch.no_grad()
+@pytest.mark.slow
 def test_streamed_equals_whole(chunk: int) -> None:
     model = make()
     stream = torch.randn(2, 300, 40)

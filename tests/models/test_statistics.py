@@ -322,6 +322,7 @@ def test_the_recipe_builds_it() -> None:
     assert model.statistics.waves.shape[2] * config.features.hop_ms == 320  # the front end's hop is the network's
 
 
+@pytest.mark.slow
 def test_export_gives_the_same() -> None:
     """What the file gives is compared with the network while it is exported, and by its own self-test when it is opened."""
     from wordspot.runtime.detector import Classifier

@@ -125,6 +125,7 @@ def test_trigger_gru_by_numpy() -> None:
 
 @pytest.mark.parametrize("early_frames", [0, 1, 2, 3])
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_a_stream_gives_what_one_pass_gives(name: str, early_frames: int) -> None:
     """From the first answer on, whatever the frames hold that the front end has heard only in part."""
     model, scene = make(name), random(2, 403, 10)

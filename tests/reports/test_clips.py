@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
+import pytest
 import soundfile
 
 from wordspot.evaluation.clips import measure_clips
@@ -49,6 +50,7 @@ def test_the_surest_mistakes_come_first() -> None:
     assert most_confused(np.array([2]), POSTERIORS[:1]) == []
 
 
+@pytest.mark.slow
 def test_page(tmp_path: Path) -> None:
     audio = (0.5 * np.sin(np.arange(1600) / 5)).astype(np.float32)
     result = WordsResult(
@@ -78,6 +80,7 @@ def test_page(tmp_path: Path) -> None:
     np.testing.assert_allclose(samples, audio, atol=1 / 32768)
 
 
+@pytest.mark.slow
 def test_confusion_picture_holds_every_count() -> None:
     svg = draw_confusion(LABELS, np.array([[5, 0, 0, 0], [0, 17, 3, 0], [0, 0, 11, 0], [0, 0, 0, 0]]))
     written = texts(svg)
@@ -86,6 +89,7 @@ def test_confusion_picture_holds_every_count() -> None:
     assert {"true label", "predicted label"} <= set(written)
 
 
+@pytest.mark.slow
 def test_every_label_is_in_the_legend() -> None:
     """matplotlib would leave out those that begin with an underscore, and draw $x$ as a formula."""
     curve = det_curve(np.array([0.1, 0.9, 0.4]), np.array([False, True, True]))
@@ -93,12 +97,14 @@ def test_every_label_is_in_the_legend() -> None:
     assert {"_silence_", "$x$"} <= set(written)
 
 
+@pytest.mark.slow
 def test_learning_curves_show_what_they_are() -> None:
     written = texts(draw_learning(LOG))
     assert {"Loss, and cross-entropy of validation", "Accuracy, percent", "validation", "step"} <= set(written)
     assert draw_learning(LOG[:1]).startswith("<svg")
 
 
+@pytest.mark.slow
 def test_a_log_that_calls_the_loss_cross_entropy_draws_the_same() -> None:
     old = [{("cross_entropy" if name == "loss" else name): value for name, value in line.items()} for line in LOG]
     assert old != LOG
@@ -118,6 +124,7 @@ print(hashlib.sha256(pages.encode()).hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_the_same_metrics_draw_the_same_page() -> None:
     """In another process, with other hashes and at another time: no ids or dates in the SVG are random."""
     drawn = [
@@ -130,6 +137,7 @@ def test_the_same_metrics_draw_the_same_page() -> None:
     assert drawn[0] == drawn[1] != ""
 
 
+@pytest.mark.slow
 def test_a_spectrogram_stands_upright(tmp_path: Path) -> None:
     """Energy in the low channels of the second half: the bright quarter is at the lower right."""
     from PIL import Image

@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
+import pytest
 import soundfile
 from numpy.typing import NDArray
 
@@ -89,6 +90,7 @@ def test_worst_and_typical_recordings() -> None:
     assert most_typical(TRUTH, POSTERIORS, GENERATORS, n=1) == [1]
 
 
+@pytest.mark.slow
 def test_page(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     for broken in ("<b>0.wav", "<i>vits", "<i>x", "<a>.wav", "made & up", "sp&1"):
@@ -102,6 +104,7 @@ def test_page(tmp_path: Path) -> None:
     assert "Typical recordings" not in page
 
 
+@pytest.mark.slow
 def test_what_is_played_is_around_the_worst_moment(tmp_path: Path) -> None:
     """A "real" one is worst at 15.5 s, at its end therefore 12 to 20 s; another one where the first label is likely: at once."""
     page = page_of(tmp_path)
@@ -124,6 +127,7 @@ def test_a_page_without_rates(tmp_path: Path) -> None:
     assert "accuracy" in page
 
 
+@pytest.mark.slow
 def test_a_page_of_three_classes(tmp_path: Path) -> None:
     posteriors = np.concatenate([0.9 * POSTERIORS, np.full((6, 1), 0.1)], axis=1)
     page = page_of(tmp_path, ("dog", "cat", "cow"), truth=np.array([0, 0, 1, 1, 2, 2]), posteriors=posteriors)
@@ -133,6 +137,7 @@ def test_a_page_of_three_classes(tmp_path: Path) -> None:
     assert "posterior of its own label" in page
 
 
+@pytest.mark.slow
 def test_few_and_many_windows(tmp_path: Path) -> None:
     """A recording that is one window has no line; a silent window breaks the line."""
     page = page_of(tmp_path, seconds=3.0)
@@ -145,6 +150,7 @@ def test_few_and_many_windows(tmp_path: Path) -> None:
     assert ET.fromstring(svg).get("aria-label") == "a<b"
 
 
+@pytest.mark.slow
 def test_det_has_axes_in_percent() -> None:
     def drawn(n: int) -> list[str]:
         det = DetPoints([None, 0.9, 0.5, 0.1], [1, 0.5, 0, 0], [0, 0, 0.1, 1])

@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
+import pytest
 import soundfile
 
 from support.made_bench import bench
@@ -24,6 +25,7 @@ from wordspot.reports.timeline import Mark, draw_strip
 __all__ = ["bench"]
 
 
+@pytest.mark.slow
 def test_the_page_on_scenes(bench: Bench, tmp_path: Path) -> None:
     config = DecoderConfig()
     measured = measure_bench(bench, config, make_curves(bench, list(sweep(bench, config))))
@@ -95,6 +97,7 @@ def test_the_most_telling_events_are_few() -> None:
     assert [event.time_ms for event in chosen if event.kind == "hit"] == [94, 95, 96, 97, 98, 99]
 
 
+@pytest.mark.slow
 def test_curves_are_drawn_with_their_names() -> None:
     curve = StreamCurve(np.array([0.1, 0.5, 0.9]), np.array([9, 8, 0]), np.array([30, 1, 0]), 10, 0.5)
     none = dataclasses.replace(curve, n_words=0)

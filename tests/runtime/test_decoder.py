@@ -132,6 +132,7 @@ def test_recogniser_is_the_plain_one(config: DecoderConfig, seed: int) -> None:
 
 @pytest.mark.parametrize("kind", DECODERS)
 @pytest.mark.parametrize("stride_ms", [0, 30])
+@pytest.mark.slow
 def test_any_chunking_gives_the_same_to_the_bit(kind: str, stride_ms: float) -> None:
     config = DecoderConfig(kind=kind, average_ms=170, threshold=0.37, stride_ms=stride_ms)
     rng = np.random.default_rng(5)
@@ -142,6 +143,7 @@ def test_any_chunking_gives_the_same_to_the_bit(kind: str, stride_ms: float) -> 
         assert decode(make_decoder(config, LABELS), rows, chunk) == whole
 
 
+@pytest.mark.slow
 def test_blocks_of_a_long_feed_are_seamless() -> None:
     rows = random_rows(3, 70_000)  # more than a block
     config = DecoderConfig(average_ms=100)

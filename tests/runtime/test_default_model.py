@@ -6,6 +6,7 @@ import importlib.resources
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from wordspot.audio.files import read_audio
 from wordspot.config import DataConfig
@@ -34,6 +35,7 @@ def test_it_gives_what_torch_gave() -> None:
     assert run_self_test(model.session, model.card).difference <= 1e-4
 
 
+@pytest.mark.slow
 def test_it_hears_people_it_was_not_trained_on(shared_data: Path) -> None:
     """Validation clips, 30 of each word; testing is for the benchmarks."""
     listing = list_recordings(shared_data / "speech_commands")
@@ -49,6 +51,7 @@ def test_it_hears_people_it_was_not_trained_on(shared_data: Path) -> None:
     assert n_right / n > 0.9
 
 
+@pytest.mark.slow
 def test_it_hears_a_word_in_a_stream_and_nothing_in_silence(shared_data: Path) -> None:
     quiet = 1e-3 * np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
     detector = Detector()

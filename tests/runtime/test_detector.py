@@ -343,6 +343,7 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
         Detector(b"hello")
 
 
+@pytest.mark.slow
 def test_a_file_too_large_is_not_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     with path.open("wb") as file:

@@ -85,6 +85,7 @@ def test_no_samples_are_refused() -> None:
     stride=st.integers(1, 40),
     at_once=st.integers(1, 5),
 )
+@pytest.mark.slow
 def test_blocks_give_the_windows_of_the_whole(sizes: list[int], clip: int, stride: int, at_once: int) -> None:
     stride, audio = min(stride, clip), np.arange(1, sum(sizes) + 2, dtype=np.float32)
     cutter, parts, start = WindowCutter(clip, stride, at_once), [], 0
@@ -312,6 +313,7 @@ def test_posteriors_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch) -
         classifier.classify(noise(5000), RATE)
 
 
+@pytest.mark.slow
 def test_a_streaming_network_judges_windows_too() -> None:
     """The same network, exported as one that streams: a window is a clip fed to it from a zero state."""
     torch = pytest.importorskip("torch")

@@ -29,6 +29,7 @@ async def ask(name: str) -> AsyncServiceInfo | None:
         await asking.async_close()
 
 
+@pytest.mark.slow
 def test_others_find_the_server_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(announce, "AsyncZeroconf", LOOPBACK)
     monkeypatch.setattr(socket, "gethostname", lambda: "attic.example")
@@ -46,6 +47,7 @@ def test_others_find_the_server_until_it_ends(monkeypatch: pytest.MonkeyPatch) -
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_a_long_name_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(announce, "AsyncZeroconf", LOOPBACK)
     monkeypatch.setattr(socket, "gethostname", lambda: 70 * "a")

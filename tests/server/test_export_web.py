@@ -218,6 +218,7 @@ def host(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
 
 @pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed, so the exported page is not tried")
 @pytest.mark.skipif(not any(page_folder().glob("vendor/ort/*.wasm")), reason="no onnxruntime-web; `make web` fetches it")
+@pytest.mark.slow
 def test_below_any_path_of_a_host_of_files_the_page_hears(model: Path, tmp_path: Path, host: tuple[str, Path, list[str]]) -> None:
     """The model made by hand hears the words that Python's detector hears; the policy in the page hinders nothing."""
     url, folder, asked = host

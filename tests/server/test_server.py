@@ -475,6 +475,7 @@ def send_slowly(server: Running, head: bytes, seconds: float = 6.0) -> bytes:
     raise AssertionError("the server waits for ever")
 
 
+@pytest.mark.slow
 def test_who_sends_slowly_is_dropped(server: Running) -> None:
     head = b"POST /v1/label HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
     assert send_slowly(server, head).startswith(b"HTTP/1.1 408")
@@ -484,6 +485,7 @@ def test_who_sends_slowly_is_dropped(server: Running) -> None:
     assert server.get_json("/healthz")["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_who_asks_nothing_is_dropped(server: Running) -> None:
     with server.raw() as raw:
         raw.settimeout(5)
@@ -491,6 +493,7 @@ def test_who_asks_nothing_is_dropped(server: Running) -> None:
     assert server.counted('wordspot_refused_total{reason="no_request"}') >= 1
 
 
+@pytest.mark.slow
 def test_who_does_not_read_the_answer_is_dropped(models: list[ServedModel], tmp_path: Path) -> None:
     """And what waits for him is a piece, not the whole file."""
     (tmp_path / "index.html").write_bytes(os.urandom(1 << 24))
@@ -515,6 +518,7 @@ def test_who_does_not_read_the_answer_is_dropped(models: list[ServedModel], tmp_
         b"ffffffffffffffff\r\n",
     ],
 )
+@pytest.mark.slow
 def test_what_is_no_http(server: Running, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
     with server.raw() as raw:
         raw.settimeout(5)
@@ -767,6 +771,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "cert.pem", folder / "key.pem"
 
 
+@pytest.mark.slow
 def test_https(models: list[ServedModel], page: Path, certificate: tuple[Path, Path]) -> None:
     secure = ssl.create_default_context(cafile=str(certificate[0]))
     with running(models, folder=page, tls=certificate, secure=secure) as server:
@@ -806,6 +811,7 @@ def run(*args: str, **environment: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("more", [[], ["--verbose"]])
+@pytest.mark.slow
 def test_the_command_says_where_the_page_is_and_ends_quietly(tmp_path: Path, models: list[ServedModel], more: list[str]) -> None:
     (tmp_path / "lamp.onnx").write_bytes(models[0].data)
     command = [str(tmp_path / "lamp.onnx"), "--port", "0", "--wyoming-port", "0", *more]

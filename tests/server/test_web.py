@@ -47,6 +47,7 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "decoder.json"
 RUNTIME = page_folder() / "vendor" / "ort" / "ort-wasm-simd-threaded.wasm"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed, so the page is not tested"),
     pytest.mark.skipif(not RUNTIME.is_file(), reason="onnxruntime-web's files are missing; `make web` fetches them"),
 ]

@@ -227,6 +227,7 @@ def test_each_model_hears_the_words_it_knows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("asked", ["Turn On", "turn_on", "TURN ON", " turn  on ", "turn on"])
+@pytest.mark.slow
 def test_names_are_compared_without_case_and_with_underscores_for_blanks(tmp_path: Path, asked: str) -> None:
     """The answer carries the name that the client used, since clients compare it with their own."""
     (tmp_path / "one.onnx").write_bytes(made_model(labels=("_silence_", "_unknown_", "turn on", "ok_jarvis")))
@@ -373,6 +374,7 @@ def test_twenty_clients_at_once(models: list[ServedModel]) -> None:
     run(scenario)
 
 
+@pytest.mark.slow
 def test_a_real_word_by_the_model_that_comes_with_wordspot(shared_data: Path) -> None:
     from wordspot.audio.files import read_audio
     from wordspot.data.folders import list_recordings
@@ -404,6 +406,8 @@ GARBAGE = {
     "no JSON": (b"GET / HTTP/1.1\r\n\r\n", "expected an event as a line of JSON"),
     "no object": (b"[1]\n", r"expected an event as a JSON object, got \[1\]"),
     "deep": (b"[" * 30_000 + b"\n", "expected an event as a line of JSON"),
+    "half a character": (header(type="ping", data={"text": "\ud800"}), "expected an event as a line of JSON"),
+    "no UTF-8": (b'{"type": "ping", "data": {"text": "\xed\xa0\x80"}}\n', "expected an event as a line of JSON"),
     "no type": (header(data={}), 'expected an event with a "type"'),
     "data is a list": (header(type="detect", data=[1]), 'an object as its "data"'),
     "endless line": (b"x" * 300_000, "an event's line of at most 65536 bytes"),
@@ -563,6 +567,7 @@ def test_closing_ends_the_connections(models: list[ServedModel]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=200) | st.sampled_from([data for data, _ in GARBAGE.values() if len(data) < 300])))
+@pytest.mark.slow
 def test_reading_anything_gives_an_event_or_an_expected_error(parts: list[bytes]) -> None:
     async def read_all() -> None:
         reader = asyncio.StreamReader(limit=1 << 16)

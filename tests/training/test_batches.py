@@ -83,6 +83,7 @@ def test_silence_of_a_set_comes_from_its_own_stretch_of_noise(tmp_path: Path) ->
         assert place <= 0.8 - len(clip) / n + 1e-3
 
 
+@pytest.mark.slow
 def test_training_draws_by_weight(tone_folder: Path) -> None:
     """All unknown clips can come, together as often as ten percent of the keyword clips."""
     batches = make_batches(tone_folder, **{"training.batch_size": 4000, "augment.time_shift_ms": 0})
@@ -108,6 +109,7 @@ def test_a_batch_follows_from_its_generator(tone_folder: Path) -> None:
     assert not torch.equal(one[0], other[0])
 
 
+@pytest.mark.slow
 def test_without_noise_silence_is_zeros(tmp_path: Path) -> None:
     for word in (*WORDS, "other"):
         (tmp_path / word).mkdir()
@@ -168,6 +170,7 @@ def test_seeds_differ_by_every_number() -> None:
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
+@pytest.mark.slow
 def test_some_words_are_played_backward_as_unknown(tone_folder: Path) -> None:
     """A third of all clips; silence stays silence. Reading where else the labels are equal shows the rest unchanged."""
     settings = {"training.batch_size": 600, "augment.time_shift_ms": 0, "augment.background_frequency": 0}

@@ -71,6 +71,7 @@ def test_a_configuration_from_a_newer_version(tmp_path: Path) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(place=st.floats(0, 1), byte=st.integers(0, 255), cut=st.booleans())
+@pytest.mark.slow
 def test_a_damaged_file_is_refused_or_still_a_checkpoint(
     tmp_path_factory: pytest.TempPathFactory, place: float, byte: int, cut: bool
 ) -> None:

@@ -72,3 +72,13 @@ def test_closed_work_can_go_on() -> None:
     assert ahead.get(2)[0] == 4
     assert ahead.get(3)[1] != first[1]
     ahead.close()
+
+
+def test_a_script_without_a_main_guard_fails_with_the_reason(tmp_path: Path) -> None:
+    """A worker imports the script, which would otherwise train again."""
+    script = tmp_path / "script.py"
+    script.write_text("from operator import neg\nfrom wordspot.training.prefetch import Ahead\nAhead(neg, 1).get(3)\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "TrainingError: a worker process of training ended early" in done.stderr
+    assert "if __name__ == '__main__':" in done.stderr

@@ -91,6 +91,7 @@ def assert_same_checkpoint(a: Path, b: Path) -> None:
 
 
 @pytest.mark.parametrize("broken_at", [1, 5, 8, 11])
+@pytest.mark.slow
 def test_resumed_equals_unbroken_to_the_bit(unbroken: Path, tone_folder: Path, tmp_path: Path, broken_at: int) -> None:
     trainer = make_trainer(tone_folder, tmp_path)
     trainer.start()
@@ -121,6 +122,7 @@ def test_resume_from_every_kept_checkpoint(unbroken: Path, tone_folder: Path, tm
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov"])
+@pytest.mark.slow
 def test_every_optimizer_resumes(tone_folder: Path, tmp_path: Path, optimizer: str) -> None:
     settings = {"training.optimizer": optimizer, "training.steps": (3, 3), "training.learning_rates": (0.01, 0.001)}
     whole = make_trainer(tone_folder, tmp_path / "whole", **settings)
@@ -136,6 +138,7 @@ def test_every_optimizer_resumes(tone_folder: Path, tmp_path: Path, optimizer: s
     assert_same_checkpoint(whole.run.checkpoint_path(6), again.run.checkpoint_path(6))
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_the_last_checkpoint_whole(tone_folder: Path, tmp_path: Path) -> None:
     """SIGKILL at arbitrary instants, three times; each time the run resumes and in the end nothing is lost."""
     command = [
@@ -161,6 +164,7 @@ def test_a_kill_leaves_the_last_checkpoint_whole(tone_folder: Path, tmp_path: Pa
     assert seen > 6
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_resume_goes_on(tone_folder: Path, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "wordspot", "train", str(tone_folder), "--out", str(tmp_path / "run"),
@@ -180,6 +184,7 @@ def test_ctrl_c_saves_and_resume_goes_on(tone_folder: Path, tmp_path: Path) -> N
     assert run.latest_step() == run.read_log()[-1]["step"] > 0
 
 
+@pytest.mark.slow
 def test_it_learns(tone_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(
         tone_folder, tmp_path, **{"training.steps": (60,), "training.evaluate_every": 60, "training.save_every": 60}
@@ -192,6 +197,7 @@ def test_it_learns(tone_folder: Path, tmp_path: Path) -> None:
     assert sum(map(sum, last.confusion)) == last.n
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_and_another_does_not(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
     for seed, name in ((0, "same"), (1, "other")):
         trainer = make_trainer(tone_folder, tmp_path / name, **{"training.seed": seed})
@@ -235,6 +241,7 @@ def test_tensorboard_holds_scalars_and_pictures(unbroken: Path) -> None:
     assert set(board.Tags()["images"]) == {f"features/{label}" for label in ("_silence_", "_unknown_", *WORDS)}
 
 
+@pytest.mark.slow
 def test_best_on_validation_is_kept_and_taken(tone_folder: Path, tmp_path: Path) -> None:
     """Train well, then ruin the weights with an absurd rate: the best checkpoint is from before, and survives."""
     trainer = make_trainer(
@@ -320,6 +327,7 @@ def test_devices() -> None:
     assert resolve_precision("auto", torch.device("cpu")) in ("float32", "bf16")
 
 
+@pytest.mark.slow
 def test_bf16_learns_too(tone_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(tone_folder, tmp_path, **{"training.precision": "bf16", "training.steps": (40,)})
     trainer.start()
@@ -328,6 +336,7 @@ def test_bf16_learns_too(tone_folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="RLIMIT_FSIZE is POSIX")
+@pytest.mark.slow
 def test_a_full_disk_while_saving_leaves_the_last_checkpoint(tone_folder: Path, tmp_path: Path) -> None:
     """A limit on file sizes stands for the full disk: the checkpoint (190 KB and more) cannot be written."""
     program = (
@@ -361,6 +370,7 @@ def test_resume_before_the_first_checkpoint_begins_anew(unbroken: Path, tone_fol
     assert (tmp_path / "log.jsonl").read_text() == (unbroken / "log.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_resuming_a_finished_run_changes_nothing(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
     import shutil
 

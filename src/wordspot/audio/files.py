@@ -2,8 +2,7 @@
 
 libsndfile (`soundfile`) reads WAV of every PCM width and of floats, FLAC, Ogg (Vorbis, Opus) and MP3.
 
-One rule for channels, wherever a file is read: the first channel, unless the caller names another or asks for the mean of
-all. A file whose channel is silent while another is not is rejected, not processed as silence.
+`audio.channels` has the rule for channels: the first, or another if that is silent, unless the caller names one.
 """
 
 from __future__ import annotations
@@ -12,24 +11,23 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
+from wordspot.audio.channels import check_channel, is_silent_beside, loudest_channel, peaks_of
+from wordspot.audio.mpeg import TOLERANCE_SECONDS, way_out
+from wordspot.audio.opening import check_header, native_name, open_sound, promised, reason
 from wordspot.audio.resample import resample
-from wordspot.audio.samples import LOUDEST, MAX_RATE, MIN_RATE, Samples, to_int16
-from wordspot.audio.truncation import open_whole
-from wordspot.errors import AudioError, ConfigError, NotFoundError
+from wordspot.audio.samples import LOUDEST, Samples, to_int16
+from wordspot.errors import AudioError, ConfigError
 from wordspot.files import atomic_path
+from wordspot.progress import OnNote, ignore_note
 
 #: Longest recording that is decoded as a whole: six hours at 16 kHz. A header with more is rejected before allocation.
 MAX_SAMPLES = 6 * 3600 * 16_000
-MAX_CHANNELS = 64
 _BLOCK = 1 << 16
-_NO_COUNT = 2**63 - 1  # libsndfile's number of samples for a FLAC whose header has none
 _WRITTEN = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
-_SILENT, _AUDIBLE = 1e-4, 1e-2  # peaks: -80 dBFS, -40 dBFS
 
 
 @dataclass(frozen=True)
@@ -65,21 +63,27 @@ def read_info(path: Path, *, thorough: bool = True) -> AudioInfo:
         NotFoundError: no such file.
         AudioError: empty, truncated, or not a sound file that can be read.
     """
-    with _open(path, thorough) as file:
-        return AudioInfo(file.samplerate, file.channels, _promised(file), f"{file.format} {file.subtype}")
+    with open_sound(path, ignore_note, thorough=thorough) as file:
+        return AudioInfo(file.samplerate, file.channels, promised(file), f"{file.format} {file.subtype}")
 
 
 def read_audio(
-    path: Path, sample_rate: int | None = None, *, channel: int | None = 0, thorough: bool = True
+    path: Path,
+    sample_rate: int | None = None,
+    *,
+    channel: int | None = None,
+    thorough: bool = True,
+    on_note: OnNote | None = None,
 ) -> tuple[Samples, int]:
     """Decode an entire sound file.
 
     Args:
         path: the file.
         sample_rate: resample to this rate in Hz; None keeps the file's own.
-        channel: which channel to return, counted from 0; None returns the mean of all.
+        channel: which channel to return, counted from 0; None: the first, or the loudest if the first is silent.
         thorough: check every page of an Ogg and every frame of an MP3 first, because libsndfile does not report that such
             a file is truncated. This takes time; turn it off for files that have been checked before.
+        on_note: called with what a user should know: a silent channel, a header that is a little wrong.
 
     Returns:
         audio: mono float32 [samples], in [-1, 1] except for files of floats that exceed it.
@@ -87,13 +91,13 @@ def read_audio(
 
     Raises:
         NotFoundError: no such file.
-        AudioError: damaged, empty, truncated, too long, not finite, or with a silent channel beside one that is not.
+        AudioError: damaged, empty, truncated, too long, not finite, or without such a channel.
     """
-    blocks = []
-    with _open(path, thorough) as file:
-        _check_header(file, path, most_samples=MAX_SAMPLES)
+    blocks, note = [], on_note or ignore_note
+    with open_sound(path, note, thorough=thorough) as file:
+        check_header(file, path, most_samples=MAX_SAMPLES)
         rate = int(file.samplerate)
-        for block in _decode(file, path, _BLOCK, channel):
+        for block in _decode(file, path, _BLOCK, channel, note):
             blocks.append(block)
             if len(blocks) * _BLOCK > MAX_SAMPLES + _BLOCK:
                 raise AudioError(f"{path}: longer than {MAX_SAMPLES} samples; cut the recording into parts")
@@ -106,7 +110,12 @@ def read_audio(
 
 
 def read_blocks(
-    path: Path, block_ms: float = 1000.0, *, channel: int | None = 0, thorough: bool = True
+    path: Path,
+    block_ms: float = 1000.0,
+    *,
+    channel: int | None = None,
+    thorough: bool = True,
+    on_note: OnNote | None = None,
 ) -> tuple[int, Iterator[Samples]]:
     """Decode a sound file block by block, so that a recording of any length needs little memory.
 
@@ -115,6 +124,7 @@ def read_blocks(
         block_ms: length of a block.
         channel: as in `read_audio`.
         thorough: as in `read_audio`.
+        on_note: as in `read_audio`.
 
     Returns:
         sample_rate: in Hz.
@@ -124,14 +134,15 @@ def read_blocks(
         NotFoundError: no such file.
         AudioError: as `read_audio`.
     """
-    file = _open(path, thorough)
+    note = on_note or ignore_note
+    file = open_sound(path, note, thorough=thorough)
     try:
-        _check_header(file, path)
+        check_header(file, path)
     except AudioError:
         file.close()
         raise
     rate = int(file.samplerate)
-    return rate, _decode(file, path, max(int(rate * block_ms / 1000), 1), channel)
+    return rate, _decode(file, path, max(int(rate * block_ms / 1000), 1), channel, note)
 
 
 def write_audio(path: Path, audio: Samples, sample_rate: int) -> None:
@@ -148,12 +159,12 @@ def write_audio(path: Path, audio: Samples, sample_rate: int) -> None:
     container, subtype = _WRITTEN[path.suffix.lower()]
     with atomic_path(path) as temporary:
         try:
-            with soundfile.SoundFile(temporary, "w", sample_rate, 1, subtype, format=container) as file:
+            with soundfile.SoundFile(native_name(temporary), "w", sample_rate, 1, subtype, format=container) as file:
                 for start in range(0, len(audio), _BLOCK):  # a long Vorbis in one piece overflows libsndfile's stack
                     file.write(to_int16(audio[start : start + _BLOCK]))
-            written = soundfile.info(temporary).frames if len(audio) else 0
+            written = soundfile.info(native_name(temporary)).frames if len(audio) else 0
         except soundfile.LibsndfileError as error:
-            raise OSError(f"{path}: could not be written ({_reason(error)}); is the disk full?") from error
+            raise OSError(f"{path}: could not be written ({reason(error)}); is the disk full?") from error
         if written != len(audio):  # FLAC and Vorbis report no error if the end does not fit on the disk
             raise OSError(f"{path}: not all of its {len(audio)} samples could be written; is the disk full?")
 
@@ -171,121 +182,66 @@ def encode_wav(audio: Samples, sample_rate: int) -> bytes:
     return buffer.getvalue()
 
 
-class _Forward(soundfile.SoundFile):  # type: ignore[misc]
-    """A file that is only read forward: soundfile seeks after each block, and an MP3 then loses its next frames."""
-
-    def __init__(self, source: Path | BinaryIO) -> None:
-        self._source = source
-        try:
-            super().__init__(source)
-        except BaseException:
-            self._close_source()
-            raise
-
-    def seekable(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        super().close()
-        self._close_source()
-
-    def _close_source(self) -> None:
-        if not isinstance(self._source, Path):  # soundfile closes only what it opened itself
-            self._source.close()
-
-
-def _open(path: Path, thorough: bool) -> soundfile.SoundFile:
-    if path.is_dir():
-        raise NotFoundError(f"{path}: expected a sound file, but it is a folder")
-    if not path.exists():
-        raise NotFoundError(f"{path}: expected a sound file, but there is no such file")
-    if not path.is_file():
-        raise AudioError(f"{path}: a pipe or a device, not a file; write it to a file first")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path}: expected a recording, but the file is empty (0 bytes)")
-    try:
-        return _Forward(open_whole(path, thorough=thorough))
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file would need a given rate
-        raise AudioError(f"{path}: expected WAV, FLAC, Ogg or MP3, but it cannot be read ({_reason(error)})") from error
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be opened ({error.strerror}); check who may read it") from error
-
-
-def _promised(file: soundfile.SoundFile) -> int:
-    return 0 if file.frames == _NO_COUNT else int(file.frames)
-
-
-def _check_header(file: soundfile.SoundFile, path: Path, most_samples: int | None = None) -> None:
-    """Reject what would take too much time or memory, before anything is decoded."""
-    n_samples, n_channels = _promised(file), file.channels
-    is_long = most_samples is not None and max(n_samples, n_samples * n_channels // 4) > most_samples
-    if n_channels > MAX_CHANNELS or is_long:
-        length = "" if most_samples is None else f"{most_samples} samples in at most "
-        raise AudioError(
-            f"{path}: expected at most {length}{MAX_CHANNELS} channels, its header says {n_samples} samples in "
-            f"{n_channels}; cut the recording into parts"
-        )
-    if not MIN_RATE <= file.samplerate <= MAX_RATE:
-        raise AudioError(
-            f"{path}: expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, its header says {file.samplerate}; "
-            "convert it again or remove it"
-        )
-
-
-def _decode(file: soundfile.SoundFile, path: Path, size: int, channel: int | None) -> Iterator[Samples]:
+def _decode(file: soundfile.SoundFile, path: Path, size: int, channel: int | None, note: OnNote) -> Iterator[Samples]:
     """Blocks of `size` samples, mono and checked. A header with too many samples costs no memory."""
-    n_samples, promised, levels = 0, _promised(file), _Levels(file.channels)
     with file:
-        while True:
-            try:
-                block = file.read(size, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError as error:
-                raise AudioError(
-                    f"{path}: damaged, it does not decode ({_reason(error)}); convert it again or remove it"
-                ) from error
-            if not len(block):
-                break
+        used = _choose(file, path, channel, note)
+        n_samples, peaks = 0, np.zeros(file.channels)
+        for block in _blocks(file, path, size):
             n_samples += len(block)
-            mono = _to_mono(block, channel, path)
+            mono = block[:, used].copy()
             _check_samples(mono, path)
-            levels.feed(block, mono)
+            if channel is not None and file.channels > 1:
+                peaks = np.maximum(peaks, peaks_of(block))
             yield mono
+        _check_count(file, path, n_samples, note)
+    if is_silent_beside(peaks[used], float(peaks.max())):
+        note(f"{path}: channel {used} is silent, but channel {int(peaks.argmax())} is not; is it the one you want?")
+
+
+def _blocks(file: soundfile.SoundFile, path: Path, size: int) -> Iterator[Samples]:
+    """float32 [samples, channels], until the end."""
+    while True:
+        try:
+            block = file.read(size, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise AudioError(f"{path}: damaged, it does not decode ({reason(error)}); convert it again or remove it") from error
+        if not len(block):
+            return
+        yield block
+
+
+def _choose(file: soundfile.SoundFile, path: Path, channel: int | None, note: OnNote) -> int:
+    """The channel to use. To find one that is not silent, the file is decoded a second time, as far as necessary."""
+    if channel is not None:
+        try:
+            check_channel(channel, file.channels, "the file")
+        except AudioError as error:
+            raise AudioError(f"{path}: {error}") from error
+        return channel
+    if file.channels == 1:
+        return 0
+    with open_sound(path, ignore_note, thorough=False) as again:
+        try:
+            used = loudest_channel(_blocks(again, path, _BLOCK), again.channels)
+        except AudioError:  # it is reported where it is decoded for use
+            return 0
+    if used:
+        note(f"{path}: its first channel is silent, so channel {used} (counted from 0) is used")
+    return used
+
+
+def _check_count(file: soundfile.SoundFile, path: Path, n_samples: int, note: OnNote) -> None:
     if n_samples == 0:
         raise AudioError(f"{path}: expected a recording, but it holds no samples; record it again or remove it")
-    if file.format != "MP3" and n_samples < promised:  # the count of an MP3 may be an estimate; its frames are checked
-        raise AudioError(f"{path}: truncated, its header promises {promised} samples, it holds {n_samples}")
-    levels.check(channel, path)
-
-
-def _to_mono(block: Samples, channel: int | None, path: Path) -> Samples:
-    """One channel of float32 [samples, channels], or the mean of all: the only place where channels are chosen."""
-    n_channels = block.shape[1]
-    if channel is None:
-        with np.errstate(invalid="ignore", over="ignore"):  # `_check_samples` reports what is not finite
-            return block[:, 0].copy() if n_channels == 1 else block.mean(axis=1, dtype=np.float32)
-    if not 0 <= channel < n_channels:
-        raise AudioError(f"{path}: there is no channel {channel}, the file has {n_channels}; channels count from 0")
-    return block[:, channel].copy()
-
-
-class _Levels:
-    """The peak of each channel and of what is used of them."""
-
-    def __init__(self, n_channels: int) -> None:
-        self._peaks, self._used = np.zeros(n_channels, np.float32), 0.0
-
-    def feed(self, block: Samples, mono: Samples) -> None:
-        if len(self._peaks) > 1:
-            self._peaks = np.maximum(self._peaks, np.abs(block).max(axis=0))
-            self._used = max(self._used, float(np.abs(mono).max()))
-
-    def check(self, channel: int | None, path: Path) -> None:
-        """Raises AudioError if what is used is silent while a channel is not."""
-        loudest = int(self._peaks.argmax())
-        if self._used >= _SILENT or self._peaks[loudest] < _AUDIBLE:
-            return
-        what = "the mean of its channels" if channel is None else f"channel {channel}"
-        raise AudioError(f"{path}: {what} is silent, but channel {loudest} is not; use that channel, or convert the file to mono")
+    missing = promised(file) - n_samples
+    if missing <= 0 or file.format == "MP3":  # the count of an MP3 may be an estimate; its frames are checked
+        return
+    if missing >= TOLERANCE_SECONDS * file.samplerate:
+        raise AudioError(
+            f"{path}: truncated, its header promises {promised(file)} samples, it holds {n_samples}; {way_out(path)}"
+        )
+    note(f"{path}: its header promises {missing} samples more than it holds; everything in the file is read")
 
 
 def _check_samples(audio: Samples, path: Path) -> None:
@@ -295,8 +251,3 @@ def _check_samples(audio: Samples, path: Path) -> None:
     peak = float(np.abs(audio).max())
     if peak > LOUDEST:
         raise AudioError(f"{path}: expected samples within [-1, 1], but they reach {peak:.3g}; scale the recording")
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "error_string", None) or str(error)
-    return " ".join(text.split()).rstrip(".")

@@ -79,7 +79,7 @@ def find_clips(paths: Sequence[Path]) -> list[tuple[Path, str]]:
         Each file with the name to show for it: as given, and relative to the folder if that is the only path.
 
     Raises:
-        NotFoundError: a folder without sound files.
+        NotFoundError: a folder without sound files, if it is the only path. Among several it is listed like a file.
     """
     clips: list[tuple[Path, str]] = []
     for path in paths:
@@ -87,7 +87,9 @@ def find_clips(paths: Sequence[Path]) -> list[tuple[Path, str]]:
             clips.append((path, str(path)))
             continue
         inside = sorted(walk_folder(path).sounds)
-        if not inside:
+        if not inside and len(paths) > 1:  # one problem of several paths: reported where it is read
+            clips.append((path, str(path)))
+        elif not inside:
             raise NotFoundError(f"{path}: expected recordings (WAV, FLAC, Ogg or MP3) in this folder, found none")
         clips += [(file, file.relative_to(path).as_posix() if len(paths) == 1 else str(file)) for file in inside]
     return clips

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.flush()
         _note_doubts(file)
         if args.picture:
-            _draw(args.picture, files[0][0], file.result)
+            _draw(args.picture, file.path, file.result)
 
     result = classify(
         args.paths,
@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         channel=args.channel,
         on_result=show,
         on_failed=console.note_failed,
+        on_note=console.note,
     )
     if args.csv:
         table.write()

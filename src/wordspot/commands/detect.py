@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         on_detection=show,
         on_result=_note_short,
         on_failed=console.note_failed,
+        on_note=console.note,
     )
     if args.csv:
         table.write()

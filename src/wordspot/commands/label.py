@@ -49,7 +49,15 @@ def run(args: argparse.Namespace) -> int:
             lines = [f"{one.label} (score = {one.score:.5f})" for one in clip.labels]
             console.say("\n".join([*([] if is_alone else ["", clip.name]), *lines]))
 
-    result = label(paths, model, top=args.top, channel=args.channel, on_result=show, on_failed=console.note_failed)
+    result = label(
+        paths,
+        model,
+        top=args.top,
+        channel=args.channel,
+        on_result=show,
+        on_failed=console.note_failed,
+        on_note=console.note,
+    )
     if args.csv:
         table.write()
     if args.json:

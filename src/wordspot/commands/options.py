@@ -10,6 +10,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from wordspot.audio.folder import is_audio_name, is_unreadable_kind
 from wordspot.config import DECODERS, DecoderConfig, RunConfig, TriggerConfig
 from wordspot.errors import ConfigError
 from wordspot.models import MODELS
@@ -201,13 +202,26 @@ def split_model(paths: list[Path]) -> tuple[Path | None, list[Path]]:
     """Split positional arguments into the model (None: the one that comes with wordspot) and the paths after it.
 
     Raises:
-        ConfigError: a model and nothing else.
+        ConfigError: a model and nothing else, a model that is not the first name, or a first name that is neither a model
+            nor a recording.
     """
-    if paths and paths[0].suffix.lower() == ".onnx":
-        if len(paths) == 1:
-            raise ConfigError(f"got the model {paths[0]} and no recordings; name files or folders after it")
-        return paths[0], paths[1:]
+    first, others = paths[0], paths[1:]
+    if misplaced := [path for path in others if path.suffix.lower() == ".onnx"]:
+        raise ConfigError(f"{misplaced[0]} is a model; name a single model, before the recordings")
+    if first.suffix.lower() == ".onnx":
+        if not others:
+            raise ConfigError(f"got the model {first} and no recordings; name files or folders after it")
+        return first, others
+    if others and _is_unknown(first):
+        meant = first.with_name(first.name + ".onnx")
+        hint = f"did you mean {meant}?" if meant.exists() else "the name of a model ends in .onnx"
+        raise ConfigError(f"{first}: neither a model nor a recording, and there is no such file; {hint}")
     return None, paths
+
+
+def _is_unknown(path: Path) -> bool:
+    """Whether this cannot be a recording: there is no such file, and its name is not that of a sound file."""
+    return str(path) != "-" and not path.exists() and not is_audio_name(path.name) and not is_unreadable_kind(path.name)
 
 
 def add_threshold(parser: argparse.ArgumentParser) -> None:
@@ -223,7 +237,10 @@ def add_threshold(parser: argparse.ArgumentParser) -> None:
 def add_channel(parser: argparse.ArgumentParser) -> None:
     """Add ``--channel``."""
     parser.add_argument(
-        "--channel", type=int, default=0, metavar="N", help="which channel of a recording to use, from 0 (default: 0)"
+        "--channel",
+        type=int,
+        metavar="N",
+        help="which channel to use, counted from 0 (default: the first, or the loudest if the first is silent)",
     )
 
 

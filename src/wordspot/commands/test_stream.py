@@ -18,13 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from wordspot.audio.spool import local_files
     from wordspot.commands import console
     from wordspot.commands.options import decoder_settings, split_model
     from wordspot.evaluation.streams import test_stream
     from wordspot.reports.report import write_report
 
-    model, streams = split_model(args.paths)
-    with console.show_progress() as progress:
+    model, paths = split_model(args.paths)
+    with local_files(paths) as streams, console.show_progress() as progress:
         result = test_stream(
             model,
             streams,
@@ -35,8 +36,8 @@ def run(args: argparse.Namespace) -> None:
             settings=decoder_settings(args),
             progress=progress,
         )
-    if args.report:
-        write_report(result, args.report)
+        if args.report:
+            write_report(result, args.report)
     console.show_result(result, as_json=args.json)
     if args.report and not args.json:
         console.say(f"report: {args.report}")

@@ -33,12 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from wordspot.audio.spool import local_files
     from wordspot.commands import console
     from wordspot.commands.options import decoder_settings, split_model
     from wordspot.evaluation.tuning import tune
 
-    model, streams = split_model(args.paths)
-    with console.show_progress() as progress:
+    model, paths = split_model(args.paths)
+    with local_files(paths) as streams, console.show_progress() as progress:
         result = tune(
             model,
             streams,

@@ -92,7 +92,7 @@ def save_recording_picture(
     """
     figure, _ = new_figure(12, 5.5, 0)
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 2]})
-    rate, blocks = read_blocks(recording, channel=0)
+    rate, blocks = read_blocks(recording)
     _draw_spectrogram(upper, spectrogram(blocks, rate, result.seconds), rate, (0, result.seconds), _RECORDING_HZ)
     _draw_scores(lower, result, labels, threshold)
     for axes, colour in ((upper, "white"), (lower, _ORANGE)):

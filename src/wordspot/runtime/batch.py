@@ -1,17 +1,20 @@
-"""Judge many sound files: one that cannot be read is reported and does not stop the others."""
+"""Judge many sound files: one that cannot be read is reported and does not stop the others. Pipes are copied first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from wordspot.audio.folder import find_clips
-from wordspot.errors import WordspotError
+from wordspot.audio.spool import local_file
+from wordspot.errors import AudioError, WordspotError
 from wordspot.progress import OnProgress, Progress, ignore
 
-#: What verbs accept as recordings: a sound file, a folder that is searched at any depth, or several of both.
+#: What verbs accept as recordings: a sound file, a folder that is searched at any depth, or several of both. A pipe is read
+#: to its end; ``-`` is standard input.
 Recordings = Path | str | Sequence[Path | str]
 
 Result = TypeVar("Result")
@@ -63,7 +66,10 @@ def judge_files(
     for n_done, (path, name) in enumerate(clips):
         report(Progress(stage, n_done, len(clips)))
         try:
-            results.append(judge(path, name))
+            with _opened(path) as file:
+                result = judge(file, name)
+                if on_result:
+                    on_result(result)
         except (WordspotError, OSError) as error:
             if is_single:
                 raise
@@ -71,10 +77,23 @@ def judge_files(
             if on_failed:
                 on_failed(failed[-1])
             continue
-        if on_result:
-            on_result(results[-1])
+        results.append(result)
     report(Progress(stage, len(clips), len(clips)))
     return tuple(results), tuple(failed)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Path]:
+    """`path`, or its copy if it is a pipe; errors name the pipe."""
+    with local_file(path) as file:
+        try:
+            yield file
+        except AudioError as error:
+            if file == path:
+                raise
+            message = str(error).replace(str(file), str(path))
+            raw = "; raw samples, which have no header, are for `wordspot listen -`" if "cannot be read" in message else ""
+            raise AudioError(message + raw) from error
 
 
 def as_paths(recordings: Recordings) -> list[Path]:

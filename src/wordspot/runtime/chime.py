@@ -23,15 +23,15 @@ def check_chime(recording: Path, out: Path) -> None:
         raise ConfigError(f"`chime`: {out} is the recording itself, which would be overwritten; name another file")
 
 
-def add_chimes(recording: Path, out: Path, times_ms: Sequence[float]) -> None:
-    """Write `recording` to `out` with a chime that begins at each of `times_ms`.
+def add_chimes(recording: Path, out: Path, times_ms: Sequence[float], *, channel: int | None = None) -> None:
+    """Write a channel of `recording` to `out` with a chime that begins at each of `times_ms`.
 
     Raises:
         NotFoundError, AudioError: a recording that cannot be read.
         ConfigError: a name that no sound file is written by.
         OSError: `out` cannot be written.
     """
-    audio, rate = read_audio(recording, channel=None, thorough=False)
+    audio, rate = read_audio(recording, channel=channel, thorough=False)
     chime = _chime(rate)
     mixed = np.concatenate([audio, np.zeros(len(chime), np.float32)])
     for time_ms in times_ms:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wordspot.errors import ConfigError
-from wordspot.progress import OnProgress
+from wordspot.progress import OnNote, OnProgress
 from wordspot.runtime.batch import FailedFile, OnFailed, Recordings, judge_files
 from wordspot.runtime.model import Model, Source
 from wordspot.runtime.recordings import RecordingClassifier, RecordingResult
@@ -20,10 +21,12 @@ class ClassifiedFile:
     Attributes:
         name: the file's name, as shown.
         result: the class, and the scores that decided it.
+        path: where its sound is; of a pipe, a copy that exists only while `on_result` is called.
     """
 
     name: str
     result: RecordingResult
+    path: Path
 
     @property
     def label(self) -> str:
@@ -71,9 +74,10 @@ def classify(
     model: Source,
     *,
     threshold: float | None = None,
-    channel: int = 0,
+    channel: int | None = None,
     on_result: Callable[[ClassifiedFile], None] | None = None,
     on_failed: OnFailed | None = None,
+    on_note: OnNote | None = None,
     progress: OnProgress | None = None,
 ) -> Classification:
     """Say which class each recording is of. Recordings may have any length, format and sample rate.
@@ -82,9 +86,10 @@ def classify(
         recordings: a file, a folder, or several of both.
         model: an exported model of the task `recordings`.
         threshold: what the score of the first of two labels must reach, 0 to 1 (default: as the model says).
-        channel: which channel of each recording to use, counted from 0.
+        channel: which channel of each recording to use, counted from 0 (default: the first, or the loudest if that is silent).
         on_result: called with the result of each recording.
         on_failed: called for each recording that cannot be read; a single one raises instead.
+        on_note: called with what a user should know about a recording: a silent channel, a header that is a little wrong.
         progress: called after each recording.
 
     Raises:
@@ -101,7 +106,7 @@ def classify(
     return Classification(
         *judge_files(
             recordings,
-            lambda path, name: ClassifiedFile(name, classifier.classify_file(path, channel=channel)),
+            lambda path, name: ClassifiedFile(name, classifier.classify_file(path, channel=channel, on_note=on_note), path),
             stage="classifying",
             on_result=on_result,
             on_failed=on_failed,

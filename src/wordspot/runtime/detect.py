@@ -13,7 +13,7 @@ from wordspot.audio.files import read_blocks
 from wordspot.audio.folder import find_clips
 from wordspot.config import DecoderConfig
 from wordspot.errors import ConfigError
-from wordspot.progress import OnProgress
+from wordspot.progress import OnNote, OnProgress
 from wordspot.runtime.batch import FailedFile, OnFailed, Recordings, as_paths, judge_files
 from wordspot.runtime.chime import add_chimes, check_chime
 from wordspot.runtime.decoder import Detection
@@ -84,11 +84,12 @@ def detect(
     *,
     threshold: float | None = None,
     decoder: DecoderConfig | None = None,
-    channel: int = 0,
+    channel: int | None = None,
     chime: Path | str | None = None,
     on_detection: OnDetection | None = None,
     on_result: Callable[[FileDetections], None] | None = None,
     on_failed: OnFailed | None = None,
+    on_note: OnNote | None = None,
     progress: OnProgress | None = None,
 ) -> Detections:
     """Find words in recordings of any length, format and sample rate.
@@ -98,11 +99,12 @@ def detect(
         model: an exported file; None uses the model that comes with wordspot.
         threshold: what a score must exceed, 0 to 1, for every word (default: as the model says).
         decoder: all settings from scores to detections (default: as the model says).
-        channel: which channel of each recording to use, counted from 0.
+        channel: which channel of each recording to use, counted from 0 (default: the first, or the loudest if that is silent).
         chime: write the recording with a chime at each detection to this file; for a single recording.
         on_detection: called with each detection as soon as it is final, before the end of a long recording.
         on_result: called with the result of each recording.
         on_failed: called for each recording that cannot be read; a single one raises instead.
+        on_note: called with what a user should know about a recording: a silent channel, a header that is a little wrong.
         progress: called after each recording.
 
     Raises:
@@ -118,9 +120,9 @@ def detect(
     config = (decoder or opened.card.decoder).with_threshold(threshold)
 
     def judge(path: Path, name: str) -> FileDetections:
-        result = detect_file(opened, config, path, name, channel=channel, on_detection=on_detection)
+        result = detect_file(opened, config, path, name, channel=channel, on_detection=on_detection, on_note=on_note)
         if chime is not None:
-            add_chimes(path, Path(chime), [one.time_ms for one in result.detections])
+            add_chimes(path, Path(chime), [one.time_ms for one in result.detections], channel=channel)
         return result
 
     return Detections(
@@ -134,15 +136,16 @@ def detect_file(
     path: Path,
     name: str,
     *,
-    channel: int = 0,
+    channel: int | None = None,
     on_detection: OnDetection | None = None,
+    on_note: OnNote | None = None,
 ) -> FileDetections:
     """Find words in one sound file, as `detect` does.
 
     Raises:
         NotFoundError, AudioError: a file that cannot be read.
     """
-    rate, blocks = read_blocks(path, channel=channel)
+    rate, blocks = read_blocks(path, channel=channel, on_note=on_note)
     detector = Detector(model, decoder, rate)
     found: list[Detection] = []
     n_samples = 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wordspot.audio.files import read_audio
 from wordspot.errors import AudioError, ConfigError
-from wordspot.progress import OnProgress
+from wordspot.progress import OnNote, OnProgress
 from wordspot.runtime.batch import FailedFile, OnFailed, Recordings, judge_files
 from wordspot.runtime.detector import Classifier
 from wordspot.runtime.model import Source, as_model, check_labels_clips
@@ -93,9 +93,10 @@ def label(
     model: Source = None,
     *,
     top: int = 3,
-    channel: int = 0,
+    channel: int | None = None,
     on_result: Callable[[ClipLabels], None] | None = None,
     on_failed: OnFailed | None = None,
+    on_note: OnNote | None = None,
     progress: OnProgress | None = None,
 ) -> Labels:
     """Say which word each clip is. A clip is cropped, or padded with zeros, at its end, as in training.
@@ -104,9 +105,10 @@ def label(
         recordings: a clip, a folder of clips, or several of both.
         model: an exported file; None uses the model that comes with wordspot.
         top: how many labels to return for each clip.
-        channel: which channel of each clip to use, counted from 0.
+        channel: which channel of each clip to use, counted from 0 (default: the first, or the loudest if that is silent).
         on_result: called with the result of each clip.
         on_failed: called for each file that cannot be labelled; a single one raises instead.
+        on_note: called with what a user should know about a clip: a silent channel, a header that is a little wrong.
         progress: called after each clip.
 
     Raises:
@@ -123,7 +125,7 @@ def label(
     return Labels(
         *judge_files(
             recordings,
-            lambda path, name: label_clip(classifier, path, name, top=top, channel=channel),
+            lambda path, name: label_clip(classifier, path, name, top=top, channel=channel, on_note=on_note),
             stage="labelling",
             on_result=on_result,
             on_failed=on_failed,
@@ -132,7 +134,15 @@ def label(
     )
 
 
-def label_clip(classifier: Classifier, path: Path, name: str, *, top: int = 3, channel: int = 0) -> ClipLabels:
+def label_clip(
+    classifier: Classifier,
+    path: Path,
+    name: str,
+    *,
+    top: int = 3,
+    channel: int | None = None,
+    on_note: OnNote | None = None,
+) -> ClipLabels:
     """Label one sound file, as `label` does.
 
     Raises:
@@ -140,7 +150,7 @@ def label_clip(classifier: Classifier, path: Path, name: str, *, top: int = 3, c
         AudioError: it cannot be read, or is twice as long as the model's clips or longer.
     """
     card = classifier.card
-    audio, rate = read_audio(path, card.sample_rate, channel=channel)
+    audio, rate = read_audio(path, card.sample_rate, channel=channel, on_note=on_note)
     if len(audio) >= 2 * card.clip_samples:
         raise AudioError(
             f"{path} is {len(audio) / rate:.1f} s long; this model takes clips of {card.clip_seconds:g} s. "

@@ -19,6 +19,7 @@ from wordspot.audio.samples import Samples, check_samples, to_float32
 from wordspot.config import RecordingsConfig
 from wordspot.errors import AudioError, CardError, ConfigError
 from wordspot.overrides import from_json
+from wordspot.progress import OnNote
 from wordspot.runtime.model import Source, as_model
 from wordspot.runtime.modelfile.card import Card, most_at_once
 from wordspot.runtime.modelfile.session import judge_clips
@@ -126,14 +127,14 @@ class RecordingClassifier:
         """Distance between the starts of two windows, at the model's rate."""
         return stride_of(self.settings.stride_ms, self.card.sample_rate, self.card.clip_samples)
 
-    def classify_file(self, path: Path, *, channel: int = 0) -> RecordingResult:
-        """Classify a sound file of any length and rate, by its first channel unless another is named, as in training.
+    def classify_file(self, path: Path, *, channel: int | None = None, on_note: OnNote | None = None) -> RecordingResult:
+        """Classify a sound file of any length and rate, by the channel that training would use unless another is named.
 
         Raises:
             NotFoundError: no such file.
             AudioError: damaged, empty, truncated, or holding NaN or infinity.
         """
-        rate, blocks = read_blocks(Path(path), channel=channel)
+        rate, blocks = read_blocks(Path(path), channel=channel, on_note=on_note)
         return self._classify(blocks, rate)
 
     def classify(self, samples: ArrayLike, sample_rate: int) -> RecordingResult:

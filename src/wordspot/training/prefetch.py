@@ -8,11 +8,18 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Generic, TypeVar
+
+from wordspot.errors import TrainingError
 
 _Result = TypeVar("_Result")
 _make: Callable[[int], Any]
 _KEPT_AHEAD = 3
+_GUARD = (
+    "a worker process of training imports your script again, so the script's own code must stand below "
+    "`if __name__ == '__main__':`"
+)
 
 
 class Ahead(Generic[_Result]):
@@ -29,10 +36,16 @@ class Ahead(Generic[_Result]):
         self._waiting: dict[int, Future[_Result]] = {}
 
     def get(self, number: int) -> _Result:
-        """The result of `number`; those after it are started."""
+        """The result of `number`; those after it are started.
+
+        Raises:
+            TrainingError: a process ended early, which is what happens to a script that trains when it is imported.
+        """
         if not self._workers:
             return self._make(number)
         if self._pool is None:
+            if getattr(multiprocessing.current_process(), "_inheriting", False):  # this is a worker that imports the script
+                raise TrainingError(_GUARD)
             self._pool = ProcessPoolExecutor(
                 self._workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(self._make,)
             )
@@ -41,7 +54,10 @@ class Ahead(Generic[_Result]):
         for wanted in range(number, number + _KEPT_AHEAD * self._workers):
             if wanted not in self._waiting:
                 self._waiting[wanted] = self._pool.submit(_call, wanted)
-        return self._waiting.pop(number).result()
+        try:
+            return self._waiting.pop(number).result()
+        except BrokenProcessPool as error:
+            raise TrainingError(f"a worker process of training ended early; {_GUARD}") from error
 
     def close(self) -> None:
         """Stop the processes; a later `get` starts them again."""

@@ -317,6 +317,7 @@ def test_words_that_a_set_lacks(healthy: Path) -> None:
 
 
 @pytest.mark.parametrize("other", ["YES", "yes "])
+@pytest.mark.slow
 def test_labels_that_differ_only_in_case_or_spaces(healthy: Path, other: str) -> None:
     for speaker in range(40):
         save(healthy / other / f"{speaker:08x}_nohash_0.wav", word(5000 + speaker))
@@ -325,6 +326,7 @@ def test_labels_that_differ_only_in_case_or_spaces(healthy: Path, other: str) ->
     assert set(only(found(healthy), "same-label", "warning").paths) == {"yes", other}
 
 
+@pytest.mark.slow
 def test_labels_that_differ_only_in_their_encoding(healthy: Path) -> None:
     names = [unicodedata.normalize(form, "größe") for form in ("NFC", "NFD")]
     for position, name in enumerate(names):
@@ -411,6 +413,7 @@ def test_whatever_one_file_does_the_others_are_looked_at(healthy: Path, monkeypa
     audio=hnp.arrays(np.float32, st.integers(1, 2000), elements=st.floats(-2, 2, width=32)),
     rate=st.sampled_from([1, 49, 100, 8000, 16_000, 192_000]),
 )
+@pytest.mark.slow
 def test_the_rules_take_any_sound(audio: np.ndarray, rate: int) -> None:
     assert is_cut_off(audio, rate) in (True, False)
     assert is_cut_off(audio, rate) == is_cut_off(-audio, rate)
@@ -424,6 +427,7 @@ def run(*line: str) -> int:
     return command.run(parser.parse_args(line))
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_fails_on_errors(healthy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(healthy)) == 0
     assert "80 recordings of 2 words, 1.3 minutes" in (out := capsys.readouterr().out)
@@ -455,6 +459,7 @@ def test_the_command_prints_json(healthy: Path, capsys: pytest.CaptureFixture[st
     assert report["findings"][0]["paths"] == paths
 
 
+@pytest.mark.slow
 def test_real_recordings(shared_data: Path, tmp_path: Path) -> None:
     """A few thousand clips by volunteers: readable, with some too loud or cut off."""
     words = ("bed", "left", "on")
@@ -471,6 +476,7 @@ def test_real_recordings(shared_data: Path, tmp_path: Path) -> None:
     assert counts.get("silent", 0) / total < 0.01
 
 
+@pytest.mark.slow
 def test_real_words_cut_where_they_are_loudest_are_found(shared_data: Path) -> None:
     hits = total = 0
     for path in sorted((shared_data / "speech_commands").glob("[a-z]*/*.*"))[::67]:

@@ -311,6 +311,7 @@ CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r
     ending=st.sampled_from(["\n", "\r\n"]),
     order=st.permutations(["path", "label", "speaker", "note"]),
 )
+@pytest.mark.slow
 def test_whatever_python_writes_is_read_again(
     files: Path, notes: list[str], delimiter: str, encoding: str, quoting: int, ending: str, order: list[str]
 ) -> None:
@@ -327,6 +328,7 @@ def test_whatever_python_writes_is_read_again(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
+@pytest.mark.slow
 def test_damaged_bytes_are_read_or_refused_in_one_line(files: Path, data: st.DataObject) -> None:
     raw = bytearray(("\ufeffpath,label,speaker,split\n" + BODY.replace("\n", ',"p, 1",train\n')).encode("utf-8"))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -345,6 +347,7 @@ def test_damaged_bytes_are_read_or_refused_in_one_line(files: Path, data: st.Dat
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
+@pytest.mark.slow
 def test_any_bytes_are_refused_in_one_line(files: Path, raw: bytes) -> None:
     with pytest.raises(WordspotError) as refused:
         read_manifest(write(files, raw))

@@ -231,6 +231,7 @@ SPEAKERS = st.sampled_from([None, *"abcdefgh"])
     hold_out=st.sampled_from([(), ("g1",), ("g1", "g2")]),
     shares=st.sampled_from([(10, 10), (30, 30), (0, 50)]),
 )
+@pytest.mark.slow
 def test_nothing_leaks_whatever_the_list(
     kinds: list[tuple[str, str | None, str | None]],
     n_folds: int,

@@ -394,6 +394,7 @@ def test_command_leaves_nothing_half_done(tone_folder: Path, tmp_path: Path, mon
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_ten_minutes_of_real_words(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(shared_data / "speech_commands", "--out", tmp_path / "stream.wav", "--json")
     report = json.loads(capsys.readouterr().out)

@@ -50,6 +50,7 @@ CLASSIC = TriggerConfig(scenes="classic", label_steps=50)
 
 
 @pytest.mark.parametrize("kind", ["soundscape", "classic"])
+@pytest.mark.slow
 def test_the_same_numbers_make_the_same_scene(material: TriggerMaterial, kind: str) -> None:
     config = TriggerConfig(scenes=kind)
     first, again = (scene_at(material, SCENE, (3, 1, 7), config, "deep") for _ in range(2))

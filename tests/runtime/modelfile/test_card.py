@@ -465,6 +465,7 @@ def test_mutated_files_are_refused_or_read(seed: int, stream: bytes) -> None:
     assert n_refused > 30  # the others hit a weight, a name for people, or a value of the card
 
 
+@pytest.mark.slow
 def test_reading_a_card_needs_neither_torch_nor_onnx() -> None:
     heavy = ("torch", "onnx", "onnxruntime", "google")
     code = f"import sys, wordspot.runtime.modelfile.card; print([name for name in {heavy} if name in sys.modules])"

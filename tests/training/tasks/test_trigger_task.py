@@ -20,6 +20,8 @@ from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks.trigger import SceneEvaluation, TriggerTask
 from wordspot.training.trainer import StepRecord, Trainer
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {
     "features.clip_ms": 4000,

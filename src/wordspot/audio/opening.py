@@ -1,0 +1,123 @@
+"""Open a sound file for decoding, or say why it is none. Used by `audio.files` only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import soundfile
+
+from wordspot.audio.kinds import HEAD_BYTES, convert_command, kind_of
+from wordspot.audio.mpeg import has_frames
+from wordspot.audio.samples import MAX_RATE, MIN_RATE
+from wordspot.audio.truncation import open_whole
+from wordspot.errors import AudioError, NotFoundError
+from wordspot.progress import OnNote
+
+MAX_CHANNELS = 64
+_NO_COUNT = 2**63 - 1  # libsndfile's number of samples for a FLAC whose header has none
+_EXPECTED = "expected WAV, FLAC, Ogg or MP3"
+
+
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is only read forward: soundfile seeks after each block, and an MP3 then loses its next frames."""
+
+    def __init__(self, source: Path | BinaryIO) -> None:
+        self._source = source
+        try:
+            super().__init__(native_name(source) if isinstance(source, Path) else source)
+        except BaseException:
+            self._close_source()
+            raise
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        super().close()
+        self._close_source()
+
+    def _close_source(self) -> None:
+        if not isinstance(self._source, Path):  # soundfile closes only what it opened itself
+            self._source.close()
+
+
+def open_sound(path: Path, note: OnNote, *, thorough: bool) -> soundfile.SoundFile:
+    """Open a file whose structure is whole.
+
+    Args:
+        path: the file.
+        note: called with what a user should know about its header.
+        thorough: as in `truncation.open_whole`.
+
+    Raises:
+        NotFoundError: no such file.
+        AudioError: empty, truncated, or not a sound file that can be read.
+    """
+    if path.is_dir():
+        raise NotFoundError(f"{path}: expected a sound file or a folder of them, but it is a folder without any")
+    if not path.exists():
+        raise NotFoundError(f"{path}: expected a sound file, but there is no such file")
+    if not path.is_file():
+        raise AudioError(f"{path}: a pipe or a device, not a file; write it to a file first")
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path}: expected a recording, but the file is empty (0 bytes)")
+    try:
+        sound = _Forward(open_whole(path, note, thorough=thorough))
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file would need a given rate
+        raise AudioError(f"{path}: {_EXPECTED}, but it {_what_it_is(path) or f'cannot be read ({reason(error)})'}") from error
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be opened ({error.strerror}); check who may read it") from error
+    if sound.format == "MP3" and not _has_frames(path):
+        sound.close()
+        raise AudioError(f"{path}: {_EXPECTED}, but it cannot be read (it holds no MP3 frames); convert it again or remove it")
+    return sound
+
+
+def native_name(path: Path) -> bytes | str:
+    """A file's name for soundfile, which cannot encode all that a name may hold: any bytes, except on Windows."""
+    return str(path) if sys.platform == "win32" else os.fsencode(path)
+
+
+def promised(file: soundfile.SoundFile) -> int:
+    """The samples per channel that a header promises; 0 if it has no count."""
+    return 0 if file.frames == _NO_COUNT else int(file.frames)
+
+
+def check_header(file: soundfile.SoundFile, path: Path, most_samples: int | None = None) -> None:
+    """Reject what would take too much time or memory, before anything is decoded."""
+    n_samples, n_channels = promised(file), file.channels
+    is_long = most_samples is not None and max(n_samples, n_samples * n_channels // 4) > most_samples
+    if n_channels > MAX_CHANNELS or is_long:
+        length = "" if most_samples is None else f"{most_samples} samples in at most "
+        raise AudioError(
+            f"{path}: expected at most {length}{MAX_CHANNELS} channels, its header says {n_samples} samples in "
+            f"{n_channels}; cut the recording into parts"
+        )
+    if not MIN_RATE <= file.samplerate <= MAX_RATE:
+        raise AudioError(
+            f"{path}: expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, its header says {file.samplerate}; "
+            "convert it again or remove it"
+        )
+
+
+def reason(error: Exception) -> str:
+    """What libsndfile says, on one line."""
+    text = getattr(error, "error_string", None) or str(error)
+    return " ".join(text.split()).rstrip(".")
+
+
+def _what_it_is(path: Path) -> str:
+    """A sentence about a file of a known kind that cannot be read; empty for others."""
+    with path.open("rb") as file:
+        kind = kind_of(file.read(HEAD_BYTES))
+    if kind is None or kind.is_readable:
+        return ""
+    return f"is {kind.name}, which cannot be read; convert it: {convert_command(path.name)}"
+
+
+def _has_frames(path: Path) -> bool:
+    with path.open("rb") as file:
+        return has_frames(file, path.stat().st_size)

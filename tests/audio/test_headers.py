@@ -1,0 +1,154 @@
+"""Headers that are a little wrong: everything is read, with a note. Really truncated files, and noise, are errors."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from wordspot.audio.files import read_audio, read_blocks, read_info
+from wordspot.audio.ogg import _checksum
+from wordspot.errors import AudioError
+
+RATE = 16_000
+SOUND = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)
+INTEGERS = np.rint(SOUND * 32768).astype("<i2")
+
+
+def wav(claimed: int, *, data: bytes = INTEGERS.tobytes(), after: bytes = b"", channels: int = 1) -> bytes:
+    """A WAV of 16 bits whose header claims that many bytes of samples."""
+    form = struct.pack("<HHIIHH", 1, channels, RATE, 2 * channels * RATE, 2 * channels, 16)
+    body = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", claimed) + data + after
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def read(path: Path, content: bytes) -> tuple[np.ndarray, list[str]]:
+    path.write_bytes(content)
+    notes: list[str] = []
+    return read_audio(path, on_note=notes.append)[0], notes
+
+
+@pytest.mark.parametrize("extra", [16, 36, 44, 3198])
+def test_a_header_that_counts_too_much(tmp_path: Path, extra: int) -> None:
+    audio, notes = read(tmp_path / "a.wav", wav(32_000 + extra))
+    np.testing.assert_array_equal(audio, INTEGERS / np.float32(32768))
+    assert notes == [
+        f"{tmp_path / 'a.wav'}: its header promises {extra} bytes more than the file holds; everything in the file is read"
+    ]
+    assert read_info(tmp_path / "a.wav").n_samples == RATE
+    assert sum(len(block) for block in read_blocks(tmp_path / "a.wav")[1]) == RATE
+
+
+@pytest.mark.parametrize("missing", [3200, 20_000])
+def test_a_truncated_file_is_an_error_with_a_way_out(tmp_path: Path, missing: int) -> None:
+    with pytest.raises(AudioError, match=r"truncated.*copy or record it again, or keep what is there: ffmpeg -i a\.wav"):
+        read(tmp_path / "a.wav", wav(32_000 + missing))
+
+
+@pytest.mark.parametrize("few", [44, 1000, 31_000])
+def test_a_header_that_counts_too_little(tmp_path: Path, few: int) -> None:
+    audio, notes = read(tmp_path / "a.wav", wav(32_000 - few))
+    np.testing.assert_array_equal(audio, INTEGERS / np.float32(32768))
+    assert notes == [f"{tmp_path / 'a.wav'}: its header counts {few} bytes too few; everything in the file is read"]
+
+
+@pytest.mark.parametrize("after", [b"LIST\x04\0\0\0INFO", b"TAG" + bytes(125), bytes(512), b"LIST\xff\0\0\0INFO"])
+def test_what_follows_the_samples_is_not_sound(tmp_path: Path, after: bytes) -> None:
+    audio, notes = read(tmp_path / "a.wav", wav(32_000, after=after))
+    assert (len(audio), notes) == (RATE, [])
+
+
+def test_a_second_recording_in_the_file_is_noted(tmp_path: Path) -> None:
+    audio, notes = read(tmp_path / "a.wav", wav(32_000, after=wav(32_000)))
+    assert len(audio) == RATE
+    assert notes == [f"{tmp_path / 'a.wav'}: another recording follows in the same file and is not read; split the file"]
+
+
+@pytest.mark.parametrize(("name", "container"), [("a.aiff", "AIFF"), ("a.au", "AU"), ("a.rf64", "RF64")])
+def test_other_headers_that_count_too_much(tmp_path: Path, name: str, container: str) -> None:
+    path = tmp_path / name
+    soundfile.write(path, SOUND, RATE, format=container, subtype="PCM_16")
+    audio, notes = read(path, path.read_bytes()[:-44])
+    assert len(audio) == RATE - 22
+    assert "more than the file holds" in notes[0]
+
+
+def test_an_mp3_that_lacks_a_counted_frame(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, SOUND, RATE, format="MP3")
+    audio, notes = read(path, path.read_bytes()[:-100])
+    assert len(audio) > 0.9 * RATE
+    assert notes == [f"{path}: its end is missing, less than 0.1 s; the rest is read"]
+
+
+def test_a_flac_whose_header_counts_a_little_too_much(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, SOUND, RATE, format="FLAC")
+    content = bytearray(path.read_bytes())
+    content[21:26] = ((content[21] & 0xF0) << 32 | RATE + 500).to_bytes(5, "big")  # 36 bits of STREAMINFO
+    audio, notes = read(path, bytes(content))
+    assert len(audio) == RATE
+    assert notes == [f"{path}: its header promises 500 samples more than it holds; everything in the file is read"]
+
+
+@pytest.mark.parametrize("name", ["noise.wav", "noise.bin", "noise.mp3", "noise"])
+def test_a_decoders_guess_at_noise_is_refused(tmp_path: Path, name: str) -> None:
+    rng = np.random.default_rng(5)
+    for size in (700, 5_000, 70_000, 200_000):
+        for _ in range(5):
+            with pytest.raises(AudioError, match="expected"):
+                read(tmp_path / name, rng.bytes(size))
+            with pytest.raises(AudioError, match="expected"):
+                read_info(tmp_path / name, thorough=False)
+
+
+@pytest.mark.parametrize(("start", "name"), [(b"\xff\xfb\x90\xc4", "a.wav"), (b"ID3\x04\0\0\0\0\0\0", "a.bin")])
+def test_noise_that_begins_like_an_mp3_is_refused(tmp_path: Path, start: bytes, name: str) -> None:
+    noise = np.random.default_rng(6).bytes(30_000)
+    with pytest.raises(AudioError, match="holds no MP3 frame"):
+        read(tmp_path / name, start + noise)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"\x1aE\xdf\xa3" + bytes(100), "WebM or Matroska"),
+        (b"\0\0\0\x20ftypM4A " + bytes(100), "MPEG-4"),
+        (b"#!AMR\n" + bytes(100), "AMR"),
+        (b"RIFF\x64\0\0\0AVI " + bytes(100), "AVI"),
+    ],
+)
+def test_a_kind_that_cannot_be_read_is_named(tmp_path: Path, head: bytes, kind: str) -> None:
+    with pytest.raises(AudioError, match=rf"is {kind}.*, which cannot be read; convert it: ffmpeg -i a\.wav a\.wav\.wav"):
+        read(tmp_path / "a.wav", head)
+
+
+def ogg_flac(flac: bytes, page_bytes: int = 30_000) -> bytes:
+    """A FLAC in Ogg as RFC 9639, section 10.1 has it: a first packet of its own, then the rest in packets."""
+    first, rest = b"\x7fFLAC\x01\x00\x00\x01" + flac[:42], flac[42:]
+    packets = [first, *(rest[at : at + page_bytes] for at in range(0, len(rest), page_bytes))]
+    out = b""
+    for number, packet in enumerate(packets):
+        lacing = bytes([255] * (len(packet) // 255) + [len(packet) % 255])
+        kind = 2 if number == 0 else 4 if number == len(packets) - 1 else 0
+        head = struct.pack("<4sBBqIII", b"OggS", 0, kind, 0, 7, number, 0) + bytes([len(lacing)])
+        page = head + lacing + packet
+        out += page[:22] + _checksum(page) + page[26:]
+    return out
+
+
+@pytest.mark.parametrize("name", ["a.oga", "a.ogg"])
+def test_flac_in_ogg(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.flac"
+    rng = np.random.default_rng(1)
+    soundfile.write(path, 0.1 * rng.standard_normal(4 * RATE), RATE, format="FLAC")
+    expected, _ = read_audio(path)
+    inside = ogg_flac(path.read_bytes())
+    audio, _ = read(tmp_path / name, inside)
+    np.testing.assert_array_equal(audio, expected)
+    assert read_info(tmp_path / name).format == "FLAC PCM_16"
+    with pytest.raises(AudioError, match="truncated"):
+        read(tmp_path / name, inside[:-50])
