@@ -174,7 +174,7 @@ def test_lists_that_cannot_be_used(healthy: Path) -> None:
     for name in ("validation", "testing"):
         (healthy / f"{name}_list.txt").write_text("yes/00000001_nohash_0.wav\n")
     both = only(found(healthy, split="lists"), "lists", "error")
-    assert "stands in validation_list.txt and in testing_list.txt" in both.message
+    assert "is in validation_list.txt and in testing_list.txt" in both.message
     (healthy / "testing_list.txt").write_bytes(b"\xff\xfe\x00")
     only(found(healthy, split="lists"), "lists", "error")
 

@@ -15,7 +15,7 @@ from wordspot.tasks import TASKS
 
 __all__ = ["Examination", "Finding", "check"]
 
-#: The tasks whose data this looks at.
+#: The tasks whose data can be checked.
 CHECKED_TASKS = tuple(name for name, task in TASKS.items() if task.data in ("words", "manifest"))
 
 
@@ -28,7 +28,7 @@ def check(
     clip_ms: float | None = None,
     progress: OnProgress | None = None,
 ) -> Examination:
-    """Look at every recording of a data folder or a manifest. No file is changed, and no file ends the check.
+    """Check every recording of a data folder or a manifest. No file is changed, and no damaged file stops the check.
 
     Args:
         data: a folder with one folder per word or class, or a CSV file of recordings.

@@ -1,4 +1,4 @@
-"""Check a data folder with one folder per word, before its faults spoil a training run. Files are never changed."""
+"""Check a data folder with one folder per word for faults that would spoil a training run. Files are never changed."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL, normalize_word
 from wordspot.progress import OnProgress
 
 _LENGTH_TOLERANCE_MS = 1.0
-MOST_LOST = 0.1  # of all recordings; losing the loud part of more than that spoils a training
+MOST_LOST = 0.1  # fraction of the recordings; if more lose their loud part, training is not worth starting
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """What is measured of one recording that decodes."""
+    """The measures of one recording that could be decoded."""
 
     recording: Recording
     sample_rate: int
@@ -68,7 +68,7 @@ def examine_words(
     clip_ms: float | None = None,
     progress: OnProgress | None = None,
 ) -> Examination:
-    """Look at every recording of a data folder.
+    """Check every recording of a data folder.
 
     Args:
         root: the folder, with one folder per word.
@@ -162,7 +162,7 @@ def _measure(root: Path, clip_ms: float, recording: Recording) -> _Measured | Pr
         )
     except WordspotError as error:
         return Problem(str(error).replace(str(path), recording.path))
-    except Exception as error:  # whatever one file does, the others are checked
+    except Exception as error:  # one bad file must not stop the check of the others
         return Problem(f"{recording.path}: cannot be read ({str(error) or type(error).__name__})")
 
 
@@ -199,13 +199,13 @@ def _check_who_speaks(listing: Listing, dealt: Split) -> Iterator[Finding]:
 def _check_words(listing: Listing, sets: dict[str, str]) -> Iterator[Finding]:
     counts = Counter(clip.word for clip in listing.clips)
     if not counts:
-        yield Finding("error", "no-recordings", "expected one folder per word with recordings in it, found none")
+        yield Finding("error", "no-recordings", "no recordings found; expected one folder per word with recordings in it")
         return
     if len(counts) == 1:
         yield Finding("error", "one-word", "training needs a second folder, of any other words", tuple(counts))
     most, largest = counts.most_common(1)[0]
     rare = sorted(word for word, count in counts.items() if count < largest * RARE_WORD)
-    text = f"words with less than a tenth of the recordings of {most!r} ({largest}); record more if they are keywords"
+    text = f"words with less than a tenth as many recordings as {most!r} ({largest}); record more if they are keywords"
     yield from finding_about("warning", "imbalance", text, rare)
     for name in SETS if sets else ():
         present = {clip.word for clip in listing.clips if sets[clip.path] == name}
