@@ -23,6 +23,7 @@ if importlib.util.find_spec("torch") is None:
         "benchmarks",
         "reports",
         "test_old_files.py",
+        "test_run.py",
         "test_examples.py",
     ]
     collect_ignore += ["audio/test_noise.py", "evaluation/test_shortcuts_heard.py", "test_doctests.py", "test_wheel.py"]

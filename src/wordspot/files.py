@@ -94,9 +94,8 @@ def read_json(path: Path) -> Any:
     Raises:
         WordspotError: the file does not contain valid JSON; the message names it.
     """
-    text = read_text(path)
     try:
-        return json.loads(text)
+        return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
         raise WordspotError(f"{path} is not valid JSON ({error}); was it cut short?") from error
 
@@ -136,11 +135,22 @@ def _naming(target: Path) -> Iterator[None]:
 
 
 def cache_root() -> Path:
-    """Where caches live: ``$WORDSPOT_CACHE``, or the platform's folder for such things."""
+    """Where caches live: ``$WORDSPOT_CACHE``, or the platform's folder for such things.
+
+    Raises:
+        ConfigError: the user has no home.
+    """
     if given := os.environ.get("WORDSPOT_CACHE"):
         return Path(given)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "wordspot" / "cache"
+        return Path(os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local") / "wordspot" / "cache"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "wordspot"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wordspot"
+        return _home() / "Library" / "Caches" / "wordspot"
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "wordspot"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:  # HOME is not set, and the user has no entry in /etc/passwd
+        raise ConfigError("there is no home folder for the cache; set WORDSPOT_CACHE to a folder you may write to") from error

@@ -147,3 +147,9 @@ def test_a_wrong_checksum_of_the_gzip(tmp_path: Path) -> None:
     archive.write_bytes(content[:-8] + bytes(4) + content[-4:])
     with pytest.raises(DownloadError, match="is damaged or unsafe"):
         unpack(archive, tmp_path / "out", ignore)
+
+
+def test_a_hard_link_to_nothing(tmp_path: Path) -> None:
+    archive = write(tmp_path, tar_bytes(member("a.wav"), member("b.wav", b"", tarfile.LNKTYPE, "c.wav")))
+    with pytest.raises(DownloadError, match="is damaged or unsafe"):
+        unpack(archive, tmp_path / "out", ignore)

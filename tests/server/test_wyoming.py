@@ -406,6 +406,8 @@ GARBAGE = {
     "no JSON": (b"GET / HTTP/1.1\r\n\r\n", "expected an event as a line of JSON"),
     "no object": (b"[1]\n", r"expected an event as a JSON object, got \[1\]"),
     "deep": (b"[" * 30_000 + b"\n", "expected an event as a line of JSON"),
+    "half a character": (header(type="ping", data={"text": "\ud800"}), "expected an event as a line of JSON"),
+    "no UTF-8": (b'{"type": "ping", "data": {"text": "\xed\xa0\x80"}}\n', "expected an event as a line of JSON"),
     "no type": (header(data={}), 'expected an event with a "type"'),
     "data is a list": (header(type="detect", data=[1]), 'an object as its "data"'),
     "endless line": (b"x" * 300_000, "an event's line of at most 65536 bytes"),

@@ -39,7 +39,8 @@ def peaks_of(block: NDArray[Any]) -> NDArray[np.float64]:
     if not len(block):
         return np.zeros(block.shape[1])
     scale = 1.0 if block.dtype.kind == "f" else -1.0 / np.iinfo(block.dtype).min
-    high, low = block.max(axis=0).astype(np.float64), block.min(axis=0).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # NaN, which the reader reports
+        high, low = block.max(axis=0).astype(np.float64), block.min(axis=0).astype(np.float64)
     return np.asarray(np.maximum(high, -low) * scale)
 
 

@@ -17,7 +17,7 @@ import soundfile
 
 from wordspot.audio.channels import check_channel, is_silent_beside, loudest_channel, peaks_of
 from wordspot.audio.mpeg import TOLERANCE_SECONDS, way_out
-from wordspot.audio.opening import check_header, open_sound, promised, reason
+from wordspot.audio.opening import check_header, native_name, open_sound, promised, reason
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import LOUDEST, Samples, to_int16
 from wordspot.errors import AudioError, ConfigError
@@ -159,10 +159,10 @@ def write_audio(path: Path, audio: Samples, sample_rate: int) -> None:
     container, subtype = _WRITTEN[path.suffix.lower()]
     with atomic_path(path) as temporary:
         try:
-            with soundfile.SoundFile(temporary, "w", sample_rate, 1, subtype, format=container) as file:
+            with soundfile.SoundFile(native_name(temporary), "w", sample_rate, 1, subtype, format=container) as file:
                 for start in range(0, len(audio), _BLOCK):  # a long Vorbis in one piece overflows libsndfile's stack
                     file.write(to_int16(audio[start : start + _BLOCK]))
-            written = soundfile.info(temporary).frames if len(audio) else 0
+            written = soundfile.info(native_name(temporary)).frames if len(audio) else 0
         except soundfile.LibsndfileError as error:
             raise OSError(f"{path}: could not be written ({reason(error)}); is the disk full?") from error
         if written != len(audio):  # FLAC and Vorbis report no error if the end does not fit on the disk

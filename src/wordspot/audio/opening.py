@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,7 +27,7 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]
     def __init__(self, source: Path | BinaryIO) -> None:
         self._source = source
         try:
-            super().__init__(source)
+            super().__init__(native_name(source) if isinstance(source, Path) else source)
         except BaseException:
             self._close_source()
             raise
@@ -72,6 +74,11 @@ def open_sound(path: Path, note: OnNote, *, thorough: bool) -> soundfile.SoundFi
         sound.close()
         raise AudioError(f"{path}: {_EXPECTED}, but it cannot be read (it holds no MP3 frames); convert it again or remove it")
     return sound
+
+
+def native_name(path: Path) -> bytes | str:
+    """A file's name for soundfile, which cannot encode all that a name may hold: any bytes, except on Windows."""
+    return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 def promised(file: soundfile.SoundFile) -> int:

@@ -9,10 +9,12 @@ Exit status: 0 done, 1 an expected error (one line on stderr), 2 wrong usage, 13
 from __future__ import annotations
 
 import argparse
+import codecs
 import difflib
 import errno
 import importlib
 import io
+import json
 import os
 import re
 import sys
@@ -65,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    _write_utf8()
+    _set_encoding()
     args = argparse.Namespace()
     try:
         parser = build_parser()
@@ -83,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(_with_flags(_one_line(error), getattr(args, "parser", None)), 1)
     except OSError as error:
         return _fail(_one_line(error), 1)
+    except UnicodeEncodeError as error:  # the name of a file or folder
+        return _fail(f"{error.object!r} cannot be written in this locale's encoding, {error.encoding}; set PYTHONUTF8=1", 1)
     except ModuleNotFoundError as error:
         return _fail(_one_line(missing_extra(error)), 1)
 
@@ -107,10 +111,27 @@ def _with_flags(message: str, parser: argparse.ArgumentParser | None) -> str:
     return re.sub(r"`(\w+)`", flag, message)
 
 
-def _write_utf8() -> None:
-    """Write UTF-8 to stdout unless it is a terminal: the code page of Windows lacks most letters."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty() and "PYTHONIOENCODING" not in os.environ:
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # a file's name may be any bytes
+def _set_encoding() -> None:
+    """Write UTF-8 to stdout unless it is a terminal: the code page of Windows lacks most letters.
+
+    What an encoding lacks is escaped as JSON has it, so that a label never ends a command, and JSON stays what it was.
+    """
+    if not isinstance(sys.stdout, io.TextIOWrapper):
+        return
+    codecs.register_error("wordspot", _escape)
+    is_chosen = sys.stdout.isatty() or "PYTHONIOENCODING" in os.environ
+    handler = "wordspot" if sys.stdout.errors in ("strict", "surrogateescape") else sys.stdout.errors
+    sys.stdout.reconfigure(encoding=sys.stdout.encoding if is_chosen else "utf-8", errors=handler)
+
+
+def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What to write for the first character that cannot be encoded: a byte of a file's name as it is, else an escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    if "\udc80" <= character <= "\udcff":
+        return bytes([ord(character) - 0xDC00]), error.start + 1
+    return json.dumps(character)[1:-1], error.start + 1
 
 
 def _one_line(error: Exception) -> str:
@@ -118,7 +139,7 @@ def _one_line(error: Exception) -> str:
         where = f"{error.filename}: " if error.filename else ""
         hint = _WHAT_TO_DO.get(error.errno or 0)
         return one_line(f"{where}{error.strerror}{f'; {hint}' if hint else ''}")
-    return one_line(str(error))
+    return " ".join(one_line(str(error)).split())
 
 
 def _fail(message: str, status: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from wordspot.errors import DownloadError
 from wordspot.progress import OnProgress, Progress
 
-_DAMAGED = (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, ValueError)
+_DAMAGED = (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, ValueError, KeyError)
 
 
 def unpack(archive: Path, folder: Path, progress: OnProgress) -> int:

@@ -5,6 +5,7 @@ They are SVG in which text stays text: the reader's browser draws it, so labels 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import warnings
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.errors import ConfigError
 from wordspot.files import atomic_path, cache_root
 from wordspot.metrics import Calibration, Curve, Ints, StreamCurve
 
@@ -167,7 +169,8 @@ def draw_latencies(latencies_ms: Sequence[float]) -> str:
 
 def import_matplotlib() -> Any:
     """The module `matplotlib`, whose list of fonts then lies in wordspot's cache and not in a folder of its own in the home."""
-    os.environ.setdefault("MPLCONFIGDIR", str(cache_root() / "matplotlib"))
+    with contextlib.suppress(ConfigError):  # without a home, matplotlib uses a temporary folder
+        os.environ.setdefault("MPLCONFIGDIR", str(cache_root() / "matplotlib"))
     import matplotlib as mpl
 
     return mpl

@@ -50,7 +50,9 @@ async def read_event(reader: asyncio.StreamReader, max_payload: int) -> Event | 
 
 def _as_object(text: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = json.loads(text.decode())
+        if b"\\u" in text:  # may be half of a character, which cannot be sent back
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise WordspotError("expected an event as a line of JSON, but it does not parse") from error
     if not isinstance(value, dict):
