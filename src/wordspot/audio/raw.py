@@ -41,6 +41,7 @@ class RawDecoder:
     Attributes:
         sample_rate: in Hz; that of the header if there is one.
         is_ready: whether enough bytes have come to know what they are.
+        has_header: whether they began with the header of a WAV.
 
     Raises:
         ConfigError: no such format.
@@ -61,7 +62,8 @@ class RawDecoder:
         if form not in FORMATS:
             raise ConfigError(f"`sample_format` must be one of {', '.join(FORMATS)}, got {form!r}")
         self._channel, self._note, self._what, self._advice = channel, on_note or ignore_note, what, advice
-        self._waiting, self.is_ready, self._n_left = b"", False, -1
+        self._waiting, self._n_left = b"", -1
+        self.is_ready = self.has_header = False
         self._set(sample_rate, form, n_channels)
 
     @property
@@ -81,6 +83,10 @@ class RawDecoder:
         if not self.is_ready:
             return np.zeros(0, np.int16)
         return self._decode()
+
+    def is_whole(self, data: bytes) -> bool:
+        """Whether `data`, a message, holds whole samples, or belongs to a file."""
+        return self.has_header or len(data) % self.frame_bytes == 0 or (not self.is_ready and kind_of(data) is not None)
 
     def end(self) -> NDArray[Any]:
         """End the stream: the samples of one so short that nothing was known about it yet."""
@@ -106,6 +112,7 @@ class RawDecoder:
         if kind is None:
             self.is_ready = True
         elif kind == WAV:
+            self.has_header = True
             self._read_header()
         else:
             raise AudioError(f"{self._what} is {kind.name}, not raw samples; {self._advice}")

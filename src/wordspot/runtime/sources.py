@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ from wordspot.errors import ConfigError
 
 _BLOCK_MS = 20.0
 _FAST_BLOCK_MS = 1000.0
+_STDIN, _STREAM = "standard input", "the stream"  # which belong to the caller and are not closed
 
 Block = NDArray[np.int16] | NDArray[np.float32]
 OnNotice = Callable[[str], None]
@@ -63,9 +65,9 @@ def open_source(source: AudioSource, settings: SourceSettings, model_rate: int, 
     if isinstance(source, (str, Path)) and not is_bytes:
         return _open_file(Path(source), settings, notice)
     if not isinstance(source, (str, Path)):
-        return _open_bytes(source, settings, model_rate, notice, "the stream")
+        return _open_bytes(source, settings, model_rate, notice, _STREAM)
     stream = sys.stdin.buffer if str(source) == "-" else Path(source).open("rb")  # noqa: SIM115 - until the process ends
-    return _open_bytes(stream, settings, model_rate, notice, "standard input" if str(source) == "-" else str(source))
+    return _open_bytes(stream, settings, model_rate, notice, _STDIN if str(source) == "-" else str(source))
 
 
 def _check(source: AudioSource, settings: SourceSettings, *, is_bytes: bool) -> None:
@@ -131,10 +133,11 @@ def _open_bytes(
     size = decoder.frame_bytes * max(round(decoder.sample_rate * _BLOCK_MS / 1000), 1)
 
     def blocks() -> Iterator[Block]:
-        yield first
-        while data := stream.read(size):
-            yield decoder.feed(data)
-        yield decoder.end()
+        with contextlib.nullcontext() if name in (_STDIN, _STREAM) else stream:
+            yield first
+            while data := stream.read(size):
+                yield decoder.feed(data)
+            yield decoder.end()
 
     return decoder.sample_rate, blocks()
 
