@@ -102,7 +102,8 @@ def test_a_wav_that_cannot_be_read_live() -> None:
 
 
 def test_a_stream_that_ends_before_it_is_known() -> None:
-    assert RawDecoder(RATE).feed(b"\1\0").size == 0
+    assert RawDecoder(RATE).feed(b"RI").size == 0
+    assert RawDecoder(RATE).feed(b"\1\0").tolist() == [1]
     decoder = RawDecoder(RATE)
-    decoder.feed(b"\1\0\2\0")
-    assert decoder.end().tolist() == [1, 2]
+    assert decoder.feed(b"\0\0\0\0").size == 0
+    assert decoder.end().tolist() == [0, 0]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.audio.channels import ChannelPicker
-from wordspot.audio.kinds import HEAD_BYTES, WAV, kind_of
+from wordspot.audio.kinds import WAV, kind_of, may_become_known
 from wordspot.audio.samples import check_rate
 from wordspot.errors import AudioError, ConfigError
 from wordspot.progress import OnNote, ignore_note
@@ -106,7 +106,7 @@ class RawDecoder:
 
     def _look(self) -> None:
         """Find out what the bytes are."""
-        if len(self._waiting) < HEAD_BYTES:
+        if may_become_known(self._waiting):
             return
         kind = kind_of(self._waiting)
         if kind is None:

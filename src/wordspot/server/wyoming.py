@@ -216,11 +216,11 @@ class _Connection:
                 "expected audio with a rate in Hz, a width of 2 bytes and 1 to 8 channels, got "
                 f"{shown(rate)}, {shown(width)} and {shown(channels)}"
             )
+        self._format = rate, channels
+        self._open_streams(rate)
         self._decoder = RawDecoder(
             rate, n_channels=channels, on_note=partial(note_of_client, self.peer), advice="send raw samples, as the event says"
         )
-        self._format = rate, channels
-        self._open_streams(rate)
         self._note_time(data)
 
     def _open_streams(self, rate: int) -> None:
