@@ -58,6 +58,7 @@ class Tally:
     late_sends: list[float] = field(default_factory=list)
     wyoming_latencies: list[float] = field(default_factory=list)
     plays: list[tuple[NDArray[np.int16], list[tuple[str, float]]]] = field(default_factory=list)
+    memory: list[tuple[float, float]] = field(default_factory=list)  # seconds, resident MiB of the server
     broken: int = 0
     garbage: int = 0
 
@@ -117,9 +118,11 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     sys.exit("the server does not respond")
 
 
-async def load(args: argparse.Namespace, sound: NDArray[np.int16], model: Model, wyoming_port: int) -> dict[str, Any]:
+async def load(
+    args: argparse.Namespace, sound: NDArray[np.int16], model: Model, wyoming_port: int, tally: Tally | None = None
+) -> dict[str, Any]:
     """All clients at once, for so many minutes."""
-    tally = Tally()
+    tally = tally or Tally()
     held = [asyncio.create_task(idle(args.url)) for _ in range(args.idle)]
     await asyncio.sleep(args.idle / 200)
     end = time.monotonic() + 60 * args.minutes
@@ -128,7 +131,7 @@ async def load(args: argparse.Namespace, sound: NDArray[np.int16], model: Model,
     tasks += [garbage(args.url, number, end, tally) for number in range(args.garbage)]
     if wyoming_port:
         tasks += [wyoming(wyoming_port, sound, end, number, tally) for number in range(args.wyoming)]
-    watching = asyncio.create_task(watch(args.pid, args.minutes > 2))
+    watching = asyncio.create_task(watch(args.pid, tally, shows=args.minutes > 2))
     await asyncio.gather(*tasks)
     cores = (cpu_seconds(args.pid) - before) / (time.monotonic() - begin)
     still, machine, memory = sum(not task.done() for task in held), os.getloadavg()[0], resident_mib(args.pid)
@@ -280,12 +283,14 @@ async def wyoming(port: int, sound: NDArray[np.int16], end: float, number: int, 
         hearing.cancel()
 
 
-async def watch(pid: int, shows: bool) -> None:
-    """A line every 30 s: the server's memory."""
+async def watch(pid: int, tally: Tally, *, shows: bool) -> None:
+    """Note the server's memory every 5 s; a line every 30 s."""
     begin = time.monotonic()
-    while shows:
-        print(f"  {time.monotonic() - begin:6.0f} s  {resident_mib(pid):.1f} MiB", file=sys.stderr, flush=True)
-        await asyncio.sleep(30)
+    while True:
+        tally.memory.append((round(time.monotonic() - begin, 1), round(resident_mib(pid), 1)))
+        if shows and len(tally.memory) % 6 == 1:
+            print("  {:6.0f} s  {:.1f} MiB".format(*tally.memory[-1]), file=sys.stderr, flush=True)
+        await asyncio.sleep(5)
 
 
 def cpu_seconds(pid: int) -> float:

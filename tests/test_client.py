@@ -486,6 +486,20 @@ def test_the_token_and_the_origin(models: list[ServedModel], capfd: pytest.Captu
     assert token not in "".join(capfd.readouterr())
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"type": "ready", "model": "m", "labels": ["a"], "sample_rate": 1e999}',
+        f'{{"type": "detection", "label": "a", "time_ms": {"9" * 400}, "score": 1, "emitted_ms": 2}}',
+        f'{{"type": "scores", "time_ms": 1, "scores": {{"a": {"9" * 400}}}}}',
+    ],
+    ids=["ready", "detection", "scores"],
+)
+def test_numbers_that_are_too_large(message: str) -> None:
+    with pytest.raises(ServerError, match="expected a message of a wordspot server"):
+        (client.parse_ready if "ready" in message else client.parse_event)(message)
+
+
 def test_what_a_strange_server_says(models: list[ServedModel]) -> None:
     for message in ("[]", "x", b"\xff", '{"type": "ready"}', '{"type": "ready", "model": "m", "labels": 3}'):
         with pytest.raises(ServerError, match="is it one"):

@@ -24,8 +24,8 @@ from wordspot.errors import AudioError, WordspotError
 FUZZ = Path(__file__).resolve().parents[1] / "tools" / "fuzz.py"
 NEEDS_TORCH = ("checkpoints", "runs")
 TARGETS = (
-    "wav", "flac", "ogg", "mp3", "aiff", "models", "checkpoints", "runs", "manifests", "truth", "archives", "wyoming",
-    "websocket", "http", "settings",
+    "wav", "flac", "ogg", "mp3", "aiff", "raw", "models", "checkpoints", "runs", "manifests", "truth", "archives", "wyoming",
+    "websocket", "client", "http", "settings",
 )  # fmt: skip
 
 

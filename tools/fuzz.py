@@ -24,8 +24,10 @@ from pathlib import Path
 from fuzzing.files import FILE_TARGETS
 from fuzzing.protocols import PROTOCOL_TARGETS
 from fuzzing.runner import Outcome, Target, generator, run_target
+from fuzzing.settings import SETTINGS_TARGETS
+from fuzzing.sounds import SOUND_TARGETS
 
-TARGETS = {target.name: target for target in (*FILE_TARGETS, *PROTOCOL_TARGETS)}
+TARGETS = {target.name: target for target in (*SOUND_TARGETS, *FILE_TARGETS, *PROTOCOL_TARGETS, *SETTINGS_TARGETS)}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
         outcome = run_target(target, seed=args.seed, seconds=seconds, count=args.count, first=args.first, keep=args.keep)
         n_failures += len(outcome.failures)
         print(line(target, outcome), flush=True)
-        for number, text in outcome.failures:
+        for number, text in outcome.failures[:20]:
             print(f"  case {number}: {text.strip().splitlines()[-1][:300]}", flush=True)
     if n_failures:
         print(f"{n_failures} failures; see {args.keep}")

@@ -218,7 +218,7 @@ def parse_ready(message: str | bytes) -> Ready:
     try:
         if value["type"] == "ready":
             return Ready(str(value["model"]), tuple(map(str, value["labels"])), int(value["sample_rate"]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         pass
     raise _strange(message)
 
@@ -238,7 +238,7 @@ def parse_event(message: str | bytes) -> Event | None:
             return Detection(str(value["label"]), times[0], float(value["score"]), times[1])
         if value["type"] == "scores":
             return Scores(float(value["time_ms"]), {str(key): float(one) for key, one in value["scores"].items()})
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         pass
     raise _strange(message)
 

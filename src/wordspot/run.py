@@ -60,7 +60,7 @@ class Run:
         self,
         data: Path | str,
         *,
-        split: str = "testing",
+        split: str | None = None,
         checkpoint: int | None = None,
         device: str = "auto",
         progress: OnProgress | None = None,
@@ -241,7 +241,7 @@ def evaluate(
     model: Path | str | Run,
     data: Path | str,
     *,
-    split: str = "testing",
+    split: str | None = None,
     checkpoint: int | None = None,
     device: str = "auto",
     progress: OnProgress | None = None,
@@ -252,7 +252,8 @@ def evaluate(
         model: a run, its folder, or an exported file, which needs no torch.
         data: what a model of its task is trained on.
         split: ``training``, ``validation``, ``testing``, or ``all`` for a foreign folder, each recording once. A trigger is
-            evaluated on scenes, which only ``validation`` and ``testing`` have.
+            evaluated on scenes, which only ``validation`` and ``testing`` have. None: ``testing``, or ``all`` if the folder has
+            one recording of each word, so that none is held out.
         checkpoint: of a run: the checkpoint of this step; None for the best one on the validation set.
         device: of a run: ``auto``, ``cpu`` or ``cuda``.
         progress: called while recordings are decoded and evaluated.

@@ -167,7 +167,7 @@ def picture_of(path: Path) -> np.ndarray:
 MISTAKES = [
     ("no such folder; expected a data folder with one folder per word", "{out}/none", "--words", "low"),
     ("no recordings found", "{empty}", "--words", "low"),
-    ("expected at least two words' folders", "{single}", "--words", "low"),
+    ("is the only word's folder; expected at least two", "{single}", "--words", "low"),
     ("each word must be named once, got low", "{data}", "--words", "low,low"),
     ("each word must be named once, got low", "{data}", "--words", "low,LOW"),
     ("no recordings of lo; the folders here are high, low, middle, other", "{data}", "--words", "lo,high"),

@@ -220,7 +220,7 @@ def test_a_word_twice() -> None:
 
 
 def test_one_word_only() -> None:
-    with pytest.raises(DataError, match=r"expected at least two words' folders .* got only 'yes'; add a folder"):
+    with pytest.raises(DataError, match=r"'yes' is the only word's folder; expected at least two, .* Add a folder"):
         check_words(listing_of({"yes": 3}), ["yes"])
 
 
@@ -428,12 +428,12 @@ def test_lists_that_do_not_fit(folder: Make) -> None:
         assign_sets(listing, config)
     (root / "validation_list.txt").write_text("yes/a.wav\n")
     (root / "testing_list.txt").write_text("yes/a.wav\n")
-    with pytest.raises(DataError, match=r"yes/a.wav stands in validation_list.txt and in testing_list.txt; remove one"):
+    with pytest.raises(DataError, match=r"yes/a.wav is in validation_list.txt and in testing_list.txt; remove one"):
         assign_sets(listing, config)
     # A list of WAVs beside FLACs must not leave the set empty and its recordings in training.
     (root / "testing_list.txt").write_text("no/c.flac\nno/d.flac\n")
     with pytest.raises(
-        DataError, match=r"none of the 2 recordings in testing_list.txt is here, such as no/c.flac; .* like no/c.wav"
+        DataError, match=r"none of the 2 recordings in testing_list.txt, such as no/c.flac, exists; .* like no/c.wav"
     ):
         assign_sets(listing, config)
     (root / "testing_list.txt").write_bytes(b"caf\xe9/a.wav\n")

@@ -221,12 +221,12 @@ def test_a_broken_download_goes_on_where_it_was(tmp_path: Path, served: Served, 
     assert below(tmp_path / "out") == served.files
     assert [request.get("Range") for request in server.requests] == [None, "bytes=100000-", "bytes=150000-"]
     assert len(notes) == 2
-    assert f"broke off after 100000 of {len(served.body)} bytes" in notes[0]
+    assert f"connection lost after 100000 of {len(served.body)} bytes" in notes[0]
 
 
 def test_attempts_are_bounded_and_the_next_run_goes_on(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server, out = start(cut_after(1000)), tmp_path / "out"
-    with pytest.raises(DownloadError, match=r"broke off .*5000 bytes are kept.*run the same command again"):
+    with pytest.raises(DownloadError, match=r"connection lost .*5000 bytes are kept.*run the same command again"):
         download(out, version=served.archive, url=server.base)
     assert len(server.requests) == module.ATTEMPTS == 5
     assert not out.exists()
@@ -285,7 +285,7 @@ def test_a_server_that_has_another_file_or_none_is_asked_once(
     tmp_path: Path, served: Served, start: Callable[..., Server], first: Behaviour
 ) -> None:
     server = start(first)
-    with pytest.raises(DownloadError, match=r"the server (answered 40|offers a file of)"):
+    with pytest.raises(DownloadError, match=r"the server (responded 40|offers a file of)"):
         download(tmp_path / "out", version=served.archive, url=server.base)
     assert len(server.requests) == 1
     assert names(tmp_path) == set()
@@ -294,7 +294,7 @@ def test_a_server_that_has_another_file_or_none_is_asked_once(
 def test_a_server_that_is_not_there(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        with pytest.raises(DownloadError, match=r"no answer .*refused.* 0 bytes are kept"):
+        with pytest.raises(DownloadError, match=r"no response .*refused.* 0 bytes are kept"):
             get(served.archive, tmp_path / "other", f"http://127.0.0.1:{taken.getsockname()[1]}")
 
 
@@ -352,7 +352,7 @@ def test_a_length_that_is_not_the_published_one_is_refused(
 
 def test_a_body_shorter_than_promised_is_an_error(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server = start(says_length(len(served.body)), body=served.body[:-1])
-    with pytest.raises(DownloadError, match=f"broke off after {len(served.body) - 1} of {len(served.body)} bytes"):
+    with pytest.raises(DownloadError, match=f"connection lost after {len(served.body) - 1} of {len(served.body)} bytes"):
         download(tmp_path / "out", version=served.archive, url=server.base)
     assert len(server.requests) == module.ATTEMPTS
     assert not (tmp_path / "out").exists()
@@ -362,7 +362,7 @@ def test_the_wrong_archive_is_removed(tmp_path: Path, served: Served, start: Cal
     wrong = bytearray(served.body)
     wrong[200_000] ^= 1
     server = start(honest, body=bytes(wrong))
-    with pytest.raises(DownloadError, match=r"has the SHA-256 \w{64}, expected \w{64}; what was downloaded is removed"):
+    with pytest.raises(DownloadError, match=r"has the SHA-256 \w{64}, expected \w{64}; the download was deleted"):
         download(tmp_path / "out", version=served.archive, url=server.base)
     assert names(tmp_path) == set()
 
@@ -537,7 +537,7 @@ def test_the_command(
     command.run(parser.parse_args(line))
     printed = capsys.readouterr()
     assert "complete" in printed.out
-    assert "broke off after 100000" in printed.err
+    assert "connection lost after 100000" in printed.err
     assert below(tmp_path / "out") == served.files
     command.run(parser.parse_args(line))
     assert "already complete" in capsys.readouterr().out

@@ -232,7 +232,7 @@ def test_what_cannot_be_used_is_named_and_left_out(tmp_path: Path, folder: Path)
 
 
 def test_folders_that_are_not_there_or_empty(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(NotFoundError, match="nowhere: expected a folder with positives"):
+    with pytest.raises(NotFoundError, match="nowhere: no such folder; expected one with positives"):
         load_trigger_data(tmp_path / "nowhere", TriggerConfig(), DataConfig(), RATE)
     with pytest.raises(
         NotFoundError,
@@ -321,6 +321,6 @@ def test_negatives_of_the_word_itself_are_left_out(tmp_path: Path) -> None:
             soundfile.write(tmp_path / folder / f"sp{number}_nohash_0.wav", sound, 16_000)
     config = TriggerConfig(positives=("mine/takes",), negatives=("words",), backgrounds=("noise",))
     sources = load_trigger_data(tmp_path, config, DataConfig(), 16_000, word="Yes")
-    assert any(line.startswith("4 negatives are of the word Yes itself") for line in sources.warnings)
+    assert any(line.startswith("4 negatives are skipped, since their folder has the name") for line in sources.warnings)
     words = {word for name in SETS for word in sources.of(name).negatives.words}
     assert words == {"no"}

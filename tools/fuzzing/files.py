@@ -1,8 +1,7 @@
-"""Targets that are files: sounds, exported models, checkpoints, runs, lists, ground truth, archives."""
+"""Targets that are files, except sounds: exported models, checkpoints, runs, lists, ground truth, archives."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gzip
 import io
@@ -10,7 +9,6 @@ import json
 import random
 import shutil
 import struct
-import sys
 import tarfile
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,53 +19,10 @@ import numpy as np
 
 from fuzzing.mutate import json_text, mutate_bytes, mutate_json, mutate_text, to_bytes
 from fuzzing.runner import Check, Mutate, Target
-from fuzzing.sounds import sound_seeds, with_ogg_checksums
+from fuzzing.seeds import ROOT, made_models
 from wordspot.errors import WordspotError
 
-ROOT = Path(__file__).resolve().parents[2]
 _OLD = ROOT / "tests" / "files" / "0.1"  # a small run and its exported file
-_SUFFIXES = (".wav", ".mp3", ".flac", ".ogg", ".opus", ".aiff", ".au", ".raw", ".caf", ".w64", "")
-
-
-def sounds(kind: str, folder: Path) -> tuple[Mutate, Check]:
-    """Sound files through the reader, whole and block by block, with and without the check that follows every page."""
-    from wordspot.audio.files import read_audio, read_blocks, read_info
-
-    seeds = sound_seeds(kind)
-
-    def mutate(rng: random.Random) -> bytes:
-        mutant = mutate_bytes(seeds, rng)
-        if kind == "ogg" and rng.random() < 0.7:
-            mutant = with_ogg_checksums(mutant)
-        number = rng.randrange(len(_SUFFIXES)) if rng.random() < 0.05 else _SUFFIXES.index(f".{kind}")
-        return bytes([number]) + mutant
-
-    def check(mutant: bytes) -> str:
-        path = folder / f"take{_SUFFIXES[mutant[0]]}"
-        path.write_bytes(mutant[1:])
-        try:
-            with contextlib.suppress(WordspotError):  # the decoder then reads what the thorough check would reject
-                audio, _ = read_audio(path, 16_000, channel=None, thorough=False)
-                _check_audio(audio)
-            read_info(path)
-            audio, rate = read_audio(path, channel=0)
-            _check_audio(audio)
-            rate_again, blocks = read_blocks(path, 20.0, channel=0)
-            together = np.concatenate(list(blocks))
-            assert rate == rate_again, "two readers give two rates"
-            assert np.array_equal(audio, together), "blocks differ from the whole"
-        finally:
-            path.unlink()
-        return "read"
-
-    return mutate, check
-
-
-def _check_audio(audio: Any) -> None:
-    assert audio.dtype == np.float32, audio.dtype
-    assert audio.ndim == 1, audio.shape
-    assert audio.size, "no samples"
-    assert np.isfinite(audio).all(), "not finite"
 
 
 def models(folder: Path) -> tuple[Mutate, Check]:
@@ -78,7 +33,7 @@ def models(folder: Path) -> tuple[Mutate, Check]:
     from wordspot.runtime.modelfile.card import KEY, read_card, to_json
     from wordspot.runtime.recordings import RecordingClassifier
 
-    seeds = [(_OLD / "words.onnx").read_bytes(), *_made_models(), read_model(None)[1]]
+    seeds = [(_OLD / "words.onnx").read_bytes(), *made_models(), read_model(None)[1]]
     cards = [to_json(read_card(seed)) for seed in seeds]
 
     def mutate(rng: random.Random) -> bytes:
@@ -100,19 +55,6 @@ def models(folder: Path) -> tuple[Mutate, Check]:
         return "loaded and run"
 
     return mutate, check
-
-
-def _made_models() -> list[bytes]:
-    """Small files of the kinds that the shipped model is not, if `onnx` is installed, which makes them."""
-    sys.path.append(str(ROOT / "tests"))
-    try:
-        from support.made_onnx import made_model
-        from support.made_recordings import recording_model
-    except ModuleNotFoundError as error:
-        if error.name != "onnx":
-            raise
-        return []
-    return [made_model(), made_model("clip"), recording_model()]
 
 
 def checkpoints(folder: Path) -> tuple[Mutate, Check]:
@@ -326,13 +268,7 @@ def _with_tar_checksums(data: bytes) -> bytes:
     return bytes(mended)
 
 
-_KINDS = (
-    ("wav", "WAV of every encoding, with the headers of recorders and pipes, RF64 and W64"), ("flac", "FLAC"),
-    ("ogg", "Ogg Vorbis and Opus, most with mended checksums"), ("mp3", "MP3 with and without tags"),
-    ("aiff", "AIFF, AU and CAF"),
-)  # fmt: skip
 FILE_TARGETS = (
-    *(Target(kind, about, partial(sounds, kind)) for kind, about in _KINDS),
     Target("models", "exported files and their cards", models),
     Target("checkpoints", "checkpoints of a run", checkpoints),
     Target("runs", "configuration, log, metrics and lists of a run", runs),

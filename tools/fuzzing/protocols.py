@@ -1,4 +1,4 @@
-"""Targets that are messages and settings: Wyoming, WebSocket, HTTP, and configuration overrides."""
+"""Targets that are messages: Wyoming, WebSocket and HTTP as the server reads them, and what the client reads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
-from fuzzing.files import _made_models
-from fuzzing.mutate import TEXTS, VALUES, json_text, mutate_bytes, mutate_json, to_bytes
+from fuzzing.mutate import TEXTS, json_text, mutate_bytes, mutate_json, to_bytes
 from fuzzing.runner import Check, Mutate, Target
-from fuzzing.sounds import sound_seeds
+from fuzzing.seeds import made_models, sound_seeds
+from wordspot.errors import WordspotError
 
 _PCM = bytes(range(256)) * 12
 
@@ -252,64 +252,44 @@ def _served(folder: Path) -> Any:
     from wordspot.server.served import load_models
 
     paths = []
-    for number, content in enumerate(_made_models()):
+    for number, content in enumerate(made_models()):
         paths.append(folder / f"made-{number}.onnx")
         paths[-1].write_bytes(content)
     return load_models(paths or [None])
 
 
-def settings(folder: Path) -> tuple[Mutate, Check]:
-    """``--set`` of a run and of a decoder, and configurations in JSON."""
-    import dataclasses
+def client(folder: Path) -> tuple[Mutate, Check]:
+    """What a server sends to our client."""
+    from wordspot.client import parse_event, parse_ready
 
-    from wordspot.config import DecoderConfig, RunConfig
-    from wordspot.overrides import SECTIONS, from_json, override, override_decoder, parse_settings, to_json
-
-    seed = to_json(RunConfig(words=("yes", "no")))
-    names = [f"{section}.{field.name}" for section, kind in SECTIONS.items() for field in dataclasses.fields(kind)]
-    decoder = [field.name for field in dataclasses.fields(DecoderConfig)]
+    seeds = [
+        {"type": "ready", "model": "m", "labels": ["a", "b"], "sample_rate": 16_000, "format": "pcm16"},
+        {"type": "detection", "label": "a", "time_ms": 10.5, "score": 0.9, "emitted_ms": 20.0},
+        {"type": "scores", "time_ms": 10.5, "scores": {"a": 0.1, "b": 0.9}},
+        {"type": "error", "message": "no"}, {"type": "end"},
+    ]  # fmt: skip
 
     def mutate(rng: random.Random) -> bytes:
-        if rng.random() < 0.4:
-            return b"json\n" + to_bytes(json_text(mutate_json(seed, rng), rng), rng)
-        is_run = rng.random() < 0.7
-        chosen = rng.choices(names if is_run else decoder, k=rng.randrange(1, 4))
-        texts = [f"{name}={_setting(rng)}" for name in chosen]
-        if rng.random() < 0.3:
-            texts.append(mutate_bytes([text.encode(errors="replace") for text in texts], rng).decode("utf-8", "replace"))
-        return (b"run\n" if is_run else b"decoder\n") + json.dumps(texts).encode()
+        content = to_bytes(json_text(mutate_json(rng.choice(seeds), rng), rng), rng)
+        return mutate_bytes([content], rng) if rng.random() < 0.3 else content
 
     def check(mutant: bytes) -> str:
-        kind, _, content = mutant.partition(b"\n")
-        if kind == b"json":
+        rejected = 0
+        text = mutant.decode("utf-8", "replace")
+        for parse, message in ((parse_ready, text), (parse_ready, mutant), (parse_event, text)):
             try:
-                value = json.loads(content)
-            except (ValueError, RecursionError):
-                return "no JSON"
-            config = from_json(value)
-            assert from_json(to_json(config)) == config, "another configuration after writing it"
-        else:
-            chosen = parse_settings(json.loads(content))
-            if kind == b"run":
-                config = override(RunConfig(words=("yes", "no")), chosen)
-                assert from_json(to_json(config)) == config, "another configuration after writing it"
-            else:
-                override_decoder(DecoderConfig(), chosen)
-        return "accepted"
+                parse(message)
+            except WordspotError:
+                rejected += 1
+        parse_event(mutant)
+        return f"read, {rejected} of 3 others rejected"
 
     return mutate, check
-
-
-def _setting(rng: random.Random) -> str:
-    if rng.random() < 0.5:
-        return rng.choice(TEXTS)
-    value = rng.choice(VALUES)
-    return str(value) if not isinstance(value, int) or abs(value) < 10**50 else "1" + "0" * 400
 
 
 PROTOCOL_TARGETS = (
     Target("wyoming", "events of a Wyoming client", wyoming),
     Target("websocket", "messages of a WebSocket client", websocket),
+    Target("client", "messages of a server to our client", client),
     Target("http", "requests and uploads", http),
-    Target("settings", "configuration overrides and configurations in JSON", settings),
 )

@@ -153,43 +153,53 @@ def _watch(process: Any, receiving: Any, now: Any, outcome: Outcome) -> str | No
 def _work(
     target: Target, seed: int, first: int, seconds: float, count: int, keep: Path | None, folder: Path, now: Any, sending: Any
 ) -> None:  # fmt: skip
-    """The process: one case after the other. It ends after a case that grew it too much, and another takes over."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["WORDSPOT_CACHE"] = str(folder / "cache")
-    warnings.simplefilter("error")
-    warnings.simplefilter("ignore", DeprecationWarning)  # of other packages
-    (folder / "work").mkdir()
-    mutate, check = target.start(folder / "work")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders in C write there
+    """The process: one case after the other. It ends after one that fails, and another takes over."""
+    mutate, check = _start(target, folder)
     run_case(check, mutate(generator(target, seed, -1)))  # what is imported on first use belongs to no case
     _limit()
     base, end, number = _peak_mib(), time.monotonic() + seconds, first
     results, failures, slowest, reported = Counter[str](), [], 0.0, time.monotonic()
-    is_full = False
-    while not is_full and not (count and number >= first + count) and not (seconds and time.monotonic() >= end):
+    while not failures and not (count and number >= first + count) and not (seconds and time.monotonic() >= end):
         now[1] = time.monotonic()
         now[0] = number
         mutant = mutate(generator(target, seed, number))
-        begun = time.process_time()
-        result, is_failure = run_case(check, mutant)
-        taken, grown = time.process_time() - begun, _peak_mib() - base
-        if not is_failure and taken > MAX_SECONDS:
-            result, is_failure = f"slow: {taken:.1f} s", True
-        if not is_failure and grown > MAX_MIB:
-            result, is_failure, is_full = f"memory: the process grew by {grown:.0f} MiB", True, True
+        result, is_failure, taken = _bounded_case(check, mutant, base)
         if is_failure:
             failures.append((number, result))
             _keep(target, seed, number, result, keep, mutant)
         results["FAILED" if is_failure else result] += 1
         slowest, number = max(slowest, taken), number + 1
-        if time.monotonic() - reported > _REPORT_SECONDS or is_failure:
+        if time.monotonic() - reported > _REPORT_SECONDS and not failures:
             sending.send((results, failures, slowest))
-            results, failures, reported = Counter[str](), [], time.monotonic()
+            results, reported = Counter[str](), time.monotonic()
     now[0] = number
     sending.send((results, failures, slowest))
     sending.close()
-    sys.stdout.flush()
     os._exit(0)  # threads of a target would be waited for
+
+
+def _start(target: Target, folder: Path) -> tuple[Mutate, Check]:
+    """Prepare the process and the target."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["WORDSPOT_CACHE"] = str(folder / "cache")
+    warnings.simplefilter("error")
+    warnings.simplefilter("ignore", DeprecationWarning)  # of other packages
+    (folder / "work").mkdir()
+    started = target.start(folder / "work")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders in C write there
+    return started
+
+
+def _bounded_case(check: Check, mutant: bytes, base_mib: float) -> tuple[str, bool, float]:
+    """What came of a mutant, whether it is a failure, and the processor's seconds."""
+    begun = time.process_time()
+    result, is_failure = run_case(check, mutant)
+    taken, grown = time.process_time() - begun, _peak_mib() - base_mib
+    if not is_failure and taken > MAX_SECONDS:
+        result, is_failure = f"slow: {taken:.1f} s", True
+    if not is_failure and grown > MAX_MIB:
+        result, is_failure = f"memory: the process grew by {grown:.0f} MiB", True
+    return result, is_failure, taken
 
 
 def _limit() -> None:

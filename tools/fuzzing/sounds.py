@@ -1,82 +1,92 @@
-"""Short sound files of every kind that is read, and of kinds that are not, as seeds."""
+"""Targets that are sound: files through the reader, and bytes on standard input."""
 
 from __future__ import annotations
 
+import contextlib
 import io
-import struct
-import zlib
-from collections.abc import Iterator
+import random
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import soundfile
 
-_RATE, _SECONDS = 16_000, 0.12
-_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_WAV = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610")
-#: Kind → (container, encodings) as libsndfile names them.
-_KINDS = {
-    "wav": (("WAV", _WAV), ("WAVEX", ("PCM_16", "FLOAT")), ("RF64", ("PCM_16",)), ("W64", ("PCM_16",))),
-    "aiff": (("AIFF", ("PCM_16", "PCM_24", "FLOAT", "ULAW")), ("AU", ("PCM_16", "FLOAT")), ("CAF", ("PCM_16", "ALAC_16"))),
-    "flac": (("FLAC", ("PCM_S8", "PCM_16", "PCM_24")),),
-    "ogg": (("OGG", ("VORBIS", "OPUS")),),
-    "mp3": (("MP3", ("MPEG_LAYER_III",)),),
-}  # fmt: skip
+from fuzzing.mutate import mutate_bytes
+from fuzzing.runner import Check, Mutate, Target
+from fuzzing.seeds import made_models, sound_seeds, tone, with_ogg_checksums
+from wordspot.errors import WordspotError
+
+_SUFFIXES = (".wav", ".mp3", ".flac", ".ogg", ".opus", ".aiff", ".au", ".raw", ".caf", ".w64", "")
 
 
-def tone(n_channels: int = 1, seconds: float = _SECONDS) -> np.ndarray:
-    """A tone over noise: float64 [samples, channels]."""
-    n = np.arange(int(_RATE * seconds))[:, None] * np.ones(n_channels)
-    noise = np.random.default_rng(n_channels).normal(0, 0.01, n.shape)
-    return 0.3 * np.sin(2 * np.pi * 440 * n / _RATE) + noise
+def sounds(kind: str, folder: Path) -> tuple[Mutate, Check]:
+    """Sound files through the reader, whole and block by block, with and without the check that follows every page."""
+    from wordspot.audio.files import read_audio, read_blocks, read_info
+
+    seeds = sound_seeds(kind)
+
+    def mutate(rng: random.Random) -> bytes:
+        mutant = mutate_bytes(seeds, rng)
+        if kind == "ogg" and rng.random() < 0.7:
+            mutant = with_ogg_checksums(mutant)
+        number = rng.randrange(len(_SUFFIXES)) if rng.random() < 0.05 else _SUFFIXES.index(f".{kind}")
+        return bytes([number]) + mutant
+
+    def check(mutant: bytes) -> str:
+        path = folder / f"take{_SUFFIXES[mutant[0]]}"
+        path.write_bytes(mutant[1:])
+        try:
+            with contextlib.suppress(WordspotError):  # the decoder then reads what the thorough check would reject
+                audio, _ = read_audio(path, 16_000, channel=None, thorough=False)
+                _check_audio(audio)
+            read_info(path)
+            audio, rate = read_audio(path, channel=0)
+            _check_audio(audio)
+            rate_again, blocks = read_blocks(path, 20.0, channel=0)
+            together = np.concatenate(list(blocks))
+            assert rate == rate_again, "two readers give two rates"
+            assert np.array_equal(audio, together), "blocks differ from the whole"
+        finally:
+            path.unlink()
+        return "read"
+
+    return mutate, check
 
 
-def sound_seeds(kind: str) -> list[bytes]:
-    """Files of one kind: every encoding, one and two channels."""
-    seeds = []
-    for container, encodings in _KINDS[kind]:
-        for subtype in encodings:
-            for n_channels in (1,) if subtype == "GSM610" else (1, 2):
-                buffer = io.BytesIO()
-                soundfile.write(buffer, tone(n_channels), _RATE, subtype, format=container)
-                seeds.append(buffer.getvalue())
-    if kind == "wav":
-        seeds += odd_wavs()
-    if kind == "mp3":
-        seeds += [b"ID3\x04\0\0\0\0\x01\0" + bytes(128) + seed for seed in seeds]
-    if kind == "flac":
-        seeds += [b"ID3\x04\0\0\0\0\0\x10" + bytes(16) + seeds[0]]
-    return seeds
+def _check_audio(audio: Any) -> None:
+    assert audio.dtype == np.float32, audio.dtype
+    assert audio.ndim == 1, audio.shape
+    assert audio.size, "no samples"
+    assert np.isfinite(audio).all(), "not finite"
 
 
-def odd_wavs() -> Iterator[bytes]:
-    """WAV headers as recorders and pipes write them."""
-    samples = (tone()[:, 0] * 32767).astype("<i2").tobytes()
-    form = struct.pack("<HHIIHH", 1, 1, _RATE, 2 * _RATE, 2, 16)
-    listed = b"INFOISFT" + struct.pack("<I", 6) + b"Lavf\0\0"
-    for data_size in (len(samples), 0, 0xFFFFFFFF, 0x7FFFF000, len(samples) + 44, len(samples) + 2, len(samples) - 100):
-        yield _riff(_chunk(b"fmt ", form), b"data" + struct.pack("<I", data_size) + samples)
-    yield _riff(_chunk(b"JUNK", bytes(27)), _chunk(b"fmt ", form), _chunk(b"LIST", listed), _chunk(b"data", samples))
-    yield _riff(_chunk(b"fmt ", form + b"\0\0"), _chunk(b"fact", bytes(4)), _chunk(b"data", samples), _chunk(b"LIST", listed))
-    yield _riff(_chunk(b"fmt ", form), _chunk(b"data", samples), _chunk(b"data", samples))
-    yield _riff(_chunk(b"data", samples), _chunk(b"fmt ", form))
+def raw(folder: Path) -> tuple[Mutate, Check]:
+    """Bytes on standard input: samples, and files of every kind where samples are expected."""
+    from wordspot.runtime.listener import listen
+    from wordspot.runtime.model import open_model
+
+    models = made_models()
+    model = open_model(models[0] if models else None)
+    samples = (tone(seconds=0.5) * 32767).astype("<i2").tobytes()
+    word = np.repeat(np.array([0, 23_000, 0], "<i2"), 20_000).tobytes()  # for the small model: constant sound is a word
+    seeds = [samples, word, *(sound_seeds(kind)[0] for kind, _ in _KINDS)]
+
+    def check(mutant: bytes) -> str:
+        notices: list[str] = []
+        heard = list(listen(model, io.BytesIO(mutant), sample_rate=16_000, on_notice=notices.append))
+        assert all(0 <= one.score <= 1 for one in heard)
+        assert all("\n" not in notice for notice in notices), notices
+        return "heard" if heard else "nothing heard"
+
+    return partial(mutate_bytes, seeds), check
 
 
-def _riff(*chunks: bytes) -> bytes:
-    return _chunk(b"RIFF", b"WAVE" + b"".join(chunks))
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
-
-
-def with_ogg_checksums(data: bytes) -> bytes:
-    """An Ogg whose pages have the checksums that they should: else no decoder looks at what was changed in them."""
-    mended, start = bytearray(data), 0
-    while (start := mended.find(b"OggS", start)) >= 0 and start + 27 <= len(mended):
-        n_lacing = mended[start + 26]
-        end = start + 27 + n_lacing + sum(mended[start + 27 : start + 27 + n_lacing])
-        mended[start + 22 : start + 26] = bytes(4)
-        mirrored = zlib.crc32(bytes(mended[start:end]).translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-        mended[start + 22 : start + 26] = mirrored.to_bytes(4, "little").translate(_MIRRORED)[::-1]
-        start += 27
-    return bytes(mended)
+_KINDS = (
+    ("wav", "WAV of every encoding, with the headers of recorders and pipes, RF64 and W64"), ("flac", "FLAC"),
+    ("ogg", "Ogg Vorbis and Opus, most with mended checksums"), ("mp3", "MP3 with and without tags"),
+    ("aiff", "AIFF, AU and CAF"),
+)  # fmt: skip
+SOUND_TARGETS = (
+    *(Target(kind, about, partial(sounds, kind)) for kind, about in _KINDS),
+    Target("raw", "samples on standard input, and files where samples are expected", raw),
+)

@@ -1,1 +1,1 @@
-"""From folders and lists of recordings to labelled clips, split by speaker."""
+"""Data folders and manifests: list, decode, split by speaker, and turn recordings into labelled clips."""

@@ -1,7 +1,7 @@
-"""Cut badly aligned recordings to clips: the loudest part of each, of a clip's length, in a new folder.
+"""Cut each recording of a data folder to its loudest part of one clip's length, and write the clips to a new folder.
 
-A word spoken into a longer recording is where the energy is. The sets of a hash split stay as they are for names with
-``_nohash_``; other names are hashed with their suffix, and all files become ``.wav`` here.
+A word in a longer recording is assumed to be where the energy is highest. File names with ``_nohash_`` stay in the same set
+of a hash split. Other names may change sets, since their suffix is part of the hash and all files become ``.wav`` here.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class AlignedFolder:
     Attributes:
         out: the new data folder.
         n_clips: clips written.
-        clip_ms: the most that a clip has.
-        problems: a line for each recording, or kind of file, that is left out.
+        clip_ms: length of the longest clip.
+        problems: a line for each recording, or kind of file, that was skipped.
     """
 
     out: Path
@@ -59,8 +59,8 @@ def align(
 ) -> AlignedFolder:
     """Write each recording of a data folder to `out`, cut to its loudest `clip_ms`, as 16-bit WAV.
 
-    Folders and names stay, shorter recordings are not cut, damaged ones are left out. Noise is copied as it is, as are the
-    two list files (with the new suffix), README and licence files. `out` appears when it is complete.
+    Folders and names are kept. Shorter recordings are not cut; damaged ones are skipped. Noise, README and licence files are
+    copied unchanged, the two list files with the new suffix. `out` appears only once it is complete.
 
     Args:
         data: a folder with one folder per word.
@@ -105,7 +105,7 @@ def align(
 def _cut_all(
     listing: Listing, folder: Path, sample_rate: int, size: int, progress: OnProgress | None
 ) -> Iterator[tuple[str, str]]:
-    """Write each clip; yields each recording's path, and why it is left out or an empty text, in the listing's order."""
+    """Write each clip. Yields each recording's path and why it was skipped (empty if it was not), in the listing's order."""
     named: dict[str, str] = {}
     for clip in listing.clips:
         named.setdefault(_wav_path(clip.path), clip.path)

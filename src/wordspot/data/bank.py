@@ -1,4 +1,4 @@
-"""Decoded recordings of one set, end to end in one array: what the scenes of the task `trigger` are made of."""
+"""Decoded recordings of one set in a single array: the material for the scenes of the task `trigger`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wordspot.data.reader import DecodedRecording
 
 @dataclass(frozen=True)
 class Bank:
-    """Recordings one after the other in one array, which another process gets quickly.
+    """Recordings concatenated in one array, which is fast to pass to another process.
 
     samples: int16 [total]. starts: int64 [n + 1], recording i is samples[starts[i] : starts[i + 1]].
     speech: int64 [n, 2], where in its recording the word begins and ends.
@@ -44,7 +44,7 @@ class Bank:
 
     @cached_property
     def fragmentable(self) -> NDArray[np.int64]:
-        """The positions of the words that are not much longer than most, so that a part of one lacks some of the word."""
+        """The positions of the words that are not much longer than most, so that a fragment of one is truly truncated."""
         lengths = self.speech[:, 1] - self.speech[:, 0]
         return np.flatnonzero(lengths <= 1.5 * np.median(lengths)) if len(lengths) else np.zeros(0, np.int64)
 
@@ -60,7 +60,7 @@ class TriggerMaterial:
 
     @property
     def background_seconds(self) -> float:
-        """How much background there is before any of it comes again."""
+        """How much background there is before any of it repeats."""
         return len(self.backgrounds.samples) / self.sample_rate
 
     def cut_background(self, n_samples: int, rng: Generator) -> Samples:

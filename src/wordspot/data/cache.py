@@ -1,8 +1,8 @@
-"""Decoded clips, kept once as one memory-mapped int16 array, so that a second run starts in a second.
+"""Cache decoded clips as one memory-mapped int16 array, so that a second run starts within a second.
 
 A cache folder holds ``clips.npy`` (int16 [clips, clip_samples]), ``noise.npy`` (int16 [samples], all noise recordings end
 to end) and ``index.json``. Its name is a hash of the folder's listing (paths, sizes, times of change) and of how the clips
-were decoded. It is made aside and renamed when whole, so two runs that start together end with one good cache.
+were decoded. It is written under another name and renamed when complete, so two runs that start together share one valid cache.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class DecodedClips:
     noise: int16 [samples], the noise recordings end to end; recording i is ``noise[bounds[i]:bounds[i + 1]]``.
     hashes: SHA-256 of each clip's file.
     problems: one line for each recording that could not be decoded.
-    warnings: what training loses of the folder otherwise: unused files, and recordings longer than a clip.
+    warnings: other data that training does not use: unused files, and the ends of recordings longer than a clip.
     """
 
     listing: Listing
@@ -66,7 +66,7 @@ def decode_folder(listing: Listing, sample_rate: int, clip_samples: int, progres
         progress: called after each recording.
 
     Raises:
-        DataError: not one clip could be decoded, or there is no place for the cache.
+        DataError: no clip could be decoded, or the cache folder cannot be written.
         OSError: the cache cannot be written (a full disk, say); nothing half-written stays.
     """
     _make_root()
@@ -75,7 +75,7 @@ def decode_folder(listing: Listing, sample_rate: int, clip_samples: int, progres
     was_there = folder.is_dir()
     decoded = _load(folder, listing)
     if decoded is None:
-        if was_there:  # damaged, or to be tried again; never one that another run finishes just now
+        if was_there:  # damaged, or to be tried again; never one that another run is just finishing
             shutil.rmtree(folder, ignore_errors=True)
         try:
             with atomic_folder(folder) as temporary:
@@ -107,7 +107,7 @@ def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, p
     hashes: list[str] = []
     problems: list[Problem] = []
     n_long = n_cut = 0
-    # written as a plain file: a page of a memory map that finds the disk full kills the process
+    # written as a plain file: writing to a memory map on a full disk kills the process
     with (folder / "clips.npy").open("wb") as file:
         header = {"descr": "<i2", "fortran_order": False, "shape": (len(listing.clips), clip_samples)}
         np.lib.format.write_array_header_2_0(file, header)
@@ -171,7 +171,7 @@ def _load(folder: Path, listing: Listing, *, again: bool = True) -> DecodedClips
             clips=tuple(listing.clips[position] for position in index["clips"]),
             noise=tuple(listing.noise[position] for position in index["noise"]),
         )
-        # "c": changes stay in memory and never reach the file, yet torch sees a writable array
+        # "c" (copy on write): changes never reach the file, but torch gets the writable array that it wants
         clips = np.load(folder / "clips.npy", mmap_mode="c", allow_pickle=False)[: len(kept.clips)]
         noise = np.load(folder / "noise.npy", allow_pickle=False)
         bounds, hashes, problems = (tuple(index[name]) for name in ("bounds", "hashes", "problems"))

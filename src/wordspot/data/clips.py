@@ -1,6 +1,6 @@
-"""Labelled clips in three sets, from a listing: which clips are unknown words, which are silence.
+"""Assign labelled clips to the three sets: keywords, unknown words and silence.
 
-The rules are those of TensorFlow's speech_commands example, to the bit.
+The rules reproduce TensorFlow's speech_commands example exactly.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.config import SETS, DataConfig
+from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import Listing, left_out_notes
-from wordspot.data.split import assign_sets
 from wordspot.errors import ConfigError, DataError
 from wordspot.labels import SILENCE, SILENCE_LABEL, UNKNOWN, normalize_word
 
@@ -30,7 +30,7 @@ class ClipSet:
 
     rows: int64 [n], the clip's position among `Listing.clips`, -1 for silence.
     labels: int64 [n], its label's position.
-    weights: float64 [n], how often training draws it, relative to the others.
+    weights: float64 [n], relative sampling weight in training.
     """
 
     rows: NDArray[np.int64]
@@ -42,17 +42,17 @@ class ClipSet:
 
 
 def build_sets(listing: Listing, words: Sequence[str], config: DataConfig) -> dict[str, ClipSet]:
-    """The examples of every set, by the classic rules.
+    """The examples of every set, chosen by the classic rules.
 
-    Silence makes up `silence_percent` of each set's keyword clips, unknown words `unknown_percent`: the first of the
-    set's shuffled unknown clips. With ``unknown_pool="all"`` training holds every unknown clip instead, each drawn
-    with a weight such that together they are drawn as often.
+    Each set gets silence clips equal to `silence_percent` of its keyword clips, and unknown words equal to `unknown_percent`:
+    the first of the set's shuffled unknown clips. With ``unknown_pool="all"`` the training set contains every unknown clip
+    instead, weighted so that unknown words as a whole are drawn just as often.
 
     Raises:
-        DataError: a wanted word has no recordings; the message says which folders exist.
+        DataError: a wanted word has no recordings; the message lists the folders that exist.
     """
     wanted = {word: position + 2 for position, word in enumerate(check_words(listing, words))}
-    sets = assign_sets(listing, config)
+    sets = split_recordings(listing, config, wanted).sets
     keywords: dict[str, list[tuple[int, int]]] = {name: [] for name in SETS}
     unknown: dict[str, list[tuple[int, int]]] = {name: [] for name in SETS}
     for row, (clip, name) in enumerate(zip(listing.clips, sets, strict=True)):
@@ -77,10 +77,10 @@ def build_sets(listing: Listing, words: Sequence[str], config: DataConfig) -> di
 
 
 def build_whole(listing: Listing, words: Sequence[str]) -> ClipSet:
-    """Every clip of a folder once, and silence as ten percent of the keyword clips, to evaluate any model on any folder.
+    """Every clip of a folder once, plus silence (ten percent of the keyword clips), to evaluate any model on any folder.
 
-    Folders that are none of `words` count as unknown. Wanted words without a folder are allowed. If the folder has
-    recorded silence (`SILENCE_LABEL`), none is made.
+    Folders not in `words` count as unknown. Words without a folder are allowed. If the folder contains recorded silence
+    (`SILENCE_LABEL`), no synthetic silence is added.
     """
     wanted = {normalize_word(word): position + 2 for position, word in enumerate(words)} | {SILENCE_LABEL: SILENCE}
     examples = [(row, wanted.get(clip.word, UNKNOWN)) for row, clip in enumerate(listing.clips)]
@@ -91,7 +91,7 @@ def build_whole(listing: Listing, words: Sequence[str]) -> ClipSet:
 
 
 def check_words(listing: Listing, words: Sequence[str]) -> tuple[str, ...]:
-    """`words` as folders are compared with them.
+    """`words` in the spelling that folder names are compared with.
 
     Raises:
         ConfigError: two of them are the same word except for case.
@@ -108,14 +108,14 @@ def check_words(listing: Listing, words: Sequence[str]) -> tuple[str, ...]:
         )
     if len(existing) < 2:
         raise DataError(
-            f"{listing.root}: expected at least two words' folders (one may hold any other words), got only "
-            f"{next(iter(existing))!r}; add a folder of other words"
+            f"{listing.root}: {next(iter(existing))!r} is the only word's folder; expected at least two, one of which may hold "
+            "any other words. Add a folder of other words"
         )
     return normalized
 
 
 def _why_missing(listing: Listing, missing: Sequence[str]) -> str:
-    """The files in the folders of missing words that cannot be used."""
+    """Name the unusable files in the folders of the missing words."""
     unused = [one for one in listing.left_out if normalize_word(one.path.partition("/")[0]) in missing]
     return "".join(f"; {note}" for note in left_out_notes(unused))
 

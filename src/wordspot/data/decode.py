@@ -21,11 +21,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a recording is left out.
+    """Why a recording is skipped.
 
     Attributes:
         text: one line that names the file.
-        may_pass: the file could not be opened, so it is worth trying again next time; otherwise its contents are bad.
+        may_pass: whether it is worth trying again next time: the file could not be opened. Otherwise its contents are bad.
     """
 
     text: str
@@ -43,14 +43,15 @@ def decode_many(
 ) -> Iterator[tuple[Item, Result | Problem]]:
     """Call `decode` on each item in threads, and yield each item with its result, in order.
 
-    libsndfile and numpy release Python's lock, so this uses all cores. At most 64 results wait in memory.
+    libsndfile and numpy release the GIL, so this uses all cores. At most 64 results wait in memory.
 
     Args:
         items: what to decode, one recording each.
-        decode: returns what the recording gave, or a `Problem`. What it raises as `WordspotError` or `OSError` becomes one.
+        decode: returns the decoded recording, or a `Problem`. A `WordspotError` or `OSError` that it raises becomes a `Problem`.
         progress: called after each item.
         stage: what to report to `progress`.
-        before, total: items that were done before these, and of all (default: these are all), for `progress`.
+        before: items done before these, for `progress`.
+        total: number of all items, for `progress` (default: `before` plus these).
     """
     report, n_all = progress or ignore, before + len(items) if total is None else total
 

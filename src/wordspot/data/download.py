@@ -1,7 +1,7 @@
 """Download Google's Speech Commands archives and unpack them.
 
-An archive grows beside the output folder as ``NAME.part``, so an interrupted download goes on where it was. Nothing of it
-is used before its SHA-256 is right. The output folder appears when it is complete.
+An archive is downloaded beside the output folder as ``NAME.part``, so an interrupted download resumes. It is unpacked only
+after its SHA-256 has been verified. The output folder appears only once it is complete.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ ARCHIVES = {
 
 @dataclass(frozen=True)
 class Download:
-    """A data folder that was downloaded, now or (`was_complete`) before."""
+    """A downloaded data folder; `was_complete` if an earlier call had downloaded it."""
 
     out: Path
     archive: str
@@ -69,22 +69,22 @@ def download(
     progress: OnProgress | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Download:
-    """Download Speech Commands into a data folder. An interrupted download goes on where it was.
+    """Download Speech Commands into a data folder. An interrupted download resumes.
 
-    An archive of this name already beside `out` is used and kept.
+    If the archive is already beside `out`, it is used and kept.
 
     Args:
         out: the folder for the recordings.
         version: ``0.02``, ``0.01``, or ``test``: the clips of the published 12-class test.
-        url: the folder of the server that has the archive.
+        url: the address of the server's folder that contains the archive.
         keep_archive: keep the archive beside `out`.
-        force: download again, and write into a folder that holds files, file by file.
-        progress: called with bytes done while downloading, checking and unpacking.
-        on_note: called with a line of text when the connection broke and is tried again.
+        force: download again, and overwrite files in a folder that is not empty.
+        progress: called with the bytes done while downloading, verifying and unpacking.
+        on_note: called with a line of text before a broken connection is retried.
 
     Raises:
-        ConfigError: no such version, `out` holds something else, or a URL that is not http or https.
-        DownloadError: the server did not give the archive, a wrong checksum, an unsafe archive, or too little disk space.
+        ConfigError: unknown version, `out` contains other files, or a URL that is not http or https.
+        DownloadError: the server did not send the archive, its checksum is wrong, it is unsafe, or the disk has too little space.
     """
     archive, out, report = _archive(version), Path(out).resolve(), progress or ignore
     if not re.match(r"https?://[^/]", url):
@@ -116,7 +116,7 @@ def download(
 
 
 def is_complete(out: Path, archive: Archive) -> bool:
-    """Whether `out` was filled from `archive` before."""
+    """Whether `out` was already unpacked from `archive`."""
     return _read_marker(out) == archive.sha256
 
 
@@ -136,7 +136,7 @@ def _check_out(out: Path, archive: Archive, force: bool) -> None:
 
 
 def _place(out: Path) -> contextlib.AbstractContextManager[Path]:
-    """Where to unpack: a folder that is renamed to `out`, or `out` itself, marked unfinished, if it is in use already."""
+    """Yield the folder to unpack into: one that is renamed to `out`, or `out` itself, marked unfinished, if it exists."""
     if out == Path.cwd() or (out.is_dir() and any(out.iterdir())):
         (out / MARKER).unlink(missing_ok=True)
         return contextlib.nullcontext(out)
@@ -144,7 +144,7 @@ def _place(out: Path) -> contextlib.AbstractContextManager[Path]:
 
 
 def _read_marker(out: Path) -> str | None:
-    """The SHA-256 of the archive that `out` was filled from, or None."""
+    """The SHA-256 of the archive that `out` was unpacked from, or None."""
     try:
         marker = read_json(out / MARKER)
     except (WordspotError, OSError):
@@ -156,6 +156,6 @@ def _check_space(folder: Path, needed: float) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DownloadError(
-            f"{folder} has {free / 1e9:.1f} GB of free disk, the archive and its recordings need {needed / 1e9:.1f}; free some "
-            "or choose an `out` on another disk"
+            f"{folder} has {free / 1e9:.1f} GB of free disk, but the archive and its recordings need {needed / 1e9:.1f}; free "
+            "some space or choose an `out` on another disk"
         )

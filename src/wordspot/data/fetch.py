@@ -1,4 +1,4 @@
-"""Fetch one file over HTTP, on a connection that may break: with resume, a bound, and a checksum that decides."""
+"""Download one file over an unreliable HTTP connection: resume, limit the size and verify the checksum."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wordspot import __version__
 from wordspot.errors import DownloadError
 from wordspot.progress import OnProgress, Progress
 
-#: Attempts in a row that may fail without getting a further `_MIN_GAIN` bytes of the file.
+#: Attempts that may fail in a row without downloading another `_MIN_GAIN` bytes.
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 30.0
 MAX_BYTES = 4 << 30  # of a file whose size is not known
@@ -23,22 +23,22 @@ _MIN_GAIN, _BLOCK = 1 << 20, 1 << 16
 
 
 class _BrokenError(Exception):
-    """The transfer failed, but may go on at the next attempt."""
+    """The transfer failed, but another attempt may succeed."""
 
 
 def fetch(url: str, part: Path, sha256: str, size: int | None, progress: OnProgress, on_note: Callable[[str], None]) -> None:
-    """Download `url` into `part`, going on from what is there, until it is complete and its checksum is right.
+    """Download `url` into `part`, resuming from its present length, and verify the checksum.
 
     Args:
         url: the file's address.
         part: where to write.
         sha256: of the complete file.
-        size: its bytes, None if that is not known.
-        progress: called with bytes done while downloading and checking.
+        size: its length in bytes, None if unknown.
+        progress: called with the bytes done while downloading and verifying.
         on_note: called with a line of text before another attempt.
 
     Raises:
-        DownloadError: the server does not give this file. What was downloaded is kept, except after a wrong checksum.
+        DownloadError: the file could not be downloaded. The partial file is kept, except after a wrong checksum.
     """
     if size is not None and length_of(part) >= size and sha256_of(part, progress) != sha256:
         part.unlink()
@@ -53,19 +53,19 @@ def fetch(url: str, part: Path, sha256: str, size: int | None, progress: OnProgr
             if failures >= ATTEMPTS:
                 raise DownloadError(
                     f"{url}: {error}. {length_of(part)} bytes are kept; check the connection and run the same command again "
-                    "to go on, or name another server with `url`"
+                    "to resume, or name another server with `url`"
                 ) from error
             on_note(f"{url}: {error}; trying again")
         time.sleep(min(2.0 ** (failures - 1), 30.0))
     if (digest := sha256_of(part, progress)) != sha256:
         part.unlink()
         raise DownloadError(
-            f"{url} has the SHA-256 {digest}, expected {sha256}; what was downloaded is removed: try again, or another `url`"
+            f"{url} has the SHA-256 {digest}, expected {sha256}; the download was deleted. Try again, or use another `url`"
         )
 
 
 def _transfer(url: str, part: Path, size: int | None, progress: OnProgress) -> None:
-    """One request for the missing rest of `part`, which is appended to it.
+    """Request the missing rest of `part` and append it.
 
     Raises:
         _BrokenError: try again.
@@ -89,7 +89,7 @@ def _transfer(url: str, part: Path, size: int | None, progress: OnProgress) -> N
 
 
 def _request(url: str, have: int) -> Any:
-    """The server's response, its body not read yet; one of status 416 is a response too."""
+    """The server's response with its body unread; status 416 counts as a response, not as an error."""
     headers = {"User-Agent": f"wordspot/{__version__}", "Accept-Encoding": "identity"}
     headers |= {"Range": f"bytes={have}-"} if have else {}
     try:
@@ -98,7 +98,7 @@ def _request(url: str, have: int) -> Any:
         if error.code == 416:
             return error
         error.close()
-        text = f"the server answered {error.code} {error.reason}"
+        text = f"the server responded {error.code} {error.reason}"
         if error.code in (408, 425, 429) or error.code >= 500:
             raise _BrokenError(text) from error
         raise DownloadError(f"{url}: {text}") from error
@@ -106,7 +106,7 @@ def _request(url: str, have: int) -> Any:
         raise DownloadError(f"{url}: not a valid address ({error})") from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise _BrokenError(f"no answer ({str(reason) or type(reason).__name__})") from error
+        raise _BrokenError(f"no response ({str(reason) or type(reason).__name__})") from error
 
 
 def _copy(response: Any, part: Path, have: int, total: int | None, progress: OnProgress) -> None:
@@ -117,14 +117,14 @@ def _copy(response: Any, part: Path, have: int, total: int | None, progress: OnP
             try:
                 block = response.read1(min(_BLOCK, limit - have))
             except (OSError, http.client.HTTPException) as error:
-                raise _BrokenError(f"broke off after {have} bytes ({str(error) or type(error).__name__})") from error
+                raise _BrokenError(f"connection lost after {have} bytes ({str(error) or type(error).__name__})") from error
             if not block:
                 break
             file.write(block)
             have += len(block)
             progress(Progress("downloading", have, total))
     if total is not None and have < total:
-        raise _BrokenError(f"broke off after {have} of {total} bytes")
+        raise _BrokenError(f"connection lost after {have} of {total} bytes")
 
 
 def sha256_of(path: Path, progress: OnProgress) -> str:
@@ -139,5 +139,5 @@ def sha256_of(path: Path, progress: OnProgress) -> str:
 
 
 def length_of(path: Path) -> int:
-    """The bytes of a file, 0 if there is none."""
+    """The length of a file in bytes, 0 if it does not exist."""
     return path.stat().st_size if path.exists() else 0

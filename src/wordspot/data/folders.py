@@ -1,7 +1,6 @@
 """List the recordings in a data folder: one folder per word, and `_background_noise_`.
 
-Files are sorted, so that the list does not depend on the order in which the file system returns them. What is not used
-is listed too, with the reason.
+Files are sorted, so that the list does not depend on the file system's order. Unused files are listed too, with the reason.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from wordspot.formats import some
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL, normalize_word
 
 NOISE_FOLDER = "_background_noise_"
-#: Folders within words' folders count as speakers if there are at least this many.
+#: Folders inside the words' folders count as speakers if there are at least this many.
 MIN_SPEAKER_FOLDERS = 5
 _EXPECTED_FILES = ("readme", "licen", "copying", "validation_list.txt", "testing_list.txt")
 
@@ -34,7 +33,7 @@ class Recording:
         word: the name of the word's folder, lower-cased (NFC), or `NOISE_FOLDER`.
         size: bytes.
         mtime_ns: time of the last change.
-        speaker_folder: the folder within the word's folder that holds one speaker's recordings; empty if there is none.
+        speaker_folder: the folder inside the word's folder with one speaker's recordings; empty if there is none.
     """
 
     path: str
@@ -50,7 +49,7 @@ class Recording:
 
     @property
     def split_name(self) -> str:
-        """The name whose hash decides the set: recordings of the same name stay together."""
+        """The name whose hash decides the set; recordings with the same name stay together."""
         has_name = "_nohash_" in self.path.rsplit("/", 1)[-1] or not self.speaker_folder
         return hash_name(self.path) if has_name else self.speaker_folder
 
@@ -63,7 +62,7 @@ class LeftOut:
         code: a fixed word: ``unreadable-kind``, ``bad-name``, ``unreadable``, ``empty-folder``, ``stray-recording``, ``stray``
             or ``ignored``.
         path: relative to the data folder, printable.
-        reason: why it is not used and what to do; the same text for all files of a kind.
+        reason: why it is not used and what to do; the same text for all files of one kind.
     """
 
     code: str
@@ -73,7 +72,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a data folder holds: `clips` in words' folders and long `noise` recordings, each sorted by path."""
+    """The contents of a data folder: `clips` in the words' folders and long `noise` recordings, each sorted by path."""
 
     root: Path
     clips: tuple[Recording, ...]
@@ -86,15 +85,14 @@ class Listing:
 
 
 def list_recordings(root: Path) -> Listing:
-    """List the recordings of a data folder, sorted: in each word's folder and all folders below it.
+    """List the recordings of a data folder, in each word's folder and all folders below it, sorted.
 
-    Folders whose names begin with ``.`` or ``_`` are no words, except `SILENCE_LABEL` and `UNKNOWN_LABEL`, which hold
-    recordings of just that, as in Google's test archive.
+    Folders whose names begin with ``.`` or ``_`` are not words, except `SILENCE_LABEL` and `UNKNOWN_LABEL`, which contain
+    recorded silence and unknown words, as in Google's test archive.
 
     Raises:
         NotFoundError: no such folder.
-        DataError: no recordings at all, a `NOISE_FOLDER` that is empty, a name that is not UTF-8, or a folder that cannot be
-            listed.
+        DataError: no recordings at all, an empty `NOISE_FOLDER`, a name that is not UTF-8, or a folder that cannot be listed.
     """
     listing = survey_folder(root)
     for one in listing.left_out:
@@ -111,7 +109,7 @@ def list_recordings(root: Path) -> Listing:
 
 
 def survey_folder(root: Path) -> Listing:
-    """List what a data folder holds, as `list_recordings` does, but with everything unusable in `Listing.left_out`.
+    """List a data folder like `list_recordings`, but put everything unusable into `Listing.left_out` instead of raising.
 
     Raises:
         NotFoundError: no such folder.
@@ -137,7 +135,7 @@ def survey_folder(root: Path) -> Listing:
 
 
 def left_out_notes(left_out: Sequence[LeftOut]) -> list[str]:
-    """What `Listing.left_out` means for training, one line for each kind and word's folder."""
+    """Warnings about the unused files in `Listing.left_out`, one line for each kind and word's folder."""
     unreadable: dict[tuple[str, str], list[LeftOut]] = defaultdict(list)
     others: dict[str, list[LeftOut]] = defaultdict(list)
     for one in left_out:
@@ -150,7 +148,7 @@ def left_out_notes(left_out: Sequence[LeftOut]) -> list[str]:
 
 
 def left_out_files(root: Path, files: Sequence[Path]) -> Iterator[LeftOut]:
-    """Why files that are not sound files by name, or not files at all, are not used."""
+    """Explain why entries that are not files, or not sound files by their suffix, are unused."""
     for path in files:
         name = printable(path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix())
         if is_unreadable_kind(path.name):
@@ -191,9 +189,9 @@ def _list_folder(root: Path, folder: Path, word: str, left_out: list[LeftOut]) -
 
 
 def _with_speaker_folders(clips: Sequence[Recording]) -> tuple[Recording, ...]:
-    """Take the folders within words' folders for speakers if there are many of them, so that each stays in one set.
+    """Treat the folders inside the words' folders as speakers if there are many, so that each stays in one set.
 
-    A few such folders may be anything (a session, a format), and would leave sets empty.
+    A few such folders may mean anything (a session, a format), and splitting by them would leave sets empty.
     """
     within = ["/".join(clip.path.split("/")[1:-1]) for clip in clips]
     if len(set(within) - {""}) < MIN_SPEAKER_FOLDERS:
@@ -221,12 +219,12 @@ def is_utf8(name: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """A file's name as text that can be printed, whatever its bytes."""
+    """A file's name as printable text, even if it is not valid UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def hash_name(path: str) -> str:
-    """The part of a file's name that is hashed: cut at the first ``_nohash_``; it names the speaker."""
+    """The part of a file's name that is hashed: everything before the first ``_nohash_``, which names the speaker."""
     return re.sub(r"_nohash_.*$", "", path.rsplit("/", 1)[-1])
 
 
@@ -236,9 +234,9 @@ def recordings_in(
     """The recordings in the folders `names` of `root`, and in all folders below them, by their paths.
 
     Args:
-        kind: what they are, for messages: the name of the parameter that names the folders.
-        left_out: files that are not used are added to it.
-        may_miss: a folder that does not exist holds none.
+        kind: the name of the parameter that names the folders, for messages.
+        left_out: unused files are appended to it.
+        may_miss: treat a folder that does not exist as empty.
 
     Raises:
         NotFoundError: no such folder.

@@ -1,4 +1,4 @@
-"""Decode recordings for the scenes of the task `trigger`: check that each can be used, and cut it to its word."""
+"""Decode recordings for the scenes of the task `trigger`: check that each is usable, and trim it to its word."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from wordspot.data.decode import Problem, decode_many
 from wordspot.data.folders import Recording, is_utf8
 from wordspot.progress import OnProgress
 
-_MARGIN_S = 0.15  # kept on either side of a word, as far as there is no other sound
+_MARGIN_S = 0.15  # kept on either side of a word, unless there is another sound
 _SHORTEST_S = 0.05
-_PEAK = 0.9  # of a kept word: scenes set its level, and a quiet one would be rounded coarsely
+_PEAK = 0.9  # words are stored at this peak (scenes set the level later), since 16 bits would round quiet ones coarsely
 _RUMBLE_HZ = (40.0, 80.0)
 
 
@@ -37,7 +37,7 @@ class DecodedRecording:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads recordings for scenes: `cut` to their words, or whole."""
+    """Reads recordings for scenes: trimmed to their words if `cut`, otherwise entire."""
 
     root: Path
     cut: bool
@@ -54,7 +54,7 @@ class Reader:
         before: int = 0,
         total: int | None = None,
     ) -> list[DecodedRecording]:
-        """The usable ones of `recordings`, in order. A line for each of the others is added to `problems`.
+        """The usable recordings, in order. A line for each of the others is appended to `problems`.
 
         `progress`, `before` and `total`: see `decode_many`.
         """
@@ -81,7 +81,7 @@ class Reader:
             audio, speech = _cut(audio, self.sample_rate)
         seconds, longest = (speech[1] - speech[0]) / self.sample_rate, self.scene_ms / 1000
         if not _SHORTEST_S <= seconds <= longest:
-            hint = "a long recording may stand among the backgrounds" if kind == "negative" else "cut it to its word"
+            hint = "a long recording can be a background instead" if kind == "negative" else "trim it to its word"
             return Problem(
                 f"{path}: the {kind} is {seconds:.2f} s long; expected {_SHORTEST_S:g} s to a scene's {longest:g} s; {hint}"
             )
@@ -89,7 +89,7 @@ class Reader:
 
 
 def _cut(audio: Samples, sample_rate: int) -> tuple[Samples, tuple[int, int]]:
-    """The word of a recording with a quiet margin, normalised; and the bounds of the word in that."""
+    """A recording's word with a quiet margin, normalised, and the bounds of the word in it."""
     begin, first, stop, end = find_word(audio, sample_rate)
     margin = int(_MARGIN_S * sample_rate)
     begin, end = max(begin, first - margin), min(end, stop + margin)
@@ -98,7 +98,7 @@ def _cut(audio: Samples, sample_rate: int) -> tuple[Samples, tuple[int, int]]:
 
 
 def _without_rumble(audio: Samples, sample_rate: int) -> Samples:
-    """float32 [samples] without what lies below speech: a microphone's rumble and offset would come and go with the word."""
+    """High-pass float32 [samples] below speech; otherwise a microphone's rumble and offset would reveal the word."""
     n_fft = fft_size(len(audio) + sample_rate // 10)  # zeros at the end, so that it does not wrap around
     hertz = np.fft.rfftfreq(n_fft, 1 / sample_rate)
     gain = np.clip((hertz - _RUMBLE_HZ[0]) / (_RUMBLE_HZ[1] - _RUMBLE_HZ[0]), 0, 1)

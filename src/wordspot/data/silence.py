@@ -1,7 +1,7 @@
-"""The silence clips that a set is evaluated with: background noise at random volumes, the same in every evaluation.
+"""The silence clips of a set's evaluation: background noise at random volumes, the same in every evaluation.
 
-A run and the file exported from it, which is measured without torch, are judged on the same clips. The numbers are those
-of the Mersenne twister seeded with 32 bits, numpy's legacy generator and torch's on the CPU, which never change.
+A run and the file exported from it (which is evaluated without torch) get the same clips. The random numbers come from the
+Mersenne Twister with a 32-bit seed, on which numpy's legacy generator and torch's CPU generator agree and which never changes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Silence:
     Args:
         config: the run's.
         decoded: the folder's recordings.
-        name: the set; ``all`` draws from all noise, whatever the model was trained with.
-        count: how many there are; it is part of what decides them.
+        name: the set; ``all`` draws from all noise, including that of training.
+        count: number of clips; another count gives other clips.
     """
 
     def __init__(self, config: RunConfig, decoded: DecodedClips, name: str, count: int) -> None:
@@ -53,7 +53,7 @@ class Silence:
 
 
 def noise_stretches(config: RunConfig, decoded: DecodedClips, name: str) -> list[NDArray[np.int16]]:
-    """The stretches of noise that a set draws from, int16; one shorter than a clip is repeated until it is as long."""
+    """The segments of noise that a set draws from, int16; one shorter than a clip is repeated to fill it."""
     lengths, size = decoded.noise_lengths, config.features.clip_samples
     if name == "all":
         places = [(position, 0, length) for position, length in enumerate(lengths)]

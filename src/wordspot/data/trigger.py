@@ -1,6 +1,6 @@
 """Load the recordings of the task `trigger`: positives, negatives and backgrounds, split into sets.
 
-Split first: a recording belongs to one set, and so does a stretch of a background. No part of a recording crosses over.
+Recordings are split first: each recording, and each segment of a background, belongs to one set.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ from pathlib import Path
 
 from wordspot.config import SETS, DataConfig, TriggerConfig
 from wordspot.data.bank import Bank, TriggerMaterial, make_bank
+from wordspot.data.few_recordings import MIN_SPEAKERS, deal_takes
 from wordspot.data.folders import LeftOut, Listing, Recording, hash_name, left_out_notes, recordings_in
 from wordspot.data.reader import DecodedRecording, Reader
 from wordspot.data.split import assign_sets, deal_names, set_shares, split_noise
 from wordspot.data.trigger_fallback import make_backgrounds, speak_others
 from wordspot.errors import DataError, NotFoundError, install_command
-from wordspot.formats import csv_text
+from wordspot.formats import csv_text, some
 from wordspot.labels import normalize_word, word_of
 from wordspot.progress import OnProgress
 
-_CLIP_S = 1.0  # backgrounds are split as for clips of words, so that a run on words and one on scenes agree
+_CLIP_S = 1.0  # backgrounds are split as for the task `words`, so that runs of both tasks agree
 _LITTLE_S = 10.0
 
 
 @dataclass(frozen=True)
 class TriggerFolders:
-    """The recordings of each kind, sorted by path; none of them is of two kinds."""
+    """The recordings of each kind, sorted by path. No recording is of two kinds."""
 
     positives: tuple[Recording, ...]
     negatives: tuple[Recording, ...]
@@ -37,18 +38,18 @@ class TriggerFolders:
 
 
 def find_folders(root: Path, config: TriggerConfig) -> TriggerFolders:
-    """The recordings in the folders that `config` names, and in all folders below them.
+    """The recordings in the folders that `config` names and all folders below them.
 
-    A folder whose name begins with ``.`` or ``_`` is left out, unless it is named itself. A positive is not also
-    a negative, and a negative is not also a background, so an entire data folder can be named as the negatives of one of
-    its words. Folders of negatives and backgrounds may be missing if they have their usual names.
+    Folders whose names begin with ``.`` or ``_`` are skipped unless `config` names them. A positive is not also a negative,
+    and a negative is not also a background, so an entire data folder can be named as the negatives of one of its words.
+    Folders of negatives and backgrounds may be missing if they have their default names.
 
     Raises:
         NotFoundError: no such folder.
         DataError: a folder without recordings.
     """
     if not root.is_dir():
-        raise NotFoundError(f"{root}: expected a folder with positives, negatives and backgrounds; there is no such folder")
+        raise NotFoundError(f"{root}: no such folder; expected one with positives, negatives and backgrounds")
     usual = TriggerConfig()
     left_out: list[LeftOut] = []
     positives = recordings_in(root, config.positives, "positives", left_out)
@@ -67,9 +68,10 @@ def find_folders(root: Path, config: TriggerConfig) -> TriggerFolders:
 def split_words(root: Path, sources: TriggerFolders, data: DataConfig) -> tuple[list[str], list[str]]:
     """The set of each positive, and of each negative.
 
-    By the hash of their names, or by the folder's lists. Where the hash leaves a set without positives, since there are
-    so few, the names are dealt in the order of their hashes: at least one to testing, then at least one to validation,
-    the others to training, which always has one. Negatives of the same name (the same speaker) follow.
+    The hash of their names decides, or the folder's lists. If there are so few positives that the hash leaves a set without
+    any, the names are dealt in the order of their hashes: at least one to testing, then at least one to validation, and the
+    others (at least one) to training. Negatives of the same name (the same speaker) go to the same set. With one or two
+    speakers, single recordings are dealt instead.
     """
     clips = (*sources.positives, *sources.negatives)
     sets = assign_sets(Listing(root, clips, ()), data)
@@ -77,7 +79,11 @@ def split_words(root: Path, sources: TriggerFolders, data: DataConfig) -> tuple[
     positives, negatives = sets[:n_positives], sets[n_positives:]
     shares = set_shares(data)
     if data.split == "hash" and not {name for name in SETS if shares[name] > 0} <= set(positives):
-        dealt = deal_names((hash_name(clip.path) for clip in sources.positives), shares)
+        names = {hash_name(clip.path) for clip in sources.positives}
+        if len(names) < min(MIN_SPEAKERS, n_positives):
+            takes = deal_takes((clip.path for clip in sources.positives), data)
+            return [takes[clip.path] for clip in sources.positives], negatives
+        dealt = deal_names(names, shares)
         positives = [dealt[hash_name(clip.path)] for clip in sources.positives]
         negatives = [dealt.get(hash_name(clip.path), name) for clip, name in zip(sources.negatives, negatives, strict=True)]
     return positives, negatives
@@ -85,10 +91,10 @@ def split_words(root: Path, sources: TriggerFolders, data: DataConfig) -> tuple[
 
 @dataclass(frozen=True)
 class TriggerData:
-    """All that was found, by set.
+    """The recordings of a trigger, by set.
 
     rows: set, kind, path and SHA-256 of every recording used.
-    problems: a line for each recording that is left out. warnings: what the user should know before training.
+    problems: a line for each skipped recording. warnings: what the user should know before training.
     """
 
     materials: dict[str, TriggerMaterial]
@@ -97,15 +103,15 @@ class TriggerData:
     warnings: tuple[str, ...]
 
     def of(self, name: str) -> TriggerMaterial:
-        """What the scenes of the set `name` are made of."""
+        """The material for scenes of the set `name`."""
         return self.materials[name]
 
     def has(self, name: str) -> bool:
-        """Whether there are positives in the set `name`: without any, nothing can be measured on it."""
+        """Whether there are positives in the set `name`. Without any, nothing can be measured on it."""
         return len(self.materials[name].positives) > 0
 
     def describe(self) -> str:
-        """What training has, in a few words."""
+        """A short summary of the training material."""
         material = self.of("training")
         return (
             f"{len(material.positives):,} positives, {len(material.negatives):,} negatives and "
@@ -113,7 +119,7 @@ class TriggerData:
         )
 
     def listing_text(self) -> str:
-        """What ``data.csv`` holds: set, label (the kind), path and SHA-256 of every recording used."""
+        """The contents of ``data.csv``: set, label (the kind), path and SHA-256 of every recording used."""
         return csv_text([("set", "label", "path", "sha256"), *self.rows])
 
 
@@ -130,15 +136,15 @@ def load_trigger_data(
 ) -> TriggerData:
     """Find, decode and split the recordings of the task trigger.
 
-    Recordings of any rate and number of channels come out as mono at `sample_rate`. For soundscapes, recordings are
-    cut to their word (`audio.speech.find_word`); the classic scenes use entire recordings. Recordings that are damaged,
-    silent, too short for a word, or longer than a scene of `scene_ms` are left out, each with a line in `problems`. If the
-    usual folders of negatives or backgrounds are missing, synthetic speech and noise replace them, with a warning.
+    Recordings may have any rate and number of channels; they are converted to mono at `sample_rate`. For soundscapes they are
+    trimmed to their word (`audio.speech.find_word`); the classic scenes use entire recordings. Recordings that are damaged,
+    silent, too short for a word, or longer than a scene of `scene_ms` are skipped, each with a line in `problems`. If the
+    default folders of negatives or backgrounds are missing, synthetic speech and noise replace them, with a warning.
 
     Args:
         progress: called after each recording.
-        only: the sets whose negatives are wanted; without those of training, it is much faster.
-        word: name of the word (default: that of its folder). Negatives of that name are left out, with a warning.
+        only: the sets whose negatives are wanted; loading is much faster without those of training.
+        word: name of the word (default: that of its folder). Negatives of that name are skipped, with a warning.
 
     Raises:
         NotFoundError, DataError: a named folder is missing or empty, or no positive can be used.
@@ -155,7 +161,7 @@ def load_trigger_data(
         raise DataError(f"{root}: none of its {len(found.positives)} positives can be used; {problems[0]}")
     others = tuple(one for one in found.negatives if normalize_word(one.word) != normalize_word(word))
     if n_same := len(found.negatives) - len(others):
-        warnings.append(f"{n_same} negatives are of the word {word} itself, by their folder's name, and are left out")
+        warnings.append(f"{n_same} negatives are skipped, since their folder has the name of the word {word} itself")
         found = dataclasses.replace(found, negatives=others)
     if found.negatives:
         sets = split_words(root, _recordings(positives, found.negatives), data)[1]
@@ -173,7 +179,7 @@ def load_trigger_data(
         name: TriggerMaterial(sample_rate, *(banks[kind][name] for kind in ("positive", "negative", "background")))
         for name in SETS
     }
-    warnings += _warn(materials, data)
+    warnings += [*_warn_of_speakers(rows), *_warn(materials, data)]
     return TriggerData(materials, tuple(sorted(rows)), tuple(problems), tuple(warnings))
 
 
@@ -207,10 +213,10 @@ def _split_backgrounds(
     rows: list[tuple[str, str, str, str]],
     warnings: list[str],
 ) -> dict[str, Bank]:
-    """The stretches of background of each set, by `split.split_noise`; synthetic noise if there are none."""
+    """The background segments of each set, by `split.split_noise`; synthetic noise if there are none."""
     if not decoded:
         warnings.append(
-            "there are no backgrounds: synthetic noise is used instead; expect many more false accepts in real rooms; record "
+            "there are no backgrounds: synthetic noise is used instead. Expect many more false accepts in real rooms; record "
             "some minutes where the model will be used and name their folder with `backgrounds`"
         )
         made = make_backgrounds(sample_rate)
@@ -232,7 +238,7 @@ def _split_backgrounds(
 
 
 def _speak(word: str, reader: Reader, warnings: list[str]) -> list[DecodedRecording]:
-    """Other words by synthetic voices, or none; with a warning that says what it costs."""
+    """Other words by synthetic voices (or none, if no voices are installed), with a warning about the consequences."""
     problems: list[str] = []
     with tempfile.TemporaryDirectory(prefix="wordspot-") as name:
         recordings = speak_others(Path(name) / "(voices)", word, reader.sample_rate)
@@ -240,7 +246,7 @@ def _speak(word: str, reader: Reader, warnings: list[str]) -> list[DecodedRecord
         negatives = spoken.decode_all(recordings, "negative", problems)
     if negatives:
         warnings.append(
-            "there are no negatives: other words by synthetic voices are used instead, which sound unlike people; expect more "
+            "there are no negatives: other words by synthetic voices are used instead, which sound unlike people. Expect more "
             "false accepts; record other words, or name a folder of any with `negatives`"
         )
     else:
@@ -249,6 +255,19 @@ def _speak(word: str, reader: Reader, warnings: list[str]) -> list[DecodedRecord
             f"name a folder of other words with `negatives`, or install synthetic voices: {install_command('voices')}"
         )
     return negatives
+
+
+def _warn_of_speakers(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:
+    sets: dict[str, set[str]] = {}
+    for name, kind, path, _ in rows:
+        if kind == "positive" and "_nohash_" in path:
+            sets.setdefault(hash_name(path), set()).add(name)
+    both = sorted(speaker for speaker, names in sets.items() if len(names) > 1)
+    if not both:
+        return []
+    return [
+        f"recordings of the same speaker ({some(both)}) are for training and for measuring: results are too optimistic for others"
+    ]
 
 
 def _warn(materials: dict[str, TriggerMaterial], data: DataConfig) -> list[str]:

@@ -1,4 +1,4 @@
-"""Replacements if there are no recordings of other words, or none of noise: synthetic speech and noise."""
+"""Synthetic speech and noise for a trigger without recordings of other words or of background noise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WORDS = (
 
 
 def speak_others(out: Path, word: str, sample_rate: int) -> list[Recording]:
-    """Recordings of some dozens of words other than `word` by synthetic voices, the same every time.
+    """Synthetic recordings of dozens of words other than `word`, the same on every call.
 
     Returns:
         The recordings below the new folder `out`; none if no voices are installed.
@@ -44,7 +44,7 @@ def speak_others(out: Path, word: str, sample_rate: int) -> list[Recording]:
 
 
 def make_backgrounds(sample_rate: int) -> dict[str, NDArray[np.int16]]:
-    """A different stretch of synthetic noise for each set: int16 [samples]."""
+    """A different piece of synthetic noise for each set: int16 [samples]."""
     return {
         name: make_sounds(_SECONDS[name] * sample_rate, sample_rate, np.random.default_rng([_SEED, position]))
         for position, name in enumerate(SETS)

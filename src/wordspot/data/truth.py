@@ -1,9 +1,9 @@
-"""Which words are spoken when in a stream: three kinds of text files.
+"""Read and write ground truth (which words are spoken when in a stream) in three text formats.
 
-- ``classic``: a line ``label, start_ms`` for each word, as TensorFlow's speech_commands example writes and reads it.
-- ``csv``: a header with ``label`` and ``start_ms``, and perhaps ``end_ms``, ``clip``, ``snr_db``; other columns are left.
+- ``classic``: a line ``label, start_ms`` for each word, the format of TensorFlow's speech_commands example.
+- ``csv``: a header with ``label`` and ``start_ms``, optionally ``end_ms``, ``clip`` and ``snr_db``; other columns are ignored.
 - ``audacity``: a label track, ``start<TAB>end<TAB>label`` in seconds. Lines that begin with a backslash (frequencies) are
-  left.
+  ignored.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ class SpokenWord:
 
     label: str
     start_ms: float
-    """The beginning of its speech; in a classic stream, of its clip."""
+    """Start of its speech; in a classic stream, of its clip."""
     end_ms: float | None = None
-    """The end of its last frame of speech; None if the file does not say."""
+    """End of its last frame of speech; None if the file does not give it."""
     clip: str = ""
     """The recording it was made from."""
     snr_db: float | None = None
 
 
 def read_truth(path: Path) -> list[SpokenWord]:
-    """Read a ground-truth file of any of `KINDS`, words in its order. An empty file is a stream without words.
+    """Read a ground-truth file of any of `KINDS`, in the file's order. An empty file means a stream without words.
 
     Raises:
         NotFoundError: no such file.
-        DataError: no text, or a line that cannot be read; the message names the file, the line's number and the line.
+        DataError: not text, or a line that cannot be parsed; the message gives the file, the line's number and its text.
     """
     lines = _read_lines(path)
     first = next((line for _, line in lines), "")
@@ -66,7 +66,7 @@ def read_truth(path: Path) -> list[SpokenWord]:
 
 
 def write_truth(path: Path, words: Sequence[SpokenWord], kind: str) -> None:
-    """Write `words` as one of `KINDS`, atomically. A word without an end ends at its start in Audacity's.
+    """Write `words` as one of `KINDS`, atomically. For Audacity, a word without an end ends at its start.
 
     Raises:
         ConfigError: no such kind, or a label that does not fit on a line.
@@ -120,7 +120,7 @@ def _read_csv(path: Path, lines: list[tuple[int, str]]) -> list[SpokenWord]:
             if not columns:
                 columns = _header(cells)
             elif len(cells) != len(columns):
-                raise ValueError(f"expected {len(columns)} cells, as the header has, got {len(cells)}")
+                raise ValueError(f"it has {len(cells)} cells, the header {len(columns)}")
             else:
                 words.append(_csv_word(dict(zip(columns, cells, strict=True))))
         except (ValueError, csv.Error) as error:

@@ -1,4 +1,4 @@
-"""Unpack a downloaded archive. Its SHA-256 is pinned and checked before, so this need not distrust it further."""
+"""Unpack a downloaded archive whose SHA-256 was verified, so that few further checks are needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def unpack(archive: Path, folder: Path, progress: OnProgress) -> int:
     """Unpack a ``.tar.gz`` into `folder` and return the number of files.
 
     Raises:
-        DownloadError: the archive is damaged or empty, or holds a path, link or device that leaves the folder.
+        DownloadError: the archive is damaged or empty, or contains a path, link or device outside the folder.
         OSError: a file cannot be written.
     """
     n_files, size = 0, archive.stat().st_size
@@ -31,7 +31,7 @@ def unpack(archive: Path, folder: Path, progress: OnProgress) -> int:
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise DownloadError(f"{error.filename} is in the way of an unpacked file; use an empty `out`") from error
     except _DAMAGED as error:
-        raise DownloadError(f"{archive} is damaged or unsafe ({error}); fetch it again") from error
+        raise DownloadError(f"{archive} is damaged or unsafe ({error}); download it again") from error
     if not n_files:
-        raise DownloadError(f"{archive} holds no files; fetch it again")
+        raise DownloadError(f"{archive} contains no files; download it again")
     return n_files

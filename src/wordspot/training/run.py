@@ -14,7 +14,7 @@ from wordspot.files import check_out, prepare_out
 from wordspot.progress import OnProgress, Progress
 from wordspot.training.device import resolve_device
 from wordspot.training.run_folder import RunFolder
-from wordspot.training.tasks import Evaluation, load_task
+from wordspot.training.tasks import load_task
 from wordspot.training.trainer import Record, StepRecord, Trainer
 
 #: The stage of the progress of training itself.
@@ -109,8 +109,8 @@ def train_to_end(
     on_record: OnRecord = ignore,
     on_note: OnNote = ignore,
     progress: OnProgress = ignore,
-) -> Evaluation:
-    """Train to the last step; the result is the evaluation of the best network on the testing set.
+) -> None:
+    """Train to the last step, and evaluate the best network on the testing set.
 
     Args:
         trainer: as `begin_run` or `continue_run` give it.
@@ -124,15 +124,10 @@ def train_to_end(
         on_note(line)
     total = trainer.config.training.total_steps
     progress(Progress(TRAINING, trainer.step, total))
-    last: Any = None
     for record in trainer.train(stop):
         on_record(record)
         if isinstance(record, StepRecord):
             progress(Progress(TRAINING, record.step, total))
-        else:
-            last = record
-    result: Evaluation = last
-    return result
 
 
 def _make_trainer(config: RunConfig, data: Path, out: Path, device: str, progress: OnProgress, on_note: OnNote) -> Trainer:

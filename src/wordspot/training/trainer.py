@@ -146,6 +146,8 @@ class Trainer:
     def train(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:
         """Train to the last step; yield a record for each step and evaluation. The last is the best network's on testing.
 
+        Empty sets are not evaluated.
+
         Args:
             stop: called after every step; if it returns True, a checkpoint is saved and KeyboardInterrupt raised.
         """
@@ -163,12 +165,12 @@ class Trainer:
                     yield from log.write(*_fetch(waiting))
                     waiting = []
                 if evaluates:
-                    yield from log.write(self._validate())
+                    yield from log.write(*self._validate())
                 if evaluates or saves or stops:
                     self._save()
                 if stops:
                     raise KeyboardInterrupt
-            yield from log.write(self._finish())
+            yield from log.write(*self._finish())
 
     def train_step(self) -> StepResult:
         """Train on one batch: the next step. Nothing is logged or saved."""
@@ -201,20 +203,21 @@ class Trainer:
         """Evaluate the network, as it is now, on the set of this name."""
         return self.task.evaluate(self.model, self.front_end, name, self.step)
 
-    def _validate(self) -> Evaluation:
+    def _validate(self) -> list[Evaluation]:
+        """The evaluation on validation; none of an empty set."""
         record = self.evaluate("validation")
         if record.n and record.score > self.best_score:
             self.best_step, self.best_score = self.step, record.score
-        return record
+        return [record] if record.n else []
 
-    def _finish(self) -> Evaluation:
-        """Evaluate the best weights on testing, which nothing before has used."""
+    def _finish(self) -> list[Evaluation]:
+        """Evaluate the best weights on testing, which nothing before has used; no evaluation of an empty set."""
         best = self.run.load()
         load_weights(self.model, best)
         metrics, record = self.task.finish(self.model, self.front_end, self.step)
         score = best.best_score if best.best_step else None
         write_json(self.run.metrics, {"best_step": best.step, "best_validation_score": score, **metrics})
-        return record
+        return [record] if record.n else []
 
     def _save(self) -> None:
         checkpoint = Checkpoint(

@@ -107,8 +107,8 @@ def test_rows_that_training_refuses(healthy: Path) -> None:
     findings = found(healthy)
     assert set(findings) == {"refused-row", "unusable-row"}
     assert [finding.message.split(":")[0] for finding in findings["refused-row"]] == ["line 62", "line 64"]
-    assert "real/0.wav stands in line 2 too, with another label" in findings["refused-row"][0].message
-    assert "line 63: real/2.wav stands in line 4 already" in findings["unusable-row"][0].message
+    assert "real/0.wav is also in line 2, with another label" in findings["refused-row"][0].message
+    assert "line 63: real/2.wav is already in line 4" in findings["unusable-row"][0].message
     assert all(finding.severity == "error" for group in findings.values() for finding in group)
 
 
@@ -152,7 +152,7 @@ def test_a_speaker_in_two_sets(healthy: Path) -> None:
 
 def test_a_split_for_some_rows_only(healthy: Path) -> None:
     with_split(healthy, {4: ""})
-    assert "line 6 (real/4.wav) has none" in only(found(healthy), "split", "error").message
+    assert "Line 6 (real/4.wav) has none" in only(found(healthy), "split", "error").message
 
 
 def test_a_set_without_a_label(healthy: Path) -> None:
@@ -307,7 +307,7 @@ def test_what_is_no_list(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="expected a CSV file or a folder"):
         examine_manifest(tmp_path / "labels.csv")
     (tmp_path / "labels.csv").write_text("a,b\n")
-    with pytest.raises(DataError, match="path and label missing"):
+    with pytest.raises(DataError, match="no column path or label"):
         examine_manifest(tmp_path / "labels.csv")
     with pytest.raises(ConfigError, match="must"):
         examine_manifest(tmp_path / "labels.csv", sample_rate=0)

@@ -76,7 +76,7 @@ def test_the_order_of_the_labels_is_the_one_wanted(listed: Path) -> None:
     [
         (("real", "forged"), DataError, "no recordings of forged; the labels here are fake, real"),
         (("real", "REAL"), ConfigError, "each label must be named once"),
-        (("real",), DataError, "expected at least two labels, got real"),
+        (("real",), DataError, "real is the only label named; expected at least two of"),
     ],
 )
 def test_labels_that_cannot_be_had(listed: Path, words: tuple[str, ...], error: type[Exception], match: str) -> None:
@@ -89,7 +89,7 @@ def test_other_labels_than_the_wanted_ones_are_left_out(listed: Path) -> None:
         save(listed.parent / f"dog{number}.wav", noise(100 + number))
         add(listed, f"dog{number}.wav,dog,d{number},")
     loaded = load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE)
-    assert loaded.warnings == ("recordings of dog are not used: they are none of the labels wanted",)
+    assert loaded.warnings == ("recordings of dog are not used: these labels were not asked for",)
     assert sum(len(held) for held in loaded.sets.values()) == 40
 
 
@@ -168,7 +168,7 @@ def test_missing_and_damaged_count_together_against_a_tenth(listed: Path) -> Non
     add(listed, *(f"bad{number}.wav,real,p0," for number in range(3)), "gone0.wav,real,p0,")
     assert len(load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE).problems) == 4  # of 44
     add(listed, "gone1.wav,real,p0,")
-    with pytest.raises(DataError, match=r"5 of 45 recordings cannot be used, expected at most 10%.*gone0\.wav"):
+    with pytest.raises(DataError, match=r"5 of 45 recordings cannot be used; the limit is 10%.*gone0\.wav"):
         load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE)
 
 
@@ -179,7 +179,7 @@ def test_a_label_that_no_recording_is_left_of(listed: Path) -> None:
     with pytest.raises(DataError, match=r"none of the recordings of dog can be used: .*dog0\.wav"):
         load_manifest(listed, (), HALF, PLAIN, RATE)
     save(listed.parent / "dog1.wav", noise(200))
-    with pytest.raises(DataError, match="got one of 'dog'"):
+    with pytest.raises(DataError, match="only one recording of 'dog'"):
         load_manifest(listed, (), HALF, PLAIN, RATE)
 
 

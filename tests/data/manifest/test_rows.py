@@ -135,9 +135,9 @@ def test_rows_that_cannot_be_used_are_each_told_with_their_line(files: Path) -> 
     assert len(listed.rows) == 63
     expected = (
         "line 65: gone.wav: there is no such file",
-        "line 66: expected a path, but the cell is empty",
-        "line 67: expected a label, but the cell is empty",
-        "line 68: expected 2 cells, got 4; put a cell that holds the delimiter in quotes",
+        "line 66: the path is empty",
+        "line 67: the label is empty",
+        "line 68: has 4 cells, expected 2; put a cell that contains the delimiter in quotes",
         "line 69: folder: is a folder, expected a sound file",
         f"line 70: {'n' * 200}: there is no such file",
         "line 71: ~nobody_/a: there is no such file",
@@ -159,17 +159,15 @@ def test_a_path_of_two_lines_is_told_in_one(files: Path) -> None:
 def test_up_to_a_tenth_may_be_missing(files: Path) -> None:
     lines = [f"gone{number}.wav,real\n" for number in range(7)]
     assert len(read_manifest(write(files, good(files, 54) + "".join(lines[:6]))).problems) == 6  # 6 of 60
-    with pytest.raises(
-        DataError, match=r"7 of 61 recordings cannot be used, expected at most 10%.*line 56: gone0.wav.*; \.\.\.$"
-    ):
+    with pytest.raises(DataError, match=r"7 of 61 recordings cannot be used; the limit is 10%.*line 56: gone0.wav.*; \.\.\.$"):
         read_manifest(write(files, good(files, 54) + "".join(lines)))
 
 
 def test_the_same_file_in_two_rows(files: Path) -> None:
     listed = read_manifest(write(files, good(files) + "./g3.wav,fake\n"))
-    assert listed.problems == ("line 62: ./g3.wav stands in line 5 already; remove one of the two",)
+    assert listed.problems == ("line 62: ./g3.wav is already in line 5; remove one of the two",)
     assert len(listed.rows) == 60
-    with pytest.raises(DataError, match=r"line 62: g3\.wav stands in line 5 too, with another label; keep one"):
+    with pytest.raises(DataError, match=r"line 62: g3\.wav is also in line 5, with another label; keep one"):
         read_manifest(write(files, good(files) + "g3.wav,real\n"))
     text = good(files).replace("path,label", "path,label,split,speaker") + "g3.wav,fake,test,p1\n"
     with pytest.raises(DataError, match="with another speaker and split"):
@@ -180,7 +178,7 @@ def test_the_same_file_in_two_rows(files: Path) -> None:
 def test_a_link_is_the_file_it_points_to(files: Path) -> None:
     text = good(files)
     (files / "link.wav").symlink_to(files / "g0.wav")
-    assert "stands in line 2 already" in read_manifest(write(files, text + "link.wav,real\n")).problems[0]
+    assert "is already in line 2" in read_manifest(write(files, text + "link.wav,real\n")).problems[0]
 
 
 @pytest.mark.parametrize(
@@ -190,18 +188,18 @@ def test_a_link_is_the_file_it_points_to(files: Path) -> None:
         ("\ufeff", "the file is empty"),
         (" \n\n", "the file is empty"),
         ('"",""\n', "the file is empty"),
-        (",,\n,,\n", "path and label missing"),
-        ("path,label\n", "at least two classes, got none"),
-        ("file,class\n" + BODY, "line 1: .* path and label missing; the columns are: file, class; name them"),
-        (BODY, "line 1: .*path and label missing; the columns are: a1.wav, real"),
-        ("path\na1.wav\n", "columns path and label, label missing; the columns are: path"),
-        ("path,label,Path\n" + BODY, "line 1: the column path stands there twice"),
-        ("path,label,x,x\n" + BODY, "the column x stands there twice"),
-        ("path,label,split\na1.wav,real,train\na2.wav,real,later\n", "line 3: expected the split .*got 'later'"),
-        ("path,label\na1.wav,real\na2.wav,real\n", "at least two classes, got only 'real'"),
-        ("path,label\na1.wav,real\na2.wav,real\nb1.wav,faek\n", r"got one of 'faek' \(line 4\)"),
-        ("path,label\na1.wav,a/b\n", "line 2: expected a label without slashes"),
-        ("path,label\na1.wav,_silence_\n", "line 2: expected a label .* got '_silence_'"),
+        (",,\n,,\n", "no column path or label"),
+        ("path,label\n", "there are no classes; expected at least two"),
+        ("file,class\n" + BODY, "line 1: .* no column path or label; .* its columns are: file, class"),
+        (BODY, "line 1: .* no column path or label; .* its columns are: a1.wav, real"),
+        ("path\na1.wav\n", "no column label; expected path and label.* its columns are: path"),
+        ("path,label,Path\n" + BODY, "line 1: the column path occurs twice"),
+        ("path,label,x,x\n" + BODY, "the column x occurs twice"),
+        ("path,label,split\na1.wav,real,train\na2.wav,real,later\n", "line 3: the split 'later' is unknown"),
+        ("path,label\na1.wav,real\na2.wav,real\n", "'real' is the only class; expected at least two"),
+        ("path,label\na1.wav,real\na2.wav,real\nb1.wav,faek\n", r"only one recording of 'faek' \(line 4\)"),
+        ("path,label\na1.wav,a/b\n", "line 2: the label 'a/b' contains a slash"),
+        ("path,label\na1.wav,_silence_\n", "line 2: the label '_silence_' .*begins with '_'"),
         ('path,label\n"a1.wav,real\na2.wav,real\n', "line 2: cannot be read as CSV .*quote"),
         ('path,label\n"a1.wav"x,real\n', "line 2: cannot be read as CSV"),
         (b"path,label\ngr\xf6\xdfe.wav,real\n", "the file is not UTF-8.*byte 13.*; save it as UTF-8"),
@@ -220,7 +218,7 @@ def test_lists_that_are_refused(files: Path, text: str | bytes, match: str) -> N
 def test_what_is_no_list_at_all(files: Path) -> None:
     with pytest.raises(NotFoundError, match="no such file or folder"):
         read_manifest(files / "nowhere.csv")
-    with pytest.raises(DataError, match="got a sound file; name the list"):
+    with pytest.raises(DataError, match="this is a sound file; expected a CSV file"):
         read_manifest(files / "a1.wav")
 
 
@@ -277,11 +275,11 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     for name in ("real/a.wav", "real/b.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(DataError, match="got only 'real'"):
+    with pytest.raises(DataError, match="'real' is the only class"):
         read_manifest(tmp_path)
     (tmp_path / "fake").mkdir()
     (tmp_path / "fake" / "c.wav").write_bytes(b"")
-    with pytest.raises(DataError, match=r"got one of 'fake' \(fake/c\.wav\)"):
+    with pytest.raises(DataError, match=r"only one recording of 'fake' \(fake/c\.wav\)"):
         read_manifest(tmp_path)
 
 

@@ -276,9 +276,9 @@ def test_soundscapes_that_cannot_be(settings: dict[str, object], match: str) -> 
 def test_streams_that_cannot_be(material: StreamMaterial, tone_folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"must hold a clip and a gap, 3 s, got 2\.5 s"):
         classic_stream(material, 2.5, rng())
-    with pytest.raises(ConfigError, match="at most 120 minutes long, and more than 0, got 121; make several"):
+    with pytest.raises(ConfigError, match="longer than 0 and at most 120 minutes, got 121; make several"):
         stream_samples(121 * 60, RATE)
-    with pytest.raises(ConfigError, match="more than 0, got nan"):
+    with pytest.raises(ConfigError, match=r"longer than 0 and at most .* minutes, got nan"):
         stream_samples(math.nan, RATE)
     with pytest.raises(ConfigError, match="`unknown_percent` must lie between 0 and 100, got 101"):
         classic_stream(material, 10, rng(), unknown_percent=101)
@@ -286,9 +286,9 @@ def test_streams_that_cannot_be(material: StreamMaterial, tone_folder: Path) -> 
         classic_stream(material, 10, rng(), noise_volume=-1)
     with pytest.raises(ConfigError, match="too short for a word after its gap"):
         make_soundscape(material, 1, rng(), SoundscapeConfig(gap_s=(60, 60)))
-    with pytest.raises(DataError, match=r"no recordings of other words fall into this set.*set `unknown_percent` to 0"):
+    with pytest.raises(DataError, match=r"no recordings of other words in this set.*set `unknown_percent` to 0"):
         classic_stream(dataclasses.replace(material, unknown=()), 10, rng())
-    with pytest.raises(DataError, match="no recordings of low, high fall into the validation set"):
+    with pytest.raises(DataError, match="no recordings of low, high are in the validation set"):
         load_material(tone_folder, ("low", "high"), "validation", DataConfig(validation_percent=0))
     with pytest.raises(ConfigError, match="`split` must be one of training, validation, testing, got 'test'"):
         load_material(tone_folder, ("low", "high"), "test")
@@ -366,7 +366,7 @@ def test_command_makes_scenes(tone_folder: Path, tmp_path: Path, capsys: pytest.
         (("--out", "s.wav", "--kind", "scene", "--gap-s", "x"), "--gap-s needs LOW,HIGH here, got 'x'"),
         (("--out", "s.wav", "--set", "training.seed=1"), r"--set needs data\.FIELD=VALUE here"),
         (("--out", "s.wav", "--seed", "-1"), "`seed` must be a whole number from 0 on, got -1"),
-        (("--out", "s.wav", "--minutes", "0"), "more than 0, got 0"),
+        (("--out", "s.wav", "--minutes", "0"), "longer than 0 and at most 120 minutes, got 0"),
         (("--out", "s.wav", "--words", ""), "a word must .* not be empty"),
     ],
 )

@@ -15,7 +15,7 @@ from wordspot.tasks import TASKS
 
 __all__ = ["Examination", "Finding", "check"]
 
-#: The tasks whose data this looks at.
+#: The tasks whose data can be checked.
 CHECKED_TASKS = tuple(name for name, task in TASKS.items() if task.data in ("words", "manifest"))
 
 
@@ -28,12 +28,12 @@ def check(
     clip_ms: float | None = None,
     progress: OnProgress | None = None,
 ) -> Examination:
-    """Look at every recording of a data folder or a manifest. No file is changed, and no file ends the check.
+    """Check every recording of a data folder or a manifest. No file is changed, and no damaged file stops the check.
 
     Args:
         data: a folder with one folder per word or class, or a CSV file of recordings.
         task: ``words`` or ``recordings`` (default: ``recordings`` for a CSV file, else ``words``).
-        split: ``hash`` or ``lists``, for words (default: ``lists`` if the folder has both list files).
+        split: ``hash`` or ``lists``, for words (default: as `train` splits, ``hash``).
         sample_rate: the rate to train at, in Hz (default: that of `FeatureConfig`).
         clip_ms: length of a clip, or of a window of a recording (default: the task's).
         progress: called after each recording.

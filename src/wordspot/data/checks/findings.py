@@ -1,11 +1,11 @@
-"""What a check of a data folder or a manifest finds, and the measures of sound that its rules use.
+"""The findings of a data check, and the acoustic measures that its rules use.
 
-The rules, each with its rate on 10,052 clips of volunteers in Speech Commands:
+The rules, each with the fraction of 10,052 Speech Commands clips that it reports:
 
 - clipped: three samples in a row at 99.9 % of full scale or beyond (0.7 %).
 - silent: nothing above -60 dBFS after a constant offset is removed (1 clip).
 - cut-off: the first or the last 20 ms are within 10 dB of the clip's loudest 20 ms and at least 15 dB above its noise
-  floor, the quietest tenth of its 20 ms frames (3.6 %; of clips cut on purpose where they are loudest, it finds 95 %).
+  floor, the quietest tenth of its 20 ms frames (3.6 %; it finds 95 % of clips that were deliberately cut at their loudest).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ RARE_WORD = 0.1
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or worth knowing.
+    """One problem of the data, or a fact worth knowing.
 
     severity: ``error`` (spoils the training or its results), ``warning`` (probably not meant) or ``note``.
-    code: what kind it is, a fixed word.
+    code: its kind, a fixed word.
     paths: the files or folders it is about, relative to the data folder.
     """
 
@@ -87,7 +87,7 @@ def is_too_quiet(audio: Samples) -> bool:
 
 
 def is_cut_off(audio: Samples, sample_rate: int) -> bool:
-    """Whether float32 [samples] begins or ends in the midst of a word; see the module's docstring."""
+    """Whether float32 [samples] begins or ends in the middle of a word; see the module's docstring."""
     size = sample_rate * EDGE_MS // 1000
     n_frames = len(audio) // size if size else 0
     if n_frames < 3:
@@ -99,7 +99,7 @@ def is_cut_off(audio: Samples, sample_rate: int) -> bool:
 
 
 def level_db(frames: Samples) -> Samples:
-    """float32 [frames, samples] → mean power of each in dB, -120 at the least."""
+    """float32 [frames, samples] → mean power of each in dB, at least -120."""
     return np.asarray(10 * np.log10(np.maximum(np.mean(frames * frames, axis=1), 1e-12)), np.float32)
 
 
@@ -114,7 +114,7 @@ def tally(counts: Counter[int], unit: str) -> str:
 
 
 def one_of_each_set_first(paths: Sequence[str], sets: Mapping[str, str]) -> list[str]:
-    """`paths` with one of each set at the beginning, since a message names only the first few."""
+    """`paths`, reordered to begin with one of each set, since a message names only the first few."""
     first: dict[str, str] = {}
     for path in paths:
         first.setdefault(sets.get(path, ""), path)

@@ -32,7 +32,7 @@ from wordspot.formats import some
 from wordspot.progress import OnProgress
 
 MIXED_RATES = 0.25
-_LOOKED_AT_S = 60.0  # of each recording, for the measures; all of it is decoded
+_LOOKED_AT_S = 60.0  # the measures use this much of each recording; all of it is decoded
 _BLOCK_MS = 10_000.0
 
 
@@ -55,7 +55,7 @@ def examine_manifest(
     clip_ms: float | None = None,
     progress: OnProgress | None = None,
 ) -> Examination:
-    """Look at every recording of a CSV file or a folder of classes.
+    """Check every recording of a CSV file or a folder of classes.
 
     Args:
         path: the manifest, see `read_manifest`.
@@ -65,7 +65,7 @@ def examine_manifest(
 
     Raises:
         NotFoundError: no such file or folder.
-        DataError: nothing that can be read as a list.
+        DataError: the file cannot be read as a manifest.
         ConfigError: an impossible rate or length.
     """
     rate = FeatureConfig.sample_rate if sample_rate is None else sample_rate
@@ -119,7 +119,7 @@ def _measure(row: ManifestRow) -> _Measured | Problem:
         return _Measured(row, rate, read_info(row.file, thorough=False).n_channels, silent, digest.digest(), measures)
     except WordspotError as error:
         return Problem(str(error).replace(str(row.file), row.path))
-    except Exception as error:  # whatever one file does, the others are checked
+    except Exception as error:  # one bad file must not stop the check of the others
         return Problem(f"{row.path}: cannot be read ({str(error) or type(error).__name__})")
 
 
@@ -132,7 +132,7 @@ def _check_share(listed: Manifest, measured: Sequence[_Measured]) -> Iterator[Fi
 
 def _check_classes(listed: Manifest) -> Iterator[Finding]:
     counts = Counter(row.label for row in listed.rows)
-    if len(counts) == 1:  # with none, each row is a finding of its own
+    if len(counts) == 1:  # if there are none, each row has its own finding
         yield Finding("error", "one-class", "training needs at least two classes", tuple(counts))
     single = [label for label, count in counts.items() if count == 1]
     yield from finding_about("error", "single-recording", "labels with one recording; is the label misspelt?", single)
@@ -205,7 +205,7 @@ def _check_sound(measured: Sequence[_Measured], sample_rate: int, clip_ms: float
 
 
 def _check_rates(measured: Sequence[_Measured]) -> Iterator[Finding]:
-    """Sample rates by which classes could be told apart; the bandwidth may stay with them after resampling."""
+    """Report sample rates that reveal the class: resampling does not restore the missing bandwidth of a lower rate."""
     rates: dict[str, Counter[int]] = defaultdict(Counter)
     for one in measured:
         rates[one.row.label][one.sample_rate] += 1
@@ -222,7 +222,7 @@ def _check_rates(measured: Sequence[_Measured]) -> Iterator[Finding]:
 
 
 def _distance(first: Counter[int], second: Counter[int]) -> float:
-    """Half the summed differences of two distributions: 0 if they are alike, 1 if they share nothing."""
+    """Total variation distance of two distributions: 0 if they are equal, 1 if they share nothing."""
     n_first, n_second = first.total(), second.total()
     if not n_first or not n_second:
         return 0.0

@@ -1,8 +1,8 @@
 """Find shortcuts: properties such as the level or the noise floor that separate the classes without their content.
 
-A classifier learns a shortcut, and is wrong on recordings without it. A measure is reported as a shortcut if it alone
-separates a class, or one generator of it, from the other classes with an area under the curve of at least 0.75, and that is
-more than 3.5 standard deviations of the rank sum from a random result (Mann and Whitney 1947).
+A classifier that learns a shortcut fails on recordings without it. A measure is reported as a shortcut if it alone separates
+a class, or one generator of it, from the other classes with an area under the curve of at least 0.75, and if that is more
+than 3.5 standard deviations of the rank sum away from a random result (Mann and Whitney 1947).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Bools = NDArray[np.bool_]
 class Measures:
     """Properties of a recording that could reveal its class without its content.
 
-    level_db: of the frames that hold sound, dBFS. floor_db: the quietest tenth of the frames stay below it, dBFS.
-    lead_ms: before the first sound. bandwidth_hz: the highest frequency with sound. length_s: of the recording.
+    level_db: level of the frames that contain sound, dBFS. floor_db: level below which the quietest tenth of the frames
+    stay, dBFS. lead_ms: time before the first sound. bandwidth_hz: highest frequency with sound. length_s: of the recording.
     """
 
     level_db: float
@@ -43,7 +43,7 @@ class Measures:
     length_s: float
 
 
-#: Each measure's name in a finding and for a reader, how its values are shown, and what to do.
+#: Each measure's code in a finding, its name in a message, its format, and the advice.
 _SHOWN = {
     "level_db": ("level", "level", "{:.1f} dBFS", "bring them to one level"),
     "floor_db": ("floor", "noise floor", "{:.0f} dBFS", "mix the same noises into all of them"),
@@ -83,14 +83,14 @@ def find_shortcuts(rows: Sequence[ManifestRow], measures: Sequence[Measures]) ->
 
 
 def _groups(rows: Sequence[ManifestRow]) -> Iterator[tuple[str, Bools, Bools, str]]:
-    """What is compared: a name, its rows [rows], the other rows [rows], and what those are called."""
+    """The comparisons to make: a name, its rows [rows], the other rows [rows], and the others' name."""
     every = np.array([row.label for row in rows])
     generators = np.array([row.generator or "" for row in rows])
     labels = sorted(set(every.tolist()))
     for label in labels:
         among = every == label
         others = " and ".join(other for other in labels if other != label) if len(labels) < 4 else "the rest"
-        if len(labels) > 2 or label == labels[0]:  # of two labels, one comparison is enough
+        if len(labels) > 2 or label == labels[0]:  # with two labels, one comparison is enough
             yield label, among, ~among, others
         made_by = sorted(set(generators[among].tolist()) - {""})
         for generator in made_by if len(made_by) > 1 else ():
@@ -98,9 +98,9 @@ def _groups(rows: Sequence[ManifestRow]) -> Iterator[tuple[str, Bools, Bools, st
 
 
 def measure(audio: Samples, sample_rate: int, length_s: float) -> Measures:
-    """The measures of float32 [samples], the first part of a recording of `length_s` seconds."""
+    """Measure float32 [samples], the first part of a recording of `length_s` seconds."""
     size = max(sample_rate * _FRAME_MS // 1000, 1)
-    frames = np.resize(audio, max(len(audio) // size, 1) * size).reshape(-1, size)  # one frame at the least
+    frames = np.resize(audio, max(len(audio) // size, 1) * size).reshape(-1, size)  # at least one frame
     levels = level_db(frames)
     sounding = levels >= levels.max() - SOUND_BELOW_TOP_DB
     power = float(np.mean(10 ** (levels[sounding].astype(np.float64) / 10)))
@@ -127,7 +127,7 @@ def _bandwidth(audio: Samples, sample_rate: int) -> float:
 
 
 def separation(values: NDArray[np.float64], among: Bools) -> float:
-    """How well `values` [n] alone tell a class from the rest, bool [n]: an area under the curve; 0.5 if it may be random."""
+    """The area under the curve if `values` [n] alone predict the class, bool [n]; 0.5 if that may be random."""
     n_class, n_rest = int(among.sum()), int((~among).sum())
     if not n_class or not n_rest:
         return 0.5

@@ -1,4 +1,4 @@
-"""Check a data folder with one folder per word, before its faults spoil a training run. Files are never changed."""
+"""Check a data folder with one folder per word for faults that would spoil a training run. Files are never changed."""
 
 from __future__ import annotations
 
@@ -29,20 +29,21 @@ from wordspot.data.checks.findings import (
     tally,
 )
 from wordspot.data.decode import Problem, decode_many
+from wordspot.data.few_recordings import Split, split_recordings
 from wordspot.data.folders import NOISE_FOLDER, Listing, Recording, printable, survey_folder
-from wordspot.data.split import assign_sets
+from wordspot.data.split import unused_lists
 from wordspot.errors import WordspotError
 from wordspot.formats import some
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL, normalize_word
 from wordspot.progress import OnProgress
 
 _LENGTH_TOLERANCE_MS = 1.0
-MOST_LOST = 0.1  # of all recordings; losing the loud part of more than that spoils a training
+MOST_LOST = 0.1  # fraction of the recordings; if more lose their loud part, training is not worth starting
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """What is measured of one recording that decodes."""
+    """The measures of one recording that could be decoded."""
 
     recording: Recording
     sample_rate: int
@@ -67,11 +68,11 @@ def examine_words(
     clip_ms: float | None = None,
     progress: OnProgress | None = None,
 ) -> Examination:
-    """Look at every recording of a data folder.
+    """Check every recording of a data folder.
 
     Args:
         root: the folder, with one folder per word.
-        split: ``hash`` or ``lists``; None uses the lists if both exist.
+        split: ``hash`` or ``lists``; None: as training splits by default.
         sample_rate: the rate that training resamples to, in Hz; None uses the default of `FeatureConfig`.
         clip_ms: the length of a clip in training; None uses the default of `FeatureConfig`.
         progress: called after each recording.
@@ -83,12 +84,14 @@ def examine_words(
     rate = FeatureConfig.sample_rate if sample_rate is None else sample_rate
     length = FeatureConfig.clip_ms if clip_ms is None else clip_ms
     FeatureConfig(sample_rate=rate, clip_ms=length, window_ms=length, hop_ms=length, low_hz=0, high_hz=rate / 2)
-    has_lists = all((root / f"{name}_list.txt").is_file() for name in ("validation", "testing"))
-    split = split or ("lists" if has_lists else "hash")
+    split = split or DataConfig.split
     listing = survey_folder(root)
     findings = list(_check_folders(root, listing))
+    if unused := unused_lists(root, split):
+        findings.append(Finding("note", "unused-lists", unused))
     clips = _measure_all(listing, findings, progress, length)
-    sets = _sets(listing, split, findings)
+    dealt = _split(listing, split, findings)
+    sets = {clip.path: name for clip, name in zip(listing.clips, dealt.sets, strict=True)} if dealt.sets else {}
     findings += _check_words(listing, sets)
     findings += _check_duplicates(clips, sets)
     findings += _check_speakers(listing, sets) if split == "lists" else ()
@@ -159,32 +162,50 @@ def _measure(root: Path, clip_ms: float, recording: Recording) -> _Measured | Pr
         )
     except WordspotError as error:
         return Problem(str(error).replace(str(path), recording.path))
-    except Exception as error:  # whatever one file does, the others are checked
+    except Exception as error:  # one bad file must not stop the check of the others
         return Problem(f"{recording.path}: cannot be read ({str(error) or type(error).__name__})")
 
 
-def _sets(listing: Listing, split: str, findings: list[Finding]) -> dict[str, str]:
-    """The set of each clip by its path; empty, with a finding, if the lists cannot be used."""
+def _split(listing: Listing, split: str, findings: list[Finding]) -> Split:
+    """The set of each clip; empty, with a finding, if the lists cannot be used."""
     if not listing.clips:
-        return {}
+        return Split(())
     try:
-        sets = assign_sets(listing, DataConfig(split=split))
+        dealt = split_recordings(listing, DataConfig(split=split))
     except (WordspotError, OSError, ValueError) as error:
         findings.append(Finding("error", "lists", printable(str(error))))
-        return {}
-    return {clip.path: name for clip, name in zip(listing.clips, sets, strict=True)}
+        return Split(())
+    findings += _check_who_speaks(listing, dealt)
+    return dealt
+
+
+def _check_who_speaks(listing: Listing, dealt: Split) -> Iterator[Finding]:
+    """Whether results can be about other speakers than those of training."""
+    speakers: dict[str, set[str]] = defaultdict(set)
+    for clip in listing.clips:
+        speakers[clip.word].add(clip.speaker or "")
+    alone = sorted(word for word, names in speakers.items() if len(names) == 1 and "" not in names)
+    everyone = set().union(*speakers.values())
+    if len(everyone) == 1 and "" not in everyone:
+        text = f"all recordings are by one speaker ({next(iter(everyone))})"
+        yield Finding("warning", "one-speaker", f"{text}: record more people, or expect a model for this voice", tuple(alone))
+    else:
+        text = "words with recordings by one speaker only; results will not be about other speakers"
+        yield from finding_about("warning", "one-speaker", text, alone)
+    if dealt.note:
+        yield Finding("warning", "few-recordings", dealt.note)
 
 
 def _check_words(listing: Listing, sets: dict[str, str]) -> Iterator[Finding]:
     counts = Counter(clip.word for clip in listing.clips)
     if not counts:
-        yield Finding("error", "no-recordings", "expected one folder per word with recordings in it, found none")
+        yield Finding("error", "no-recordings", "no recordings found; expected one folder per word with recordings in it")
         return
     if len(counts) == 1:
         yield Finding("error", "one-word", "training needs a second folder, of any other words", tuple(counts))
     most, largest = counts.most_common(1)[0]
     rare = sorted(word for word, count in counts.items() if count < largest * RARE_WORD)
-    text = f"words with less than a tenth of the recordings of {most!r} ({largest}); record more if they are keywords"
+    text = f"words with less than a tenth as many recordings as {most!r} ({largest}); record more if they are keywords"
     yield from finding_about("warning", "imbalance", text, rare)
     for name in SETS if sets else ():
         present = {clip.word for clip in listing.clips if sets[clip.path] == name}

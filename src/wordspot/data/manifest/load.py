@@ -29,7 +29,7 @@ from wordspot.labels import normalize_word
 from wordspot.progress import OnProgress
 
 _BLOCK_MS = 10_000.0
-_MARGIN_S = 0.1  # decoded beyond what is kept, so that its last samples are resampled as within the recording
+_MARGIN_S = 0.1  # decoded beyond the kept part, so that the resampler has context for its last samples
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class ManifestData:
     """All recordings of a manifest, by set.
 
     labels: the classes, the target first.
-    listing: set, label, path, speaker, generator and SHA-256 of every recording that is in a set, sorted.
-    problems: a line for each recording that is left out. warnings: what the user should know before training.
+    listing: set, label, path, speaker, generator and SHA-256 of every recording in a set, sorted.
+    problems: a line for each skipped recording. warnings: what the user should know before training.
     leaks: the warnings about data leakage: a speaker, a generator or a recording in two sets.
     backgrounds: recorded sounds to mix into training.
     """
@@ -77,14 +77,14 @@ class ManifestData:
     backgrounds: tuple[DecodedRecording, ...] = ()
 
     def listing_text(self) -> str:
-        """What ``data.csv`` holds."""
+        """The contents of ``data.csv``."""
         header = ("set", "label", "path", "speaker", "generator", "sha256")
         backgrounds = (("background", "", one.recording.path, "", "", one.sha256) for one in self.backgrounds)
         return csv_text([header, *self.listing, *backgrounds])
 
 
 def labels_in(path: Path) -> tuple[str, ...]:
-    """The classes of a CSV file or a folder of classes, sorted by name; see `read_manifest` for what it raises."""
+    """The classes of a CSV file or a folder of classes, sorted by name. Raises the errors of `read_manifest`."""
     return read_manifest(path).labels
 
 
@@ -100,18 +100,18 @@ def load_manifest(
 ) -> ManifestData:
     """Find, decode and split the recordings of a CSV file or a folder of classes.
 
-    Recordings of any rate and number of channels come out at `sample_rate`. Left out, each with a line in `problems`:
-    what is missing, damaged, or digital silence from end to end.
+    Recordings may have any rate and number of channels; they are resampled to `sample_rate`. Missing, damaged and entirely
+    silent recordings are skipped, each with a line in `problems`.
 
     Args:
-        words: the labels in the wanted order, the target first; empty for all there are, sorted by name.
+        words: the labels in the wanted order, the target first; empty for all labels, sorted by name.
         progress: called after each recording.
-        clip_ms: the length of a window. If the network uses entire recordings, no more of each is kept.
+        clip_ms: the length of a window. If the network takes entire recordings, only this much of each is kept.
 
     Raises:
-        NotFoundError, DataError: see `read_manifest`, `assign_rows`, `find_backgrounds` and `read_backgrounds`; or one
+        NotFoundError, DataError: see `read_manifest`, `assign_rows`, `find_backgrounds` and `read_backgrounds`; or the same
             samples under two labels.
-        ConfigError: a held-out generator that there is none of; more parts than speakers; a label named twice.
+        ConfigError: a held-out generator without recordings; more folds than speakers; a label named twice.
     """
     listed = read_manifest(path)
     left_out = list(listed.left_out)
@@ -153,7 +153,7 @@ def _labels(path: Path, listed: Manifest, words: Sequence[str]) -> tuple[str, ..
     if len(set(labels)) < len(labels):
         raise ConfigError(f"each label must be named once, got {', '.join(labels)} (case is ignored)")
     if len(labels) < 2:
-        raise DataError(f"{path}: expected at least two labels, got {labels[0]}; name more of {', '.join(listed.labels)}")
+        raise DataError(f"{path}: {labels[0]} is the only label named; expected at least two of {', '.join(listed.labels)}")
     return labels
 
 
@@ -169,11 +169,11 @@ def _decode(sample_rate: int, longest_s: float, row: ManifestRow) -> DecodedRow 
 def read_start(path: Path, sample_rate: int, longest_s: float) -> Samples:
     """The first `longest_s` seconds of a sound file's first channel: float32 [samples] at `sample_rate` Hz.
 
-    No more is decoded than that, so that hours cost no more memory than minutes.
+    Only that much is decoded, so that memory does not grow with the length of the recording.
 
     Raises:
         NotFoundError: no such file.
-        AudioError: damaged, empty, truncated, or holding NaN or infinity, as far as it is read.
+        AudioError: the part that is read is damaged, empty or truncated, or contains NaN or infinity.
     """
     rate, blocks = read_blocks(path, _BLOCK_MS)
     parts: list[Samples] = []
@@ -199,10 +199,10 @@ def _line(clip: DecodedRow, name: str) -> tuple[str, ...]:
 
 
 def _repeated(path: Path, clips: Sequence[DecodedRow], sets: Sequence[str]) -> list[str]:
-    """A line for each group of recordings of the same samples that are in two sets.
+    """Warn about identical recordings in different sets, one line for each group.
 
     Raises:
-        DataError: they have two labels.
+        DataError: such recordings have different labels.
     """
     groups: dict[bytes, list[tuple[ManifestRow, str]]] = defaultdict(list)
     for clip, name in zip(clips, sets, strict=True):
@@ -221,11 +221,11 @@ def _repeated(path: Path, clips: Sequence[DecodedRow], sets: Sequence[str]) -> l
 
 def _unused(path: Path, listed: Manifest, labels: Sequence[str]) -> list[str]:
     others = [label for label in listed.labels if label not in labels]
-    return [f"recordings of {', '.join(others)} are not used: they are none of the labels wanted"] if others else []
+    return [f"recordings of {', '.join(others)} are not used: these labels were not asked for"] if others else []
 
 
 def _lacking(rows: Sequence[ManifestRow], sets: Sequence[str], labels: Sequence[str], data: DataConfig) -> list[str]:
-    """What each set lacks that is to hold something."""
+    """Warn about labels without recordings in a set that should have some."""
     warnings = []
     shares = set_shares(data)
     for name in SETS:
@@ -241,12 +241,12 @@ def _lacking(rows: Sequence[ManifestRow], sets: Sequence[str], labels: Sequence[
 
 
 def find_backgrounds(root: Path, folders: Sequence[str], left_out: list[LeftOut]) -> list[Recording]:
-    """The recordings in `folders`, and in all folders below them; none if no folder is named.
+    """The recordings in `folders` and all folders below them; none if no folder is named.
 
     Args:
         root: the folder that relative paths refer to.
         folders: their paths.
-        left_out: files that are not used are added to it.
+        left_out: unused files are appended to it.
 
     Raises:
         NotFoundError: no such folder.
@@ -261,11 +261,11 @@ def read_backgrounds(
     """Decode what `find_backgrounds` found in `root`, at `sample_rate` Hz.
 
     Args:
-        digests: SHA-256 of the recordings for training and testing; a background must not be one of them.
-        problems: gets a line for each recording that is damaged or silent, and left out.
+        digests: SHA-256 of the recordings to classify; a background must not be one of them.
+        problems: a line is appended for each recording that is skipped because it is damaged or silent.
 
     Raises:
-        DataError: none can be used, or one is among the recordings.
+        DataError: no background can be used, or one is also a recording to classify.
     """
     reader = Reader(root, cut=False, sample_rate=sample_rate, scene_ms=math.inf)
     backgrounds: list[DecodedRecording] = []

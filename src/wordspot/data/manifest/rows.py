@@ -1,7 +1,7 @@
 """Read a manifest: the rows of a CSV file, or the files in a folder with one folder per class.
 
-Contradictions that would spoil results (one recording under two labels, a column twice, an unknown set) are errors. A row
-whose file is missing is only a problem, and too many problems are an error.
+Contradictions that would spoil results (one recording under two labels, a repeated column, an unknown set) raise an error. A
+row whose file is missing is reported as a problem and skipped; too many problems raise an error.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _TOLD = 5
 class ManifestRow:
     """One recording of a manifest.
 
-    path: as the manifest has it; in a folder of classes, relative to it with forward slashes.
-    file: where it is.
-    label: lower-cased (NFC). speaker, generator: None if not known.
+    path: as written in the manifest; for a folder of classes, relative to it with forward slashes.
+    file: the resolved path.
+    label: lower-cased (NFC). speaker, generator: None if unknown.
     split: ``training``, ``validation`` or ``testing``; None if the manifest does not say.
     line: its line in the CSV file, counted from 1; 0 for a folder.
     """
@@ -56,11 +56,11 @@ class ManifestRow:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a manifest holds.
+    """The contents of a manifest.
 
     root: the CSV file's folder, or the folder of classes.
-    problems: one line for each row that is left out.
-    left_out: files in a folder of classes that are not used.
+    problems: one line for each skipped row.
+    left_out: unused files in a folder of classes.
     """
 
     root: Path
@@ -81,13 +81,13 @@ def read_manifest(path: Path) -> Manifest:
     UTF-8, or UTF-16 with a byte order mark, delimited by comma, semicolon, tab or ``|``. Paths are relative to its
     folder, absolute, or begin with ``~``.
 
-    In a folder, the first folder below a class's is the generator, and what stands before ``_nohash_`` in a name the
-    speaker. Names that begin with ``.`` or ``_`` are left out.
+    In a folder of classes, the first folder below a class's folder names the generator, and the part of a file's name before
+    ``_nohash_`` the speaker. Names that begin with ``.`` or ``_`` are skipped.
 
     Raises:
         NotFoundError: no such file or folder.
-        DataError: no list, columns missing or twice, rows that contradict one another, an unknown split, fewer than two
-            classes, a class with one recording, or more than `MOST_PROBLEMS` of the rows without a file.
+        DataError: not a manifest, missing or repeated columns, contradictory rows, an unknown split, fewer than two classes, a
+            class with a single recording, or more than `MOST_PROBLEMS` of the rows without a file.
     """
     listed, conflicts = survey_manifest(path)
     if conflicts:
@@ -99,7 +99,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def survey_manifest(path: Path) -> tuple[Manifest, tuple[str, ...]]:
-    """What `read_manifest` returns, and a line for each row that it would reject, instead of an error.
+    """Like `read_manifest`, but return a line for each row that it would reject instead of raising.
 
     Raises:
         NotFoundError: no such file or folder.
@@ -117,7 +117,7 @@ def check_problems(path: Path, problems: Sequence[str], n_rows: int) -> None:
     if len(problems) > MOST_PROBLEMS * n_rows:
         told = "; ".join(problems[:_TOLD]) + ("; ..." if len(problems) > _TOLD else "")
         raise DataError(
-            f"{path}: {len(problems)} of {n_rows} recordings cannot be used, expected at most "
+            f"{path}: {len(problems)} of {n_rows} recordings cannot be used; the limit is "
             f"{MOST_PROBLEMS:.0%}; correct the manifest or the files: {told}"
         )
 
@@ -126,14 +126,14 @@ def check_labels(path: Path, rows: Sequence[ManifestRow]) -> None:
     """Raise DataError if there are fewer than two classes, or a class has a single recording."""
     counts = Counter(row.label for row in rows)
     if len(counts) < 2:
-        what = f"only {next(iter(counts))!r}" if counts else "none"
-        raise DataError(f"{path}: expected at least two classes, got {what}; add recordings of another class")
+        what = f"{next(iter(counts))!r} is the only class" if counts else "there are no classes"
+        raise DataError(f"{path}: {what}; expected at least two. Add recordings of another class")
     if single := sorted(label for label, count in counts.items() if count == 1):
         row = next(row for row in rows if row.label == single[0])
         where = f"line {row.line}" if row.line else row.path
         raise DataError(
-            f"{path}: expected at least two recordings of each label, got one of {', '.join(map(repr, single))} "
-            f"({where}); correct the label or add recordings"
+            f"{path}: there is only one recording of {', '.join(map(repr, single))} ({where}); expected at least two of each "
+            "label. Correct the label or add recordings"
         )
 
 
@@ -180,7 +180,7 @@ def _of_table(path: Path) -> tuple[Manifest, tuple[str, ...]]:
     for line, cells in records:
         if len(cells) > len(header) and any(cells[len(header) :]):
             problems.append(
-                f"line {line}: expected {len(header)} cells, got {len(cells)}; put a cell that holds the delimiter in quotes"
+                f"line {line}: has {len(cells)} cells, expected {len(header)}; put a cell that contains the delimiter in quotes"
             )
             continue
         named = dict(zip(header, cells, strict=False))
@@ -198,19 +198,17 @@ def _of_table(path: Path) -> tuple[Manifest, tuple[str, ...]]:
         if first is row:
             rows.append(row)
         elif differing := _differing(first, row):
-            conflicts.append(
-                f"line {line}: {_shown(row.path)} stands in line {first.line} too, with another {differing}; keep one"
-            )
+            conflicts.append(f"line {line}: {_shown(row.path)} is also in line {first.line}, with another {differing}; keep one")
         else:
-            problems.append(f"line {line}: {_shown(row.path)} stands in line {first.line} already; remove one of the two")
+            problems.append(f"line {line}: {_shown(row.path)} is already in line {first.line}; remove one of the two")
     return Manifest(path.parent, tuple(rows), tuple(problems)), tuple(conflicts)
 
 
 def _cell_problem(named: dict[str, str]) -> str:
-    """Why a record is left out, or an empty text."""
+    """Why a record is skipped, or an empty text."""
     for column in NEEDED:
         if not named.get(column):
-            return f"expected a {column}, but the cell is empty"
+            return f"the {column} is empty"
     return ""
 
 
@@ -218,9 +216,9 @@ def _cell_conflict(named: dict[str, str]) -> str:
     """Why a record is rejected, or an empty text."""
     label, split = named["label"], named.get("split", "")
     if label[0] in "._" or not _NOT_IN_LABELS.isdisjoint(label):
-        return f"expected a label without slashes that does not begin with '_' or '.', got {label[:80]!r}; rename it"
+        return f"the label {label[:80]!r} contains a slash or begins with '_' or '.'; rename it"
     if split and split.lower() not in _SETS:
-        return f"expected the split training, validation or testing, or none, got {split[:80]!r}; correct it"
+        return f"the split {split[:80]!r} is unknown; expected training, validation, testing or an empty cell"
     return ""
 
 
@@ -247,7 +245,7 @@ def _locate(root: Path, path: str) -> Path:
     for text in dict.fromkeys((path, path.replace("\\", "/"))):
         try:
             place = root / Path(text).expanduser()
-        except RuntimeError:  # ~somebody, whom the system does not know
+        except RuntimeError:  # ~name, if the system has no such user
             place = root / text
         found = found or place
         if _is_file(place):

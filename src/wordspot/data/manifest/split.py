@@ -1,6 +1,6 @@
-"""Assign the recordings of a manifest to sets: speakers stay together, and held-out generators are in testing only.
+"""Assign the recordings of a manifest to sets: a speaker is in one set only, and held-out generators are in testing only.
 
-A classifier is better on speakers, and on speech synthesizers, from its training data than on new ones, so results on them
+A classifier does better on speakers and speech synthesizers from its training data than on new ones, so results on known ones
 are too optimistic. If a manifest does not name speakers, the file's name is used instead: recordings of the same name stay
 together, whether they are by a person or synthetic.
 """
@@ -20,21 +20,21 @@ from wordspot.errors import ConfigError, DataError
 def assign_rows(rows: Sequence[ManifestRow], data: DataConfig, recordings: RecordingsConfig) -> list[str]:
     """The set of each row: ``training``, ``validation``, ``testing``, or an empty text if it is not used.
 
-    A list's own ``split`` decides. Without one, speakers fall into sets by the hash of their names, or are dealt into
-    `n_folds` parts. Rows of held-out generators stand in testing only, and the other generators of the same label do not.
+    The manifest's ``split`` column decides if there is one. Otherwise speakers are assigned by the hash of their names, or
+    dealt into `n_folds` folds. Held-out generators are in testing only, and the other generators of the same label are not in it.
 
     Raises:
-        ConfigError: a held-out generator that no row has, or more parts than speakers.
-        DataError: a split for some rows only, a class that holding out leaves without training, or a held-out generator
-            without testing.
+        ConfigError: a held-out generator that no row has, or more folds than speakers.
+        DataError: a split for some rows only, a class without training recordings after holding out, or a held-out generator
+            without testing recordings.
     """
     _check_generators(rows, recordings.hold_out)
     with_split = [row for row in rows if row.split is not None]
     if with_split and len(with_split) < len(rows):
         row = next(row for row in rows if row.split is None)
         raise DataError(
-            f"expected a split in all {len(rows)} rows or in none, got one in {len(with_split)}; "
-            f"line {row.line} ({row.path}) has none"
+            f"only {len(with_split)} of {len(rows)} rows have a split; expected one in every row or in none. "
+            f"Line {row.line} ({row.path}) has none"
         )
     if with_split:
         sets = [row.split or "" for row in rows]
@@ -45,7 +45,7 @@ def assign_rows(rows: Sequence[ManifestRow], data: DataConfig, recordings: Recor
 
 
 def speaker_key(row: ManifestRow) -> str:
-    """The key of recordings that stay in one set: the speaker, or the file's name if the speaker is not known."""
+    """The key of recordings that stay in one set: the speaker, or the file's name if the speaker is unknown."""
     return row.speaker if row.speaker is not None else hash_name(row.file.name)
 
 
@@ -68,7 +68,7 @@ def leakage(rows: Sequence[ManifestRow], sets: Sequence[str], hold_out: Sequence
 
 
 def _by_hash(rows: Sequence[ManifestRow], data: DataConfig) -> dict[str, str]:
-    """The set of each speaker by hash, or by dealing if that leaves fewer sets without recordings of a label."""
+    """The set of each speaker: by hash, or by dealing if fewer sets then lack recordings of a label."""
     shares = set_shares(data)
     labels = _of_speakers(rows, lambda row: row.label)
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
@@ -89,8 +89,8 @@ def _by_hash(rows: Sequence[ManifestRow], data: DataConfig) -> dict[str, str]:
 
 
 def _deal_folds(rows: Sequence[ManifestRow], recordings: RecordingsConfig) -> dict[str, str]:
-    """The set of each speaker, dealt in turn in the order of hashes; those of the same labels and generators one after
-    the other, so that each part gets its share of them."""
+    """Deal the speakers into folds in turn, in the order of their hashes. Speakers with the same labels and generators are
+    dealt consecutively, so that each fold gets its share of them."""
     kinds = _of_speakers(rows, lambda row: f"{row.label}/{row.generator or ''}")
     if len(kinds) < recordings.n_folds:
         raise ConfigError(f"n_folds must be at most the number of speakers ({len(kinds)}), got {recordings.n_folds}; lower it")
@@ -100,7 +100,7 @@ def _deal_folds(rows: Sequence[ManifestRow], recordings: RecordingsConfig) -> di
 
 
 def _of_speakers(rows: Sequence[ManifestRow], kind: Callable[[ManifestRow], str]) -> dict[str, tuple[str, ...]]:
-    """The kinds of recordings that there are of each speaker, sorted."""
+    """The kinds of recordings of each speaker, sorted."""
     found: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         found[speaker_key(row)].add(kind(row))
@@ -115,7 +115,7 @@ def _check_generators(rows: Sequence[ManifestRow], hold_out: Sequence[str]) -> N
 
 
 def _test_held_out(rows: Sequence[ManifestRow], sets: Sequence[str], hold_out: Sequence[str]) -> list[str]:
-    """The sets, but a held-out generator without testing is tested with the speakers that only held-out ones have."""
+    """The sets, corrected so that a held-out generator with no testing recordings is tested on speakers of its own."""
     tested = {row.generator for row, name in zip(rows, sets, strict=True) if name == "testing"}
     shared = {speaker_key(row) for row in rows if row.generator not in hold_out}
     move = [row.generator in hold_out and row.generator not in tested for row in rows]
@@ -125,7 +125,7 @@ def _test_held_out(rows: Sequence[ManifestRow], sets: Sequence[str], hold_out: S
 
 
 def _hold_out(rows: Sequence[ManifestRow], sets: Sequence[str], hold_out: Sequence[str]) -> list[str]:
-    """The sets with the held-out generators in testing only, and there without the other generators of their labels."""
+    """The sets with held-out generators in testing only, and without their labels' other generators there."""
     labels = {row.label for row in rows if row.generator in hold_out}
     kept = []
     for row, name in zip(rows, sets, strict=True):

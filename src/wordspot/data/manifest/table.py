@@ -1,4 +1,4 @@
-"""The CSV file of a manifest as records of text: encodings, delimiters, quotes and the header. And writing one."""
+"""Read and write the CSV file of a manifest as records of text: encodings, delimiters, quotes and the header."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _DELIMITERS = (",", ";", "\t", "|")
 
 
 def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The header, as names in lower case, then every record, its cells stripped; each with the line it begins in.
+    """The header (names in lower case), then every record with its cells stripped; each with the number of its first line.
 
-    Empty lines are left out. The file is UTF-8, or UTF-16 with a byte order mark, delimited by comma, semicolon, tab or ``|``.
+    Empty lines are skipped. The file is UTF-8, or UTF-16 with a byte order mark, delimited by comma, semicolon, tab or ``|``.
 
     Raises:
-        DataError: no text, no CSV, or a header that lacks one of `NEEDED` or has a column twice.
+        DataError: not text, not CSV, or a header that lacks one of `NEEDED` or repeats a column.
     """
     text = _text(path)
     delimiter = _delimiter(path, text)
@@ -43,7 +43,7 @@ def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _text(path: Path) -> str:
     if is_audio_name(path.name):
-        raise DataError(f"{path}: expected a CSV file with the columns path and label, got a sound file; name the list")
+        raise DataError(f"{path}: this is a sound file; expected a CSV file with the columns path and label")
     raw = path.read_bytes()
     utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
@@ -61,7 +61,7 @@ def _parse(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[st
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{path}: line {line}: cannot be read as CSV ({error}); look for a quote without its pair") from None
+        raise DataError(f"{path}: line {line}: cannot be read as CSV ({error}); look for an unmatched quote") from None
 
 
 def _delimiter(path: Path, text: str) -> str:
@@ -84,12 +84,12 @@ def _column(cell: str) -> str:
 
 def _check_header(path: Path, line: int, names: Sequence[str]) -> None:
     if twice := sorted(name for name, count in Counter(names).items() if name and count > 1):
-        raise DataError(f"{path}: line {line}: the column {', '.join(twice)} stands there twice; remove or rename one")
+        raise DataError(f"{path}: line {line}: the column {', '.join(twice)} occurs twice; remove or rename one")
     if missing := [name for name in NEEDED if name not in names]:
         seen = ", ".join(name[:40] or "(no name)" for name in names[:20])
         raise DataError(
-            f"{path}: line {line}: expected a header with the columns path and label, {' and '.join(missing)} missing; "
-            f"the columns are: {seen}; name them in the first line"
+            f"{path}: line {line}: the header has no column {' or '.join(missing)}; expected path and label. "
+            f"Name them in the first line; its columns are: {seen}"
         )
 
 
@@ -101,7 +101,7 @@ def write_manifest(path: Path, rows: Iterable[tuple[Path, str, str, str]]) -> in
 
 
 def _relative(path: Path, base: Path) -> str:
-    """`path` relative to `base` with forward slashes on every system; the full path if there is none (another drive)."""
+    """`path` relative to `base` with forward slashes; the full path if it is on another drive."""
     try:
         return Path(os.path.relpath(path.resolve(), base.resolve())).as_posix()
     except ValueError:

@@ -1,4 +1,4 @@
-"""The stream of TensorFlow's speech_commands example: words at regular intervals over noise. `soundscape` makes better ones."""
+"""The stream of TensorFlow's speech_commands example: words at regular intervals over noise. `soundscape` is more realistic."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def classic_stream(
     unknown_percent: float = 30.0,
     noise_volume: float = 0.1,
 ) -> Scene:
-    """The stream of TensorFlow's speech_commands example: a word every clip and gap, over noise that comes and goes.
+    """The stream of TensorFlow's speech_commands example: one word per slot of a clip and a gap, over changing noise.
 
-    Noise pieces of 1.5 s begin every second, with ramps of 250 ms, at a volume up to `noise_volume`. Each slot of a clip
-    and a gap holds one word that begins within the slot's first `gap_ms`, at full volume with ramps of 500 samples: with
-    `unknown_percent` an unknown one, else any of the wanted words alike. All is added up and clamped.
+    A piece of noise of 1.5 s begins every second, with ramps of 250 ms, at a volume up to `noise_volume`. Each slot contains
+    one word that begins within the slot's first `gap_ms`, at full volume with ramps of 500 samples. It is an unknown word
+    with a probability of `unknown_percent`, otherwise one of the wanted words, all equally likely. The sum is clipped.
 
     Raises:
-        ConfigError: settings that make no sense, or a length that is too short for a word or too long.
-        DataError: unknown words are asked for and the set has none.
+        ConfigError: a setting out of range, or a length that is too short for a word or too long.
+        DataError: unknown words are asked for, but the set has none.
     """
     _check_classic(material, gap_ms, unknown_percent, noise_volume)
     n_samples = stream_samples(seconds, material.sample_rate)

@@ -1,4 +1,4 @@
-"""Make and write scenes as the task `trigger` is trained and tested on, each with its ground truth."""
+"""Make scenes like those that the task `trigger` trains and tests on, and write each with its ground truth."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from wordspot.labels import UNKNOWN_LABEL, word_of
 from wordspot.progress import OnProgress
 
 MAX_SECONDS = 3600.0
-_TRAINING_SECONDS = 10.0  # a recording that is too long for training is not used here either: the split stays the same
+_TRAINING_SECONDS = 10.0  # recordings too long for training are skipped here too, so that the split stays the same
 
 
 @dataclass(frozen=True)
 class MadeScene:
-    """A scene that was written.
+    """A scene and its files.
 
     Attributes:
         seconds: its length.
@@ -38,13 +38,13 @@ class MadeScene:
 
     @property
     def picture(self) -> Path:
-        """Where a picture of the scene belongs."""
+        """The path for a picture of the scene."""
         return self.files["scene"].with_suffix(".png")
 
 
 @dataclass(frozen=True)
 class MadeScenes:
-    """The scenes that were written, and what to know of the recordings they are made of."""
+    """The scenes that were written, and warnings about the recordings they are made of."""
 
     word: str
     split: str
@@ -95,7 +95,7 @@ def make_scenes(
         data_config: how recordings are split into sets.
         sample_rate: of the scenes, in Hz.
         force: write into a folder that holds files.
-        on_scene: called with each scene after it was written, to draw it for example.
+        on_scene: called with each scene after it was written, for example to draw it.
         progress: called while recordings are decoded.
 
     Raises:
@@ -111,7 +111,7 @@ def make_scenes(
     data_config, longest = data_config or DataConfig(), 1000 * min(seconds, _TRAINING_SECONDS)
     loaded = load_trigger_data(data, trigger, data_config, sample_rate, progress, scene_ms=longest, only=(split,), word=name)
     if not loaded.has(split):
-        raise DataError(f"{data}: no positives fall into the {split} set; record more, or name another `split`")
+        raise DataError(f"{data}: there are no positives in the {split} set; record more, or name another `split`")
     prepare_out(out, force=force)
     made = []
     for number in range(1, count + 1):

@@ -1,6 +1,6 @@
-"""The clips and noise that one set may use, from which `classic` and `soundscape` make streams.
+"""The clips and noise of one set, from which `classic` and `soundscape` make streams.
 
-Split first: a stream of testing clips is new to a model that was trained on the training set.
+Recordings are split into sets first, so a stream of testing clips is new to a model that was trained on the training set.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from wordspot.audio.files import read_audio, read_info
 from wordspot.audio.samples import Samples
 from wordspot.config import MAX_SAMPLE_RATE, SETS, DataConfig
 from wordspot.data.clips import check_words
+from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import Listing, Recording, list_recordings
-from wordspot.data.split import assign_sets, split_noise
+from wordspot.data.split import split_noise
 from wordspot.data.truth import SpokenWord
 from wordspot.errors import ConfigError, DataError
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL
 
-#: Longest stream made in one piece: float32 at 16 kHz, half a gigabyte.
+#: Longest stream made at once; at 16 kHz its float32 samples take half a gigabyte.
 MAX_STREAM_SAMPLES = 2 * 3600 * 16_000
 
 
@@ -42,10 +43,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class StreamMaterial:
-    """The clips and noise that one set may use.
+    """The clips and noise of one set.
 
-    clips: the wanted words' recordings, by word. unknown: those of all other words.
-    noise: stretches of noise recordings: path and the first and last sample, at `sample_rate`.
+    clips: the wanted words' recordings, by word. unknown: the recordings of all other words.
+    noise: segments of noise recordings: path, start and end in samples at `sample_rate`.
     """
 
     root: Path
@@ -63,7 +64,7 @@ class StreamMaterial:
         return clip
 
     def cut_noise(self, n_samples: int, rng: Generator) -> Samples:
-        """A random piece of a random stretch: float32 [n_samples]; a shorter stretch is repeated, see `loop_noise`."""
+        """A random piece of a random segment: float32 [n_samples]; a shorter segment is repeated, see `loop_noise`."""
         path, start, stop = self.noise[rng.integers(len(self.noise))]
         stretch = _read_noise(self.root / path, self.sample_rate)[start:stop]
         if len(stretch) <= n_samples:
@@ -86,7 +87,7 @@ def load_material(
     sample_rate: int = 16_000,
     clip_ms: float = 1000.0,
 ) -> StreamMaterial:
-    """Find what the set `split` of a data folder may use.
+    """Find the recordings of the set `split` of a data folder.
 
     Raises:
         NotFoundError, DataError: no such folder, or no clips of a word in this set.
@@ -99,7 +100,7 @@ def load_material(
     data = data or DataConfig()
     listing = list_recordings(root)
     wanted = check_words(listing, words)
-    sets = assign_sets(listing, data)
+    sets = split_recordings(listing, data, wanted).sets
     clips: dict[str, list[Recording]] = {word: [] for word in wanted}
     unknown = []
     for recording, name in zip(listing.clips, sets, strict=True):
@@ -109,7 +110,7 @@ def load_material(
             unknown.append(recording)
     if missing := [word for word, found in clips.items() if not found]:
         raise DataError(
-            f"{root}: no recordings of {', '.join(missing)} fall into the {split} set; record more, or name another `split`"
+            f"{root}: no recordings of {', '.join(missing)} are in the {split} set; record more, or name another `split`"
         )
     clip_samples = int(sample_rate * clip_ms / 1000)
     noise = _noise_of(listing, split, data, sample_rate, clip_samples)
@@ -118,7 +119,7 @@ def load_material(
 
 
 def draw_word(material: StreamMaterial, unknown_percent: float, rng: Generator) -> tuple[str, Recording]:
-    """A word's label and recording: with `unknown_percent` an unknown one, else any of the wanted words alike."""
+    """A random word's label and recording: unknown with a probability of `unknown_percent`, else any wanted word alike."""
     if rng.uniform(0, 100) < unknown_percent:
         return UNKNOWN_LABEL, material.unknown[rng.integers(len(material.unknown))]
     words = list(material.clips)
@@ -130,12 +131,12 @@ def stream_samples(seconds: float, sample_rate: int) -> int:
     """The length of a stream in samples.
 
     Raises:
-        ConfigError: no length at all, or one that does not fit the memory.
+        ConfigError: the length is not positive, or too long for memory.
     """
     longest = MAX_STREAM_SAMPLES / sample_rate
     if not 0 < seconds <= longest:
         raise ConfigError(
-            f"a stream must be at most {longest / 60:g} minutes long, and more than 0, got {seconds / 60:g}; "
+            f"a stream must be longer than 0 and at most {longest / 60:g} minutes, got {seconds / 60:g}; "
             "make several with different seeds"
         )
     return int(seconds * sample_rate)
@@ -156,15 +157,15 @@ def _noise_of(
 
 
 def check_percent(material: StreamMaterial, unknown_percent: float) -> None:
-    """Refuse a part of unknown words that cannot be.
+    """Check that the material can provide the percentage of unknown words.
 
     Raises:
         ConfigError: not a percentage.
-        DataError: unknown words are asked for and the set has none.
+        DataError: unknown words are asked for, but the set has none.
     """
     if not 0 <= unknown_percent <= 100:
         raise ConfigError(f"`unknown_percent` must lie between 0 and 100, got {unknown_percent:g}")
     if unknown_percent > 0 and not material.unknown:
         raise DataError(
-            f"{material.root}: no recordings of other words fall into this set; add some, or set `unknown_percent` to 0"
+            f"{material.root}: there are no recordings of other words in this set; add some, or set `unknown_percent` to 0"
         )

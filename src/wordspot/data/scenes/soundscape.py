@@ -1,10 +1,10 @@
 """Realistic streams from the clips and noise of one set.
 
-The background of noise and babble changes every ten seconds or so and is never digital silence. Words and near misses have
-a chosen signal-to-noise ratio, some have reverberation, and the gaps between them last seconds to minutes.
+The background of noise and babble changes about every ten seconds and is never digital silence. Words and near misses have a
+chosen signal-to-noise ratio, some have reverberation, and the gaps between them last from seconds to minutes.
 
-The generator itself, `make_background` and `add_words`, draw from a `SoundSource`: here the clips of a data folder, in
-`scenes.trigger` recordings of one word and of others.
+The generator (`make_background` and `add_words`) draws from a `SoundSource`: here the clips of a data folder, in
+`scenes.trigger` recordings of one word and of other words.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from wordspot.data.truth import SpokenWord
 from wordspot.errors import ConfigError
 from wordspot.labels import UNKNOWN_LABEL
 
-_FLOOR_DB = -75.0  # the noise of the microphone itself
+_FLOOR_DB = -75.0  # self-noise of the microphone
 _BACKGROUND_DB = (-60.0, -35.0)
 _BABBLE_DB = (-6.0, 3.0)  # relative to the noise
 _BACKGROUND_S = (8.0, 30.0)
 FADE_S = 0.5
 _VOICES = (2, 6)
-_WORD_DB = (-45.0, -15.0)  # no word is softer or louder, whatever the ratio
-_MARGIN_S = 0.05  # of its recording that comes along on either side of a word
+_WORD_DB = (-45.0, -15.0)  # limits of a word's level, even if the signal-to-noise ratio would need another
+_MARGIN_S = 0.05  # of the recording kept on either side of a word
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class SoundscapeConfig:
     """Settings of a realistic stream."""
 
     snr_db: tuple[float, float] = (0.0, 20.0)
-    """A word's level over its background's, while it is spoken: drawn from this range."""
+    """Range of a word's level over that of the background at the same time."""
     gap_s: tuple[float, float] = (1.0, 60.0)
-    """From a word's end to the next one's start; short gaps come more often (the logarithm is uniform)."""
+    """Range of the time from a word's end to the start of the next; short gaps are more frequent (log-uniform)."""
     unknown_percent: float = 30.0
     near_misses: float = 0.5
-    """Fraction of the unknown words that are chosen because they are spelled nearly like a wanted one."""
+    """Fraction of the unknown words that are chosen for a spelling close to a wanted word's."""
     babble: float = 0.4
-    """Fraction of the time with voices in the background, which speak unwanted words of the set."""
+    """Fraction of the time with voices in the background, which speak other words of the set."""
     rooms: float = 0.5
     """Fraction of the words, and of the babble, with reverberation."""
 
@@ -68,7 +68,7 @@ def make_soundscape(material: StreamMaterial, seconds: float, rng: Generator, co
 
     Raises:
         ConfigError: a length that is too long, or too short for any word.
-        DataError: unknown words are asked for and the set has none.
+        DataError: unknown words are asked for, but the set has none.
     """
     check_percent(material, config.unknown_percent)
     n_samples, rate = stream_samples(seconds, material.sample_rate), material.sample_rate
@@ -82,7 +82,7 @@ def make_soundscape(material: StreamMaterial, seconds: float, rng: Generator, co
 
 @dataclass(frozen=True)
 class Piece:
-    """A word as it is laid into a scene.
+    """A word ready to be mixed into a scene.
 
     audio: float32 [samples], faded in and out; the word itself is audio[first:stop].
     """
@@ -95,7 +95,7 @@ class Piece:
 
 
 class SoundSource(Protocol):
-    """What a scene is made of, at one rate."""
+    """Source of a scene's sounds, all at one sample rate."""
 
     @property
     def sample_rate(self) -> int: ...
@@ -107,11 +107,11 @@ class SoundSource(Protocol):
     def has_voices(self) -> bool: ...
 
     def cut_noise(self, n_samples: int, rng: Generator) -> Samples:
-        """A stretch of noise: float32 [n_samples]."""
+        """A piece of noise: float32 [n_samples]."""
         ...
 
     def draw_voice(self, rng: Generator) -> Samples:
-        """A word of the babble in the background, without what is before and after it: float32 [samples]."""
+        """A word for background babble, trimmed: float32 [samples]."""
         ...
 
     def draw_word(self, rng: Generator) -> Piece:
@@ -148,7 +148,7 @@ class _Clips:
 
 
 def add_words(audio: Samples, sounds: SoundSource, rng: Generator, config: SoundscapeConfig) -> tuple[SpokenWord, ...]:
-    """Add words to a background, float32 [samples], one after the other until it is full; returns their ground truth."""
+    """Add words to a background, float32 [samples], from start to end. Returns their ground truth."""
     rate = sounds.sample_rate
     words: list[SpokenWord] = []
     position = 0.0
@@ -169,9 +169,9 @@ def add_words(audio: Samples, sounds: SoundSource, rng: Generator, config: Sound
 def make_background(
     sounds: SoundSource, n_samples: int, rng: Generator, config: SoundscapeConfig, *, no_more: bool = False
 ) -> Samples:
-    """float32 [n_samples]: the microphone's own noise, and stretches of noise and babble that fade into each other.
+    """float32 [n_samples]: the microphone's self-noise, plus segments of noise and babble that cross-fade.
 
-    It begins and ends with a fade of `FADE_S`. With `no_more` the last stretch is made no longer than it must be.
+    It begins and ends with a fade of `FADE_S`. With `no_more` the last segment is made no longer than needed.
     """
     rate = sounds.sample_rate
     audio = rng.standard_normal(n_samples, dtype=np.float32) * np.float32(10 ** (_FLOOR_DB / 20))
@@ -193,9 +193,9 @@ def make_background(
 
 
 def near_miss_weights(words: Sequence[str], unknown: Sequence[str]) -> NDArray[np.float64]:
-    """The probability of each unknown recording, given its word, to be chosen as a near miss: float64 [recordings].
+    """The probability that each unknown recording, of known word, is chosen as a near miss: float64 [recordings].
 
-    The probability halves with each letter of difference to the nearest wanted word; recordings of a word share it.
+    The probability halves with each letter of difference to the nearest wanted word; recordings of one word share it.
     """
     counts = Counter(unknown)
     share = {word: 0.5 ** min(edit_distance(word, wanted) for wanted in words) for word in counts}
@@ -204,7 +204,7 @@ def near_miss_weights(words: Sequence[str], unknown: Sequence[str]) -> NDArray[n
 
 
 def edit_distance(one: str, other: str) -> int:
-    """How many letters must be put in, taken out or changed to make one word the other (Levenshtein)."""
+    """The number of insertions, deletions and substitutions that turn one word into the other (Levenshtein distance)."""
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
         before, row[0] = row[0], i
@@ -214,7 +214,7 @@ def edit_distance(one: str, other: str) -> int:
 
 
 def _cut_out(clip: Samples, first: int, stop: int, sample_rate: int) -> tuple[Samples, int]:
-    """The speech of a clip with a little before and after it, faded in and out, and the position of its beginning in that."""
+    """The speech of a clip with a short margin, faded in and out, and the speech's position in it."""
     margin = int(_MARGIN_S * sample_rate)
     begin = max(first - margin, 0)
     cut = clip[begin : stop + margin]
@@ -224,7 +224,7 @@ def _cut_out(clip: Samples, first: int, stop: int, sample_rate: int) -> tuple[Sa
 
 
 def _add_word(audio: Samples, piece: Samples, speech: slice, start: int, snr_db: float) -> float:
-    """Add `piece` so that its speech begins at `start`, over the background by `snr_db`; the ratio that came of it, in dB."""
+    """Add `piece` so that its speech begins at `start`, `snr_db` above the background. Returns the actual ratio in dB."""
     noise_rms, speech_rms = rms(audio[start : start + speech.stop - speech.start]), rms(piece[speech])
     low, high = (10 ** (level / 20) for level in _WORD_DB)
     target = min(max(noise_rms * 10 ** (snr_db / 20), low), high)
@@ -237,7 +237,7 @@ def _add_word(audio: Samples, piece: Samples, speech: slice, start: int, snr_db:
 
 
 def _babble(sounds: SoundSource, n_samples: int, rng: Generator, rooms: float) -> Samples:
-    """Some voices at once that speak unknown words one after the other: float32 [n_samples]."""
+    """Several simultaneous voices that each speak unknown words in sequence: float32 [n_samples]."""
     rate = sounds.sample_rate
     audio = np.zeros(n_samples, np.float32)
     for _ in range(int(rng.integers(_VOICES[0], _VOICES[1] + 1))):

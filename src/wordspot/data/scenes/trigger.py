@@ -1,12 +1,12 @@
-"""Scenes of the task `trigger`, and the target at each step of a network: is this just after the word?
+"""Make scenes for the task `trigger`, and the target at each step of a network: 1 just after the word, else 0.
 
-Two kinds: ``soundscape`` is made by the generator of `soundscape` from recordings of the word and of others; ``classic``
-follows Andrew Ng's sequence-models course.
+There are two kinds: ``soundscape`` uses the generator of `soundscape` with recordings of the word and of other words;
+``classic`` follows Andrew Ng's sequence-models course.
 
-Nothing except the word may reveal that it was spoken, so everything in a soundscape is treated alike. Each recording keeps
-a random length of the quiet around its word, faded over all of it, so that its noise neither begins nor ends abruptly, nor
-at a fixed distance from the word; its offset is removed and its level follows the background. The acoustics of the
-positives also occur without the word: in fragments of them, which are negatives.
+Nothing except the word itself may reveal that it was spoken, so positives and negatives are treated alike. Each recording
+keeps a random length of the quiet around its word, faded over all of it, so that its noise neither starts nor stops abruptly,
+nor at a fixed distance from the word. Its offset is removed and its level follows the background. The acoustics of the
+positives also occur without the word: in truncated positives, which serve as negatives.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from wordspot.labels import UNKNOWN_LABEL
 _MARGIN_S = (0.03, 0.15)  # of the quiet around a word that is kept, if there is that much
 _CUT_FADE_S = 0.02  # at a cut through a word
 PART = " (part)"  # follows the name of a fragment's recording in the ground truth
-_KEPT = (0.25, 0.75)  # part of a word that a fragment holds
+_KEPT = (0.25, 0.75)  # fraction of a word that a fragment contains
 _SHORTEST_S = 0.06
 _CLASSIC_S = 10.0
 _CLASSIC_DB = -20.0
@@ -47,14 +47,14 @@ _CLASSIC_POSITIVES, _CLASSIC_NEGATIVES, _CLASSIC_TRIES = 4, 2, 5
 
 
 def scene_at(material: TriggerMaterial, n_samples: int, seed_parts: tuple[int, ...], config: TriggerConfig, word: str) -> Scene:
-    """The scene of these numbers, such as (seed, set, number): always the same one."""
+    """The scene of these numbers, such as (seed, set, number); equal numbers give equal scenes."""
     return make_scene(material, n_samples, np.random.default_rng(list(seed_parts)), config, word)
 
 
 def make_scene(material: TriggerMaterial, n_samples: int, rng: Generator, config: TriggerConfig, word: str) -> Scene:
     """A scene of `n_samples` with its ground truth: `word` for positives, `UNKNOWN_LABEL` for all others.
 
-    It may hold no word at all. A word ends at the end of its speech (classic: of its recording).
+    It may contain no word at all. A word ends at the end of its speech (classic: of its recording).
     """
     make = _classic if config.scenes == "classic" else _soundscape
     audio, words = make(material, n_samples, rng, config, word)
@@ -72,13 +72,13 @@ def label_track(
 ) -> NDArray[np.int8]:
     """The target at each step of a network: 1 just after the end of `word`, else 0.
 
-    Just after is the time of `label_ms` after the end: end < step's end <= end + label_ms. With `label_steps` above 0 it
-    is that many steps after the one that contains the end, as the course counts: ``int(end * n_steps / scene)``.
+    A step is "just after" the word if end < step's end <= end + label_ms. If `label_steps` is above 0, the target is instead
+    that many steps after the one that contains the end, as in the course: ``int(end * n_steps / scene)``.
 
     Args:
-        words: what the scene holds.
+        words: the words in the scene.
         step_ends_ms: float64 [n_steps], the end of each step in the scene.
-        scene_ms: the scene's length, for the course's rule; None: the end of the last step.
+        scene_ms: the scene's length, for the course's rule (default: the end of the last step).
 
     Returns:
         int8 [n_steps].
@@ -193,7 +193,7 @@ def fragment(piece: Piece, sample_rate: int, rng: Generator) -> Piece:
 
 @lru_cache(maxsize=8)
 def _near(word: str, spelled: tuple[str, ...], counts: tuple[int, ...]) -> NDArray[np.float64]:
-    """How likely each word is chosen as a near miss of `word`: as `soundscape.near_miss_weights` of all its recordings."""
+    """The probability that each word is chosen as a near miss of `word`, summed over its recordings (`near_miss_weights`)."""
     weights = near_miss_weights([word], spelled) * np.sqrt(counts)
     result: NDArray[np.float64] = weights / weights.sum()
     return result
@@ -202,7 +202,7 @@ def _near(word: str, spelled: tuple[str, ...], counts: tuple[int, ...]) -> NDArr
 def _classic(
     material: TriggerMaterial, n_samples: int, rng: Generator, config: TriggerConfig, word: str
 ) -> tuple[Samples, tuple[SpokenWord, ...]]:
-    """The course's scene; a longer one than its ten seconds holds as many words for each ten seconds begun."""
+    """The course's scene. A scene longer than its ten seconds has as many words for each ten seconds begun."""
     rate = material.sample_rate
     audio = np.zeros(n_samples, np.float32)
     if len(material.backgrounds):
@@ -231,7 +231,7 @@ def _classic(
 
 
 def _free_place(length_ms: int, scene_ms: int, taken: Sequence[tuple[int, int]], rng: Generator) -> tuple[int, int] | None:
-    """First and last millisecond of a place that touches none of `taken`, as the course finds it; None after some tries."""
+    """A random free interval in ms that overlaps none of `taken`, as in the course; None if several attempts fail."""
     if length_ms >= scene_ms:
         return None
     for _ in range(_CLASSIC_TRIES):
