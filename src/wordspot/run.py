@@ -186,8 +186,9 @@ def _start_of(init: Path | str | Run | None) -> Checkpoint | None:
         return None
     if init == "default" or (isinstance(init, (str, Path)) and Path(init).suffix.lower() == ".onnx" and not Path(init).is_dir()):
         from wordspot.export.read_weights import checkpoint_of_file
+        from wordspot.runtime.model import read_model
 
-        return checkpoint_of_file(None if init == "default" else Path(init))
+        return checkpoint_of_file(*read_model(None if init == "default" else Path(init)))
     from wordspot.training.run_folder import RunFolder
 
     return RunFolder(init.path if isinstance(init, Run) else Path(init)).load()

@@ -11,16 +11,21 @@ import torch
 
 import wordspot as ws
 from wordspot.errors import CheckpointError, NotFoundError
-from wordspot.export.read_weights import checkpoint_of_file
+from wordspot.export.read_weights import checkpoint_of_file as checkpoint_of
 from wordspot.features import make_front_end
 from wordspot.models import make_model
 from wordspot.runtime.detector import Classifier
+from wordspot.runtime.model import read_model
 from wordspot.runtime.modelfile.card import read_card, with_card
 from wordspot.training.checkpoint import Checkpoint
 from wordspot.training.recipes import recipe_config
 from wordspot.training.weights import load_weights, measure_norms
 
 OLD = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"
+
+
+def checkpoint_of_file(path: Path | None) -> Checkpoint:
+    return checkpoint_of(*read_model(path))
 
 
 def network_of(checkpoint: Checkpoint) -> torch.nn.Module:

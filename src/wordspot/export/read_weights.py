@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ from wordspot.export.parity import torch_scores
 from wordspot.features import make_front_end
 from wordspot.models import make_model
 from wordspot.overrides import from_json
-from wordspot.runtime.model import read_model
 from wordspot.runtime.modelfile.card import Card, read_card
 from wordspot.runtime.modelfile.graph import Node, walk
 from wordspot.runtime.modelfile.graph import Tensor as Constant
@@ -45,19 +43,18 @@ class _Layer:
     norm: Any = None
 
 
-def checkpoint_of_file(path: Path | None) -> Checkpoint:
+def checkpoint_of_file(name: str, data: bytes) -> Checkpoint:
     """The weights of an exported file.
 
     Args:
-        path: the file; None: the model that comes with wordspot.
+        name: of the file, for messages.
+        data: its content.
 
     Raises:
-        NotFoundError: there is no such file.
         CardError: wordspot did not write it.
         CheckpointError: its weights are in 8 bits, or its network has layers other than convolutions, linear layers and
             batch norms after them.
     """
-    name, data = read_model(path)
     card = read_card(data, name)
     if card.quantization == "int8":
         raise CheckpointError(f"{name}: its weights are in 8 bits, too coarse to train on; use the file in float32, or the run")
