@@ -8,7 +8,11 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
+import shlex
+import subprocess
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 MISSING = "–"
@@ -88,6 +92,16 @@ def some(texts: Iterable[str], most: int = 4) -> str:
     """
     named = list(texts)
     return ", ".join(named[:most]) + (f" and {len(named) - most} more" if len(named) > most else "")
+
+
+def command_line(*parts: str | Path) -> str:
+    """A command that can be pasted into a shell; a path that begins with a hyphen is no option.
+
+    >>> command_line("wordspot", "check", Path("my words"))
+    "wordspot check 'my words'"
+    """
+    texts = [f"./{part}" if isinstance(part, Path) and str(part).startswith("-") else str(part) for part in parts]
+    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
 
 
 def shown(value: Any) -> str:

@@ -75,9 +75,12 @@ def test_closed_work_can_go_on() -> None:
 
 
 def test_a_script_without_a_main_guard_fails_with_the_reason(tmp_path: Path) -> None:
-    """A worker imports the script, which would otherwise train again."""
+    """A worker imports the script, which would otherwise train again. What it is handed is larger than a pipe holds."""
     script = tmp_path / "script.py"
-    script.write_text("from operator import neg\nfrom wordspot.training.prefetch import Ahead\nAhead(neg, 1).get(3)\n")
+    script.write_text(
+        "from functools import partial\nimport numpy as np\nfrom wordspot.training.prefetch import Ahead\n"
+        "Ahead(partial(np.add, np.zeros(300_000)), 1).get(3)\n"
+    )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "TrainingError: a worker process of training ended early" in done.stderr

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--split",
         choices=("hash", "lists"),
         help="how recordings are split into sets: by a hash of the name, or by validation_list.txt and testing_list.txt "
-        "(default: lists if both exist)",
+        "(default: hash, as for train)",
     )
     rate, length = FeatureConfig.sample_rate, FeatureConfig.clip_ms
     parser.add_argument("--sample-rate", type=int, default=rate, metavar="HZ", help=f"rate to train at (default: {rate})")

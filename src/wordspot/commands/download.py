@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.data.download import URL, download
+    from wordspot.formats import command_line
 
     with console.show_progress() as progress:
         done = download(
@@ -42,4 +43,4 @@ def run(args: argparse.Namespace) -> None:
     if done.was_complete:
         console.say(f"{args.out}: already complete; --force downloads it again")
     else:
-        console.say(f"{args.out}: complete; next: wordspot check {args.out}")
+        console.say(f"{args.out}: complete; next: {command_line('wordspot', 'check', args.out)}")

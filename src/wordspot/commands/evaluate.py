@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split",
         choices=("training", "validation", "testing", "all"),
-        default="testing",
-        help="the set; 'all' is for a foreign folder: every recording once (default: testing)",
+        help="the set; 'all' is for a foreign folder: every recording once (default: testing; all if there is one recording "
+        "of each word)",
     )
     parser.add_argument(
         "--checkpoint",

@@ -88,7 +88,10 @@ def run(args: argparse.Namespace) -> None:
     console.say(f"{args.out}: {made.seconds / 60:g} minutes, {sum(made.counts.values())} words of the {args.split} set")
     console.print_table("", ("word", "times"), list(made.counts.items()))
     console.say("ground truth: " + ", ".join(str(path) for kind, path in made.files.items() if kind != "stream"))
-    console.say(f"next: wordspot test-stream MODEL {args.out} --truth {made.files['csv']}")
+    from wordspot.formats import command_line
+
+    test = command_line("wordspot", "test-stream", "MODEL", args.out, "--truth", made.files["csv"])
+    console.say(f"next: {test}")
 
 
 def _data_config(settings: list[str]) -> DataConfig:

@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.data.voices import speak
+    from wordspot.formats import command_line
 
     with console.show_progress() as progress:
         speech = speak(
@@ -78,8 +79,7 @@ def run(args: argparse.Namespace) -> None:
         console.print_json(speech.to_json())
         return
     console.say(f"{args.out}: {len(speech.words)} words, {speech.n_clips} clips by {len(speech.speakers)} synthetic speakers")
-    console.say(f"next: wordspot check {args.out}")
+    console.say(f"next: {command_line('wordspot', 'check', args.out)}")
     if args.manifest:
-        console.say(
-            f"{args.manifest}: {speech.n_clips} rows; add those of people, then: wordspot train {args.manifest} --task recordings"
-        )
+        train = command_line("wordspot", "train", args.manifest, "--task", "recordings", "--out", "runs/recordings")
+        console.say(f"{args.manifest}: {speech.n_clips} rows; add those of people, then: {train}")

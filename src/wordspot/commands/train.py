@@ -37,9 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", choices=tuple(TASKS), help=f"{told} (default: words)")
     parser.add_argument(
         "--init",
-        metavar="RUN",
-        type=Path,
-        help="start from the weights of this run: of the same network, perhaps with other words",
+        metavar="RUN|FILE.onnx",
+        nargs="?",
+        const="default",
+        help="start from the weights of a run or an exported file, perhaps with other words; without a name, or 'default': "
+        "from the model that comes with wordspot",
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in --out where it was interrupted")
     parser.add_argument(
@@ -68,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError("--init begins a new run and --resume continues one; leave out one of them")
     with console.watch_training("the same command with --resume goes on from there") as callbacks:
         finished = _resume(args, callbacks) if args.resume else _train(args, callbacks)
-    console.say(_next(TASKS[finished.config.task], args))
+    console.say(f"next: {_next(TASKS[finished.config.task], finished, args)}")
 
 
 def _train(args: argparse.Namespace, callbacks: dict[str, Any]) -> Run:
@@ -98,10 +100,12 @@ def _resume(args: argparse.Namespace, callbacks: dict[str, Any]) -> Run:
     )  # fmt: skip
 
 
-def _next(task: Task, args: argparse.Namespace) -> str:
-    if task.predicts_clips:
-        return f"next: wordspot evaluate {args.out} {args.data} --report {args.out / 'report.html'}"
-    return f"next: wordspot export {args.out} --out {args.out / f'{task.name}.onnx'}"
+def _next(task: Task, finished: Run, args: argparse.Namespace) -> str:
+    from wordspot.formats import command_line
+
+    if task.predicts_clips and finished.metrics["testing"]["n"]:
+        return command_line("wordspot", "evaluate", args.out, args.data, "--report", args.out / "report.html")
+    return command_line("wordspot", "export", args.out, "--out", args.out / f"{task.name}.onnx")
 
 
 def _leave_out(args: argparse.Namespace) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.config import SETS, DataConfig
+from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import Listing, left_out_notes
-from wordspot.data.split import assign_sets
 from wordspot.errors import ConfigError, DataError
 from wordspot.labels import SILENCE, SILENCE_LABEL, UNKNOWN, normalize_word
 
@@ -52,7 +52,7 @@ def build_sets(listing: Listing, words: Sequence[str], config: DataConfig) -> di
         DataError: a wanted word has no recordings; the message lists the folders that exist.
     """
     wanted = {word: position + 2 for position, word in enumerate(check_words(listing, words))}
-    sets = assign_sets(listing, config)
+    sets = split_recordings(listing, config, wanted).sets
     keywords: dict[str, list[tuple[int, int]]] = {name: [] for name in SETS}
     unknown: dict[str, list[tuple[int, int]]] = {name: [] for name in SETS}
     for row, (clip, name) in enumerate(zip(listing.clips, sets, strict=True)):

@@ -10,6 +10,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from wordspot.config import SETS, DataConfig
 from wordspot.data.folders import Listing, Recording, _read_list, hash_name
@@ -62,6 +63,14 @@ def assign_sets(listing: Listing, config: DataConfig) -> list[str]:
                 f"expected lines like {paths[0]}"
             )
     return ["validation" if path in validation else "testing" if path in testing else "training" for path in paths]
+
+
+def unused_lists(root: Path, split: str) -> str:
+    """One line about list files in a folder that this way to split does not use; empty if there are none."""
+    names = [name for name in ("validation_list.txt", "testing_list.txt") if (root / name).is_file()]
+    if split == "lists" or not names:
+        return ""
+    return f"{' and '.join(names)}: not used, the sets follow from the names of the recordings; `split` lists uses both files"
 
 
 def split_noise(
@@ -121,14 +130,24 @@ def _add_in_time(parts: dict[str, list[tuple[int, int, int]]], position: int, en
 def deal_names(names: Iterable[str], shares: dict[str, float]) -> dict[str, str]:
     """Deal names (speakers, or files' `hash_name`) to sets in the order of their hashes; see `split_words`."""
     ordered = sorted(set(names), key=lambda name: (hash_percent(name), name))
-    counts = {"testing": 0, "validation": 0}
-    for least, name in ((2, "testing"), (3, "validation")):
-        if len(ordered) >= least and shares[name] > 0:
-            counts[name] = max(1, min(round(len(ordered) * shares[name] / 100), len(ordered) - least + 1))
+    counts = n_held_out(len(ordered), shares)
     first, second = counts["validation"], counts["validation"] + counts["testing"]
     return {
         name: "validation" if place < first else "testing" if place < second else "training" for place, name in enumerate(ordered)
     }
+
+
+def n_held_out(n: int, shares: dict[str, float]) -> dict[str, int]:
+    """How many of `n` are for validation and for testing: at least one for testing of two, and for validation of three.
+
+    One at least is left for training.
+    """
+    counts = {"testing": 0, "validation": 0}
+    for least, name in ((2, "testing"), (3, "validation")):
+        if n >= least and shares[name] > 0:
+            left = n - 1 - counts["testing"]
+            counts[name] = min(max(1, min(round(n * shares[name] / 100), n - least + 1)), left)
+    return counts
 
 
 def set_shares(data: DataConfig) -> dict[str, float]:

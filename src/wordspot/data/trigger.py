@@ -13,12 +13,13 @@ from pathlib import Path
 
 from wordspot.config import SETS, DataConfig, TriggerConfig
 from wordspot.data.bank import Bank, TriggerMaterial, make_bank
+from wordspot.data.few_recordings import MIN_SPEAKERS, deal_takes
 from wordspot.data.folders import LeftOut, Listing, Recording, hash_name, left_out_notes, recordings_in
 from wordspot.data.reader import DecodedRecording, Reader
 from wordspot.data.split import assign_sets, deal_names, set_shares, split_noise
 from wordspot.data.trigger_fallback import make_backgrounds, speak_others
 from wordspot.errors import DataError, NotFoundError, install_command
-from wordspot.formats import csv_text
+from wordspot.formats import csv_text, some
 from wordspot.labels import normalize_word, word_of
 from wordspot.progress import OnProgress
 
@@ -69,7 +70,8 @@ def split_words(root: Path, sources: TriggerFolders, data: DataConfig) -> tuple[
 
     The hash of their names decides, or the folder's lists. If there are so few positives that the hash leaves a set without
     any, the names are dealt in the order of their hashes: at least one to testing, then at least one to validation, and the
-    others (at least one) to training. Negatives of the same name (the same speaker) go to the same set.
+    others (at least one) to training. Negatives of the same name (the same speaker) go to the same set. With one or two
+    speakers, single recordings are dealt instead.
     """
     clips = (*sources.positives, *sources.negatives)
     sets = assign_sets(Listing(root, clips, ()), data)
@@ -77,7 +79,11 @@ def split_words(root: Path, sources: TriggerFolders, data: DataConfig) -> tuple[
     positives, negatives = sets[:n_positives], sets[n_positives:]
     shares = set_shares(data)
     if data.split == "hash" and not {name for name in SETS if shares[name] > 0} <= set(positives):
-        dealt = deal_names((hash_name(clip.path) for clip in sources.positives), shares)
+        names = {hash_name(clip.path) for clip in sources.positives}
+        if len(names) < min(MIN_SPEAKERS, n_positives):
+            takes = deal_takes((clip.path for clip in sources.positives), data)
+            return [takes[clip.path] for clip in sources.positives], negatives
+        dealt = deal_names(names, shares)
         positives = [dealt[hash_name(clip.path)] for clip in sources.positives]
         negatives = [dealt.get(hash_name(clip.path), name) for clip, name in zip(sources.negatives, negatives, strict=True)]
     return positives, negatives
@@ -173,7 +179,7 @@ def load_trigger_data(
         name: TriggerMaterial(sample_rate, *(banks[kind][name] for kind in ("positive", "negative", "background")))
         for name in SETS
     }
-    warnings += _warn(materials, data)
+    warnings += [*_warn_of_speakers(rows), *_warn(materials, data)]
     return TriggerData(materials, tuple(sorted(rows)), tuple(problems), tuple(warnings))
 
 
@@ -249,6 +255,19 @@ def _speak(word: str, reader: Reader, warnings: list[str]) -> list[DecodedRecord
             f"name a folder of other words with `negatives`, or install synthetic voices: {install_command('voices')}"
         )
     return negatives
+
+
+def _warn_of_speakers(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:
+    sets: dict[str, set[str]] = {}
+    for name, kind, path, _ in rows:
+        if kind == "positive" and "_nohash_" in path:
+            sets.setdefault(hash_name(path), set()).add(name)
+    both = sorted(speaker for speaker, names in sets.items() if len(names) > 1)
+    if not both:
+        return []
+    return [
+        f"recordings of the same speaker ({some(both)}) are for training and for measuring: results are too optimistic for others"
+    ]
 
 
 def _warn(materials: dict[str, TriggerMaterial], data: DataConfig) -> list[str]:

@@ -14,6 +14,7 @@ from wordspot.audio.samples import Samples, to_float32
 from wordspot.config import SETS, DataConfig, RunConfig
 from wordspot.data.cache import DecodedClips, decode_folder
 from wordspot.data.clips import ClipSet, build_sets, build_whole
+from wordspot.data.few_recordings import Split, split_recordings
 from wordspot.data.folders import list_recordings
 from wordspot.data.manifest.load import ManifestData, RecordingSet, load_manifest
 from wordspot.data.manifest.rows import read_manifest
@@ -33,6 +34,7 @@ from wordspot.evaluation.results import (
     WordsResult,
 )
 from wordspot.evaluation.scenes import make_scenes, measure_scenes
+from wordspot.labels import normalize_word
 from wordspot.metrics import Floats
 from wordspot.progress import OnProgress, Progress, ignore
 from wordspot.tasks import TASKS
@@ -44,14 +46,15 @@ _ALL_OF_IT_S = 36_000.0  # the most that this setting allows
 _Piece, _Row = TypeVar("_Piece"), TypeVar("_Row")
 
 
-def evaluate_judge(judge: Judge, data: Path, split: str = "testing", progress: OnProgress | None = None) -> EvaluationResult:
+def evaluate_judge(judge: Judge, data: Path, split: str | None = None, progress: OnProgress | None = None) -> EvaluationResult:
     """Evaluate a model on one set.
 
     Args:
         judge: the model.
         data: what a model of its task is trained on: a folder, or a list of recordings.
         split: ``training``, ``validation`` or ``testing``; ``all`` evaluates all data of a foreign folder, each recording
-            once. A trigger has scenes for ``validation`` and ``testing`` only.
+            once. A trigger has scenes for ``validation`` and ``testing`` only. None is ``testing``, except for words of
+            which there is one recording each, so that none could be held out: then it is ``all``, with a warning.
         progress: called while recordings are decoded and evaluated.
 
     Raises:
@@ -59,20 +62,24 @@ def evaluate_judge(judge: Judge, data: Path, split: str = "testing", progress: O
         DataError: the set is empty.
         NotFoundError: no such folder or list.
     """
-    if split not in SPLITS:
+    if split not in (None, *SPLITS):
         raise ConfigError(f"`split` must be one of {', '.join(SPLITS)}, got {split!r}")
     task = TASKS[judge.config.task]
     if task.predicts_steps:
-        return _evaluate_trigger(judge, data, split, progress or ignore)
+        return _evaluate_trigger(judge, data, split or "testing", progress or ignore)
     if task.predicts_recordings:
-        return _evaluate_recordings(judge, data, split, progress or ignore)
+        return _evaluate_recordings(judge, data, split or "testing", progress or ignore)
     return _evaluate_words(judge, data, split, progress or ignore)
 
 
-def _evaluate_words(judge: Judge, data: Path, split: str, progress: OnProgress) -> WordsResult:
+def _evaluate_words(judge: Judge, data: Path, split: str | None, progress: OnProgress) -> WordsResult:
     config = judge.config
     features = config.features
     decoded = decode_folder(list_recordings(data), features.sample_rate, features.clip_samples, progress)
+    dealt = _dealt(decoded, config, split)
+    if split is None:
+        split = "all" if dealt is not None and dealt.note and not dealt.same_speakers and len(set(dealt.sets)) == 1 else "testing"
+    notes = [dealt.note] if dealt is not None and dealt.note and split != "training" else []
     chosen = _choose_clips(decoded, config, split)
     clip, has_noise = _clips_of(chosen, decoded, config, split)
     posteriors = _predict(judge, range(len(chosen)), clip, progress)
@@ -87,7 +94,7 @@ def _evaluate_words(judge: Judge, data: Path, split: str, progress: OnProgress) 
         data=str(data),
         split=split,
         left_out=decoded.problems,
-        warnings=(*decoded.warnings, *warnings, *_caution(overlap, len(chosen), "clips", split)),
+        warnings=(*decoded.warnings, *notes, *warnings, *_caution(overlap, len(chosen), "clips", split)),
         metrics=measure_clips(judge.labels, chosen.labels, posteriors, speakers),
         overlap=overlap,
         clips=ClipsSeen(
@@ -99,6 +106,23 @@ def _evaluate_words(judge: Judge, data: Path, split: str, progress: OnProgress) 
         ),
         log=judge.log,
     )
+
+
+def _dealt(decoded: DecodedClips, config: RunConfig, split: str | None) -> Split | None:
+    """How the folder is split; None if that does not matter.
+
+    Raises:
+        DataError: the folder lacks some of the words.
+    """
+    if split == "all":
+        return None
+    wanted = {normalize_word(word) for word in config.words}
+    if missing := [word for word in dict.fromkeys(map(normalize_word, config.words)) if word not in decoded.listing.words]:
+        raise DataError(
+            f"{decoded.listing.root}: no recordings of {', '.join(missing)}; the folders here are "
+            f"{', '.join(decoded.listing.words)}. To evaluate every recording of a folder that lacks words, set `split` to all"
+        )
+    return split_recordings(decoded.listing, config.data, wanted)
 
 
 def _choose_clips(decoded: DecodedClips, config: RunConfig, split: str) -> ClipSet:

@@ -45,9 +45,7 @@ class Ahead(Generic[_Result]):
         if self._pool is None:
             if getattr(multiprocessing.current_process(), "_inheriting", False):  # this is a worker that imports the script
                 raise TrainingError(_GUARD)
-            self._pool = ProcessPoolExecutor(
-                self._workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(self._make,)
-            )
+            self._pool = self._start()
         for old in [waiting for waiting in self._waiting if waiting < number]:
             self._waiting.pop(old).cancel()
         for wanted in range(number, number + _KEPT_AHEAD * self._workers):
@@ -58,6 +56,19 @@ class Ahead(Generic[_Result]):
         except BrokenProcessPool as error:
             raise TrainingError(f"a worker process of training ended early; {_GUARD}") from error
 
+    def _start(self) -> ProcessPoolExecutor:
+        """Start the processes and hand each of them `make`.
+
+        It goes through a queue, whose own thread writes it: as an argument it would be written here into a pipe, and if a worker
+        ended before reading it, this process would wait for ever.
+        """
+        context = multiprocessing.get_context("spawn")
+        handed = context.Queue()
+        handed.cancel_join_thread()  # do not wait at exit for a worker that never read
+        for _ in range(self._workers):
+            handed.put(self._make)
+        return ProcessPoolExecutor(self._workers, context, initializer=_begin, initargs=(handed,))
+
     def close(self) -> None:
         """Stop the processes; a later `get` starts them again."""
         if self._pool is not None:
@@ -66,9 +77,9 @@ class Ahead(Generic[_Result]):
         self._waiting = {}
 
 
-def _begin(make: Callable[[int], Any]) -> None:
+def _begin(handed: multiprocessing.Queue[Callable[[int], Any]]) -> None:
     global _make
-    _make = make
+    _make = handed.get()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent process
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -32,7 +32,7 @@ from wordspot.training.nan_checks import check_gradients, watch_nans
 from wordspot.training.optimizer import learning_rate, load_optimizer, make_optimizer, optimizer_tensors
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks import Evaluation, TrainingTask
-from wordspot.training.weights import freeze_body, load_body, load_weights, train_mode
+from wordspot.training.weights import freeze_body, load_body, load_weights, measure_norms, train_mode
 
 _INITIAL, _STEP = 0, 1  # purposes of random numbers: the last number of a step's seed
 _LOG_EVERY_ON_GPU = 50
@@ -112,12 +112,21 @@ class Trainer:
         """
         if init is not None:
             load_body(self.model, init, self.config.features)
+            if init.folded:
+                measure_norms(self.model, self._first_features())
         self.run.clear()
         self.run.write_config(self.config)
         write_versions(self.run.path, self.device)
         write_listing(self.run.path, self.task.listing_text())
         if init is not None:  # so that a run interrupted at once is not resumed without these weights
             self._save()
+
+    def _first_features(self) -> Tensor:
+        """Features of the first batch, as training gets them."""
+        generator = torch.Generator(device=self.device).manual_seed(step_seed(self.config.training.seed, 1, _STEP))
+        audio, _ = self.task.training_batch(1, generator)
+        with torch.no_grad():
+            return self.augmenter.mask(self.front_end(audio), generator)
 
     def resume(self, step: int | None = None) -> None:
         """Continue from the checkpoint of `step`, or from the newest. Later checkpoints and log lines are removed.
@@ -141,10 +150,13 @@ class Trainer:
         load_optimizer(self.optimizer, checkpoint.optimizer)
         self.step, self.best_step = checkpoint.step, checkpoint.best_step
         self.best_score = checkpoint.best_score
+        self.run.write_config(self.config)  # it may have more steps
         self.run.drop_after(self.step)
 
     def train(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:
         """Train to the last step; yield a record for each step and evaluation. The last is the best network's on testing.
+
+        Empty sets are not evaluated.
 
         Args:
             stop: called after every step; if it returns True, a checkpoint is saved and KeyboardInterrupt raised.
@@ -163,12 +175,12 @@ class Trainer:
                     yield from log.write(*_fetch(waiting))
                     waiting = []
                 if evaluates:
-                    yield from log.write(self._validate())
+                    yield from log.write(*self._validate())
                 if evaluates or saves or stops:
                     self._save()
                 if stops:
                     raise KeyboardInterrupt
-            yield from log.write(self._finish())
+            yield from log.write(*self._finish())
 
     def train_step(self) -> StepResult:
         """Train on one batch: the next step. Nothing is logged or saved."""
@@ -201,20 +213,21 @@ class Trainer:
         """Evaluate the network, as it is now, on the set of this name."""
         return self.task.evaluate(self.model, self.front_end, name, self.step)
 
-    def _validate(self) -> Evaluation:
+    def _validate(self) -> list[Evaluation]:
+        """The evaluation on validation; none of an empty set."""
         record = self.evaluate("validation")
         if record.n and record.score > self.best_score:
             self.best_step, self.best_score = self.step, record.score
-        return record
+        return [record] if record.n else []
 
-    def _finish(self) -> Evaluation:
-        """Evaluate the best weights on the testing set, which is used for the first time here."""
+    def _finish(self) -> list[Evaluation]:
+        """Evaluate the best weights on testing, which nothing before has used; no evaluation of an empty set."""
         best = self.run.load()
         load_weights(self.model, best)
         metrics, record = self.task.finish(self.model, self.front_end, self.step)
         score = best.best_score if best.best_step else None
         write_json(self.run.metrics, {"best_step": best.step, "best_validation_score": score, **metrics})
-        return record
+        return [record] if record.n else []
 
     def _save(self) -> None:
         checkpoint = Checkpoint(

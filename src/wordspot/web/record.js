@@ -10,6 +10,7 @@ const byId = (id) => document.getElementById(id);
 const COUNT_SECONDS = 0.7; // from one number of the countdown to the next
 const PAUSE_SECONDS = 0.6; // between two takes
 const TAKE_SECONDS = 2; // recorded, of which the loudest clip is kept
+const CLIP_SECONDS = 1; // features.clip_ms of training by default
 const MAX_TRIES = 200; // numbers of takes that the server may hold already
 const QUIET = 0.02; // a peak below this is hardly speech
 const CLIPPED = 0.999;
@@ -45,10 +46,10 @@ export class Record {
       : "Recordings stay on this device: they are saved here, as a ZIP.";
   }
 
-  /** Record as the chosen model hears: its rate and its clip's length; its words are suggested. */
+  /** Record at the chosen model's rate, as long as the clips that training takes by default; the model's words are suggested. */
   setModel(card, words) {
     this.rate = card.sample_rate;
-    this.clipSamples = Math.min(card.clip_samples, TAKE_SECONDS * card.sample_rate);
+    this.clipSamples = CLIP_SECONDS * card.sample_rate;
     byId("known-words").replaceChildren(...words.map((word) => Object.assign(document.createElement("option"), { value: word })));
   }
 

@@ -146,7 +146,7 @@ def test_a_speaker_in_two_sets_of_a_list_split(healthy: Path) -> None:
     }
     for name, lines in lists.items():
         (healthy / f"{name}_list.txt").write_text("\n".join(lines) + "\n")
-    findings = found(healthy)
+    findings = found(healthy, split="lists")
     assert set(findings) == {"speaker-across-sets"}
     messages = {finding.message.split(" is in")[0]: finding.paths for finding in findings["speaker-across-sets"]}
     assert set(messages) == {"speaker 00000001", "speaker 00000005"}
@@ -156,7 +156,8 @@ def test_a_speaker_in_two_sets_of_a_list_split(healthy: Path) -> None:
         "yes/00000001_nohash_1.wav",
     )
     assert "training and testing" in findings["speaker-across-sets"][0].message
-    assert found(healthy, split="hash") == {}
+    assert set(found(healthy, split="hash")) == {"unused-lists"}
+    assert "`split` lists uses both" in only(found(healthy), "unused-lists", "note").message
 
 
 def test_names_without_nohash_say_nothing_of_a_speaker(healthy: Path) -> None:
@@ -164,7 +165,7 @@ def test_names_without_nohash_say_nothing_of_a_speaker(healthy: Path) -> None:
         save(healthy / name / "1.wav", word(90 if name == "no" else 91))
     (healthy / "validation_list.txt").write_text("no/1.wav\nyes/00000002_nohash_0.wav\nno/00000002_nohash_0.wav\n")
     (healthy / "testing_list.txt").write_text("yes/1.wav\nno/00000003_nohash_0.wav\nyes/00000003_nohash_0.wav\n")
-    assert found(healthy) == {}
+    assert found(healthy, split="lists") == {}
 
 
 def test_lists_that_cannot_be_used(healthy: Path) -> None:
@@ -172,10 +173,10 @@ def test_lists_that_cannot_be_used(healthy: Path) -> None:
     assert "no such file" in missing.message
     for name in ("validation", "testing"):
         (healthy / f"{name}_list.txt").write_text("yes/00000001_nohash_0.wav\n")
-    both = only(found(healthy), "lists", "error")
+    both = only(found(healthy, split="lists"), "lists", "error")
     assert "is in validation_list.txt and in testing_list.txt" in both.message
     (healthy / "testing_list.txt").write_bytes(b"\xff\xfe\x00")
-    only(found(healthy), "lists", "error")
+    only(found(healthy, split="lists"), "lists", "error")
 
 
 def test_clipping(healthy: Path) -> None:

@@ -33,7 +33,7 @@ def check(
     Args:
         data: a folder with one folder per word or class, or a CSV file of recordings.
         task: ``words`` or ``recordings`` (default: ``recordings`` for a CSV file, else ``words``).
-        split: ``hash`` or ``lists``, for words (default: ``lists`` if the folder has both list files).
+        split: ``hash`` or ``lists``, for words (default: as `train` splits, ``hash``).
         sample_rate: the rate to train at, in Hz (default: that of `FeatureConfig`).
         clip_ms: length of a clip, or of a window of a recording (default: the task's).
         progress: called after each recording.

@@ -29,8 +29,9 @@ from wordspot.data.checks.findings import (
     tally,
 )
 from wordspot.data.decode import Problem, decode_many
+from wordspot.data.few_recordings import Split, split_recordings
 from wordspot.data.folders import NOISE_FOLDER, Listing, Recording, printable, survey_folder
-from wordspot.data.split import assign_sets
+from wordspot.data.split import unused_lists
 from wordspot.errors import WordspotError
 from wordspot.formats import some
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL, normalize_word
@@ -71,7 +72,7 @@ def examine_words(
 
     Args:
         root: the folder, with one folder per word.
-        split: ``hash`` or ``lists``; None uses the lists if both exist.
+        split: ``hash`` or ``lists``; None: as training splits by default.
         sample_rate: the rate that training resamples to, in Hz; None uses the default of `FeatureConfig`.
         clip_ms: the length of a clip in training; None uses the default of `FeatureConfig`.
         progress: called after each recording.
@@ -83,12 +84,14 @@ def examine_words(
     rate = FeatureConfig.sample_rate if sample_rate is None else sample_rate
     length = FeatureConfig.clip_ms if clip_ms is None else clip_ms
     FeatureConfig(sample_rate=rate, clip_ms=length, window_ms=length, hop_ms=length, low_hz=0, high_hz=rate / 2)
-    has_lists = all((root / f"{name}_list.txt").is_file() for name in ("validation", "testing"))
-    split = split or ("lists" if has_lists else "hash")
+    split = split or DataConfig.split
     listing = survey_folder(root)
     findings = list(_check_folders(root, listing))
+    if unused := unused_lists(root, split):
+        findings.append(Finding("note", "unused-lists", unused))
     clips = _measure_all(listing, findings, progress, length)
-    sets = _sets(listing, split, findings)
+    dealt = _split(listing, split, findings)
+    sets = {clip.path: name for clip, name in zip(listing.clips, dealt.sets, strict=True)} if dealt.sets else {}
     findings += _check_words(listing, sets)
     findings += _check_duplicates(clips, sets)
     findings += _check_speakers(listing, sets) if split == "lists" else ()
@@ -163,16 +166,34 @@ def _measure(root: Path, clip_ms: float, recording: Recording) -> _Measured | Pr
         return Problem(f"{recording.path}: cannot be read ({str(error) or type(error).__name__})")
 
 
-def _sets(listing: Listing, split: str, findings: list[Finding]) -> dict[str, str]:
-    """The set of each clip by its path; empty, with a finding, if the lists cannot be used."""
+def _split(listing: Listing, split: str, findings: list[Finding]) -> Split:
+    """The set of each clip; empty, with a finding, if the lists cannot be used."""
     if not listing.clips:
-        return {}
+        return Split(())
     try:
-        sets = assign_sets(listing, DataConfig(split=split))
+        dealt = split_recordings(listing, DataConfig(split=split))
     except (WordspotError, OSError, ValueError) as error:
         findings.append(Finding("error", "lists", printable(str(error))))
-        return {}
-    return {clip.path: name for clip, name in zip(listing.clips, sets, strict=True)}
+        return Split(())
+    findings += _check_who_speaks(listing, dealt)
+    return dealt
+
+
+def _check_who_speaks(listing: Listing, dealt: Split) -> Iterator[Finding]:
+    """Whether results can be about other speakers than those of training."""
+    speakers: dict[str, set[str]] = defaultdict(set)
+    for clip in listing.clips:
+        speakers[clip.word].add(clip.speaker or "")
+    alone = sorted(word for word, names in speakers.items() if len(names) == 1 and "" not in names)
+    everyone = set().union(*speakers.values())
+    if len(everyone) == 1 and "" not in everyone:
+        text = f"all recordings are by one speaker ({next(iter(everyone))})"
+        yield Finding("warning", "one-speaker", f"{text}: record more people, or expect a model for this voice", tuple(alone))
+    else:
+        text = "words with recordings by one speaker only; results will not be about other speakers"
+        yield from finding_about("warning", "one-speaker", text, alone)
+    if dealt.note:
+        yield Finding("warning", "few-recordings", dealt.note)
 
 
 def _check_words(listing: Listing, sets: dict[str, str]) -> Iterator[Finding]:

@@ -18,8 +18,9 @@ from wordspot.audio.files import read_audio, read_info
 from wordspot.audio.samples import Samples
 from wordspot.config import MAX_SAMPLE_RATE, SETS, DataConfig
 from wordspot.data.clips import check_words
+from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import Listing, Recording, list_recordings
-from wordspot.data.split import assign_sets, split_noise
+from wordspot.data.split import split_noise
 from wordspot.data.truth import SpokenWord
 from wordspot.errors import ConfigError, DataError
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL
@@ -99,7 +100,7 @@ def load_material(
     data = data or DataConfig()
     listing = list_recordings(root)
     wanted = check_words(listing, words)
-    sets = assign_sets(listing, data)
+    sets = split_recordings(listing, data, wanted).sets
     clips: dict[str, list[Recording]] = {word: [] for word in wanted}
     unknown = []
     for recording, name in zip(listing.clips, sets, strict=True):

@@ -123,6 +123,9 @@ class RecordingsTask:
 
     def warnings(self) -> Iterator[str]:
         yield from self.recordings.warnings
+        for name, recordings in self.recordings.sets.items():
+            if not len(recordings):
+                yield f"the {name} set is empty, so nothing is measured on it"
 
     def listing_text(self) -> str:
         return self.recordings.listing_text()
@@ -158,7 +161,8 @@ class RecordingsTask:
         figures: dict[str, Any] = {}
         for name in ("validation", "testing"):
             posteriors = self.judge(network, front_end, name)
-            figures[name] = measure_set(self.recordings.sets[name], posteriors).to_json()
+            recordings = self.recordings.sets[name]
+            figures[name] = measure_set(recordings, posteriors).to_json() if len(recordings.truth) else {"n": 0}
         return figures, self.evaluate_posteriors("testing", step, posteriors)
 
     def close(self) -> None:

@@ -144,10 +144,10 @@ class TriggerTask:
         return self._measure(network, front_end, name, step)
 
     def finish(self, network: nn.Module, front_end: nn.Module, step: int) -> tuple[dict[str, Any], SceneEvaluation]:
-        metrics = {
-            name: measure_scenes(self.scenes(name), self._tracks(network, front_end, name), self.config).to_json()
-            for name in ("validation", "testing")
-        }
+        metrics: dict[str, Any] = {}
+        for name in ("validation", "testing"):
+            scenes, tracks = self.scenes(name), self._tracks(network, front_end, name)
+            metrics[name] = measure_scenes(scenes, tracks, self.config).to_json() if scenes else {"n": 0}
         return metrics, self.evaluate(network, front_end, "testing", step)
 
     def close(self) -> None:

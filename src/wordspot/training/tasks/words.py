@@ -15,10 +15,13 @@ from torch import Generator, Tensor, nn
 from wordspot.config import RunConfig
 from wordspot.data.cache import DecodedClips, decode_folder
 from wordspot.data.clips import ClipSet, build_sets, check_words
+from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import list_recordings
+from wordspot.data.split import unused_lists
 from wordspot.errors import DataError
 from wordspot.evaluation.clips import measure_clips
 from wordspot.intervals import wilson_interval
+from wordspot.labels import normalize_word
 from wordspot.metrics import confusion_matrix
 from wordspot.progress import OnProgress
 from wordspot.tasks import labels_of_run
@@ -64,7 +67,8 @@ class WordsTask:
     """
 
     def __init__(self, config: RunConfig, decoded: DecodedClips, device: torch.device) -> None:
-        self.labels = labels_of_run(config)
+        self.labels, self._config = labels_of_run(config), config
+        self._wanted = {normalize_word(word) for word in config.words}
         self.decoded, self.sets = decoded, build_sets(decoded.listing, config.words, config.data)
         if not len(self.sets["training"]):
             raise DataError("no clips are left for training; lower data.validation_percent and data.testing_percent")
@@ -87,6 +91,8 @@ class WordsTask:
             on_note(f"left out: {problem}")
         if decoded.problems:
             on_note(f"{len(decoded.problems)} recordings could not be read and are left out")
+        if unused := unused_lists(data, config.data.split):
+            on_note(unused)
         for warning in decoded.warnings:
             on_note(warning)
         return cls(config, decoded, device)
@@ -97,10 +103,15 @@ class WordsTask:
     def warnings(self) -> Iterator[str]:
         if not self.batches.has_noise("training"):
             yield "there is no folder _background_noise_: silence is digital zeros, and the model will be worse in real rooms"
+        note = split_recordings(self.decoded.listing, self._config.data, self._wanted).note
+        if note:
+            yield note
         for name, clips in self.sets.items():
             missing = [label for position, label in enumerate(self.labels) if not (clips.labels == position).any()]
             if missing and len(clips):
                 yield f"the {name} set has no clips of {', '.join(missing)}"
+            elif missing and not note:
+                yield f"the {name} set is empty, so nothing is measured on it"
 
     def listing_text(self) -> str:
         return listing_text(self.decoded, self.sets, self.labels)
@@ -123,6 +134,9 @@ class WordsTask:
         for name in ("validation", "testing"):
             posteriors = predict(network, front_end, self.batches, name)
             clips = self.sets[name]
+            if not len(clips):
+                figures[name] = {"n": 0}
+                continue
             figures[name] = measure_clips(self.labels, clips.labels, posteriors, speakers_of(self.decoded, clips)).to_json()
         return figures, self._record("testing", step, posteriors)
 
