@@ -111,8 +111,8 @@ class Microphone:
         lost_seconds: after so long without a block, the device counts as lost.
 
     A device is opened in mono with 16 bits if it can be, else with as many channels, in the format and at the rate that it
-    supports. `sample_rate` is the rate that is delivered. `n_lost` counts the blocks that were lost because nobody read
-    them in time.
+    supports. `sample_rate` is the rate of the blocks. `n_lost` counts the blocks that were lost because they were
+    not read in time.
 
     Raises:
         MissingExtraError: sounddevice is not installed.
@@ -161,7 +161,7 @@ class Microphone:
             except queue.Empty:
                 block = None
             if block is None:
-                raise MicrophoneError(f"the microphone {self.info.name} delivers no more audio; plug it in and start again")
+                raise MicrophoneError(f"the microphone {self.info.name} no longer delivers audio; plug it in and start again")
             yield self._picker.feed(block)
 
     def _take(self, data: NDArray[Any], n_frames: int, time: Any, status: Any) -> None:

@@ -122,7 +122,7 @@ def resumed_config(
     if changed != allowed:
         wrong = next(key for key in settings or {} if _value(changed, key) != _value(allowed, key))
         raise ConfigError(
-            f"{wrong}: the run was begun with {_value(config, wrong)}, got {_value(changed, wrong)}; leave it out, or begin "
+            f"{wrong} is {_value(changed, wrong)}, but the run was begun with {_value(config, wrong)}; leave it out, or begin "
             "a new run with another `out` and this one as `init`"
         )
     if allowed.training.total_steps < config.training.total_steps:
