@@ -59,7 +59,7 @@ def recordings(folder: Path) -> list[Path]:
 def source_of(path: Path) -> str:
     """What a sound was cut from: a recording of ESC-10, a household appliance, a baby."""
     if path.parent.name == "baby":
-        return "-".join(path.stem.split("-")[1:6])
+        return "baby-" + "-".join(path.stem.split("-")[1:6])
     if path.parent.name == "household":
         return "_".join(path.stem.split("_")[:2])
     return noise_source(path.as_posix())
