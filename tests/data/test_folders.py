@@ -102,7 +102,7 @@ def test_a_word_with_unreadable_files_only_says_so(tmp_path: Path) -> None:
         list_recordings(tmp_path)
     with pytest.raises(DataError, match=r"\(\.m4a\)"):
         find_folders(tmp_path, TriggerConfig(positives=("lamp",)))
-    with pytest.raises(NotFoundError, match="expected recordings"):
+    with pytest.raises(NotFoundError, match="contains no recordings"):
         find_clips([tmp_path / "lamp"])
 
 
