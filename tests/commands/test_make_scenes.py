@@ -101,7 +101,7 @@ def test_a_model_s_posterior_is_drawn(
 ) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(made_model())
-    with pytest.raises(ConfigError, match="expected a model of 'deep', it knows a, b; name one with `words`"):
+    with pytest.raises(ConfigError, match=r"the model's words are a, b; expected 'deep'. Name one with `words`"):
         make(folder, "--out", tmp_path / "s", "--model", model, "--words", "deep")
     assert not (tmp_path / "s").exists()
     calls = drawn(monkeypatch)

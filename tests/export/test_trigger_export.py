@@ -185,6 +185,6 @@ def test_exported_by_the_command(run: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_int8_is_refused(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="measured on clips, which a run of the task trigger has not"):
+    with pytest.raises(ConfigError, match="measured on clips, but a run of the task trigger has none"):
         export_run(run, tmp_path / "athena.onnx", int8=True, data=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -311,14 +311,14 @@ def test_streams_of_a_batch_may_begin_at_different_times() -> None:
 
 
 def test_less_than_a_window_is_refused() -> None:
-    with pytest.raises(AudioError, match="at least a window of 480 samples, got 479"):
+    with pytest.raises(AudioError, match="has 479 samples; expected at least a window of 480"):
         MicroFrontEnd(TEN_MS)(torch.zeros(1, 479))
 
 
 @pytest.mark.parametrize("n_samples", [0, 161])
 def test_a_step_of_no_whole_hops_is_refused(n_samples: int) -> None:
     front_end = MicroFrontEnd(TEN_MS)
-    with pytest.raises(AudioError, match=f"multiple of the hop of 160 samples, got {n_samples}"):
+    with pytest.raises(AudioError, match=f"has {n_samples} samples; expected a multiple of the hop of 160"):
         front_end.step(torch.zeros(1, n_samples), front_end.initial_state(1))
 
 
