@@ -1,4 +1,4 @@
-"""A gate beside the detector: it classifies the window that ends with a detection, and `listen` ignores the voices that it rejects."""
+"""A gate beside the detector: it classifies the window that ends with a detection, `listen` ignores voices that it rejects."""
 
 from __future__ import annotations
 
