@@ -161,7 +161,7 @@ def test_positives_longer_than_the_scene(folder: Path, tmp_path: Path, capsys: p
         make(folder, "--out", tmp_path / "s", "--seconds", 0.4)
 
 
-def test_a_set_without_positives_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_set_without_positives_is_rejected(folder: Path, tmp_path: Path) -> None:
     flags = ("--set", "data.validation_percent=0", "--split", "validation")
     with pytest.raises(DataError, match="no positives in the validation set; record more"):
         make(folder, "--out", tmp_path / "s", *flags)
