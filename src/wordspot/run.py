@@ -146,15 +146,13 @@ def train(
         task: ``words``: which word a clip is; ``trigger``: when one word is said; ``recordings``: which class a recording is of.
         model: a built-in network, or ``package.module:make``. None: the task's default.
         features: the front end; None: the model's usual one.
-        recipe: the model's own settings: ``default``, or ``classic`` as in the original tutorial.
+        recipe: ``default``, or ``classic`` as in the original tutorial.
         steps: training steps, or those of each phase. None: the recipe's.
         seed: of the weights and of all that is drawn in training.
         settings: any other setting by its name, such as ``{"features.hop_ms": 20, "model.n_channels": 8}``.
-        init: the weights that training starts from: a run, its folder, an exported file, or ``"default"`` for the model that
-            comes with wordspot. The network may have another last layer. If `model` and `features` are None, they are those
-            of `init`.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        force: replace a run that `out` holds.
+        init: the weights to start from: a run, its folder, an exported file, or ``"default"`` for the model that comes with
+            wordspot. The last layer may be another. `model` and `features` that are None are those of `init`.
+        device, force: ``auto``, ``cpu`` or ``cuda``; whether to replace a run that `out` holds.
         stop: called after every step; if it returns True, a checkpoint is saved and KeyboardInterrupt raised.
         on_record: called with the record of each step and of each evaluation.
         on_note: called with a line of text for each recording that is left out, each warning, and so on.

@@ -27,12 +27,7 @@ def run(args: argparse.Namespace) -> None:
 
     with console.show_progress() as progress:
         aligned = align(
-            args.folder,
-            args.out,
-            sample_rate=args.sample_rate,
-            clip_ms=args.clip_ms,
-            force=args.force,
-            progress=progress,
+            args.folder, args.out, sample_rate=args.sample_rate, clip_ms=args.clip_ms, force=args.force, progress=progress
         )
     for problem in aligned.problems:
         console.note(f"left out: {problem}")

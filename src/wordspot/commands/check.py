@@ -49,12 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     with console.show_progress() as progress:
         examination = check(
-            args.folder,
-            task=args.task,
-            split=args.split,
-            sample_rate=args.sample_rate,
-            clip_ms=args.clip_ms,
-            progress=progress,
+            args.folder, task=args.task, split=args.split, sample_rate=args.sample_rate, clip_ms=args.clip_ms, progress=progress
         )
     if args.json:
         console.print_json(examination.to_json())

@@ -22,10 +22,7 @@ _COLUMNS = ["file", "label", "score", "start_s", "stop_s", "seconds"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model",
-        type=Path,
-        metavar="MODEL",
-        help="a file that `wordspot export` wrote from a run with --task recordings",
+        "model", type=Path, metavar="MODEL", help="a file that `wordspot export` wrote from a run with --task recordings"
     )
     parser.add_argument(
         "paths",
@@ -72,14 +69,9 @@ def run(args: argparse.Namespace) -> int:
             _draw(args.picture, file.path, file.result)
 
     result = classify(
-        args.paths,
-        args.model,
-        threshold=args.threshold,
-        channel=args.channel,
-        on_result=show,
-        on_failed=console.note_failed,
-        on_note=console.note,
-    )
+        args.paths, args.model, threshold=args.threshold, channel=args.channel,
+        on_result=show, on_failed=console.note_failed, on_note=console.note,
+    )  # fmt: skip
     if args.csv:
         table.write()
     return console.note_failures(len(result.failed), len(files))

@@ -183,12 +183,7 @@ def watch_training(when_stopped: str) -> Iterator[dict[str, Any]]:
                 else:
                     note(record.summary())
 
-            yield {
-                "stop": lambda: asked,
-                "on_record": on_record,
-                "on_note": note,
-                "progress": on_progress,
-            }
+            yield {"stop": lambda: asked, "on_record": on_record, "on_note": note, "progress": on_progress}
     except KeyboardInterrupt:
         if step:
             note(f"stopped after step {step}; {when_stopped}")

@@ -55,17 +55,9 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.write(_line(name, detection, args, several=n_files > 1) + "\n")
 
     result = detect(
-        paths,
-        model,
-        threshold=args.threshold,
-        channel=args.channel,
-        gain=args.gain,
-        chime=args.chime,
-        on_detection=show,
-        on_result=_note_short,
-        on_failed=console.note_failed,
-        on_note=console.note_of_input,
-    )
+        paths, model, threshold=args.threshold, channel=args.channel, gain=args.gain, chime=args.chime,
+        on_detection=show, on_result=_note_short, on_failed=console.note_failed, on_note=console.note_of_input,
+    )  # fmt: skip
     if args.csv:
         table.write()
     return console.note_failures(len(result.failed), n_files)

@@ -38,10 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data-name", metavar="TEXT", default="", help="the name of the recordings, kept in the file")
     parser.add_argument(
-        "--licence",
-        metavar="TEXT",
-        default="",
-        help="the licence of the recordings, kept in the file, such as CC BY 4.0",
+        "--licence", metavar="TEXT", default="", help="the licence of the recordings, kept in the file, such as CC BY 4.0"
     )
     parser.add_argument("--attribution", metavar="TEXT", default="", help="who made the recordings, kept in the file")
     parser.add_argument("--force", action="store_true", help="replace the file if it exists")

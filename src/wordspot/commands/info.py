@@ -17,11 +17,7 @@ EXAMPLE = "wordspot info words.onnx"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model",
-        metavar="MODEL",
-        type=Path,
-        nargs="?",
-        help="an exported file (default: the one that comes with wordspot)",
+        "model", metavar="MODEL", type=Path, nargs="?", help="an exported file (default: the one that comes with wordspot)"
     )
     parser.add_argument("--json", action="store_true", help="print the whole card as JSON")
 
@@ -45,11 +41,9 @@ def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
         judged = f"audio at {card.sample_rate} Hz: was the word just said"
     if card.kind == "stream":
         judged += f", every {1000 * card.step_samples / card.sample_rate:g} ms"
+    labels = ", ".join(label for label in card.labels if not label.startswith("_"))
     return [
-        (
-            "classes" if card.task.predicts_recordings else "words",
-            ", ".join(label for label in card.labels if not label.startswith("_")),
-        ),
+        ("classes" if card.task.predicts_recordings else "words", labels),
         ("kind", f"{card.kind}, scores {judged}"),
         ("network", f"{model.get('name', '?')} on {features.get('kind', '?')}"),
         ("size", f"{size / 1000:.0f} kB" + (", int8" if card.quantization == "int8" else "")),

@@ -17,11 +17,7 @@ EXAMPLE = "wordspot label words.onnx left.wav recordings/right"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "paths",
-        nargs="+",
-        metavar="FILE|DIR",
-        type=Path,
-        help=f"clips, and folders of clips at any depth; {MODEL_HELP}",
+        "paths", nargs="+", metavar="FILE|DIR", type=Path, help=f"clips, and folders of clips at any depth; {MODEL_HELP}"
     )
     parser.add_argument("--top", type=int, default=3, metavar="N", help="labels to show per clip (default: 3)")
     add_channel(parser)
@@ -50,13 +46,7 @@ def run(args: argparse.Namespace) -> int:
             console.say("\n".join([*([] if is_alone else ["", clip.name]), *lines]))
 
     result = label(
-        paths,
-        model,
-        top=args.top,
-        channel=args.channel,
-        on_result=show,
-        on_failed=console.note_failed,
-        on_note=console.note,
+        paths, model, top=args.top, channel=args.channel, on_result=show, on_failed=console.note_failed, on_note=console.note
     )
     if args.csv:
         table.write()

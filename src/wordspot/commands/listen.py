@@ -32,11 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--microphone", metavar="NAME", help="its name, a part of it, or its number")
     parser.add_argument("--list-microphones", action="store_true", help="list the microphones and exit")
     parser.add_argument(
-        "--rate",
-        type=int,
-        dest="sample_rate",
-        metavar="HZ",
-        help="sample rate of raw samples (default: the model's)",
+        "--rate", type=int, dest="sample_rate", metavar="HZ", help="sample rate of raw samples (default: the model's)"
     )
     parser.add_argument("--channels", type=int, dest="n_channels", metavar="N", help="channels of raw samples (default: 1)")
     parser.add_argument(

@@ -47,10 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--snr-db", metavar="LOW,HIGH", help="scene: level of words over their background (default: 0,20)")
     parser.add_argument("--rooms", type=float, metavar="P", help="scene: fraction of words with reverberation (default: 0.5)")
     parser.add_argument(
-        "--babble",
-        type=float,
-        metavar="P",
-        help="scene: fraction of the time with voices in the background (default: 0.4)",
+        "--babble", type=float, metavar="P", help="scene: fraction of the time with voices in the background (default: 0.4)"
     )
     parser.add_argument(
         "--near-misses",

@@ -28,13 +28,7 @@ FLAGS = (
 )  # fmt: skip
 
 #: Settings that nearly every model's recipe has, so that the field's default is seldom used.
-_OF_THE_RECIPE = (
-    "training.steps",
-    "training.learning_rates",
-    "training.optimizer",
-    "training.schedule",
-    "training.precision",
-)
+_OF_THE_RECIPE = ("training.steps", "training.learning_rates", "training.optimizer", "training.schedule", "training.precision")
 
 #: The folders of recordings of the task trigger: its flags and settings.
 FOLDERS = TASKS["trigger"].folders
@@ -44,9 +38,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add ``--words``, ``--model``, ``--features``, ``--recipe``, the flags of `FLAGS` and ``--set``."""
     parser.add_argument("--words", metavar="A,B,C", help="the words to tell apart, each a folder; recordings: the classes")
     parser.add_argument(
-        "--model",
-        metavar="NAME",
-        help=f"the network: {', '.join(MODELS)}, or my_package:make (default: {_default_models()})",
+        "--model", metavar="NAME", help=f"the network: {', '.join(MODELS)}, or my_package:make (default: {_default_models()})"
     )
     parser.add_argument(
         "--features",
@@ -277,11 +269,7 @@ DECODER_FLAGS = (
 def add_stream_flags(parser: argparse.ArgumentParser) -> None:
     """Add the streams, their annotations and the decoder's settings."""
     parser.add_argument(
-        "paths",
-        metavar="STREAM",
-        nargs="+",
-        type=Path,
-        help=f"recordings in which the spoken words are known; {MODEL_HELP}",
+        "paths", metavar="STREAM", nargs="+", type=Path, help=f"recordings in which the spoken words are known; {MODEL_HELP}"
     )
     parser.add_argument(
         "--truth",
@@ -292,9 +280,7 @@ def add_stream_flags(parser: argparse.ArgumentParser) -> None:
         "(default: the CSV file beside each stream, as make-stream and make-scenes write it)",
     )
     parser.add_argument(
-        "--no-words",
-        action="store_true",
-        help="none of the model's words is spoken, so every detection is a false accept",
+        "--no-words", action="store_true", help="none of the model's words is spoken, so every detection is a false accept"
     )
     parser.add_argument(
         "--time-tolerance-ms",

@@ -57,11 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="address for Wyoming, which has no token (default: this machine only)",
     )
-    add(
-        "--zeroconf",
-        action="store_true",
-        help="announce the Wyoming port in the local network, so that Home Assistant finds it",
-    )
+    add("--zeroconf", action="store_true", help="announce the Wyoming port in the local network, so that Home Assistant finds it")
     add_gain(parser)
     add("--open", action="store_true", help="open the page in a browser")
     add("--verbose", action="store_true", help="log every stream and every failed request, not only refused clients")

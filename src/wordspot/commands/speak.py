@@ -31,11 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of the clips (default: {features.sample_rate})",
     )
     parser.add_argument(
-        "--clip-ms",
-        type=float,
-        default=features.clip_ms,
-        metavar="MS",
-        help=f"length of a clip (default: {features.clip_ms:g})",
+        "--clip-ms", type=float, default=features.clip_ms, metavar="MS", help=f"length of a clip (default: {features.clip_ms:g})"
     )
     parser.add_argument(
         "--noise",

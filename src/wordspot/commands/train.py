@@ -6,14 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordspot.commands.options import (
-    add_flags,
-    add_recordings_flags,
-    add_trigger_flags,
-    config_arguments,
-    settings_of,
-    words_of,
-)
+from wordspot.commands.options import add_flags, add_recordings_flags, add_trigger_flags, config_arguments, settings_of, words_of
 from wordspot.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -45,10 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in --out where it was interrupted")
     parser.add_argument(
-        "--checkpoint",
-        metavar="STEP",
-        type=int,
-        help="with --resume: continue from this one, and forget what came after",
+        "--checkpoint", metavar="STEP", type=int, help="with --resume: continue from this one, and forget what came after"
     )
     parser.add_argument("--force", action="store_true", help="begin anew in an --out that holds a run")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
@@ -77,13 +67,7 @@ def _train(args: argparse.Namespace, callbacks: dict[str, Any]) -> Run:
     from wordspot.run import train
 
     return train(
-        args.data,
-        out=args.out,
-        init=args.init,
-        device=args.device,
-        force=args.force,
-        **config_arguments(args),
-        **callbacks,
+        args.data, out=args.out, init=args.init, device=args.device, force=args.force, **config_arguments(args), **callbacks
     )
 
 

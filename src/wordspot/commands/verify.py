@@ -11,11 +11,7 @@ EXAMPLE = "wordspot verify words.onnx"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model",
-        metavar="MODEL",
-        type=Path,
-        nargs="?",
-        help="an exported file (default: the one that comes with wordspot)",
+        "model", metavar="MODEL", type=Path, nargs="?", help="an exported file (default: the one that comes with wordspot)"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

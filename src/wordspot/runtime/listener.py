@@ -77,15 +77,13 @@ def listen(
         source: a sound file, played at its own speed; a stream of bytes, which are raw samples or a sound file (``-`` is
             standard input, and pipes are streams too); None opens a microphone.
         microphone: its name, a part of it, or its number (default: the system's default microphone).
-        sample_rate: Hz, of raw samples (default: the model's).
-        sample_format: of raw samples: ``s16le`` (default), ``s32le``, ``f32le`` or ``u8``.
-        n_channels: of raw samples (default: 1).
+        sample_rate, sample_format, n_channels: of raw samples: Hz (default: the model's); ``s16le`` (default), ``s32le``,
+            ``f32le`` or ``u8``; 1 by default.
         channel: which channel to use, counted from 0 (default: the first, or another if that is silent).
         gain: dB by which quiet audio is raised, or ``"auto"``.
         fast: process a file as fast as possible.
         threshold: what a score must exceed, 0 to 1, for every word (default: as the model says).
-        gate: a model of the task `recordings` that judges the voice of each detection; a voice of another class than the
-            first is ignored.
+        gate: a model of the task `recordings`; a detection whose voice is not of its first class is ignored.
         save: a folder for the sound of each detection, with a second before it, as WAV.
         command: a program to run for each detection, as `Runner` runs it.
         on_notice: called with messages for the user: which microphone is open, lost audio, a program that failed.
@@ -98,8 +96,7 @@ def listen(
         NotFoundError, CardError: a model that cannot be used.
         ConfigError: arguments that contradict each other, a threshold outside 0 to 1, a program that does not exist.
         AudioError: a file that cannot be read, or a sample rate outside 1 kHz to 1 MHz.
-        MicrophoneError: no such microphone, or it cannot be opened or was lost.
-        MissingExtraError: a microphone needs `sounddevice`.
+        MicrophoneError, MissingExtraError: no such microphone, it cannot be opened or was lost; it needs `sounddevice`.
     """
     notice = on_notice or _ignore
     settings = SourceSettings(microphone, sample_rate, sample_format, n_channels, channel, fast)
@@ -107,8 +104,8 @@ def listen(
     opened = as_model(model)
     check_detects(opened)
     card = opened.card
-    decoder = card.decoder.with_threshold(threshold)
     check_gain(gain)
+    decoder = card.decoder.with_threshold(threshold)
     rate, blocks = open_source(source, settings, card.sample_rate, notice)
     detector = Detector(opened, decoder, rate, gain=gain)
     opened_gate = None if gate is None else _open_gate(gate, rate, notice)
