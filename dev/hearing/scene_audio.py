@@ -225,7 +225,7 @@ class SceneAudio:
             links.append(Link(start, start + len(piece), False, row, speed, begin + offset))
         if whole:
             return position + len(piece) + int(rng.uniform(0.4, 1.2) * RATE)
-        return position + stop + self._pause()
+        return start + stop + self._pause()
 
     def _draw_clip(self) -> tuple[str, int, int]:
         """A word, one of its clips and one of the clip's versions."""
