@@ -143,7 +143,7 @@ def test_label_crops_pads_and_resamples_as_training_does(capsys: pytest.CaptureF
     assert error == f"{longer}: only its first 0.1 s of 0.11 s are used\n"
 
 
-def test_label_refuses_a_long_recording(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
+def test_label_rejects_a_long_recording(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     long = wav(tmp_path / "long.wav", level(0, RATE))
     fails(capsys, r"long.wav is 1.0 s long; this model takes clips of 0.1 s. Use `wordspot detect`", "label", model, long)
 
@@ -164,13 +164,13 @@ def test_mistakes_are_one_line(
 ) -> None:
     clip = wav(tmp_path / "clip.wav", level(0))
     fails(capsys, "got the model .*short.onnx and no recordings; name files", command, model)
-    fails(capsys, "none.onnx: expected a model, .* there is no such file", command, tmp_path / "none.onnx", clip)
-    fails(capsys, "none.wav: expected a sound file, but there is no such file", command, model, tmp_path / "none.wav")
+    fails(capsys, "none.onnx: no such file; expected a model file", command, tmp_path / "none.onnx", clip)
+    fails(capsys, "none.wav: no such file; expected a sound file", command, model, tmp_path / "none.wav")
     (tmp_path / "bad.onnx").write_bytes(b"not a model")
     fails(capsys, "bad.onnx: ", command, tmp_path / "bad.onnx", clip)
     if command == "label":
         (tmp_path / "empty").mkdir()
-        fails(capsys, "empty: expected recordings", command, model, tmp_path / "empty")
+        fails(capsys, "empty: the folder contains no recordings", command, model, tmp_path / "empty")
         fails(capsys, "--top must be at least 1, got 0", command, model, clip, "--top", "0")
     monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
     fails(capsys, "the model that comes with wordspot is missing", command, clip)
@@ -234,11 +234,11 @@ def test_detect_mixes_a_chime_in_where_a_word_ended(capsys: pytest.CaptureFixtur
         assert spectrum.argmax() * 10 == pytest.approx(880, abs=10)
 
 
-def test_detect_refuses_a_chime_that_cannot_be_written_before_it_listens(
+def test_detect_rejects_a_chime_that_cannot_be_written_before_it_listens(
     capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
 ) -> None:
     path = wav(tmp_path / "s.wav", spoken())
-    fails(capsys, r"out\.mp3: expected a name that ends in \.wav", "detect", model, path, "--chime", tmp_path / "out.mp3")
+    fails(capsys, r"out\.mp3: the name must end in \.wav", "detect", model, path, "--chime", tmp_path / "out.mp3")
     fails(capsys, "--chime: .* is the recording itself", "detect", model, path, "--chime", tmp_path / "." / "s.wav")
 
 
@@ -255,7 +255,7 @@ def test_detect_of_what_is_shorter_than_a_clip_says_so(capsys: pytest.CaptureFix
     assert "shorter than the 0.1 s that one score needs; use `wordspot label` for clips" in error
 
 
-def test_detect_refuses_two_files_where_one_is_meant(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
+def test_detect_rejects_two_files_where_one_is_meant(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path = wav(tmp_path / "s.wav", spoken())
     fails(capsys, "--audacity and --chime take one FILE, got 2", "detect", model, path, path, "--audacity")
 
@@ -322,7 +322,7 @@ def test_listen_to_a_file_fast_and_at_its_own_speed(capsys: pytest.CaptureFixtur
     assert time.monotonic() - middle >= 14_000 / RATE > middle - start
 
 
-def test_listen_keeps_what_it_heard(listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path) -> None:
+def test_listen_saves_what_it_detected(listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path) -> None:
     audio = spoken()
     _, out, _ = listen_to(pcm(audio), model, "-", "--json", "--save", tmp_path / "heard")
     rows = [json.loads(line) for line in out.splitlines()]
@@ -381,13 +381,13 @@ def test_a_program_that_fails_is_a_note(listen_to: Callable[..., tuple[int, str,
         (["a.wav", "--rate", "8000"], "--rate is for raw samples; a file and a microphone"),
         (["-", "--microphone", "x"], "--microphone names a microphone, but another source was given"),
         (["-", "--fast"], "--fast is for a file"),
-        (["none.wav"], "none.wav: expected a sound file"),
+        (["none.wav"], "none.wav: no such file"),
         (["-", "--threshold", "-0.1"], "threshold must lie between 0 and 1"),
-        (["-", "--rate", "12"], "expected a sample rate from 1000"),
+        (["-", "--rate", "12"], "the sample rate must lie between 1000"),
         (["-", "--exec", "/no/such/program"], "--exec: there is no program '/no/such/program'"),
     ],
 )
-def test_listen_refuses_what_makes_no_sense(capsys: pytest.CaptureFixture[str], model: Path, args: list[str], match: str) -> None:
+def test_listen_rejects_what_makes_no_sense(capsys: pytest.CaptureFixture[str], model: Path, args: list[str], match: str) -> None:
     fails(capsys, match, "listen", model, *args)
 
 
@@ -411,7 +411,7 @@ def test_listen_to_a_microphone_until_it_is_lost(
     assert error.splitlines() == [
         "listening to USB at 48000 Hz; Ctrl-C ends",
         "audio was lost, 1 times so far: this computer is too busy",
-        "wordspot: the microphone USB delivers no more audio; plug it in and start again",
+        "wordspot: the microphone USB no longer delivers audio; plug it in and start again",
     ]
     assert fake.streams[0].closed
 
@@ -582,7 +582,7 @@ def test_evaluate_a_file_that_does_not_fit(
 ) -> None:
     fails(capsys, "--checkpoint is for the folder of a run", "evaluate", tone_model, tone_folder, "--checkpoint", "3")
     fails(capsys, "contradict its own configuration", "evaluate", model, tone_folder)
-    fails(capsys, "none.onnx: expected a model", "evaluate", tmp_path / "none.onnx", tone_folder)
+    fails(capsys, "none.onnx: no such file", "evaluate", tmp_path / "none.onnx", tone_folder)
     rate = tmp_path / "rate.onnx"
     slow = {"features.sample_rate": 8000, "features.clip_ms": 2000, "features.high_hz": 3900}
     rate.write_bytes(made_model(config=to_json(override(RunConfig(words=("a", "b")), slow))))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wordspot.audio.convert import can_convert
 from wordspot.errors import NotFoundError
 
 #: Suffixes of the sound files that `audio.files` reads.
@@ -14,7 +15,7 @@ SUFFIXES = (
     ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf",
     ".w64", ".rf64", ".voc", ".sph", ".nist",
 )  # fmt: skip
-#: Suffixes of sound and video files that it does not read; ffmpeg converts them.
+#: Suffixes of sound and video files that are read only if ffmpeg is installed.
 UNREADABLE_SUFFIXES = (
     ".m4a", ".m4b", ".aac", ".mp4", ".mov", ".m4v", ".webm", ".weba", ".mka", ".mkv", ".amr", ".3gp", ".3ga", ".wma",
     ".ac3", ".ape", ".wv", ".tta", ".ra", ".avi",
@@ -37,12 +38,17 @@ class FolderFiles:
 
 
 def is_audio_name(name: str) -> bool:
-    """Whether a file of this name counts as a recording: by its suffix, and if it is not hidden."""
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    """Whether a file of this name counts as a recording: by its suffix, and if it is not hidden.
+
+    Files that need ffmpeg count if it is installed.
+    """
+    if name.startswith("."):
+        return False
+    return name.lower().endswith(SUFFIXES) or (name.lower().endswith(UNREADABLE_SUFFIXES) and can_convert())
 
 
 def is_unreadable_kind(name: str) -> bool:
-    """Whether a file of this name holds sound of a kind that cannot be read, such as ``.m4a``."""
+    """Whether a file of this name contains audio in a format that only ffmpeg reads, such as ``.m4a``."""
     return name.lower().endswith(UNREADABLE_SUFFIXES) and not name.startswith(".")
 
 
@@ -73,7 +79,7 @@ def find_clips(paths: Sequence[Path]) -> list[tuple[Path, str]]:
     """List the sound files among `paths` and in the folders among them, at any depth.
 
     Args:
-        paths: files, which are listed whatever their names are, and folders, whose sound files are listed sorted.
+        paths: files, which are listed regardless of their suffix, and folders, whose sound files are listed in sorted order.
 
     Returns:
         Each file with the name to show for it: as given, and relative to the folder if that is the only path.
@@ -90,6 +96,6 @@ def find_clips(paths: Sequence[Path]) -> list[tuple[Path, str]]:
         if not inside and len(paths) > 1:  # one problem of several paths: reported where it is read
             clips.append((path, str(path)))
         elif not inside:
-            raise NotFoundError(f"{path}: expected recordings (WAV, FLAC, Ogg or MP3) in this folder, found none")
+            raise NotFoundError(f"{path}: the folder contains no recordings (WAV, FLAC, Ogg or MP3)")
         clips += [(file, file.relative_to(path).as_posix() if len(paths) == 1 else str(file)) for file in inside]
     return clips

@@ -95,13 +95,14 @@ def _csv_text(words: Sequence[SpokenWord]) -> str:
 
 def _read_lines(path: Path) -> list[tuple[int, str]]:
     """The lines that are not blank, each with its number from 1."""
-    if not path.is_file():
+    if path.is_dir() or not path.exists():
         raise NotFoundError(f"{path}: no such file; expected a ground-truth file")
     if path.stat().st_size > _MAX_BYTES:
         raise DataError(
             f"{path}: the file has {path.stat().st_size} bytes; a ground-truth file has at most {_MAX_BYTES >> 20} MB"
         )
-    data = path.read_bytes()
+    with path.open("rb") as file:  # perhaps a pipe, which has no size
+        data = file.read(_MAX_BYTES)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -172,14 +173,14 @@ def _word(label: str, start: float, end: float | None = None, clip: str = "", sn
 def _milliseconds(text: str, unit: float = 1) -> float:
     value = _parse(text) * unit
     if not 0 <= value <= _MAX_MS:
-        raise ValueError(f"expected a time of at least 0, got {text.strip()}")
+        raise ValueError(f"the time must be at least 0, got {text.strip()}")
     return value
 
 
 def _parse(text: str) -> float:
     stripped = text.strip()
     if len(stripped) > 60 or not _NUMBER.fullmatch(stripped) or not math.isfinite(float(stripped)):
-        raise ValueError(f"expected a number, got {stripped[:40]!r}")
+        raise ValueError(f"{stripped[:40]!r} is not a number")
     return float(stripped)
 
 
