@@ -28,7 +28,7 @@ test-lowest: pyproject.toml
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check src tests benchmarks examples tools packaging setup.py
+	$(BIN)/ruff format --check src tests benchmarks dev examples tools packaging setup.py
 	$(BIN)/mypy
 	$(BIN)/codespell
 

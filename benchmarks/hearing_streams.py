@@ -34,7 +34,7 @@ SOUNDS = (20, 15)
 Stream = tuple[Samples, tuple[SpokenWord, ...]]
 
 
-def _rank(name: str) -> int:
+def rank(name: str) -> int:
     return int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest(), 16)
 
 
@@ -42,13 +42,13 @@ def set_of_speakers(names: Iterable[str], n_validation: int, n_testing: int) -> 
     """The set of each speaker."""
     return {
         name: "validation" if place < n_validation else "testing" if place < n_validation + n_testing else "training"
-        for place, name in enumerate(sorted(set(names), key=_rank))
+        for place, name in enumerate(sorted(set(names), key=rank))
     }
 
 
 def set_of_source(name: str) -> str:
     """The set of a source of sounds."""
-    percent = _rank(name) % 100
+    percent = rank(name) % 100
     return "validation" if percent < SOUNDS[0] else "testing" if percent < sum(SOUNDS) else "training"
 
 

@@ -1,0 +1,110 @@
+"""The scripts that trained the shipped model run from recordings to weights, on a small folder of tones."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import save_file
+
+import bank
+import cache
+import decode
+import noise_bank
+import rooms
+import teacher
+import teacher_frames
+import teacher_labels
+import train
+from scene_labels import label_windows
+
+pytestmark = pytest.mark.slow
+RATE = cache.RATE
+
+
+def _write(path: Path, seconds: float, hertz: float = 300.0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time = np.arange(int(seconds * RATE)) / RATE
+    speech = np.sin(2 * np.pi * hertz * time) * np.hanning(len(time)) * 0.3
+    soundfile.write(path, (speech + np.random.default_rng(len(path.name)).normal(0, 1e-3, len(time))).astype(np.float32), RATE)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the shape of the real one."""
+    root = tmp_path_factory.mktemp("data")
+    for at, word in enumerate([*cache.WORDS, "bed", "cat"]):
+        for speaker in range(4):
+            _write(root / "speech_commands" / word / f"a{speaker}_nohash_0.wav", 1.0, 200 + 60 * at)
+    _write(root / "speech_commands" / "_background_noise_" / "hum.wav", 5.0)
+    places = []
+    for speaker in range(16):
+        name = f"{speaker}-1-0000"
+        _write(root / "english_speech" / str(speaker) / "1" / f"{name}.wav", 12.0)
+        words = ["the", "small", "dog", "on", "a", "hill"]
+        places += [(name, word, 1000 * at, 1000 * at + 500) for at, word in enumerate(words)]
+        for word in ("naam", "la"):
+            _write(root / "arabic_commands" / word / f"ar{speaker}_nohash_0.wav", 1.0, 500)
+    with (root / "english_speech" / "words.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("utterance", "word", "start_ms", "end_ms"), *places])
+    for number in range(12):
+        _write(root / "environment" / "rain" / f"1-{number}-A.wav", 2.0)
+        _write(root / "wake_words" / "hello" / f"hello_{number}.wav", 1.0, 700)
+    _write(root / "rooms" / "house-impulses" / "hall.wav", 0.5)
+    return root
+
+
+@pytest.fixture(scope="module")
+def prepared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache before training, by a teacher whose frames are random projections of the audio."""
+    folder, rng = tmp_path_factory.mktemp("cache"), np.random.default_rng(0)
+    decode.decode_all(data, folder)
+    drawn = rooms.Rooms(folder, rng)
+    bank.make_versions(folder, drawn, rng)
+    bank.make_sentences(data, folder, drawn, rng)
+    np.save(folder / "noise.npy", noise_bank.make_bank(folder, rng, n_each=2, made_seconds=5))
+    projection = rng.standard_normal((teacher.FRAME, teacher.WIDTH)).astype(np.float32)
+    encode = lambda audio: audio.reshape(teacher.N_FRAMES, teacher.FRAME) @ projection  # noqa: E731
+    teacher.encode_clips(folder, encode)
+    teacher.encode_sentences(folder, encode, 60)
+    teacher_frames.reduce_frames(folder)
+    teacher_labels.make_labels(folder)
+    (folder / "mislabelled.json").write_text("[]")
+    return folder
+
+
+def config(stage: str) -> train.TrainConfig:
+    return train.TrainConfig(
+        stage, 0.001, 1.0, 0.001, 0.03, 0.6, 0.998, 0, (-3.0, 30.0), batch=3, n_frames=260, n_channels=16, dilations="1,1,2,4,8"
+    )
+
+
+def test_words_start_from_the_body_and_give_weights_of_the_model(prepared: Path) -> None:
+    body = train.train(prepared, config("body"), None, keep_heads=False, compiled=False)
+    save_file(body, prepared / "body.safetensors")
+    words = train.train(prepared, config("words"), prepared / "body.safetensors", keep_heads=False, compiled=False)
+    save_file(words, prepared / "words.safetensors")
+    model = config("words").make_model()
+    result = model.load_state_dict(train.model_weights(prepared / "words.safetensors"), strict=False)
+    assert not result.unexpected_keys
+    assert all(name.endswith("num_batches_tracked") for name in result.missing_keys)
+    assert torch.isfinite(model.eval()(torch.zeros(1, 148, 40))).all()
+
+
+def test_babble_keeps_the_level_of_the_bank(prepared: Path) -> None:
+    babble = noise_bank.Babble(prepared, np.random.default_rng(0))
+    for sentences in (False, True):
+        assert np.sqrt(np.mean(np.square(babble.make(sentences=sentences)))) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_a_window_is_labelled_with_the_last_word_wholly_inside() -> None:
+    items = np.array([[[16_000, 24_000, 5, 7, 3], [28_000, 36_000, 2, 2, 9]]])
+    ends = np.array([40, 120, 160, 225, 400])  # frames: before, in, and after the words
+    labels, classes, rows = label_windows(items, ends, 148, 37)
+    assert labels.tolist() == [[0, 12, 5, 2, 0]]
+    assert classes.tolist() == [[0, 37, 7, 2, 0]]
+    assert rows.tolist() == [[-1, -1, 3, 9, -1]]
