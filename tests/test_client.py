@@ -22,7 +22,7 @@ from websockets.sync.client import ClientConnection, connect
 from support.made_onnx import RATE
 from support.made_server import Running, made_models, running, wait_until
 from wordspot import client
-from wordspot.client import Scores, ServerError, hear, listen
+from wordspot.client import Scores, ServerError, detect, listen
 from wordspot.errors import AudioError
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
@@ -98,7 +98,7 @@ def seconds_until_dropped(send: Callable[[], Any], most: float) -> float:
 def still_hears(server: Running, models: list[ServedModel]) -> None:
     """A good client is served as ever."""
     blocks = np.array_split(scene(), 20)
-    same(list(hear(server.ws, blocks)), expected(models))
+    same(list(detect(server.ws, blocks)), expected(models))
 
 
 def test_the_client_hears_what_the_detector_hears(server: Running, models: list[ServedModel]) -> None:
@@ -139,7 +139,7 @@ def test_detections_come_while_the_sound_goes_on(server: Running) -> None:
             yield block
             time.sleep(0.01)
 
-    for _ in hear(server.ws, blocks()):
+    for _ in detect(server.ws, blocks()):
         seen_after.append(sent)
     assert seen_after[0] < 2 * RATE
 
@@ -160,24 +160,24 @@ def test_floats_and_another_rate(server: Running, models: list[ServedModel]) -> 
 
 
 def test_a_threshold_for_the_stream(server: Running) -> None:
-    assert list(hear(server.ws, [scene()], threshold=0.95)) == []
+    assert list(detect(server.ws, [scene()], threshold=0.95)) == []
 
 
 def test_what_the_client_says_of_a_server_that_refuses(server: Running) -> None:
     with pytest.raises(ServerError, match="one of the models words"):
-        list(hear(server.ws, [], model="nothing"))
+        list(detect(server.ws, [], model="nothing"))
     with pytest.raises(ServerError, match="whole recordings"):
-        list(hear(server.ws, [], model="person"))
+        list(detect(server.ws, [], model="person"))
     with pytest.raises(ServerError, match="8000 to 192000"):
-        list(hear(server.ws, [], sample_rate=10))
+        list(detect(server.ws, [], sample_rate=10))
     with pytest.raises(ServerError, match="is `wordspot serve` running"):
-        list(hear("ws://127.0.0.1:1/v1/listen", []))
+        list(detect("ws://127.0.0.1:1/v1/listen", []))
     with pytest.raises(ServerError, match="no wordspot server"):
-        list(hear("http://nothing", []))
+        list(detect("http://nothing", []))
     with pytest.raises(ServerError, match="refused the request: HTTP status 403"):
-        list(hear(server.ws.replace("listen", "nowhere"), []))
+        list(detect(server.ws.replace("listen", "nowhere"), []))
     with pytest.raises(AudioError, match="NaN"):
-        list(hear(server.ws, [np.full(3, np.nan)]))
+        list(detect(server.ws, [np.full(3, np.nan)]))
 
 
 async def _idle_client(url: str) -> None:
@@ -407,7 +407,7 @@ def test_an_open_stream_is_no_idle_connection_by_ipv6_either(models: list[Served
                 yield block
                 time.sleep(0.4)
 
-        same(list(hear(server.ws.replace("127.0.0.1", "[::1]"), blocks())), expected(models))
+        same(list(detect(server.ws.replace("127.0.0.1", "[::1]"), blocks())), expected(models))
 
 
 def test_a_client_that_is_gone_leaves_nothing(server: Running) -> None:
@@ -460,7 +460,7 @@ def test_no_more_streams_than_allowed(models: list[ServedModel]) -> None:
 def test_the_token_and_the_origin(models: list[ServedModel], capfd: pytest.CaptureFixture[str]) -> None:
     token = "a-long-token"
     with running(models, token=token) as server:
-        same(list(hear(server.ws, [scene()], token=token)), expected(models))
+        same(list(detect(server.ws, [scene()], token=token)), expected(models))
         with connect(f"{server.ws}?token={token}", origin=f"http://127.0.0.1:{server.port}") as own:  # type: ignore[arg-type]
             own.send('{"type": "start"}')
             assert json.loads(own.recv(5))["type"] == "ready"
@@ -469,7 +469,7 @@ def test_the_token_and_the_origin(models: list[ServedModel], capfd: pytest.Captu
                 pass
             assert refusal.value.response.status_code == 401
         with pytest.raises(ServerError, match="refused the request: expected the server's token"):
-            list(hear(server.ws, []))
+            list(detect(server.ws, []))
         for origin in (
             "https://evil.example",
             "null",

@@ -70,7 +70,7 @@ def test_the_last_of_repeated_options_counts_with_a_note(folder: Path, capsys: p
         (["detect", "m.onnxx", "two.wav"], "m.onnxx: neither"),
         (["label", "clip.wav", "m.onnx"], "m.onnx is a model; name a single model, before the recordings"),
         (["test-stream", "modle", "two.wav"], "modle: neither"),
-        (["listen", "m"], "m: expected a sound file, but there is no such file"),
+        (["listen", "m"], "m: no such file; expected a sound file"),
     ],
 )
 def test_a_mistyped_model_is_an_error(
@@ -129,7 +129,7 @@ def test_a_fifo_and_a_picture_of_it(folder: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"", "-: expected a recording, but the file is empty"),
+        (b"", "-: the file is empty"),
         (bytes(10_000), "raw samples, which have no header, are for `wordspot listen -`"),
         (b"\x1aE\xdf\xa3" + bytes(1000), "is WebM or Matroska, which cannot be read"),
     ],

@@ -164,8 +164,8 @@ def test_mistakes_are_one_line(
 ) -> None:
     clip = wav(tmp_path / "clip.wav", level(0))
     fails(capsys, "got the model .*short.onnx and no recordings; name files", command, model)
-    fails(capsys, "none.onnx: expected a model, .* there is no such file", command, tmp_path / "none.onnx", clip)
-    fails(capsys, "none.wav: expected a sound file, but there is no such file", command, model, tmp_path / "none.wav")
+    fails(capsys, "none.onnx: no such file; expected a model", command, tmp_path / "none.onnx", clip)
+    fails(capsys, "none.wav: no such file; expected a sound file", command, model, tmp_path / "none.wav")
     (tmp_path / "bad.onnx").write_bytes(b"not a model")
     fails(capsys, "bad.onnx: ", command, tmp_path / "bad.onnx", clip)
     if command == "label":
@@ -582,7 +582,7 @@ def test_evaluate_a_file_that_does_not_fit(
 ) -> None:
     fails(capsys, "--checkpoint is for the folder of a run", "evaluate", tone_model, tone_folder, "--checkpoint", "3")
     fails(capsys, "contradict its own configuration", "evaluate", model, tone_folder)
-    fails(capsys, "none.onnx: expected a model", "evaluate", tmp_path / "none.onnx", tone_folder)
+    fails(capsys, "none.onnx: no such file; expected a model", "evaluate", tmp_path / "none.onnx", tone_folder)
     rate = tmp_path / "rate.onnx"
     slow = {"features.sample_rate": 8000, "features.clip_ms": 2000, "features.high_hz": 3900}
     rate.write_bytes(made_model(config=to_json(override(RunConfig(words=("a", "b")), slow))))

@@ -199,4 +199,4 @@ def test_a_gate_of_another_task_is_refused(listen: Callable[..., tuple[int, str,
     assert re.search(r"--gate: .*words\.onnx: the model does not classify entire recordings", error)
     status, out, error = listen("--gate", tmp_path / "none.onnx")
     assert (status, out) == (1, "")
-    assert "there is no such file" in error
+    assert "no such file" in error

@@ -24,7 +24,7 @@ from wordspot.runtime.batch import FailedFile
 from wordspot.runtime.classify import classify
 from wordspot.runtime.detect import detect
 from wordspot.runtime.label import LabelScore, label, top_labels
-from wordspot.runtime.listener import Heard, listen
+from wordspot.runtime.listener import LiveDetection, listen
 from wordspot.runtime.model import info, open_model, verify
 
 MODEL = open_model(made_model(clip_samples=1600))
@@ -168,7 +168,7 @@ def pcm(audio: NDArray[np.float32]) -> io.BytesIO:
 
 def test_listen_yields_detections_while_the_stream_goes_on() -> None:
     source, levels = pcm(spoken()), list[float]()
-    stream: Iterator[Heard] = listen(MODEL, source, on_level=levels.append)
+    stream: Iterator[LiveDetection] = listen(MODEL, source, on_level=levels.append)
     assert (source.tell(), levels) == (0, [])
     first = next(stream)
     assert (first.label, first.is_ignored, first.saved) == ("a", False, None)

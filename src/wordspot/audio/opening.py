@@ -57,13 +57,13 @@ def open_sound(path: Path, note: OnNote, *, thorough: bool) -> soundfile.SoundFi
         AudioError: empty, truncated, or not a sound file that can be read.
     """
     if path.is_dir():
-        raise NotFoundError(f"{path}: expected a sound file or a folder of them, but it is a folder without any")
+        raise NotFoundError(f"{path}: a folder without sound files")
     if not path.exists():
-        raise NotFoundError(f"{path}: expected a sound file, but there is no such file")
+        raise NotFoundError(f"{path}: no such file; expected a sound file")
     if not path.is_file():
         raise AudioError(f"{path}: a pipe or a device, not a file; write it to a file first")
     if path.stat().st_size == 0:
-        raise AudioError(f"{path}: expected a recording, but the file is empty (0 bytes)")
+        raise AudioError(f"{path}: the file is empty (0 bytes); expected a recording")
     try:
         sound = _Forward(open_whole(path, note, thorough=thorough))
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file would need a given rate

@@ -75,7 +75,7 @@ class Espeak:
     def speak(self, text: str, voice: Voice, seed: int = 0) -> tuple[Samples, int]:
         accent = next((a for a in self._list_accents() if a.name == voice.accent), None)
         if accent is None:
-            raise WordspotError(f"espeak-ng has no voice {voice.accent!r}; name another --language")
+            raise WordspotError(f"espeak-ng has no voice {voice.accent!r}; choose another `language`")
         with _LOCK:
             if self._library is None:
                 self._library = _Library(self._path, self._data)

@@ -73,8 +73,8 @@ def read_content(path: Path) -> tuple[str, bytes]:
         NotFoundError: no such file.
     """
     if not path.is_file():
-        kind = "it is a folder" if path.is_dir() else "there is no such file"
-        raise NotFoundError(f"{path}: expected a model, a file that `wordspot export` wrote, but {kind}")
+        kind = "a folder" if path.is_dir() else "no such file"
+        raise NotFoundError(f"{path}: {kind}; expected a model, a file that `wordspot export` wrote")
     with path.open("rb") as file:
         return str(path), file.read(_MAX_FILE_BYTES + 1)
 

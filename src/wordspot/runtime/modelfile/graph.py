@@ -233,7 +233,7 @@ class _Walker:
             number, wire, begin, position = self._field(position, stop)
             if number not in fields:
                 what = REFUSED.get((kind, number), f"field {number} of a {kind}")
-                raise CardError(f"expected only what wordspot writes, but the file holds {what}; export it anew")
+                raise CardError(f"not a file that `wordspot export` wrote: it holds {what}")
             name, expected, often = fields[number]
             packed = often == MANY and expected in (VARINT, FIXED32) and wire == BYTES
             if wire != expected and not packed:

@@ -57,21 +57,21 @@ class SceneEvaluation:
 
     @property
     def score(self) -> float:
-        """The cross-entropy, turned around: what is found at few false accepts hangs on single ones, and jumps."""
+        """The negative cross-entropy: how many words are found at few false accepts depends on single detections, and jumps."""
         return -self.cross_entropy
 
     def summary(self) -> str:
         if not self.n:
             return f"Step {self.step}: the {self.set} set holds no positives, so nothing is measured on it"
-        told = ", ".join(
+        found = ", ".join(
             f"{100 * (1 - point.miss_rate):.1f}% at {point.at_most_per_hour:g}"
             for point in self.points
             if point.miss_rate is not None
         )
         return (
-            f"Step {self.step}: {self.set.capitalize()} found = {told or 'nothing'} false accepts an hour "
-            f"(N={self.n}, {60 * self.hours:.0f} minutes); answers right {100 * self.accuracy:.2f}%, "
-            f"all zeros {100 * self.accuracy_of_zeros:.2f}%"
+            f"Step {self.step}: {self.set.capitalize()} found = {found or 'nothing'} false accepts an hour "
+            f"(N={self.n}, {60 * self.hours:.0f} minutes); correct steps {100 * self.accuracy:.2f}%, "
+            f"without any detection {100 * self.accuracy_of_zeros:.2f}%"
         )
 
 
