@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import logging
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -22,6 +24,8 @@ from websockets.sync.client import ClientConnection, connect
 from support.made_onnx import RATE
 from support.made_server import Running, made_models, running, wait_until
 from wordspot import client
+from wordspot.audio.files import encode_wav
+from wordspot.audio.resample import resample
 from wordspot.client import Scores, ServerError, detect, listen
 from wordspot.errors import AudioError
 from wordspot.runtime.decoder import Detection
@@ -526,3 +530,72 @@ def test_the_protocol_page_tells_of_every_message() -> None:
         "1013",
     ):
         assert word in page
+
+
+# ------------------------------------------------------------------------------------------------ audio of another form
+
+
+def labels_of(socket_: ClientConnection, data: bytes, size: int = 3001) -> list[str]:
+    for start in range(0, len(data), size):
+        socket_.send(data[start : start + size])
+        time.sleep(0.002)  # a live stream; the server limits what waits
+    socket_.send(json.dumps({"type": "end"}))
+    events = [json.loads(message) for message in socket_]
+    assert events[-1]["type"] == "end"
+    return [event["label"] for event in events if event["type"] == "detection"]
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+def test_the_header_of_a_wav_is_obeyed(models: list[ServedModel], subtype: str) -> None:
+    audio, buffer = resample(scene(), RATE, 48_000), io.BytesIO()
+    soundfile.write(buffer, np.stack([audio, -audio], axis=1), 48_000, format="WAV", subtype=subtype)
+    with running(models) as server, started(server) as socket_:
+        assert labels_of(socket_, buffer.getvalue()) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"), [(b"OggS", "Ogg"), (b"\x1aE\xdf\xa3", "WebM or Matroska"), (b"fLaC", "FLAC"), (b"ID3\x04", "MP3")]
+)
+def test_other_files_are_rejected_by_name(server: Running, head: bytes, kind: str) -> None:
+    with started(server) as socket_:
+        socket_.send(head + bytes(1000))
+        message, code = last_words(socket_)
+    assert message.startswith(f"the stream is {kind}, not raw samples; send raw samples or WAV; /v1/label takes files")
+    assert code == 1003
+
+
+def test_a_wav_of_an_impossible_rate(server: Running) -> None:
+    with started(server) as socket_:
+        socket_.send(encode_wav(scene(), 4_000))
+        assert last_words(socket_) == ("expected a sample rate from 8000 to 192000 Hz, got 4000", 1003)
+
+
+def test_channels_of_raw_samples(server: Running) -> None:
+    both = np.stack([0 * scene(), scene()], axis=1).astype("<f4").tobytes()
+    with started(server, format="float32", channels=2) as socket_:
+        assert labels_of(socket_, both, 4000)[-1:] == ["b"]  # the other channel is looked for after half a second
+    with started(server, format="float32", channels=2, channel=1) as socket_:
+        assert labels_of(socket_, both, 4000) == ["a", "b"]
+
+
+def test_gain_of_quiet_audio(server: Running, models: list[ServedModel]) -> None:
+    quiet = scene() * np.float32(0.01)
+    assert list(detect(server.ws, [quiet])) == []
+    assert [one.label for one in detect(server.ws, [quiet], gain=40)] == ["a", "b"]
+    with running(models, gain=40.0) as louder:
+        assert [one.label for one in detect(louder.ws, [quiet])] == ["a", "b"]
+        assert [one.label for one in detect(louder.ws, [quiet], gain=0)] == []
+    for wrong in ("loud", 99, True):
+        with connect(server.ws, compression=None) as socket_:
+            socket_.send(json.dumps({"type": "start", "gain": wrong}))
+            message, code = last_words(socket_)
+        assert "gain" in message
+        assert code == 1003
+
+
+def test_a_quiet_client_is_noted_in_the_log(models: list[ServedModel], caplog: pytest.LogCaptureFixture) -> None:
+    blocks = [np.full(8000, 0.003, np.float32)] * 61
+    with running(models) as server, caplog.at_level(logging.WARNING, "wordspot.server"):
+        assert list(detect(server.ws, blocks, sample_rate=8000)) == []
+    (line,) = [record.getMessage() for record in caplog.records if "very quiet" in record.getMessage()]
+    assert line.startswith("127.0.0.1:")

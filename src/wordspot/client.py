@@ -109,6 +109,7 @@ async def listen(
     model: str | None = None,
     sample_rate: int | None = None,
     threshold: float | None = None,
+    gain: float | str | None = None,
     scores: bool = False,
     token: str | None = None,
     **options: Any,
@@ -119,6 +120,7 @@ async def listen(
         model: its name on the server; None: the server's first model.
         sample_rate: Hz, of what will be sent; None: the model's own.
         threshold: what a score must exceed, for every word; None: the model's own thresholds.
+        gain: dB by which the server raises quiet audio, or ``"auto"``; None: the server's.
         scores: receive `Scores` too, at most 20 per second of audio.
         token: the server's token, if it has one.
         options: for ``websockets.asyncio.client.connect``, such as ``ssl``.
@@ -134,7 +136,7 @@ async def listen(
         except (OSError, InvalidHandshake, InvalidURI) as error:  # TimeoutError is an OSError
             raise _refused(url, error) from error
         try:
-            await connection.send(start_message(model, sample_rate, threshold, scores))
+            await connection.send(start_message(model, sample_rate, threshold, scores, gain))
             ready = parse_ready(await connection.recv())
         except ConnectionClosed as error:
             raise _ended(error) from error
@@ -148,6 +150,7 @@ def detect(
     model: str | None = None,
     sample_rate: int | None = None,
     threshold: float | None = None,
+    gain: float | str | None = None,
     token: str | None = None,
     **options: Any,
 ) -> Iterator[Detection]:
@@ -167,7 +170,7 @@ def detect(
         except (OSError, InvalidHandshake, InvalidURI) as error:
             raise _refused(url, error) from error
         try:
-            connection.send(start_message(model, sample_rate, threshold, scores=False))
+            connection.send(start_message(model, sample_rate, threshold, scores=False, gain=gain))
             parse_ready(connection.recv())
             for block in blocks:
                 for frame in frames_of(block):
@@ -183,9 +186,11 @@ def detect(
             raise _ended(error) from error
 
 
-def start_message(model: str | None, sample_rate: int | None, threshold: float | None, scores: bool) -> str:
+def start_message(
+    model: str | None, sample_rate: int | None, threshold: float | None, scores: bool, gain: float | str | None = None
+) -> str:
     """The first message of a stream."""
-    wanted = {"model": model, "sample_rate": sample_rate, "threshold": threshold}
+    wanted = {"model": model, "sample_rate": sample_rate, "threshold": threshold, "gain": gain}
     given = {name: value for name, value in wanted.items() if value is not None}
     return json.dumps({"type": "start", "format": "pcm16", "scores": scores, **given})
 

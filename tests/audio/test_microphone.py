@@ -9,7 +9,7 @@ import pytest
 from support.fake_sounddevice import FakeSoundDevice, FakeStream, device
 from wordspot.audio import microphone
 from wordspot.audio.microphone import Microphone, MicrophoneError, find_microphone, list_microphones
-from wordspot.errors import MissingExtraError
+from wordspot.errors import AudioError, MissingExtraError
 
 
 @pytest.fixture
@@ -147,3 +147,67 @@ def test_without_portaudio_what_to_install(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(microphone.importlib, "import_module", fails)
     with pytest.raises(MissingExtraError, match="apt install libportaudio2"):
         list_microphones()
+
+
+# ----------------------------------------------------------------------------------------- formats that devices insist on
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        ({"only_channels": 2}, (2, "int16", 16_000)),
+        ({"only_channels": 4}, (4, "int16", 16_000)),
+        ({"only_channels": 6}, (6, "int16", 16_000)),
+        ({"only_dtype": "float32"}, (1, "float32", 16_000)),
+        ({"only_rate": 44_100}, (1, "int16", 44_100)),
+        ({"only_rate": 96_000, "only_dtype": "float32", "only_channels": 8}, (8, "float32", 96_000)),
+        ({"refused_rates": {16_000, 22_050}}, (1, "int16", 48_000)),  # 22050 is what the device calls its own
+    ],
+)
+def test_a_device_that_supports_one_format_only(
+    monkeypatch: pytest.MonkeyPatch, only: dict[str, object], expected: tuple[int, str, int]
+) -> None:
+    fake = FakeSoundDevice([device("array", 8, 22_050.0)])
+    for name, value in only.items():
+        setattr(fake, name, value)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    values = [0.25, 0.5] if expected[1] == "float32" else [1, 2]
+    with Microphone() as opened:
+        stream = fake.streams[0]
+        assert tuple(stream.settings[name] for name in ("channels", "dtype", "samplerate")) == expected
+        assert opened.sample_rate == expected[2]
+        stream.give(*values)
+        block = next(opened.blocks())
+        assert (block.tolist(), str(block.dtype)) == (values, expected[1])
+
+
+def test_a_device_whose_formats_are_all_refused_is_not_said_to_be_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeSoundDevice([device("odd", 3)])
+    fake.only_channels = 5
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    with pytest.raises(MicrophoneError, match="supports none of the formats that were tried") as caught:
+        Microphone()
+    assert "another program" not in str(caught.value)
+    fake.only_channels, fake.busy = 0, {0}
+    with pytest.raises(MicrophoneError, match=r"Device unavailable.*another program may be using it"):
+        Microphone()
+
+
+def test_the_channel_of_a_microphone(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeSoundDevice([device("pair", 2)])
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    with Microphone(channel=1) as opened:
+        assert fake.streams[-1].settings["channels"] == 2
+        fake.streams[-1].give(7, 8, channel=1)
+        assert next(opened.blocks()).tolist() == [7, 8]
+    with pytest.raises(AudioError, match="there is no channel 2, the microphone pair has 2"):
+        Microphone(channel=2)
+    notes: list[str] = []
+    fake.only_channels = 2
+    with Microphone(on_note=notes.append) as opened:
+        blocks = opened.blocks()
+        for _ in range(2):  # half a second each
+            fake.streams[-1].give(*[9_000] * 8_000, channel=1)
+            block = next(blocks)
+    assert block[0] == 9_000
+    assert notes == ["channel 0 of the microphone pair is silent, but channel 1 is not; channel 1 is used from here on"]

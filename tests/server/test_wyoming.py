@@ -24,6 +24,7 @@ from wyoming.ping import Ping, Pong
 from wyoming.wake import Detect, Detection, NotDetected
 
 from support.made_onnx import RATE, made_model
+from wordspot.audio.files import encode_wav
 from wordspot.config import RunConfig
 from wordspot.errors import ConfigError, WordspotError
 from wordspot.overrides import to_json
@@ -34,7 +35,7 @@ from wordspot.server.served import ServedModel, load_models
 from wordspot.server.streams import StreamPool
 from wordspot.server.web_server import bind
 from wordspot.server.wyoming import WyomingServer, serve_wyoming
-from wordspot.server.wyoming_events import as_samples, read_event
+from wordspot.server.wyoming_events import read_event
 from wordspot.server.wyoming_words import WakeWords, words_of
 
 SETTINGS = ServerSettings(idle_seconds=20, send_seconds=5)
@@ -354,10 +355,34 @@ def test_sound_of_other_rates_and_of_several_channels(models: list[ServedModel],
     run(scenario)
 
 
-def test_channels_are_mixed_by_their_mean() -> None:
-    payload = np.array([100, 200, -32768, -32768, 32767, -32767, 3, 4], "<i2").tobytes()
-    assert as_samples(payload, 2).tolist() == [150, -32768, 0, 4]
-    assert as_samples(payload, 1).dtype == np.int16
+def test_the_first_channel_is_used_and_opposite_channels_do_not_cancel(models: list[ServedModel]) -> None:
+    async def scenario() -> None:
+        async with serving(models) as server, client_of(server) as client:
+            there = sound(0.0, 0.5, 0.0)
+            await send(client, np.stack([there, -there], axis=1).reshape(-1), channels=2)
+            assert [one.name for one in await detections(client, 1)] == ["a"]
+            await send(client, np.stack([0 * there, there], axis=1).reshape(-1), channels=2)
+            assert [one.name for one in await detections(client, 1)] == ["a"]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("rate", "refused"), [(RATE, False), (8_000, True)])
+def test_audio_that_begins_with_the_header_of_a_wav(models: list[ServedModel], rate: int, refused: bool) -> None:
+    async def scenario() -> None:
+        async with serving(models) as server, client_of(server) as client:
+            await client.write_event(AudioStart(RATE, 2, 1, 0).event())
+            data = encode_wav(sound(0.0, 0.5, 0.0).astype(np.float32) / 32768, rate)
+            for start in range(0, len(data), 1001):  # no chunk is a whole number of samples
+                with contextlib.suppress(ConnectionError):
+                    await client.write_event(AudioChunk(RATE, 2, 1, data[start : start + 1001], 0).event())
+            if refused:
+                event = await answer(client)
+                assert "header of a WAV of 8000 Hz, but was announced with 16000 Hz" in event.data["text"]
+            else:
+                assert [one.name for one in await detections(client, 1)] == ["a"]
+
+    run(scenario)
 
 
 def test_twenty_clients_at_once(models: list[ServedModel]) -> None:

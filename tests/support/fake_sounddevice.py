@@ -35,9 +35,9 @@ class FakeStream:
         self.closed = True
         self.settings["finished_callback"]()
 
-    def give(self, *values: int, overflow: bool = False) -> None:
-        data = np.zeros((len(values), self.settings["channels"]), np.int16)
-        data[:, 0] = values
+    def give(self, *values: float, overflow: bool = False, channel: int = 0) -> None:
+        data = np.zeros((len(values), self.settings["channels"]), self.settings["dtype"])
+        data[:, channel] = values
         self.settings["callback"](data, len(data), None, types.SimpleNamespace(input_overflow=overflow))
         data[:] = 99  # PortAudio uses the memory again
 
@@ -52,6 +52,8 @@ class FakeSoundDevice(types.ModuleType):
         self.busy: set[int] = set()
         self.refused_rates: set[int] = set()
         self.only_channels = 0  # 0: any number
+        self.only_rate = 0
+        self.only_dtype = ""
         self.fails_to_start = False
         self.on_start: Callable[[FakeStream], None] = lambda stream: None
 
@@ -66,7 +68,10 @@ class FakeSoundDevice(types.ModuleType):
         return ({"name": "ALSA"}, {"name": "JACK"})
 
     def check_input_settings(self, device: int, channels: int, dtype: str, samplerate: int) -> None:
-        assert dtype == "int16"
+        if self.only_dtype and dtype != self.only_dtype:
+            raise PortAudioError("Sample format not supported [PaErrorCode -9994]")
+        if self.only_rate and samplerate != self.only_rate:
+            raise PortAudioError("Invalid sample rate [PaErrorCode -9997]")
         if self.only_channels and channels != self.only_channels:
             raise PortAudioError("Invalid number of channels")
         if samplerate in self.refused_rates:

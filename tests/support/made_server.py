@@ -91,7 +91,7 @@ def running(
 ) -> Iterator[Running]:
     """A server with `SETTINGS` and `changes` of them. Its socket listens already: early requests wait in the backlog."""
     settings = replace(SETTINGS, **changes)
-    pool = StreamPool(models, threads=settings.n_threads, max_streams=settings.max_streams)
+    pool = StreamPool(models, threads=settings.n_threads, max_streams=settings.max_streams, gain=settings.gain)
     web = WebServer(models, settings, tls=tls, pool=pool, folder=folder)
     thread = threading.Thread(target=lambda: asyncio.run(web.serve()))
     thread.start()

@@ -42,6 +42,15 @@ def kind_of(head: bytes) -> Kind | None:
     return next((kind for at, magic, kind in _MAGIC if head[at : at + len(magic)] == magic), None)
 
 
+def may_become_known(head: bytes) -> bool:
+    """Whether `head`, which is too short to say, may still turn out to be the beginning of a known kind."""
+    magic = [*_MAGIC, (0, b"RIFF", WAV)]
+    starts = [bytes(at - 1) + b"?" + one if at else one for at, one, _ in magic]  # three zeros begin an MPEG-4 of usual size
+    return len(head) < HEAD_BYTES and any(
+        all(byte == other or other == 63 for byte, other in zip(head, start, strict=False)) for start in starts
+    )
+
+
 def convert_command(name: str) -> str:
     """The command that converts a file of a kind that is not read, for messages."""
     return f"ffmpeg -i {name} {name}.wav"

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.audio.channels import ChannelPicker, check_channel
 from wordspot.errors import MissingExtraError, WordspotError, missing_extra
+from wordspot.progress import OnNote
 
 _QUEUE_SECONDS = 10.0
+_RATES = (48_000, 44_100, 16_000, 32_000, 96_000, 8_000, 192_000)
 _LOST_SECONDS = 3.0  # without a block: an unplugged device often reports nothing
 
 
@@ -98,20 +100,24 @@ def find_microphone(name: str | None) -> MicrophoneInfo:
 
 
 class Microphone:
-    """An open microphone: a context that yields blocks of int16 [samples], mono.
+    """An open microphone: a context that yields blocks of int16 or float32 [samples], mono.
 
     Args:
         name: as in `find_microphone`.
-        sample_rate: preferred rate in Hz; if the device does not support it, its own is used.
+        sample_rate: preferred rate in Hz; if the device does not support it, another one is used.
         block_ms: length of a block.
+        channel: which channel to use, counted from 0; None: by the rule of `audio.channels`.
+        on_note: called if the channel that is used is silent while another is not.
         lost_seconds: after so long without a block, the device counts as lost.
 
-    A device that does not record in mono is opened with all its channels, and the first is used. `sample_rate` is the rate
-    that is delivered. `n_lost` counts the blocks that were lost because nobody read them in time.
+    A device is opened in mono with 16 bits if it can be, else with as many channels, in the format and at the rate that it
+    supports. `sample_rate` is the rate that is delivered. `n_lost` counts the blocks that were lost because nobody read
+    them in time.
 
     Raises:
         MissingExtraError: sounddevice is not installed.
         MicrophoneError: no such microphone, or it cannot be opened.
+        AudioError: it has no such channel.
     """
 
     def __init__(
@@ -120,25 +126,17 @@ class Microphone:
         sample_rate: int = 16_000,
         block_ms: float = 20.0,
         *,
+        channel: int | None = None,
+        on_note: OnNote | None = None,
         lost_seconds: float = _LOST_SECONDS,
     ) -> None:
         self.info = find_microphone(name)
+        check_channel(channel, self.info.n_channels, f"the microphone {self.info.name}")
         self._sounddevice = _import_sounddevice()
-        self.sample_rate, n_channels = self._possible_format(sample_rate)
-        self.n_lost, self._lost_seconds = 0, lost_seconds
-        self._blocks: queue.Queue[NDArray[np.int16] | None] = queue.Queue(max(int(_QUEUE_SECONDS * 1000 / block_ms), 1))
-        try:
-            self._stream = self._sounddevice.InputStream(
-                samplerate=self.sample_rate,
-                blocksize=round(self.sample_rate * block_ms / 1000),
-                device=self.info.index,
-                channels=n_channels,
-                dtype="int16",
-                callback=self._take,
-                finished_callback=self._finished,
-            )
-        except self._sounddevice.PortAudioError as error:
-            raise MicrophoneError(self._cannot_open(error)) from error
+        self.n_lost, self._lost_seconds, self._block_ms = 0, lost_seconds, block_ms
+        self._blocks: queue.Queue[NDArray[Any] | None] = queue.Queue(max(int(_QUEUE_SECONDS * 1000 / block_ms), 1))
+        self._stream, self.sample_rate, n_channels = self._open(sample_rate, channel)
+        self._picker = ChannelPicker(n_channels, self.sample_rate, channel, on_note, f"the microphone {self.info.name}")
 
     def __enter__(self) -> Self:
         try:
@@ -151,7 +149,7 @@ class Microphone:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stream.close()
 
-    def blocks(self) -> Iterator[NDArray[np.int16]]:
+    def blocks(self) -> Iterator[NDArray[Any]]:
         """The audio from now on, without end.
 
         Raises:
@@ -164,14 +162,14 @@ class Microphone:
                 block = None
             if block is None:
                 raise MicrophoneError(f"the microphone {self.info.name} delivers no more audio; plug it in and start again")
-            yield block
+            yield self._picker.feed(block)
 
-    def _take(self, data: NDArray[np.int16], n_frames: int, time: Any, status: Any) -> None:
+    def _take(self, data: NDArray[Any], n_frames: int, time: Any, status: Any) -> None:
         """Called by PortAudio on its own thread: must neither wait nor fail."""
         if status.input_overflow:
             self.n_lost += 1
         try:
-            self._blocks.put_nowait(data[:, 0].copy())
+            self._blocks.put_nowait(data.copy())
         except queue.Full:
             self.n_lost += 1
 
@@ -180,20 +178,55 @@ class Microphone:
         with contextlib.suppress(queue.Full):  # then the loss shows when the queue is empty
             self._blocks.put_nowait(None)
 
-    def _possible_format(self, wanted: int) -> tuple[int, int]:
-        """A rate and a number of channels that the device supports: preferably the `wanted` rate, in mono."""
-        for channels in (1, self.info.n_channels):
-            for rate in (wanted, self.info.sample_rate):
-                with contextlib.suppress(self._sounddevice.PortAudioError):
-                    self._sounddevice.check_input_settings(self.info.index, channels=channels, dtype="int16", samplerate=rate)
-                    return rate, channels
-        return self.info.sample_rate, 1
+    def _open(self, wanted: int, channel: int | None) -> tuple[Any, int, int]:
+        """The stream, its rate and its number of channels, in the first format that the device supports."""
+        failure: Exception | None = None
+        for n_channels, dtype, rate in _formats(self.info, wanted, channel):
+            settings = {"device": self.info.index, "channels": n_channels, "dtype": dtype, "samplerate": rate}
+            try:
+                self._sounddevice.check_input_settings(**settings)
+                stream = self._sounddevice.InputStream(
+                    **settings,
+                    blocksize=round(rate * self._block_ms / 1000),
+                    callback=self._take,
+                    finished_callback=self._finished,
+                )
+            except self._sounddevice.PortAudioError as error:
+                failure = failure if failure and not _is_about_format(failure) else error
+            else:
+                return stream, rate, n_channels
+        assert failure is not None
+        raise MicrophoneError(self._cannot_open(failure)) from failure
 
     def _cannot_open(self, error: Exception) -> str:
+        reason = " ".join(str(error).split())
+        if _is_about_format(error):
+            return (
+                f"the microphone {self.info.name} cannot be opened: it supports none of the formats that were tried, of 1 to "
+                f"{self.info.n_channels} channels and the usual rates ({reason}); "
+                "`wordspot listen --list-microphones` lists others"
+            )
         return (
-            f"the microphone {self.info.name} cannot be opened ({' '.join(str(error).split())}); another program may be "
+            f"the microphone {self.info.name} cannot be opened ({reason}); another program may be "
             "using it, or this one may lack the permission. `wordspot listen --list-microphones` lists others"
         )
+
+
+def _formats(info: MicrophoneInfo, wanted: int, channel: int | None) -> Iterator[tuple[int, str, int]]:
+    """Numbers of channels, types and rates to try, the best first."""
+    least = 1 if channel is None else channel + 1
+    numbers = [n for n in dict.fromkeys((1, info.n_channels, 2, 4, 6, 8)) if least <= n <= info.n_channels]
+    rates = dict.fromkeys((wanted, info.sample_rate, *_RATES))
+    for n_channels in numbers or [info.n_channels]:
+        for dtype in ("int16", "float32"):
+            for rate in rates:
+                yield n_channels, dtype, rate
+
+
+def _is_about_format(error: Exception) -> bool:
+    """Whether PortAudio rejects the number of channels, the type or the rate, rather than the device."""
+    text = str(error).lower()
+    return any(name in text for name in ("number of channels", "sample rate", "sample format", "-9998", "-9997", "-9994"))
 
 
 def _import_sounddevice() -> Any:

@@ -42,6 +42,11 @@ def note(text: str) -> None:
     stderr().print(text, markup=False)
 
 
+def note_of_input(text: str) -> None:
+    """A note of the library about what was read, with the flag of a setting that it names."""
+    note(text.replace("`gain`", "--gain"))
+
+
 def print_json(value: Any) -> None:
     """`value` as indented JSON on stdout; labels stay readable in any script."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

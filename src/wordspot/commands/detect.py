@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordspot.commands.options import MODEL_HELP, add_channel, add_threshold, split_model
+from wordspot.commands.options import MODEL_HELP, add_channel, add_gain, add_threshold, split_model
 
 if TYPE_CHECKING:
     from wordspot.runtime.decoder import Detection
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_threshold(parser)
     add_channel(parser)
+    add_gain(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object per line")
     form.add_argument("--csv", action="store_true", help="print a line per detection: file,time_ms,label,score")
@@ -58,11 +59,12 @@ def run(args: argparse.Namespace) -> int:
         model,
         threshold=args.threshold,
         channel=args.channel,
+        gain=args.gain,
         chime=args.chime,
         on_detection=show,
         on_result=_note_short,
         on_failed=console.note_failed,
-        on_note=console.note,
+        on_note=console.note_of_input,
     )
     if args.csv:
         table.write()

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordspot.commands.options import MODEL_HELP, add_threshold
+from wordspot.commands.options import MODEL_HELP, add_channel, add_gain, add_threshold
 
 if TYPE_CHECKING:
     from wordspot.runtime.listener import LiveDetection
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="*",
         metavar="SOURCE",
-        help="- for raw samples on standard input (16-bit little-endian, mono), or a sound file, played at its own speed; "
+        help="- for standard input (raw samples, or a sound file), or a sound file, played at its own speed; "
         f"default: a microphone. {MODEL_HELP}",
     )
     parser.add_argument("--microphone", metavar="NAME", help="its name, a part of it, or its number")
@@ -36,8 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         dest="sample_rate",
         metavar="HZ",
-        help="sample rate of standard input (default: the model's)",
+        help="sample rate of raw samples (default: the model's)",
     )
+    parser.add_argument("--channels", type=int, dest="n_channels", metavar="N", help="channels of raw samples (default: 1)")
+    parser.add_argument(
+        "--format",
+        dest="sample_format",
+        metavar="NAME",
+        help="format of raw samples: s16le, s32le, f32le or u8, as ffmpeg names them (default: s16le)",
+    )
+    add_channel(parser)
+    add_gain(parser)
     parser.add_argument("--fast", action="store_true", help="process a file as fast as possible")
     add_threshold(parser)
     parser.add_argument(
@@ -78,8 +87,9 @@ def _listen(args: argparse.Namespace) -> None:
     meter = _Meter()
     try:
         for found in listen(
-            model, sys.stdin.buffer if source == "-" else source,
-            microphone=args.microphone, sample_rate=args.sample_rate, fast=args.fast, threshold=args.threshold,
+            model, source,
+            microphone=args.microphone, sample_rate=args.sample_rate, sample_format=args.sample_format,
+            n_channels=args.n_channels, channel=args.channel, gain=args.gain, fast=args.fast, threshold=args.threshold,
             gate=args.gate, save=args.save, command=args.command, on_notice=meter.note, on_level=meter.show,
         ):  # fmt: skip
             meter.clear()
@@ -122,7 +132,7 @@ class _Meter:
         from wordspot.commands import console
 
         self.clear()
-        console.note(text)
+        console.note_of_input(text)
 
     def clear(self) -> None:
         """Erase the line, so that another can be printed."""

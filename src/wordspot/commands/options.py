@@ -244,6 +244,23 @@ def add_channel(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_gain(parser: argparse.ArgumentParser) -> None:
+    """Add ``--gain``."""
+    parser.add_argument(
+        "--gain",
+        type=_gain,
+        metavar="DB",
+        help="raise quiet audio by so many decibels, or `auto`: follow the level slowly, by 30 dB at most (default: as it is)",
+    )
+
+
+def _gain(text: str) -> float | str:
+    return text if text == "auto" else float(text)
+
+
+_gain.__name__ = "gain in dB"  # argparse shows it
+
+
 #: Settings of the decoder that have a flag, each a field of `config.DecoderConfig`.
 DECODER_FLAGS = (
     "threshold",

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wordspot.commands.options import add_gain
+
 if TYPE_CHECKING:
     from wordspot.server.serve import Serving
 
@@ -60,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="announce the Wyoming port in the local network, so that Home Assistant finds it",
     )
+    add_gain(parser)
     add("--open", action="store_true", help="open the page in a browser")
     add("--verbose", action="store_true", help="log every stream and every failed request, not only refused clients")
 
@@ -79,7 +82,7 @@ def _serve(args: argparse.Namespace) -> int:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     logging.getLogger("wordspot").setLevel(logging.INFO if args.verbose else logging.WARNING)
     names = (
-        "host", "port", "allow_origins", "record_dir", "tls_cert", "tls_key", "wyoming_port", "wyoming_host", "zeroconf",
+        "host", "port", "allow_origins", "record_dir", "tls_cert", "tls_key", "wyoming_port", "wyoming_host", "zeroconf", "gain",
     )  # fmt: skip
     given = {name: getattr(args, name) for name in names}
     token = os.environ.get(TOKEN_VARIABLE, "") if args.token is None else args.token

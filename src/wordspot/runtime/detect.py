@@ -11,9 +11,10 @@ import numpy as np
 
 from wordspot.audio.files import read_blocks
 from wordspot.audio.folder import find_clips
+from wordspot.audio.gain import Gain, LevelWatch, check_gain
 from wordspot.config import DecoderConfig
 from wordspot.errors import ConfigError
-from wordspot.progress import OnNote, OnProgress
+from wordspot.progress import OnNote, OnProgress, ignore_note
 from wordspot.runtime.batch import FailedFile, OnFailed, Recordings, as_paths, judge_files
 from wordspot.runtime.chime import add_chimes, check_chime
 from wordspot.runtime.decoder import Detection
@@ -85,6 +86,7 @@ def detect(
     threshold: float | None = None,
     decoder: DecoderConfig | None = None,
     channel: int | None = None,
+    gain: Gain = None,
     chime: Path | str | None = None,
     on_detection: OnDetection | None = None,
     on_result: Callable[[FileDetections], None] | None = None,
@@ -100,6 +102,7 @@ def detect(
         threshold: what a score must exceed, 0 to 1, for every word (default: as the model says).
         decoder: all settings from scores to detections (default: as the model says).
         channel: which channel of each recording to use, counted from 0 (default: the first, or the loudest if that is silent).
+        gain: dB by which quiet audio is raised, or ``"auto"``, which follows the level slowly.
         chime: write the recording with a chime at each detection to this file; for a single recording.
         on_detection: called with each detection as soon as it is final, before the end of a long recording.
         on_result: called with the result of each recording.
@@ -115,12 +118,13 @@ def detect(
     """
     if chime is not None:
         _check_chime(Path(chime), recordings)
+    check_gain(gain)
     opened = as_model(model)
     check_detects(opened)
     config = (decoder or opened.card.decoder).with_threshold(threshold)
 
     def judge(path: Path, name: str) -> FileDetections:
-        result = detect_file(opened, config, path, name, channel=channel, on_detection=on_detection, on_note=on_note)
+        result = detect_file(opened, config, path, name, channel=channel, gain=gain, on_detection=on_detection, on_note=on_note)
         if chime is not None:
             add_chimes(path, Path(chime), [one.time_ms for one in result.detections], channel=channel)
         return result
@@ -137,6 +141,7 @@ def detect_file(
     name: str,
     *,
     channel: int | None = None,
+    gain: Gain = None,
     on_detection: OnDetection | None = None,
     on_note: OnNote | None = None,
 ) -> FileDetections:
@@ -146,7 +151,8 @@ def detect_file(
         NotFoundError, AudioError: a file that cannot be read.
     """
     rate, blocks = read_blocks(path, channel=channel, on_note=on_note)
-    detector = Detector(model, decoder, rate)
+    detector = Detector(model, decoder, rate, gain=gain)
+    watch = LevelWatch(rate, lambda text: (on_note or ignore_note)(f"{name}: {text}"), gain)
     found: list[Detection] = []
     n_samples = 0
 
@@ -157,6 +163,7 @@ def detect_file(
 
     for block in blocks:
         n_samples += len(block)
+        watch.feed(block)
         keep(detector.feed(block))
     if detector.card.task.predicts_steps:
         keep(detector.feed(np.zeros(int(_SILENCE_S * rate), np.float32)))

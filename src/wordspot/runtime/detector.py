@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wordspot.audio.gain import Gain, check_gain, make_gain
 from wordspot.audio.resample import StreamResampler
 from wordspot.audio.samples import check_samples, to_float32
 from wordspot.config import DecoderConfig
@@ -117,11 +118,13 @@ class Detector:
         decoder: how scores become detections (default: as the model says).
         sample_rate: of the audio that is fed, in Hz (default: the model's).
         threads: how many threads one call may use.
+        gain: dB by which quiet audio is raised, or ``"auto"``, which follows the level slowly, by 30 dB at most.
         self_test: run the file's self-test, and reject the file if it fails.
 
     Raises:
         NotFoundError, CardError, AudioError: as `Scorer`.
-        ConfigError: a model that detects nothing in a stream, or a threshold for a word that it does not know.
+        ConfigError: a model that detects nothing in a stream, a gain beyond 60 dB, or a threshold for a word that
+            it does not know.
     """
 
     def __init__(
@@ -131,14 +134,17 @@ class Detector:
         sample_rate: int | None = None,
         threads: int = 1,
         *,
+        gain: Gain = None,
         self_test: bool = True,
     ) -> None:
+        check_gain(gain)
         opened = as_model(model, threads=threads, self_test=self_test)
         check_detects(opened)
         decoder = decoder or opened.card.decoder
         stride_ms = decoder.stride_ms or CLIP_STRIDE_MS
         self._scorer = Scorer(opened, threads, sample_rate, stride_ms=stride_ms)
         self._decoder = make_decoder(decoder, self.card.labels)
+        self._gain = make_gain(gain, self._scorer.sample_rate)
 
     @property
     def card(self) -> Card:
@@ -172,6 +178,8 @@ class Detector:
         Raises:
             AudioError: NaN or infinity, another type or shape, another scale. The stream is unchanged.
         """
+        if self._gain:
+            samples = self._gain.feed(check_samples(samples))
         scores, end_ms = self._scorer.feed(samples)
         return (self._decoder.feed(scores, end_ms) if len(end_ms) else []), scores, end_ms
 
@@ -185,12 +193,16 @@ class Detector:
         detections = self._decoder.feed(scores, end_ms) if len(end_ms) else []
         detections += self._decoder.flush()
         self._decoder.reset()
+        if self._gain:
+            self._gain.reset()
         return detections, scores, end_ms
 
     def reset(self) -> None:
         """Forget the stream: the next `feed` starts a new one at 0 ms."""
         self._scorer.reset()
         self._decoder.reset()
+        if self._gain:
+            self._gain.reset()
 
 
 class Classifier:

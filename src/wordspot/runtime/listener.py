@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from wordspot.audio.samples import check_rate
+from wordspot.audio.gain import Gain, LevelWatch, check_gain
 from wordspot.errors import ConfigError
 from wordspot.runtime.actions import Recorder, Runner
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.gate import Gate, Judgement
 from wordspot.runtime.model import Source, as_model, check_detects
+from wordspot.runtime.sources import AudioSource, Block, OnNotice, SourceSettings, open_source
 
-_BLOCK_MS = 20.0
-_FAST_BLOCK_MS = 1000.0
 _WORD_MS = 1000.0  # a score of a trigger is about a hop; what is saved of a detection must hold the word
 
-Block = NDArray[np.int16] | NDArray[np.float32]
-OnNotice = Callable[[str], None]
 #: Called with the peak of each block of audio, 0 to 1.
 OnLevel = Callable[[float], None]
 
@@ -61,10 +54,14 @@ class LiveDetection(Detection):
 
 def listen(
     model: Source = None,
-    source: Path | str | BinaryIO | None = None,
+    source: AudioSource = None,
     *,
     microphone: str | None = None,
     sample_rate: int | None = None,
+    sample_format: str | None = None,
+    n_channels: int | None = None,
+    channel: int | None = None,
+    gain: Gain = None,
     fast: bool = False,
     threshold: float | None = None,
     gate: Source = None,
@@ -77,10 +74,14 @@ def listen(
 
     Args:
         model: an exported file; None uses the model that comes with wordspot.
-        source: a sound file, played at its own speed, or a stream of raw samples (16-bit little-endian, mono); None
-            opens a microphone.
+        source: a sound file, played at its own speed; a stream of bytes, which are raw samples or a sound file (``-`` is
+            standard input, and pipes are streams too); None opens a microphone.
         microphone: its name, a part of it, or its number (default: the system's default microphone).
         sample_rate: Hz, of raw samples (default: the model's).
+        sample_format: of raw samples: ``s16le`` (default), ``s32le``, ``f32le`` or ``u8``.
+        n_channels: of raw samples (default: 1).
+        channel: which channel to use, counted from 0 (default: the first, or another if that is silent).
+        gain: dB by which quiet audio is raised, or ``"auto"``.
         fast: process a file as fast as possible.
         threshold: what a score must exceed, 0 to 1, for every word (default: as the model says).
         gate: a model of the task `recordings` that judges the voice of each detection; a voice of another class than the
@@ -100,19 +101,20 @@ def listen(
         MicrophoneError: no such microphone, or it cannot be opened or was lost.
         MissingExtraError: a microphone needs `sounddevice`.
     """
-    _check_source(source, microphone, sample_rate, fast=fast)
     notice = on_notice or _ignore
+    settings = SourceSettings(microphone, sample_rate, sample_format, n_channels, channel, fast)
     runner = Runner(command) if command else None
     opened = as_model(model)
     check_detects(opened)
     card = opened.card
     decoder = card.decoder.with_threshold(threshold)
-    rate, blocks = _open_source(source, microphone, sample_rate or card.sample_rate, notice, fast=fast)
-    detector = Detector(opened, decoder, rate)
+    check_gain(gain)
+    rate, blocks = open_source(source, settings, card.sample_rate, notice)
+    detector = Detector(opened, decoder, rate, gain=gain)
     opened_gate = None if gate is None else _open_gate(gate, rate, notice)
     clip_ms = _WORD_MS if card.task.predicts_steps else 1000 * card.clip_seconds
     recorder = Recorder(Path(save), rate, clip_ms) if save is not None else None
-    return _Listener(detector, opened_gate, recorder, runner, notice).run(blocks, on_level)
+    return _Listener(detector, opened_gate, recorder, runner, notice, LevelWatch(rate, notice, gain)).run(blocks, on_level)
 
 
 class _Listener:
@@ -125,12 +127,15 @@ class _Listener:
         recorder: Recorder | None,
         runner: Runner | None,
         notice: OnNotice,
+        watch: LevelWatch,
     ) -> None:
         self.detector, self.gate, self.recorder, self.runner, self.notice = detector, gate, recorder, runner, notice
+        self.watch = watch
 
     def run(self, blocks: Iterator[Block], on_level: OnLevel | None) -> Iterator[LiveDetection]:
         with contextlib.closing(blocks):  # type: ignore[type-var]
             for block in blocks:
+                self.watch.feed(block)
                 if self.recorder:
                     self.recorder.feed(block)
                 if self.gate:
@@ -164,69 +169,6 @@ class _Listener:
     def _tell(self, lines: list[str]) -> None:
         for line in lines:
             self.notice(line)
-
-
-def _check_source(source: Path | str | BinaryIO | None, microphone: str | None, sample_rate: int | None, *, fast: bool) -> None:
-    """Reject arguments that belong to another kind of source."""
-    is_file = isinstance(source, (str, Path))
-    if sample_rate is not None:
-        if source is None or is_file:
-            raise ConfigError("`sample_rate` is for raw samples; a file and a microphone have their own")
-        check_rate(sample_rate)
-    if microphone is not None and source is not None:
-        raise ConfigError("`microphone` names a microphone, but another source was given too; leave one out")
-    if fast and not is_file:
-        raise ConfigError("`fast` is for a file; other sources are processed as they come")
-
-
-def _open_source(
-    source: Path | str | BinaryIO | None, microphone: str | None, wanted_rate: int, notice: OnNotice, *, fast: bool
-) -> tuple[int, Iterator[Block]]:
-    """The sample rate of a source in Hz, and its blocks."""
-    if source is None:
-        return _open_microphone(microphone, wanted_rate, notice)
-    if not isinstance(source, (str, Path)):
-        return wanted_rate, _raw_blocks(source, wanted_rate, notice)
-    from wordspot.audio.files import read_blocks  # so that a device with a microphone needs no soundfile
-
-    rate, blocks = read_blocks(Path(source), _FAST_BLOCK_MS if fast else _BLOCK_MS)
-    return rate, blocks if fast else _at_real_time(blocks, rate)
-
-
-def _open_microphone(name: str | None, wanted_rate: int, notice: OnNotice) -> tuple[int, Iterator[Block]]:
-    from wordspot.audio.microphone import Microphone
-
-    microphone = Microphone(name, wanted_rate, _BLOCK_MS)
-    notice(f"listening to {microphone.info.name} at {microphone.sample_rate} Hz; Ctrl-C ends")
-
-    def blocks() -> Iterator[Block]:
-        n_reported = 0
-        with microphone:
-            for block in microphone.blocks():
-                if microphone.n_lost > n_reported:
-                    n_reported = microphone.n_lost
-                    notice(f"audio was lost, {n_reported} times so far: this computer is too busy")
-                yield block
-
-    return microphone.sample_rate, blocks()
-
-
-def _raw_blocks(stream: BinaryIO, rate: int, notice: OnNotice) -> Iterator[Block]:
-    """Blocks of 20 ms as they come."""
-    size = 2 * max(round(rate * _BLOCK_MS / 1000), 1)
-    while data := stream.read(size):
-        if len(data) % 2:
-            notice("the stream ended in the middle of a sample; its last byte was dropped")
-        yield np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.int16, copy=False)
-
-
-def _at_real_time(blocks: Iterator[Any], rate: int) -> Iterator[Block]:
-    """Each block at the time at which a listener would have heard it to its end."""
-    start, n_samples = time.monotonic(), 0
-    for block in blocks:
-        n_samples += len(block)
-        time.sleep(max(start + n_samples / rate - time.monotonic(), 0))
-        yield block
 
 
 def _open_gate(model: Source, rate: int, notice: OnNotice) -> Gate:

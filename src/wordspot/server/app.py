@@ -54,7 +54,7 @@ def make_app(
         ConfigError: `record_dir` cannot be written to.
     """
     if pool is None:
-        pool = StreamPool(models, threads=settings.n_threads, max_streams=settings.max_streams)
+        pool = StreamPool(models, threads=settings.n_threads, max_streams=settings.max_streams, gain=settings.gain)
     streams, uploads = pool, Uploads(settings, pool.counters)
     pool.counters.gauge("streams", lambda: len(streams))
 

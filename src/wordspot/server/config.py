@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wordspot.audio.gain import Gain, check_gain
 from wordspot.errors import ConfigError
 from wordspot.formats import shown
 
@@ -28,6 +29,7 @@ class ServerSettings:
         allow_origins: other pages that may use the server, such as ``https://example.org``; their hosts are also accepted
             as names of the server.
         record_dir: where the page may save recordings; None: nowhere.
+        gain: dB by which the audio of streams that name no gain is raised, or ``"auto"``; None: not at all.
         threads: how many streams are processed at the same time; 0: as many as the machine has cores, at most 4.
         max_frame_bytes: the longest WebSocket message.
         max_connections: open connections of any kind; further ones are closed at once.
@@ -48,6 +50,7 @@ class ServerSettings:
     token: str = ""
     allow_origins: Sequence[str] = ()
     record_dir: Path | str | None = None
+    gain: Gain = None
     threads: int = 0
     max_frame_bytes: int = 1 << 18
     max_connections: int = 2000
@@ -64,6 +67,7 @@ class ServerSettings:
 
     def __post_init__(self) -> None:
         _check(self, "port", 0, 65_535)
+        check_gain(self.gain)
         _check(self, "threads", 0, 256)
         _check(self, "max_frame_bytes", 1 << 8, 1 << 24)
         for name in ("max_connections", "max_streams"):

@@ -11,20 +11,22 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from wordspot.audio.gain import Gain, check_gain
+from wordspot.audio.raw import RawDecoder
 from wordspot.errors import WordspotError
 from wordspot.formats import shown
 from wordspot.runtime.decoder import Detection
 from wordspot.server.config import ServerSettings
-from wordspot.server.refusals import log, refused, shown_peer
+from wordspot.server.refusals import log, note_of_client, refused, shown_peer
 from wordspot.server.streams import FullError, Stream, StreamPool
 
-FORMATS = {"pcm16": "<i2", "float32": "<f4"}
+FORMATS = {"pcm16": "s16le", "float32": "f32le"}
 NORMAL, WRONG_DATA, POLICY, TOO_BIG, FAILED, FULL = 1000, 1003, 1008, 1009, 1011, 1013
 
 
@@ -37,6 +39,9 @@ class Start:
     format: str = "pcm16"
     scores: bool = False
     threshold: float | None = None
+    gain: Gain = None
+    channels: int = 1
+    channel: int | None = None
 
 
 class _CloseError(Exception):
@@ -74,11 +79,27 @@ def listen_route(pool: StreamPool, settings: ServerSettings) -> Callable[[WebSoc
 
 async def _serve(socket: WebSocket, pool: StreamPool, settings: ServerSettings) -> None:
     start = parse_start(await _first(socket, settings))
+    peer = shown_peer(socket.scope.get("client"))
+    note = partial(note_of_client, peer)
     try:
-        stream = pool.open(start.model, sample_rate=start.sample_rate, threshold=start.threshold, scores=start.scores)
+        stream = pool.open(
+            start.model,
+            sample_rate=start.sample_rate,
+            threshold=start.threshold,
+            scores=start.scores,
+            gain=start.gain,
+            on_note=note,
+        )
     except WordspotError as error:
         raise _CloseError(FULL if isinstance(error, FullError) else POLICY, str(error)) from error
-    peer = shown_peer(socket.scope.get("client"))
+    try:
+        decoder = RawDecoder(
+            stream.sample_rate, FORMATS[start.format], start.channels,
+            channel=start.channel, on_note=note, advice="send raw samples or WAV; /v1/label takes files of every kind",
+        )  # fmt: skip
+    except WordspotError as error:
+        pool.close(stream)
+        raise _CloseError(POLICY, str(error)) from error
     log.info("%s: a stream of %d Hz for %s", peer, stream.sample_rate, stream.model.name)
     try:
         ready = {
@@ -91,7 +112,7 @@ async def _serve(socket: WebSocket, pool: StreamPool, settings: ServerSettings) 
             "max_frame_bytes": settings.max_frame_bytes,
         }
         await _send(socket, settings, [ready])
-        await _hear(socket, pool, stream, np.dtype(FORMATS[start.format]), settings)
+        await _hear(socket, pool, stream, decoder, settings)
     finally:
         log.info("%s: the stream ended after %.1f s", peer, stream.n_samples / stream.sample_rate)
         pool.close(stream)
@@ -109,7 +130,7 @@ async def _first(socket: WebSocket, settings: ServerSettings) -> str:
     return text
 
 
-async def _hear(socket: WebSocket, pool: StreamPool, stream: Stream, kind: np.dtype[Any], settings: ServerSettings) -> None:
+async def _hear(socket: WebSocket, pool: StreamPool, stream: Stream, decoder: RawDecoder, settings: ServerSettings) -> None:
     """Process audio until the client ends the stream, disconnects, or sends nothing for too long."""
     clock = asyncio.get_running_loop().time
     heard_at = clock()
@@ -123,10 +144,15 @@ async def _hear(socket: WebSocket, pool: StreamPool, stream: Stream, kind: np.dt
         text = _text_of(message)
         if text is not None:
             _check_end(text)
-            found = await pool.flush(stream)
+            found = [*await pool.feed(stream, decoder.end()), *await pool.flush(stream)]
             await _send(socket, settings, [*_events(stream, found), {"type": "end"}])
             raise _CloseError(NORMAL)
-        samples = _samples(message["bytes"], kind, settings)
+        samples = _samples(message["bytes"], decoder, settings)
+        if decoder.sample_rate != stream.sample_rate:  # as the header of a WAV says
+            try:
+                stream.restart(decoder.sample_rate)
+            except WordspotError as error:
+                raise _CloseError(WRONG_DATA, str(error)) from error
         if len(samples):
             try:
                 found = await pool.feed(stream, samples)
@@ -159,6 +185,7 @@ def parse_start(text: str) -> Start:
     if value.pop("type", None) != "start":
         raise _CloseError(WRONG_DATA, f'expected "type": "start" in the first message, got {shown(text[:60])}')
     known: dict[str, Any] = {"model": str, "sample_rate": int, "format": str, "scores": bool, "threshold": (int, float)}
+    known |= {"gain": (int, float, str), "channels": int, "channel": int}
     for name, entry in list(value.items()):
         if name not in known:
             raise _CloseError(WRONG_DATA, f"expected {', '.join(known)} in the start message, got {shown(name)}")
@@ -171,6 +198,10 @@ def parse_start(text: str) -> Start:
         raise _CloseError(WRONG_DATA, f"expected the format {' or '.join(FORMATS)}, got {shown(start.format)}")
     if start.threshold is not None and not 0 <= start.threshold <= 1:  # NaN is not
         raise _CloseError(WRONG_DATA, f"expected a threshold from 0 to 1, got {shown(start.threshold)}")
+    try:
+        check_gain(start.gain)
+    except WordspotError as error:
+        raise _CloseError(WRONG_DATA, str(error)) from error
     return start
 
 
@@ -189,13 +220,15 @@ def _json(text: str) -> dict[str, Any]:
     return value
 
 
-def _samples(data: bytes, kind: np.dtype[Any], settings: ServerSettings) -> NDArray[Any]:
+def _samples(data: bytes, decoder: RawDecoder, settings: ServerSettings) -> NDArray[Any]:
     if len(data) > settings.max_frame_bytes:
         raise _CloseError(TOO_BIG, f"expected messages of at most {settings.max_frame_bytes} bytes, got {len(data)}")
-    if len(data) % kind.itemsize:
-        raise _CloseError(WRONG_DATA, f"expected whole samples of {kind.itemsize} bytes, got {len(data)} bytes")
-    samples = np.frombuffer(data, kind)
-    return samples.astype(kind.newbyteorder("="), copy=False)
+    if not decoder.is_whole(data):
+        raise _CloseError(WRONG_DATA, f"expected whole samples of {decoder.frame_bytes} bytes, got {len(data)} bytes")
+    try:
+        return decoder.feed(data)
+    except WordspotError as error:
+        raise _CloseError(WRONG_DATA, str(error)) from error
 
 
 def _events(stream: Stream, found: list[Detection]) -> list[dict[str, Any]]:

@@ -24,6 +24,11 @@ def refused(counters: Counters, reason: str, peer: object, message: str, *, leve
     log.log(level, "refused %s: %s", shown_peer(peer), printable(message))
 
 
+def note_of_client(peer: str, message: str) -> None:
+    """Log what whoever runs the server should know about a client that is served: a microphone that is too quiet."""
+    log.warning("%s: %s", peer, printable(message))
+
+
 def shown_peer(peer: object) -> str:
     """An address as ``host:port``."""
     if isinstance(peer, (tuple, list)) and len(peer) >= 2:

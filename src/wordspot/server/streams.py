@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.audio.gain import Gain, LevelWatch
 from wordspot.config import DecoderConfig
 from wordspot.errors import AudioError, ConfigError, WordspotError
+from wordspot.progress import OnNote, ignore_note
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.server.counters import Counters
@@ -45,10 +47,30 @@ class Stream:
         n_samples: all samples fed so far.
     """
 
-    def __init__(self, model: ServedModel, decoder: DecoderConfig, sample_rate: int, wants_scores: bool) -> None:
-        self.model, self.sample_rate, self.n_samples = model, sample_rate, 0
-        self._detector = Detector(model.model, decoder, sample_rate)
+    def __init__(
+        self,
+        model: ServedModel,
+        decoder: DecoderConfig,
+        sample_rate: int,
+        wants_scores: bool,
+        gain: Gain = None,
+        on_note: OnNote | None = None,
+    ) -> None:
+        self.model, self._decoder, self._gain, self._note = model, decoder, gain, on_note or ignore_note
+        self.restart(sample_rate)
         self._wants_scores, self._rows, self._shown_ms = wants_scores, Scores(), -math.inf
+
+    def restart(self, sample_rate: int) -> None:
+        """Begin at 0 ms, with audio of another rate.
+
+        Raises:
+            AudioError: a sample rate outside 8000 to 192000 Hz.
+        """
+        if not MIN_RATE <= sample_rate <= MAX_RATE:
+            raise AudioError(f"expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, got {sample_rate}")
+        self.sample_rate, self.n_samples = sample_rate, 0
+        self._detector = Detector(self.model.model, self._decoder, sample_rate, gain=self._gain)
+        self._watch = LevelWatch(sample_rate, self._note, self._gain)
 
     def feed(self, samples: NDArray[Any]) -> list[Detection]:
         """The detections that `samples`, float32 or int16 [n], complete. Called in the pool's threads.
@@ -58,6 +80,7 @@ class Stream:
         """
         detections, scores, end_ms = self._detector.feed_scored(samples)
         self._keep(scores, end_ms)
+        self._watch.feed(samples)
         self.n_samples += len(samples)
         return detections
 
@@ -92,6 +115,7 @@ class StreamPool:
         models: what streams can be opened for; the first is used if none is named.
         threads: how many streams are processed at the same time.
         max_streams: how many may be open at the same time.
+        gain: of streams that name none: dB, or ``"auto"``.
         counters: where streams, audio and detections are counted.
     """
 
@@ -101,11 +125,12 @@ class StreamPool:
         *,
         threads: int = _THREADS,
         max_streams: int = 1200,
+        gain: Gain = None,
         counters: Counters | None = None,
     ) -> None:
         self.models = tuple(models)
         self.counters = counters or Counters()
-        self.max_streams = max_streams
+        self.max_streams, self.gain = max_streams, gain
         self._open: set[Stream] = set()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="wordspot-stream")
 
@@ -120,6 +145,8 @@ class StreamPool:
         sample_rate: int | None = None,
         threshold: float | None = None,
         scores: bool = False,
+        gain: Gain = None,
+        on_note: OnNote | None = None,
     ) -> Stream:
         """A new stream, which the caller must close.
 
@@ -128,11 +155,13 @@ class StreamPool:
             sample_rate: Hz, of what will be fed; None: the model's own.
             threshold: what a score must exceed, for every word; None: the model's own thresholds.
             scores: keep scores for `Stream.take_scores`.
+            gain: dB by which quiet audio is raised, or ``"auto"``; None: the pool's.
+            on_note: called, in the pool's threads, if the stream is very quiet for a minute.
 
         Raises:
             FullError: `max_streams` are open.
             NotFoundError: no model of that name.
-            ConfigError: a model of whole recordings, or a threshold outside 0 to 1.
+            ConfigError: a model of whole recordings, or a threshold or a gain out of range.
             AudioError: a sample rate outside 8000 to 192000 Hz.
         """
         if len(self._open) >= self.max_streams:
@@ -141,10 +170,8 @@ class StreamPool:
         if model.card.task.predicts_recordings:
             raise ConfigError(f"{model.name} classifies whole recordings, not streams; use /v1/label")
         rate = model.card.sample_rate if sample_rate is None else sample_rate
-        if not MIN_RATE <= rate <= MAX_RATE:
-            raise AudioError(f"expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, got {rate}")
         decoder = model.card.decoder.with_threshold(threshold)
-        stream = Stream(model, decoder, rate, scores)
+        stream = Stream(model, decoder, rate, scores, self.gain if gain is None else gain, on_note)
         self._open.add(stream)
         self.counters.count("streams_total", model=model.name)
         return stream

@@ -16,8 +16,10 @@ import contextlib
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from numpy.typing import NDArray
 from wyoming.error import Error
 from wyoming.event import Event, async_write_event
 from wyoming.info import Describe
@@ -25,13 +27,14 @@ from wyoming.ping import Ping, Pong
 from wyoming.wake import Detect, NotDetected
 from wyoming.wake import Detection as WakeDetection
 
+from wordspot.audio.raw import RawDecoder
 from wordspot.errors import AudioError, ConfigError, WordspotError
 from wordspot.formats import shown
 from wordspot.runtime.decoder import Detection
 from wordspot.server.config import ServerSettings
-from wordspot.server.refusals import log, printable, refused, shown_peer
+from wordspot.server.refusals import log, note_of_client, printable, refused, shown_peer
 from wordspot.server.streams import Stream, StreamPool
-from wordspot.server.wyoming_events import MAX_LINE, as_samples, read_event
+from wordspot.server.wyoming_events import MAX_LINE, read_event
 from wordspot.server.wyoming_words import WakeWords
 
 _MAX_CHANNELS = 8
@@ -147,6 +150,7 @@ class _Connection:
         self.peer = shown_peer(writer.get_extra_info("peername"))
         self._asked = words.chosen(None)  # our name → the client's name for it
         self._format: tuple[int, int] | None = None  # rate, channels
+        self._decoder: RawDecoder | None = None
         self._streams: dict[str, _Fed] = {}  # by the model's name
         self._start_ms: int | None = None
         self._n_samples = self._n_heard = 0
@@ -182,7 +186,7 @@ class _Connection:
         """Forget the audio."""
         for fed in self._streams.values():
             self._pool.close(fed.stream)
-        self._streams, self._format, self._start_ms = {}, None, None
+        self._streams, self._format, self._decoder, self._start_ms = {}, None, None, None
         self._n_samples = self._n_heard = 0
 
     async def _handle(self, event: Event) -> None:
@@ -214,6 +218,9 @@ class _Connection:
             )
         self._format = rate, channels
         self._open_streams(rate)
+        self._decoder = RawDecoder(
+            rate, n_channels=channels, on_note=partial(note_of_client, self.peer), advice="send raw samples, as the event says"
+        )
         self._note_time(data)
 
     def _open_streams(self, rate: int) -> None:
@@ -222,7 +229,7 @@ class _Connection:
         for model in self._streams.keys() - wanted:
             self._pool.close(self._streams.pop(model).stream)
         for model in sorted(wanted - self._streams.keys()):
-            stream = self._pool.open(model, sample_rate=rate)
+            stream = self._pool.open(model, sample_rate=rate, on_note=partial(note_of_client, self.peer))
             self._streams[model] = _Fed(stream, 1000 * self._n_samples / rate)
 
     def _note_time(self, data: dict[str, Any]) -> None:
@@ -239,12 +246,27 @@ class _Connection:
         if (event.data.get("rate", rate), event.data.get("channels", channels)) != self._format:
             raise AudioError(f"the format of the audio changed; it began with {rate} Hz, channels: {channels}")
         self._note_time(event.data)
-        samples = as_samples(event.payload or b"", channels)
+        await self._feed(self._decode(event.payload or b"", rate))
+
+    def _decode(self, payload: bytes, rate: int) -> NDArray[Any]:
+        assert self._decoder is not None
+        if not self._decoder.is_whole(payload):
+            raise AudioError(f"expected whole samples of {self._decoder.frame_bytes} bytes, got {len(payload)} bytes")
+        samples = self._decoder.feed(payload)
+        if self._decoder.sample_rate != rate:
+            raise AudioError(
+                f"the audio began with the header of a WAV of {self._decoder.sample_rate} Hz, but was announced with {rate} Hz"
+            )
+        return samples
+
+    async def _feed(self, samples: NDArray[Any]) -> None:
         self._n_samples += len(samples)
         for fed in self._streams.values():
             await self._report(fed, await self._pool.feed(fed.stream, samples))
 
     async def _stop(self) -> None:
+        if self._decoder is not None:
+            await self._feed(self._decoder.end())
         for fed in self._streams.values():
             await self._report(fed, await self._pool.flush(fed.stream))
         if not self._n_heard:

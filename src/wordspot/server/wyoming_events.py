@@ -11,11 +11,9 @@ import asyncio
 import json
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from wyoming.event import Event
 
-from wordspot.errors import AudioError, WordspotError
+from wordspot.errors import WordspotError
 from wordspot.formats import shown
 
 MAX_LINE = 1 << 16
@@ -66,11 +64,3 @@ def _length(header: dict[str, Any], name: str, most: int) -> int:
     if type(size) is not int or not 0 <= size <= most:
         raise WordspotError(f"expected {name!r} from 0 to {most} bytes, got {shown(size)}")
     return size
-
-
-def as_samples(payload: bytes, channels: int) -> NDArray[np.int16]:
-    """16-bit little-endian samples, mixed down to mono: int16 [samples]."""
-    if len(payload) % (2 * channels):
-        raise AudioError(f"expected whole samples of {2 * channels} bytes, got {len(payload)} bytes")
-    samples = np.frombuffer(payload, "<i2").astype(np.int16, copy=False)
-    return samples if channels == 1 else np.rint(samples.reshape(-1, channels).mean(axis=1)).astype(np.int16)
