@@ -1,8 +1,8 @@
 """The streams that `hearing.py` measures a model on, of one set: split by speaker, sentence source and noise source.
 
 A set of speech_commands is the usual one, by a hash of the speaker. Of the other folders, speakers (english_speech,
-arabic_commands) and sources of sounds (environment) are sorted by the SHA-1 of their names; the first ones are for validation,
-the next for testing, the rest for training.
+arabic_commands) are sorted by the SHA-1 of their names; the first ones are for validation, the next for testing, the rest for
+training. Sources of sounds (environment) fall into a set by the SHA-1 itself, modulo 100.
 """
 
 from __future__ import annotations
@@ -27,19 +27,29 @@ from wordspot.data.truth import SpokenWord
 RATE = 16_000
 PAUSE_S = 0.5
 QUIET_DB = -70.0
-#: How many speakers or sources are for validation and for testing: a number, or a part of all.
-SHARES = {"english_speech": (8, 6), "arabic_commands": (3, 3), "environment": (0.20, 0.15)}
+#: How many speakers are for validation and for testing.
+SPEAKERS = {"english_speech": (8, 6), "arabic_commands": (3, 3)}
+#: Percent of the sources of sounds that are for validation and for testing.
+SOUNDS = (20, 15)
 Stream = tuple[Samples, tuple[SpokenWord, ...]]
 
 
-def set_of(names: Iterable[str], shares: tuple[float, float]) -> dict[str, str]:
-    """The set of each speaker or source."""
-    ranked = sorted(set(names), key=lambda name: hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest())
-    n_validation, n_testing = (round(share * len(ranked)) if share < 1 else int(share) for share in shares)
+def _rank(name: str) -> int:
+    return int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest(), 16)
+
+
+def set_of_speakers(names: Iterable[str], n_validation: int, n_testing: int) -> dict[str, str]:
+    """The set of each speaker."""
     return {
         name: "validation" if place < n_validation else "testing" if place < n_validation + n_testing else "training"
-        for place, name in enumerate(ranked)
+        for place, name in enumerate(sorted(set(names), key=_rank))
     }
+
+
+def set_of_source(name: str) -> str:
+    """The set of a source of sounds."""
+    percent = _rank(name) % 100
+    return "validation" if percent < SOUNDS[0] else "testing" if percent < sum(SOUNDS) else "training"
 
 
 def recordings(folder: Path) -> list[Path]:
@@ -49,7 +59,7 @@ def recordings(folder: Path) -> list[Path]:
 def source_of(path: Path) -> str:
     """What a sound was cut from: a recording of ESC-10, a household appliance, a baby."""
     if path.parent.name == "baby":
-        return "-".join(path.stem.split("-")[1:6])
+        return "baby-" + "-".join(path.stem.split("-")[1:6])
     if path.parent.name == "household":
         return "_".join(path.stem.split("_")[:2])
     return noise_source(path.as_posix())
@@ -58,15 +68,14 @@ def source_of(path: Path) -> str:
 def sounds(data: Path, split: str) -> Stream:
     """Sounds without speech, one after the other."""
     paths = recordings(data / "environment")
-    sets = set_of(map(source_of, paths), SHARES["environment"])
-    return np.concatenate([read_audio(path, RATE)[0] for path in paths if sets[source_of(path)] == split]), ()
+    return np.concatenate([read_audio(path, RATE)[0] for path in paths if set_of_source(source_of(path)) == split]), ()
 
 
 def foreign_words(data: Path, split: str) -> Stream:
     """Words of another language, each recording as long as it is."""
     paths = recordings(data / "arabic_commands")
     speaker = {path: path.name.split("_nohash_")[0] for path in paths}
-    sets = set_of(speaker.values(), SHARES["arabic_commands"])
+    sets = set_of_speakers(speaker.values(), *SPEAKERS["arabic_commands"])
     return np.concatenate([read_audio(path, RATE)[0] for path in paths if sets[speaker[path]] == split]), ()
 
 
@@ -74,7 +83,7 @@ def sentences(data: Path, split: str, words: Sequence[str], rng: np.random.Gener
     """Read sentences: those without any of the words, and those with some, whose places are annotated."""
     folder, places = data / "english_speech", _word_places(data / "english_speech" / "words.csv")
     paths = recordings(folder)
-    sets = set_of((path.parts[-3] for path in paths), SHARES["english_speech"])
+    sets = set_of_speakers((path.parts[-3] for path in paths), *SPEAKERS["english_speech"])
     without, within, spoken, at = [], [], [], 0.0
     for path in paths:
         if sets[path.parts[-3]] != split or path.stem not in places:

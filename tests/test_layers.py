@@ -30,7 +30,7 @@ ALLOWED = {
     "reports": {"leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation"},
     "server": {"leaves", "audio", "runtime.modelfile", "runtime"},
     "client": {"leaves", "audio", "runtime"},
-    "run": {"leaves", "evaluation", "training", "export"},
+    "run": {"leaves", "runtime", "evaluation", "training", "export"},
     "feature_picture": {"leaves", "audio", "features", "reports"},
     "commands": {
         "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "features", "models", "training", "export",

@@ -65,6 +65,7 @@ def test_the_watcher_sees_a_look_up(tmp_path: Path) -> None:
 
 def test_nothing_leaves_the_machine(tone_folder: Path, tmp_path: Path) -> None:
     """The life of a model, command by command. Twelve seconds is longer than ONNX Runtime waits before it connects."""
+    pytest.importorskip("torch")
     recording = next((tone_folder / "low").iterdir())
     run, exported = tmp_path / "run", tmp_path / "words.onnx"
     small = ("--steps", 2, "--set", "model.n_channels=8", "--batch-size", 8)

@@ -82,6 +82,31 @@ def test_an_interrupted_run_is_resumed_to_the_same_weights(trained: ws.Run, tone
     assert again.log() == trained.log()
 
 
+def test_a_finished_run_is_lengthened(trained: ws.Run, tone_folder: Path, tmp_path: Path) -> None:
+    """With constant rates it ends as if it had been that long from the beginning."""
+    settings = {**QUICK["settings"], "training.schedule": "constant", "training.evaluate_every": 3}
+    short, long = (
+        ws.train(tone_folder, WORDS, out=tmp_path / str(steps), model="tiny_conv", steps=steps, settings=settings)
+        for steps in (3, 6)
+    )
+    assert ws.resume(short, tone_folder, steps=6).metrics == long.metrics
+    assert short.log() == long.log()
+    assert short.config == long.config
+    with pytest.raises(ConfigError, match=r"begun with 6 and can be lengthened, not shortened to 5; .* this one as `init`"):
+        ws.resume(short, tone_folder, steps=5)
+    notes: list[str] = []
+    assert ws.resume(short, tone_folder, on_note=notes.append).metrics == long.metrics
+    assert "resuming at step 6 of 6; more steps lengthen the run" in notes
+
+
+def test_a_lengthened_run_that_is_interrupted_is_resumed(tone_folder: Path, tmp_path: Path) -> None:
+    run = ws.train(tone_folder, WORDS, out=tmp_path / "run", **{**QUICK, "steps": 2})
+    with pytest.raises(KeyboardInterrupt):
+        ws.resume(run, tone_folder, settings={"training.steps": "5"}, stop=lambda: True)
+    assert (run.step, run.config.training.total_steps) == (3, 5)
+    assert ws.resume(run, tone_folder).step == 5
+
+
 def test_errors_are_those_of_wordspot(trained: ws.Run, tone_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no words to train on are given; name them with `words`"):
         ws.train(tone_folder, out=tmp_path / "run")

@@ -30,6 +30,7 @@ SECTIONS: dict[str, type[Section]] = {
 
 #: Settings that may change when a run is resumed: they decide how training is monitored and stored, not what it computes.
 FREE_ON_RESUME = (
+    "training.steps",  # a run may be lengthened, see `recipes.resumed_config`
     "training.evaluate_every",
     "training.save_every",
     "training.keep_checkpoints",

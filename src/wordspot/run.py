@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from wordspot.evaluation.results import EvaluationResult
     from wordspot.export.run import ExportedFile
     from wordspot.progress import OnProgress
+    from wordspot.training.checkpoint import Checkpoint
     from wordspot.training.run import OnNote, OnRecord
 
 
@@ -151,7 +153,9 @@ def train(
         steps: training steps, or those of each phase. None: the recipe's.
         seed: of the weights and of all that is drawn in training.
         settings: any other setting by its name, such as ``{"features.hop_ms": 20, "model.n_channels": 8}``.
-        init: a run whose weights training starts from: of the same network, or of one with another last layer.
+        init: the weights that training starts from: a run, its folder, an exported file, or ``"default"`` for the model that
+            comes with wordspot. The network may have another last layer. If `model` and `features` are None, they are those
+            of `init`.
         device: ``auto``, ``cpu`` or ``cuda``.
         force: replace a run that `out` holds.
         stop: called after every step; if it returns True, a checkpoint is saved and KeyboardInterrupt raised.
@@ -162,19 +166,43 @@ def train(
     Raises:
         ConfigError: settings do not fit together, or `out` holds files and `force` is off.
         NotFoundError, DataError: recordings are missing, or do not suffice.
-        CheckpointError: `init` is a run of another network or front end.
+        CheckpointError: `init` is of another network or front end, or a file whose weights cannot be read back.
         TrainingError: the loss is not finite (with the setting ``training.check_nans``).
     """
     from wordspot.training.recipes import make_config
     from wordspot.training.run import begin_run, ignore, never, train_to_end
 
+    start = _start_of(init)
     chosen = _with_shortcuts(settings or {}, steps, seed)
+    if start is not None and model is None and features is None and recipe == "default":
+        chosen = {**_settings_of(start.config, task, chosen), **chosen}
     config = make_config(Path(data), words, task=task, model=model, features=features, recipe=recipe, settings=chosen)
-    start = init.path if isinstance(init, Run) else None if init is None else Path(init)
     note, show = on_note or ignore, progress or ignore
     trainer = begin_run(config, Path(data), Path(out), init=start, device=device, force=force, progress=show, on_note=note)
     train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)
     return Run(Path(out))
+
+
+def _start_of(init: Path | str | Run | None) -> Checkpoint | None:
+    """The weights that `init` names."""
+    if init is None:
+        return None
+    if init == "default" or (isinstance(init, (str, Path)) and Path(init).suffix.lower() == ".onnx" and not Path(init).is_dir()):
+        from wordspot.export.read_weights import checkpoint_of_file
+        from wordspot.runtime.model import read_model
+
+        return checkpoint_of_file(*read_model(None if init == "default" else Path(init)))
+    from wordspot.training.run_folder import RunFolder
+
+    return RunFolder(init.path if isinstance(init, Run) else Path(init)).load()
+
+
+def _settings_of(config: RunConfig, task: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The network and the front end of `config` as settings, if they fit the task."""
+    if config.task != task or given.get("model.name", config.model.name) != config.model.name:
+        return {}
+    settings: dict[str, Any] = {f"features.{name}": value for name, value in dataclasses.asdict(config.features).items()}
+    return {"model.name": config.model.name} | {f"model.{name}": value for name, value in config.model.options.items()} | settings
 
 
 def _with_shortcuts(settings: Mapping[str, Any], steps: int | Sequence[int] | None, seed: int | None) -> dict[str, Any]:
@@ -195,6 +223,7 @@ def resume(
     task: str | None = None,
     words: str | Sequence[str] | None = None,
     features: str | None = None,
+    steps: int | Sequence[int] | None = None,
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
     stop: Callable[[], bool] | None = None,
@@ -209,6 +238,8 @@ def resume(
         data: the recordings it was begun with.
         checkpoint: continue from this step and forget what came after it. None: the newest.
         task, words, features: None, or as the run has them; anything else is an error.
+        steps: more steps than the run has, or those of each phase, to lengthen it, even one that is finished; the learning
+            rate continues with the schedule of the new length. None: the run's.
         settings: of how training is watched and kept, such as ``{"training.save_every": 100}``; others must equal the run's.
         device, stop, on_record, on_note, progress: as for `train`.
 
@@ -221,7 +252,9 @@ def resume(
     from wordspot.training.run import continue_run, ignore, never, train_to_end
 
     run = run if isinstance(run, Run) else Run(Path(run))
-    config = resumed_config(run.config, task=task, words=words, features=features, settings=settings)
+    config = resumed_config(
+        run.config, task=task, words=words, features=features, settings=_with_shortcuts(settings or {}, steps, None)
+    )
     note, show = on_note or ignore, progress or ignore
     trainer = continue_run(config, Path(data), run.path, checkpoint=checkpoint, device=device, progress=show, on_note=note)
     train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)

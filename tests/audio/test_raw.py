@@ -107,3 +107,24 @@ def test_a_stream_that_ends_before_it_is_known() -> None:
     decoder = RawDecoder(RATE)
     assert decoder.feed(b"\0\0\0\0").size == 0
     assert decoder.end().tolist() == [0, 0]
+
+
+NOISY = SOUND * np.float32(0.2) + np.random.default_rng(0).normal(0, 0.001, 4000).astype(np.float32)
+
+
+@pytest.mark.parametrize("form", ["<i4", "<f4", ">i2", ">f4", "u1"])
+def test_bytes_of_another_form_are_doubted(form: str) -> None:
+    """32 bits, floats, the other order of bytes, 8 bits: taken for 16 bits, they are noise at full scale."""
+    bits = {"<i4": 2**31 - 1, ">i2": 32767}.get(form, 1)
+    values = np.full(4000, 128.0) if form == "u1" else NOISY.astype(np.float64) * bits  # 8 bits: a quiet room
+    data = np.tile(values, 10).astype(form).tobytes()
+    notes: list[str] = []
+    decode(RawDecoder(RATE, on_note=notes.append, what="standard input"), data, 640)
+    assert notes == ["standard input is like noise at full scale; are its samples s16le with 1 channel(s)?"]
+
+
+@pytest.mark.parametrize("audio", [NOISY, 4 * NOISY, 0 * NOISY, np.sign(SOUND) * np.float32(0.99)], ids=range(4))
+def test_sound_is_not_doubted(audio: np.ndarray) -> None:
+    notes: list[str] = []
+    decode(RawDecoder(RATE, on_note=notes.append), (np.tile(audio, 10) * 32767).astype("<i2").tobytes(), 640)
+    assert notes == []

@@ -54,13 +54,14 @@ def environment(**changes: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join(sys.path), **changes}
 
 
-def run(folder: Path, commands: list[list[str]], *, homeless: bool = False, **changes: str) -> tuple[list[int], bytes, bytes]:
-    """The exit statuses of the commands, and what they printed."""
+def run(folder: Path, commands: list[list[str]], *, home: str | None = "", **changes: str) -> tuple[list[int], bytes, bytes]:
+    """The exit statuses of the commands, and what they printed. home: without a cache of its own; None: there is none."""
     variables = environment(**changes)
-    if homeless:
-        variables.pop("HOME", None)
-        variables.pop("WORDSPOT_CACHE", None)
-    words = json.dumps([commands, homeless])
+    if home != "":
+        for name in ("HOME", "WORDSPOT_CACHE", "XDG_CACHE_HOME", "MPLCONFIGDIR"):
+            variables.pop(name, None)
+        variables |= {} if home is None else {"HOME": home}
+    words = json.dumps([commands, home is None])
     done = subprocess.run(
         [sys.executable, "-c", RUN, words], cwd=folder, env=variables, capture_output=True, check=False, timeout=300
     )
@@ -114,21 +115,26 @@ def test_a_terminal_that_knows_only_ascii(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_a_home_what_needs_no_cache_works(folder: Path) -> None:
+@pytest.mark.parametrize("home", [None, "/dev/null/home"])
+def test_without_a_home_what_needs_no_cache_works(folder: Path, tmp_path: Path, home: str | None) -> None:
     model, sound = "модель.onnx", "слово.wav"
     statuses, _, notes = run(
         folder,
-        [["info", model], ["verify"], ["detect", model, sound], ["label", model, "clip.wav"], ["listen", model, sound]],
-        homeless=True,
-    )
-    assert statuses == [0] * 5, notes.decode()
+        [
+            ["info", model], ["verify"], ["detect", model, sound], ["label", model, "clip.wav"], ["listen", model, sound],
+            ["spectrogram", "clip.wav", "--out", str(tmp_path / "a.png")],
+        ],
+        home=home,
+    )  # fmt: skip
+    assert statuses == [0] * 6, notes.decode()
+    assert b"atplotlib" not in notes
 
 
 @pytest.mark.slow
 def test_without_a_home_training_asks_for_a_cache(tone_folder: Path, tmp_path: Path) -> None:
     words = ["--words", "low,high", "--steps", "2", "--batch-size", "8", "--set", "model.n_channels=8"]
     train = ["train", str(tone_folder), *words, "--out", "run"]
-    statuses, _, notes = run(tmp_path, [train], homeless=True)
+    statuses, _, notes = run(tmp_path, [train], home=None)
     assert statuses == [1]
     assert notes.strip() == b"wordspot: there is no home folder for the cache; set WORDSPOT_CACHE to a folder you may write to"
     commands = [

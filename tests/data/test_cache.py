@@ -60,6 +60,19 @@ def test_the_first_channel_counts(tmp_path: Path) -> None:
     assert set(decode_folder(list_recordings(tmp_path / "data"), 16_000, 100).clips[0]) == {5}
 
 
+def test_a_silent_first_channel_is_passed_over_with_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "data" / "a").mkdir(parents=True)
+    right = np.stack([np.zeros(100, np.int16), np.full(100, 9000, np.int16)], axis=1)
+    for number in range(5):
+        soundfile.write(tmp_path / "data" / "a" / f"{number}.wav", right, 16_000, subtype="PCM_16")
+    for _ in range(2):  # decoded, then found in the cache
+        decoded = decode_folder(list_recordings(tmp_path / "data"), 16_000, 100)
+        assert set(decoded.clips[0]) == {9000}
+        assert len(decoded.warnings) == 4
+        assert decoded.warnings[0].endswith("0.wav: its first channel is silent, so channel 1 (counted from 0) is used")
+        assert decoded.warnings[3] == "2 more recordings have such notes"
+
+
 def test_a_second_run_decodes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = decode_folder(list_recordings(folder), 16_000, 1600)
 

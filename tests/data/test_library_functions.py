@@ -30,6 +30,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_results_are_frozen_and_json(data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
     steps: list[Progress] = []
     results = [
         ws.check(data, progress=steps.append),

@@ -75,6 +75,7 @@ def test_a_model_is_tuned(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_report_is_written(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     result = ws.test_stream(folder / "stream.onnx", [folder / "stream.wav"])
     ws.write_report(result, tmp_path / "r.html")
     assert "<h2>Scores over time</h2>" in (tmp_path / "r.html").read_text(encoding="utf-8")
@@ -87,6 +88,7 @@ def test_a_report_is_written(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_file_is_evaluated(tone_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     model = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"
     result = ws.evaluate(model, tone_folder, split="all")
     assert isinstance(result, WordsResult)
@@ -120,6 +122,7 @@ def test_an_empty_set_has_no_metrics(tone_folder: Path, tmp_path: Path) -> None:
 
 
 def test_an_empty_set_has_no_summary_in_training() -> None:
+    pytest.importorskip("torch")
     from wordspot.training.tasks.recordings import RecordingEvaluation
     from wordspot.training.tasks.words import ClipEvaluation
 

@@ -21,6 +21,7 @@ from wordspot.progress import OnNote, ignore_note
 FORMATS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
 MAX_CHANNELS = 64
 _MAX_HEADER = 1 << 16
+_LOUD_POWER, _LOUD_MEAN, _ALIKE = 0.09, 0.5, 0.3  # of noise at full scale; neighbours in sound are more alike
 _NO_LENGTH = 0x7FFFF000  # as in `audio.truncation`
 _WAV_FORMATS = {(1, 8): "u8", (1, 16): "s16le", (1, 24): "s24le", (1, 32): "s32le", (3, 32): "f32le", (3, 64): "f64le"}
 _WIDTHS = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4, "f64le": 8, "u8": 1}
@@ -62,7 +63,7 @@ class RawDecoder:
         if form not in FORMATS:
             raise ConfigError(f"`sample_format` must be one of {', '.join(FORMATS)}, got {form!r}")
         self._channel, self._note, self._what, self._advice = channel, on_note or ignore_note, what, advice
-        self._waiting, self._n_left = b"", -1
+        self._waiting, self._n_left, self._n_doubtful = b"", -1, 0
         self.is_ready = self.has_header = False
         self._set(sample_rate, form, n_channels)
 
@@ -153,7 +154,26 @@ class RawDecoder:
             self._n_left -= len(data)
             if self._n_left < self.frame_bytes:
                 self._waiting = b""
-        return self._picker.feed(_as_samples(data, self._form).reshape(-1, self._n_channels))
+        samples = self._picker.feed(_as_samples(data, self._form).reshape(-1, self._n_channels))
+        if not self.has_header and self._n_doubtful >= 0 and len(samples):
+            self._doubt(samples)
+        return samples
+
+    def _doubt(self, samples: NDArray[Any]) -> None:
+        """Note, once, that a second of samples is like noise at full scale, as bytes are that mean something else."""
+        scale = 32768 if samples.dtype.kind == "i" else 1
+        audio = samples.astype(np.float64) / scale
+        power = float(np.mean(audio * audio))
+        is_alike = abs(float(np.mean(audio[1:] * audio[:-1]))) > _ALIKE * power if len(audio) > 1 else True
+        if not power > _LOUD_POWER or (is_alike and abs(float(np.mean(audio))) < _LOUD_MEAN):
+            self._n_doubtful = 0
+            return
+        self._n_doubtful += len(samples)
+        if self._n_doubtful >= self.sample_rate:
+            self._n_doubtful = -1
+            self._note(
+                f"{self._what} is like noise at full scale; are its samples {self._form} with {self._n_channels} channel(s)?"
+            )
 
 
 def _as_samples(data: bytes, form: str) -> NDArray[Any]:

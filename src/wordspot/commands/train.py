@@ -37,9 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", choices=tuple(TASKS), help=f"{told} (default: words)")
     parser.add_argument(
         "--init",
-        metavar="RUN",
-        type=Path,
-        help="start from the weights of this run: of the same network, perhaps with other words",
+        metavar="RUN|FILE.onnx",
+        nargs="?",
+        const="default",
+        help="start from the weights of a run or an exported file, perhaps with other words; without a name, or 'default': "
+        "from the model that comes with wordspot",
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in --out where it was interrupted")
     parser.add_argument(

@@ -14,7 +14,7 @@ import shutil
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from wordspot.files import atomic_folder, cache_root, read_json, write_json
 from wordspot.progress import OnProgress
 
 _LAYOUT = 2
+_NOTES_KEPT = 3
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, p
     kept: list[int] = []
     hashes: list[str] = []
     problems: list[Problem] = []
+    notes: list[str] = []
     n_long = n_cut = 0
     # written as a plain file: writing to a memory map on a full disk kills the process
     with (folder / "clips.npy").open("wb") as file:
@@ -115,7 +117,8 @@ def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, p
             if isinstance(result, Problem):
                 problems.append(result)
                 continue
-            samples, digest = result
+            samples, digest, heard = result
+            notes += heard
             n_long += len(samples) > clip_samples
             n_cut += is_loud_part_cut(to_float32(samples), clip_samples)
             row = np.zeros(clip_samples, "<i2")
@@ -148,16 +151,19 @@ def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, p
         "problems": [problem.text for problem in problems],
         "n_long": n_long,
         "n_loud_part_cut": n_cut,
+        "n_notes": len(notes),
+        "first_notes": notes[:_NOTES_KEPT],
         "final": not any(problem.may_pass for problem in problems),
     }
     write_json(folder / "index.json", index)
 
 
-def _read(root: Path, sample_rate: int, recording: Recording) -> tuple[NDArray[np.int16], str]:
-    """A recording's first channel, int16 [samples], and its file's SHA-256."""
+def _read(root: Path, sample_rate: int, recording: Recording) -> tuple[NDArray[np.int16], str, list[str]]:
+    """One channel of a recording, int16 [samples], its file's SHA-256, and notes about a silent channel or a wrong header."""
     path = root / recording.path
-    audio, _ = read_audio(path, sample_rate)
-    return to_int16(audio), hashlib.sha256(path.read_bytes()).hexdigest()
+    notes: list[str] = []
+    audio, _ = read_audio(path, sample_rate, on_note=notes.append)
+    return to_int16(audio), hashlib.sha256(path.read_bytes()).hexdigest(), notes
 
 
 def _load(folder: Path, listing: Listing, *, again: bool = True) -> DecodedClips | None:
@@ -175,7 +181,7 @@ def _load(folder: Path, listing: Listing, *, again: bool = True) -> DecodedClips
         clips = np.load(folder / "clips.npy", mmap_mode="c", allow_pickle=False)[: len(kept.clips)]
         noise = np.load(folder / "noise.npy", allow_pickle=False)
         bounds, hashes, problems = (tuple(index[name]) for name in ("bounds", "hashes", "problems"))
-        warnings = (*left_out_notes(listing.left_out), *_warn_of_long(index, len(kept.clips)))
+        warnings = (*left_out_notes(listing.left_out), *_warn_of_long(index, len(kept.clips)), *_warn_of_input(index))
     except (WordspotError, OSError, ValueError, KeyError, TypeError, IndexError, EOFError):
         return None
     return DecodedClips(kept, clips, noise, bounds, hashes, problems, warnings)
@@ -191,6 +197,13 @@ def _warn_of_long(index: dict[str, int], n_clips: int) -> list[str]:
         f"{n_long} of {n_clips} recordings are longer than a clip, and their end is not used{loud}; "
         "cut them with `wordspot align`, or raise features.clip_ms"
     ]
+
+
+def _warn_of_input(index: dict[str, Any]) -> list[str]:
+    """Lines about recordings that were read although something is odd: the first channel is silent, a header is wrong."""
+    first, n_notes = index.get("first_notes", []), index.get("n_notes", 0)
+    more = [f"{n_notes - len(first)} more recordings have such notes"] if n_notes > len(first) else []
+    return [*first, *more]
 
 
 def _sync(file: IO[bytes]) -> None:

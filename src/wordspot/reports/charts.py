@@ -5,9 +5,12 @@ They are SVG in which text stays text: the reader's browser draws it, so labels 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -168,12 +171,24 @@ def draw_latencies(latencies_ms: Sequence[float]) -> str:
 
 
 def import_matplotlib() -> Any:
-    """The module `matplotlib`, whose list of fonts then lies in wordspot's cache and not in a folder of its own in the home."""
-    with contextlib.suppress(ConfigError):  # without a home, matplotlib uses a temporary folder
-        os.environ.setdefault("MPLCONFIGDIR", str(cache_root() / "matplotlib"))
+    """The module `matplotlib`, which then keeps its list of fonts in wordspot's cache, not in a folder of its own in the home."""
+    if "MPLCONFIGDIR" not in os.environ:
+        os.environ["MPLCONFIGDIR"] = str(_font_folder())
     import matplotlib as mpl
 
     return mpl
+
+
+def _font_folder() -> Path:
+    """A folder in the cache, or a temporary one for a user without a home that can be written to."""
+    with contextlib.suppress(ConfigError, OSError):
+        folder = cache_root() / "matplotlib"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    temporary = tempfile.mkdtemp(prefix="wordspot-")
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    return Path(temporary)
 
 
 def new_figure(width: float, height: float, n_axes: int) -> tuple[Figure, list[Axes]]:

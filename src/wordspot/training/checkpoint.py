@@ -31,6 +31,7 @@ class Checkpoint:
         best_score: its score.
         weights: of the network, by name.
         optimizer: the optimiser's state, see `optimizer.optimizer_tensors`.
+        folded: the weights are those of an exported file, whose batch norms have no statistics.
     """
 
     config: RunConfig
@@ -39,6 +40,7 @@ class Checkpoint:
     best_score: float
     weights: dict[str, torch.Tensor]
     optimizer: dict[str, torch.Tensor]
+    folded: bool = False
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -105,7 +105,8 @@ def resumed_config(
         task: None, or the run's.
         words: None, or the run's.
         features: None, or the kind of the run's front end.
-        settings: ``section.field`` → value. They must equal the run's, except for `wordspot.overrides.FREE_ON_RESUME`.
+        settings: ``section.field`` → value. They must equal the run's, except for `wordspot.overrides.FREE_ON_RESUME`;
+            ``training.steps`` may be more than the run's.
 
     Raises:
         ConfigError: something differs from the run that may not.
@@ -125,7 +126,12 @@ def resumed_config(
         wrong = next(key for key in settings or {} if _value(changed, key) != _value(allowed, key))
         raise ConfigError(
             f"{wrong}: the run was begun with {_value(config, wrong)}, got {_value(changed, wrong)}; leave it out, or begin "
-            "a new run with another `out`"
+            "a new run with another `out` and this one as `init`"
+        )
+    if allowed.training.total_steps < config.training.total_steps:
+        raise ConfigError(
+            f"training.steps: the run was begun with {config.training.total_steps} and can be lengthened, not shortened to "
+            f"{allowed.training.total_steps}; begin a new run with another `out`, or with this one as `init`"
         )
     return allowed
 

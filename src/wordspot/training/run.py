@@ -12,8 +12,8 @@ from typing import Any
 from wordspot.config import RunConfig
 from wordspot.files import check_out, prepare_out
 from wordspot.progress import OnProgress, Progress
+from wordspot.training.checkpoint import Checkpoint
 from wordspot.training.device import resolve_device
-from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks import load_task
 from wordspot.training.trainer import Record, StepRecord, Trainer
 
@@ -39,7 +39,7 @@ def begin_run(
     data: Path,
     out: Path,
     *,
-    init: Path | None = None,
+    init: Checkpoint | None = None,
     device: str = "auto",
     force: bool = False,
     progress: OnProgress = ignore,
@@ -51,7 +51,7 @@ def begin_run(
         config: of the run.
         data: the folder of recordings, or a manifest.
         out: the folder of the run, new or empty.
-        init: the folder of a run whose weights training starts from.
+        init: the weights that training starts from.
         device: ``auto``, ``cpu`` or ``cuda``.
         force: begin in a folder that holds another run, which is removed.
         progress: called while recordings are decoded.
@@ -60,13 +60,12 @@ def begin_run(
     Raises:
         ConfigError: `out` holds files and `force` is off, or settings do not fit together.
         NotFoundError, DataError: the recordings are missing, or do not suffice for training.
-        CheckpointError: `init` is a run of another network or front end.
+        CheckpointError: `init` is of another network or front end.
     """
-    weights = RunFolder(init).load() if init is not None else None
     check_out(out, force=force, hint=_HINT)
     trainer = _make_trainer(config, data, out, device, progress, on_note)
     prepare_out(out, force=force, hint=_HINT)
-    trainer.start(weights)
+    trainer.start(init)
     return trainer
 
 
@@ -98,7 +97,8 @@ def continue_run(
     """
     trainer = _make_trainer(config, data, out, device, progress, on_note)
     trainer.resume(checkpoint)
-    on_note(f"resuming at step {trainer.step} of {config.training.total_steps}")
+    total = config.training.total_steps
+    on_note(f"resuming at step {trainer.step} of {total}" + ("" if trainer.step < total else "; more steps lengthen the run"))
     return trainer
 
 

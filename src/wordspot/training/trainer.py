@@ -32,7 +32,7 @@ from wordspot.training.nan_checks import check_gradients, watch_nans
 from wordspot.training.optimizer import learning_rate, load_optimizer, make_optimizer, optimizer_tensors
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks import Evaluation, TrainingTask
-from wordspot.training.weights import freeze_body, load_body, load_weights, train_mode
+from wordspot.training.weights import freeze_body, load_body, load_weights, measure_norms, train_mode
 
 _INITIAL, _STEP = 0, 1  # what random numbers are for: the last number of a step's seed
 _LOG_EVERY_ON_GPU = 50
@@ -112,12 +112,21 @@ class Trainer:
         """
         if init is not None:
             load_body(self.model, init, self.config.features)
+            if init.folded:
+                measure_norms(self.model, self._first_features())
         self.run.clear()
         self.run.write_config(self.config)
         write_versions(self.run.path, self.device)
         write_listing(self.run.path, self.task.listing_text())
         if init is not None:  # so that a run interrupted at once is not resumed without these weights
             self._save()
+
+    def _first_features(self) -> Tensor:
+        """Features of the first batch, as training gets them."""
+        generator = torch.Generator(device=self.device).manual_seed(step_seed(self.config.training.seed, 1, _STEP))
+        audio, _ = self.task.training_batch(1, generator)
+        with torch.no_grad():
+            return self.augmenter.mask(self.front_end(audio), generator)
 
     def resume(self, step: int | None = None) -> None:
         """Continue from the checkpoint of `step`, or from the newest; what the run did after it is removed.
@@ -141,6 +150,7 @@ class Trainer:
         load_optimizer(self.optimizer, checkpoint.optimizer)
         self.step, self.best_step = checkpoint.step, checkpoint.best_step
         self.best_score = checkpoint.best_score
+        self.run.write_config(self.config)  # it may have more steps
         self.run.drop_after(self.step)
 
     def train(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from wordspot.config import FeatureConfig
 from wordspot.errors import CheckpointError, ConfigError
@@ -53,6 +55,32 @@ def load_body(model: nn.Module, checkpoint: Checkpoint, features: FeatureConfig)
             f"{checkpoint.config.model.name} with {checkpoint.config.model.options or 'default options'}"
         )
     model.load_state_dict(fitting, strict=False)
+
+
+def measure_norms(model: nn.Module, features: Tensor) -> None:
+    """Give each batch norm the statistics of `features` [batch, frames, n_features], and change no output in evaluation.
+
+    In training a batch norm scales its input to a variance of 1. Without these statistics the first step would change every
+    layer of a network whose norms were folded.
+    """
+
+    def measure(norm: Any, inputs: tuple[Tensor, ...]) -> None:
+        (x,) = inputs
+        axes = [axis for axis in range(x.dim()) if axis != 1]
+        mean, variance = x.mean(axes), x.var(axes, unbiased=False)
+        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+        norm.bias.add_(gain * (mean - norm.running_mean))
+        norm.weight.copy_(gain * (variance + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+    norms = [module for module in model.modules() if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
+    model.eval()
+    with torch.no_grad():
+        model(features)
+    for hook in hooks:
+        hook.remove()
 
 
 def freeze_body(model: nn.Module) -> None:

@@ -54,6 +54,7 @@ class _Measured:
     silent: bool
     cut_off: bool
     loud_part_cut: bool
+    notes: tuple[str, ...]
 
     @property
     def milliseconds(self) -> float:
@@ -148,7 +149,8 @@ def _measure(root: Path, clip_ms: float, recording: Recording) -> _Measured | Pr
     """The measures of a recording, or why there are none."""
     path = root / recording.path
     try:
-        audio, rate = read_audio(path)
+        notes: list[str] = []
+        audio, rate = read_audio(path, on_note=notes.append)
         return _Measured(
             recording,
             sample_rate=rate,
@@ -159,6 +161,7 @@ def _measure(root: Path, clip_ms: float, recording: Recording) -> _Measured | Pr
             silent=is_too_quiet(audio),
             cut_off=is_cut_off(audio, rate),
             loud_part_cut=is_loud_part_cut(audio, int(rate * clip_ms / 1000)),
+            notes=tuple(note.replace(str(path), recording.path) for note in notes),
         )
     except WordspotError as error:
         return Problem(str(error).replace(str(path), recording.path))
@@ -247,6 +250,9 @@ def _check_speakers(listing: Listing, sets: dict[str, str]) -> Iterator[Finding]
 
 
 def _check_sound(clips: Sequence[_Measured]) -> Iterator[Finding]:
+    odd = [clip for clip in clips if clip.notes]
+    if odd:
+        yield Finding("note", "odd-input", odd[0].notes[0], tuple(clip.recording.path for clip in odd))
     text = f"{CLIPPED_RUN} or more samples in a row at full scale: recorded too loud"
     yield from finding_about("warning", "clipped", text, (clip.recording.path for clip in clips if clip.clipped))
     text = f"nothing above {SILENT_DB:g} dBFS: was the microphone on?"
