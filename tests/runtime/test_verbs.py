@@ -169,7 +169,8 @@ def pcm(audio: NDArray[np.float32]) -> io.BytesIO:
 def test_listen_yields_detections_while_the_stream_goes_on() -> None:
     source, levels = pcm(spoken()), list[float]()
     stream: Iterator[LiveDetection] = listen(MODEL, source, on_level=levels.append)
-    assert (source.tell(), levels) == (0, [])
+    assert source.tell() <= 16, "more was read than tells a WAV from raw samples"
+    assert levels == []
     first = next(stream)
     assert (first.label, first.is_ignored, first.saved) == ("a", False, None)
     assert source.tell() < 2 * 1.5 * RATE
