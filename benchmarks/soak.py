@@ -65,7 +65,7 @@ def table(args: argparse.Namespace, tally: Tally, growth: float, n_right: int) -
         ("streams compared with a detector in this process, the same", n_right),
         ("connections of clients that misbehave", tally.garbage),
         ("resident memory after the warm-up: least, most", f"{min(warm):.0f}, {max(warm):.0f} MiB"),
-        ("growth an hour, by a line through it", f"{growth:+.1f} MiB"),
+        ("growth an hour, by a line through it", f"{round(growth, 1) + 0.0:+.1f} MiB"),
     ]
 
 

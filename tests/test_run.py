@@ -108,15 +108,15 @@ def test_a_lengthened_run_that_is_interrupted_is_resumed(tone_folder: Path, tmp_
 
 
 def test_errors_are_those_of_wordspot(trained: ws.Run, tone_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no words to train on are given; name them with `words`"):
+    with pytest.raises(ConfigError, match="there are no words to train on; name them with `words`"):
         ws.train(tone_folder, out=tmp_path / "run")
     with pytest.raises(ConfigError, match="there is no task 'word'"):
         ws.train(tone_folder, WORDS, out=tmp_path / "run", task="word")
     with pytest.raises(ConfigError, match="`force` to begin anew"):
         ws.train(tone_folder, WORDS, out=trained.path, **QUICK)
-    with pytest.raises(ConfigError, match=r"`words` low: the run was begun with low,high"):
+    with pytest.raises(ConfigError, match=r"`words` is low, but the run was begun with low,high"):
         ws.resume(trained, tone_folder, words=["low"])
-    with pytest.raises(ConfigError, match=r"training.batch_size: the run was begun with 8, got 9"):
+    with pytest.raises(ConfigError, match=r"training.batch_size is 9, but the run was begun with 8"):
         ws.resume(trained, tone_folder, settings={"training.batch_size": 9})
     with pytest.raises(NotFoundError, match="is not the folder of a run"):
         ws.load_run(tmp_path)

@@ -343,7 +343,7 @@ def test_no_such_file_a_folder_and_an_empty_file(tmp_path: Path, put: Put) -> No
     with pytest.raises(NotFoundError, match=r"gone.wav: no such file; expected a sound file"):
         read_audio(tmp_path / "gone.wav")
     (tmp_path / "folder.wav").mkdir()
-    with pytest.raises(NotFoundError, match="a folder without sound files"):
+    with pytest.raises(NotFoundError, match="the folder contains no sound files"):
         read_audio(tmp_path / "folder.wav")
     for read in (read_audio, read_info):
         with pytest.raises(AudioError, match=r"take.wav: the file is empty"):
@@ -361,9 +361,9 @@ def test_a_file_that_may_not_be_read(put: Put) -> None:
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (wav(b""), "holds no samples"),
-        (wav(b"", after=chunk(b"LIST", b"INFO")), "holds no samples"),
-        (wav(b"\0", bits=16), "holds no samples"),  # half a sample
+        (wav(b""), "contains no samples"),
+        (wav(b"", after=chunk(b"LIST", b"INFO")), "contains no samples"),
+        (wav(b"\0", bits=16), "contains no samples"),  # half a sample
         (wav(SOUND)[:36], "cannot be read"),
         (wav(SOUND)[:12], "cannot be read"),
         (b"RIFF", "cannot be read"),
@@ -380,7 +380,7 @@ def test_no_sound_in_it(put: Put, content: bytes, match: str) -> None:
 
 @pytest.mark.parametrize("content", [b"<!DOCTYPE html><title>404</title>" * 50, bytes(5_000), b"ID3", b"\xff\xfb"])
 def test_an_mp3_without_a_frame(put: Put, content: bytes) -> None:
-    with pytest.raises(AudioError, match=r"a.mp3: expected MP3, but it holds no MP3 frame"):
+    with pytest.raises(AudioError, match=r"a.mp3: there is no MP3 frame in this MP3 file"):
         read_audio(put(content, "a.mp3"))
 
 
@@ -447,7 +447,7 @@ def test_truncation_that_leaves_no_trace(put: Put) -> None:
 def test_an_mp3_that_lacks_counted_frames(put: Put) -> None:
     mp3 = encoded("MP3", "MPEG_LAYER_III", tone(440, 16_000, 2))
     frames = [at for at in range(len(mp3)) if mp3.startswith(mp3[:2], at) and mp3[at + 2] & 0x0C == mp3[2] & 0x0C]
-    with pytest.raises(AudioError, match=r"a.mp3: truncated or damaged, its header promises \d+ MP3 frames, 30 follow"):
+    with pytest.raises(AudioError, match=r"a.mp3: truncated or damaged, its header promises \d+ MP3 frames, but it has 30"):
         read_audio(put(mp3[: frames[30]], "a.mp3"))
 
 
@@ -481,7 +481,7 @@ def test_an_ogg_cut_between_two_pages_of_one_packet(put: Put) -> None:
 def test_a_hole_in_a_flac(put: Put) -> None:
     flac = bytearray(encoded("FLAC", "PCM_16", np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)))
     flac[len(flac) // 2 : len(flac) // 2 + 50] = bytes(50)
-    with pytest.raises(AudioError, match=r"a.flac: damaged, it does not decode"):
+    with pytest.raises(AudioError, match=r"a.flac: damaged, it cannot be decoded"):
         read_audio(put(bytes(flac), "a.flac"))
 
 
@@ -494,7 +494,7 @@ def test_nan_and_infinity(put: Put, bad: float, bits: int) -> None:
 
 
 def test_raw_numbers_of_another_scale(put: Put) -> None:
-    with pytest.raises(AudioError, match=r"within \[-1, 1\], but they reach 3.28e\+04; scale"):
+    with pytest.raises(AudioError, match=r"samples reach 3.28e\+04; expected at most 1. Scale"):
         read_audio(put(wav(struct.pack("<2f", 0, 32_768), code=FLOAT, bits=32)))
 
 
@@ -507,12 +507,12 @@ def test_raw_numbers_of_another_scale(put: Put) -> None:
         (rf64(SOUND, 2**40), "truncated, its header promises"),
         (rf64(SOUND, 2**64 - 2), "truncated, its header promises"),
         (wav(SOUND, channels=65_535), "cannot be read"),
-        (wav(SOUND * 65, channels=65), "at most 64 channels, its header says 6 samples in 65"),
+        (wav(SOUND * 65, channels=65), "the header says 6 samples in 65 channels; expected at most .* 64"),
         (wav(SOUND, channels=0), "cannot be read"),
         (wav(SOUND, bits=0), "cannot be read"),
         (wav(SOUND, rate=0), "cannot be read"),
-        (wav(SOUND, rate=1), "a sample rate from 1000 to 1000000 Hz, its header says 1;"),
-        (wav(SOUND, rate=2**31 - 1), "a sample rate from 1000 to 1000000 Hz"),
+        (wav(SOUND, rate=1), "a sample rate of 1 Hz; expected 1000 to 1000000"),
+        (wav(SOUND, rate=2**31 - 1), "Hz; expected 1000 to 1000000"),
         (wav(SOUND, rate=2**32 - 1), "cannot be read"),
     ],
 )
@@ -525,7 +525,7 @@ def test_more_samples_than_are_decoded_at_once(put: Put, monkeypatch: pytest.Mon
     flac = bytearray(encoded("FLAC", "PCM_16"))
     flac[21] |= 0x0F
     flac[22:26] = b"\xff" * 4
-    with pytest.raises(AudioError, match=rf"at most {MAX_SAMPLES} samples .* its header says 68719476735 samples in 1; cut"):
+    with pytest.raises(AudioError, match=rf"header says 68719476735 samples in 1 channels; expected at most {MAX_SAMPLES} "):
         read_audio(put(bytes(flac), "a.flac"))
     monkeypatch.setattr(audio_module, "MAX_SAMPLES", 1_000)
     path = put(wav(bytes(1_000), rate=8_000))
@@ -649,7 +649,7 @@ def test_what_is_not_written(tmp_path: Path) -> None:
     target = tmp_path / "a.wav"
     write_audio(target, tone(440, 16_000, 0.1), 16_000)
     before = target.read_bytes()
-    with pytest.raises(ConfigError, match=r"a.xyz: expected a name that ends in .wav, .flac, .ogg"):
+    with pytest.raises(ConfigError, match=r"a.xyz: the name must end in .wav, .flac, .ogg"):
         write_audio(tmp_path / "a.xyz", tone(440, 16_000, 0.1), 16_000)
     for bad in (np.nan, np.inf):
         with pytest.raises(AudioError, match=r"a.wav: the samples to write are NaN or infinite"):
@@ -739,11 +739,11 @@ def test_blocks_of_a_damaged_file(tmp_path: Path) -> None:
         list(read_blocks(path)[1])
     empty = tmp_path / "empty.wav"
     soundfile.write(empty, np.zeros(0), 16_000)
-    with pytest.raises(AudioError, match="holds no samples"):
+    with pytest.raises(AudioError, match="contains no samples"):
         list(read_blocks(empty)[1])
     high = tmp_path / "high.wav"
     soundfile.write(high, np.zeros(10), 2_000_000)
-    with pytest.raises(AudioError, match="its header says 2000000"):
+    with pytest.raises(AudioError, match="a sample rate of 2000000 Hz"):
         read_blocks(high)
 
 

@@ -44,7 +44,7 @@ def test_a_header_that_counts_too_much(tmp_path: Path, extra: int) -> None:
 
 @pytest.mark.parametrize("missing", [3200, 20_000])
 def test_a_truncated_file_is_an_error_with_a_way_out(tmp_path: Path, missing: int) -> None:
-    with pytest.raises(AudioError, match=r"truncated.*copy or record it again, or keep what is there: ffmpeg -i a\.wav"):
+    with pytest.raises(AudioError, match=r"truncated.*copy or record it again, or keep the rest: ffmpeg -i a\.wav"):
         read(tmp_path / "a.wav", wav(32_000 + missing))
 
 
@@ -91,7 +91,7 @@ def test_a_flac_whose_header_counts_a_little_too_much(tmp_path: Path) -> None:
     content[21:26] = ((content[21] & 0xF0) << 32 | RATE + 500).to_bytes(5, "big")  # 36 bits of STREAMINFO
     audio, notes = read(path, bytes(content))
     assert len(audio) == RATE
-    assert notes == [f"{path}: its header promises 500 samples more than it holds; everything in the file is read"]
+    assert notes == [f"{path}: its header promises 500 samples more than it has; everything in the file is read"]
 
 
 @pytest.mark.parametrize("name", ["noise.wav", "noise.bin", "noise.mp3", "noise"])
@@ -99,16 +99,16 @@ def test_a_decoders_guess_at_noise_is_refused(tmp_path: Path, name: str) -> None
     rng = np.random.default_rng(5)
     for size in (700, 5_000, 70_000, 200_000):
         for _ in range(5):
-            with pytest.raises(AudioError, match="expected"):
+            with pytest.raises(AudioError, match=r"expected|no MP3 frame|damaged|truncated"):
                 read(tmp_path / name, rng.bytes(size))
-            with pytest.raises(AudioError, match="expected"):
+            with pytest.raises(AudioError, match=r"expected|no MP3 frame|damaged|truncated"):
                 read_info(tmp_path / name, thorough=False)
 
 
 @pytest.mark.parametrize(("start", "name"), [(b"\xff\xfb\x90\xc4", "a.wav"), (b"ID3\x04\0\0\0\0\0\0", "a.bin")])
 def test_noise_that_begins_like_an_mp3_is_refused(tmp_path: Path, start: bytes, name: str) -> None:
     noise = np.random.default_rng(6).bytes(30_000)
-    with pytest.raises(AudioError, match="holds no MP3 frame"):
+    with pytest.raises(AudioError, match="there is no MP3 frame"):
         read(tmp_path / name, start + noise)
 
 

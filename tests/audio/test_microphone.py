@@ -105,7 +105,7 @@ def test_a_lost_device_is_an_error_that_says_so(fake: FakeSoundDevice, says_so: 
     with Microphone(lost_seconds=60.0 if says_so else 0.05) as opened:
         blocks = opened.blocks()
         assert next(blocks).tolist() == [1]  # what was heard before is not thrown away
-        with pytest.raises(MicrophoneError, match="the microphone HDA microphone delivers no more audio; plug it in"):
+        with pytest.raises(MicrophoneError, match="the microphone HDA microphone no longer delivers audio; plug it in"):
             next(blocks)
     assert fake.streams[0].closed
 

@@ -93,10 +93,10 @@ def test_a_batch_goes_on_and_its_status_says_so(
     assert main(["detect", "m.onnx", "two.wav", "bad.wav", "empty", "gone.wav", "two.wav"]) == 1
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 4
-    assert "empty: a folder without sound files" in err
+    assert "empty: the folder contains no sound files" in err
     assert "3 of 5 files could not be read" in err
     assert main(["label", "m.onnx", "empty"]) == 1
-    assert "found none" in capsys.readouterr().err
+    assert "contains no recordings" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["detect", "label", "classify"])

@@ -140,19 +140,19 @@ def test_resume_and_the_checkpoint_it_names(
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--checkpoint", "7",
     )  # fmt: skip
     fails(
-        capsys, r"training.batch_size: the run was begun with 16, got 99",
+        capsys, r"training.batch_size is 99, but the run was begun with 16",
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--batch-size", "99",
     )  # fmt: skip
     fails(
-        capsys, r"model.dropout: the run was begun with None, got 0.1",
+        capsys, r"model.dropout is 0.1, but the run was begun with None",
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--set", "model.dropout=0.1",
     )  # fmt: skip
     fails(
-        capsys, "--words low: the run was begun with low,middle,high",
+        capsys, "--words is low, but the run was begun with low,middle,high",
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--words", "low",
     )  # fmt: skip
     fails(
-        capsys, "model.name: the run was begun with tiny_conv, got conv",
+        capsys, "model.name is conv, but the run was begun with tiny_conv",
         "train", tone_folder, "--out", tmp_path / "run", "--resume", "--model", "conv",
     )  # fmt: skip
 

@@ -164,7 +164,7 @@ def test_mistakes_are_one_line(
 ) -> None:
     clip = wav(tmp_path / "clip.wav", level(0))
     fails(capsys, "got the model .*short.onnx and no recordings; name files", command, model)
-    fails(capsys, "none.onnx: no such file; expected a model", command, tmp_path / "none.onnx", clip)
+    fails(capsys, "none.onnx: no such file; expected a model file", command, tmp_path / "none.onnx", clip)
     fails(capsys, "none.wav: no such file; expected a sound file", command, model, tmp_path / "none.wav")
     (tmp_path / "bad.onnx").write_bytes(b"not a model")
     fails(capsys, "bad.onnx: ", command, tmp_path / "bad.onnx", clip)
@@ -381,9 +381,9 @@ def test_a_program_that_fails_is_a_note(listen_to: Callable[..., tuple[int, str,
         (["a.wav", "--rate", "8000"], "--rate is for raw samples; a file and a microphone"),
         (["-", "--microphone", "x"], "--microphone names a microphone, but another source was given"),
         (["-", "--fast"], "--fast is for a file"),
-        (["none.wav"], "none.wav: no such file; expected a sound file"),
+        (["none.wav"], "none.wav: no such file"),
         (["-", "--threshold", "-0.1"], "threshold must lie between 0 and 1"),
-        (["-", "--rate", "12"], "expected a sample rate from 1000"),
+        (["-", "--rate", "12"], "the sample rate must lie between 1000"),
         (["-", "--exec", "/no/such/program"], "--exec: there is no program '/no/such/program'"),
     ],
 )
@@ -411,7 +411,7 @@ def test_listen_to_a_microphone_until_it_is_lost(
     assert error.splitlines() == [
         "listening to USB at 48000 Hz; Ctrl-C ends",
         "audio was lost, 1 times so far: this computer is too busy",
-        "wordspot: the microphone USB delivers no more audio; plug it in and start again",
+        "wordspot: the microphone USB no longer delivers audio; plug it in and start again",
     ]
     assert fake.streams[0].closed
 
@@ -582,7 +582,7 @@ def test_evaluate_a_file_that_does_not_fit(
 ) -> None:
     fails(capsys, "--checkpoint is for the folder of a run", "evaluate", tone_model, tone_folder, "--checkpoint", "3")
     fails(capsys, "contradict its own configuration", "evaluate", model, tone_folder)
-    fails(capsys, "none.onnx: no such file; expected a model", "evaluate", tmp_path / "none.onnx", tone_folder)
+    fails(capsys, "none.onnx: no such file", "evaluate", tmp_path / "none.onnx", tone_folder)
     rate = tmp_path / "rate.onnx"
     slow = {"features.sample_rate": 8000, "features.clip_ms": 2000, "features.high_hz": 3900}
     rate.write_bytes(made_model(config=to_json(override(RunConfig(words=("a", "b")), slow))))

@@ -76,9 +76,9 @@ def test_process_takes_a_time_back_to_the_oldest_row_kept() -> None:
     for time in (0, 600, 1200):
         decoder.process([0, 1], time)
     decoder.process([0, 1], 600)  # 0 was dropped at 1200
-    with pytest.raises(ScoreError, match="at least 600 ms, the oldest kept, got 599"):
+    with pytest.raises(ScoreError, match="599 ms is before the oldest that is kept, 600 ms"):
         decoder.process([0, 1], 599)
-    with pytest.raises(ScoreError, match="expected 2 scores, one a label"):
+    with pytest.raises(ScoreError, match="expected 2, one for each label"):
         decoder.process([0, 1, 0], 1300)
 
 
@@ -179,16 +179,16 @@ def test_reset_begins_a_new_stream() -> None:
 @pytest.mark.parametrize(
     ("scores", "times", "match"),
     [
-        ([[0.5, 0.5, 0, 0]], [], r"expected scores \[n, 4\] and times \[n\], got \[1, 4\] and \[0\]"),
-        ([0.5, 0.5, 0, 0], [0], "got \\[4\\]"),
+        ([[0.5, 0.5, 0, 0]], [], r"have the shapes \[1, 4\] and \[0\]; expected \[n, 4\] and \[n\]"),
+        ([0.5, 0.5, 0, 0], [0], "shapes \\[4\\]"),
         ([[0.5, 0.5, 0, np.nan]], [10], "finite scores from 0 to 1 .*got nan"),
         ([[0.5, 0.5, 0, np.inf]], [10], "finite scores from 0 to 1 .*got inf"),
         ([[0.5, 0.5, 0, 1.01]], [10], "posteriors, not logits.*got 0 to 1.01"),
-        ([[1, 0, 0, 0]], [np.nan], "finite times, got nan"),
-        ([[1, 0, 0, 0]], [np.inf], "finite times, got inf"),
-        ([[1, 0, 0, 0]], [-np.inf], "finite times, got -inf"),
-        ([[1, 0, 0, 0]] * 2, [10, 9], "never fall, got 9 ms after 10 ms; reset"),
-        ([[1, 0, 0, 0]], [4], "never fall, got 4 ms after 5 ms"),
+        ([[1, 0, 0, 0]], [np.nan], "the times must be finite, got nan"),
+        ([[1, 0, 0, 0]], [np.inf], "the times must be finite, got inf"),
+        ([[1, 0, 0, 0]], [-np.inf], "the times must be finite, got -inf"),
+        ([[1, 0, 0, 0]] * 2, [10, 9], "never decrease, got 9 ms after 10 ms; reset"),
+        ([[1, 0, 0, 0]], [4], "never decrease, got 4 ms after 5 ms"),
     ],
 )
 def test_bad_rows_are_refused_and_leave_no_trace(scores: Any, times: Any, match: str) -> None:
@@ -214,7 +214,7 @@ def test_no_rows_are_no_error() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "match"),
-    [((), "expected labels, each once, got none"), (("a", "b", "a"), "each once, got a, b, a")],
+    [((), "without repetition, got none"), (("a", "b", "a"), "without repetition, got a, b, a")],
 )
 def test_bad_labels(labels: tuple[str, ...], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
@@ -222,7 +222,7 @@ def test_bad_labels(labels: tuple[str, ...], match: str) -> None:
 
 
 def test_a_threshold_for_a_word_the_model_lacks() -> None:
-    with pytest.raises(ConfigError, match="given for c, which the model does not know; its labels are _silence_"):
+    with pytest.raises(ConfigError, match="thresholds for c, which are not labels of the model; its labels are _silence_"):
         make_decoder(DecoderConfig(thresholds={"c": 0.5}), LABELS)
 
 

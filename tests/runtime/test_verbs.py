@@ -90,7 +90,7 @@ def test_detect_of_one_recording(folder: Path, tmp_path: Path) -> None:
         detect(folder / "none.wav", MODEL)
     with pytest.raises(ConfigError, match="use `classify`"):
         detect(folder / "one.wav", CLASSES)
-    with pytest.raises(ConfigError, match="`chime`: expected a single recording, got 3"):
+    with pytest.raises(ConfigError, match="`chime`: there are 3 recordings; expected one"):
         detect(folder, MODEL, chime=tmp_path / "c.wav")
 
 

@@ -38,7 +38,7 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
 
 
 def test_missing(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="expected a checkpoint, but there is no such file"):
+    with pytest.raises(NotFoundError, match="no such file; expected a checkpoint"):
         load_checkpoint(tmp_path / "none.safetensors")
 
 

@@ -415,7 +415,7 @@ def test_weights_of_another_run_are_taken_over(unbroken: Path, tone_folder: Path
     for name, tensor in other.model.state_dict().items():
         wanted = before if name.startswith("output.") else given.weights
         assert torch.equal(tensor, wanted[name]), name
-    with pytest.raises(CheckpointError, match=r"init: the networks differ in .* of a tiny_conv"):
+    with pytest.raises(CheckpointError, match=r"`init`: the networks differ in .* of a tiny_conv"):
         make_trainer(tone_folder, tmp_path / "another", model="single_fc").start(given)
 
 
@@ -431,7 +431,7 @@ def test_a_run_that_began_with_weights_goes_on_with_them(unbroken: Path, tone_fo
 
 def test_weights_that_heard_otherwise_are_refused(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(tone_folder, tmp_path, **{"features.low_hz": 200})
-    with pytest.raises(CheckpointError, match="init: the runs have different front ends"):
+    with pytest.raises(CheckpointError, match="`init`: the runs have different front ends"):
         trainer.start(RunFolder(unbroken).load())
 
 

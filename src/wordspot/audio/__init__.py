@@ -1,1 +1,1 @@
-"""Sound as checked float32 arrays: files, resampling, where speech is, noise, the microphone."""
+"""Audio as checked float32 arrays: files, resampling, speech boundaries, noise, the microphone."""

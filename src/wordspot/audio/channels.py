@@ -1,8 +1,8 @@
-"""Choose one channel of several, by one rule for files, microphones, standard input and the server.
+"""Choose one of several channels, by the same rule for files, microphones, standard input and the server.
 
-The rule: the first channel. If that is silent while another is not, the loudest is used instead, with a note. A caller
-that names a channel gets that one; if it is silent while another is not, there is a note only. Channels are never added
-up: two microphones of opposite polarity would cancel each other.
+The first channel is used. If it is silent while another is not, the loudest is used instead, with a note. A caller that
+names a channel always gets that one, with a note if it is silent while another is not. Channels are never summed, since two
+microphones of opposite polarity would cancel each other.
 
 "Silent" means 40 dB below the loudest channel, so that a channel with the crosstalk of a lossy codec counts too.
 """
@@ -20,7 +20,7 @@ from wordspot.progress import OnNote, ignore_note
 
 _SILENT, _AUDIBLE = 1e-4, 1e-2  # peaks: -80 dBFS, -40 dBFS
 _FAINT = 1e-2  # relative to the loudest channel
-_SILENT_SECONDS = 0.5  # of a live stream: after so long, another channel is looked for
+_SILENT_SECONDS = 0.5  # of a live stream, after which another channel is tried
 
 
 def is_silent_beside(used: float, loudest: float) -> bool:
@@ -29,7 +29,7 @@ def is_silent_beside(used: float, loudest: float) -> bool:
 
 
 def check_channel(channel: int | None, n_channels: int, what: str) -> None:
-    """Raises AudioError for a channel that does not exist; `what` has the channels, for the message."""
+    """Raises AudioError for a channel that does not exist. `what` names the source in the message."""
     if channel is not None and not 0 <= channel < n_channels:
         raise AudioError(f"there is no channel {channel}, {what} has {n_channels}; channels count from 0")
 
@@ -45,7 +45,7 @@ def peaks_of(block: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def loudest_channel(blocks: Iterable[NDArray[Any]], n_channels: int) -> int:
-    """The channel that the rule chooses for a whole recording. Reading stops as soon as the first is not silent."""
+    """The channel that the rule chooses for an entire recording. Reading stops as soon as the first is not silent."""
     peaks = np.zeros(n_channels)
     for block in blocks:
         peaks = np.maximum(peaks, peaks_of(block))
@@ -61,10 +61,10 @@ class ChannelPicker:
     Args:
         n_channels: of the stream.
         sample_rate: in Hz.
-        channel: the one to use; None: by the rule. A stream changes to another channel if its own has been silent for half
-            a second and another one is not.
+        channel: the one to use (default: by the rule). A stream switches to another channel if its own has been silent for
+            half a second and another one is not.
         on_note: called when the channel changes, or once if the named one is silent while another is not.
-        what: has the channels, for messages.
+        what: name of the source, for messages.
 
     Raises:
         AudioError: there is no such channel.

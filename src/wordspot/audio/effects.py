@@ -32,7 +32,7 @@ def soften_ends(audio: Samples, sample_rate: int) -> Samples:
 
 
 def loop_noise(noise: Samples, n_samples: int, sample_rate: int) -> Samples:
-    """`noise` over and over, each end faded into the next beginning at constant power: float32 [n_samples].
+    """Loop `noise`, cross-fading each end into the next beginning at constant power: float32 [n_samples].
 
     The fade takes half a second, or half of a shorter noise, so that the seam is neither audible nor visible to a network.
     """

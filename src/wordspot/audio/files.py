@@ -24,7 +24,7 @@ from wordspot.errors import AudioError, ConfigError
 from wordspot.files import atomic_path
 from wordspot.progress import OnNote, ignore_note
 
-#: Longest recording that is decoded as a whole: six hours at 16 kHz. A header with more is rejected before allocation.
+#: Longest recording that is decoded at once: six hours at 16 kHz. A header with more is rejected before allocation.
 MAX_SAMPLES = 6 * 3600 * 16_000
 _BLOCK = 1 << 16
 _WRITTEN = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
@@ -32,7 +32,7 @@ _WRITTEN = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OG
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file's header says, before anything is decoded.
+    """A file's header, read without decoding any audio.
 
     Attributes:
         sample_rate: in Hz.
@@ -83,7 +83,7 @@ def read_audio(
         channel: which channel to return, counted from 0; None: the first, or the loudest if the first is silent.
         thorough: check every page of an Ogg and every frame of an MP3 first, because libsndfile does not report that such
             a file is truncated. This takes time; turn it off for files that have been checked before.
-        on_note: called with what a user should know: a silent channel, a header that is a little wrong.
+        on_note: called with warnings: a silent channel, a header that is slightly wrong.
 
     Returns:
         audio: mono float32 [samples], in [-1, 1] except for files of floats that exceed it.
@@ -151,7 +151,7 @@ def write_audio(path: Path, audio: Samples, sample_rate: int) -> None:
     Raises:
         ConfigError: another suffix.
         AudioError: NaN or infinity among the samples.
-        OSError: the disk is full, or another reason why not all of it could be written.
+        OSError: not everything could be written, for example because the disk is full.
     """
     check_out_name(path)
     if not np.isfinite(audio).all():
@@ -172,7 +172,7 @@ def write_audio(path: Path, audio: Samples, sample_rate: int) -> None:
 def check_out_name(path: Path) -> None:
     """Raises ConfigError for a name whose suffix `write_audio` does not know."""
     if path.suffix.lower() not in _WRITTEN:
-        raise ConfigError(f"{path}: expected a name that ends in {', '.join(_WRITTEN)}")
+        raise ConfigError(f"{path}: the name must end in {', '.join(_WRITTEN)}")
 
 
 def encode_wav(audio: Samples, sample_rate: int) -> bytes:
@@ -205,7 +205,7 @@ def _blocks(file: soundfile.SoundFile, path: Path, size: int) -> Iterator[Sample
         try:
             block = file.read(size, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            raise AudioError(f"{path}: damaged, it does not decode ({reason(error)}); convert it again or remove it") from error
+            raise AudioError(f"{path}: damaged, it cannot be decoded ({reason(error)}); convert it again or remove it") from error
         if not len(block):
             return
         yield block
@@ -233,15 +233,15 @@ def _choose(file: soundfile.SoundFile, path: Path, channel: int | None, note: On
 
 def _check_count(file: soundfile.SoundFile, path: Path, n_samples: int, note: OnNote) -> None:
     if n_samples == 0:
-        raise AudioError(f"{path}: expected a recording, but it holds no samples; record it again or remove it")
+        raise AudioError(f"{path}: the recording contains no samples; record it again or remove it")
     missing = promised(file) - n_samples
     if missing <= 0 or file.format == "MP3":  # the count of an MP3 may be an estimate; its frames are checked
         return
     if missing >= TOLERANCE_SECONDS * file.samplerate:
         raise AudioError(
-            f"{path}: truncated, its header promises {promised(file)} samples, it holds {n_samples}; {way_out(path)}"
+            f"{path}: truncated, its header promises {promised(file)} samples, but it has {n_samples}; {way_out(path)}"
         )
-    note(f"{path}: its header promises {missing} samples more than it holds; everything in the file is read")
+    note(f"{path}: its header promises {missing} samples more than it has; everything in the file is read")
 
 
 def _check_samples(audio: Samples, path: Path) -> None:
@@ -250,4 +250,4 @@ def _check_samples(audio: Samples, path: Path) -> None:
         raise AudioError(f"{path}: {bad} of {audio.size} samples are NaN or infinite; record it again")
     peak = float(np.abs(audio).max())
     if peak > LOUDEST:
-        raise AudioError(f"{path}: expected samples within [-1, 1], but they reach {peak:.3g}; scale the recording")
+        raise AudioError(f"{path}: samples reach {peak:.3g}; expected at most 1. Scale the recording")

@@ -42,7 +42,7 @@ def is_audio_name(name: str) -> bool:
 
 
 def is_unreadable_kind(name: str) -> bool:
-    """Whether a file of this name holds sound of a kind that cannot be read, such as ``.m4a``."""
+    """Whether a file of this name contains audio in a format that cannot be read, such as ``.m4a``."""
     return name.lower().endswith(UNREADABLE_SUFFIXES) and not name.startswith(".")
 
 
@@ -73,7 +73,7 @@ def find_clips(paths: Sequence[Path]) -> list[tuple[Path, str]]:
     """List the sound files among `paths` and in the folders among them, at any depth.
 
     Args:
-        paths: files, which are listed whatever their names are, and folders, whose sound files are listed sorted.
+        paths: files, which are listed regardless of their suffix, and folders, whose sound files are listed in sorted order.
 
     Returns:
         Each file with the name to show for it: as given, and relative to the folder if that is the only path.
@@ -90,6 +90,6 @@ def find_clips(paths: Sequence[Path]) -> list[tuple[Path, str]]:
         if not inside and len(paths) > 1:  # one problem of several paths: reported where it is read
             clips.append((path, str(path)))
         elif not inside:
-            raise NotFoundError(f"{path}: expected recordings (WAV, FLAC, Ogg or MP3) in this folder, found none")
+            raise NotFoundError(f"{path}: the folder contains no recordings (WAV, FLAC, Ogg or MP3)")
         clips += [(file, file.relative_to(path).as_posix() if len(paths) == 1 else str(file)) for file in inside]
     return clips

@@ -1,4 +1,4 @@
-"""Recognise what bytes are by how they begin: a kind of sound or video file, or something else, such as raw samples."""
+"""Identify sound and video file formats by their first bytes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MAGIC = (
 
 
 def kind_of(head: bytes) -> Kind | None:
-    """The kind of file that begins with `head`; None if it is none that is known, which raw samples are not either."""
+    """The kind of file that begins with `head`; None if it is unknown, as raw samples are."""
     if head[:4] == b"RIFF":
         return WAV if head[8:12] in (b"WAVE", b"") else Kind("AVI or another kind of RIFF", False)
     return next((kind for at, magic, kind in _MAGIC if head[at : at + len(magic)] == magic), None)

@@ -1,7 +1,7 @@
 """Audio from a microphone, block by block, through sounddevice (the extra "listen").
 
-Blocks wait in a queue of bounded length. A computer that is busy for a moment loses nothing; one that is too slow loses
-audio, which is counted, instead of falling further and further behind.
+Blocks wait in a queue of bounded length. A computer that is briefly busy loses nothing; one that is too slow loses audio
+(which is counted) instead of falling further and further behind.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class MicrophoneError(WordspotError, OSError):
 
 @dataclass(frozen=True)
 class MicrophoneInfo:
-    """A device that records, as one of the operating system's sound systems presents it.
+    """A recording device, as one of the operating system's sound systems presents it.
 
     Attributes:
         index: its number.
-        name: as the system gives it.
+        name: its name in the system.
         system: the sound system, such as ALSA.
         n_channels: how many it has.
         sample_rate: its own, in Hz.
@@ -111,8 +111,8 @@ class Microphone:
         lost_seconds: after so long without a block, the device counts as lost.
 
     A device is opened in mono with 16 bits if it can be, else with as many channels, in the format and at the rate that it
-    supports. `sample_rate` is the rate that is delivered. `n_lost` counts the blocks that were lost because nobody read
-    them in time.
+    supports. `sample_rate` is the rate of the blocks. `n_lost` counts the blocks that were lost because they were
+    not read in time.
 
     Raises:
         MissingExtraError: sounddevice is not installed.
@@ -161,7 +161,7 @@ class Microphone:
             except queue.Empty:
                 block = None
             if block is None:
-                raise MicrophoneError(f"the microphone {self.info.name} delivers no more audio; plug it in and start again")
+                raise MicrophoneError(f"the microphone {self.info.name} no longer delivers audio; plug it in and start again")
             yield self._picker.feed(block)
 
     def _take(self, data: NDArray[Any], n_frames: int, time: Any, status: Any) -> None:

@@ -1,4 +1,4 @@
-"""Frames of MPEG audio (MP1, MP2, MP3): whether a file has them, and whether it ends within one.
+"""Check the frames of MPEG audio (MP1, MP2, MP3): whether a file has any, and whether it is truncated.
 
 Decoders find "frames" in any noise, so a file counts as MPEG audio only if several frames follow each other.
 """
@@ -11,7 +11,7 @@ from typing import BinaryIO
 from wordspot.errors import AudioError
 from wordspot.progress import OnNote
 
-TOLERANCE_SECONDS = 0.1  # what a header may promise beyond what there is
+TOLERANCE_SECONDS = 0.1  # by how much a header may promise too much
 
 _SEARCH = 1 << 16  # bytes in which the first frame must begin
 _IN_A_ROW = 3  # frames: three in random bytes are a matter of 1 to 10 million
@@ -47,7 +47,7 @@ def check_mp3(file: BinaryIO, path: Path, size: int, note: OnNote) -> None:
         return
     position = _first_frame(file, position, size)
     if position < 0:
-        raise AudioError(f"{path}: expected MP3, but it holds no MP3 frame; convert it again or remove it")
+        raise AudioError(f"{path}: there is no MP3 frame in this MP3 file; convert it again or remove it")
     n_frames, promised, seconds, is_cut = 0, 0, 0.0, False
     while True:
         file.seek(position)
@@ -69,13 +69,13 @@ def check_mp3(file: BinaryIO, path: Path, size: int, note: OnNote) -> None:
         raise AudioError(f"{path}: truncated, it ends within an MP3 frame; {way_out(path)}")
     elif n_frames < promised:
         raise AudioError(
-            f"{path}: truncated or damaged, its header promises {promised} MP3 frames, {n_frames} follow; {way_out(path)}"
+            f"{path}: truncated or damaged, its header promises {promised} MP3 frames, but it has {n_frames}; {way_out(path)}"
         )
 
 
 def way_out(path: Path) -> str:
     """What to do about a truncated file."""
-    return f"copy or record it again, or keep what is there: ffmpeg -i {path.name} {path.stem}-kept.wav"
+    return f"copy or record it again, or keep the rest: ffmpeg -i {path.name} {path.stem}-kept.wav"
 
 
 def frame_length(header: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Ogg (RFC 3533): check that a file's pages are whole, and unwrap FLAC, which libsndfile reads only outside Ogg."""
+"""Ogg (RFC 3533): check that a file's pages are complete, and unwrap FLAC, which libsndfile reads only outside Ogg."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Page:
 
     @property
     def serial(self) -> bytes:
-        """Names the stream that the page belongs to."""
+        """The serial number of the stream that the page belongs to."""
         return self.header[14:18]
 
     @property

@@ -1,4 +1,4 @@
-"""Open a sound file for decoding, or say why it is none. Used by `audio.files` only."""
+"""Open a sound file for decoding, or explain why it cannot be decoded. Used by `audio.files` only."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]
 
 
 def open_sound(path: Path, note: OnNote, *, thorough: bool) -> soundfile.SoundFile:
-    """Open a file whose structure is whole.
+    """Open a file after checking that it is complete.
 
     Args:
         path: the file.
-        note: called with what a user should know about its header.
+        note: called with warnings about its header.
         thorough: as in `truncation.open_whole`.
 
     Raises:
@@ -57,7 +57,7 @@ def open_sound(path: Path, note: OnNote, *, thorough: bool) -> soundfile.SoundFi
         AudioError: empty, truncated, or not a sound file that can be read.
     """
     if path.is_dir():
-        raise NotFoundError(f"{path}: a folder without sound files")
+        raise NotFoundError(f"{path}: the folder contains no sound files")
     if not path.exists():
         raise NotFoundError(f"{path}: no such file; expected a sound file")
     if not path.is_file():
@@ -77,7 +77,7 @@ def open_sound(path: Path, note: OnNote, *, thorough: bool) -> soundfile.SoundFi
 
 
 def native_name(path: Path) -> bytes | str:
-    """A file's name for soundfile, which cannot encode all that a name may hold: any bytes, except on Windows."""
+    """A file's name in a form that soundfile can pass on: as bytes, since names may contain any, except on Windows."""
     return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
@@ -93,18 +93,18 @@ def check_header(file: soundfile.SoundFile, path: Path, most_samples: int | None
     if n_channels > MAX_CHANNELS or is_long:
         length = "" if most_samples is None else f"{most_samples} samples in at most "
         raise AudioError(
-            f"{path}: expected at most {length}{MAX_CHANNELS} channels, its header says {n_samples} samples in "
-            f"{n_channels}; cut the recording into parts"
+            f"{path}: the header says {n_samples} samples in {n_channels} channels; expected at most {length}{MAX_CHANNELS}. "
+            "Cut the recording into parts"
         )
     if not MIN_RATE <= file.samplerate <= MAX_RATE:
         raise AudioError(
-            f"{path}: expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, its header says {file.samplerate}; "
-            "convert it again or remove it"
+            f"{path}: the header says a sample rate of {file.samplerate} Hz; expected {MIN_RATE} to {MAX_RATE}. "
+            "Convert it again or remove it"
         )
 
 
 def reason(error: Exception) -> str:
-    """What libsndfile says, on one line."""
+    """libsndfile's error message, on one line."""
     text = getattr(error, "error_string", None) or str(error)
     return " ".join(text.split()).rstrip(".")
 

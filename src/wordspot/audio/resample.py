@@ -1,4 +1,4 @@
-"""Change the sample rate, of a whole recording or block by block, by the SoX resampler. Both give the same samples."""
+"""Resample an entire recording or a stream, block by block, with the SoX resampler. Both give the same samples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _QUALITY = "HQ"
 
 
 def resample(audio: Samples, from_rate: int, to_rate: int) -> Samples:
-    """Resample a whole recording.
+    """Resample an entire recording.
 
     Args:
         audio: float32 [samples] at `from_rate`.
@@ -30,7 +30,7 @@ def resample(audio: Samples, from_rate: int, to_rate: int) -> Samples:
 
 
 class StreamResampler:
-    """Resample a stream block by block, without seams.
+    """Resample a stream block by block, continuously across blocks.
 
     Time is kept: output sample n belongs to input time ``n / to_rate``. The filter looks ahead, so the output lags
     behind the input: 37 ms from 48 kHz to 16 kHz, 115 ms from 8 kHz. `flush` returns the rest.
@@ -51,11 +51,11 @@ class StreamResampler:
         return np.asarray(self._stream.resample_chunk(audio), np.float32)
 
     def flush(self) -> Samples:
-        """End the stream: return what the filter still held. The next `feed` begins a new stream."""
+        """End the stream: return the remaining output of the filter. The next `feed` begins a new stream."""
         rest = np.asarray(self._stream.resample_chunk(np.zeros(0, np.float32), last=True), np.float32)
         self._stream.clear()
         return rest
 
     def reset(self) -> None:
-        """Forget the stream."""
+        """Discard the stream."""
         self._stream.clear()

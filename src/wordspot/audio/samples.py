@@ -15,7 +15,7 @@ Samples = NDArray[np.float32]
 #: Sample rates that are accepted, in Hz.
 MIN_RATE, MAX_RATE = 1000, 1_000_000
 
-#: Floats beyond this have another scale, such as that of int16.
+#: Larger values mean another scale, such as that of int16.
 LOUDEST = 8.0
 
 
@@ -39,27 +39,25 @@ def check_samples(samples: ArrayLike) -> NDArray[Any]:
         AudioError: not one-dimensional, not float32, float64 or int16, not finite, or far outside [-1, 1].
     """
     if isinstance(samples, (bytes, bytearray, memoryview)):
-        raise AudioError("got bytes instead of an array of samples; convert them: np.frombuffer(data, np.int16)")
+        raise AudioError("the samples are bytes instead of an array; convert them: np.frombuffer(data, np.int16)")
     audio = np.asarray(samples)
     if audio.ndim != 1:
-        raise AudioError(f"expected mono samples [samples], got an array of shape {audio.shape}; mix it down to mono")
+        raise AudioError(f"the array has the shape {audio.shape}; expected mono samples [samples]. Mix it down to mono")
     kind = audio.dtype
     if kind == np.int16 or not audio.size:
         return audio
     if kind != np.float32 and kind != np.float64:
-        raise AudioError(f"expected samples as float32, float64 or int16, got {kind}; convert them")
+        raise AudioError(f"the samples are {kind}; expected float32, float64 or int16. Convert them")
     if not (audio.max() <= LOUDEST and audio.min() >= -LOUDEST):  # false for NaN
         bad = int(np.count_nonzero(~np.isfinite(audio)))
         if bad:
             raise AudioError(f"{bad} of {audio.size} samples are NaN or infinite; leave them out")
         loudest = float(np.abs(audio).max())
-        raise AudioError(
-            f"expected samples within [-1, 1], but they reach {loudest:.3g}; divide them by 32768, or pass them as int16"
-        )
+        raise AudioError(f"the samples reach {loudest:.3g}; expected at most 1. Divide them by 32768, or pass them as int16")
     return audio
 
 
 def check_rate(sample_rate: int) -> None:
     """Raises AudioError for a sample rate that no audio has: outside 1 kHz to 1 MHz."""
     if not MIN_RATE <= sample_rate <= MAX_RATE:
-        raise AudioError(f"expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, got {sample_rate}")
+        raise AudioError(f"the sample rate must lie between {MIN_RATE} and {MAX_RATE} Hz, got {sample_rate}")

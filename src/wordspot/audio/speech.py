@@ -1,9 +1,9 @@
-"""Where speech is in a recording, by four criteria for four purposes.
+"""Find where speech is in a recording, by four criteria for four purposes.
 
 - `speech_bounds`: the first and the last loud frame of a clip, by energy. For clips of a second with one word.
-- `find_word`: the sound that lasts and stands out of its background in many bands. For recordings started and stopped by
+- `find_word`: the longest sound that stands out from its background in many bands. For recordings started and stopped by
   hand, in which a click may be as loud as the word.
-- `loudest_window`: the window of most energy. For cutting clips of a fixed length.
+- `loudest_window`: the window with the most energy. For cutting clips of a fixed length.
 - `trim`: everything within 50 dB of the loudest frame. For synthesised speech, which has no background.
 """
 
@@ -33,9 +33,9 @@ _LOUD = 0.18  # of the salience of the most salient frame
 _SALIENT_DB = 3.0  # the least salience of a word, the mean over all bands
 _GAP_MS = 250  # a pause within a word, before a plosive or between two words of a phrase
 _WEAK = 0.05  # a part of the word beyond such a pause has at least this fraction of the main sound's salience
-_NEAR_MS = 120  # sounds this near belong to the word, however weak
+_NEAR_MS = 120  # sounds this near belong to the word, even if weak
 _SILENCE = 10 ** (-75 / 20)  # peak of digital silence with its dither
-_SOFT = 10 ** (-40 / 20)  # a recording that is softer and in which nothing stands out is a quiet room
+_SOFT = 10 ** (-40 / 20)  # a softer recording in which nothing stands out is background only
 _CUTS_AT_ONCE = 4096
 
 _TRIM_DB = -50.0  # below the loudest 5 ms, so far that no consonant is lost
@@ -103,7 +103,7 @@ def find_word(audio: Samples, sample_rate: int) -> tuple[int, int, int, int]:
 
 
 def is_silent(audio: Samples, sample_rate: int) -> bool:
-    """Whether float32 [samples] hold no sound: zeros and dither, or a quiet room in which nothing stands out."""
+    """Whether float32 [samples] contain no sound: zeros and dither, or quiet background from which nothing stands out."""
     peak = float(np.abs(audio - audio.mean()).max(initial=0)) if len(audio) else 0.0
     if peak < _SILENCE:
         return True
@@ -162,7 +162,7 @@ def _main_sound(loud: NDArray[np.bool_], salience: NDArray[np.float64]) -> tuple
 
 
 def _quiet_around(loud: NDArray[np.bool_], first: int, stop: int) -> tuple[int, int]:
-    """How far on either side there is no other sound, not even a click."""
+    """Extend the word on both sides up to the next other sound, even a click."""
     others = np.flatnonzero(loud)
     before, after = others[others < first - 1], others[others > stop]
     return (int(before[-1]) + 2 if len(before) else 0), (int(after[0]) - 1 if len(after) else len(loud))
@@ -185,7 +185,7 @@ def trim(speech: Samples, sample_rate: int) -> Samples:
 
 
 def loudest_window(audio: Samples, size: int) -> int:
-    """Where the `size` samples of most energy begin in float32 [samples], 0 for a shorter recording.
+    """The start of the `size` samples with the most energy in float32 [samples]; 0 for a shorter recording.
 
     A constant offset does not count. Of several windows of the same energy (a word amid digital silence) the middle
     one is chosen, so that the word is centred.
@@ -200,7 +200,7 @@ def loudest_window(audio: Samples, size: int) -> int:
 
 
 def is_loud_part_cut(audio: Samples, size: int) -> bool:
-    """Whether the first `size` samples of float32 [samples] hold less than half the energy of its loudest `size` samples."""
+    """Whether the first `size` samples have less than half the energy of the loudest `size` samples of float32 [samples]."""
     if len(audio) <= size:
         return False
     start = loudest_window(audio, size)

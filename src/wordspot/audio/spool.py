@@ -1,4 +1,4 @@
-"""Make files of what can be read only once and only forward: standard input, pipes, ``<(...)`` of a shell, devices."""
+"""Copy streams that can be read only once (standard input, pipes, ``<(...)`` of a shell, devices) to temporary files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import BinaryIO
 
 from wordspot.errors import AudioError
 
-#: The most bytes that are kept on the disk: three hours of CD sound.
+#: Longest stream that is copied, in bytes: three hours of CD audio.
 MAX_BYTES = 2 << 30
 _BLOCK = 1 << 20
 
 
 def is_stream(path: Path) -> bool:
-    """Whether `path` is no file on a disk: ``-`` (standard input), a pipe or a device."""
+    """Whether `path` is not a file on a disk but ``-`` (standard input), a pipe or a device."""
     return str(path) == "-" or (path.exists() and not path.is_file() and not path.is_dir())
 
 
@@ -68,5 +68,5 @@ def _copy(stream: BinaryIO, copy: Path, name: Path, begin: bytes = b"") -> None:
         while block := stream.read(_BLOCK):
             n_bytes += len(block)
             if n_bytes > MAX_BYTES:
-                raise AudioError(f"{name}: longer than {MAX_BYTES >> 30} GiB, the most that is kept; write it to a file first")
+                raise AudioError(f"{name}: longer than the limit of {MAX_BYTES >> 30} GiB; write it to a file first")
             file.write(block)

@@ -1,4 +1,4 @@
-"""Find out whether a sound file holds what its header promises. libsndfile shortens most truncated files without an error.
+"""Detect truncated sound files, most of which libsndfile shortens without an error.
 
 Found: a chunk (WAV, RF64, AIFF, AU), an Ogg page or an MP3 frame that extends past the end of the file, an Ogg packet that
 continues on a missing page, an Ogg page with a wrong checksum, and fewer MP3 frames than the encoder counted. A truncated

@@ -172,14 +172,14 @@ def _word(label: str, start: float, end: float | None = None, clip: str = "", sn
 def _milliseconds(text: str, unit: float = 1) -> float:
     value = _parse(text) * unit
     if not 0 <= value <= _MAX_MS:
-        raise ValueError(f"expected a time of at least 0, got {text.strip()}")
+        raise ValueError(f"the time must be at least 0, got {text.strip()}")
     return value
 
 
 def _parse(text: str) -> float:
     stripped = text.strip()
     if len(stripped) > 60 or not _NUMBER.fullmatch(stripped) or not math.isfinite(float(stripped)):
-        raise ValueError(f"expected a number, got {stripped[:40]!r}")
+        raise ValueError(f"{stripped[:40]!r} is not a number")
     return float(stripped)
 
 

@@ -1,4 +1,4 @@
-"""What is done on a detection: save its sound, run a program. Neither blocks the detector."""
+"""Actions on a detection: save its sound, run a program. Neither blocks the detector."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ class Runner:
         try:
             self.arguments = split_command(command)
         except ValueError as error:
-            raise ConfigError(f"`command`: expected a program and its arguments, got {command!r} ({error})") from error
+            raise ConfigError(f"`command`: {command!r} cannot be split into a program and its arguments ({error})") from error
         if not self.arguments:
-            raise ConfigError(f"`command`: expected a program and its arguments, got {command!r}")
+            raise ConfigError(f"`command`: {command!r} names no program")
         program = shutil.which(self.arguments[0])
         if program is None:
             raise ConfigError(f"`command`: there is no program {self.arguments[0]!r}; install it, or give its path")
@@ -129,7 +129,7 @@ def split_command(command: str, escape: str = _ESCAPE) -> list[str]:
 
     Args:
         command: the program and its arguments.
-        escape: the letter that takes the next one literally; none on Windows, where paths contain it.
+        escape: the escape character; empty on Windows, where it is part of paths.
     """
     lexer = shlex.shlex(command, posix=True)
     lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", escape

@@ -1,4 +1,4 @@
-"""Judge many sound files: one that cannot be read is reported and does not stop the others. Pipes are copied first."""
+"""Process many sound files. A file that cannot be read is reported and does not stop the others. Pipes are copied first."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from wordspot.audio.spool import local_file
 from wordspot.errors import AudioError, WordspotError
 from wordspot.progress import OnProgress, Progress, ignore
 
-#: What verbs accept as recordings: a sound file, a folder that is searched at any depth, or several of both. A pipe is read
-#: to its end; ``-`` is standard input.
+#: What verbs accept as recordings: a sound file, a folder (searched recursively), or several of both. A pipe is read to its
+#: end; ``-`` is standard input.
 Recordings = Path | str | Sequence[Path | str]
 
 Result = TypeVar("Result")
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class FailedFile:
-    """A recording that could not be judged.
+    """A recording that could not be processed.
 
     Attributes:
         name: the file's name, as shown.

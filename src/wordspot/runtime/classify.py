@@ -1,4 +1,4 @@
-"""Say which class each recording is of, a person or a machine for example: the verb `classify`."""
+"""Classify entire recordings, for example as a person or a machine: the verb `classify`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ClassifiedFile:
     Attributes:
         name: the file's name, as shown.
         result: the class, and the scores that decided it.
-        path: where its sound is; of a pipe, a copy that exists only while `on_result` is called.
+        path: path of the audio; for a pipe, a copy that exists only while `on_result` is called.
     """
 
     name: str
@@ -80,16 +80,16 @@ def classify(
     on_note: OnNote | None = None,
     progress: OnProgress | None = None,
 ) -> Classification:
-    """Say which class each recording is of. Recordings may have any length, format and sample rate.
+    """Classify recordings of any length, format and sample rate.
 
     Args:
         recordings: a file, a folder, or several of both.
         model: an exported model of the task `recordings`.
-        threshold: what the score of the first of two labels must reach, 0 to 1 (default: as the model says).
+        threshold: score that the first of two labels must reach, 0 to 1 (default: the model's).
         channel: which channel of each recording to use, counted from 0 (default: the first, or the loudest if that is silent).
         on_result: called with the result of each recording.
         on_failed: called for each recording that cannot be read; a single one raises instead.
-        on_note: called with what a user should know about a recording: a silent channel, a header that is a little wrong.
+        on_note: called with warnings about a recording: a silent channel, a header that is slightly wrong.
         progress: called after each recording.
 
     Raises:

@@ -67,14 +67,14 @@ class Decoder(ABC):
         self.labels = _check_labels(labels)
         if missing := sorted(set(config.thresholds) - set(labels)):
             raise ConfigError(
-                f"thresholds are given for {', '.join(missing)}, which the model does not know; "
+                f"there are thresholds for {', '.join(missing)}, which are not labels of the model; "
                 f"its labels are {', '.join(labels)}"
             )
         self._thresholds = np.array([config.threshold_of(label) for label in labels])
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything that was fed."""
+        """Discard everything that was fed."""
         self._mean = MovingMean(len(self.labels), self.config.average_ms)
         self._last_ms = -math.inf
         self._first_ms = math.nan
@@ -94,7 +94,8 @@ class Decoder(ABC):
         rows, times = np.asarray(scores), np.asarray(end_ms, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(self.labels) or times.shape != rows.shape[:1]:
             raise ScoreError(
-                f"expected scores [n, {len(self.labels)}] and times [n], got {list(rows.shape)} and {list(times.shape)}"
+                f"scores and times have the shapes {list(rows.shape)} and {list(times.shape)}; "
+                f"expected [n, {len(self.labels)}] and [n]"
             )
         if len(rows) == 0:
             return []
@@ -158,10 +159,10 @@ class RecognizeCommands(Decoder):
         """
         row = np.asarray(scores)
         if row.shape != (len(self.labels),):
-            raise ScoreError(f"expected {len(self.labels)} scores, one a label, got an array {list(row.shape)}")
+            raise ScoreError(f"the scores have the shape {list(row.shape)}; expected {len(self.labels)}, one for each label")
         time = float(time_ms)
         if not self._mean.oldest_ms <= time < math.inf:
-            raise ScoreError(f"expected a time of at least {self._mean.oldest_ms:g} ms, the oldest kept, got {time:g}")
+            raise ScoreError(f"the time {time:g} ms is before the oldest that is kept, {self._mean.oldest_ms:g} ms")
         mean = self._mean.add(in_units(row), time)
         self._last_ms = max(self._last_ms, time)
         return self._judge(mean, time)
@@ -291,7 +292,7 @@ def make_decoder(config: DecoderConfig, labels: Sequence[str]) -> Decoder:
 
 def _check_labels(labels: Sequence[str]) -> tuple[str, ...]:
     if not labels or len(set(labels)) < len(labels):
-        raise ConfigError(f"expected labels, each once, got {', '.join(labels) or 'none'}")
+        raise ConfigError(f"the labels must be at least one, without repetition, got {', '.join(labels) or 'none'}")
     return tuple(labels)
 
 
@@ -299,7 +300,7 @@ def _check_times(times: Rows, last_ms: float) -> None:
     if max(last_ms, _LOWEST) <= times[0] and times[-1] < math.inf and (len(times) == 1 or bool((times[1:] >= times[:-1]).all())):
         return
     if not np.isfinite(times).all():
-        raise ScoreError(f"expected finite times, got {times[~np.isfinite(times)][0]}")
+        raise ScoreError(f"the times must be finite, got {times[~np.isfinite(times)][0]}")
     before = np.concatenate([[last_ms], times[:-1]])
     at = int(np.argmax(times < before))
-    raise ScoreError(f"expected times that never fall, got {times[at]:g} ms after {before[at]:g} ms; reset() starts a new stream")
+    raise ScoreError(f"the times must never decrease, got {times[at]:g} ms after {before[at]:g} ms; reset() starts a new stream")

@@ -21,7 +21,7 @@ from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import Model, Source, as_model, check_detects
 
-_SILENCE_S = 0.5  # fed after the end: a trigger detects its word a little after it, when a recording may have ended
+_SILENCE_S = 0.5  # fed after the end, since a trigger detects its word slightly after it, perhaps after the recording's end
 
 #: Called with a file's name and each detection in it, as soon as it is final.
 OnDetection = Callable[[str, Detection], None]
@@ -107,7 +107,7 @@ def detect(
         on_detection: called with each detection as soon as it is final, before the end of a long recording.
         on_result: called with the result of each recording.
         on_failed: called for each recording that cannot be read; a single one raises instead.
-        on_note: called with what a user should know about a recording: a silent channel, a header that is a little wrong.
+        on_note: called with warnings about a recording: a silent channel, a header that is slightly wrong.
         progress: called after each recording.
 
     Raises:
@@ -174,5 +174,5 @@ def detect_file(
 def _check_chime(chime: Path, recordings: Recordings) -> None:
     paths = as_paths(recordings)
     if len(clips := find_clips(paths)) != 1:
-        raise ConfigError(f"`chime`: expected a single recording, got {len(clips)}; write their chimes one by one")
+        raise ConfigError(f"`chime`: there are {len(clips)} recordings; expected one. Write their chimes one by one")
     check_chime(clips[0][0], chime)

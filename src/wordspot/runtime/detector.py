@@ -228,12 +228,12 @@ class Classifier:
         samples = np.asarray(audio)
         clips = samples.reshape(1, -1) if samples.ndim == 1 else samples
         if clips.ndim != 2:
-            raise AudioError(f"expected clips [n, samples] or one clip [samples], got an array of shape {samples.shape}")
+            raise AudioError(f"the array has the shape {samples.shape}; expected clips [n, samples] or one clip [samples]")
         size = self.card.clip_samples
         if clips.shape[1] > size:
             raise AudioError(
-                f"expected clips of at most {size} samples at {self.card.sample_rate} Hz, got {clips.shape[1]}; "
-                "cut them, or give a longer recording to a Detector"
+                f"the clips have {clips.shape[1]} samples; expected at most {size} at {self.card.sample_rate} Hz. "
+                "Cut them, or use a Detector for longer recordings"
             )
         check_samples(clips.reshape(-1))
         whole = np.zeros((len(clips), size), np.float32)

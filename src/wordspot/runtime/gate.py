@@ -1,6 +1,6 @@
-"""A second model that judges the voice of each detection, so that synthetic voices can be ignored.
+"""A second model that classifies the voice of each detection, so that synthetic voices can be ignored.
 
-It separates a person's voice from a synthesised one. It cannot separate a person from a recording of a person.
+It distinguishes a person's voice from a synthesised one, but not a person from a recording of a person.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MARGIN_MS = 20.0  # of audio on both sides of a window, so that resampling has 
 
 @dataclass(frozen=True)
 class Judgement:
-    """How a gate classifies the voice of a detection.
+    """A gate's verdict on the voice of a detection.
 
     Attributes:
         is_target: whether it is of the gate's first class, a person.

@@ -1,4 +1,4 @@
-"""The last seconds of a stream, kept for those who need the audio of a detection."""
+"""A buffer of a stream's last seconds, from which the audio of a detection is taken."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class History:
     """Keeps the last samples of a stream.
 
     Args:
-        most: how many samples are needed at least; up to a block more are kept.
+        most: number of samples that must be available; up to one block more is kept.
     """
 
     def __init__(self, most: int) -> None:

@@ -1,4 +1,4 @@
-"""Say which word each clip is: the verb `label`."""
+"""Label clips with the word they contain: the verb `label`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LabelScore:
 
 @dataclass(frozen=True)
 class ClipLabels:
-    """Which word a clip is.
+    """The labels of one clip.
 
     Attributes:
         name: the file's name, as shown.
@@ -67,7 +67,7 @@ class ClipLabels:
 
 @dataclass(frozen=True)
 class Labels:
-    """Which word each clip is. Iterating goes through the clips.
+    """The labels of several clips. Iterating goes through the clips.
 
     Attributes:
         clips: a result for each file.
@@ -99,7 +99,7 @@ def label(
     on_note: OnNote | None = None,
     progress: OnProgress | None = None,
 ) -> Labels:
-    """Say which word each clip is. A clip is cropped, or padded with zeros, at its end, as in training.
+    """Label each clip with its most probable words. A clip is cropped, or padded with zeros, at its end, as in training.
 
     Args:
         recordings: a clip, a folder of clips, or several of both.
@@ -108,7 +108,7 @@ def label(
         channel: which channel of each clip to use, counted from 0 (default: the first, or the loudest if that is silent).
         on_result: called with the result of each clip.
         on_failed: called for each file that cannot be labelled; a single one raises instead.
-        on_note: called with what a user should know about a clip: a silent channel, a header that is a little wrong.
+        on_note: called with warnings about a clip: a silent channel, a header that is slightly wrong.
         progress: called after each clip.
 
     Raises:

@@ -26,10 +26,10 @@ OnLevel = Callable[[float], None]
 
 @dataclass(frozen=True)
 class LiveDetection(Detection):
-    """A detection of `listen`, and what was done with it.
+    """A detection of `listen`, and what followed from it.
 
     Attributes:
-        judgement: what the gate says about the voice; None without a gate.
+        judgement: the gate's verdict on the voice; None without a gate.
         saved: the file with its sound; None if none was written.
     """
 
@@ -88,7 +88,7 @@ def listen(
             first is ignored.
         save: a folder for the sound of each detection, with a second before it, as WAV.
         command: a program to run for each detection, as `Runner` runs it.
-        on_notice: called with what a user should know: which microphone is open, lost audio, a program that failed.
+        on_notice: called with messages for the user: which microphone is open, lost audio, a program that failed.
         on_level: called with the peak of each block.
 
     Returns:

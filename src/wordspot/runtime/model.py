@@ -1,4 +1,4 @@
-"""Open an exported model file, test it, and read what its card says."""
+"""Open an exported model file, run its self-test and read its model card."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Model:
     """An exported file, loaded. Any number of streams can share it.
 
     Attributes:
-        card: what the file says about itself.
+        card: the model card.
         session: an `onnxruntime.InferenceSession`.
         name: the file's path, for messages.
     """
@@ -37,14 +37,14 @@ Source = Model | Path | str | bytes | None
 
 @dataclass(frozen=True)
 class Verification:
-    """Whether a file gives the scores on this machine that it had when it was exported."""
+    """Whether a file gives the same scores on this machine as at export."""
 
     model: str
     result: SelfTestResult
 
     @property
     def passed(self) -> bool:
-        """Whether it does, within the tolerance that its card holds."""
+        """Whether the scores agree within the card's tolerance."""
         return self.result.passed
 
     def to_json(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def as_model(model: Source, *, threads: int = 1, self_test: bool = True) -> Mode
 
 
 def verify(model: Path | str | None = None) -> Verification:
-    """Check that a file gives the scores on this machine that it had when it was exported.
+    """Check that a file gives the same scores on this machine as at export.
 
     Args:
         model: an exported file; None checks the model that comes with wordspot.
@@ -150,7 +150,7 @@ def check_detects(model: Model) -> None:
 
 
 def check_labels_clips(model: Model) -> None:
-    """Raises ConfigError for a model that does not say which word a clip is."""
+    """Raises ConfigError for a model that does not classify clips."""
     check_detects(model)
     if not model.card.task.predicts_clips:
         raise ConfigError(f"{model.name} detects when {model.card.labels[-1]!r} is said and cannot label clips; use `detect`")
@@ -160,6 +160,6 @@ def _check_self_test(model: Model) -> None:
     report = run_self_test(model.session, model.card)
     if not report.passed:
         raise CardError(
-            f"its self-test failed: the logarithms of its scores differ by {report.difference:.2g} from those it was "
-            f"exported with, {report.tolerance:.2g} is allowed"
+            f"its self-test failed: the logarithms of its scores differ by {report.difference:.2g} from those at export; "
+            f"{report.tolerance:.2g} is allowed"
         )

@@ -1,8 +1,8 @@
-"""Random augmentation of training clips: entire batches as tensors on one device, randomness from a passed generator.
+"""Random augmentation of entire batches of training clips on one device; all randomness comes from a passed generator.
 
 Each transformation is a pure function of a batch and of its random numbers; `Augmenter` draws these. All of them change
-samples, except for the two masks over features: the front ends are deterministic. Equaliser, narrow band and mu-law stand
-for microphones, telephone lines and codecs, so that no class is recognised by one.
+samples, except for the two masks over features: the front ends are deterministic. Equaliser, narrow band and mu-law simulate
+microphones, telephone lines and codecs, so that the network cannot recognise a class by one of them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def time_shift(audio: Tensor, shifts: Tensor) -> Tensor:
         shifts: int64 [batch], in samples; negative moves a clip earlier.
     """
     n = audio.shape[1]
-    shifts = shifts.clamp(-n, n)  # a clip moved by its whole length is gone
+    shifts = shifts.clamp(-n, n)  # a clip moved by its entire length is gone
     reach = int(shifts.abs().max()) if len(shifts) else 0
     padded = torch.nn.functional.pad(audio, (reach, reach))
     starts = reach - shifts + torch.arange(len(audio), device=audio.device) * padded.shape[1]
@@ -40,7 +40,7 @@ def time_shift(audio: Tensor, shifts: Tensor) -> Tensor:
 
 
 def change_speed(audio: Tensor, factors: Tensor) -> Tensor:
-    """Play each clip `factor` times as fast around its middle, which changes its pitch too, by Catmull-Rom interpolation.
+    """Play each clip `factor` times as fast around its middle (pitch included), by Catmull-Rom interpolation.
 
     Args:
         audio: float32 [batch, samples].
@@ -74,7 +74,7 @@ def stretch_bounds(bounds: Tensor, factors: Tensor, n_samples: int) -> Tensor:
 
 
 def reverberate(audio: Tensor, impulses: Tensor) -> Tensor:
-    """Convolve each clip with an impulse response; its RMS and its length stay.
+    """Convolve each clip with an impulse response, keeping its RMS and length.
 
     Args:
         audio: float32 [batch, samples].
@@ -88,7 +88,7 @@ def reverberate(audio: Tensor, impulses: Tensor) -> Tensor:
 
 
 def room_impulses(rt60_s: Tensor, level: Tensor, sample_rate: int, generator: Generator) -> Tensor:
-    """Synthetic impulse responses of rooms: the direct sound, then noise that falls by 60 dB in `rt60_s`.
+    """Synthetic room impulse responses: the direct sound, then noise that decays by 60 dB in `rt60_s`.
 
     Args:
         rt60_s: float32 [batch], seconds.
@@ -120,7 +120,7 @@ def volume_for_snr(audio: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
 
 
 def mask_features(features: Tensor, n_masks: int, widest: int, axis: int, generator: Generator) -> Tensor:
-    """Set `n_masks` stretches of up to `widest` along `axis` (1: time, 2: frequency) to the clip's mean (SpecAugment)."""
+    """Set `n_masks` intervals of up to `widest` along `axis` (1: time, 2: frequency) to the clip's mean (SpecAugment)."""
     size = features.shape[axis]
     position = torch.arange(size, device=features.device)
     blank = torch.zeros(len(features), size, dtype=torch.bool, device=features.device)
@@ -161,7 +161,7 @@ def compand(audio: Tensor) -> Tensor:
 
 
 class Augmenter:
-    """Draws random numbers and applies the transformations of an `AugmentConfig`, whose defaults are the classic's rules."""
+    """Draws random numbers and applies the transformations of an `AugmentConfig`, whose defaults are the classic rules."""
 
     def __init__(self, config: AugmentConfig, features: FeatureConfig) -> None:
         self.config, self.sample_rate = config, features.sample_rate
@@ -182,9 +182,9 @@ class Augmenter:
         Args:
             audio: float32 [batch, samples]; zeros where `is_silence`.
             is_silence: bool [batch].
-            noise: float32 [batch, samples], a stretch of background for each clip, or None if there is none.
+            noise: float32 [batch, samples], background for each clip, or None if there is none.
             generator: the source of all randomness, on the batch's device.
-            n_scenes: so many clips at the beginning are cut from scenes: they are not shifted, and noise is always added.
+            n_scenes: the first `n_scenes` clips are cut from scenes: they are not shifted, and noise is always added.
         """
         reach = int(self.config.time_shift_ms * self.sample_rate / 1000)
         if reach > 0:
@@ -201,7 +201,7 @@ class Augmenter:
         return self.through_channel(audio, generator).clamp(-1, 1)
 
     def mask(self, features: Tensor, generator: Generator) -> Tensor:
-        """Blank stretches of time and bands of frequency in features [batch, frames, features]."""
+        """Mask random times and frequency bands in features [batch, frames, features]."""
         for n_masks, widest, axis in (
             (self.config.time_masks, self.config.time_mask_frames, 1),
             (self.config.frequency_masks, self.config.frequency_mask_bands, 2),
@@ -225,7 +225,7 @@ class Augmenter:
         return torch.where(is_silence, loudness, torch.where(chosen, spoken, torch.zeros_like(spoken)))
 
     def _add_rooms(self, audio: Tensor, generator: Generator) -> Tensor:
-        """Reverberation in some clips, of up to `room_ms`, with reflections 12 dB below to 6 dB above the voice."""
+        """Add reverberation of up to `room_ms` to some clips, with reflections 12 dB below to 6 dB above the voice."""
         chosen = self._uniform(audio, generator) < self.config.room_frequency
         rt60_s = self.config.room_ms / 1000 * (0.1 + 0.9 * self._uniform(audio, generator))
         level = 10 ** ((18 * self._uniform(audio, generator) - 12) / 10)
@@ -236,7 +236,7 @@ class Augmenter:
         return audio.index_copy(0, picked, reverberate(audio[picked], impulses))
 
     def through_channel(self, audio: Tensor, generator: Generator) -> Tensor:
-        """An equaliser, a narrow band and the mu-law of a telephone, in some of the clips."""
+        """Apply an equaliser, a narrow band or a telephone's mu-law to some of the clips."""
         config = self.config
         if config.equaliser_db > 0 or config.band_frequency > 0:
             gains = torch.rand(len(audio), BANDS, generator=generator, device=audio.device)

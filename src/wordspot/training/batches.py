@@ -1,4 +1,4 @@
-"""From decoded clips to batches on a device: random and augmented for training, fixed for evaluation."""
+"""Make batches of decoded clips on a device: random and augmented for training, fixed for evaluation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wordspot.labels import SILENCE, labels_of
 from wordspot.training.augment import Augmenter, stretch_bounds
 from wordspot.training.scene_windows import cut_windows, label_windows, place_windows, reverse_some
 
-#: Decoded clips up to this size move to the device as a whole; larger ones stay memory-mapped and move by batches.
+#: Decoded clips up to this total size are moved to the device at once; larger ones stay memory-mapped and move in batches.
 _RESIDENT_BYTES = 4 << 30
 _MADE_SECONDS = 240
 
@@ -149,7 +149,7 @@ class Batches:
         return self._noise_at(which.cpu(), places.cpu())
 
     def _noise_at(self, which: Tensor, places: Tensor) -> Tensor:
-        """Stretches of noise [batch, samples]: of part `which`, at `places` in [0, 1) of where they can begin."""
+        """Pieces of noise [batch, samples] from the parts `which`; `places` in [0, 1) choose the start within a part."""
         start, stop = self._noise_parts[which].unbind(1)
         starts = start + (places * (stop - start - self.clip_samples + 1)).long()
         stretches = self._noise.unfold(0, self.clip_samples, 1)[starts.to(self._noise.device)]
@@ -166,7 +166,7 @@ def _training_noise(config: RunConfig, decoded: DecodedClips, clips: ClipSet) ->
 
 
 def _made_noise(config: RunConfig, clips: NDArray[np.int16], n_recorded: int) -> list[NDArray[np.int16]]:
-    """As many pieces of synthetic noise as `augment.made_noise` asks for, alternately babble of `clips` and sounds."""
+    """The synthetic noise that `augment.made_noise` asks for, alternately babble of `clips` and generated sounds."""
     share = config.augment.made_noise
     n_made = round(max(n_recorded, 1) * share / (1 - share))
     rng = np.random.default_rng([config.data.seed, n_made])
@@ -178,7 +178,7 @@ def _made_noise(config: RunConfig, clips: NDArray[np.int16], n_recorded: int) ->
 
 
 def _speech_bounds(decoded: DecodedClips, clips: ClipSet, sample_rate: int) -> NDArray[np.int64]:
-    """Where each clip of a set has speech: int64 [n, (first, stop)] in samples; silence has none."""
+    """The speech boundaries of each clip of a set: int64 [n, (first, stop)] in samples; silence has none."""
     bounds = np.zeros((len(clips), 2), np.int64)
     for place, row in enumerate(clips.rows):
         if row >= 0:

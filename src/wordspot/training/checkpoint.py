@@ -44,7 +44,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically: a kill at any instant leaves the file as it was before, or whole."""
+    """Write a checkpoint atomically: if the process is killed, the file is either unchanged or complete."""
     from safetensors.torch import save_file
 
     # copied, since safetensors rejects tensors that share memory, as tied weights do
@@ -74,7 +74,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         NotFoundError: no such file.
-        CheckpointError: damaged, or no checkpoint.
+        CheckpointError: damaged, or not a checkpoint.
         ConfigError: its configuration is from a newer version.
     """
     from safetensors import SafetensorError
@@ -89,12 +89,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except ConfigError:
         raise
     except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OverflowError) as error:
-        raise CheckpointError(f"{path}: expected a wordspot checkpoint, but it is damaged ({error})") from error
+        raise CheckpointError(f"{path}: the checkpoint is damaged ({error})") from error
     parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         if part not in parts:
-            raise CheckpointError(f"{path}: expected model and optimizer tensors, got {name!r}; is it a checkpoint?")
+            raise CheckpointError(f"{path}: the tensor {name!r} belongs to neither model nor optimizer; is it a checkpoint?")
         parts[part][rest] = tensor
     return Checkpoint(config, step, best_step, best_score, parts["model"], parts["optimizer"])
 
@@ -102,18 +102,18 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def read_metadata(path: Path) -> dict[str, str]:
     """The metadata of a safetensors file; its sizes are checked before anything is allocated."""
     if not path.is_file():
-        raise NotFoundError(f"{path}: expected a checkpoint, but there is no such file")
+        raise NotFoundError(f"{path}: no such file; expected a checkpoint")
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
         if not 2 <= length <= min(_MAX_HEADER_BYTES, size - 8) or size > _MAX_FILE_BYTES:
-            raise CheckpointError(f"{path}: expected a checkpoint, but it is damaged or no safetensors file")
+            raise CheckpointError(f"{path}: not a safetensors file, or damaged; expected a checkpoint")
         text = file.read(length)
     try:
         metadata = json.loads(text).get("__metadata__")
     except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: expected a checkpoint, but its header does not parse") from error
+        raise CheckpointError(f"{path}: the header cannot be parsed; expected a checkpoint") from error
     if not isinstance(metadata, dict) or "config" not in metadata:
-        raise CheckpointError(f"{path}: expected a wordspot checkpoint, but it carries no configuration")
+        raise CheckpointError(f"{path}: there is no configuration in the file; expected a wordspot checkpoint")
     return metadata

@@ -1,6 +1,6 @@
-"""Training once for each generator, which is held out and tested on: what a new generator would get past.
+"""Train once for each generator, holding it out and testing on it, to measure how well new generators are recognised.
 
-A generator is what made the recordings of a class: a speech synthesiser, say. All classes except the first have them.
+A generator is the source of a class's recordings, such as a speech synthesiser. All classes except the first have generators.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ Train = Callable[[RunConfig, Path], Trainer]
 
 @dataclass(frozen=True)
 class GeneratorResult:
-    """The runs that one generator was held out of.
+    """The result of the runs that held out one generator.
 
     Attributes:
         generator: its name.
         metrics: over all folds of the speakers.
-        training_seconds: of one run, reading the recordings included.
+        training_seconds: duration of one run, including reading the recordings.
     """
 
     generator: str
@@ -57,11 +57,11 @@ class GeneratorResult:
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """What `leave_one_generator_out` measured.
+    """The result of `leave_one_generator_out`.
 
     Attributes:
-        generators: of each generator.
-        tests: the scores that each is of, for the interval of the mean.
+        generators: the metrics of each generator.
+        tests: the scores behind them, for the interval of the mean.
     """
 
     generators: tuple[GeneratorResult, ...]
@@ -74,7 +74,7 @@ class LeaveOneOut:
 
 @dataclass(frozen=True)
 class _Judged:
-    """A recording, and what the runs that tested it predict: float64 [labels] each."""
+    """A recording, and the posteriors by each run that tested it: float64 [labels] each."""
 
     row: ManifestRow
     truth: int
@@ -97,7 +97,7 @@ def leave_one_generator_out(
     on_note: OnNote | None = None,
     progress: OnProgress | None = None,
 ) -> LeaveOneOut:
-    """Train and test a run of the task ``recordings`` for each generator that is not of the first class.
+    """Train and test a run of the task ``recordings`` for each generator outside the first class.
 
     With the setting ``recordings.n_folds``, the speakers are split too, and a generator has a run for each fold.
 
@@ -164,7 +164,7 @@ def generators_in(path: Path, words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check_parts(path: Path, config: RunConfig, generators: tuple[str, ...]) -> None:
-    """Raise what any of the runs would raise, before the first of them begins."""
+    """Raise the errors of all runs before the first of them begins."""
     rows = [row for row in read_manifest(path).rows if row.label in config.words]
     if config.recordings.n_folds and any(row.split for row in rows):
         raise ConfigError(f"{path} has a column split; leave out recordings.n_folds (`speaker_folds`), or the column")
@@ -198,7 +198,7 @@ def scored(rows: Sequence[ManifestRow], truth: NDArray[np.int64], posteriors: ND
 
 
 def judge_testing(trainer: Trainer) -> tuple[RecordingSet, NDArray[np.float64]]:
-    """A run's testing set, and the posteriors of the network that was best on validation."""
+    """A run's testing set, and the posteriors of the best network on validation."""
     task = trainer.task
     assert isinstance(task, RecordingsTask)
     return task.recordings.sets["testing"], task.judge(trainer.model, trainer.front_end, "testing")

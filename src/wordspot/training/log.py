@@ -1,4 +1,4 @@
-"""What a run writes for people: ``log.jsonl``, TensorBoard's scalars and images, ``data.csv`` and ``versions.json``."""
+"""Write a run's records: ``log.jsonl``, TensorBoard scalars and images, ``data.csv`` and ``versions.json``."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _Record = TypeVar("_Record")
 
 
 class RunLog:
-    """Appends records to a run's log, and to TensorBoard if it is installed. To be used as a context."""
+    """Appends records to a run's log, and to TensorBoard if it is installed. Use it as a context manager."""
 
     def __init__(self, run: RunFolder, step: int) -> None:
-        """Open the log of `run`, which is at `step`; what TensorBoard has of later steps is removed."""
+        """Open the log of `run`, which is at `step`. TensorBoard's records of later steps are removed."""
         self._file = run.log.open("a", encoding="utf-8")
         self._board: Any = _open_tensorboard(run.tensorboard, step)
 
@@ -131,7 +131,7 @@ def trained_on(out: Path) -> tuple[set[str], set[str]]:
         rows = [row for row in csv.DictReader(io.StringIO(read_text(path), newline="")) if row.get("set") == "training"]
         return {row["sha256"] for row in rows}, {speaker for row in rows if (speaker := _speaker(row))}
     except (csv.Error, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is damaged: expected the recordings that the run used ({error})") from error
+        raise CheckpointError(f"{path} is damaged ({error}); expected the list of recordings that the run used") from error
 
 
 def _speaker(row: dict[str, str]) -> str | None:

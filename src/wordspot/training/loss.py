@@ -15,13 +15,13 @@ IGNORED = -100
 def training_loss(logits: Tensor, labels: Tensor, settings: TrainingConfig) -> Tensor:
     """The mean loss of a batch.
 
-    The squared error is that of all posteriors, halved: of two labels it is that of the first one's posterior, as the classic
-    has it.
+    The squared error is summed over all posteriors and halved. With two labels it is thus that of the first label's posterior,
+    as in the classic network.
 
     Args:
         logits: float32 [n, labels].
-        labels: int64 [n]; `IGNORED` counts for nothing.
-        settings: which loss, with what label smoothing and bias of silence.
+        labels: int64 [n]; examples labelled `IGNORED` do not contribute.
+        settings: the kind of loss, label smoothing and logit adjustment of silence.
 
     Returns:
         float32 [].

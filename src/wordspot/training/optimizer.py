@@ -14,7 +14,7 @@ from wordspot.config import TrainingConfig
 def learning_rate(settings: TrainingConfig, step: int) -> float:
     """The learning rate of `step`, counted from 1.
 
-    It is the rate of the step's phase. With the schedule ``cosine`` it rises linearly at first, then falls to zero.
+    It is the rate of the step's phase. With the schedule ``cosine`` it first rises linearly, then falls to zero.
     """
     phase = int(np.searchsorted(np.cumsum(settings.steps), step))
     rate = settings.learning_rates[min(phase, len(settings.learning_rates) - 1)]
@@ -50,7 +50,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Set the optimiser's state to what `optimizer_tensors` gave."""
+    """Restore the optimiser's state from the result of `optimizer_tensors`."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         number, _, name = key.partition(".")

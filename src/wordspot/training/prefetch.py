@@ -17,8 +17,7 @@ _Result = TypeVar("_Result")
 _make: Callable[[int], Any]
 _KEPT_AHEAD = 3
 _GUARD = (
-    "a worker process of training imports your script again, so the script's own code must stand below "
-    "`if __name__ == '__main__':`"
+    "a worker process of training imports your script again, so the script's own code must be under `if __name__ == '__main__':`"
 )
 
 
@@ -39,7 +38,7 @@ class Ahead(Generic[_Result]):
         """The result of `number`; those after it are started.
 
         Raises:
-            TrainingError: a process ended early, which is what happens to a script that trains when it is imported.
+            TrainingError: a process ended early, as happens if a script trains when it is imported.
         """
         if not self._workers:
             return self._make(number)

@@ -76,12 +76,12 @@ def make_config(
     if kind.data == "manifest":
         words = tuple(map(normalize_word, words)) if words else read_manifest(data).labels
     if not words:
-        raise ConfigError("no words to train on are given; name them with `words`, such as yes,no")
+        raise ConfigError("there are no words to train on; name them with `words`, such as yes,no")
     return _fit_rate(override(recipe_config(words, name, recipe, features, task), settings))
 
 
 def default_model(task: Task, data: Path, words: Sequence[str] | None) -> str:
-    """The network if none is named: with many recordings of the words, another one than with few."""
+    """The default network, which depends on the task and on the number of recordings of the words."""
     if task.model_for_many is not None:
         least, name = task.model_for_many
         wanted = set(map(normalize_word, words or ()))
@@ -118,14 +118,14 @@ def resumed_config(
     ):
         if value is not None and value != own:
             raise ConfigError(
-                f"`{name}` {value}: the run was begun with {own}; leave out `{name}`, or begin a new run with another `out`"
+                f"`{name}` is {value}, but the run was begun with {own}; leave it out, or begin a new run with another `out`"
             )
     changed = override(config, settings or {})
     allowed = with_free_settings(config, changed)
     if changed != allowed:
         wrong = next(key for key in settings or {} if _value(changed, key) != _value(allowed, key))
         raise ConfigError(
-            f"{wrong}: the run was begun with {_value(config, wrong)}, got {_value(changed, wrong)}; leave it out, or begin "
+            f"{wrong} is {_value(changed, wrong)}, but the run was begun with {_value(config, wrong)}; leave it out, or begin "
             "a new run with another `out` and this one as `init`"
         )
     if allowed.training.total_steps < config.training.total_steps:

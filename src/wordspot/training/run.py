@@ -1,4 +1,4 @@
-"""Training as a whole: recordings are read, a trainer is made, and it trains to the end of its run.
+"""The steps of a training run: read the recordings, make a trainer, and train to the end.
 
 `wordspot.train` and `wordspot.resume` are these steps with a configuration made from plain arguments.
 """
@@ -85,7 +85,7 @@ def continue_run(
         config: of the run, see `recipes.resumed_config`.
         data: the recordings that the run was begun with.
         out: the folder of the run.
-        checkpoint: a step; what the run did after it is removed. None: the newest one.
+        checkpoint: a step; later checkpoints and log lines are removed. None: the newest one.
         device: ``auto``, ``cpu`` or ``cuda``.
         progress: called while recordings are decoded.
         on_note: called with a line for each recording that is left out, and with the step.

@@ -1,6 +1,6 @@
 """The folder of a run.
 
-It holds::
+It contains::
 
     config.json     the whole configuration          labels.txt   one label per line
     data.csv        every recording used: set, label, path, SHA-256
@@ -74,7 +74,7 @@ class RunFolder:
         """The checkpoint of `step`, or the best one on validation.
 
         Raises:
-            NotFoundError: no such checkpoint; the message says which there are.
+            NotFoundError: no such checkpoint; the message lists those that exist.
         """
         if step is None:
             newest = self.latest_step()
@@ -85,7 +85,7 @@ class RunFolder:
         return load_checkpoint(self.checkpoint_path(step))
 
     def prune(self, keep: int) -> None:
-        """Remove old checkpoints: the newest `keep` stay, and each one that was the best as of one that stays."""
+        """Remove old checkpoints, except the newest `keep` and those that any of these records as the best so far."""
         steps = self.steps()
         kept = set(steps[-keep:])
         kept |= {self._best_as_of(step) for step in kept}
@@ -94,7 +94,7 @@ class RunFolder:
                 self.checkpoint_path(step).unlink()
 
     def clear(self) -> None:
-        """Remove what a run left here, and nothing else."""
+        """Remove the files of a run, and nothing else."""
         shutil.rmtree(self.tensorboard, ignore_errors=True)
         self.drop_after(-1)
         self.log.unlink(missing_ok=True)
@@ -113,7 +113,7 @@ class RunFolder:
             write_text(self.log, "".join(f"{line}\n" for line in kept))
 
     def read_log(self) -> list[dict[str, Any]]:
-        """The lines of the log; a last line that a kill truncated is left out."""
+        """The lines of the log, without a truncated last line of a run that was killed."""
         lines = read_text(self.log).splitlines() if self.log.is_file() else []
         return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
 
@@ -123,11 +123,11 @@ class RunFolder:
         try:
             return int(read_metadata(path)["best_step"])
         except (KeyError, ValueError) as error:
-            raise CheckpointError(f"{path}: expected a checkpoint that names the best step; it is damaged") from error
+            raise CheckpointError(f"{path}: the checkpoint is damaged; it does not name the best step") from error
 
 
 def _step_of(line: str) -> float:
-    """The step of a line of the log; infinity for one that a kill truncated."""
+    """The step of a line of the log; infinity for a truncated line."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError):

@@ -1,8 +1,8 @@
-"""Training windows cut from scenes: what a network gets in a stream at any moment, rather than a word in the middle of a clip.
+"""Cut training windows from scenes, so that words are at any position, as in a stream, and not only centred in a clip.
 
-Three clips follow each other, with gaps of some tenths of a second between their words. The window is cut where the middle word
-lies entirely inside, or is truncated at one end. Its label is that of the last word that is entirely inside; silence if words
-are only partly inside, or none is; and `IGNORED` if so little of a word is missing that nobody could tell.
+Three clips follow each other, with gaps of some tenths of a second between their words. The window contains the entire middle
+word, or truncates it at one end. Its label is that of the last word that is entirely inside; silence if it contains only parts
+of words, or none; and `IGNORED` if so little of a word is missing that the label would be ambiguous.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PART = 0.25  # a word that lacks this much or more counts as truncated
 
 
 def reverse_some(clips: Tensor, bounds: Tensor, labels: Tensor, backward: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Play some clips backward: a voice that says an unknown word.
+    """Play some clips backward, so that they sound like unknown words.
 
     Args:
         clips: float32 [..., samples].
@@ -91,7 +91,7 @@ def label_windows(labels: Tensor, bounds: Tensor, starts: Tensor, n_samples: int
     """The label of each window, int64 [n].
 
     Args:
-        labels: int64 [n, 3], of the clips; silence is no word.
+        labels: int64 [n, 3], of the clips; silence is not a word.
         bounds: int64 [n, 3, 2], where each clip's speech is.
         starts: int64 [n, 3], where each clip begins in the window.
     """

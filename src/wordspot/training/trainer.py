@@ -1,7 +1,7 @@
-"""The training loop. It yields records; how they look on a terminal is up to the command line.
+"""The training loop. It yields records, which the command line displays.
 
-Random numbers are drawn anew for each step from (seed, step). A run that was interrupted and resumed from any checkpoint
-therefore ends with the same weights, to the bit, as one that was not (on the same machine's CPU).
+Each step seeds its random numbers from (seed, step). On the same machine's CPU, a run that was interrupted and resumed from any
+checkpoint therefore ends with exactly the same weights as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks import Evaluation, TrainingTask
 from wordspot.training.weights import freeze_body, load_body, load_weights, measure_norms, train_mode
 
-_INITIAL, _STEP = 0, 1  # what random numbers are for: the last number of a step's seed
+_INITIAL, _STEP = 0, 1  # purposes of random numbers: the last number of a step's seed
 _LOG_EVERY_ON_GPU = 50
 
 
@@ -51,7 +51,7 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class StepResult:
-    """One training step as it is on the device, so that nobody has to wait for it.
+    """One training step's results, still on the device, so that Python need not wait for them.
 
     accuracy, loss: float32 [].
     """
@@ -74,7 +74,7 @@ class Trainer:
         out: the folder of the run.
         device: where to compute.
         log_every: steps whose results are fetched from the device and logged together; None: 1 on a CPU, 50 on a GPU,
-            which else waits for Python at every step. The log has a line for each step in any case.
+                        which would otherwise wait for Python at every step. The log always has a line for each step.
 
     Raises:
         ConfigError: the network does not fit the task or the front end.
@@ -105,7 +105,7 @@ class Trainer:
         )
 
     def start(self, init: Checkpoint | None = None) -> None:
-        """Write what the run's folder holds from its beginning, and remove what another run left there.
+        """Remove the files of an earlier run, and write the initial files of this one.
 
         Args:
             init: start from the weights of this checkpoint, of the same network or of one with another last layer.
@@ -129,7 +129,7 @@ class Trainer:
             return self.augmenter.mask(self.front_end(audio), generator)
 
     def resume(self, step: int | None = None) -> None:
-        """Continue from the checkpoint of `step`, or from the newest; what the run did after it is removed.
+        """Continue from the checkpoint of `step`, or from the newest. Later checkpoints and log lines are removed.
 
         Raises:
             NotFoundError: no such checkpoint.
@@ -257,7 +257,7 @@ def _fetch(results: Sequence[StepResult]) -> list[StepRecord]:
 
 
 def _check_fit(model: nn.Module, config: RunConfig) -> None:
-    """Check that the network predicts what the task needs, from the features it gets.
+    """Check that the network fits the task and the features.
 
     Raises:
         ConfigError: it does not.

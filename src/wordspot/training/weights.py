@@ -1,4 +1,4 @@
-"""Weights of a checkpoint put into a network: all of them, or all except its last layer; and frozen weights."""
+"""Load a checkpoint's weights into a network (all of them, or all except the last layer), and freeze weights."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def load_body(model: nn.Module, checkpoint: Checkpoint, features: FeatureConfig)
     theirs = dataclasses.replace(features, clip_ms=checkpoint.config.features.clip_ms)  # a scene is longer than a clip
     if theirs != checkpoint.config.features:
         raise CheckpointError(
-            f"init: the runs have different front ends. The given run was trained on {checkpoint.config.features.kind} at "
+            f"`init`: the runs have different front ends. The given run was trained on {checkpoint.config.features.kind} at "
             f"{checkpoint.config.features.sample_rate} Hz, this one uses {features.kind} at {features.sample_rate} Hz, "
             "perhaps with other settings; choose a run with the same features"
         )
@@ -51,7 +51,7 @@ def load_body(model: nn.Module, checkpoint: Checkpoint, features: FeatureConfig)
     fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
     if strange := sorted(name for name in own.keys() | given.keys() if name not in fitting and not _is_last(name)):
         raise CheckpointError(
-            f"init: the networks differ in {strange[0]}, and only their last layers may. The given run is of a "
+            f"`init`: the networks differ in {strange[0]}, but only their last layers may. The given run is of a "
             f"{checkpoint.config.model.name} with {checkpoint.config.model.options or 'default options'}"
         )
     model.load_state_dict(fitting, strict=False)

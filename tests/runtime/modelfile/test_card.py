@@ -112,18 +112,18 @@ def test_what_is_no_onnx_file(tmp_path: Path) -> None:
     path = tmp_path / "picture.onnx"
     for content in (b"", b"hello\n", b"\x89PNG\r\n\x1a\n" + bytes(100), bytes(1000), b"PK\x03\x04" * 50, b"\xff" * 500):
         path.write_bytes(content)
-        with pytest.raises(CardError, match=r"picture\.onnx: expected"):
+        with pytest.raises(CardError, match=r"picture\.onnx: the file (has no ONNX graph|is damaged|is truncated|contains|has)"):
             read_card(path)
 
 
 def test_a_file_cut_short_anywhere_is_refused(stream: bytes) -> None:
     for length in range(0, len(stream), 13):
-        with pytest.raises(CardError, match=r"^the model: expected"):
+        with pytest.raises(CardError, match=r"^the model: the file (is|has) "):
             read_card(stream[:length])
 
 
 def test_a_file_without_a_card() -> None:
-    with pytest.raises(CardError, match="carries no card; export it with wordspot export"):
+    with pytest.raises(CardError, match="the file has no model card; use a file written by `wordspot export`"):
         read_card(stream_graph())
 
 
@@ -138,7 +138,7 @@ def test_a_file_too_large(tmp_path: Path) -> None:
 @pytest.mark.parametrize("field", [b"\x22\x00", b"\x32\x00", b"\x08\x01"])
 def test_a_file_of_nothing_but_entries_takes_no_time(field: bytes) -> None:
     begun = time.process_time()
-    with pytest.raises(CardError, match="expected"):
+    with pytest.raises(CardError, match=r"the file (is|has) "):
         read_card(field * 5_000_000)
     assert time.process_time() - begun < 3
 
@@ -273,52 +273,52 @@ def widen_pool(model: onnx.ModelProto) -> None:
 
 
 HOSTILE: dict[str, tuple[Change, str]] = {
-    "external data": (external_data, "holds external data"),
-    "external by its location alone": (location_only, "inside the file, but 'one' is external"),
-    "a subgraph": (subgraph, "holds a subgraph"),
-    "a function": (function, "holds local functions"),
-    "sparse": (sparse, "holds sparse tensors"),
-    "text": (text_tensor, "holds text tensors"),
-    "data elsewhere": (float_data, "holds a tensor outside raw_data"),
-    "training": (lambda model: model.training_info.add(), "holds training_info"),
-    "shapes within": (lambda model: model.graph.value_info.add(), "holds shapes of values"),
-    "Loop": (add_node("Loop", "", "", "audio"), "got ':Loop'"),
+    "external data": (external_data, "contains external data"),
+    "external by its location alone": (location_only, "the file stores 'one' as external data"),
+    "a subgraph": (subgraph, "contains a subgraph"),
+    "a function": (function, "contains local functions"),
+    "sparse": (sparse, "contains sparse tensors"),
+    "text": (text_tensor, "contains text tensors"),
+    "data elsewhere": (float_data, "contains a tensor outside raw_data"),
+    "training": (lambda model: model.training_info.add(), "contains training_info"),
+    "shapes within": (lambda model: model.graph.value_info.add(), "contains shapes of values"),
+    "Loop": (add_node("Loop", "", "", "audio"), "operator ':Loop', which wordspot"),
     "ConstantOfShape": (both(add_constants(n=np.array([1 << 40])), add_node("ConstantOfShape", "n")), "ConstantOfShape"),
-    "Expand": (both(add_constants(n=np.array([1 << 40])), add_node("Expand", "one", "n")), "got ':Expand'"),
-    "Tile": (both(add_constants(n=np.array([1 << 40])), add_node("Tile", "one", "n")), "got ':Tile'"),
-    "Range": (both(add_constants(n=np.array(1 << 40)), add_node("Range", "zero", "n", "one")), "got ':Range'"),
-    "Resize": (add_node("Resize", "audio"), "got ':Resize'"),
-    "another domain": (add_node("Relu", "audio", domain="com.evil"), "got 'com.evil:Relu'"),
-    "another opset": (lambda model: model.opset_import.append(helper.make_opsetid("com.evil", 1)), "version 18 to"),
-    "an old opset": (lambda model: setattr(model.opset_import[0], "version", 9), "version 18 to"),
-    "a product at load": (outer_product("MatMul"), "arrays of at most"),
-    "a sum at load": (outer_product("Add"), "arrays of at most"),
+    "Expand": (both(add_constants(n=np.array([1 << 40])), add_node("Expand", "one", "n")), "the operator ':Expand'"),
+    "Tile": (both(add_constants(n=np.array([1 << 40])), add_node("Tile", "one", "n")), "the operator ':Tile'"),
+    "Range": (both(add_constants(n=np.array(1 << 40)), add_node("Range", "zero", "n", "one")), "the operator ':Range'"),
+    "Resize": (add_node("Resize", "audio"), "the operator ':Resize'"),
+    "another domain": (add_node("Relu", "audio", domain="com.evil"), "the operator 'com.evil:Relu'"),
+    "another opset": (lambda model: model.opset_import.append(helper.make_opsetid("com.evil", 1)), "supported are 18 to"),
+    "an old opset": (lambda model: setattr(model.opset_import[0], "version", 9), "supported are 18 to"),
+    "a product at load": (outer_product("MatMul"), "makes an array of shape"),
+    "a sum at load": (outer_product("Add"), "makes an array of shape"),
     "padding": (
         both(add_constants(n=np.array([0, 0, 0, 1 << 40])), add_node("Pad", "audio", "n")),
-        "arrays of at most",
+        "makes an array of shape",
     ),
-    "text made": (add_node("Cast", "audio", to=8), "Cast as wordspot uses it"),
+    "text made": (add_node("Cast", "audio", to=8), "Cast has inputs or attributes that wordspot does not use"),
     "a shape computed": (computed_shape, "a constant of the file"),
-    "more dims than bytes": (set_dims(1000), "expected 4000 bytes"),
-    "a product of dims beyond 64 bits": (set_dims(*[1 << 25] * 6), "bytes in the constant 'one'"),
+    "more dims than bytes": (set_dims(1000), "expected 4000"),
+    "a product of dims beyond 64 bits": (set_dims(*[1 << 25] * 6), "the file's constant 'one' .* bytes; expected"),
     "negative dims": (set_dims(-1), "sizes from 1 to"),
     "no elements": (set_dims(0), "sizes from 1 to"),
-    "an array made empty": (nothing_sliced, "arrays that hold something, but 'made' is of shape"),
-    "growth hidden behind an empty slice": (hidden_growth, "arrays of at most"),
+    "an array made empty": (nothing_sliced, "an empty array: 'made' has the shape"),
+    "growth hidden behind an empty slice": (hidden_growth, "makes an array of shape"),
     "many large arrays": (many_products, "values together"),
-    "many numbers in an attribute": (add_node("LeakyRelu", "audio", alpha=[0.0] * 200_000), "at most 100000 entries"),
-    "many dims": (set_dims(*[1] * 30), "at most 8 of them"),
-    "a value made twice": (lambda model: model.graph.node.append(model.graph.node[0]), "made once, got 'hops' twice"),
-    "a constant named as an input": (add_constants(audio=np.zeros(1, np.float32)), "got 'audio' twice"),
-    "an input named otherwise": (rename_input, r"inputs \['audio', 'mean_state'\]"),
-    "an input of one length": (fix_length, "expected 'audio'"),
-    "an input of doubles": (double_input, "got float64"),
-    "outputs the other way around": (swap_outputs, "expected the outputs"),
-    "fewer labels": (fewer_labels, "expected 'scores'"),
-    "no scores": (drop_last_node, "expected 'scores' of shape"),
-    "operators out of order": (first_last, "made before it"),
-    "an attribute of another type": (mistype_attribute, "and of its type"),
-    "another shape than it says": (widen_pool, "expected 'scores' of shape"),
+    "many numbers in an attribute": (add_node("LeakyRelu", "audio", alpha=[0.0] * 200_000), "more than 100000 entries"),
+    "many dims": (set_dims(*[1] * 30), "at most 8 sizes"),
+    "a value made twice": (lambda model: model.graph.node.append(model.graph.node[0]), "defines 'hops' twice"),
+    "a constant named as an input": (add_constants(audio=np.zeros(1, np.float32)), "defines 'audio' twice"),
+    "an input named otherwise": (rename_input, r"the card says \['audio', 'mean_state'\]"),
+    "an input of one length": (fix_length, "'audio' is float32"),
+    "an input of doubles": (double_input, "'audio' is float64"),
+    "outputs the other way around": (swap_outputs, "the graph has the outputs"),
+    "fewer labels": (fewer_labels, "'scores' is float32"),
+    "no scores": (drop_last_node, "output 'scores' has the shape None, but the card says"),
+    "operators out of order": (first_last, "is not made before it"),
+    "an attribute of another type": (mistype_attribute, "needs one value of its type"),
+    "another shape than it says": (widen_pool, "output 'scores' has the shape"),
 }
 
 
@@ -333,7 +333,7 @@ def test_a_hostile_file_is_refused(name: str, stream: bytes) -> None:
 
 def test_a_self_test_that_takes_too_long_is_refused(stream: bytes) -> None:
     """119 or 120 steps; each makes some 1,000 values and products at least."""
-    with pytest.raises(CardError, match="self-test of at most 10000 multiplications, but it asks for more"):
+    with pytest.raises(CardError, match="the self-test needs more than the allowed 10000 multiplications"):
         read_card(stream, max_test_work=10_000)
     read_card(stream, max_test_work=10_000_000)
 
@@ -356,7 +356,7 @@ def test_a_field_given_twice_is_refused(stream: bytes) -> None:
     graph = onnx.load_from_string(stream).graph.SerializeToString()
     second = onnx.ModelProto()
     second.graph.ParseFromString(graph)
-    with pytest.raises(CardError, match="expected one graph in a model, got several"):
+    with pytest.raises(CardError, match="the file has a model with several entries graph"):
         read_card(stream + second.SerializeToString())
 
 
@@ -369,52 +369,52 @@ def in_test(**changes: Any) -> str:
 
 
 BAD_CARDS: dict[str, tuple[str, str]] = {
-    "no JSON": ("{", "does not parse"),
+    "no JSON": ("{", "is not valid JSON"),
     "no object": ("[]", "JSON object"),
-    "NaN": (text_of().replace('"tolerance": 0.0001', '"tolerance": NaN'), "does not parse"),
-    "infinity": (text_of(data={}).replace('"data": {}', '"data": {"clips": 1e999}'), "finite numbers"),
+    "NaN": (text_of().replace('"tolerance": 0.0001', '"tolerance": NaN'), "is not valid JSON"),
+    "infinity": (text_of(data={}).replace('"data": {}', '"data": {"clips": 1e999}'), "not finite"),
     "a number of many digits": (
         text_of(data={}).replace('"data": {}', f'"data": {{"clips": {"9" * 5000}}}'),
-        "not parse",
+        "is not valid JSON",
     ),
-    "nested deep": ('{"data": ' * 50_000, "does not parse"),
-    "nested less deep": (text_of(data={"a": [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}), "at most 12 levels"),
-    "too long": (text_of(data={"a": "x" * (1 << 20)}), "at most 1048576 characters"),
-    "newer": (text_of(format_version=2), "install a newer wordspot"),
+    "nested deep": ('{"data": ' * 50_000, "is not valid JSON"),
+    "nested less deep": (text_of(data={"a": [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}), "more than 12 levels"),
+    "too long": (text_of(data={"a": "x" * (1 << 20)}), "at most 1048576 are allowed"),
+    "newer": (text_of(format_version=2), "Install a newer wordspot"),
     "an unknown entry": (text_of(colour="red"), "unknown entry 'colour'"),
-    "another kind": (text_of(kind="box"), "kind of its card as one of stream, clip, got 'box'"),
-    "no labels": (text_of(labels=[]), "1 to 1000 labels"),
-    "a label twice": (text_of(labels=["a", "a", "b", "c"]), "each label once"),
-    "a label of a terminal's orders": (text_of(labels=["a", "b", "c", "\x1b[2J"]), "without control characters"),
-    "orders in the attribution": (text_of(data={"attribution": "\x1b]0;x\x07"}), "without control characters"),
-    "orders in the network's name": (text_of(config={"model": {"name": "\x9b2J"}}), "without control characters"),
-    "a rate of text": (text_of(sample_rate="16000"), "sample_rate of its card as a whole number"),
-    "a rate of truth": (text_of(sample_rate=True), "sample_rate of its card as a whole number"),
-    "a rate far off": (text_of(sample_rate=10**9), "sample_rate of its card from 1000 to 192000"),
-    "a huge clip": (text_of(clip_samples=10**12), "clip_samples of its card from 1 to"),
-    "a step of nothing": (text_of(step_samples=0), "step_samples of its card from 1"),
-    "a step that does not fit": (text_of(step_samples=161), "a multiple of step_samples"),
-    "a huge state": (text_of(states=[{"name": "s", "shape": [4000, 4000]}]), "values in a state"),
-    "a state of strange shape": (text_of(states=[{"name": "s", "shape": [-1]}]), "shape of its card from 1"),
-    "a state twice": (text_of(states=[{"name": "s", "shape": [1]}] * 2), "each state's name once"),
+    "another kind": (text_of(kind="box"), "kind is 'box'; expected one of stream, clip"),
+    "no labels": (text_of(labels=[]), "expected 1 to 1000, all text"),
+    "a label twice": (text_of(labels=["a", "a", "b", "c"]), "repeats a label"),
+    "a label of a terminal's orders": (text_of(labels=["a", "b", "c", "\x1b[2J"]), "with control characters"),
+    "orders in the attribution": (text_of(data={"attribution": "\x1b]0;x\x07"}), "with control characters"),
+    "orders in the network's name": (text_of(config={"model": {"name": "\x9b2J"}}), "with control characters"),
+    "a rate of text": (text_of(sample_rate="16000"), "sample_rate is '16000'; expected a whole number"),
+    "a rate of truth": (text_of(sample_rate=True), "sample_rate is True; expected a whole number"),
+    "a rate far off": (text_of(sample_rate=10**9), "sample_rate is 1000000000; expected 1000 to 192000"),
+    "a huge clip": (text_of(clip_samples=10**12), "clip_samples is 1000000000000; expected 1 to"),
+    "a step of nothing": (text_of(step_samples=0), "step_samples is 0; expected 1 to"),
+    "a step that does not fit": (text_of(step_samples=161), "not a multiple of step_samples"),
+    "a huge state": (text_of(states=[{"name": "s", "shape": [4000, 4000]}]), "more than .* values"),
+    "a state of strange shape": (text_of(states=[{"name": "s", "shape": [-1]}]), "shape is -1; expected 1 to"),
+    "a state twice": (text_of(states=[{"name": "s", "shape": [1]}] * 2), "repeats a state's name"),
     "a state without a shape": (text_of(states=[{"name": "s"}]), "a name and a shape"),
-    "too many states": (text_of(states=[{"name": "s", "shape": [1]}] * 101), "at most 100 states"),
-    "states of clips": (text_of(kind="clip", step_samples=0), "of a streaming model only"),
-    "a threshold above 1": (text_of(decoder={"threshold": 2}), "decoder settings of its card make no sense"),
-    "a threshold of no label": (text_of(decoder={"thresholds": {"up": 0.5}}), "'up', which is none of its labels"),
-    "8 bits of another kind": (text_of(quantization="int3"), "quantization of its card as one of"),
-    "no self-test": (text_of(self_test=None), "self_test of its card as a JSON object"),
-    "a self-test of other entries": (text_of(self_test={"ends": []}), "the entries of a self-test"),
-    "a self-test of hours": (in_test(n_samples=1 << 40), "n_samples of its card from"),
-    "no rows": (in_test(ends=[], log_posteriors=[]), "1 to 64 rows"),
+    "too many states": (text_of(states=[{"name": "s", "shape": [1]}] * 101), "at most 100 are allowed"),
+    "states of clips": (text_of(kind="clip", step_samples=0), "only for a streaming model"),
+    "a threshold above 1": (text_of(decoder={"threshold": 2}), "decoder settings are invalid"),
+    "a threshold of no label": (text_of(decoder={"thresholds": {"up": 0.5}}), "'up', which is not one of its labels"),
+    "8 bits of another kind": (text_of(quantization="int3"), "quantization is 'int3'; expected one of"),
+    "no self-test": (text_of(self_test=None), "self_test is None; expected a JSON object"),
+    "a self-test of other entries": (text_of(self_test={"ends": []}), "the self-test has other entries"),
+    "a self-test of hours": (in_test(n_samples=1 << 40), "n_samples is .*; expected"),
+    "no rows": (in_test(ends=[], log_posteriors=[]), "1 to 64"),
     "a row too few": (in_test(log_posteriors=[[0.0, -9, -9, -9]]), "2 ends and 1 rows"),
-    "a row too short": (in_test(log_posteriors=[[0.0], [0.0]]), "4 values in each row"),
-    "rows that are no posteriors": (in_test(log_posteriors=[[-5.0] * 4] * 2), "add up to 1"),
-    "an end between two steps": (in_test(ends=[16_000, 16_001]), "at multiples of 160 samples"),
-    "an end before the clip": (in_test(ends=[160, 16_000]), "ends of its card from 16000"),
-    "three tones": (in_test(tones=[[1, 1]] * 3), "two tones"),
-    "a tone beyond floating point": (in_test(tones=[[1, 1 << 40], [1, 1]]), "sweep of its card"),
-    "any tolerance": (in_test(tolerance=5), "tolerance of its card from"),
+    "a row too short": (in_test(log_posteriors=[[0.0], [0.0]]), "expected 4 values"),
+    "rows that are no posteriors": (in_test(log_posteriors=[[-5.0] * 4] * 2), "do not add up to 1"),
+    "an end between two steps": (in_test(ends=[16_000, 16_001]), "expected multiples of 160 samples"),
+    "an end before the clip": (in_test(ends=[160, 16_000]), "ends is 160; expected 16000 to"),
+    "three tones": (in_test(tones=[[1, 1]] * 3), "expected two"),
+    "a tone beyond floating point": (in_test(tones=[[1, 1 << 40], [1, 1]]), "the card's sweep is"),
+    "any tolerance": (in_test(tolerance=5), "the card's tolerance is 5; expected"),
     "clips of a gigabyte": (
         text_of(
             kind="clip",
@@ -428,7 +428,7 @@ BAD_CARDS: dict[str, tuple[str, str]] = {
                 "log_posteriors": [[0.0, -99.0, -99.0, -99.0]] * 64,
             },
         ),
-        "samples together in the self-test",
+        "the self-test's clips have more than",
     ),
 }
 

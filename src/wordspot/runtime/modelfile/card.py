@@ -47,16 +47,16 @@ def read_card(model: Path | str | bytes, name: str = "", *, max_test_work: int =
 
     Args:
         model: the file, or its content.
-        name: how messages name a content; a file is named by its path.
-        max_test_work: the most multiplications, and values computed, in the entire self-test.
+        name: name of the content in messages; a file is named by its path.
+        max_test_work: the largest allowed number of multiplications and computed values in the entire self-test.
 
     Raises:
         NotFoundError: there is no such file.
-        CardError: the file is no ONNX file that wordspot wrote, or exceeds the limits; the message says how.
+        CardError: the file was not written by wordspot or exceeds a limit; the message says which.
     """
     name, data = (name or "the model", model) if isinstance(model, bytes) else read_content(Path(model))
     if len(data) > _MAX_FILE_BYTES:
-        raise CardError(f"{name}: expected an exported model of at most {_MAX_FILE_BYTES >> 20} MB, got a larger file")
+        raise CardError(f"{name}: the file is too large; an exported model has at most {_MAX_FILE_BYTES >> 20} MB")
     try:
         walked = onnx_walk.walk(data)
         card = parse_card(walked.metadata.get(KEY))
@@ -67,20 +67,20 @@ def read_card(model: Path | str | bytes, name: str = "", *, max_test_work: int =
 
 
 def read_content(path: Path) -> tuple[str, bytes]:
-    """The name of a file, and its content for `read_card`, cut right after the largest allowed size.
+    """The name of a file, and its content for `read_card`; of a file that is too large, only the beginning.
 
     Raises:
         NotFoundError: no such file.
     """
     if not path.is_file():
-        kind = "a folder" if path.is_dir() else "no such file"
-        raise NotFoundError(f"{path}: {kind}; expected a model, a file that `wordspot export` wrote")
+        kind = "is a folder" if path.is_dir() else "no such file"
+        raise NotFoundError(f"{path}: {kind}; expected a model file written by `wordspot export`")
     with path.open("rb") as file:
         return str(path), file.read(_MAX_FILE_BYTES + 1)
 
 
 def most_at_once(card: Card) -> int:
-    """Steps of a stream, or clips, that one call may process: `read_card` has checked a file for so many."""
+    """The number of steps (of a stream) or clips that one call may process, for which `read_card` has checked the file."""
     return _MOST_STEPS if card.kind == "stream" else max(min(_MOST_CLIPS, _MOST_SAMPLES // card.clip_samples), 1)
 
 
@@ -102,7 +102,7 @@ def self_test_signal(test: SelfTest) -> NDArray[np.float32]:
 
 
 def _random(seed: int, n_samples: int) -> NDArray[np.int64]:
-    """The random numbers of the formula, `_BLOCK` at a time, each from the last one of the previous block."""
+    """The random numbers of the formula, computed in blocks of `_BLOCK`; each block continues the previous one."""
     powers = np.array([pow(_FACTOR, exponent, MODULUS) for exponent in range(1, _BLOCK + 1)], np.int64)
     blocks = []
     for _ in range(-(-n_samples // _BLOCK)):
@@ -112,7 +112,7 @@ def _random(seed: int, n_samples: int) -> NDArray[np.int64]:
 
 
 def make_self_test(first_end: int, step_samples: int) -> SelfTest:
-    """A self-test without its expected scores, one and a half times as long as `first_end`, the end of its first row.
+    """A self-test without its expected scores, 1.5 times as long as `first_end`, the end of its first row.
 
     `first_end` is the length of a clip, or for a stream a longer multiple of `step_samples`.
     """
@@ -129,10 +129,11 @@ def make_self_test(first_end: int, step_samples: int) -> SelfTest:
 
 
 def _check_against(card: Card, walked: onnx_walk.Walked, max_test_work: int) -> None:
-    """Check that card and graph agree on inputs and outputs, and stay within the limits of a keyword spotter."""
+    """Check that card and graph agree on inputs and outputs and stay within the limits of a keyword spotter."""
     if set(walked.opsets) != {""} or walked.opsets[""] not in onnx_shapes.OPSETS:
         raise CardError(
-            f"expected ONNX operators of version {onnx_shapes.OPSETS[0]} to {onnx_shapes.OPSETS[-1]}, got {shown(walked.opsets)}"
+            f"the ONNX operators are of version {shown(walked.opsets)}; supported are "
+            f"{onnx_shapes.OPSETS[0]} to {onnx_shapes.OPSETS[-1]}"
         )
     free = 0 if card.kind == "clip" else 1
     states = [(state.name, state.shape, None) for state in card.states]
@@ -144,7 +145,7 @@ def _check_against(card: Card, walked: onnx_walk.Walked, max_test_work: int) -> 
     known = _check_shapes(card, walked, count, _MANY_SCALE)
     n_rows = len(card.self_test.ends) if card.kind == "clip" else card.self_test.n_samples // card.step_samples
     if (known.products + known.total) * n_rows > max_test_work * count:
-        raise CardError(f"expected a self-test of at most {max_test_work} multiplications, but it asks for more")
+        raise CardError(f"the self-test needs more than the allowed {max_test_work} multiplications")
 
 
 def _check_shapes(card: Card, walked: onnx_walk.Walked, count: int, scale: int) -> onnx_shapes.Shapes:
@@ -156,7 +157,7 @@ def _check_shapes(card: Card, walked: onnx_walk.Walked, count: int, scale: int) 
     for name, shape in {"scores": scores, **{f"new_{name}": shape for name, shape in sizes.items()}}.items():
         if known.shapes.get(name) != shape:
             raise CardError(
-                f"expected {name!r} of shape {list(shape)} by its card, but the graph gives {shown(known.shapes.get(name))}"
+                f"the graph's output {name!r} has the shape {shown(known.shapes.get(name))}, but the card says {list(shape)}"
             )
     return known
 
@@ -165,13 +166,13 @@ def _check_values(what: str, expected: list[tuple[str, tuple[int, ...], int | No
     """Check names, element types and shapes. An expected value is a name, a shape and its free axis."""
     names, given = [name for name, _, _ in expected], [value.name for value in found]
     if names != given:
-        raise CardError(f"expected the {what} {shown(names)} by its card, got {shown(given)}")
+        raise CardError(f"the graph has the {what} {shown(given)}, but the card says {shown(names)}")
     for (name, shape, free), value in zip(expected, found, strict=True):
         fits = len(value.shape) == len(shape) and all(
             isinstance(size, str) if axis == free else size == shape[axis] for axis, size in enumerate(value.shape)
         )
         if value.element_type != "float32" or not fits:
             raise CardError(
-                f"expected {name!r} as float32 {shown(list(shape))} by its card, "
-                f"got {value.element_type} {shown(list(value.shape))}"
+                f"{name!r} is {value.element_type} {shown(list(value.shape))} in the graph, "
+                f"but float32 {shown(list(shape))} by the card"
             )

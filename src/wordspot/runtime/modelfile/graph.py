@@ -81,7 +81,7 @@ def walk(data: bytes) -> Walked:
     """The structure of an ONNX file.
 
     Raises:
-        CardError: the data is no ONNX file, is truncated, or contains something that wordspot does not write.
+        CardError: the data is not an ONNX file, is truncated, or contains something that wordspot does not write.
     """
     return _Walker(data).model()
 
@@ -90,7 +90,7 @@ def with_metadata(data: bytes, key: str, value: str) -> bytes:
     """`data` with the entry `key` of its metadata replaced, or added at the end.
 
     Raises:
-        CardError: `data` is no ONNX file.
+        CardError: `data` is not an ONNX file.
     """
     walker = _Walker(data)
     kept = []
@@ -115,7 +115,7 @@ def _varint(value: int) -> bytes:
 
 
 class _Walker:
-    """Reads messages from one buffer and counts the fields, so that no file takes long."""
+    """Reads messages from one buffer and limits the number of fields, so that no file takes long to read."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -125,19 +125,19 @@ class _Walker:
     def model(self) -> Walked:
         top = self.message("model", 0, len(self.data))
         if "graph" not in top or "opset_import" not in top or "ir_version" not in top:
-            raise CardError("expected an ONNX model, but it has no graph or no version; was it exported by wordspot?")
+            raise CardError("the file has no ONNX graph or no version; was it written by `wordspot export`?")
         walked = Walked()
         for entry in top["opset_import"]:
             opset = self.message("opset", *entry)
             domain = _text(opset.get("domain", b""))
             if domain in walked.opsets:
-                raise CardError(f"expected one version of the operators {shown(domain)}, got several")
+                raise CardError(f"the file has several versions of the operators {shown(domain)}")
             walked.opsets[domain] = int(opset.get("version", 0))
         for entry in top.get("metadata_props", ()):
             pair = self.message("property", *entry)
             key = _text(pair.get("key", b""))
             if key in walked.metadata:
-                raise CardError(f"expected one entry {shown(key)} in the metadata, got several")
+                raise CardError(f"the file's metadata has several entries {shown(key)}")
             walked.metadata[key] = _text(pair.get("value", b""), limit=None)
         self._graph(walked, *top["graph"])
         return walked
@@ -153,7 +153,7 @@ class _Walker:
     def _graph(self, walked: Walked, start: int, stop: int) -> None:
         graph = self.message("graph", start, stop)
         if len(graph.get("node", ())) > _MAX_NODES:
-            raise CardError(f"expected at most {_MAX_NODES} operators, got {len(graph['node'])}")
+            raise CardError(f"the file has {len(graph['node'])} operators; at most {_MAX_NODES} are allowed")
         walked.nodes = [self._node(*entry) for entry in graph.get("node", ())]
         walked.initializers = [self._tensor(*entry) for entry in graph.get("initializer", ())]
         walked.inputs = [self._value(*entry) for entry in graph.get("input", ())]
@@ -165,7 +165,7 @@ class _Walker:
         for entry in node.get("attribute", ()):
             name, value = self._attribute(*entry)
             if name in attributes:
-                raise CardError(f"expected one attribute {shown(name)} of an operator, got several")
+                raise CardError(f"the file has an operator with several attributes {shown(name)}")
             attributes[name] = value
         inputs, outputs = (
             tuple(_text(bytes(self.view[slice(*entry)])) for entry in node.get(part, ())) for part in ("input", "output")
@@ -179,7 +179,7 @@ class _Walker:
         given = [each for each in ATTRIBUTE_TYPES.values() if each in attribute]
         is_list = kind in ("floats", "ints", "strings")
         if given != [kind] and not (is_list and not given):
-            raise CardError(f"expected one value of the attribute {shown(name)}, and of its type, got {' and '.join(given)}")
+            raise CardError(f"the file's attribute {shown(name)} needs one value of its type, but has {' and '.join(given)}")
         value: Any = attribute.get(kind, [])
         if kind == "t":
             return name, self._tensor(*value)
@@ -193,16 +193,16 @@ class _Walker:
         tensor = self.message("tensor", start, stop)
         name = _text(tensor.get("name", b""))
         if tensor.get("data_location", 0):
-            raise CardError(f"expected all weights inside the file, but {shown(name)} is external data")
+            raise CardError(f"the file stores {shown(name)} as external data; expected all weights inside the file")
         kind = tensor.get("data_type", 0)
         if kind not in ELEMENT_TYPES:
-            raise CardError(f"expected a constant of numbers, but {shown(name)} has element type {kind}")
+            raise CardError(f"the file's constant {shown(name)} has the element type {kind}, which is not a number")
         shape = tuple(tensor.get("dims", ()))
         data = tensor.get("raw_data", memoryview(b""))
         n_bytes = _size(shape, f"the constant {shown(name)}") * ELEMENT_TYPES[kind][1]
         if n_bytes != len(data):
             raise CardError(
-                f"expected {n_bytes} bytes in the constant {shown(name)} of shape {shown_shape(shape)}, got {len(data)}"
+                f"the file's constant {shown(name)} of shape {shown_shape(shape)} has {len(data)} bytes; expected {n_bytes}"
             )
         return Tensor(name, ELEMENT_TYPES[kind][0], shape, data)
 
@@ -213,16 +213,16 @@ class _Walker:
         tensor = self.message("tensor_type", *kind.get("tensor_type", (0, 0)))
         element = tensor.get("elem_type", 0)
         if element not in ELEMENT_TYPES or "shape" not in tensor:
-            raise CardError(f"expected an array of numbers with a shape as {shown(name)}, got something else")
+            raise CardError(f"the file's {shown(name)} is not an array of numbers with a shape")
         dims: list[int | str] = []
         for entry in self.message("shape", *tensor["shape"]).get("dim", ()):
             dim = self.message("dim", *entry)
             if ("dim_value" in dim) == ("dim_param" in dim):
-                raise CardError(f"expected a size or a name for each dimension of {shown(name)}")
+                raise CardError(f"the file has a dimension of {shown(name)} without a size or name")
             dims.append(dim["dim_value"] if "dim_value" in dim else _text(dim["dim_param"]))
         if len(dims) > _MAX_RANK or any(isinstance(dim, int) and dim < 1 for dim in dims):
             raise CardError(
-                f"expected sizes of at least 1, at most {_MAX_RANK} of them, for {shown(name)}, got {shown_shape(dims)}"
+                f"the file's {shown(name)} has the shape {shown_shape(dims)}; expected at most {_MAX_RANK} sizes, each at least 1"
             )
         return Value(name, ELEMENT_TYPES[element][0], tuple(dims))
 
@@ -233,17 +233,17 @@ class _Walker:
             number, wire, begin, position = self._field(position, stop)
             if number not in fields:
                 what = REFUSED.get((kind, number), f"field {number} of a {kind}")
-                raise CardError(f"not a file that `wordspot export` wrote: it holds {what}")
+                raise CardError(f"the file contains {what}, which wordspot does not write; export it again")
             name, expected, often = fields[number]
             packed = often == MANY and expected in (VARINT, FIXED32) and wire == BYTES
             if wire != expected and not packed:
-                raise CardError(f"expected an ONNX file, but {name} of a {kind} is of wire type {wire}; is it damaged?")
+                raise CardError(f"the file is damaged, or not an ONNX file: {name} of a {kind} has the wire type {wire}")
             if often == SKIP:
                 continue
             if often == MANY:
                 self._append(found.setdefault(name, []), wire, expected, begin, position)
             elif name in found:
-                raise CardError(f"expected one {name} in a {kind}, got several; is the file damaged?")
+                raise CardError(f"the file has a {kind} with several entries {name}; is it damaged?")
             else:
                 found[name] = self._single(kind, name, wire, begin, position)
         return found
@@ -286,7 +286,7 @@ class _Walker:
         elif wire in (FIXED32, FIXED64):
             end = begin + (4 if wire == FIXED32 else 8)
         else:
-            raise CardError("expected an ONNX file, but it is none, or damaged")
+            raise CardError("the file is damaged, or not an ONNX file")
         if end > stop or number < 1:
             _cut()
         return number, wire, begin, end
@@ -301,25 +301,25 @@ class _Walker:
             if byte < 128:
                 return value & 0xFFFF_FFFF_FFFF_FFFF, position
             shift += 7
-        raise CardError("expected an ONNX file, but it is none, or it was cut short")
+        raise CardError("the file is truncated, or not an ONNX file")
 
     def _count(self, n: int = 1) -> None:
         self.n_fields += n
         if self.n_fields > _MAX_FIELDS:
-            raise CardError(f"expected at most {_MAX_FIELDS} entries in the file, got more; export it anew")
+            raise CardError(f"the file has more than {_MAX_FIELDS} entries; export it again")
 
 
 def _cut() -> NoReturn:
-    raise CardError("expected an ONNX file, but it is none, or it was cut short")
+    raise CardError("the file is truncated, or not an ONNX file")
 
 
 def _text(data: bytes, limit: int | None = _MAX_NAME_BYTES) -> str:
     if limit is not None and len(data) > limit:
-        raise CardError(f"expected names of at most {limit} bytes, got {len(data)}")
+        raise CardError(f"the file has a name of {len(data)} bytes; at most {limit} are allowed")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CardError("expected text in UTF-8 in the ONNX file, got other bytes; is it damaged?") from error
+        raise CardError("the file has text that is not UTF-8; is it damaged?") from error
 
 
 def _signed(value: int) -> int:
@@ -335,9 +335,7 @@ def _float(data: memoryview) -> float:
 def _size(shape: tuple[int, ...], what: str) -> int:
     """The number of elements of `shape`."""
     if len(shape) > _MAX_RANK or any(not 1 <= size <= _MAX_SIZE for size in shape):
-        raise CardError(
-            f"expected sizes from 1 to {_MAX_SIZE}, at most {_MAX_RANK} of them, for {what}, got {shown_shape(shape)}"
-        )
+        raise CardError(f"{what} has the shape {shown_shape(shape)}; expected at most {_MAX_RANK} sizes from 1 to {_MAX_SIZE}")
     return math.prod(shape)
 
 

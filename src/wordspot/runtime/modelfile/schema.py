@@ -25,7 +25,7 @@ _MAX_LABELS, _MAX_LABEL_LENGTH = 1000, 200
 _MAX_STATES, _MAX_STATE_VALUES = 100, 1 << 22
 _MAX_TEST_SAMPLES, _MAX_TEST_ROWS, _MAX_TEST_VALUES = 1 << 18, 64, 1 << 24
 _MAX_DEPTH = 12
-_NOT_IN_TEXT = ("Cc", "Cs", "Zl", "Zp")  # controls, surrogates, ends of lines
+_NOT_IN_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, surrogates, line separators
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Card:
 
     @property
     def clip_seconds(self) -> float:
-        """Length of the audio that one score is about."""
+        """Length of the audio that one score refers to."""
         return self.clip_samples / self.sample_rate
 
     @property
@@ -104,27 +104,27 @@ def parse_card(text: str | None) -> Card:
         CardError: there is no card, or a value is missing, unknown or out of bounds.
     """
     if text is None:
-        raise CardError("expected a model that wordspot exported, but it carries no card; export it with wordspot export")
+        raise CardError("the file has no model card; use a file written by `wordspot export`")
     if len(text) > MAX_CARD_BYTES:
-        raise CardError(f"expected a card of at most {MAX_CARD_BYTES} characters, got {len(text)}")
+        raise CardError(f"the card has {len(text)} characters; at most {MAX_CARD_BYTES} are allowed")
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise CardError("expected JSON as the card, but it does not parse; is the file damaged?") from error
+        raise CardError("the card is not valid JSON; is the file damaged?") from error
     if not isinstance(value, dict):
-        raise CardError(f"expected a JSON object as the card, got {type(value).__name__}")
+        raise CardError(f"the card is not a JSON object but of type {type(value).__name__}")
     _check_plain(value)
     version = _integer(value, "format_version", 1, 1 << 30)
     if version > FORMAT_VERSION:
-        raise CardError(f"its card is of version {version}, this wordspot reads up to {FORMAT_VERSION}; install a newer wordspot")
+        raise CardError(f"the card has version {version}; this wordspot reads up to {FORMAT_VERSION}. Install a newer wordspot")
     known = {f.name for f in dataclasses.fields(Card)}
     if unknown := sorted(set(value) - known):
-        raise CardError(f"its card has an unknown entry {shown(unknown[0])}; install a newer wordspot, or export it anew")
+        raise CardError(f"the card has an unknown entry {shown(unknown[0])}; install a newer wordspot, or export it again")
     kind = _choice(value, "kind", KINDS)
     clip_samples = _integer(value, "clip_samples", 1, _MAX_CLIP_SAMPLES)
     step_samples = _integer(value, "step_samples", *((1, clip_samples) if kind == "stream" else (0, 0)))
     if step_samples and clip_samples % step_samples:
-        raise CardError(f"expected clip_samples a multiple of step_samples, got {clip_samples} and {step_samples}")
+        raise CardError(f"clip_samples ({clip_samples}) is not a multiple of step_samples ({step_samples})")
     labels = _labels(value)
     return Card(
         kind=kind,
@@ -146,44 +146,44 @@ def parse_card(text: str | None) -> Card:
 def _check_plain(value: Any, depth: int = 0) -> None:
     """Check for finite numbers, text without control characters (which a terminal would execute), and the nesting depth."""
     if depth > _MAX_DEPTH:
-        raise CardError(f"expected a card of at most {_MAX_DEPTH} levels")
+        raise CardError(f"the card is nested more than {_MAX_DEPTH} levels deep")
     if isinstance(value, dict):
         _check_plain([*value, *value.values()], depth + 1)
     elif isinstance(value, list):
         for item in value:
             _check_plain(item, depth + 1)
     elif isinstance(value, str) and any(unicodedata.category(character) in _NOT_IN_TEXT for character in value):
-        raise CardError(f"expected text without control characters in the card, got {shown(value)}")
+        raise CardError(f"the card contains text with control characters: {shown(value)}")
     elif isinstance(value, float) and not math.isfinite(value):
-        raise CardError("expected finite numbers in the card, got one that is not")
+        raise CardError("the card contains a number that is not finite")
 
 
 def _labels(value: dict[str, Any]) -> tuple[str, ...]:
     labels = _entry(value, "labels", list)
     if not 1 <= len(labels) <= _MAX_LABELS or not all(isinstance(label, str) for label in labels):
-        raise CardError(f"expected 1 to {_MAX_LABELS} labels, all text, got {shown(labels)}")
+        raise CardError(f"the card's labels are {shown(labels)}; expected 1 to {_MAX_LABELS}, all text")
     for label in labels:
         if not 1 <= len(label) <= _MAX_LABEL_LENGTH:
-            raise CardError(f"expected labels of 1 to {_MAX_LABEL_LENGTH} characters, got {shown(label)}")
+            raise CardError(f"the label {shown(label)} is empty or too long; expected 1 to {_MAX_LABEL_LENGTH} characters")
     if len(set(labels)) < len(labels):
-        raise CardError(f"expected each label once, got {shown(labels)}")
+        raise CardError(f"the card repeats a label: {shown(labels)}")
     return tuple(labels)
 
 
 def _states(value: dict[str, Any], kind: str) -> tuple[State, ...]:
     entries = _entry(value, "states", list)
     if len(entries) > _MAX_STATES or (kind == "clip" and entries):
-        raise CardError(f"expected at most {_MAX_STATES} states, of a streaming model only, got {len(entries)}")
+        raise CardError(f"the card has {len(entries)} states; at most {_MAX_STATES} are allowed, and only for a streaming model")
     states = []
     for entry in entries:
         if not isinstance(entry, dict) or set(entry) != {"name", "shape"}:
-            raise CardError(f"expected a name and a shape of each state, got {shown(entry)}")
+            raise CardError(f"the state {shown(entry)} does not consist of a name and a shape")
         name, shape = _entry(entry, "name", str), _whole(entry, "shape", 1, _MAX_STATE_VALUES)
         if len(shape) > 8 or math.prod(shape) > _MAX_STATE_VALUES or not name or name == "audio":
-            raise CardError(f"expected at most {_MAX_STATE_VALUES} values in a state, got {shown(entry)}")
+            raise CardError(f"the state {shown(entry)} has no valid name, or more than {_MAX_STATE_VALUES} values")
         states.append(State(name, shape))
     if len({state.name for state in states}) < len(states):
-        raise CardError("expected each state's name once")
+        raise CardError("the card repeats a state's name")
     return tuple(states)
 
 
@@ -191,31 +191,33 @@ def _decoder(value: dict[str, Any], labels: tuple[str, ...]) -> DecoderConfig:
     try:
         decoder = decoder_from_json(_entry(value, "decoder", dict))
     except ConfigError as error:
-        raise CardError(f"the decoder settings of its card make no sense: {error}") from error
+        raise CardError(f"the card's decoder settings are invalid: {error}") from error
     if strange := sorted(set(decoder.thresholds) - set(labels)):
-        raise CardError(f"its card has a threshold for {shown(strange[0])}, which is none of its labels")
+        raise CardError(f"the card has a threshold for {shown(strange[0])}, which is not one of its labels")
     return decoder
 
 
 def _self_test(value: dict[str, Any], n_labels: int, clip_samples: int, step_samples: int) -> SelfTest:
     entry = _entry(value, "self_test", dict)
     if set(entry) != {f.name for f in dataclasses.fields(SelfTest)}:
-        raise CardError(f"expected the entries of a self-test, got {shown(sorted(map(str, entry)))}")
+        raise CardError(f"the self-test has other entries than expected: {shown(sorted(map(str, entry)))}")
     n_samples = _integer(entry, "n_samples", clip_samples, max(_MAX_TEST_SAMPLES, 2 * clip_samples))
     ends = _whole(entry, "ends", clip_samples, n_samples)
     rows, tones = _entry(entry, "log_posteriors", list), _entry(entry, "tones", list)
     if not 1 <= len(ends) <= _MAX_TEST_ROWS or len(rows) != len(ends):
-        raise CardError(f"expected 1 to {_MAX_TEST_ROWS} rows in the self-test, got {len(ends)} ends and {len(rows)} rows")
+        raise CardError(
+            f"the self-test has {len(ends)} ends and {len(rows)} rows; expected as many rows as ends, 1 to {_MAX_TEST_ROWS}"
+        )
     if not step_samples and len(ends) * clip_samples > _MAX_TEST_VALUES:
-        raise CardError(f"expected clips of at most {_MAX_TEST_VALUES} samples together in the self-test, got more")
+        raise CardError(f"the self-test's clips have more than {_MAX_TEST_VALUES} samples together")
     if step_samples and any(end % step_samples for end in ends):
-        raise CardError(f"expected the self-test's rows at multiples of {step_samples} samples, got {shown(ends)}")
+        raise CardError(f"the self-test's rows end at {shown(ends)}; expected multiples of {step_samples} samples")
     posteriors = tuple(_row(row, n_labels) for row in rows)
     if len(tones) != 2 or not all(isinstance(tone, list) and len(tone) == 2 for tone in tones):
-        raise CardError(f"expected two tones in the self-test, got {shown(tones)}")
+        raise CardError(f"the self-test's tones are {shown(tones)}; expected two")
     pairs = [(_integer({"start": a}, "start", 0, PHASES), _integer({"sweep": b}, "sweep", 0, 1 << 14)) for a, b in tones]
     if any(start * n_samples + sweep * n_samples**2 >= 1 << 53 for start, sweep in pairs):
-        raise CardError(f"expected tones of the self-test whose phase stays below 2**53, got {shown(tones)}")
+        raise CardError(f"the self-test's tones are {shown(tones)}; their phase must stay below 2**53")
     return SelfTest(
         n_samples=n_samples,
         seed=_integer(entry, "seed", 1, MODULUS - 1),
@@ -228,19 +230,19 @@ def _self_test(value: dict[str, Any], n_labels: int, clip_samples: int, step_sam
 
 def _row(row: Any, n_labels: int) -> tuple[float, ...]:
     if not isinstance(row, list) or len(row) != n_labels:
-        raise CardError(f"expected {n_labels} values in each row of the self-test, got {shown(row)}")
+        raise CardError(f"a row of the self-test is {shown(row)}; expected {n_labels} values")
     values = tuple(_number({"log_posteriors": item}, "log_posteriors", -1e4, 1e-3) for item in row)
     if not 0.99 < sum(map(math.exp, values)) < 1.01:
-        raise CardError(f"expected rows of the self-test whose posteriors add up to 1, got {shown(row)}")
+        raise CardError(f"the posteriors in a row of the self-test do not add up to 1: {shown(row)}")
     return values
 
 
 def _config(value: dict[str, Any]) -> dict[str, Any]:
-    """The training's configuration: nothing of it is needed to run a file, except the task."""
+    """The training configuration. Running a file needs nothing of it except the task."""
     config: dict[str, Any] = _entry(value, "config", dict)
     task = config.get("task", "words")
     if not isinstance(task, str) or task not in TASKS:
-        raise CardError(f"its card is of the task {shown(task)}; known are {', '.join(TASKS)}; install a newer wordspot")
+        raise CardError(f"the card's task is {shown(task)}; known are {', '.join(TASKS)}. Install a newer wordspot")
     return config
 
 
@@ -248,21 +250,21 @@ def _entry(value: dict[str, Any], name: str, kind: type) -> Any:
     """An entry of the card, of exactly this type."""
     entry = value.get(name)
     if type(entry) is not kind:
-        raise CardError(f"expected {name} of its card as {_KIND_NAMES[kind]}, got {shown(entry)}")
+        raise CardError(f"the card's {name} is {shown(entry)}; expected {_KIND_NAMES[kind]}")
     return entry
 
 
 def _integer(value: dict[str, Any], name: str, low: int, high: int) -> int:
     number: int = _entry(value, name, int)
     if not low <= number <= high:
-        raise CardError(f"expected {name} of its card from {low} to {high}, got {shown(number)}")
+        raise CardError(f"the card's {name} is {shown(number)}; expected {low} to {high}")
     return number
 
 
 def _number(value: dict[str, Any], name: str, low: float, high: float) -> float:
     number: Any = value.get(name)
     if type(number) not in (int, float) or not low <= number <= high:
-        raise CardError(f"expected {name} of its card from {low:g} to {high:g}, got {shown(number)}")
+        raise CardError(f"the card's {name} is {shown(number)}; expected {low:g} to {high:g}")
     return float(number)
 
 
@@ -273,7 +275,7 @@ def _whole(value: dict[str, Any], name: str, low: int, high: int) -> tuple[int, 
 def _choice(value: dict[str, Any], name: str, choices: tuple[str, ...]) -> str:
     choice: str = _entry(value, name, str)
     if choice not in choices:
-        raise CardError(f"expected {name} of its card as one of {', '.join(choices)}, got {shown(choice)}")
+        raise CardError(f"the card's {name} is {shown(choice)}; expected one of {', '.join(choices)}")
     return choice
 
 
@@ -281,4 +283,4 @@ _KIND_NAMES = {dict: "a JSON object", list: "a list", str: "text", int: "a whole
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

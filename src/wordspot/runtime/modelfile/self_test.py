@@ -1,4 +1,4 @@
-"""The self-test of an exported file: does it still give the scores that its card holds?"""
+"""The self-test of an exported file: compare its scores with those stored in its card."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOG_FLOOR = -10.0  # posteriors below e**-10 count as equal
 
 @dataclass(frozen=True)
 class SelfTestResult:
-    """How far the scores of a file are from those it had when it was exported.
+    """How far the scores of a file differ from those at export.
 
     Attributes:
         rows: how many rows of scores were compared.
@@ -67,7 +67,7 @@ def self_test_audio(card: Card) -> Array:
 
 
 def self_test_rows(card: Card, scores: Array) -> Array:
-    """Pick the rows [rows, labels] that the card holds from the scores for `self_test_audio`."""
+    """Pick the rows [rows, labels] that the card stores from the scores for `self_test_audio`."""
     if card.kind == "stream":
         result: Array = scores[0][[end // card.step_samples - 1 for end in card.self_test.ends]]
         return result

@@ -1,11 +1,11 @@
 """The shape of every value in the graph of a file, inferred before onnxruntime allocates any of them.
 
-Each operator that a file may contain has a rule here for the shapes of its outputs; an operator without a rule is rejected. So
-are shapes that the graph would compute at run time. A small file can then not allocate a large array, neither at run time nor
-when onnxruntime folds constants at load.
+Each operator that a file may contain has a rule here for the shapes of its outputs; an operator without a rule is rejected, and
+so are shapes that the graph would compute at run time. A small file therefore cannot allocate a large array, neither at run
+time nor when onnxruntime folds constants at load.
 
-A list of allowed operators with bounds on constants and inputs would not do: a file of 739 bytes that concatenates an array
-with itself 17 times makes onnxruntime use 17 GB for one second of audio. Shape inference costs 0.7 ms of a load of 20 ms.
+A list of allowed operators with bounds on constants and inputs would not suffice: a file of 739 bytes that concatenates an array
+with itself 17 times makes onnxruntime use 17 GB for one second of audio. Shape inference takes 0.7 ms of a load of 20 ms.
 """
 
 from __future__ import annotations
@@ -47,31 +47,29 @@ class Shapes:
             CardError: the name is defined twice, or the value exceeds the limits.
         """
         if not name or name in self.shapes:
-            raise CardError(f"expected each value of the graph to be made once, got {shown(name)} twice")
+            raise CardError(f"the graph defines {shown(name)} twice, or without a name")
         if any(type(size) is not int for size in shape):
-            raise ValueError("sizes that are no whole numbers")
+            raise ValueError("sizes that are not integers")
         if any(size < 1 for size in shape):  # an array empty by a rule here would hide what is computed from it
-            raise CardError(f"expected arrays that hold something, but {shown(name)} is of shape {shown_shape(shape)}")
+            raise CardError(f"the graph makes an empty array: {shown(name)} has the shape {shown_shape(shape)}")
         size = math.prod(shape)
         self.total += size
         if len(shape) > _MAX_RANK or size > MAX_VALUE * self.scale:
-            raise CardError(
-                f"expected arrays of at most {MAX_VALUE} values, but the graph makes one of shape {shown_shape(shape)}"
-            )
+            raise CardError(f"the graph makes an array of shape {shown_shape(shape)}; at most {MAX_VALUE} values are allowed")
         if self.total > MAX_TOTAL * self.scale:
-            raise CardError(f"expected arrays of at most {MAX_TOTAL} values together, but the graph makes more")
+            raise CardError(f"the graph makes arrays with more than {MAX_TOTAL} values together")
         self.shapes[name] = shape
 
     def work(self, products: int) -> None:
         self.products += products
         if self.products > MAX_PRODUCTS * self.scale:
-            raise CardError(f"expected at most {MAX_PRODUCTS} multiplications a clip, but the graph asks for more")
+            raise CardError(f"the graph needs more than {MAX_PRODUCTS} multiplications per clip")
 
     def constants(self, node: Node, position: int) -> list[int]:
-        """The integers of an operator's input, which must be a constant of the file."""
+        """The integers in an operator's input, which must be a constant of the file."""
         name = node.inputs[position] if len(node.inputs) > position else ""
         if name not in self.numbers:
-            raise CardError(f"expected a constant of the file as input {position} of {node.op_type}, got {shown(name)}")
+            raise CardError(f"input {position} of {node.op_type} is {shown(name)}; expected a constant of the file")
         return self.numbers[name]
 
 
@@ -87,21 +85,21 @@ def infer_shapes(walked: Walked, inputs: dict[str, Shape], scale: int = 1) -> Sh
     for node in walked.nodes:
         rule = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
         if rule is None:
-            raise CardError(f"expected only operators that wordspot uses, got {shown(f'{node.domain}:{node.op_type}')}")
+            raise CardError(f"the graph uses the operator {shown(f'{node.domain}:{node.op_type}')}, which wordspot does not")
         for name in node.inputs:
             if name and name not in known.shapes:
-                raise CardError(f"expected the inputs of {node.op_type} to be made before it, but {shown(name)} is not")
+                raise CardError(f"the input {shown(name)} of {node.op_type} is not made before it")
         try:
             shapes = rule(known, node, [known.shapes.get(name, ()) for name in node.inputs])
             if not 1 <= len(node.outputs) <= len(shapes):
-                raise ValueError("outputs that it has not")
+                raise ValueError("outputs that it does not have")
             for name, shape in zip(node.outputs, shapes, strict=False):
                 if name:
                     known.define(name, shape)
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             if isinstance(error, CardError):
                 raise
-            raise CardError(f"expected {node.op_type} as wordspot uses it, got other inputs or attributes") from error
+            raise CardError(f"{node.op_type} has inputs or attributes that wordspot does not use") from error
     return known
 
 
@@ -115,7 +113,7 @@ def _same(known: Shapes, node: Node, shapes: list[Shape]) -> list[Shape]:
 
 def _cast(known: Shapes, node: Node, shapes: list[Shape]) -> list[Shape]:
     if node.attributes["to"] not in ELEMENT_TYPES:
-        raise ValueError("a type that is no number")
+        raise ValueError("a type that is not a number")
     return [shapes[0]]
 
 
@@ -184,7 +182,7 @@ def _slide(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> Shape:
     for axis, size in enumerate(sizes):
         left = size + pads[axis] + pads[axis + rank] - dilations[axis] * (kernel[axis] - 1) - 1
         if left < 0 or max(pads[axis], pads[axis + rank]) > dilations[axis] * (kernel[axis] - 1):
-            raise ValueError("a window larger than what it slides over, or nothing but padding in it")
+            raise ValueError("a window larger than its input, or in the padding only")
         places.append((-(-left // strides[axis]) if attributes.get("ceil_mode", 0) else left // strides[axis]) + 1)
     return tuple(places)
 
@@ -240,7 +238,7 @@ def _split(known: Shapes, node: Node, shapes: list[Shape]) -> list[Shape]:
 def _transpose(known: Shapes, node: Node, shapes: list[Shape]) -> list[Shape]:
     order = node.attributes.get("perm", list(range(len(shapes[0])))[::-1])
     if sorted(order) != list(range(len(shapes[0]))):
-        raise ValueError("no order of the axes")
+        raise ValueError("not a permutation of the axes")
     return [tuple(shapes[0][axis] for axis in order)]
 
 
@@ -296,7 +294,7 @@ def _pad(known: Shapes, node: Node, shapes: list[Shape]) -> list[Shape]:
         raise ValueError("other padding than wordspot uses")
     shape = tuple(size + pads[axis] + pads[axis + rank] for axis, size in enumerate(shapes[0]))
     if min(shape, default=0) < 0:
-        raise ValueError("an axis shorter than nothing")
+        raise ValueError("an axis of negative length")
     return [shape]
 
 
@@ -334,7 +332,7 @@ _BROADCASTING = (
     "Mul", "Or", "Pow", "PRelu", "Sub", "Where",
 )  # fmt: skip
 
-#: The operators that a file may hold.
+#: The operators that a file may contain.
 RULES: dict[str, Callable[[Shapes, Node, list[Shape]], list[Shape]]] = {
     **dict.fromkeys(_UNARY, _same), **dict.fromkeys(_BROADCASTING, _broadcast),
     **dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"), _reduce),

@@ -1,4 +1,4 @@
-"""What is trained: a class for each task of `wordspot.tasks`, all with the methods of `TrainingTask`.
+"""The training tasks: a class for each task of `wordspot.tasks`, all with the methods of `TrainingTask`.
 
 A training task knows the examples and how predictions are evaluated. The loop in `wordspot.training.trainer` is the same for
 all of them.
@@ -18,7 +18,7 @@ from wordspot.progress import OnProgress
 
 
 class Evaluation(Protocol):
-    """An evaluated set, as the log keeps it. A task's own record has more fields."""
+    """The record of an evaluated set in the log. A task's own record has more fields."""
 
     @property
     def kind(self) -> str: ...
@@ -28,11 +28,11 @@ class Evaluation(Protocol):
     def set(self) -> str: ...
     @property
     def n(self) -> int:
-        """Evaluated examples; if there are none, no checkpoint is the best."""
+        """Number of evaluated examples; without any, no checkpoint becomes the best."""
 
     @property
     def score(self) -> float:
-        """The measure of which the best checkpoint has the highest value."""
+        """The score of the checkpoint; the best checkpoint has the highest."""
 
     def summary(self) -> str:
         """The result as one line for people."""
@@ -47,13 +47,13 @@ class TrainingTask(Protocol):
         """The training examples in a few words."""
 
     def warnings(self) -> Iterator[str]:
-        """What the user should know about the recordings before training begins."""
+        """Warnings about the recordings, before training begins."""
 
     def listing_text(self) -> str:
         """The content of ``data.csv``: the recordings used."""
 
     def examples(self) -> dict[str, Tensor]:
-        """An example for each label, float32 [samples], to show what the network gets."""
+        """An example for each label, float32 [samples], to show the network's input."""
 
     def prepare(self, network: nn.Module) -> None:
         """Called with the network before the first batch."""
@@ -68,7 +68,7 @@ class TrainingTask(Protocol):
         """All metrics of the network that was best on validation, and its evaluation on testing."""
 
     def close(self) -> None:
-        """Release what is held; called after training, however it ended."""
+        """Release all resources; called after training, even if it failed."""
 
 
 Load = Callable[[RunConfig, Path, torch.device, OnProgress, Callable[[str], None]], TrainingTask]

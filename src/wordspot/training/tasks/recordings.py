@@ -1,4 +1,4 @@
-"""The task `recordings`: which class is a recording of any length of? It is trained on windows and evaluated as a whole."""
+"""The task `recordings`: classify recordings of any length. Networks train on windows; evaluation uses entire recordings."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class RecordingEvaluation:
 
     @property
     def score(self) -> float:
-        """The negative cross-entropy. With few recordings an error rate depends on single ones, and jumps."""
+        """The negative cross-entropy, since error rates of few recordings change in large steps."""
         return -self.cross_entropy
 
     def summary(self) -> str:
@@ -69,7 +69,7 @@ class RecordingEvaluation:
 
 
 class RecordingsTask:
-    """Recordings of classes: a `training.tasks.TrainingTask`.
+    """A `training.tasks.TrainingTask` on recordings of classes.
 
     Args:
         config: of the run.
@@ -79,7 +79,7 @@ class RecordingsTask:
 
     Raises:
         DataError: a class has no recordings for training.
-        ConfigError: there are backgrounds, but the settings mix no noise in.
+        ConfigError: there are backgrounds, but the settings mix in no noise.
     """
 
     def __init__(self, config: RunConfig, recordings: ManifestData, device: torch.device, noise_seconds: int = 300) -> None:
@@ -210,19 +210,19 @@ class RecordingsTask:
         return window if is_heard else _window_at(audio, begin, clip)
 
     def _draw_of_like_length(self, size: int, rng: np.random.Generator) -> list[int]:
-        """`size` random recordings of similar lengths, so that little of a batch is padding."""
+        """`size` random recordings of similar lengths, so that batches contain little padding."""
         order = self._by_length
         reach = min(2 * size, len(order))
         first = min(max(int(rng.integers(len(order))) - reach // 2, 0), len(order) - reach)
         return [int(order[first + place]) for place in rng.choice(reach, size, replace=size > reach)]
 
     def _make_noise(self, seconds: int) -> list[tuple[float, Tensor]]:
-        """The noise for all classes, synthetic and recorded: each its share of the clips, and int16 [samples]."""
+        """The synthetic and the recorded noise: for each its share of the clips, and int16 [samples]."""
         augment, features = self.config.augment, self.config.features
         if augment.background_frequency == 0 or (augment.background_volume == 0 and not augment.snr_db):
             if self.recordings.backgrounds:
                 raise ConfigError(
-                    "this run mixes no noise in, so it needs no `backgrounds`; leave them out, or set "
+                    "this run mixes in no noise, so it needs no `backgrounds`; leave them out, or set "
                     "augment.background_frequency=0.8 and augment.snr_db=0,30"
                 )
             return []
@@ -239,7 +239,7 @@ class RecordingsTask:
         return noise
 
     def _draw_noise(self, count: int, generator: Generator) -> Tensor | None:
-        """A random stretch of noise for each clip: float32 [count, clip_samples]."""
+        """A random piece of noise for each clip: float32 [count, clip_samples]."""
         if not self._noise:
             return None
         clip = self.config.features.clip_samples
@@ -257,7 +257,7 @@ class RecordingsTask:
 
 @lru_cache(maxsize=2)
 def _made_sounds(n_samples: int, sample_rate: int, seed: int) -> NDArray[np.int16]:
-    """`make_sounds`, cached for several runs in a row."""
+    """`make_sounds`, cached for consecutive runs."""
     return make_sounds(n_samples, sample_rate, np.random.default_rng([seed, 1]))
 
 

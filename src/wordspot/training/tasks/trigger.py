@@ -1,4 +1,4 @@
-"""The task `trigger`: when is one word said? Learned from scenes that know where it is, measured as streams are."""
+"""The task `trigger`: detect when one word is said. It is trained on synthetic scenes and evaluated like streams."""
 
 from __future__ import annotations
 
@@ -39,9 +39,8 @@ Truth = NDArray[np.int8]
 
 @dataclass(frozen=True)
 class SceneEvaluation:
-    """A set of scenes evaluated: each step by itself, and the detections of the decoder.
-
-    accuracy: of single steps, which says little: `accuracy_of_zeros` is that of a network that never fires.
+    """An evaluated set of scenes: single steps, and the detections of the decoder.
+    accuracy: of single steps, for comparison with `accuracy_of_zeros`, that of a network that never fires.
     points: misses at some rates of false accepts per hour, from `curves.operating_points`.
     """
 
@@ -57,12 +56,12 @@ class SceneEvaluation:
 
     @property
     def score(self) -> float:
-        """The negative cross-entropy: how many words are found at few false accepts depends on single detections, and jumps."""
+        """The negative cross-entropy, since the miss rate at few false accepts changes in large steps."""
         return -self.cross_entropy
 
     def summary(self) -> str:
         if not self.n:
-            return f"Step {self.step}: the {self.set} set holds no positives, so nothing is measured on it"
+            return f"Step {self.step}: the {self.set} set has no positives, so nothing is measured on it"
         found = ", ".join(
             f"{100 * (1 - point.miss_rate):.1f}% at {point.at_most_per_hour:g}"
             for point in self.points
@@ -76,12 +75,12 @@ class SceneEvaluation:
 
 
 class TriggerTask:
-    """Scenes of a folder's positives, negatives and backgrounds: a `training.tasks.TrainingTask`.
+    """A `training.tasks.TrainingTask` on scenes of a folder's positives, negatives and backgrounds.
 
     Raises:
         DataError: no positives are left for training.
 
-    Training's scenes are made from (seed, step, number) and never twice; those of the other sets are always the same.
+    Training scenes are made from (seed, step, number) and never repeat; those of the other sets are always the same.
     """
 
     def __init__(self, config: RunConfig, sources: TriggerData, device: torch.device) -> None:
@@ -89,7 +88,7 @@ class TriggerTask:
         self.labels = labels_of_run(config)
         if not sources.has("training"):
             raise DataError("no positives are left for training; lower data.validation_percent and data.testing_percent")
-        # noise and speed are a scene's own affair, and a word that is moved would leave its label behind
+        # scenes have their own noise and speed, and a time shift would separate a word from its label
         self.augmenter = Augmenter(dataclasses.replace(config.augment, time_shift_ms=0.0), config.features)
         self._made: dict[str, list[Scene]] = {}
         self._scenes: Ahead[tuple[NDArray[np.int16], Truth]] | None = None
@@ -111,7 +110,7 @@ class TriggerTask:
         )
         for problem in sources.problems:
             on_note(f"left out: {problem}")
-        if workers := config.trigger.workers:  # threads of torch that share a core with them make all of them wait
+        if workers := config.trigger.workers:  # torch threads that share a core with workers slow everything down
             torch.set_num_threads(max(torch.get_num_threads() - workers, 1))
         return cls(config, sources, device)
 
@@ -192,7 +191,7 @@ class TriggerTask:
 
 
 def step_ends_ms(network: nn.Module, features: FeatureConfig) -> NDArray[np.float64]:
-    """Where in a scene each of a network's steps ends, in milliseconds: float64 [steps]."""
+    """The end of each step of the network within a scene, in milliseconds: float64 [steps]."""
     assert isinstance(network, StepNetwork)
     last: NDArray[np.int64] = network.step_ends(features.n_frames).numpy()
     return (last * features.hop_samples + features.window_samples) * 1000 / features.sample_rate
@@ -214,7 +213,7 @@ def predict_scenes(
 
 @dataclass(frozen=True)
 class _TrainingScenes:
-    """The scenes of a step, and the answers to them: int16 [batch, samples], int8 [batch, answers]."""
+    """The scenes of a training step and their targets: int16 [batch, samples], int8 [batch, steps]."""
 
     material: TriggerMaterial
     config: RunConfig

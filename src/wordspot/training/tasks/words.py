@@ -1,4 +1,4 @@
-"""The task `words`: is a clip of about a second one of the words, an unknown word, or silence?"""
+"""The task `words`: classify clips of about a second as one of the words, an unknown word, or silence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from wordspot.training.log import listing_text
 
 @dataclass(frozen=True)
 class ClipEvaluation:
-    """A set of clips, evaluated.
+    """An evaluated set of clips.
 
     Attributes:
         confusion: [labels][labels]; rows are the true labels, columns the predicted ones.
@@ -60,7 +60,7 @@ class ClipEvaluation:
 
 
 class WordsTask:
-    """Clips of a data folder: a `training.tasks.TrainingTask`.
+    """A `training.tasks.TrainingTask` on the clips of a data folder.
 
     Raises:
         DataError: no clips are left for training.
