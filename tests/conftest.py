@@ -44,6 +44,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("WORDSPOT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def _without_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a folder holds does not depend on what is installed; tests of `audio.convert` bring their own program."""
+    monkeypatch.setattr("wordspot.audio.convert._find_ffmpeg", lambda path: None)
+
+
 @pytest.fixture(scope="session")
 def tone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of four "words" that are tones, 30 speakers, and one noise. Not to be written to."""

@@ -170,7 +170,7 @@ def test_mistakes_are_one_line(
     fails(capsys, "bad.onnx: ", command, tmp_path / "bad.onnx", clip)
     if command == "label":
         (tmp_path / "empty").mkdir()
-        fails(capsys, "empty: expected recordings", command, model, tmp_path / "empty")
+        fails(capsys, "empty: the folder contains no recordings", command, model, tmp_path / "empty")
         fails(capsys, "--top must be at least 1, got 0", command, model, clip, "--top", "0")
     monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
     fails(capsys, "the model that comes with wordspot is missing", command, clip)
@@ -238,7 +238,7 @@ def test_detect_refuses_a_chime_that_cannot_be_written_before_it_listens(
     capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
 ) -> None:
     path = wav(tmp_path / "s.wav", spoken())
-    fails(capsys, r"out\.mp3: expected a name that ends in \.wav", "detect", model, path, "--chime", tmp_path / "out.mp3")
+    fails(capsys, r"out\.mp3: the name must end in \.wav", "detect", model, path, "--chime", tmp_path / "out.mp3")
     fails(capsys, "--chime: .* is the recording itself", "detect", model, path, "--chime", tmp_path / "." / "s.wav")
 
 

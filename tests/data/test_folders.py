@@ -74,7 +74,12 @@ def test_a_link_to_the_folder_itself_ends(tmp_path: Path) -> None:
 
 def test_training_says_what_it_does_not_use(nested: Path) -> None:
     notes = decode_folder(list_recordings(nested), 16_000, 1600).warnings
-    assert any(note.startswith("yes holds 2 files of a kind that cannot be read (.m4a); convert them: find ") for note in notes)
+    assert any(
+        note.startswith(
+            "yes holds 2 files of a kind that cannot be read (.m4a) without ffmpeg; install it, or convert them: find "
+        )
+        for note in notes
+    )
     assert any("no holds 1 files of a kind that cannot be read (.webm)" in note for note in notes)
     assert any("no/notes.txt: not a sound file" in note for note in notes)
     assert find_folders(nested, TriggerConfig(positives=("yes",), negatives=("no",))).left_out
@@ -97,7 +102,7 @@ def test_a_word_with_unreadable_files_only_says_so(tmp_path: Path) -> None:
         list_recordings(tmp_path)
     with pytest.raises(DataError, match=r"\(\.m4a\)"):
         find_folders(tmp_path, TriggerConfig(positives=("lamp",)))
-    with pytest.raises(NotFoundError, match="expected recordings"):
+    with pytest.raises(NotFoundError, match="contains no recordings"):
         find_clips([tmp_path / "lamp"])
 
 

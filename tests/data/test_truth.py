@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import string
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -169,3 +171,11 @@ def test_labels_that_no_line_holds(tmp_path: Path, label: str) -> None:
 def test_unknown_kind(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="one of classic, csv, audacity, got 'xml'"):
         write_truth(tmp_path / "t.xml", WORDS, "xml")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a pipe of POSIX")
+def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("yes,1000\nno,2000\n")
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(f"cat {tmp_path / 't.csv'} > {tmp_path / 'pipe'}", shell=True):
+        assert read_truth(tmp_path / "pipe") == read_truth(tmp_path / "t.csv")

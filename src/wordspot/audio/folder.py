@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wordspot.audio.convert import can_convert
 from wordspot.errors import NotFoundError
 
 #: Suffixes of the sound files that `audio.files` reads.
@@ -14,7 +15,7 @@ SUFFIXES = (
     ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf",
     ".w64", ".rf64", ".voc", ".sph", ".nist",
 )  # fmt: skip
-#: Suffixes of sound and video files that it does not read; ffmpeg converts them.
+#: Suffixes of sound and video files that are read only if ffmpeg is installed.
 UNREADABLE_SUFFIXES = (
     ".m4a", ".m4b", ".aac", ".mp4", ".mov", ".m4v", ".webm", ".weba", ".mka", ".mkv", ".amr", ".3gp", ".3ga", ".wma",
     ".ac3", ".ape", ".wv", ".tta", ".ra", ".avi",
@@ -37,12 +38,17 @@ class FolderFiles:
 
 
 def is_audio_name(name: str) -> bool:
-    """Whether a file of this name counts as a recording: by its suffix, and if it is not hidden."""
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    """Whether a file of this name counts as a recording: by its suffix, and if it is not hidden.
+
+    Files that need ffmpeg count if it is installed.
+    """
+    if name.startswith("."):
+        return False
+    return name.lower().endswith(SUFFIXES) or (name.lower().endswith(UNREADABLE_SUFFIXES) and can_convert())
 
 
 def is_unreadable_kind(name: str) -> bool:
-    """Whether a file of this name contains audio in a format that cannot be read, such as ``.m4a``."""
+    """Whether a file of this name contains audio in a format that only ffmpeg reads, such as ``.m4a``."""
     return name.lower().endswith(UNREADABLE_SUFFIXES) and not name.startswith(".")
 
 

@@ -9,6 +9,8 @@ from typing import BinaryIO
 
 import soundfile
 
+from wordspot.audio.convert import can_convert, convert
+from wordspot.audio.folder import is_unreadable_kind
 from wordspot.audio.kinds import HEAD_BYTES, convert_command, kind_of
 from wordspot.audio.mpeg import has_frames
 from wordspot.audio.samples import MAX_RATE, MIN_RATE
@@ -65,7 +67,7 @@ def open_sound(path: Path, note: OnNote, *, thorough: bool) -> soundfile.SoundFi
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes); expected a recording")
     try:
-        sound = _Forward(open_whole(path, note, thorough=thorough))
+        sound = _Forward(convert(path) if _needs_ffmpeg(path) and can_convert() else open_whole(path, note, thorough=thorough))
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file would need a given rate
         raise AudioError(f"{path}: {_EXPECTED}, but it {_what_it_is(path) or f'cannot be read ({reason(error)})'}") from error
     except OSError as error:
@@ -116,6 +118,13 @@ def _what_it_is(path: Path) -> str:
     if kind is None or kind.is_readable:
         return ""
     return f"is {kind.name}, which cannot be read; convert it: {convert_command(path.name)}"
+
+
+def _needs_ffmpeg(path: Path) -> bool:
+    """Whether a file is of a kind that libsndfile does not read: by its first bytes, and if they say nothing by its name."""
+    with path.open("rb") as file:
+        kind = kind_of(file.read(HEAD_BYTES))
+    return is_unreadable_kind(path.name) if kind is None else not kind.is_readable
 
 
 def _has_frames(path: Path) -> bool:

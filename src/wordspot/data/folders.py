@@ -154,7 +154,11 @@ def left_out_files(root: Path, files: Sequence[Path]) -> Iterator[LeftOut]:
         if is_unreadable_kind(path.name):
             suffix = path.suffix.lower()
             command = f"find {shlex.quote(str(root))} -iname '*{suffix}' -exec ffmpeg -nostdin -i {{}} {{}}.wav ';'"
-            yield LeftOut("unreadable-kind", name, f"files of a kind that cannot be read ({suffix}); convert them: {command}")
+            yield LeftOut(
+                "unreadable-kind",
+                name,
+                f"files of a kind that cannot be read ({suffix}) without ffmpeg; install it, or convert them: {command}",
+            )
         elif not path.name.lower().startswith(_EXPECTED_FILES):
             yield LeftOut("ignored", name, "not a sound file that can be read, by its name")
 

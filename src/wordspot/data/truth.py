@@ -95,13 +95,14 @@ def _csv_text(words: Sequence[SpokenWord]) -> str:
 
 def _read_lines(path: Path) -> list[tuple[int, str]]:
     """The lines that are not blank, each with its number from 1."""
-    if not path.is_file():
+    if path.is_dir() or not path.exists():
         raise NotFoundError(f"{path}: no such file; expected a ground-truth file")
     if path.stat().st_size > _MAX_BYTES:
         raise DataError(
             f"{path}: the file has {path.stat().st_size} bytes; a ground-truth file has at most {_MAX_BYTES >> 20} MB"
         )
-    data = path.read_bytes()
+    with path.open("rb") as file:  # perhaps a pipe, which has no size
+        data = file.read(_MAX_BYTES)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -134,7 +134,7 @@ def _open_bytes(
 
     def blocks() -> Iterator[Block]:
         with contextlib.nullcontext() if name in (_STDIN, _STREAM) else stream:
-            yield first
+            yield np.concatenate([first, decoder.feed(stream.read(max(size - len(head), 0)))])
             while data := stream.read(size):
                 yield decoder.feed(data)
             yield decoder.end()
