@@ -3,7 +3,7 @@
     python benchmarks/bed_cat.py DATA [--steps 250] [--seeds 0,1]
 
 The original reaches 90 % on testing after 194 steps of 100 clips, on a slightly larger set. The accuracy on testing
-is reported as it was there; it is not used to choose anything.
+is reported as in the original; nothing is chosen by it.
 """
 
 from __future__ import annotations

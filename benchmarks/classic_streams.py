@@ -58,8 +58,8 @@ def main() -> None:
         "--limit",
         type=float,
         default=0.01,
-        help="part of the words that may be wrong, or false positives, on validation: half of what is wanted on testing, "
-        "because settings look better on the streams they were tuned on (default: 0.01)",
+        help="largest fraction of wrong words, and of false positives, on validation: half of the target on testing, "
+        "because results on the streams used for tuning are too optimistic (default: 0.01)",
     )
     parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args()

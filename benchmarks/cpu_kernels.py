@@ -1,8 +1,8 @@
-"""What each function of `wordspot.models.cpu_kernels` saves on this processor: forward and backward against torch's own.
+"""Compare each function of `wordspot.models.cpu_kernels` with torch's own on this processor: forward and backward time.
 
     python benchmarks/cpu_kernels.py [--threads 1] [--pairs 15] [--json FILE]
 
-Both run in turn, so that other load meets both; times are of the processor. A ratio below 1 means that the function pays.
+Both alternate, so that other load affects both; times are processor times. A ratio below 1 means that the function pays.
 """
 
 from __future__ import annotations

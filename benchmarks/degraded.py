@@ -1,4 +1,4 @@
-"""What codecs, noise and another sample rate do to the results of `--leave-one-generator-out`.
+"""The effect of codecs, noise and another sample rate on the results of `--leave-one-generator-out`.
 
     python benchmarks/degraded.py RUNS labels.csv [--json OUT]
 
@@ -86,7 +86,7 @@ WAYS: dict[str, Way] = {
 
 
 def judge_degraded(run: Path, listed: Path) -> tuple[RecordingSet, dict[str, np.ndarray[Any, Any]]]:
-    """The testing set of a run, and of each way the posteriors float64 [recordings, labels]."""
+    """The testing set of a run, and the posteriors float64 [recordings, labels] of each degradation."""
     checkpoint = RunFolder(run).load()
     config: RunConfig = checkpoint.config
     features, rate = config.features, config.features.sample_rate
@@ -104,7 +104,7 @@ def judge_degraded(run: Path, listed: Path) -> tuple[RecordingSet, dict[str, np.
 
 
 def test_generator(runs: Path, listed: Path) -> dict[str, Scored]:
-    """The scores of all folds of a generator, for each way.
+    """The scores of all folds of a generator, for each degradation.
 
     A recording that several folds test counts once, with its mean posterior.
     """
@@ -129,7 +129,7 @@ def runs_of(folder: Path) -> list[Path]:
 
 
 def print_table(generators: list[str], figures: dict[str, Any]) -> None:
-    """A row for each way, in percent."""
+    """A row for each degradation, in percent."""
 
     def cells(name: str, row: dict[str, Any]) -> list[str]:
         eer, eer_low, eer_high, auc, auc_low, auc_high = (

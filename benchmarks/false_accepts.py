@@ -1,9 +1,9 @@
-"""False accepts per hour on audio outside the training set in which nobody says the words, one line per kind.
+"""False accepts per hour on audio outside the training set without the words, one line per kind.
 
     python benchmarks/false_accepts.py DATA [MODEL.onnx] [--minutes 60] [--json OUT]
 
 DATA holds the folders environment, wake_words, arabic_commands and real_or_synthetic. The recordings of a kind follow
-each other as one stream, each used once: repeating them would add hours and no information. The sentences of
+each other as one stream, each used once, since repeating them would add hours but no information. The sentences of
 real_or_synthetic have no transcripts; if one contains one of the words, detecting it counts as a false accept. The
 last kind is a long text (Python's own help, without sentences that contain one of the words), each sentence read once
 by one of many synthetic voices.
@@ -88,7 +88,7 @@ def count(model: Model, audio: Iterator[Samples]) -> tuple[Counter[str], float]:
         found.update(detection.label for detection in detector.feed(samples))
         n_samples += len(samples)
     found.update(detection.label for detection in detector.flush())
-    del found[UNKNOWN_LABEL]  # the classic decoders give it; it is no accept
+    del found[UNKNOWN_LABEL]  # the classic decoders emit it; it is not an accept
     return found, n_samples / detector.card.sample_rate / 3600
 
 

@@ -1,14 +1,14 @@
-"""How well a model of ten words detects, on people, rooms and noises that it was not trained on: one table in one run.
+"""Detection accuracy of a ten-word model on speakers, reverberation and noise outside its training set, in one table.
 
     python benchmarks/hearing.py DATA [MODEL.onnx] [--split testing] [--json benchmarks/results/hearing.json]
 
 DATA holds speech_commands, english_speech (with words.csv), arabic_commands and environment. The table has the accuracy on
 clips (at 0 and -30 dB), the classic ten-minute streams (decoder tuned on validation), the miss rate on realistic streams at
 four rates of false accepts, and at the model's own thresholds: words missed on clips, and false accepts per hour on sentences
-without the words, on sounds and on words of another language. Words inside sentences are counted apart: a command is spoken
-alone, so whether they should be detected is for the user to say.
+without the words, on sounds and on words of another language. Words inside sentences are counted separately: commands are
+spoken alone, so it depends on the application whether these should be detected.
 
-`--split validation` is for choosing between models; testing is for a model that is done.
+Use `--split validation` to choose between models, and testing for the final model only.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from wordspot.runtime.model import DEFAULT_MODEL, Model, open_model
 
 DEFAULT = Path(wordspot.__file__).parent / "runtime" / DEFAULT_MODEL
 PER_HOUR = (1, 2, 5, 10)
-WRONG_ON_VALIDATION = 0.01  # half of what testing may have: settings look better on the streams they were tuned on
+WRONG_ON_VALIDATION = 0.01  # half of the target on testing, since results on the tuning streams are too optimistic
 SCENE_MINUTES = 30.0
 
 
@@ -119,7 +119,7 @@ def measure_false_accepts(name: str, bench: Bench, decoder: DecoderConfig) -> tu
 
 
 def measure(model_path: Path | None, data: Path, split: str) -> list[tuple[str, str, Any]]:
-    """All rows of the table: what, as printed, and the numbers."""
+    """All rows of the table: the name, the printed text and the numbers."""
     model = open_model(model_path)
     if model.card.sample_rate != RATE:
         raise ConfigError(f"this benchmark is for models at {RATE} Hz, got one at {model.card.sample_rate} Hz")

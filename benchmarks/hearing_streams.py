@@ -66,7 +66,7 @@ def source_of(path: Path) -> str:
 
 
 def sounds(data: Path, split: str) -> Stream:
-    """Sounds without speech, one after the other."""
+    """Sounds without speech, concatenated."""
     paths = recordings(data / "environment")
     return np.concatenate([read_audio(path, RATE)[0] for path in paths if set_of_source(source_of(path)) == split]), ()
 
@@ -121,7 +121,7 @@ def classic(material: StreamMaterial, seeds: Iterable[int]) -> Iterator[Stream]:
 
 
 def scenes(material: StreamMaterial, seeds: Iterable[int], minutes: float) -> Iterator[Stream]:
-    """Realistic streams: noise, babble, rooms, near misses, a word every few seconds."""
+    """Realistic streams: noise, babble, reverberation, near misses, a word every few seconds."""
     for seed in seeds:
         config = SoundscapeConfig(gap_s=(1.0, 12.0))
         scene = make_soundscape(material, 60 * minutes, np.random.default_rng(seed), config)

@@ -1,10 +1,8 @@
-"""People's words, and the same words by synthetic voices, for `person_words`: drawn, trimmed, levelled, mixed with
-noise.
+"""Prepare the data of `person_words`: words by people and by synthetic voices, trimmed, levelled and mixed with noise.
 
-People fall into sets by the hash of the speaker. Noise files do by the hash of what they were cut from, so that no
-noise of testing is heard in training. A machine's clip is mixed for validation and for testing, since what is trained
-on in one run is tested in another. For training, words stay without noise: the run mixes its own part of the noise
-in, anew each time.
+People are split into sets by the hash of the speaker, and noise files by the hash of their source recording, so that noise of
+testing never occurs in training. Synthetic clips are mixed both for validation and for testing, since a voice used for training
+in one run is tested in another. Training words are stored without noise: the run mixes in its own noise, anew each time.
 """
 
 from __future__ import annotations
@@ -38,14 +36,14 @@ _WORD_DB = -26.0  # root mean square of each word against full scale
 _FLOOR_DB = -70.0  # of faint noise everywhere, so that nothing is digital silence
 _PEAK = 0.95
 _FADE_S = 0.005
-_QUIET_DB = -75.0  # a stretch of noise with 50 ms below is drawn again: some recordings are filled up with zeros
+_QUIET_DB = -75.0  # noise with 50 ms below this is drawn again, since some recordings are padded with zeros
 _MOST_DRAWS = 200
 _COLUMNS = ("path", "label", "speaker", "generator", "split")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One word: whose it is, and the engine that speaks it, None for a person."""
+    """One word: its speaker, and the engine that speaks it (None for a person)."""
 
     file: Path
     speaker: str
@@ -62,7 +60,7 @@ class Clip:
 
 
 def draw_people(root: Path, words: Sequence[str], n: int, seed: int) -> list[Clip]:
-    """`n` clips of people, equally many of each word where there are so many; by as many speakers as can be.
+    """`n` clips of people, equally many of each word if possible, by as many speakers as possible.
 
     Raises:
         DataError: a word without a folder of recordings that name their speakers.
@@ -87,7 +85,7 @@ def draw_people(root: Path, words: Sequence[str], n: int, seed: int) -> list[Cli
 
 
 def make_machines(folder: Path, engines: Mapping[str, Engine], words: Sequence[str], per_engine: int, seed: int) -> list[Clip]:
-    """The words by each engine, `per_engine` clips of each; what is in `folder` already is taken again."""
+    """The words by each engine, `per_engine` clips of each; clips already in `folder` are reused."""
     clips: list[Clip] = []
     for name, engine in engines.items():
         wanted = {"words": list(words), "per_engine": per_engine, "seed": seed}
@@ -103,7 +101,7 @@ def make_machines(folder: Path, engines: Mapping[str, Engine], words: Sequence[s
 
 
 def set_of_person(clip: Clip) -> str:
-    """A person's set, by the hash of who it is."""
+    """A person's set, by the hash of the speaker."""
     return which_set(clip.speaker, VALIDATION_PERCENT, TESTING_PERCENT)
 
 
@@ -125,7 +123,7 @@ def read_noise(folders: Sequence[Path]) -> dict[str, list[Samples]]:
 
 
 def name_of(noise: Mapping[str, Sequence[Samples]], seed: int) -> str:
-    """A folder's name for what is mixed with this noise: other noise is another folder."""
+    """The name of the folder for clips mixed with this noise."""
     check = 0
     for name in SETS:
         for sound in noise[name]:
@@ -134,12 +132,12 @@ def name_of(noise: Mapping[str, Sequence[Samples]], seed: int) -> str:
 
 
 def mix_clip(word: Samples, noise: Sequence[Samples], rng: np.random.Generator) -> Samples:
-    """A recording of a word, trimmed to it and levelled, somewhere in a second of noise, or of near silence: float32 [`RATE`].
+    """A word, trimmed and levelled, at a random position in a second of noise or near silence: float32 [`RATE`].
 
     Args:
         word: float32 [samples] at `RATE`; of a longer word than a second, the beginning is kept.
-        noise: recordings of at least a second, of which one is drawn, each as likely; none: nothing but a faint floor.
-        rng: of the noise, the place and the signal-to-noise ratio, which is that of the word's mean power to the noise's.
+        noise: recordings of at least a second, one of which is drawn at random; if empty, only a faint noise floor is added.
+        rng: draws the noise, the position and the signal-to-noise ratio (of mean powers).
     """
     start, stop = speech_bounds(word, RATE)
     spoken = _fade(word[start : min(stop, start + RATE)].copy())
@@ -155,9 +153,9 @@ def mix_clip(word: Samples, noise: Sequence[Samples], rng: np.random.Generator) 
 
 
 def write_mixed(clips: Sequence[Clip], folder: Path, noise: Mapping[str, Sequence[Samples]], seed: int, copies: int = 1) -> None:
-    """The files of `mixed_paths` for each clip: of a person in the set there is, of a machine in all. Those there stay.
+    """Write the files of `mixed_paths`: of a person's clip for its set, of a synthetic clip for all. Existing files are kept.
 
-    The noise of training goes to `noise_of`, not into its words.
+    The noise of training goes to `noise_of`, not into the words.
     """
     noise_of(folder).mkdir(parents=True, exist_ok=True)
     for number, sound in enumerate(noise["training"]):
@@ -177,13 +175,13 @@ def write_mixed(clips: Sequence[Clip], folder: Path, noise: Mapping[str, Sequenc
 
 
 def mixed_paths(folder: Path, clip: Clip, name: str, copies: int) -> list[Path]:
-    """Where a clip is for this set: in training so many copies, each at another place in its second; else one."""
+    """The paths of a clip for this set: in training several copies at different positions in the second, else one."""
     count = copies if name == "training" else 1
     return [folder / name / f"{clip.name}-{copy}.wav" for copy in range(count)]
 
 
 def noise_of(folder: Path) -> Path:
-    """Where the noise is that training mixes in."""
+    """The folder of the noise that training mixes in."""
     return folder / "noise"
 
 
@@ -191,8 +189,8 @@ def assign_clips(people: Sequence[Clip], machines: Sequence[Clip], held_out: str
     """Each clip's set in the run that holds out an engine. All of its clips are for testing; the others' voices are dealt
     to training and validation, an engine's only voice and what two of them share to training.
 
-    A voice that the held-out engine shares with another (kal is the same man in flite and festival) is left out: of the
-    testing where others remain to test, else of the training.
+    A voice that the held-out engine shares with another (kal is the same man in flite and festival) is removed from testing if
+    other voices remain there, else from training.
     """
     by_engine: dict[str, set[str]] = {}
     for clip in machines:
@@ -213,7 +211,7 @@ def assign_clips(people: Sequence[Clip], machines: Sequence[Clip], held_out: str
 
 
 def write_rows(path: Path, assigned: Sequence[tuple[Clip, str]], mixed: Path | None, copies: int = 1) -> None:
-    """A list for ``--task recordings``: of the clips as they are, or of the copies that `write_mixed` has put in `mixed`."""
+    """Write a list for ``--task recordings``: of the original clips, or of the copies that `write_mixed` made in `mixed`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -225,7 +223,7 @@ def write_rows(path: Path, assigned: Sequence[tuple[Clip, str]], mixed: Path | N
 
 
 def _draw_noise(noise: Sequence[Samples], rng: np.random.Generator) -> Samples:
-    """A second in which something sounds throughout."""
+    """A random second of noise without silent parts."""
     for _ in range(_MOST_DRAWS):
         audio = noise[int(rng.integers(len(noise)))]
         start = int(rng.integers(len(audio) - RATE + 1))

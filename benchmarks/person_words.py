@@ -1,4 +1,4 @@
-"""Tell people from synthetic voices on words of one second, with a synthesiser that is not in the training set.
+"""Distinguish people from synthetic voices on words of one second, by a synthesiser that is not in the training set.
 
     python benchmarks/person_words.py speech_commands --noise environment,speech_commands/_background_noise_ --out DIR
 
@@ -52,7 +52,7 @@ _CLIP_SNR_DB = "-4,16"  # of the whole second, which a word of 0.4 s fills by tw
 
 
 def make_lists(args: argparse.Namespace) -> dict[str, dict[str, Path | None]]:
-    """Make what is not there yet: for each condition, the engines to hold out, and the folder of what was mixed if any was.
+    """Make missing data. For each condition: the engines to hold out, and the folder of the mixed clips if there are any.
 
     Raises:
         ConfigError: fewer than two engines are installed.
@@ -74,7 +74,7 @@ def make_lists(args: argparse.Namespace) -> dict[str, dict[str, Path | None]]:
 
 
 def list_of(out: Path, condition: str, engine: str) -> Path:
-    """Where the list is that holds out this engine."""
+    """The path of the list that holds out this engine."""
     return out / condition / f"without-{engine}.csv"
 
 
@@ -126,7 +126,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--words", metavar="A,B,C", default=WORDS, help=f"default: {WORDS}")
     parser.add_argument("--per-engine", metavar="N", type=int, default=400, help="clips of each engine (default: 400)")
     parser.add_argument("--people", metavar="N", type=int, default=1500, help="clips of people (default: 1500)")
-    parser.add_argument("--copies", metavar="N", type=int, default=1, help="lay each training word so often (default: 1)")
+    parser.add_argument("--copies", metavar="N", type=int, default=1, help="copies of each training word (default: 1)")
     parser.add_argument(
         "--model",
         metavar="NAME",

@@ -25,7 +25,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
-#: What a person writes about a benchmark, and where its section stands on the page; a new measurement keeps it.
+#: The text written by hand about a benchmark, and the position of its section; a new measurement keeps them.
 TEXT = ("order", "title", "about", "notes")
 _PACKAGES = ("wordspot", "numpy", "onnxruntime", "soundfile", "soxr", "torch", "onnx", "uvicorn", "websockets")
 

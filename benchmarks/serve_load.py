@@ -52,7 +52,7 @@ GONE = (OSError, WebSocketException, EOFError)
 
 @dataclass
 class Tally:
-    """What the clients saw. plays: the samples that a stream played, and the words that it brought."""
+    """The clients' results. plays: the samples that a stream played, and the words detected in it."""
 
     latencies: list[float] = field(default_factory=list)
     late_sends: list[float] = field(default_factory=list)
@@ -221,7 +221,7 @@ async def idle(url: str) -> None:
 
 
 async def garbage(url: str, number: int, end: float, tally: Tally) -> None:
-    """One broken client after the other, each in another way."""
+    """Misbehaving clients, one after another, each in a different way."""
     rng, place = random.Random(number), url.split("/")[2]
     host, port = place.rsplit(":", 1)
     upgrade = (

@@ -1,4 +1,4 @@
-"""Cost of exported files on one core, and whether a stream gives the scores of whole clips.
+"""Cost of exported files on one core, and the difference between scores of a stream and of clips.
 
     python benchmarks/streaming.py FILE.onnx... [--json OUT]
     python benchmarks/streaming.py FILE.onnx --parity RECORDINGS [--run RUN] [--minutes 10] [--reference clips|whole]

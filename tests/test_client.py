@@ -105,7 +105,7 @@ def still_hears(server: Running, models: list[ServedModel]) -> None:
     same(list(detect(server.ws, blocks)), expected(models))
 
 
-def test_the_client_hears_what_the_detector_hears(server: Running, models: list[ServedModel]) -> None:
+def test_the_client_detects_what_the_detector_detects(server: Running, models: list[ServedModel]) -> None:
     async def talk() -> tuple[list[Any], tuple[str, ...]]:
         async with listen(server.ws, model="words", sample_rate=RATE, scores=True) as stream:
 
@@ -167,7 +167,7 @@ def test_a_threshold_for_the_stream(server: Running) -> None:
     assert list(detect(server.ws, [scene()], threshold=0.95)) == []
 
 
-def test_what_the_client_says_of_a_server_that_refuses(server: Running) -> None:
+def test_what_the_client_says_of_a_server_that_rejects(server: Running) -> None:
     with pytest.raises(ServerError, match="one of the models words"):
         list(detect(server.ws, [], model="nothing"))
     with pytest.raises(ServerError, match="whole recordings"):
@@ -191,7 +191,7 @@ async def _idle_client(url: str) -> None:
 
 
 @pytest.mark.slow
-def test_who_sends_nothing_is_told_and_dropped(server: Running, models: list[ServedModel]) -> None:
+def test_a_client_that_sends_nothing_gets_an_error_and_is_dropped(server: Running, models: list[ServedModel]) -> None:
     with connect(server.ws) as silent:
         message, code = last_words(silent)
         assert (message, code) == ("expected a start message within 0.6 s, got none", 1008)
@@ -382,7 +382,7 @@ def test_fragments_that_never_end_a_message(models: list[ServedModel]) -> None:
         still_hears(server, models)
 
 
-def test_a_refused_stream_leaves_one_line_in_the_log(server: Running, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_rejected_stream_leaves_one_line_in_the_log(server: Running, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "wordspot.server"), connect(server.ws, compression=None) as socket_:
         host, port = socket_.local_address[:2]
         socket_.send('{"type": "start", "model": "no\\nne"}')

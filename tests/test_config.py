@@ -421,7 +421,7 @@ def test_json_that_is_no_configuration(value: Any) -> None:
         from_json(value)
 
 
-def test_what_an_older_version_left_out_takes_the_default() -> None:
+def test_settings_missing_from_an_older_version_have_the_default() -> None:
     config = from_json({"config_version": 1, "words": ["yes"], "data": {"seed": 3}})
     assert config == RunConfig(words=("yes",), data=DataConfig(seed=3))
 

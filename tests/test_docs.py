@@ -83,7 +83,7 @@ def test_both_readmes_show_the_same_commands() -> None:
     assert len(english) >= 8
 
 
-def test_both_readmes_show_the_same_figures() -> None:
+def test_both_readmes_show_the_same_numbers() -> None:
     """Every number in a table of results, and every page that is linked, stands in both."""
 
     def of(pattern: str, name: str) -> list[str]:

@@ -134,7 +134,7 @@ def test_a_planted_bug_is_found_and_kept(
     assert expected in (tmp_path / f"planted-1-{number}.txt").read_text(encoding="utf-8")
 
 
-def test_a_case_is_the_same_whatever_came_before_it() -> None:
+def test_a_case_does_not_depend_on_earlier_cases() -> None:
     def echo(number: int) -> str:
         return str(number)
 

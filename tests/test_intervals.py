@@ -49,7 +49,7 @@ def test_no_event_leaves_the_logarithm_of_forty() -> None:
         poisson_interval(-1)
 
 
-def test_a_rate_is_told_with_its_hours() -> None:
+def test_a_rate_is_reported_with_its_hours() -> None:
     rate = EventRate(3, 1.5)
     assert rate.per_hour == 2
     assert rate.interval == pytest.approx((0.618672 / 1.5, 8.767273 / 1.5), abs=1e-6)  # Garwood's table for 3 events

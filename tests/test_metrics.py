@@ -137,7 +137,7 @@ def test_area_and_equal_error_rate_by_hand(scores: list[float], targets: list[in
 
 @settings(deadline=None)
 @given(scored())
-def test_area_is_the_chance_to_rank_a_pair_rightly(case: tuple[list[float], list[int]]) -> None:
+def test_area_is_the_probability_to_rank_a_pair_correctly(case: tuple[list[float], list[int]]) -> None:
     pairs = list(zip(*case, strict=True))
     wins = [
         1.0 if target > other else 0.5 if target == other else 0.0
@@ -212,7 +212,7 @@ def test_among_equal_speakers_the_one_with_more_clips_comes_first() -> None:
     assert spread.quartiles == (0.0, 0.0, 0.5)
 
 
-def test_speaker_spread_of_nobody() -> None:
+def test_speaker_spread_without_speakers() -> None:
     spread = metrics.speaker_spread([], np.zeros(0, dtype=bool))
     assert (spread.n_speakers, spread.worst) == (0, ())
     assert all(math.isnan(value) for value in (spread.mean, spread.lowest, *spread.quartiles))

@@ -156,7 +156,7 @@ def test_the_add_on_starts_what_its_options_say() -> None:
     assert (args.host, args.port, args.wyoming_host, args.wyoming_port) == ("0.0.0.0", 8765, "0.0.0.0", 10400)
 
 
-def test_another_container_is_told_by_its_environment() -> None:
+def test_another_container_is_recognised_by_its_environment() -> None:
     environment = {"WORDSPOT_MODELS": "a.onnx b.onnx", "WORDSPOT_HOST": "127.0.0.1", "WORDSPOT_PORT": "1", "X": "y"}
     args = container_command({}, environment | {"WORDSPOT_WYOMING_PORT": "2"})
     assert args.models == [Path("a.onnx"), Path("b.onnx")]

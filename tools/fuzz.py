@@ -1,4 +1,4 @@
-"""Feed mutated input to everything that reads what comes from outside.
+"""Feed mutated input to every reader of external data.
 
     python tools/fuzz.py --seed 1 --seconds 60          # a minute, shared by all targets
     python tools/fuzz.py wav ogg --count 1000000        # a million cases of each of two targets
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     if unknown := [name for name in args.targets if name not in TARGETS]:
         parser.error(f"no target {', '.join(unknown)}; there are {', '.join(TARGETS)}")
     chosen = [TARGETS[name] for name in args.targets or TARGETS]
-    logging.disable(logging.CRITICAL)  # a server logs every client that it refuses
+    logging.disable(logging.CRITICAL)  # a server logs every rejected client
     if args.case is not None:
         return replay(chosen[0], args.seed, args.case)
     seconds = args.seconds / len(chosen) if args.seconds or args.count else 60 / len(chosen)

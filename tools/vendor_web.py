@@ -1,9 +1,8 @@
 """Bring ONNX Runtime for browsers into the package: ``make web``.
 
-`npm pack` fetches onnxruntime-web in the pinned version; nothing of it is run. The archive is used only if its sha512 is the
-pinned one, is unpacked as one that a stranger made, and gives three files. They, the largest compressed as well for browsers
-to load, and onnxruntime's licence go to ``src/wordspot/web/vendor/ort``, which git ignores and the wheel holds. A folder that
-is complete is left as it is.
+`npm pack` fetches onnxruntime-web in the pinned version; nothing of it is run. The archive is used only if its SHA-512 is the
+pinned one, and is unpacked like an untrusted one. Three of its files, a compressed copy of the largest, and onnxruntime's
+licence go to ``src/wordspot/web/vendor/ort``, which git ignores and the wheel contains. A complete folder is left unchanged.
 """
 
 from __future__ import annotations
@@ -39,12 +38,12 @@ Fetch = Callable[[Path], Path]
 
 
 def vendor(target: Path = TARGET, fetch: Fetch | None = None, integrity: str = INTEGRITY) -> bool:
-    """Fill `target` with the files; False where they are there already.
+    """Fill `target` with the files; returns False if they are there already.
 
     Args:
         target: the folder. Other files in it stay.
-        fetch: brings the archive into a folder and gives its path; None: npm.
-        integrity: what the archive must be: ``sha512-`` and the digest in base 64.
+        fetch: downloads the archive into a folder and returns its path; None: npm.
+        integrity: expected digest of the archive: ``sha512-`` and the digest in base 64.
 
     Raises:
         MissingExtraError: there is no npm.
@@ -66,7 +65,7 @@ def vendor(target: Path = TARGET, fetch: Fetch | None = None, integrity: str = I
 
 
 def is_complete(target: Path, integrity: str = INTEGRITY) -> bool:
-    """Whether `target` holds the files of the pinned version, each with the content that was installed."""
+    """Whether `target` contains the files of the pinned version, unchanged since installation."""
     manifest = target / MANIFEST
     if not manifest.is_file():
         return False
@@ -83,7 +82,7 @@ def is_complete(target: Path, integrity: str = INTEGRITY) -> bool:
 
 
 def check_integrity(archive: Path, integrity: str) -> None:
-    """Raises DownloadError where the archive is not the one that `integrity` names."""
+    """Raises DownloadError if the archive does not have the digest `integrity`."""
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha512").digest()
     found = f"sha512-{base64.b64encode(digest).decode()}"
@@ -94,7 +93,7 @@ def check_integrity(archive: Path, integrity: str) -> None:
 
 
 def npm_pack(folder: Path) -> Path:
-    """Fetch the package's archive into `folder` by npm, as it is set up here."""
+    """Fetch the package's archive into `folder` by npm, as configured on this machine."""
     npm = shutil.which("npm")
     if npm is None:
         raise MissingExtraError(

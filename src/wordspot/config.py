@@ -82,7 +82,7 @@ class AugmentConfig(Section):
         0.0, "fraction of the noise that is synthetic: babble mixed from training clips, and generated sounds", 0, 0.9
     )
     gain_db: float = setting(0.0, "largest random gain, up or down", 0, 60)
-    speed: float = setting(0.0, "largest random change of speed (0.1: ten percent)", 0, 0.5)
+    speed: float = setting(0.0, "largest random change of speed, pitch included (0.1: ten percent)", 0, 0.5)
     room_frequency: float = setting(0.0, "fraction of the clips with reverberation", 0, 1)
     room_ms: float = setting(300.0, "longest reverberation time (RT60)", 1, 5000)
     equaliser_db: float = setting(0.0, "largest gain of a random smooth equaliser, up or down", 0, 40)

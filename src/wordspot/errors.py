@@ -1,4 +1,4 @@
-"""The errors wordspot raises on purpose. Each message gives the fact first, then what was expected and what to do.
+"""The errors that wordspot raises. Each message gives the fact first, then what was expected and what to do.
 
 `EXTRAS` is the one table of optional packages and the extra that installs each.
 """
@@ -13,7 +13,7 @@ _KEPT = "\xa0\u3000\u200c\u200d"  # not printable as Python sees it, but parts o
 class WordspotError(Exception):
     """Base of every expected error. The command line prints it as one line and exits with 1.
 
-    Its text is one line of bounded length without control characters, whatever the file or message that it quotes holds.
+    Its text is one line of bounded length without control characters, even if it quotes a file or message that has them.
     """
 
     def __str__(self) -> str:

@@ -61,7 +61,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def _temporary(target: Path, stem: str, suffix: str = "") -> Path:
-    """A hidden name beside `target` that nothing else has."""
+    """A unique hidden name beside `target`."""
     return target.parent / f".{stem}.{secrets.token_hex(6)}{suffix}"
 
 

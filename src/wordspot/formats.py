@@ -105,7 +105,7 @@ def command_line(*parts: str | Path) -> str:
 
 
 def shown(value: Any) -> str:
-    """`value` for an error message: on one line and at most 80 characters, whatever it is.
+    """Any `value` for an error message: on one line, at most 80 characters.
 
     >>> shown("yes"), shown(0.50), shown([1] * 100)[-6:]
     ("'yes'", '0.5', ', 1...')

@@ -1,4 +1,4 @@
-"""Proportions, rates of events and estimates with their 95 % intervals: counts in, numbers out."""
+"""Proportions, rates of events and estimates, with their 95 % confidence intervals."""
 
 from __future__ import annotations
 

@@ -38,5 +38,5 @@ MICRO_DECODER = DecoderConfig(kind="micro", average_ms=1000, threshold=200 / 255
 TRIGGER_DECODER = DecoderConfig(**TASKS["trigger"].decoder)
 
 
-#: How long after a word's end its detection counts.
+#: How long after a word's end a detection still counts as a hit.
 TIME_TOLERANCE_MS = 750.0

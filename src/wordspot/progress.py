@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an operation has come.
+    """The progress of an operation.
 
     Attributes:
         stage: what is being done, in a few words: ``decoding``, ``training``.
@@ -21,7 +21,7 @@ class Progress:
     total: int | None = None
 
 
-#: What a function that takes long accepts as `progress`.
+#: The type of the argument `progress` of functions that may take long.
 OnProgress = Callable[[Progress], None]
 
 #: Called with a sentence that a user should know, about what was read and how, for example.
@@ -29,7 +29,7 @@ OnNote = Callable[[str], None]
 
 
 def ignore(progress: Progress) -> None:
-    """The callback of callers that do not watch."""
+    """The default callback, which does nothing."""
 
 
 def ignore_note(note: str) -> None:

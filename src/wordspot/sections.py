@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from wordspot.errors import ConfigError
 from wordspot.formats import shown
 
-MANY = 1_000_000  # a bound this high is not worth showing
+MANY = 1_000_000  # bounds this high are not shown in the help
 
 
 def setting(default: Any, help: str, low: float | None = None, high: float = MANY, **metadata: Any) -> Any:  # noqa: A002

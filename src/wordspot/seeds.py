@@ -1,4 +1,4 @@
-"""Random seeds that are mixed from numbers, so that a resumed run draws what an uninterrupted one would have drawn."""
+"""Random seeds derived from numbers, so that a resumed run draws the same random numbers as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ SET_NUMBERS = {"training": 0, "validation": 1, "testing": 2, "all": 3}
 
 
 def step_seed(*numbers: int) -> int:
-    """A seed mixed from a run's seed, a step, and what the chance is for: the same numbers, the same chance.
+    """A random seed derived from a run's seed, a step and a purpose; equal numbers give equal seeds.
 
-    Seeding each step anew is what lets a run resume from any checkpoint, to the bit.
+    Because each step is seeded anew, a run can resume exactly from any checkpoint.
     """
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

@@ -1,7 +1,7 @@
-"""The three tasks: what a model of each predicts, what it is trained on, and what may be done with it.
+"""The three tasks: what their models predict, what they are trained on, and what can be done with them.
 
-`TASKS` is the only place that knows them by name; everything else asks a `Task` for its properties. What trains them is in
-`wordspot.training.tasks`, which loads torch.
+`TASKS` is the only place that knows the tasks by name; other code uses the properties of `Task`. The training of each task is
+in `wordspot.training.tasks`, which loads torch.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class Task:
 
     Attributes:
         name: as in ``--task`` and in a run's configuration.
-        help: what a model of it tells, in a few words.
+        help: what a model predicts, in a few words.
         predicts: what gets one prediction: a ``clip``, a ``step`` of a stream, or an entire ``recording``.
         data: what it is trained on: one folder per ``words``, the folders of a ``trigger``, or a ``manifest``.
         folders: the settings that name folders beside those of the words.
         labels_of: from a run's words to the labels of its model.
         default_model: the network if none is named.
-        model_for_many: the network instead of it from so many recordings on; None: always the same.
-        n_words: how many words a run may name, (least, most); no most if it is 0.
+        model_for_many: the default network if there are many recordings; None: always `default_model`.
+        n_words: how many words a run may name, (least, most); 0 means no upper limit.
         decoder: the fields of `DecoderConfig` that an exported model of it starts with, if not the defaults.
     """
 

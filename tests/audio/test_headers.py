@@ -95,7 +95,7 @@ def test_a_flac_whose_header_counts_a_little_too_much(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["noise.wav", "noise.bin", "noise.mp3", "noise"])
-def test_a_decoders_guess_at_noise_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_decoders_guess_at_noise_is_rejected(tmp_path: Path, name: str) -> None:
     rng = np.random.default_rng(5)
     for size in (700, 5_000, 70_000, 200_000):
         for _ in range(5):
@@ -106,7 +106,7 @@ def test_a_decoders_guess_at_noise_is_refused(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize(("start", "name"), [(b"\xff\xfb\x90\xc4", "a.wav"), (b"ID3\x04\0\0\0\0\0\0", "a.bin")])
-def test_noise_that_begins_like_an_mp3_is_refused(tmp_path: Path, start: bytes, name: str) -> None:
+def test_noise_that_begins_like_an_mp3_is_rejected(tmp_path: Path, start: bytes, name: str) -> None:
     noise = np.random.default_rng(6).bytes(30_000)
     with pytest.raises(AudioError, match="there is no MP3 frame"):
         read(tmp_path / name, start + noise)

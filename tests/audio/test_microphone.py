@@ -76,7 +76,7 @@ def test_blocks_come_as_they_are_recorded(fake: FakeSoundDevice) -> None:
     assert fake.streams[0].closed
 
 
-def test_a_rate_the_device_refuses_gives_its_own(fake: FakeSoundDevice) -> None:
+def test_a_rate_the_device_rejects_gives_its_own(fake: FakeSoundDevice) -> None:
     fake.refused_rates = {16_000}
     opened = Microphone(None, 16_000, 20.0)
     assert opened.sample_rate == 44_100
@@ -110,7 +110,7 @@ def test_a_lost_device_is_an_error_that_says_so(fake: FakeSoundDevice, says_so: 
     assert fake.streams[0].closed
 
 
-def test_sound_that_nobody_takes_is_lost_and_counted(fake: FakeSoundDevice) -> None:
+def test_audio_that_is_not_read_is_lost_and_counted(fake: FakeSoundDevice) -> None:
     """The queue holds ten seconds: of 600 blocks of 20 ms, 500."""
     fake.on_start = lambda stream: [stream.give(n) for n in range(600)]
     with Microphone() as opened:
@@ -181,7 +181,7 @@ def test_a_device_that_supports_one_format_only(
         assert (block.tolist(), str(block.dtype)) == (values, expected[1])
 
 
-def test_a_device_whose_formats_are_all_refused_is_not_said_to_be_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_whose_formats_are_all_rejected_is_not_said_to_be_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeSoundDevice([device("odd", 3)])
     fake.only_channels = 5
     monkeypatch.setitem(sys.modules, "sounddevice", fake)

@@ -1,4 +1,4 @@
-"""Noise that is made: its level, its variety, and that training hears it while evaluation does not."""
+"""Synthetic noise: its level, its variety, and that training uses it while evaluation does not."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_sounds_are_all_different_and_at_one_level() -> None:
     assert swell.max() > 30
 
 
-def test_the_same_chance_makes_the_same_noise() -> None:
+def test_the_same_seed_makes_the_same_noise() -> None:
     one, two = (make_sounds(RATE, RATE, np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(one, two)
 
@@ -69,7 +69,7 @@ def batches_of(data: Path, share: float) -> Batches:
 
 
 @pytest.mark.slow
-def test_training_hears_it_as_often_as_asked_and_evaluation_never(tone_folder: Path) -> None:
+def test_training_uses_it_as_often_as_requested_and_evaluation_never(tone_folder: Path) -> None:
     """The folder's own noise is white; of a made sound two neighbouring samples are seldom independent."""
 
     def correlated(share: float) -> float:

@@ -50,7 +50,7 @@ def test_a_codec_that_does_not_know_the_rate_takes_another() -> None:
 
 
 def test_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Untouched recordings have the figures that training printed, and each way has its row."""
+    """Unchanged recordings have the metrics that training printed, and each degradation has its row."""
     listed = make_voices(tmp_path, n_speakers=6, n_takes=1)
     out, figures = tmp_path / "runs", tmp_path / "figures.json"
     folds = ("--leave-one-generator-out", "--speaker-folds", "3")
@@ -66,7 +66,7 @@ def test_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert name in printed
 
 
-def test_a_folder_without_runs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_runs_is_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         degraded.main([str(tmp_path), str(tmp_path / "labels.csv")])
     assert "expected the runs of --leave-one-generator-out, found none" in capsys.readouterr().err

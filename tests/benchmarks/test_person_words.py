@@ -221,7 +221,7 @@ def test_a_held_out_engine_is_all_for_testing_and_shares_no_voice_with_training(
     assert (next(iter({"many", "few"} - {held_out})), "validation") in learning
 
 
-def test_the_lists_mixed_copies_and_figures_of_a_small_run(
+def test_the_lists_mixed_copies_and_metrics_of_a_small_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoken = {name: engine for name, engine in engines().items() if name != "many"}
@@ -281,7 +281,7 @@ def test_the_plain_lists_name_the_recordings_as_they_are(tmp_path: Path, monkeyp
     assert not (out / "mixed").exists()
 
 
-def test_one_engine_or_another_condition_is_refused(
+def test_one_engine_or_another_condition_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(person_words, "find_engines", lambda: {"one": Buzz("one", ["x"])})

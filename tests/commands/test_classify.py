@@ -140,7 +140,7 @@ def test_what_cannot_be_judged_is_left_out_and_named(capsys: pytest.CaptureFixtu
     fails(capsys, "no such file", "classify", model, tmp_path / "none.wav")
 
 
-def test_silence_and_what_is_not_heard_is_noted(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
+def test_silence_and_unused_channels_are_noted(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     _, _, error = run(capsys, "classify", model, wav(tmp_path / "quiet.wav", 0, 0))
     assert "quiet.wav: contains digital silence only; its class means nothing" in error
     whole = tmp_path / "whole.onnx"
@@ -165,7 +165,7 @@ def test_a_picture(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Pa
     assert int.from_bytes(data[16:20], "big") == 1200
 
 
-def test_pictures_that_cannot_be_are_refused_first(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
+def test_pictures_that_cannot_be_are_rejected_first(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path = wav(tmp_path / "a.wav", 0.5)
     fails(capsys, r"expected a name that ends in \.png", "classify", model, path, "--picture", tmp_path / "out.svg")
     fails(capsys, "takes one FILE, got 2", "classify", model, path, path, "--picture", tmp_path / "out.png")

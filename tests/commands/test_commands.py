@@ -75,7 +75,7 @@ def test_evaluate_json(capsys: pytest.CaptureFixture[str], trained: Path, tone_f
         assert answers[name]["confusion"] == metrics[name]["confusion"]
 
 
-def test_figures_on_what_was_trained_on_are_called_so(
+def test_metrics_on_training_data_are_reported_as_such(
     capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path
 ) -> None:
     testing = run(capsys, "evaluate", trained, tone_folder, "--json")
@@ -198,7 +198,7 @@ def test_mistakes(capsys: pytest.CaptureFixture[str], tone_folder: Path, tmp_pat
     assert not (tmp_path / "run").exists()  # nothing half-written
 
 
-def test_an_out_that_holds_files_is_refused(
+def test_an_out_that_holds_files_is_rejected(
     capsys: pytest.CaptureFixture[str], trained: Path, tone_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "note.txt").write_text("mine")

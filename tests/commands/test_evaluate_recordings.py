@@ -66,7 +66,7 @@ def fails(capsys: pytest.CaptureFixture[str], message: str, *args: object) -> No
     assert error.startswith("wordspot: ")
 
 
-def test_figures_of_a_file(capsys: pytest.CaptureFixture[str], files: Path) -> None:
+def test_metrics_of_a_file(capsys: pytest.CaptureFixture[str], files: Path) -> None:
     """One of five persons lies at -0.18, one of five machines at 0.12: the rates cross at one in five."""
     measures = evaluated(capsys, files / "model.onnx", files / "labels.csv")
     assert (measures["n"], measures["split"], measures["step"]) == (10, "testing", None)
@@ -139,7 +139,7 @@ def test_the_page(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Pat
     assert page.index("testing/person__4.wav") < page.index("testing/machine_flite_3.wav")  # 0.41 and 0.44 of their own
 
 
-def test_what_is_refused(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
+def test_what_is_rejected(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
     fails(capsys, "--checkpoint is for the folder of a run", "evaluate", files / "model.onnx", files / "labels.csv",
           "--checkpoint", 1)  # fmt: skip
     text = (files / "labels.csv").read_text()
@@ -173,7 +173,7 @@ def test_tune_chooses_on_the_validation_set(capsys: pytest.CaptureFixture[str], 
     assert read_card(out).decoder.thresholds["person"] == pytest.approx((0.5 - 0.48 * 0.49 + 0.5 - 0.48 * 0.19) / 2, abs=1e-4)
 
 
-def test_what_tune_refuses(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
+def test_what_tune_rejects(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
     data = files / "labels.csv"
     base, new = ("tune", files / "model.onnx", data), ("--out", tmp_path / "x.onnx")
     rate = ("--false-alarm-rate", 0.1)
@@ -254,7 +254,7 @@ def test_recordings_that_were_trained_on_are_counted(capsys: pytest.CaptureFixtu
     assert "trained on 1 of these 10 recordings" in error
 
 
-def test_speakers_on_both_sides_are_told(capsys: pytest.CaptureFixture[str], files: Path) -> None:
+def test_speakers_on_both_sides_are_reported(capsys: pytest.CaptureFixture[str], files: Path) -> None:
     text = (files / "labels.csv").read_text()
     for number in range(5):
         text = text.replace(f",training{number},", f",same{number},").replace(f",testing{number},", f",same{number},")

@@ -31,7 +31,7 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[str
 
 
 @pytest.mark.parametrize(("n", "speaker"), [(1, "44cb"), (2, "8298"), (6, "0114")])
-def test_the_whole_way(capsys: pytest.CaptureFixture[str], tmp_path: Path, n: int, speaker: str) -> None:
+def test_the_entire_way(capsys: pytest.CaptureFixture[str], tmp_path: Path, n: int, speaker: str) -> None:
     data, out = tmp_path / "my words", tmp_path / "it's a run"
     record(data, n, speaker + "_nohash_{}.wav")
 

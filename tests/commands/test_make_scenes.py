@@ -101,7 +101,7 @@ def test_a_model_s_posterior_is_drawn(
 ) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(made_model())
-    with pytest.raises(ConfigError, match="expected a model of 'deep', it knows a, b; name one with `words`"):
+    with pytest.raises(ConfigError, match=r"the model's words are a, b; expected 'deep'. Name one with `words`"):
         make(folder, "--out", tmp_path / "s", "--model", model, "--words", "deep")
     assert not (tmp_path / "s").exists()
     calls = drawn(monkeypatch)
@@ -161,7 +161,7 @@ def test_positives_longer_than_the_scene(folder: Path, tmp_path: Path, capsys: p
         make(folder, "--out", tmp_path / "s", "--seconds", 0.4)
 
 
-def test_a_set_without_positives_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_set_without_positives_is_rejected(folder: Path, tmp_path: Path) -> None:
     flags = ("--set", "data.validation_percent=0", "--split", "validation")
     with pytest.raises(DataError, match="no positives in the validation set; record more"):
         make(folder, "--out", tmp_path / "s", *flags)

@@ -73,7 +73,7 @@ def measured(capsys: pytest.CaptureFixture[str], files: Path, *args: object, tru
 # --- test-stream -------------------------------------------------------------------------------------------------------
 
 
-def test_figures_are_those_of_the_stream(capsys: pytest.CaptureFixture[str], files: Path) -> None:
+def test_metrics_are_those_of_the_stream(capsys: pytest.CaptureFixture[str], files: Path) -> None:
     """Threshold 0.4: "a" at 14 s reaches 0.35 and is missed; "bed" sounds like an "a" of 0.6, and nobody said "b" at 25 s."""
     measures = measured(capsys, files)
     assert measures["hours"] == pytest.approx(30 / 3600)
@@ -199,7 +199,7 @@ def test_a_stream_without_words_has_only_false_accepts(capsys: pytest.CaptureFix
         ("no such file", ("--truth", "missing.csv")),
     ],
 )
-def test_mistakes_are_told_in_one_line(
+def test_mistakes_are_reported_in_one_line(
     capsys: pytest.CaptureFixture[str], files: Path, match: str, args: tuple[str, ...]
 ) -> None:
     (files / "late.csv").write_text("label,start_ms\na,31000\n")
@@ -226,7 +226,7 @@ def test_the_truth_beside_a_stream_is_taken(capsys: pytest.CaptureFixture[str], 
     )
 
 
-def test_a_bad_truth_is_told_before_the_first_stream_is_heard(
+def test_a_bad_ground_truth_is_reported_before_the_first_stream_is_scored(
     capsys: pytest.CaptureFixture[str], files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (files / "bad.csv").write_text("label,start_ms\na,3000\nb,soon\n")
@@ -238,7 +238,7 @@ def test_a_bad_truth_is_told_before_the_first_stream_is_heard(
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_samples_that_are_no_numbers_are_told(
+def test_samples_that_are_no_numbers_are_reported(
     capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path, bad: float
 ) -> None:
     audio = np.zeros(3 * RATE, np.float32)
@@ -247,12 +247,12 @@ def test_samples_that_are_no_numbers_are_told(
     fails(capsys, r"bad\.wav", "test-stream", files / "model.onnx", tmp_path / "bad.wav", "--no-words")
 
 
-def test_a_stream_cut_in_the_middle_of_a_sample_is_told(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
+def test_a_stream_cut_within_a_sample_is_reported(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.wav").write_bytes((files / "stream.wav").read_bytes()[:-5])
     fails(capsys, r"cut\.wav", "test-stream", files / "model.onnx", tmp_path / "cut.wav", "--no-words")
 
 
-def test_a_truth_of_other_words_is_told(capsys: pytest.CaptureFixture[str], files: Path) -> None:
+def test_a_truth_of_other_words_is_reported(capsys: pytest.CaptureFixture[str], files: Path) -> None:
     (files / "other.csv").write_text("label,start_ms\nzebra,3000\n")
     _, _, error = run(capsys, "test-stream", files / "model.onnx", files / "stream.wav", "--truth", files / "other.csv", "--json")
     assert "contain none of the model's words (a, b)" in error
@@ -356,7 +356,7 @@ def test_classic_tuning_changes_the_classic_settings(capsys: pytest.CaptureFixtu
     assert "no settings keep" not in error
 
 
-def test_what_tune_refuses(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
+def test_what_tune_rejects(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
     base = ("tune", files / "model.onnx", files / "stream.wav", "--truth", files / "stream.csv")
     new = ("--out", tmp_path / "x.onnx")
     fails(capsys, "--false-accepts-per-hour is missing", *base, *new)

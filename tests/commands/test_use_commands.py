@@ -143,7 +143,7 @@ def test_label_crops_pads_and_resamples_as_training_does(capsys: pytest.CaptureF
     assert error == f"{longer}: only its first 0.1 s of 0.11 s are used\n"
 
 
-def test_label_refuses_a_long_recording(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
+def test_label_rejects_a_long_recording(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     long = wav(tmp_path / "long.wav", level(0, RATE))
     fails(capsys, r"long.wav is 1.0 s long; this model takes clips of 0.1 s. Use `wordspot detect`", "label", model, long)
 
@@ -234,7 +234,7 @@ def test_detect_mixes_a_chime_in_where_a_word_ended(capsys: pytest.CaptureFixtur
         assert spectrum.argmax() * 10 == pytest.approx(880, abs=10)
 
 
-def test_detect_refuses_a_chime_that_cannot_be_written_before_it_listens(
+def test_detect_rejects_a_chime_that_cannot_be_written_before_it_listens(
     capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
 ) -> None:
     path = wav(tmp_path / "s.wav", spoken())
@@ -255,7 +255,7 @@ def test_detect_of_what_is_shorter_than_a_clip_says_so(capsys: pytest.CaptureFix
     assert "shorter than the 0.1 s that one score needs; use `wordspot label` for clips" in error
 
 
-def test_detect_refuses_two_files_where_one_is_meant(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
+def test_detect_rejects_two_files_where_one_is_meant(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path = wav(tmp_path / "s.wav", spoken())
     fails(capsys, "--audacity and --chime take one FILE, got 2", "detect", model, path, path, "--audacity")
 
@@ -322,7 +322,7 @@ def test_listen_to_a_file_fast_and_at_its_own_speed(capsys: pytest.CaptureFixtur
     assert time.monotonic() - middle >= 14_000 / RATE > middle - start
 
 
-def test_listen_keeps_what_it_heard(listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path) -> None:
+def test_listen_saves_what_it_detected(listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path) -> None:
     audio = spoken()
     _, out, _ = listen_to(pcm(audio), model, "-", "--json", "--save", tmp_path / "heard")
     rows = [json.loads(line) for line in out.splitlines()]
@@ -387,7 +387,7 @@ def test_a_program_that_fails_is_a_note(listen_to: Callable[..., tuple[int, str,
         (["-", "--exec", "/no/such/program"], "--exec: there is no program '/no/such/program'"),
     ],
 )
-def test_listen_refuses_what_makes_no_sense(capsys: pytest.CaptureFixture[str], model: Path, args: list[str], match: str) -> None:
+def test_listen_rejects_what_makes_no_sense(capsys: pytest.CaptureFixture[str], model: Path, args: list[str], match: str) -> None:
     fails(capsys, match, "listen", model, *args)
 
 

@@ -160,7 +160,7 @@ def test_an_interruption_leaves_nothing(root: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-def test_a_folder_in_use_is_refused_or_written_into(root: Path, tmp_path: Path) -> None:
+def test_a_folder_in_use_is_rejected_or_written_into(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     align(root, out)  # an empty one is fine
@@ -179,7 +179,7 @@ def test_the_current_folder_is_filled(root: Path, tmp_path: Path, monkeypatch: p
     assert len(list(Path("yes").iterdir())) == 2
 
 
-def test_what_is_refused(root: Path, tmp_path: Path) -> None:
+def test_what_is_rejected(root: Path, tmp_path: Path) -> None:
     before = sorted(root.rglob("*"))
     for out in (root, root / "out", root / "yes"):
         with pytest.raises(ConfigError, match=r"lies in .*, whose folders are words"):

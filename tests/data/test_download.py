@@ -178,7 +178,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_whole_download(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
+def test_a_entire_download(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server, out = start(honest), tmp_path / "sub" / "out"
     steps: list[Progress] = []
     assert not download(out, version=served.archive, url=server.base, progress=steps.append).was_complete
@@ -341,7 +341,7 @@ def test_never_more_is_written_than_the_archive_holds(tmp_path: Path, served: Se
 
 
 @pytest.mark.parametrize("length", [0, 299_000, 301_000, 10**13])
-def test_a_length_that_is_not_the_published_one_is_refused(
+def test_a_length_that_is_not_the_published_one_is_rejected(
     tmp_path: Path, served: Served, start: Callable[..., Server], length: int
 ) -> None:
     server = start(says_length(length))
@@ -438,7 +438,7 @@ class TestUnknownSize:
         assert not (tmp_path / "part").exists()
 
 
-def test_a_small_disk_is_refused_before_anything_is_written(
+def test_a_small_disk_is_rejected_before_anything_is_written(
     tmp_path: Path, served: Served, start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
@@ -469,7 +469,7 @@ def test_an_unsafe_archive_leaves_no_folder(tmp_path: Path, start: Callable[...,
     assert not (tmp_path.parent / "escaped").exists()
 
 
-def test_a_folder_in_use_is_refused_or_written_into(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
+def test_a_folder_in_use_is_rejected_or_written_into(tmp_path: Path, served: Served, start: Callable[..., Server]) -> None:
     server, out = start(honest), tmp_path / "out"
     (out / "mine").mkdir(parents=True)
     (out / "mine" / "take.wav").write_bytes(b"mine")

@@ -57,7 +57,7 @@ def test_a_folder_whose_sets_are_not_empty_is_split_by_hash() -> None:
     assert split_recordings(listing, DataConfig()) == Split(tuple(assign_sets(listing, DataConfig())))
 
 
-def test_a_few_speakers_are_held_out_as_a_whole_those_with_the_fewest_recordings() -> None:
+def test_a_few_speakers_are_held_out_as_a_entire_those_with_the_fewest_recordings() -> None:
     listing = listing_of(*takes(30, "0114"), *takes(2, "8298"), *takes(2, "aaaa"))
     dealt = split_recordings(listing, DataConfig())
     sets = {(clip.speaker, name) for clip, name in zip(listing.clips, dealt.sets, strict=True)}

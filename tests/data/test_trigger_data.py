@@ -195,7 +195,7 @@ def test_a_handful_of_positives_is_dealt(tmp_path: Path, folder: Path, count: in
     assert loaded.has("testing") == (count > 1)
 
 
-def test_takes_of_one_speaker_are_dealt_together(tmp_path: Path, folder: Path) -> None:
+def test_recordings_of_one_speaker_are_dealt_together(tmp_path: Path, folder: Path) -> None:
     for speaker in "abc":
         for number in range(3):
             write(tmp_path / "positives" / f"{speaker}_nohash_{number}.wav", take(0.3, 0.3))
@@ -298,8 +298,8 @@ def find(name: str) -> dict[str, object]:
     return dict(find_engines(name))
 
 
-def test_real_takes_are_cut_to_one_word(shared_data: Path) -> None:
-    """The takes last up to 3.7 s, with clicks of the button before and after; nobody needs more than 1.3 s for athena."""
+def test_real_recordings_are_cut_to_one_word(shared_data: Path) -> None:
+    """The recordings last up to 3.7 s, with clicks of the button before and after; athena takes at most 1.3 s."""
     lengths = []
     for path in sorted((shared_data / "wake_words" / "athena").rglob("*.flac"))[::4]:
         audio, _ = read_audio(path)

@@ -1,4 +1,4 @@
-"""Archives that someone else made: what is unpacked, and everything that is refused."""
+"""Untrusted archives: what is unpacked, and what is rejected."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_files_and_folders_of_a_good_archive(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="this Python has no tarfile.data_filter")
-def test_unsafe_members_are_refused(tmp_path: Path, bad: tuple[tarfile.TarInfo, bytes], reason: str) -> None:
+def test_unsafe_members_are_rejected(tmp_path: Path, bad: tuple[tarfile.TarInfo, bytes], reason: str) -> None:
     out = tmp_path / "deep" / "out"
     out.mkdir(parents=True)
     archive = write(tmp_path, tar_bytes(member("good"), bad))

@@ -282,7 +282,7 @@ def test_a_language_brings_all_its_accents(espeak: Espeak) -> None:
     assert accents("xx") == set()
 
 
-def test_letters_of_another_language_are_refused(espeak: Espeak, tmp_path: Path) -> None:
+def test_letters_of_another_language_are_rejected(espeak: Espeak, tmp_path: Path) -> None:
     options = {"per_word": 2, "seed": 0, "engines": {"espeak-ng": espeak}}
     with pytest.raises(DataError, match=r"汪汪叫.*'en'.*`language` cmn, yue, zh"):
         speak_words(["汪汪叫"], tmp_path / "out", **options)
@@ -360,7 +360,7 @@ def test_silence_is_trimmed_to_nothing(silence: Samples) -> None:
     assert trim(silence, RATE_HZ).size == 0
 
 
-def test_a_placed_word_is_whole_and_has_room() -> None:
+def test_a_placed_word_is_entire_and_has_room() -> None:
     rng = np.random.default_rng(0)
     tone = np.sin(2 * np.pi * 440 * np.arange(6400) / RATE_HZ).astype(np.float32)
     starts, levels, floors = [], [], []
@@ -497,13 +497,13 @@ def test_words_are_added_to_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "word", ["", " ", "a/b", "a\\b", "_unknown_", ".hidden", "..", "yes ", "a\nb", "a\0b", "x" * 201, "汪" * 70]
 )
-def test_a_word_that_is_no_folder_is_refused(tmp_path: Path, word: str) -> None:
+def test_a_word_that_is_no_folder_is_rejected(tmp_path: Path, word: str) -> None:
     with pytest.raises(ConfigError, match="a folder's name"):
         speak_tones(tmp_path / "out", [word])
     assert not any(tmp_path.iterdir())
 
 
-def test_a_word_twice_is_refused(tmp_path: Path) -> None:
+def test_a_word_twice_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="yes more than once"):
         speak_tones(tmp_path / "out", ["yes", "no", "YES"])
     with pytest.raises(ConfigError, match="at least one word"):
@@ -572,7 +572,7 @@ def test_the_womens_voices_are_higher_than_the_mens(espeak: Espeak) -> None:
 
 
 @pytest.mark.slow
-def test_clips_sound_like_whole_words(espeak: Espeak, tmp_path: Path) -> None:
+def test_clips_sound_like_entire_words(espeak: Espeak, tmp_path: Path) -> None:
     """Length, level and spectrum by measure; nothing touches the clip's ends, so nothing is cut off."""
     words = {"six": 60, "no": 60, "happy": 60, "backward": 60}
     speak_words(list(words), tmp_path / "out", per_word=60, seed=0, engines={"espeak-ng": espeak})
@@ -786,7 +786,7 @@ def test_noise_is_the_same_for_the_same_seed(tmp_path: Path, espeak: Espeak) -> 
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 3601, float("nan")])
-def test_noise_of_no_length_is_refused(tmp_path: Path, seconds: float) -> None:
+def test_noise_of_no_length_is_rejected(tmp_path: Path, seconds: float) -> None:
     with pytest.raises(ConfigError, match="seconds of noise"):
         make_noise(tmp_path / "out", seed=0, seconds=seconds, engines={"tone": ToneEngine()})
 
@@ -874,7 +874,7 @@ def test_a_list_may_carry_another_label_and_replaces_no_other(tmp_path: Path, mo
     assert {row["label"] for row in rows_of(table)} == {"synthetic"}
 
 
-def test_a_list_that_cannot_be_is_refused_before_anything_is_spoken(tmp_path: Path) -> None:
+def test_a_list_that_cannot_be_is_rejected_before_anything_is_spoken(tmp_path: Path) -> None:
     out = ["yes", "--out", str(tmp_path / "out")]
     with pytest.raises(ConfigError, match=r"expected a name that ends in \.csv"):
         run_speak(*out, "--list", str(tmp_path / "labels.txt"))

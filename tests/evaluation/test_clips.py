@@ -1,4 +1,4 @@
-"""From answers and truth to one JSON-ready dict: a small example worked out by hand."""
+"""From predictions and ground truth to metrics: a small example computed by hand."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_keys_are_the_promised_ones() -> None:
     assert json.loads(json.dumps(measured, allow_nan=False)) == measured
 
 
-def test_the_whole_by_hand() -> None:
+def test_the_entire_by_hand() -> None:
     measured = measures()
     assert (measured["n"], measured["labels"]) == (7, LABELS)
     assert measured["accuracy"] == pytest.approx(5 / 7)

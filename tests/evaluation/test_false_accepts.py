@@ -18,8 +18,8 @@ def heard(label: str, time_ms: float, emitted_ms: float | None = None, score: fl
     return Detection(label, time_ms, score, time_ms if emitted_ms is None else emitted_ms)
 
 
-def test_figures_by_hand() -> None:
-    """Two streams, half an hour together: "a" spoken five times and heard thrice, "b" never spoken."""
+def test_metrics_by_hand() -> None:
+    """Two streams, half an hour together: "a" spoken five times and detected three times, "b" never spoken."""
     truth = [SpokenWord("a", 10_000 * n, 10_000 * n + 500) for n in range(4)]
     first = [heard("a", 10_600 + 10_000 * n, 10_700 + 10_000 * n + 100 * n) for n in range(3)]  # latencies 200, 300, 400
     matchings = [
@@ -48,6 +48,6 @@ def test_figures_by_hand() -> None:
     assert measures["per_word"]["a"]["n_false_accepts"] == 1
 
 
-def test_figures_of_no_audio() -> None:
+def test_metrics_of_no_audio() -> None:
     measures = measure_detections([], WORDS, 0).to_json()
     assert measures["miss_rate"] is measures["false_accepts_per_hour"] is measures["false_accepts_per_hour_high"] is None

@@ -49,7 +49,7 @@ def test_classic_matching_by_hand(
     assert dataclasses.astuple(count_classic(found, truth, 500)) == counts
 
 
-def test_classic_figures_of_no_truth_have_no_rates() -> None:
+def test_classic_metrics_without_words_have_no_rates() -> None:
     assert count_classic([("a", 0)], [], 500).to_json()["false_positive"] is None
     assert ClassicCounts(1, 1, 1, 0, 0) + ClassicCounts(2, 1, 0, 1, 3) == ClassicCounts(3, 2, 1, 1, 3)
 

@@ -22,7 +22,7 @@ from wordspot.presets import CLASSIC_DECODER
 __all__ = ["bench"]
 
 
-def test_hours_that_a_target_takes() -> None:
+def test_hours_that_a_target_needs() -> None:
     assert hours_needed(0.5) == pytest.approx(2 * math.log(40))
     assert hours_needed(0) == math.inf
 
@@ -68,7 +68,7 @@ def test_a_word_never_spoken_is_not_lowered() -> None:
 
 @pytest.mark.parametrize("per_hour", [0, 60, 400])
 @pytest.mark.slow
-def test_tuning_keeps_to_its_budget_and_hears_more(bench: Bench, per_hour: float) -> None:
+def test_tuning_keeps_to_its_budget_and_detects_more(bench: Bench, per_hour: float) -> None:
     config = DecoderConfig(threshold=0.9)
     curves = make_curves(bench, list(sweep(bench, config)))
     tuned = tune_words(bench, config, curves, per_hour)

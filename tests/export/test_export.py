@@ -231,7 +231,7 @@ class Odd(nn.Module):
         ("freeze", "cannot be exported|would be rejected"),
     ],
 )
-def test_a_network_that_cannot_be_exported_is_refused(what: str, message: str) -> None:
+def test_a_network_that_cannot_be_exported_is_rejected(what: str, message: str) -> None:
     config = RunConfig(words=WORDS, features=FeatureConfig(clip_ms=100), model=ModelConfig("odd:Odd"))
     network = Odd(config.features.n_frames, config.features.n_features, 4, what)
     with pytest.raises(ExportError, match=message) as caught:
@@ -267,7 +267,7 @@ def test_weights_in_8_bits(residual: tuple[Exported, nn.Module, RunConfig]) -> N
     assert 0 < np.abs(small - whole).max() < 0.02
 
 
-def test_a_file_in_8_bits_that_no_reader_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_in_8_bits_that_no_reader_takes_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     def quantize_badly(model: onnx.ModelProto) -> None:
         model.graph.node.append(helper.make_node("Sinh", [model.graph.node[0].output[0]], ["odd"]))
 
@@ -414,7 +414,7 @@ def test_int8_is_measured_on_validation_clips(run: Path, tone_folder: Path, tmp_
     assert read_card(out).quantization == "int8"
 
 
-def test_int8_that_costs_too_much_is_refused(
+def test_int8_that_costs_too_much_is_rejected(
     run: Path, tone_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wordspot.export.run.measure_int8", lambda *_: Int8Cost(200, 0.915, 0.9, 3))
@@ -427,7 +427,7 @@ def test_int8_that_costs_too_much_is_refused(
     assert export_run(run, out, int8=True, data=tone_folder, max_loss=2).bytes == out.stat().st_size
 
 
-def test_int8_without_clips_to_measure_on_is_refused(run: Path, tone_folder: Path, tmp_path: Path) -> None:
+def test_int8_without_clips_to_measure_on_is_rejected(run: Path, tone_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="name their folder with `data`"):
         export_run(run, tmp_path / "words.onnx", int8=True)
     with pytest.raises(DataError):
@@ -435,7 +435,7 @@ def test_int8_without_clips_to_measure_on_is_refused(run: Path, tone_folder: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_by_which_nobody_knows_a_model_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_name_without_the_suffix_of_a_model_is_rejected(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"words\.bin: the name must end in \.onnx"):
         export_run(run, tmp_path / "words.bin")
 

@@ -147,7 +147,7 @@ def test_a_detector_takes_it() -> None:
     assert found[0].time_ms < 200, "heard from the first step on"
 
 
-def test_what_gives_no_stream_is_refused() -> None:
+def test_what_gives_no_stream_is_rejected() -> None:
     features = dataclasses.replace(FEATURES["micro"], clip_ms=2000)
     with pytest.raises(ExportError, match="must be exported as a stream, but the front end micro cannot be"):
         export_network(make("trigger_1d", features.n_frames, features.n_features), config_of("trigger_1d", features))
@@ -184,7 +184,7 @@ def test_exported_by_the_command(run: Path, tmp_path: Path, capsys: pytest.Captu
     assert "detects when 'athena' is said and cannot label clips; use `detect`" in error
 
 
-def test_int8_is_refused(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="measured on clips, which a run of the task trigger has not"):
+def test_int8_is_rejected(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="measured on clips, but a run of the task trigger has none"):
         export_run(run, tmp_path / "athena.onnx", int8=True, data=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -232,7 +232,7 @@ def test_specgram_of_a_tone_is_its_power() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hop_ms", [10, 15, 30])
-def test_stream_is_the_whole_recording(kind: str, hop_ms: float) -> None:
+def test_stream_is_the_entire_recording(kind: str, hop_ms: float) -> None:
     config = of_kind(kind, hop_ms=hop_ms)
     front_end = make_front_end(config)
     hop, n_hops = config.hop_samples, 42

@@ -74,7 +74,7 @@ def test_tensorflow_mel_shares_out_each_bin_once() -> None:
 
 
 @pytest.mark.parametrize("low", [0.0, 20.0])
-def test_tensorflow_mel_never_hears_dc(low: float) -> None:
+def test_tensorflow_mel_ignores_dc(low: float) -> None:
     for n_bins in (5, 129, 257, 1025):
         assert not filterbanks.tensorflow_mel(n_bins, 16_000, 10, low, 8000)[0].any()
 

@@ -295,7 +295,7 @@ def test_streamed_equals_whole(name: str, n_hops: int) -> None:
     assert expected.shape[1] == streamed.shape[1] - warmup
 
 
-def test_state_carries_window_less_hop_in_whole_hops() -> None:
+def test_state_carries_window_less_hop_in_entire_hops() -> None:
     sizes = {name: (MicroFrontEnd(c).state_samples, MicroFrontEnd(c).warmup_frames) for name, c in STREAMED.items()}
     assert sizes == {"preset": (320, 1), "10 ms": (320, 2), "25/10 ms": (320, 2), "no overlap": (0, 0)}
 
@@ -310,15 +310,15 @@ def test_streams_of_a_batch_may_begin_at_different_times() -> None:
     assert torch.equal(features[1:, 2:], front_end(second[:, :6400]))
 
 
-def test_less_than_a_window_is_refused() -> None:
-    with pytest.raises(AudioError, match="at least a window of 480 samples, got 479"):
+def test_less_than_a_window_is_rejected() -> None:
+    with pytest.raises(AudioError, match="has 479 samples; expected at least a window of 480"):
         MicroFrontEnd(TEN_MS)(torch.zeros(1, 479))
 
 
 @pytest.mark.parametrize("n_samples", [0, 161])
-def test_a_step_of_no_whole_hops_is_refused(n_samples: int) -> None:
+def test_a_step_of_no_entire_hops_is_rejected(n_samples: int) -> None:
     front_end = MicroFrontEnd(TEN_MS)
-    with pytest.raises(AudioError, match=f"multiple of the hop of 160 samples, got {n_samples}"):
+    with pytest.raises(AudioError, match=f"has {n_samples} samples; expected a multiple of the hop of 160"):
         front_end.step(torch.zeros(1, n_samples), front_end.initial_state(1))
 
 
@@ -330,6 +330,6 @@ def test_a_step_of_no_whole_hops_is_refused(n_samples: int) -> None:
         ({"high_hz": 8000}, "below half the sample rate .* got high_hz 8000"),
     ],
 )
-def test_settings_it_cannot_take_are_refused(settings: dict[str, float], message: str) -> None:
+def test_settings_it_cannot_take_are_rejected(settings: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         MicroFrontEnd(FeatureConfig(kind="micro", **settings))

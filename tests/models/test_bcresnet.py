@@ -92,7 +92,7 @@ def network_again(model: Any, clip: Tensor, dilations: tuple[int, ...], valid: b
 
 
 @pytest.mark.parametrize(("padding", "dilations"), [("same", (1, 2, 4, 8)), ("valid", (1, 2, 4, 4))], ids=["same", "valid"])
-def test_the_whole_network_computed_again(padding: str, dilations: tuple[int, ...]) -> None:
+def test_the_entire_network_computed_again(padding: str, dilations: tuple[int, ...]) -> None:
     model = with_random_norms(make(size=1.5, padding=padding))
     clip = random(3, 98, 40)
     logits = model(clip)
@@ -147,7 +147,7 @@ def test_step_leaves_its_state_as_it_was() -> None:
         ({"padding": "same"}, 98, 98),
     ],
 )
-def test_it_sees_the_whole_clip(options: dict[str, Any], n_frames: int, n_averaged: int) -> None:
+def test_it_sees_the_entire_clip(options: dict[str, Any], n_frames: int, n_averaged: int) -> None:
     """85 frames in all, of which the mean over 14 makes 98. With a stride of 2, 47 frames of the first convolution are
     left, of which 40 + 4 are context; the odd frame that is unheard is the first."""
     model = with_random_norms(make(n_frames, **options))

@@ -75,7 +75,7 @@ def test_chunks_give_what_one_pass_gives(stride: int, chunks: tuple[int, ...]) -
 
 @pytest.mark.parametrize(("n_frames", "stride"), [(98, 1), (98, 2), (49, 2), (98, 4)])
 def test_a_clip_is_a_stream_from_zero(n_frames: int, stride: int) -> None:
-    """What no whole stride takes stands at the clip's beginning: the last frame is always heard."""
+    """Frames that do not fill a stride are skipped at the clip's beginning: the last frame is always used."""
     model, clip = make(n_frames, stride=stride), random(3, n_frames, 40)
     streamed = in_chunks(model, clip[:, n_frames % model.hop_frames :], model.hop_frames)
     torch.testing.assert_close(model(clip), streamed[:, -1], rtol=1e-5, atol=1e-6)
@@ -83,7 +83,7 @@ def test_a_clip_is_a_stream_from_zero(n_frames: int, stride: int) -> None:
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_every_frame_counts(stride: int) -> None:
-    """Each answer has heard the newest frame, and no later one."""
+    """Each logit depends on the newest frame, and on no later one."""
     model, stream = make(stride=stride), random(1, 12, 40)
     before, _ = model.step(stream, model.initial_state(1))
     for n in range(12):

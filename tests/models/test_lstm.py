@@ -210,7 +210,7 @@ def test_unmasked_padding_counts() -> None:
 
 
 @pytest.mark.parametrize("scaling", ["min_max", "z_score", "none"])
-def test_silence_has_an_answer(scaling: str) -> None:
+def test_silence_has_finite_logits(scaling: str) -> None:
     features = make_front_end(psf_config(20))(torch.zeros(2, psf_config(20).clip_samples))
     assert np.isfinite(run(make(20, scaling=scaling), features)).all()
 
@@ -273,7 +273,7 @@ def test_the_layer_is_torchs() -> None:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_features_of_another_width_are_refused() -> None:
+def test_features_of_another_width_are_rejected() -> None:
     """torch itself would read beyond them."""
     with pytest.raises((RuntimeError, ValueError), match=r"[Ee]xpected 3, got 5"):
         Lstm(3, 4).run(torch.randn(6, 2, 5))
@@ -411,7 +411,7 @@ def add_state(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
     [set_hidden_size, of_lstm(2, ""), of_lstm(3, ""), of_lstm(4, ""), of_lstm(4, "audio"), add_state],
     ids=["another width", "no weights of the state", "no biases", "biases as lengths", "sound as lengths", "a state"],
 )
-def test_an_lstm_whose_inputs_do_not_fit_is_refused(change: Any) -> None:
+def test_an_lstm_whose_inputs_do_not_fit_is_rejected(change: Any) -> None:
     model = onnx.load_from_string(small_file())
     node = next(node for node in model.graph.node if node.op_type == "LSTM")
     change(model.graph, node)
@@ -445,7 +445,7 @@ def test_lengths_beyond_the_frames_reach_no_memory() -> None:
         open_model(data)
 
 
-def test_a_longer_file_than_any_is_refused() -> None:
+def test_a_longer_file_than_any_is_rejected() -> None:
     """20,000 frames of the classic: no such file is written."""
     with pytest.raises(CardError, match="clip_samples is 4420331; expected 1 to 2097152"):
         parse_card(json.dumps({**to_json(read_card(small_file())), "clip_samples": WINDOW + 19_999 * HOP + 1}))

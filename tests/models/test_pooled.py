@@ -1,4 +1,4 @@
-"""The convolutional network with pooling: its sizes, what it does not hear, its pooling by hand, and its export."""
+"""The convolutional network with pooling: its sizes, its invariances, its pooling by hand, and its export."""
 
 from __future__ import annotations
 

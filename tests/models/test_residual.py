@@ -30,7 +30,7 @@ def test_size() -> None:
     assert sum(parameter.numel() for parameter in make().parameters()) == expected == 56_124
 
 
-def test_it_sees_the_whole_clip_and_no_more() -> None:
+def test_it_sees_the_entire_clip_and_no_more() -> None:
     """3 frames of the stem, 8 more for each dilation of 1, 1, 2, 2 and 4: 83. The mean over 16 makes them 98."""
     model = make()
     clip = torch.randn(1, 98, 40, requires_grad=True)
@@ -90,7 +90,7 @@ def test_the_mean_over_time() -> None:
     assert torch.cat([first, second], dim=2).flatten().tolist() == [1.0, 1.0, 3.0, 5.0]
 
 
-def test_dilations_that_see_more_than_a_clip_are_refused() -> None:
+def test_dilations_that_see_more_than_a_clip_are_rejected() -> None:
     with pytest.raises(ConfigError, match="see 123 frames, a clip has 98; take smaller ones"):
         make(dilations="1,2,4,8")
     with pytest.raises(ConfigError, match="residual_1d"):

@@ -1,4 +1,4 @@
-"""The statistics of bands and of lines: each by a second computation in numpy, what they do not hear, and the network."""
+"""The statistics of bands and of lines: each compared with a second computation in numpy, their invariances, and the network."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_a_faint_steady_tone_is_a_line_in_its_band(hertz: float, band: int) -> N
 
 
 @pytest.mark.parametrize("gain_db", [-50, 6])
-def test_lines_do_not_hear_gain(gain_db: float) -> None:
+def test_lines_do_not_depend_on_gain(gain_db: float) -> None:
     for given, expected in zip(lines_of(sounds() * 10 ** (gain_db / 20)), lines_of(sounds()), strict=True):
         torch.testing.assert_close(given, expected, rtol=0, atol=2e-3)  # float32; a power beside a floor
 
@@ -261,7 +261,7 @@ def make(n_labels: int = 2, **options: Any) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def test_the_answer_is_linear_in_scaled_statistics() -> None:
+def test_logits_are_linear_in_scaled_statistics() -> None:
     model = make()
     assert isinstance(model, StatisticsNet)
     audio = sounds()
@@ -294,7 +294,7 @@ def test_refusals(options: dict[str, Any], match: str) -> None:
         make_model(ModelConfig("statistics", options), SOUND.n_frames, SOUND.n_features, 2)
 
 
-def test_too_short_a_window_is_refused() -> None:
+def test_too_short_a_window_is_rejected() -> None:
     """32 frames of 10 ms that a window of 25 ms ends: 335 ms, in whole hops 340."""
     with pytest.raises(ConfigError, match="a window must be at least 340 ms long, got 330"):
         make_model(ModelConfig("statistics"), 33, SOUND.n_features, 2)
@@ -302,7 +302,7 @@ def test_too_short_a_window_is_refused() -> None:
 
 
 @pytest.mark.parametrize("sample_rate", [8000, 22_050, 48_000])
-def test_another_rate_hears_the_same_frequencies(sample_rate: int) -> None:
+def test_another_rate_uses_the_same_frequencies(sample_rate: int) -> None:
     """A faint tone of 1500 Hz is a line in the first band at any rate; what the rate does not hold is left out."""
     config = dataclasses.replace(SOUND, sample_rate=sample_rate, high_hz=sample_rate / 2)
     model = make_model(ModelConfig("statistics", {"sample_rate": sample_rate}), config.n_frames, config.n_features, 2)

@@ -72,7 +72,7 @@ def test_svdf_of_one_frame_remembers_nothing() -> None:
 
 
 @pytest.mark.parametrize(("n_units", "rank"), [(0, 2), (3, 0)])
-def test_svdf_without_filters_is_refused(n_units: int, rank: int) -> None:
+def test_svdf_without_filters_is_rejected(n_units: int, rank: int) -> None:
     with pytest.raises(ValueError, match=f"at least one unit of rank 1, got {n_units} of rank {rank}"):
         Svdf(98, 40, n_units, rank)
 
@@ -110,7 +110,7 @@ def test_dropout_keeps_the_rest_and_the_mean(p: float, rate: float) -> None:
     assert share == pytest.approx(rate, abs=4 * (rate * (1 - rate) / x.numel()) ** 0.5)
 
 
-def test_dropout_is_chance_for_each_element() -> None:
+def test_dropout_is_random_for_each_element() -> None:
     """Eight elements share a random number: each of them is dropped as often, and none with its neighbours."""
     torch.manual_seed(0)
     kept = Dropout(0.5)(torch.ones(40_000, 8)) != 0

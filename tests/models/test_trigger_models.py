@@ -127,7 +127,7 @@ def test_trigger_gru_by_numpy() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.slow
 def test_a_stream_gives_what_one_pass_gives(name: str, early_frames: int) -> None:
-    """From the first answer on, whatever the frames hold that the front end has heard only in part."""
+    """From the first logit on, for any values of the frames that the front end sees only in part."""
     model, scene = make(name), random(2, 403, 10)
     whole = model(scene)
     assert whole[..., 1].std() > 0.05
@@ -152,7 +152,7 @@ def test_a_stream_gives_what_one_pass_gives(name: str, early_frames: int) -> Non
     ],
     ids=["30/10", "25/10", "30/15", "specgram", "logmel"],
 )
-def test_from_sound_to_answers(name: str, features: FeatureConfig) -> None:
+def test_from_audio_to_logits(name: str, features: FeatureConfig) -> None:
     """Front end and network together: the answer for each step, and the sample at which it ends."""
     front_end, model = make_front_end(features), make(name, features.n_frames, features.n_features)
     step = features.hop_samples * model.hop_frames
@@ -177,8 +177,8 @@ def test_from_sound_to_answers(name: str, features: FeatureConfig) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_answer_has_heard_what_it_says(name: str) -> None:
-    """A changed frame changes no answer that ends before it, and the first one that ends with it or after."""
+def test_each_step_sees_the_frames_that_it_says(name: str) -> None:
+    """A changed frame changes no logit that ends before it, and the first one that ends with it or after."""
     model, scene = make(name), random(1, 90, 10)
     before, ends = model(scene), model.step_ends(90)
     for n in (20, 21, 22, 23, 40):
@@ -189,7 +189,7 @@ def test_each_answer_has_heard_what_it_says(name: str) -> None:
         assert ends[differs].min() >= n
 
 
-def test_the_default_hears_one_window() -> None:
+def test_the_default_sees_one_window() -> None:
     model, scene = make("trigger_1d"), random(1, 150, 10)
     before = model(scene)
     scene[0, 30] += 3
@@ -246,7 +246,7 @@ def test_refusals(name: str, sizes: tuple[int, int, int], message: str) -> None:
         make_model(ModelConfig(name), *sizes)
 
 
-def test_a_context_beyond_the_window_is_refused() -> None:
+def test_a_context_beyond_the_window_is_rejected() -> None:
     with pytest.raises(ConfigError, match="dilations 1,1,2,2,4 see 83 frames, a clip has 80"):
         make_model(ModelConfig("trigger_1d", {"window_frames": 80}), 998, 40, 2)
 

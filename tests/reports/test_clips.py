@@ -1,4 +1,4 @@
-"""The report: the right clips, the right figures, playable sound, and nothing that a label could break."""
+"""The report: the right clips, the right metrics, playable sound, and robust against any label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decoder: the vectors that every port runs, any chunking, and what it refuses."""
+"""The decoder: the vectors that every port runs, any chunk sizes, and rejected input."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_reset_begins_a_new_stream() -> None:
         ([[1, 0, 0, 0]], [4], "never decrease, got 4 ms after 5 ms"),
     ],
 )
-def test_bad_rows_are_refused_and_leave_no_trace(scores: Any, times: Any, match: str) -> None:
+def test_bad_rows_are_rejected_and_leave_no_trace(scores: Any, times: Any, match: str) -> None:
     config = DecoderConfig(average_ms=20, confirm_ms=20, threshold=0.3)
     decoder, clean = make_decoder(config, LABELS), make_decoder(config, LABELS)
     for each in (decoder, clean):

@@ -1,4 +1,4 @@
-"""The model that comes with wordspot: small, sound, honest about its data, and it hears people."""
+"""The model that comes with wordspot: small, valid, with the licences of its data, and accurate on people."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_it_gives_what_torch_gave() -> None:
 
 
 @pytest.mark.slow
-def test_it_hears_people_it_was_not_trained_on(shared_data: Path) -> None:
+def test_it_detects_people_it_was_not_trained_on(shared_data: Path) -> None:
     """Validation clips, 30 of each word; testing is for the benchmarks."""
     listing = list_recordings(shared_data / "speech_commands")
     sets = assign_sets(listing, DataConfig())
@@ -52,7 +52,7 @@ def test_it_hears_people_it_was_not_trained_on(shared_data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_it_hears_a_word_in_a_stream_and_nothing_in_silence(shared_data: Path) -> None:
+def test_it_detects_a_word_in_a_stream_and_nothing_in_silence(shared_data: Path) -> None:
     quiet = 1e-3 * np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
     detector = Detector()
     assert detector.feed(np.concatenate([quiet] * 5)) == []

@@ -141,7 +141,7 @@ def test_buffers_of_many_lengths_are_not_kept() -> None:
 
 
 @pytest.mark.parametrize("model", [SHORT, SHORT_CLIPS], ids=["stream", "clip"])
-def test_nothing_is_said_before_a_whole_clip_was_heard(model: bytes) -> None:
+def test_no_detection_before_an_entire_clip_was_fed(model: bytes) -> None:
     scorer = Scorer(model)
     for _ in range(9):
         scores, end_ms = scorer.feed(np.full(STEP, 0.5, np.float32))
@@ -152,7 +152,7 @@ def test_nothing_is_said_before_a_whole_clip_was_heard(model: bytes) -> None:
     np.testing.assert_allclose(scores, hand_scores(np.array([0.5])), atol=1e-6)
 
 
-def test_whole_numbers_and_doubles_score_as_floats() -> None:
+def test_entire_numbers_and_doubles_score_as_floats() -> None:
     whole = np.random.default_rng(3).integers(-32768, 32768, 4000).astype(np.int16)
     as_float = whole.astype(np.float32) / 32768
     scores, _ = Scorer(SHORT_MODEL).feed(as_float)
@@ -264,7 +264,7 @@ def test_scores_of_a_resampled_stream_are_those_of_the_resampled_recording(rate:
 
 
 @pytest.mark.parametrize("rate", [0, 999, 2_000_000, -16_000])
-def test_a_rate_that_no_sound_has_is_refused(rate: int) -> None:
+def test_a_rate_that_no_sound_has_is_rejected(rate: int) -> None:
     with pytest.raises(AudioError, match="the sample rate must lie between 1000 and 1000000 Hz, got"):
         Scorer(SHORT_MODEL, sample_rate=rate)
 
@@ -294,7 +294,7 @@ def bad(value: float) -> NDArray[np.float32]:
         (np.zeros(3, complex), "the samples are complex128; expected float32, float64 or int16"),
     ],
 )
-def test_bad_samples_are_refused_and_the_stream_goes_on_as_before(samples: Any, match: str, rate: int) -> None:
+def test_bad_samples_are_rejected_and_the_stream_goes_on_as_before(samples: Any, match: str, rate: int) -> None:
     audio = noise(9000)
     scorer, undisturbed = Scorer(SHORT_MODEL, sample_rate=rate), Scorer(SHORT_MODEL, sample_rate=rate)
     scorer.feed(audio[:5001])
@@ -308,7 +308,7 @@ def test_bad_samples_are_refused_and_the_stream_goes_on_as_before(samples: Any, 
     assert len(scores) > 0
 
 
-def test_a_bad_sample_late_in_a_long_feed_is_refused_before_anything_is_taken() -> None:
+def test_a_bad_sample_late_in_a_long_feed_is_rejected_before_anything_is_taken() -> None:
     scorer = Scorer(SHORT_MODEL)
     audio = np.zeros(200_000, np.float32)
     audio[-1] = np.nan
@@ -353,7 +353,7 @@ def test_a_file_too_large_is_not_read_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["stream", "clip"])
-def test_a_file_whose_self_test_fails_is_refused(kind: str) -> None:
+def test_a_file_whose_self_test_fails_is_rejected(kind: str) -> None:
     card = made_card(kind, CLIP)
     rows = card.self_test.log_posteriors
     wrong = np.log(0.9 * np.exp(rows[1]) + 0.025)
@@ -364,7 +364,7 @@ def test_a_file_whose_self_test_fails_is_refused(kind: str) -> None:
     assert Scorer(broken, self_test=False).feed(np.zeros(CLIP, np.float32))[0].shape == (1, 4)
 
 
-def test_a_graph_that_cannot_run_is_refused() -> None:
+def test_a_graph_that_cannot_run_is_rejected() -> None:
     card = dataclasses.replace(made_card("stream", CLIP), step_samples=80)  # the graph takes multiples of 160
     with pytest.raises(CardError, match=r"^the model: "):
         Scorer(with_card(stream_graph(CLIP), card))
@@ -396,7 +396,7 @@ def test_the_model_that_comes_with_wordspot_or_a_line_that_says_it_is_missing(
 
 @pytest.mark.parametrize("model", [SHORT, SHORT_CLIPS], ids=["stream", "clip"])
 @pytest.mark.parametrize("rate", [RATE, 48_000, 44_100])
-def test_each_word_is_heard_once_and_in_its_time(model: bytes, rate: int) -> None:
+def test_each_word_is_detected_once_and_in_its_time(model: bytes, rate: int) -> None:
     audio = spoken(rate)
     whole = Detector(model, sample_rate=rate)
     found = whole.feed(audio) + whole.flush()

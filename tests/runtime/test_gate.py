@@ -1,4 +1,4 @@
-"""A gate beside the detector: it judges the window that ends with a detection, and `listen` ignores what it refuses."""
+"""A gate beside the detector: it classifies the window that ends with a detection, `listen` ignores voices that it rejects."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_at_a_streams_start_what_there_is_is_repeated() -> None:
     assert whole.judge(heard(25.0)).score == pytest.approx(0.56, abs=1e-6)  # zeros after it: a mean of 0.125
 
 
-def test_whole_numbers_are_taken_too() -> None:
+def test_entire_numbers_are_taken_too() -> None:
     gate = Gate(GATE, RATE)
     gate.feed(np.full(CLIP, -16384, np.int16))
     judgement = gate.judge(heard(100.0))
@@ -112,7 +112,7 @@ def test_of_three_labels_only_the_first_passes() -> None:
     assert (refused.is_target, refused.label) == (False, "machine")
 
 
-def test_what_is_no_gate_or_no_stream_is_refused() -> None:
+def test_what_is_no_gate_or_no_stream_is_rejected() -> None:
     with pytest.raises(ConfigError, match="does not classify entire recordings"):
         Gate(made_model("clip"), RATE)
     with pytest.raises(AudioError, match="sample rate must lie between 1000 and 1000000 Hz, got 10"):
@@ -193,7 +193,7 @@ def test_what_is_ignored_is_not_kept_and_starts_nothing(
     assert (tmp_path / "labels").read_text() == "a"
 
 
-def test_a_gate_of_another_task_is_refused(listen: Callable[..., tuple[int, str, str]], gate: Path, tmp_path: Path) -> None:
+def test_a_gate_of_another_task_is_rejected(listen: Callable[..., tuple[int, str, str]], gate: Path, tmp_path: Path) -> None:
     status, out, error = listen("--gate", tmp_path / "words.onnx")
     assert (status, out) == (1, "")
     assert re.search(r"--gate: .*words\.onnx: the model does not classify entire recordings", error)

@@ -57,23 +57,23 @@ def test_a_short_recording_is_repeated() -> None:
     assert cut_windows(np.arange(3, dtype=np.float32), 8, 4).tolist() == [[0, 1, 2, 0, 1, 2, 0, 1]]
 
 
-def test_a_stride_beyond_a_window_leaves_nothing_unheard() -> None:
+def test_a_stride_beyond_a_window_skips_no_audio() -> None:
     assert cut_windows(np.arange(12, dtype=np.float32), 4, 99)[:, 0].tolist() == [0, 4, 8]
 
 
-def test_a_whole_recording_is_one_window_with_zeros_after_it() -> None:
+def test_a_entire_recording_is_one_window_with_zeros_after_it() -> None:
     audio = np.arange(1, 6, dtype=np.float32)
     assert cut_windows(audio, 8, 4, whole=True).tolist() == [[1, 2, 3, 4, 5, 0, 0, 0]]
     assert cut_windows(audio, 3, 1, whole=True).tolist() == [[1, 2, 3]]
 
 
-def test_whole_numbers_are_scaled() -> None:
+def test_entire_numbers_are_scaled() -> None:
     windows = cut_windows(np.array([-32768, 16384], np.int16), 2, 1)
     assert windows.dtype == np.float32
     assert windows.tolist() == [[-1.0, 0.5]]
 
 
-def test_no_samples_are_refused() -> None:
+def test_no_samples_are_rejected() -> None:
     with pytest.raises(AudioError, match="expected a recording, got no samples"):
         cut_windows(np.zeros(0, np.float32), 8, 4)
 
@@ -177,7 +177,7 @@ def test_a_short_recording_by_hand() -> None:
     assert result.times_s.tolist() == [50 / RATE]
 
 
-def test_a_model_of_whole_recordings_hears_the_beginning() -> None:
+def test_a_model_of_entire_recordings_uses_the_beginning() -> None:
     classifier = RecordingClassifier(recording_model(whole=True))
     short = classifier.classify(steps(0.5, n=400), RATE)
     np.testing.assert_allclose(short.posteriors, window_scores(np.array([0.125]))[0], atol=1e-6)  # zeros after it
@@ -279,7 +279,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
         classifier.classify_file(path)
 
 
-def test_samples_that_are_no_recording_are_refused() -> None:
+def test_samples_that_are_no_recording_are_rejected() -> None:
     classifier = RecordingClassifier(MODEL)
     with pytest.raises(AudioError, match="got no samples"):
         classifier.classify(np.zeros(0), RATE)
@@ -291,7 +291,7 @@ def test_samples_that_are_no_recording_are_refused() -> None:
         classifier.classify(np.zeros(1600), 0)
 
 
-def test_models_of_other_tasks_are_refused() -> None:
+def test_models_of_other_tasks_are_rejected() -> None:
     with pytest.raises(ConfigError, match=r"does not classify entire recordings, but detects _silence_, _unknown_, a, b"):
         RecordingClassifier(made_model("clip"))
     with pytest.raises(ConfigError, match=r"`threshold` must lie between 0 and 1, got 1\.5"):
@@ -299,14 +299,14 @@ def test_models_of_other_tasks_are_refused() -> None:
 
 
 @pytest.mark.parametrize("strange", [{"stride_ms": -1}, {"stride_ms": "x"}, {"holes": 1}, 7])
-def test_a_card_with_strange_settings_is_refused(strange: Any) -> None:
+def test_a_card_with_strange_settings_is_rejected(strange: Any) -> None:
     card = read_card(MODEL)
     hostile = with_card(MODEL, dataclasses.replace(card, config={**card.config, "recordings": strange}))
     with pytest.raises(CardError, match=r"expected the settings of a run in the model's card.*export it again"):
         RecordingClassifier(hostile)
 
 
-def test_posteriors_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_posteriors_that_are_none_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = RecordingClassifier(MODEL)
     monkeypatch.setattr(recording_scores, "judge_clips", lambda _session, _card, clips: np.full((len(clips), 2), np.nan))
     with pytest.raises(CardError, match="it gives NaN or infinity"):

@@ -117,7 +117,7 @@ def test_without_a_model_it_takes_the_one_that_comes_with_wordspot(
     assert "yes" in read_card(tmp_path / "site" / "models" / "default.onnx").labels
 
 
-def test_a_folder_that_holds_files_is_refused_unless_forced(
+def test_a_folder_that_holds_files_is_rejected_unless_forced(
     page: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(site, "page_folder", lambda: page)
@@ -219,8 +219,8 @@ def host(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
 @pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed, so the exported page is not tried")
 @pytest.mark.skipif(not any(page_folder().glob("vendor/ort/*.wasm")), reason="no onnxruntime-web; `make web` fetches it")
 @pytest.mark.slow
-def test_below_any_path_of_a_host_of_files_the_page_hears(model: Path, tmp_path: Path, host: tuple[str, Path, list[str]]) -> None:
-    """The model made by hand hears the words that Python's detector hears; the policy in the page hinders nothing."""
+def test_below_any_path_of_a_file_host_the_page_detects(model: Path, tmp_path: Path, host: tuple[str, Path, list[str]]) -> None:
+    """The page finds the same words as Python's detector; the policy in the page blocks nothing that it needs."""
     url, folder, asked = host
     write_site(load_models([model]), folder)
     constants = [np.full(24_000, value, np.float32) for value in (0.0, 0.5, 0.0, -0.5, 0.0)]

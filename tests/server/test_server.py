@@ -1,4 +1,4 @@
-"""The server over HTTP, by real sockets: what it serves, whom it refuses, and what no client can make it do."""
+"""The server over HTTP, by real sockets: what it serves, which requests it rejects, and what no client can make it do."""
 
 from __future__ import annotations
 
@@ -318,7 +318,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "wordspot.server"]
 
 
-def test_every_refused_client_leaves_one_line_in_the_log(models: list[ServedModel], caplog: pytest.LogCaptureFixture) -> None:
+def test_every_rejected_client_leaves_one_line_in_the_log(models: list[ServedModel], caplog: pytest.LogCaptureFixture) -> None:
     limits: dict[str, Any] = {"max_upload_bytes": 1 << 10, "upload_seconds": 0.2}
     asked: list[tuple[str, str, dict[str, str], str]] = [
         ("GET", "/healthz", {"Host": "evil.example"}, "not known by that name"),
@@ -434,7 +434,7 @@ def test_an_exported_model_is_no_sound_and_is_not_loaded(server: Running, models
 
 
 @pytest.mark.parametrize("path", ["/v1/label", "/v1/record?word=a&session=a&take=0"])
-def test_a_form_is_refused_with_the_way_to_send_a_file(server: Running, path: str) -> None:
+def test_a_form_is_rejected_with_the_way_to_send_a_file(server: Running, path: str) -> None:
     body = b'--xyz\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + wav() + b"\r\n--xyz--\r\n"
     answer = problem(server.ask("POST", path, body, {"Content-Type": "multipart/form-data; boundary=xyz"}))
     assert answer[0] == 415
@@ -562,7 +562,7 @@ def test_more_uploads_than_allowed_wait_their_turn(models: list[ServedModel]) ->
         wait_until(lambda: server.ask("POST", "/v1/label?model=clips", wav())[0] == 200)
 
 
-def test_a_failure_is_told_without_its_reason(
+def test_a_failure_is_reported_without_its_reason(
     models: list[ServedModel], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any) -> None:
@@ -631,7 +631,7 @@ def test_names_that_would_lead_elsewhere(server: Running, records: Path, query: 
 
 @given(st.text(max_size=40))
 @settings(max_examples=300, deadline=None)
-def test_any_word_is_refused_or_stays_one_folder(text: str) -> None:
+def test_any_word_is_rejected_or_stays_one_folder(text: str) -> None:
     try:
         word = clean_word(text)
     except ConfigError:
@@ -650,7 +650,7 @@ def test_recordings_that_are_no_such_wav(server: Running, records: Path, body: b
     assert not (records / "bad").exists() or not any((records / "bad").iterdir())
 
 
-def test_a_folder_that_cannot_hold_recordings_is_refused_at_the_start(models: list[ServedModel], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_hold_recordings_is_rejected_at_the_start(models: list[ServedModel], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     for name in ("file", "link", "file/below"):
@@ -906,7 +906,7 @@ def test_serving_from_python(tmp_path: Path, models: list[ServedModel]) -> None:
         (["--port", "0", "--wyoming-port", "99999"], "port 99999: .*use another `wyoming_port` or `wyoming_host`"),
     ],
 )
-def test_the_command_refuses_what_makes_no_sense(args: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_rejects_what_makes_no_sense(args: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     import argparse
 
     from wordspot.commands import serve

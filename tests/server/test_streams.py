@@ -53,7 +53,7 @@ async def heard(pool: StreamPool, samples: Any, size: int, **options: Any) -> li
         return found + await pool.flush(stream)
 
 
-def test_twenty_streams_at_once_hear_what_a_detector_each_hears(pool: StreamPool, models: list[ServedModel]) -> None:
+def test_twenty_streams_at_once_detect_what_a_detector_each_detects(pool: StreamPool, models: list[ServedModel]) -> None:
     scenes = [scene(seed) for seed in range(20)]
 
     async def all_of_them() -> list[list[Detection]]:
@@ -102,7 +102,7 @@ def test_judging_happens_outside_the_event_loop(pool: StreamPool) -> None:
     assert threads.pop().startswith("wordspot-stream")
 
 
-def test_int16_and_another_rate_hear_the_same(pool: StreamPool) -> None:
+def test_int16_and_another_rate_detect_the_same(pool: StreamPool) -> None:
     audio = scene(3)
     whole = asyncio.run(heard(pool, audio, 1280))
     as_int = asyncio.run(heard(pool, np.rint(audio * 32767).astype(np.int16), 1280))

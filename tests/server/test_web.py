@@ -1,4 +1,4 @@
-"""The page in a real browser: it hears what Python's detector hears, alone, offline, and says what is wrong.
+"""The page in a real browser: it detects what Python's detector detects, alone, offline, and reports what is wrong.
 
 Needs Chromium; Debian's package is `chromium`. The screenshots of docs/images/ are made again by
 
@@ -240,7 +240,7 @@ def test_another_rate_and_stereo_give_the_same_words(page: Page, minute: Path, t
         assert [one["time_ms"] for one in found] == pytest.approx([one["time_ms"] for one in expected], abs=100)
 
 
-def test_the_microphone_is_heard_and_nothing_leaves_the_device(page: Page, site: Site) -> None:
+def test_the_microphone_is_detected_and_nothing_leaves_the_device(page: Page, site: Site) -> None:
     """A minute from the microphone, then a file: after the page is up, nothing is asked of any server."""
     n_asked, n_requests = len(site.asked), len(page.events("Network.requestWillBeSent"))
     page.click("#start")
@@ -376,7 +376,7 @@ def choose_model(page: Page, name: str) -> None:
     }})()""")
 
 
-def test_a_model_of_whole_clips_can_be_chosen(page: Page, tmp_path: Path) -> None:
+def test_a_model_of_entire_clips_can_be_chosen(page: Page, tmp_path: Path) -> None:
     choose_model(page, "clips")
     page.wait_for("window.wordspot.state === 'ready' && window.wordspot.model === 'clips'")
     assert page.evaluate("[...document.querySelectorAll('#words li')].map((item) => item.innerText.trim())") == [
@@ -417,7 +417,7 @@ def test_a_broken_model_says_so_and_another_can_be_chosen(page: Page) -> None:
     assert page.evaluate("document.getElementById('notice').hidden") is True
 
 
-def test_a_file_that_is_no_sound_is_refused_in_a_sentence(page: Page, tmp_path: Path) -> None:
+def test_a_file_that_is_no_sound_is_rejected_in_a_sentence(page: Page, tmp_path: Path) -> None:
     (tmp_path / "letter.wav").write_bytes(b"Dear Sir or Madam")
     page.choose_files("#file", tmp_path / "letter.wav")
     page.wait_for("!document.getElementById('notice').hidden")
@@ -499,7 +499,7 @@ def test_over_plain_http_files_still_work(tmp_path: Path, sites: Callable[..., S
         assert len(run_file(page, minute)) >= 14
 
 
-def test_takes_are_recorded_discarded_and_saved_as_zip(page: Page, tmp_path: Path) -> None:
+def test_recordings_are_made_discarded_and_saved_as_zip(page: Page, tmp_path: Path) -> None:
     page.browser.call("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path), "eventsEnabled": True})
     record(page, "grün", 3)
     page.click("[aria-label='Discard take 2 of grün']")
@@ -521,7 +521,7 @@ def test_takes_are_recorded_discarded_and_saved_as_zip(page: Page, tmp_path: Pat
         assert (info.samplerate, info.frames, info.channels, info.subtype) == (RATE, RATE, 1, "PCM_16")
 
 
-def test_takes_are_saved_on_a_server_that_wants_them(sites: Callable[..., Site], browser: Browser, tmp_path: Path) -> None:
+def test_recordings_are_saved_on_a_server_that_wants_them(sites: Callable[..., Site], browser: Browser, tmp_path: Path) -> None:
     site = sites(record_dir=tmp_path / "data", token="open-sesame-1")
     page = browser.open(site.url)
     assert page.evaluate("window.wordspot.ready") is True

@@ -165,7 +165,7 @@ def test_ping_is_answered_and_what_is_unknown_is_ignored(models: list[ServedMode
 # --------------------------------------------------------------------------------------------------------- what is heard
 
 
-def test_both_words_are_heard_at_the_detectors_times(models: list[ServedModel]) -> None:
+def test_both_words_are_detected_at_the_detectors_times(models: list[ServedModel]) -> None:
     samples = sound(0.0, 0.5, 0.0, -0.5, 0.0)
     expected = Detector(models[0].model)
     truth = [(one.label, 5000 + round(one.time_ms)) for one in expected.feed(samples) + expected.flush()]
@@ -192,7 +192,7 @@ def test_the_word_comes_while_the_sound_goes_on(models: list[ServedModel]) -> No
     run(scenario)
 
 
-def test_only_the_words_that_were_asked_for_are_told(models: list[ServedModel]) -> None:
+def test_only_the_words_that_were_asked_for_are_reported(models: list[ServedModel]) -> None:
     async def scenario() -> None:
         async with serving(models) as server, client_of(server) as client:
             await client.write_event(Detect(names=["b"]).event())
@@ -207,7 +207,7 @@ def test_only_the_words_that_were_asked_for_are_told(models: list[ServedModel]) 
     run(scenario)
 
 
-def test_each_model_hears_the_words_it_knows(tmp_path: Path) -> None:
+def test_each_model_detects_the_words_it_knows(tmp_path: Path) -> None:
     (tmp_path / "one.onnx").write_bytes(made_model())
     (tmp_path / "two.onnx").write_bytes(made_model(labels=("_silence_", "_unknown_", "b", "c")))
     served = load_models([tmp_path / "one.onnx", tmp_path / "two.onnx"])
@@ -289,7 +289,7 @@ def test_detect_may_come_at_any_time(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_a_refused_client_leaves_one_line_in_the_log(models: list[ServedModel], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_rejected_client_leaves_one_line_in_the_log(models: list[ServedModel], caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         async with serving(models, dataclasses.replace(SETTINGS, idle_seconds=0.3)) as server:
             peers = []
@@ -456,7 +456,7 @@ GARBAGE = {
 }
 
 
-def test_garbage_is_told_what_is_wrong_and_loses_its_connection_only(models: list[ServedModel]) -> None:
+def test_garbage_gets_an_error_and_loses_its_connection_only(models: list[ServedModel]) -> None:
     async def scenario() -> None:
         async with serving(models) as server, client_of(server) as other:
             await other.write_event(AudioStart(RATE, 2, 1).event())

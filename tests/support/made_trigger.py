@@ -41,7 +41,7 @@ def write(path: Path, audio: NDArray[np.float32], rate: int = RATE) -> None:
 
 
 def make_trigger_folder(root: Path) -> Path:
-    """40 takes of a made word, 40 other words, 8 backgrounds, in a folder each."""
+    """40 recordings of a synthetic word, 40 of other words, 8 backgrounds, in a folder each."""
     for speaker in range(40):
         write(root / "positives" / "deep" / f"sp{speaker}_nohash_0.wav", take(0.3, 0.4, seed=speaker))
         write(root / "negatives" / ("yes", "no")[speaker % 2] / f"sp{speaker}_nohash_0.wav", take(0.2, 0.1, 0.3))

@@ -178,7 +178,7 @@ def test_reverberation_leaves_silence_silent() -> None:
 
 
 @pytest.mark.parametrize("rt60", [0.1, 0.3])
-def test_rooms_decay_by_60_db_in_their_reverberation_time(rt60: float) -> None:
+def test_impulse_responses_decay_by_60_db_in_their_reverberation_time(rt60: float) -> None:
     impulses = augment.room_impulses(torch.full((16,), rt60), torch.ones(16), RATE, seeded())
     assert impulses.shape == (16, int(rt60 * RATE))
     energy = impulses[:, 1:].double().square().mean(dim=0)
@@ -189,7 +189,7 @@ def test_rooms_decay_by_60_db_in_their_reverberation_time(rt60: float) -> None:
     assert -60 / slope == pytest.approx(rt60, rel=0.05)
 
 
-def test_rooms_have_the_asked_reflections() -> None:
+def test_impulse_responses_have_the_requested_reflections() -> None:
     rt60, level = torch.tensor([0.3, 0.05, 0.2]), torch.tensor([0.1, 1.0, 4.0])
     impulses = augment.room_impulses(rt60, level, RATE, seeded())
     assert impulses[:, 0].eq(1).all()
@@ -384,7 +384,7 @@ def test_speeds_stay_within_their_limits() -> None:
     assert scipy.stats.kstest((peaks.numpy() - 900) / 200, "uniform").pvalue > 1e-3
 
 
-def test_rooms_come_as_often_as_asked() -> None:
+def test_reverberation_is_as_frequent_as_requested() -> None:
     clips = noise(600, 400)
     wet = augmenter(room_frequency=0.3, room_ms=20).augment(clips, torch.zeros(600, dtype=torch.bool), None, seeded())
     changed = (wet != clips).any(dim=1)
@@ -409,7 +409,7 @@ def test_without_noise_or_settings_nothing_changes() -> None:
     ],
     ids=["classic", "everything"],
 )
-def test_all_chance_comes_from_the_generator(config: AugmentConfig) -> None:
+def test_all_randomness_comes_from_the_generator(config: AugmentConfig) -> None:
     change = Augmenter(config, FeatureConfig())
     audio, hiss = noise(8, 4000), noise(8, 4000, seed=2)
     is_silence = torch.arange(8) == 3

@@ -156,7 +156,7 @@ def test_recorded_silence_and_unknown_folders_are_taken_as_such(tmp_path: Path, 
     assert float(audio[whole.labels == SILENCE].std()) == pytest.approx(0.001, rel=0.05)
 
 
-def test_a_whole_folder_is_the_same_for_every_model(tone_folder: Path) -> None:
+def test_a_entire_folder_is_the_same_for_every_model(tone_folder: Path) -> None:
     one = make_batches(tone_folder)
     two = make_batches(tone_folder, **{"data.seed": 3, "data.silence_percent": 50, "training.batch_size": 7})
     clips = [torch.cat([audio for audio, _ in batches.evaluation_batches("all")]) for batches in (one, two)]

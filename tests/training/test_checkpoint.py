@@ -1,4 +1,4 @@
-"""Checkpoints and run folders: what was written is read back, what is damaged is refused, what is best is kept."""
+"""Checkpoints and run folders: they are read back as written, damaged ones are rejected, and the best one is kept."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_configuration_from_a_newer_version(tmp_path: Path) -> None:
 @settings(max_examples=150, deadline=None)
 @given(place=st.floats(0, 1), byte=st.integers(0, 255), cut=st.booleans())
 @pytest.mark.slow
-def test_a_damaged_file_is_refused_or_still_a_checkpoint(
+def test_a_damaged_file_is_rejected_or_still_a_checkpoint(
     tmp_path_factory: pytest.TempPathFactory, place: float, byte: int, cut: bool
 ) -> None:
     path = tmp_path_factory.mktemp("damaged") / "x.safetensors"

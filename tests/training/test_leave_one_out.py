@@ -142,7 +142,7 @@ def test_a_generator_s_folder_is_one_folder_below_out(name: str) -> None:
     assert folder.name not in (".", "..")
 
 
-def test_what_some_run_would_refuse_is_refused_before_the_first(listed: Path, tmp_path: Path, capsys: Any) -> None:
+def test_what_some_run_would_reject_is_rejected_before_the_first(listed: Path, tmp_path: Path, capsys: Any) -> None:
     rows = listed.read_text(encoding="utf-8").splitlines()
     with_split = listed.with_name("with-split.csv")
     with_split.write_text("\n".join([f"{rows[0]},split", *(f"{row},training" for row in rows[1:])]), encoding="utf-8")

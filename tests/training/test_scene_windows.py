@@ -96,7 +96,7 @@ def draw(n: int = 4000, seed: int = 0) -> tuple[Tensor, Tensor]:
     return bounds, place_windows(bounds, N, RATE, generator)
 
 
-def test_half_of_the_middle_words_are_whole_and_the_others_come_or_go() -> None:
+def test_half_of_the_middle_words_are_entire_and_the_others_come_or_go() -> None:
     bounds, starts = draw()
     first, stop = bounds[:, 1, 0] + starts[:, 1], bounds[:, 1, 1] + starts[:, 1]
     whole = (first >= 0) & (stop <= N)

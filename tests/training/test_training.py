@@ -292,7 +292,7 @@ def test_cosine_warms_up_and_ends_at_zero() -> None:
     assert [learning_rate(longer, step) for step in range(1, 101)] == rates  # never more than a tenth
 
 
-def test_a_checkpoint_of_another_model_is_refused(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_model_is_rejected(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(unbroken, tmp_path / "run")
@@ -381,7 +381,7 @@ def test_resuming_a_finished_run_changes_nothing(unbroken: Path, tone_folder: Pa
         assert (tmp_path / "run" / name).read_text() == (unbroken / name).read_text()
 
 
-def test_resume_on_other_recordings_is_refused(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
+def test_resume_on_other_recordings_is_rejected(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(unbroken, tmp_path / "run")
@@ -429,7 +429,7 @@ def test_a_run_that_began_with_weights_goes_on_with_them(unbroken: Path, tone_fo
         assert torch.equal(tensor, given.weights[name]), name
 
 
-def test_weights_that_heard_otherwise_are_refused(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
+def test_weights_of_another_front_end_are_rejected(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(tone_folder, tmp_path, **{"features.low_hz": 200})
     with pytest.raises(CheckpointError, match="`init`: the runs have different front ends"):
         trainer.start(RunFolder(unbroken).load())

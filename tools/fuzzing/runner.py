@@ -43,12 +43,12 @@ Check = Callable[[bytes], str]
 
 @dataclass(frozen=True)
 class Target:
-    """Something that reads what comes from outside.
+    """A reader of external data.
 
     Attributes:
         name: of the target.
         about: what is mutated.
-        start: called with an empty folder; returns what makes a mutant, and what reads it and says what came of it. The
+        start: called with an empty folder; returns a function that makes a mutant, and a reader that returns the outcome. The
             reader raises AssertionError if the result is wrong.
     """
 

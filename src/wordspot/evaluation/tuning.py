@@ -103,18 +103,14 @@ def tune(
 
     Args:
         model: an exported file; None for the model that comes with wordspot.
-        streams: one or several sound files in which the spoken words are known; for a model of whole recordings one list of
-            them, of which the validation set is used.
+        streams: sound files with ground truth; for a model of entire recordings one list of them, whose validation set is
+            used.
         out: the copy, an ``.onnx`` file.
         false_accepts_per_hour: the wanted rate over all words together. Required for the ``peak`` decoder; ``classic`` and
             ``micro`` instead maximise correct words with at most 2 % wrong and 2 % false positives.
-        false_alarm_rate: for a model of whole recordings: the fraction of the other class that may be accepted as the
+        false_alarm_rate: for a model of entire recordings: the fraction of the other class that may be accepted as the
             first label.
-        truth: as in `test_stream`.
-        no_words: as in `test_stream`.
-        time_tolerance_ms: as in `test_stream`.
-        decoder: as in `test_stream`.
-        settings: as in `test_stream`.
+        truth, no_words, time_tolerance_ms, decoder, settings: as in `test_stream`.
         force: replace `out` if it exists.
         progress: called while the streams are scored and settings tried.
 
@@ -137,7 +133,7 @@ def tune(
         _write_copy(model, card, tuned, out)
         return result
     if false_alarm_rate is not None:
-        raise ConfigError("`false_alarm_rate` is for models of whole recordings; use `false_accepts_per_hour`")
+        raise ConfigError("`false_alarm_rate` is for models of entire recordings; use `false_accepts_per_hour`")
     opened, prepared = open_for_streams(model), prepare_streams(streams, truth, no_words, time_tolerance_ms)
     config = choose_decoder(opened.card.decoder, decoder, settings)
     _check_rate(false_accepts_per_hour, config)

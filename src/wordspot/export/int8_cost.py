@@ -1,4 +1,4 @@
-"""What weights in 8 bits cost in accuracy, measured on validation clips."""
+"""Measure the loss of accuracy by 8-bit weights on validation clips."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Int8Cost:
 
     @property
     def loss(self) -> float:
-        """What is lost, in percentage points."""
+        """The loss of accuracy, in percentage points."""
         return 100 * (self.accuracy_before - self.accuracy)
 
     def to_json(self) -> dict[str, Any]:

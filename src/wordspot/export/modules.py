@@ -1,4 +1,4 @@
-"""What an exported file computes, as torch modules: from audio to posteriors, the front end in few operators.
+"""The computation of an exported file as torch modules: from audio to posteriors, with a front end of few operators.
 
 On a device the overhead of an operator exceeds its arithmetic. One convolution therefore cuts the audio into windows and
 transforms them, with the windowed DFT as its kernel, and a second one computes the mel channels: the same sums as in
@@ -141,7 +141,7 @@ class _ConvolvedFrontEnd(nn.Module):
 class _ConvolvedPsfMfcc(nn.Module):
     """`PsfMfcc` on clips: [batch, samples] → [batch, frames, coefficients].
 
-    A recording of minutes has a large spectrum: it is summed up to energies where it lies, neither turned nor split.
+    The spectrum of a long recording is large, so it is reduced to energies without transposing or splitting it.
     """
 
     def __init__(self, front_end: PsfMfcc) -> None:
@@ -165,7 +165,7 @@ class _ConvolvedPsfMfcc(nn.Module):
 
 
 class _MicroOnClips(nn.Module):
-    """`MicroFrontEnd` on clips, from a state that says nothing of how many there are: [batch, samples] → features."""
+    """`MicroFrontEnd` on clips, from a state of no fixed batch size: [batch, samples] → features."""
 
     def __init__(self, front_end: MicroFrontEnd) -> None:
         super().__init__()

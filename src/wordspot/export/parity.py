@@ -1,4 +1,4 @@
-"""Whether an exported file gives the scores of torch."""
+"""Compare the scores of an exported file with those of torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights in 8 bits: a third of the file size, the same speed, and the same scores on every processor.
+"""Store weights in 8 bits: a third of the file size, the same speed, and the same scores on every processor.
 
 Each weight is stored as an integer from -127 to 127 and each output channel has one factor. ONNX Runtime multiplies them
 out when it loads the file, and computes with floats. Arithmetic in 8 bits was tried as well (ONNX Runtime's static
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 _SMALLEST = 256  # weights: fewer are not worth the two operators
-#: Operators whose weights are taken: which input, and its axis of output channels.
+#: Operators whose weights are quantized: which input, and its axis of output channels.
 _WEIGHTS = {
     "Conv": ((1, 0),),
     "Gemm": ((1, 1),),
@@ -27,7 +27,7 @@ LARGEST = 127
 
 
 def quantize_weights(model: onnx.ModelProto, prefix: str = "network") -> None:
-    """Put the weights of the network into 8 bits, in place: constants whose names begin with `prefix`, or of recurrent layers."""
+    """Quantize the network's weights in place: constants whose names begin with `prefix`, or of recurrent layers."""
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     nodes: list[onnx.NodeProto] = []

@@ -1,4 +1,4 @@
-"""From a trained network to one ONNX file: front end, network, softmax and card, compared with torch before it is written."""
+"""Export a trained network to one ONNX file with front end, softmax and card, and compare it with torch before writing it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LEAST = 1e-30  # of a posterior whose logarithm is taken
 
 @dataclass(frozen=True)
 class Exported:
-    """An exported file's content, with weights in 8 bits beside it where asked, and how far it is from torch."""
+    """An exported file's content, optionally also with weights in 8 bits, and its difference from torch."""
 
     model: bytes
     card: Card
@@ -53,7 +53,7 @@ def export_network(network: nn.Module, config: RunConfig, *, int8: bool = False,
         about: other fields of the card: decoder, data.
 
     Raises:
-        ExportError: torch's exporter cannot take the network, it holds what a file may not, or the file differs from torch.
+        ExportError: torch cannot export the network, it uses operators that a file may not contain, or the scores differ.
     """
     network, front_end = network.eval(), make_front_end(config.features)
     with torch.no_grad():
@@ -96,10 +96,10 @@ class ExportedFile:
         labels: in the order of its scores.
         step: of the checkpoint.
         step_ms: from one row of a stream's scores to the next; 0 for clips.
-        clip_ms: the length of sound that a row of scores is of.
+        clip_ms: length of the audio that a row of scores refers to.
         difference: the largest difference of its scores from those of torch.
         note: why it is not a stream; empty if it is.
-        int8: what weights in 8 bits cost; None if they are in float32.
+        int8: the cost of 8-bit weights; None if they are in float32.
     """
 
     out: Path
@@ -156,7 +156,7 @@ def export_run(
     loaded = RunFolder(run).load(checkpoint)
     config = loaded.config
     if int8 and TASKS[config.task].predicts_steps:
-        raise ConfigError(f"`int8` is measured on clips, which a run of the task {config.task} has not; leave it out")
+        raise ConfigError(f"`int8` is measured on clips, but a run of the task {config.task} has none; leave it out")
     network = _network_of(loaded)
     about = {"clips": len(trained_on(run)[0]), **(about_data or {})}
     exported = export_network(network, config, int8=int8, data=about)

@@ -1,4 +1,4 @@
-"""From a front end and a network to an ONNX graph and its card, through torch's exporter."""
+"""Export a front end and a network to an ONNX graph and its card, through torch's exporter."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _to_onnx(
                 if isinstance(part, ConvolvedDft)
             }
             put_formulas(model, transforms)
-        except Exception as error:  # whatever the exporter cannot follow in a network of the user's own
+        except Exception as error:  # the exporter may raise anything on a user's own network
             reason = " ".join(f"{type(error).__name__}: {error.__cause__ or error}".split())[:300]
             raise ExportError(f"the model {config.model.name!r} cannot be exported ({reason})") from error
     return model

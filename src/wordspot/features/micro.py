@@ -88,8 +88,8 @@ class MicroFrontEnd(nn.Module):
         """
         if audio.shape[1] < self.config.window_samples:
             raise AudioError(
-                f"expected at least a window of {self.config.window_samples} samples, got {audio.shape[1]}; "
-                "pad the recording with zeros"
+                f"the audio has {audio.shape[1]} samples; expected at least a window of {self.config.window_samples}. "
+                "Pad the recording with zeros"
             )
         _, estimate, missing = self.initial_state(audio.shape[0])
         return self.of_windows(audio, estimate, torch.zeros_like(missing))[0]
@@ -108,8 +108,8 @@ class MicroFrontEnd(nn.Module):
         """
         if audio.shape[1] == 0 or audio.shape[1] % self.config.hop_samples:
             raise AudioError(
-                f"expected a multiple of the hop of {self.config.hop_samples} samples, got {audio.shape[1]}; "
-                "keep the rest for the next call"
+                f"the audio has {audio.shape[1]} samples; expected a multiple of the hop of {self.config.hop_samples}. "
+                "Keep the rest for the next call"
             )
         samples, estimate, missing = state
         joined = torch.cat([samples, audio], dim=1)

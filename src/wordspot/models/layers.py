@@ -97,7 +97,7 @@ class ValidConv2d(nn.Conv2d):
 
     @property
     def context(self) -> int:
-        """Frames that an output sees before the newest ones, of which there are as many as the stride."""
+        """Frames that an output sees besides the newest ones, whose number is the stride."""
         return (self.kernel_size[1] - 1) * self.dilation[1] + 1 - self.stride[1]
 
     def initial_state(self, batch: int, n_frequencies: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The classic network that tells human from synthetic speech: stacked LSTMs over an entire recording."""
+"""The classic network that distinguishes human from synthetic speech: stacked LSTMs over an entire recording."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-#: Chosen on `residual_1d` by validation, clips and streams; dev/LOG.md tells what each does.
+#: Chosen on `residual_1d` by validation, clips and streams; dev/LOG.md has the effect of each.
 STREAMING: dict[str, Any] = {
     "training.learning_rates": (0.005,),
     "training.optimizer": "adamw",

@@ -1,6 +1,6 @@
-"""The charts of reports, drawn with matplotlib without a screen.
+"""The charts of reports, drawn by matplotlib without a display.
 
-They are SVG in which text stays text: the reader's browser draws it, so labels in any script are shown.
+They are SVG files with text as text, which the browser draws, so labels in any script are shown.
 """
 
 from __future__ import annotations

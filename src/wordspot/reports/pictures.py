@@ -1,4 +1,4 @@
-"""Pictures as PNG files: spectrograms of recordings and scenes with what a model predicts, and features of a front end."""
+"""Draw PNG pictures: spectrograms of recordings and scenes with a model's predictions, and features of a front end."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def _draw_words(axes: Axes, scene: Scene, word: str, begin: float, end: float) -
 
 
 def _name_of_clip(clip: str, word: str) -> str:
-    """What another word is: a part of `word`, or else the folder of its recording."""
+    """The name of another word: a part of `word`, or the folder of its recording."""
     if clip.endswith(PART):
         return f"part of {word}"
     return clip.rsplit("/", 2)[-2] if clip.count("/") else ""

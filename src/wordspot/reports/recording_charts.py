@@ -1,4 +1,4 @@
-"""The charts of a report on whole recordings, as SVG: errors by threshold, all scores, and posteriors over time."""
+"""The charts of a report on recordings, as SVG: errors by threshold, all scores, and posteriors over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report on an evaluation of whole recordings: metrics, every score, and the most telling recordings, playable."""
+"""The report on an evaluation of recordings: metrics, every score, and playable examples of the worst and median ones."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def _player(result: RecordingsResult, at: int) -> str:
 
 
 def _worst_s(track: PosteriorTrack, column: int, *, is_low_bad: bool) -> float:
-    """The middle of the window that speaks most against the recording's label, in seconds."""
+    """The middle of the window with the lowest posterior of the recording's label, in seconds."""
     posteriors = track.posteriors[:, column]
     against = posteriors if is_low_bad else 1 - posteriors
     if track.has_sound.any():

@@ -33,7 +33,7 @@ def word_of_model(model: Path, word: str | None) -> str:
     words = [label for label in labels if label not in (SILENCE_LABEL, UNKNOWN_LABEL)]
     if word not in words and (word is not None or len(words) != 1):
         wanted = "one word" if word is None else repr(word)
-        raise ConfigError(f"{model}: expected a model of {wanted}, it knows {', '.join(words)}; name one with `words`")
+        raise ConfigError(f"{model}: the model's words are {', '.join(words)}; expected {wanted}. Name one with `words`")
     return words[0] if word is None else word
 
 

@@ -1,4 +1,4 @@
-"""What happened in streams: hits, misses and false accepts with their sound, and the scores over time."""
+"""The events of streams (hits, misses and false accepts) with their sound, and the scores over time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Event:
         label: the word.
         time_ms: where it is marked.
         text: one line about it.
-        weight: the larger, the more telling the event is.
+        weight: priority of the event among those of its kind.
     """
 
     stream: int
@@ -43,7 +43,7 @@ class Event:
 def list_events(bench: Bench, matchings: Sequence[Matching]) -> list[Event]:
     """All hits, misses and false accepts.
 
-    The most telling false accepts are those with the highest score, misses those with the lowest, hits the latest ones.
+    False accepts with the highest score, misses with the lowest and the latest hits have the largest weight.
     """
     events = []
     for position, (stream, matching) in enumerate(zip(bench.streams, matchings, strict=True)):
@@ -68,7 +68,7 @@ def list_events(bench: Bench, matchings: Sequence[Matching]) -> list[Event]:
 
 
 def most_telling(events: Sequence[Event]) -> list[Event]:
-    """The most telling events, at most `MAX_PLAYED` of each kind: false accepts, then misses, then hits."""
+    """The events with the largest weights, at most `MAX_PLAYED` of each kind: false accepts, then misses, then hits."""
     chosen = []
     for kind, most in MAX_PLAYED.items():
         of_kind = sorted((event for event in events if event.kind == kind), key=lambda event: -event.weight)

@@ -79,7 +79,7 @@ def confusion_table(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -
 
 
 def describe_trigger(result: TriggerResult) -> Text:
-    """What a test on streams reports, and the accuracy of single steps."""
+    """The metrics of a test on streams, and the accuracy of single steps."""
     metrics = result.metrics
     return [
         *_describe_bench(metrics.bench),

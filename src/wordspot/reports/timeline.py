@@ -14,7 +14,7 @@ from wordspot.formats import clock
 STRIP_MS = 60_000.0
 _POOL_MS = 100.0
 _WIDTH, _LEFT, _TOP, _LANE = 900, 96, 14, 24
-_QUIET = 0.02  # scores below it are drawn as nothing
+_QUIET = 0.02  # lower scores are not drawn
 _SHAPES = {
     "hit": ("#2e8b3d", "M-4 0L-1 4L5 -4"),
     "miss": ("#d1690e", "M-4 -4L4 4M-4 4L4 -4"),
@@ -78,7 +78,7 @@ def draw_strip(
     Args:
         first_ms: start of the minute in the stream.
         words: one for each column of `scores`.
-        scores: float32 [n, words], 0 to 1, of the whole stream or a part that contains this minute.
+        scores: float32 [n, words], 0 to 1, of the entire stream or a part that contains this minute.
         end_ms: float64 [n], ascending.
         marks: of this minute; one outside it is drawn at the nearer end.
         thresholds: one for each of `words`.

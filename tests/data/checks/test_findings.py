@@ -1,4 +1,4 @@
-"""What `wordspot check` finds, in folders made by hand where the answer is known, and in real recordings."""
+"""What `wordspot check` finds, in hand-made folders with known faults, and in real recordings."""
 
 from __future__ import annotations
 
@@ -399,7 +399,7 @@ def test_an_unreadable_folder_does_not_end_the_look(healthy: Path, monkeypatch: 
     assert examine_words(healthy).words == {"yes": 40}
 
 
-def test_whatever_one_file_does_the_others_are_looked_at(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_bad_file_does_not_stop_the_check_of_the_others(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def read_info(path: Path, *, thorough: bool) -> object:
         raise MemoryError
 

@@ -1,4 +1,4 @@
-"""What `wordspot check` finds in lists of recordings made by hand, where the answer is known, and in real ones."""
+"""What `wordspot check` finds in hand-made lists of recordings with known faults, and in real ones."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_missing_and_damaged_files_are_each_named(healthy: Path) -> None:
     assert finding.message.startswith("7 of 67 recordings cannot be used, training accepts at most 10%")
 
 
-def test_rows_that_training_refuses(healthy: Path) -> None:
+def test_rows_that_training_rejects(healthy: Path) -> None:
     add(healthy, "real/0.wav,fake,p0", "real/2.wav,real,p1", "real/4.wav,a/b,p2")
     findings = found(healthy)
     assert set(findings) == {"refused-row", "unusable-row"}
@@ -182,7 +182,7 @@ def test_a_label_with_one_speaker(healthy: Path) -> None:
     assert (finding.severity, finding.paths) == ("warning", ("fake",))
 
 
-def test_recordings_of_nobody_known(healthy: Path) -> None:
+def test_recordings_of_unknown_speakers(healthy: Path) -> None:
     lines = [line.rsplit(",", 1)[0] + "," for line in healthy.read_text().splitlines()[1:]]
     healthy.write_text("\n".join(["path,label,speaker", *lines]) + "\n")
     assert len(only(found(healthy), "unknown-speaker", "note").paths) == 60
@@ -266,7 +266,7 @@ def test_separation_by_hand() -> None:
     assert separation(values[:4], among[:4]) == 0.5  # two against two: one time in three by chance
 
 
-def test_separation_is_seldom_found_by_chance() -> None:
+def test_separation_is_rarely_found_in_random_measures() -> None:
     rng = np.random.default_rng(0)
     among = np.arange(60) < 20
     assert sum(separation(rng.standard_normal(60), among) > 0.5 for _ in range(1000)) < 5
@@ -313,7 +313,7 @@ def test_what_is_no_list(tmp_path: Path) -> None:
         examine_manifest(tmp_path / "labels.csv", sample_rate=0)
 
 
-def test_whatever_one_file_does_the_others_are_looked_at(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_bad_file_does_not_stop_the_check_of_the_others(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def read_info(path: Path) -> object:
         raise MemoryError
 

@@ -1,4 +1,4 @@
-"""Recordings in memory: what is decoded, what is left out, and what is told."""
+"""Recordings in memory: what is decoded, what is skipped, and what is reported."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_start_is_the_start_of_the_whole(tmp_path: Path, rate: int, seconds: f
     np.testing.assert_array_equal(read_start(path, RATE, float("inf")), whole)
 
 
-def test_what_cannot_be_used_is_told_and_left_out(listed: Path) -> None:
+def test_what_cannot_be_used_is_reported_and_left_out(listed: Path) -> None:
     whole = (listed.parent / "real" / "0.wav").read_bytes()
     (listed.parent / "cut.wav").write_bytes(whole[:1000])
     (listed.parent / "text.wav").write_text("no sound")
@@ -183,7 +183,7 @@ def test_a_label_that_no_recording_is_left_of(listed: Path) -> None:
         load_manifest(listed, (), HALF, PLAIN, RATE)
 
 
-def test_the_same_samples_under_two_labels_are_refused(listed: Path) -> None:
+def test_the_same_samples_under_two_labels_are_rejected(listed: Path) -> None:
     samples = soundfile.read(listed.parent / "real" / "3.wav", dtype="int16")[0]
     save(listed.parent / "copy.flac", samples)
     add(listed, "copy.flac,fake,p3,")
@@ -191,7 +191,7 @@ def test_the_same_samples_under_two_labels_are_refused(listed: Path) -> None:
         load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE)
 
 
-def test_the_same_samples_in_two_sets_are_told(listed: Path) -> None:
+def test_the_same_samples_in_two_sets_are_reported(listed: Path) -> None:
     sets = load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE).sets
     first = next(row for row in sets["training"].rows if row.label == "real")
     other = sets["testing"].rows[0].speaker
@@ -205,7 +205,7 @@ def test_the_same_samples_in_two_sets_are_told(listed: Path) -> None:
     assert load_manifest(listed, ("real", "fake"), HALF, PLAIN, RATE).warnings == ()
 
 
-def test_a_speaker_in_two_sets_of_the_lists_own_split_is_told(listed: Path) -> None:
+def test_a_speaker_in_two_sets_of_the_lists_own_split_is_reported(listed: Path) -> None:
     lines = listed.read_text().splitlines()
     sets = ["training", "training", "validation", "testing"]
     split = [f"{line},{sets[number % 8 // 2] if number != 8 else 'testing'}" for number, line in enumerate(lines[1:])]
@@ -215,7 +215,7 @@ def test_a_speaker_in_two_sets_of_the_lists_own_split_is_told(listed: Path) -> N
     assert {row.path for row in loaded.sets["testing"].rows} >= {"real/6.wav", "real/8.wav"}
 
 
-def test_sets_that_lack_a_label_are_told(tmp_path: Path) -> None:
+def test_sets_that_lack_a_label_are_reported(tmp_path: Path) -> None:
     for number in range(4):
         save(tmp_path / "real" / f"p{number}_nohash_0.wav", noise(number))
         save(tmp_path / "fake" / "engine" / f"voice_nohash_{number}.wav", noise(10 + number))

@@ -120,7 +120,7 @@ def good(files: Path, count: int = 60) -> str:
     return "path,label\n" + "".join(f"g{number}.wav,{('real', 'fake')[number % 2]}\n" for number in range(count))
 
 
-def test_rows_that_cannot_be_used_are_each_told_with_their_line(files: Path) -> None:
+def test_rows_that_cannot_be_used_are_each_reported_with_their_line(files: Path) -> None:
     (files / "folder").mkdir()
     bad = (
         "gone.wav,real",
@@ -151,7 +151,7 @@ def test_a_cell_with_a_nul_names_no_file(files: Path) -> None:
     assert "there is no such file" in listed.problems[0]
 
 
-def test_a_path_of_two_lines_is_told_in_one(files: Path) -> None:
+def test_a_path_of_two_lines_is_reported_in_one(files: Path) -> None:
     text = good(files) + '"two\nlines.wav",real\n'
     assert read_manifest(write(files, text)).problems == (r"line 62: 'two\nlines.wav': there is no such file",)
 
@@ -207,7 +207,7 @@ def test_a_link_is_the_file_it_points_to(files: Path) -> None:
         ("path,label\n" + "x" * 200_000 + ",real\n", "line 2: cannot be read as CSV .*field larger than"),
     ],
 )
-def test_lists_that_are_refused(files: Path, text: str | bytes, match: str) -> None:
+def test_lists_that_are_rejected(files: Path, text: str | bytes, match: str) -> None:
     path = write(files, text)
     with pytest.raises(DataError, match=match) as refused:
         read_manifest(path)
@@ -227,7 +227,7 @@ def test_labels_are_compared_without_case(files: Path) -> None:
     assert read_manifest(write(files, text)).labels == ("größe", "real")
 
 
-def test_a_survey_gives_what_a_list_refuses(files: Path) -> None:
+def test_a_survey_gives_what_a_list_rejects(files: Path) -> None:
     text = good(files).replace("path,label", "path,label,split") + "g0.wav,fake,\na1.wav,real,soon\n"
     listed, conflicts = survey_manifest(write(files, text))
     assert len(listed.rows) == 60
@@ -266,7 +266,7 @@ def test_a_folder_of_classes(tmp_path: Path) -> None:
     assert [row.path for row in listed.rows if row.label == "machine"] == [names[2], names[0], names[1]]
 
 
-def test_folders_that_are_refused(tmp_path: Path) -> None:
+def test_folders_that_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no recordings found; expected one folder per class with recordings"):
         read_manifest(tmp_path)
     write(tmp_path, BODY)
@@ -327,7 +327,7 @@ def test_whatever_python_writes_is_read_again(
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 @pytest.mark.slow
-def test_damaged_bytes_are_read_or_refused_in_one_line(files: Path, data: st.DataObject) -> None:
+def test_damaged_bytes_are_read_or_rejected_in_one_line(files: Path, data: st.DataObject) -> None:
     raw = bytearray(("\ufeffpath,label,speaker,split\n" + BODY.replace("\n", ',"p, 1",train\n')).encode("utf-8"))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(raw) - 1))
@@ -346,7 +346,7 @@ def test_damaged_bytes_are_read_or_refused_in_one_line(files: Path, data: st.Dat
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
 @pytest.mark.slow
-def test_any_bytes_are_refused_in_one_line(files: Path, raw: bytes) -> None:
+def test_any_bytes_are_rejected_in_one_line(files: Path, raw: bytes) -> None:
     with pytest.raises(WordspotError) as refused:
         read_manifest(write(files, raw))
     assert "\n" not in str(refused.value)

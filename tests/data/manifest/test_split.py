@@ -1,4 +1,4 @@
-"""Sets of recordings: nobody is in two of them, and what is held out is not trained on."""
+"""Sets of recordings: no speaker is in two of them, and held-out generators are not trained on."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_training_is_not_left_without_a_label_for_the_others_sake() -> None:
     assert set(sets[2:]) == {"training", "validation", "testing"}
 
 
-def test_without_speakers_takes_of_one_name_stay_together() -> None:
+def test_without_speakers_recordings_of_one_name_stay_together() -> None:
     rows = [row(f"real/t{number}.wav", "real") for number in range(60)]
     rows += [row(f"fake/t{number}.wav", "fake") for number in range(60)]
     sets = assign_rows(rows, DataConfig(), PLAIN)
@@ -213,7 +213,7 @@ def test_what_cannot_be_held_out() -> None:
         assign_rows(with_split, DataConfig(), RecordingsConfig(hold_out=("b",)))
 
 
-def test_held_out_rows_in_training_are_told() -> None:
+def test_held_out_rows_in_training_are_reported() -> None:
     rows = [row("1", "fake", None, "vits"), row("2", "fake", None, "vits"), row("3", "real", "p", "person")]
     told = leakage(rows, ["training", "testing", "training"], ("vits",))
     assert told == ["the held-out generator vits is in the sets training; it should be in testing only"]
@@ -232,7 +232,7 @@ SPEAKERS = st.sampled_from([None, *"abcdefgh"])
     shares=st.sampled_from([(10, 10), (30, 30), (0, 50)]),
 )
 @pytest.mark.slow
-def test_nothing_leaks_whatever_the_list(
+def test_nothing_leaks_for_any_list(
     kinds: list[tuple[str, str | None, str | None]],
     n_folds: int,
     fold: int,

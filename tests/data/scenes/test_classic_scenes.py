@@ -370,7 +370,7 @@ def test_command_makes_scenes(tone_folder: Path, tmp_path: Path, capsys: pytest.
         (("--out", "s.wav", "--words", ""), "a word must .* not be empty"),
     ],
 )
-def test_command_refuses(
+def test_command_rejects(
     tone_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[object, ...], match: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -87,7 +87,7 @@ def test_words_and_others_come_as_often_as_asked(material: TriggerMaterial) -> N
             assert usual / 1.1 - 0.03 <= length <= usual / 0.9 + 0.03
 
 
-def test_the_truth_is_where_the_word_is_heard(material: TriggerMaterial) -> None:
+def test_the_ground_truth_is_where_the_word_is_audible(material: TriggerMaterial) -> None:
     config = TriggerConfig(snr_db=(25, 30), babble=0, rooms=0, fragments=0, gap_s=(1, 3))
     scene = make_scene(material, 60 * RATE, rng(1), config, "deep")
     for one in scene.words:

@@ -1,4 +1,4 @@
-"""The card and the walk over an exported file: what is taken, and that everything else is refused, at once and in one line."""
+"""Reading the card and graph of an exported file: valid files are accepted, all others rejected quickly and in one line."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_what_is_no_onnx_file(tmp_path: Path) -> None:
             read_card(path)
 
 
-def test_a_file_cut_short_anywhere_is_refused(stream: bytes) -> None:
+def test_a_file_cut_short_anywhere_is_rejected(stream: bytes) -> None:
     for length in range(0, len(stream), 13):
         with pytest.raises(CardError, match=r"^the model: the file (is|has) "):
             read_card(stream[:length])
@@ -323,7 +323,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_is_refused(name: str, stream: bytes) -> None:
+def test_a_hostile_file_is_rejected(name: str, stream: bytes) -> None:
     change, message = HOSTILE[name]
     with pytest.raises(CardError, match=message) as caught:
         read_card(changed(stream, change))
@@ -331,7 +331,7 @@ def test_a_hostile_file_is_refused(name: str, stream: bytes) -> None:
     assert len(str(caught.value)) < 400
 
 
-def test_a_self_test_that_takes_too_long_is_refused(stream: bytes) -> None:
+def test_a_self_test_that_takes_too_long_is_rejected(stream: bytes) -> None:
     """119 or 120 steps; each makes some 1,000 values and products at least."""
     with pytest.raises(CardError, match="the self-test needs more than the allowed 10000 multiplications"):
         read_card(stream, max_test_work=10_000)
@@ -351,7 +351,7 @@ def test_slices_are_as_long_as_onnxs_own() -> None:
     assert onnx_shapes.slice_length(5, -9, -(2**62), -1) == 1
 
 
-def test_a_field_given_twice_is_refused(stream: bytes) -> None:
+def test_a_field_given_twice_is_rejected(stream: bytes) -> None:
     """Two graphs would be merged by onnxruntime."""
     graph = onnx.load_from_string(stream).graph.SerializeToString()
     second = onnx.ModelProto()
@@ -434,7 +434,7 @@ BAD_CARDS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD_CARDS)
-def test_a_card_that_makes_no_sense_is_refused(name: str) -> None:
+def test_a_card_that_makes_no_sense_is_rejected(name: str) -> None:
     text, message = BAD_CARDS[name]
     with pytest.raises(CardError, match=message) as caught:
         parse_card(text)
@@ -447,7 +447,7 @@ def test_a_good_card_is_taken() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_mutated_files_are_refused_or_read(seed: int, stream: bytes) -> None:
+def test_mutated_files_are_rejected_or_read(seed: int, stream: bytes) -> None:
     """Bytes changed, left out, doubled, inserted: a card or a `CardError`, never anything else."""
     rng = random.Random(seed)
     n_refused = 0

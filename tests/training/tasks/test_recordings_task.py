@@ -1,4 +1,4 @@
-"""The task `recordings`: what a batch is made of, how recordings are judged, and runs from a list to figures."""
+"""The task `recordings`: the contents of a batch, the classification of recordings, and runs from a list to metrics."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_a_batch_depends_on_the_step_and_the_generator_alone() -> None:
 
 
 @pytest.mark.parametrize(("n_recorded", "made_share", "expected"), [(0, 0.0, 0.0), (2, 0.0, 1.0), (2, 0.5, 0.5)])
-def test_recorded_backgrounds_take_the_place_of_made_noise(n_recorded: int, made_share: float, expected: float) -> None:
+def test_recorded_backgrounds_replace_synthetic_noise(n_recorded: int, made_share: float, expected: float) -> None:
     """Recordings of nothing, so that what is heard is the noise; what was recorded is a constant."""
     config = small_config(
         **PLAIN
@@ -190,7 +190,7 @@ def test_a_short_recording_is_repeated() -> None:
     np.testing.assert_array_equal(task.examples()["synthetic"].numpy() * 32768, np.resize(short, CLIP))
 
 
-def test_whole_recordings_of_like_length_share_a_batch() -> None:
+def test_entire_recordings_of_like_length_share_a_batch() -> None:
     """A recording of n · 100 samples holds n; 40 of them, and batches of 8: of 16 neighbours, each once."""
     audio = [(LABELS[n % 2], None, constant(n, 100 * n)) for n in np.random.default_rng(2).permutation(np.arange(1, 41))]
     task = made_task(audio, small_config(**PLAIN, **{"recordings.whole": True}))
@@ -207,7 +207,7 @@ def test_whole_recordings_of_like_length_share_a_batch() -> None:
     assert len(seen) > 30
 
 
-def test_more_whole_recordings_than_there_are() -> None:
+def test_more_entire_recordings_than_there_are() -> None:
     audio = [
         ("real", None, constant(1, 100)),
         ("synthetic", None, constant(2, 200)),
@@ -219,7 +219,7 @@ def test_more_whole_recordings_than_there_are() -> None:
     assert set(truth.tolist()) <= {0, 1}
 
 
-def test_a_class_without_training_is_refused() -> None:
+def test_a_class_without_training_is_rejected() -> None:
     with pytest.raises(DataError, match="no recordings of synthetic are left for training"):
         made_task([("real", None, constant(1))], small_config())
 
@@ -323,7 +323,7 @@ def unbroken(listed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_a_run_leaves_figures(unbroken: Path, listed: Path) -> None:
+def test_a_run_leaves_metrics(unbroken: Path, listed: Path) -> None:
     metrics = json.loads((unbroken / "metrics.json").read_text())
     assert metrics["best_step"] in (2, 4, 6)
     rows = list(csv.DictReader((unbroken / "data.csv").read_text().splitlines()))
@@ -548,7 +548,7 @@ def test_a_list_is_learned_and_resumed(capsys: pytest.CaptureFixture[str], liste
         (("--features", "logmel", "--model", "pooled_conv"), "pooled_conv needs the features spectrogram, got logmel"),
     ],
 )
-def test_what_train_refuses(
+def test_what_train_rejects(
     capsys: pytest.CaptureFixture[str], listed: Path, tmp_path: Path, flags: tuple[str, ...], match: str
 ) -> None:
     status, _, error = run(capsys, "train", listed, "--task", "recordings", "--out", tmp_path / "run", *QUICK_FLAGS, *flags)
@@ -580,7 +580,7 @@ def test_flags(flags: tuple[str, ...], expected: dict[str, Any]) -> None:
     )
 
 
-def test_a_model_of_recordings_hears_no_streams(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_model_of_recordings_rejects_streams(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     from support.made_recordings import recording_model
 
     model = tmp_path / "person.onnx"
@@ -605,7 +605,7 @@ def test_sets_without_a_share_are_allowed(listed: Path) -> None:
     assert (record.n, record.accuracy, math.isnan(record.eer)) == (0, 0.0, True)
 
 
-def test_unknown_words_in_the_configuration_are_refused() -> None:
+def test_unknown_words_in_the_configuration_are_rejected() -> None:
     with pytest.raises(ConfigError, match="words: the task recordings needs at least 2, got 1 \\(real\\)"):
         RunConfig(("real",), task="recordings")
 

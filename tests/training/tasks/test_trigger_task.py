@@ -130,7 +130,7 @@ class Always(torch.nn.Module):
         return torch.tensor([0.0, self.logit]).expand(*features.shape[:2], 2)
 
 
-def test_answers_are_told_beside_all_zeros(tone_folder: Path, tmp_path: Path) -> None:
+def test_step_accuracy_is_reported_beside_all_zeros(tone_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(tone_folder, tmp_path)
     task = trainer.task
     assert isinstance(task, TriggerTask)
@@ -201,7 +201,7 @@ def test_a_single_positive_is_learned_and_nothing_is_measured(tone_folder: Path,
 
 
 @pytest.mark.parametrize(("task", "model"), [("words", "trigger_1d"), ("trigger", "residual_1d")])
-def test_a_network_of_the_other_task_is_refused(tone_folder: Path, tmp_path: Path, task: str, model: str) -> None:
+def test_a_network_of_the_other_task_is_rejected(tone_folder: Path, tmp_path: Path, task: str, model: str) -> None:
     words = (
         ["--words", "high"]
         if task == "words"

@@ -1,7 +1,7 @@
 """Synthetic speech, offline: espeak-ng from its wheel, and flite and festival if they are installed.
 
 `speak` writes a data folder of spoken words. Each voice counts as a speaker, so the split keeps voices apart. A model
-trained on synthetic voices alone does not recognise people well; they help if recordings are few, and show that everything works.
+trained on synthetic voices alone does not recognise people well. They help if recordings are few, and to try out the tools.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _rows(spoken: Sequence[SpokenWords], out: Path, label: str) -> Iterator[tupl
 
 
 def _check_manifest(manifest: Path | None, label: str | None, *, force: bool) -> None:
-    """Reject, before anything is spoken, a manifest that cannot be written or read."""
+    """Reject a manifest that cannot be written or read, before anything is spoken."""
     if manifest is None:
         if label is not None:
             raise ConfigError("`label` is the label in the manifest; name a CSV file with `manifest` too")

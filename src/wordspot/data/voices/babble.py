@@ -26,7 +26,7 @@ _N_TALKERS = 8
 _TALKER_DB = (-6.0, 6.0)
 _PAUSE_S = (0.1, 0.8)
 
-#: What is said. None of it holds a word of Google's Speech Commands.
+#: The spoken sentences. None contains a word of Google's Speech Commands.
 SENTENCES = (
     "The kettle was boiling when my sister came home from the market.",
     "Please remember to water the tomatoes before the weekend.",

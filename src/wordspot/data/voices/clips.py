@@ -1,4 +1,4 @@
-"""From words to a folder of clips per word, each spoken by a drawn voice."""
+"""Speak words with random voices, and write one folder of clips per word."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _MAX_NAME_BYTES = 200
 
 @dataclass(frozen=True)
 class SpokenWords:
-    """What `speak_words` wrote for one word."""
+    """The clips that `speak_words` wrote for one word."""
 
     word: str
     folder: str
     n_clips: int
     n_cut: int
-    """Clips that hold only the loudest part, since the word is longer than a clip however fast it is spoken."""
+    """Clips with only the loudest part of the word, which is longer than a clip even if spoken fast."""
     speakers: tuple[str, ...]
     clips: tuple[tuple[str, Voice], ...]
     """Each clip's file, as a path below the data folder (``yes/espeak-f3_nohash_...wav``), and the voice that speaks it."""
@@ -59,14 +59,14 @@ def speak_words(
 ) -> list[SpokenWords]:
     """Write ``out/<word>/<speaker>_nohash_<manner>-<take>.wav``, `per_word` 16-bit clips of `clip_ms` for each word.
 
-    The word is trimmed, and laid at a random place and level over a faint noise floor (between -70 and -50 dB of full
-    scale), so that no model can learn "digital silence: a machine". A word that is too long is spoken again, up to twice
-    as fast as usual; if that is not enough, its loudest `clip_ms` are kept and the clip is counted as cut. That is for
-    the odd slow voice: a word of which most clips would be cut is an error.
+    The word is trimmed and mixed at a random position and level over a faint noise floor (between -70 and -50 dB of full
+    scale), so that no model can recognise synthetic clips by digital silence. A word that is too long is spoken again, up to
+    twice as fast as usual; if that is not enough, its loudest `clip_ms` are kept and the clip is counted as cut. If most
+    clips of a word would be cut, that is an error.
 
-    A new `out` appears whole when all is spoken; into one that exists, finished words are moved at the end, file by file
-    over files of the same name. So Ctrl-C leaves nothing half-written. The same arguments with the same engines give
-    the same bytes; each word's voices do not depend on the other words.
+    A new `out` appears only once it is complete. Finished words are moved into an existing `out` at the end, replacing files
+    of the same name, so Ctrl-C leaves nothing half-written. The same arguments with the same engines give the same bytes;
+    each word's voices do not depend on the other words.
 
     Args:
         progress: called with the word after each clip.
@@ -144,7 +144,7 @@ def _readers(word: str, engines: Mapping[str, Engine], language: str) -> dict[st
     speaking = {name: engine for name, engine in engines.items() if engine.voices(language)}
     readers = {name: engine for name, engine in speaking.items() if engine.reads(word, language)}
     if readers or not speaking:
-        return readers or dict(engines)  # if nobody speaks the language, draw_voices raises
+        return readers or dict(engines)  # if no engine speaks the language, draw_voices raises
     scripts = unread_scripts(word, language)
     others = "; ".join(f"{script} letters are read by `language` {languages_of_script(script)}" for script in scripts)
     why = others or f"{', '.join(speaking)} reads none of its letters"
@@ -153,7 +153,7 @@ def _readers(word: str, engines: Mapping[str, Engine], language: str) -> dict[st
 
 @dataclass(frozen=True)
 class _Shape:
-    """What every clip has in common."""
+    """The settings that all clips share."""
 
     n_samples: int
     sample_rate: int
@@ -186,7 +186,7 @@ def _speak_word(
 
 
 def _speak_to_fit(word: str, voice: Voice, engine: Engine, shape: _Shape, rng: np.random.Generator) -> tuple[Voice, Samples]:
-    """The trimmed word, spoken again and faster while it is too long; with the voice as it then was."""
+    """The trimmed word, spoken again faster while it is too long, and the voice that finally spoke it."""
     seed = int(rng.integers(2**31))
     speech = _say(word, voice, engine, shape, seed)
     for _ in range(_N_FASTER):
@@ -227,8 +227,7 @@ _MARGIN = 0.1  # room before and after the word, as a part of the clip: what the
 def place(speech: Samples, n_samples: int, sample_rate: int, rng: np.random.Generator) -> Samples:
     """Trimmed `speech` float32 [samples] somewhere in a clip: float32 [n_samples], at a random level over faint noise.
 
-    Where there is room, a tenth of the clip stays free on either side. Of speech longer than the clip, the loudest part
-    is kept.
+    If possible, a tenth of the clip stays free on either side. If the speech is longer than the clip, its loudest part is kept.
     """
     if len(speech) > n_samples:
         energy = np.concatenate([[0.0], np.cumsum(np.square(speech, dtype=np.float64))])

@@ -1,4 +1,4 @@
-"""What the engines have in common: a voice, what an engine can do, and drawing random voices."""
+"""The interface of speech engines: a voice, the engine protocol, and drawing random voices."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from wordspot.errors import ConfigError
 
 @dataclass(frozen=True)
 class Voice:
-    """One way to speak. `speaker` and `variant` make the timbre, the rest is how that speaker happens to talk.
+    """One way to speak. `speaker` and `variant` define the timbre; the other fields vary for the same speaker.
 
-    A file is named ``<speaker>_nohash_<manner>-<take>.wav``, so the speaker alone decides the set. The accent is left
-    out of the hash on purpose: espeak-ng's variants are vocal tracts, its accents only change which phonemes are sung
-    through them. Were the accent hashed too, a test on "f3 from Scotland" would use the vocal tract that "f3 from New York"
-    trained on, and be too optimistic. Pitch, rate and intonation are moods of one speaker and never split.
+    A file is named ``<speaker>_nohash_<manner>-<take>.wav``, so the speaker alone decides the set. The accent is not part of
+    the hash: espeak-ng's variants are vocal tracts, and its accents only change the phonemes spoken through them. If the
+    accent were hashed too, a test on "f3 from Scotland" would use the vocal tract that "f3 from New York" was trained on, and
+    its results would be too optimistic. Pitch, rate and intonation also vary within one speaker.
     """
 
     engine: str
     speaker: str
-    """Who it is, as hashed: ``espeak-f3``. Shared by variants, and engines, that sound like the same person."""
+    """The hashed name of the speaker: ``espeak-f3``. Variants and engines that sound like the same person share it."""
     variant: str
     """The engine's own name of the timbre: ``f3``, ``slt``."""
     accent: str
@@ -57,7 +57,7 @@ class Engine(Protocol):
         ...
 
     def languages(self) -> list[str]:
-        """What `voices` knows, sorted."""
+        """The languages that `voices` knows, sorted."""
         ...
 
     def reads(self, text: str, language: str) -> bool:
@@ -65,7 +65,7 @@ class Engine(Protocol):
         ...
 
     def reset(self) -> None:
-        """Forget what was spoken before: the same calls after it give the same samples."""
+        """Reset the engine's state: the same calls after it give the same samples."""
         ...
 
     def speak(self, text: str, voice: Voice, seed: int = 0) -> tuple[Samples, int]:
@@ -123,8 +123,8 @@ def languages_of_script(script: str) -> str:
     return _SCRIPTS.get(script, "").replace(" ", ", ")
 
 
-#: Times the usual, drawn evenly on a logarithmic scale (the intonation: on a linear one). People who speak one word at
-#: a time speak slower than an engine does within a sentence: at these rates the median length is that of recordings.
+#: Ranges of the factors, which are log-uniform (the intonation: uniform). People speak single words more slowly than an engine
+#: speaks within a sentence; at these rates the median length equals that of recordings.
 PITCH = (0.8, 1.25)
 
 
@@ -135,9 +135,9 @@ INTONATION = (0.5, 1.6)
 
 
 def draw_voices(engines: Iterable[Engine], language: str, n: int, rng: np.random.Generator) -> list[Voice]:
-    """`n` voices. Every speaker comes once before any comes twice, so that each set gets its share of them.
+    """Draw `n` voices. Every speaker is used once before any is used twice, so that each set gets its share of them.
 
-    A speaker's variant and accent are drawn evenly from those it has; then its pitch, rate and intonation.
+    A speaker's variant and accent are drawn uniformly, then its pitch, rate and intonation.
 
     Raises:
         ConfigError: no engine speaks the language; the message says which ones are spoken.

@@ -1,9 +1,8 @@
-"""espeak-ng, as the wheel `espeakng-loader` brings it: a shared library and its data, called by ctypes.
+"""espeak-ng from the wheel `espeakng-loader`: a shared library and its data, called through ctypes.
 
-The library keeps its state in static variables: which voice is set, but also where the pitch flutter and the breath
-noise stand, which no call resets. Equal calls then differ by what was spoken before, in any part of the program. So
-each engine loads a private copy of the library, and `Espeak.reset` loads a fresh one: the same calls after it give the
-same samples.
+The library keeps state in static variables: the voice, but also the phases of pitch flutter and breath noise, which no call
+resets. The result of a call therefore depends on everything spoken before, in any part of the program. So each engine loads a
+private copy of the library, and `Espeak.reset` loads a fresh one: the same calls after it give the same samples.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ class Espeak:
     def speak(self, text: str, voice: Voice, seed: int = 0) -> tuple[Samples, int]:
         accent = next((a for a in self._list_accents() if a.name == voice.accent), None)
         if accent is None:
-            raise WordspotError(f"espeak-ng has no voice {voice.accent!r}; choose another `language`")
+            raise WordspotError(f"espeak-ng has no voice {voice.accent!r}; name another `language`")
         with _LOCK:
             if self._library is None:
                 self._library = _Library(self._path, self._data)
@@ -125,8 +124,8 @@ class _Accent:
 def accents_of(accents: list[_Accent], language: str) -> list[_Accent]:
     """The accents of a language: ``en`` → all of English, ``en-us`` → two of them, ``zh`` → Mandarin.
 
-    Where a code stands for several languages (``zh``: Mandarin, Cantonese), the one with the best priority is meant.
-    Voices that read a transcription in another script are taken only when they are named.
+    If a code stands for several languages (``zh``: Mandarin, Cantonese), the one with the best priority is used. Voices that
+    read a transcription in another script are used only if they are named.
     """
     asked = language.lower()
     named = [a for a in accents if a.name == asked]

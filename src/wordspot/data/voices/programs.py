@@ -1,7 +1,7 @@
 """flite and festival: speech programs that a system's packages bring (``apt install flite festival``).
 
-Their voices are recorded people, taken apart and put together again, so they sound unlike espeak-ng's. Each word is one
-run of the program: no shell, the text in a file or on standard input, and a limit on the time.
+Their voices are built from recordings of people, so they sound unlike espeak-ng's. Each word is one run of the program,
+without a shell, with the text in a file or on standard input and a time limit.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def find_festival() -> Festival | None:
 
 
 def _person(name: str) -> str:
-    """Who was recorded: ``kal16``, ``kal_diphone`` → ``kal``; ``cmu_us_slt_arctic`` → ``slt``; "" for a stranger."""
+    """The recorded person: ``kal16``, ``kal_diphone`` → ``kal``; ``cmu_us_slt_arctic`` → ``slt``; "" if unknown."""
     match = re.match(r"(?:cmu_us_)?(awb|bdl|clb|jmk|kal|ked|ksp|rab|rms|slt)(?:16)?(?:_|$)", name)
     return match[1] if match else ""
 

@@ -1,14 +1,14 @@
-"""espeak-ng's variants: which of them sound like a person, and which of them are the same person.
+"""Select espeak-ng's variants that sound like a person, and group those that sound like the same person.
 
-A variant is a small text file that bends the default voice: its formants (the resonances of the throat), its pitch, its
-source. Some imitate people, some are robots, echoes and whispers. Which is which follows from what the file says, not
-from its name. A person
+A variant is a small text file that modifies the default voice: its formants (the resonances of the vocal tract), its pitch and
+its source. Some imitate people; others are robots, echoes and whispers. The settings in the file decide, not its name. A
+variant counts as a person if it
 
 - moves the three formants that make vowels by what vocal tracts differ in: an adult man of average size is 1, a big
   man 0.8, a woman 1.15, a small child 1.4. All three move by about the same factor, since one tube is longer or
   shorter: the largest is at most 1.4 times the smallest. None of the three is missing;
 - speaks at a pitch between 50 Hz (a low bass at rest) and 350 Hz (a lively child), and not on one note;
-- has vocal folds that sound: `voicing` is neither next to nothing (a whisper) nor so loud that the sound is clipped,
+- has audible vocal folds: `voicing` is neither next to nothing (a whisper) nor so loud that the sound is clipped,
   breath does not drown it, and a Klatt source is a sampled pulse of real folds (3 and up), not a plain formula (1, 2);
 - has no echo to speak of: it belongs to a room, and one above a fifth of the sound makes a robot;
 - wavers (`flutter`) and creaks (`roughness`) little: the documentation calls a flutter of 20 "croaky";
@@ -49,7 +49,7 @@ _TIMBRE = ("formant1", "formant2", "formant3", "klatt", "pitch", "tone", "voicin
 
 @dataclass(frozen=True)
 class Variant:
-    """A variant that sounds like a person; `speaker` is shared by those with the same throat."""
+    """A variant that sounds like a person; variants with the same vocal tract share `speaker`."""
 
     name: str
     speaker: str
@@ -90,7 +90,7 @@ def parse_variant(text: str) -> Settings:
 
 
 def why_no_person(settings: Settings) -> str | None:
-    """What about a variant no person sounds like, or None; see the module's docstring for the rule."""
+    """Why a variant does not sound like a person, or None; see the module's docstring for the rules."""
     if not any(key in settings for key in _TIMBRE):
         return "it sets nothing of the timbre"
     for key, position, default, low, high, what in _BOUNDS:
@@ -117,7 +117,7 @@ def _why_no_tract(settings: Settings) -> str | None:
         if not _TRACT[0] <= round(factor, 3) <= _TRACT[1]:
             return f"formant {formant} at {factor:.2f} of a man's, a person's is at {_TRACT[0]} to {_TRACT[1]}"
     if max(factors) > _MAX_TRACT_RATIO * min(factors):
-        return "formants moved apart as no throat does"
+        return "formants shifted by factors that differ more than in any vocal tract"
     return None
 
 
