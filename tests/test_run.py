@@ -32,6 +32,20 @@ def trained(tone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ws.R
     return ws.train(tone_folder, WORDS, out=tmp_path_factory.mktemp("runs") / "two", seed=3, **QUICK)
 
 
+def test_a_run_is_named_by_text_or_path(tmp_path: Path) -> None:
+    assert ws.Run(str(tmp_path)) == ws.Run(tmp_path)  # type: ignore[arg-type]
+    assert ws.Run(tmp_path).step == 0
+
+
+def test_names_that_do_not_exist_are_one_line(tone_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"`features` must be one of logmel, .* got 'nothing'"):
+        ws.train(tone_folder, WORDS, out=tmp_path / "run", features="nothing")
+    with pytest.raises(ws.WordspotError, match="no recordings of nothing"):
+        ws.train(tone_folder, "nothing", out=tmp_path / "run", **QUICK)
+    with pytest.raises(ConfigError, match="`result` must come from `evaluate` or `test_stream`, got a Run"):
+        ws.write_report(ws.Run(tmp_path), tmp_path / "page.html")  # type: ignore[arg-type]
+
+
 @pytest.mark.slow
 def test_a_run_is_trained_evaluated_and_loaded(trained: ws.Run, tone_folder: Path) -> None:
     assert (trained.step, trained.config.words, trained.config.training.seed) == (6, ("low", "high"), 3)

@@ -28,8 +28,8 @@ _HOME = {
     "Detection": "wordspot.runtime.decoder",
     "Detections": "wordspot.runtime.detect",
     "Detector": "wordspot.runtime.detector",
-    "Heard": "wordspot.runtime.listener",
     "Labels": "wordspot.runtime.label",
+    "LiveDetection": "wordspot.runtime.listener",
     "RecordingClassifier": "wordspot.runtime.recordings",
     "Run": "wordspot.run",
     "RunConfig": "wordspot.config",
@@ -115,7 +115,7 @@ if TYPE_CHECKING:
     from wordspot.runtime.label import ClipLabels as ClipLabels
     from wordspot.runtime.label import Labels as Labels
     from wordspot.runtime.label import label as label
-    from wordspot.runtime.listener import Heard as Heard
+    from wordspot.runtime.listener import LiveDetection as LiveDetection
     from wordspot.runtime.listener import listen as listen
     from wordspot.runtime.model import info as info
     from wordspot.runtime.model import open_model as open_model

@@ -9,7 +9,7 @@ With asyncio::
 
 and without::
 
-    for detection in hear("ws://localhost:8765/v1/listen", blocks, sample_rate=16_000):
+    for detection in detect("ws://localhost:8765/v1/listen", blocks, sample_rate=16_000):
         ...
 """
 
@@ -143,7 +143,7 @@ async def listen(
         yield Client(connection, ready)
 
 
-def hear(
+def detect(
     url: str,
     blocks: Iterable[ArrayLike],
     *,

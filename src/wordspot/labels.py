@@ -25,6 +25,15 @@ def normalize_word(text: str) -> str:
     return unicodedata.normalize("NFC", text).lower()
 
 
+def as_words(words: str | Sequence[str]) -> tuple[str, ...]:
+    """Words as a tuple; a string is one word, not its letters.
+
+    >>> as_words("lamp"), as_words(["yes", "no"])
+    (('lamp',), ('yes', 'no'))
+    """
+    return (words,) if isinstance(words, str) else tuple(words)
+
+
 def labels_of(words: Sequence[str]) -> tuple[str, ...]:
     """All labels of a model: silence, unknown, then the wanted words in their order.
 

@@ -26,6 +26,9 @@ class Run:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+
     @property
     def config(self) -> RunConfig:
         """All settings of the run."""
@@ -118,7 +121,7 @@ class Run:
 
 def train(
     data: Path | str,
-    words: Sequence[str] | None = None,
+    words: str | Sequence[str] | None = None,
     *,
     out: Path | str,
     task: str = "words",
@@ -216,7 +219,7 @@ def resume(
     *,
     checkpoint: int | None = None,
     task: str | None = None,
-    words: Sequence[str] | None = None,
+    words: str | Sequence[str] | None = None,
     features: str | None = None,
     steps: int | Sequence[int] | None = None,
     settings: Mapping[str, Any] | None = None,

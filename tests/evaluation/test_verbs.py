@@ -54,6 +54,10 @@ def test_a_stream_is_tested(folder: Path) -> None:
     )
     assert strict.metrics.decoder.threshold == 0.95
     assert strict.miss_rate == 1
+    single = ws.test_stream(folder / "stream.onnx", str(folder / "stream.wav"), truth=str(folder / "stream.csv"))
+    assert single.to_json() == result.to_json()
+    with pytest.raises(ConfigError, match="`streams` is empty"):
+        ws.test_stream(folder / "stream.onnx", [])
     with pytest.raises(ConfigError, match="`decoder` must be one of peak, classic, micro, got 'best'"):
         ws.test_stream(folder / "stream.onnx", [folder / "stream.wav"], decoder="best")
 

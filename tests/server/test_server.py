@@ -779,9 +779,9 @@ def test_https(models: list[ServedModel], page: Path, certificate: tuple[Path, P
         assert server.ask("GET", "/")[0] == 200
         own = {"Host": f"localhost:{server.port}", "Origin": f"https://localhost:{server.port}"}
         assert server.ask("GET", "/v1/models", headers=own)[0] == 200
-        from wordspot.client import hear
+        from wordspot.client import detect
 
-        heard = list(hear(server.ws, [np.zeros(RATE, np.float32), np.full(4000, 0.6, np.float32)], ssl=secure))
+        heard = list(detect(server.ws, [np.zeros(RATE, np.float32), np.full(4000, 0.6, np.float32)], ssl=secure))
         assert [one.label for one in heard] == ["a"]
 
 

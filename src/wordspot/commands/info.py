@@ -48,7 +48,11 @@ def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
         ("network", f"{model.get('name', '?')} on {features.get('kind', '?')}"),
         ("size", f"{size / 1000:.0f} kB" + (", int8" if card.quantization == "int8" else "")),
         _decision(card),
-        *((_DATA.get(name, name), value) for name, value in card.data.items() if value not in ("", None)),
+        *(
+            (_DATA.get(name, name), f"{value} recordings" if name == "clips" else value)
+            for name, value in card.data.items()
+            if value not in ("", None)
+        ),
         ("exported by", f"wordspot {card.wordspot_version}"),
     ]
 

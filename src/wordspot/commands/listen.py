@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from wordspot.commands.options import MODEL_HELP, add_channel, add_gain, add_threshold
 
 if TYPE_CHECKING:
-    from wordspot.runtime.listener import Heard
+    from wordspot.runtime.listener import LiveDetection
 
 HELP = "detect words live: from a microphone, standard input or a file"
 EXAMPLE = "wordspot listen words.onnx --save heard"
@@ -82,25 +82,25 @@ def _listen(args: argparse.Namespace) -> None:
     model, source = _split(args.paths)
     meter = _Meter()
     try:
-        for heard in listen(
+        for found in listen(
             model, source,
             microphone=args.microphone, sample_rate=args.sample_rate, sample_format=args.sample_format,
             n_channels=args.n_channels, channel=args.channel, gain=args.gain, fast=args.fast, threshold=args.threshold,
             gate=args.gate, save=args.save, command=args.command, on_notice=meter.note, on_level=meter.show,
         ):  # fmt: skip
             meter.clear()
-            sys.stdout.write(f"{_line(heard, args.json)}\n")
+            sys.stdout.write(f"{_line(found, args.json)}\n")
             sys.stdout.flush()
     finally:
         meter.clear()
 
 
-def _line(heard: Heard, as_json: bool) -> str:
+def _line(found: LiveDetection, as_json: bool) -> str:
     if as_json:
-        return json.dumps(heard.to_json(), ensure_ascii=False)
-    if heard.judgement and heard.is_ignored:
-        return f"{heard}  ignored: {heard.judgement.label} ({heard.judgement.score:.2f})"
-    return f"{heard}  {heard.saved}" if heard.saved else str(heard)
+        return json.dumps(found.to_json(), ensure_ascii=False)
+    if found.judgement and found.is_ignored:
+        return f"{found}  ignored: {found.judgement.label} ({found.judgement.score:.2f})"
+    return f"{found}  {found.saved}" if found.saved else str(found)
 
 
 class _Meter:

@@ -18,6 +18,7 @@ from wordspot.metrics import StreamCurve
 from wordspot.overrides import override_decoder
 from wordspot.presets import CLASSIC_TEST_DECODER, MICRO_DECODER, TIME_TOLERANCE_MS
 from wordspot.progress import OnProgress, Progress, ignore
+from wordspot.runtime.batch import Recordings, as_paths
 from wordspot.runtime.decoder import make_decoder
 from wordspot.runtime.model import Model, check_detects, open_model
 
@@ -86,9 +87,9 @@ class StreamResult:
 
 def test_stream(
     model: Path | str | None,
-    streams: Sequence[Path | str],
+    streams: Recordings,
     *,
-    truth: Sequence[Path | str] | None = None,
+    truth: Recordings | None = None,
     no_words: bool = False,
     time_tolerance_ms: float = TIME_TOLERANCE_MS,
     decoder: str | DecoderConfig | None = None,
@@ -99,7 +100,7 @@ def test_stream(
 
     Args:
         model: an exported file; None for the model that comes with wordspot.
-        streams: sound files of any length and sample rate.
+        streams: a sound file of any length and sample rate, or several.
         truth: a file of annotations per stream (CSV, Audacity labels or the classic text), in the same order; None for the
             CSV file beside each stream.
         no_words: none of the model's words is spoken, so every detection is a false accept.
@@ -158,13 +159,19 @@ def choose_decoder(
 
 
 def prepare_streams(
-    streams: Sequence[Path | str], truth: Sequence[Path | str] | None, no_words: bool, tolerance_ms: float
+    streams: Recordings, truth: Recordings | None, no_words: bool, tolerance_ms: float
 ) -> list[tuple[Path, Path | None]]:
-    """Each stream with its annotations, once the options are known to make sense."""
+    """Each stream with its annotations, once the options are known to make sense.
+
+    Raises:
+        ConfigError: no streams, or options that contradict each other.
+    """
     if not 0 <= tolerance_ms <= _MAX_TOLERANCE_MS:
         raise ConfigError(f"`time_tolerance_ms` must lie between 0 and {_MAX_TOLERANCE_MS:g}, got {tolerance_ms:g}")
-    paths = [Path(stream) for stream in streams]
-    truths = find_truths(paths, None if truth is None else [Path(one) for one in truth], no_words=no_words)
+    paths = as_paths(streams)
+    if not paths:
+        raise ConfigError("`streams` is empty; name at least one sound file")
+    truths = find_truths(paths, None if truth is None else as_paths(truth), no_words=no_words)
     return list(zip(paths, truths, strict=True))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from wordspot.formats import rate
 from wordspot.overrides import decoder_to_json
 from wordspot.presets import TIME_TOLERANCE_MS
 from wordspot.progress import OnProgress, Progress, ignore
+from wordspot.runtime.batch import Recordings, as_paths
 from wordspot.runtime.model import read_model
 from wordspot.runtime.modelfile.card import Card, read_card, with_card
 
@@ -85,12 +86,12 @@ class StreamTuning:
 
 def tune(
     model: Path | str | None,
-    streams: Sequence[Path | str],
+    streams: Recordings,
     *,
     out: Path | str,
     false_accepts_per_hour: float | None = None,
     false_alarm_rate: float | None = None,
-    truth: Sequence[Path | str] | None = None,
+    truth: Recordings | None = None,
     no_words: bool = False,
     time_tolerance_ms: float = TIME_TOLERANCE_MS,
     decoder: str | DecoderConfig | None = None,
@@ -128,7 +129,7 @@ def tune(
             decoder=decoder,
             **(settings or {}),
         )
-        card, tuned, result = tune_recordings(Path(model), streams, out, false_alarm_rate, report)
+        card, tuned, result = tune_recordings(Path(model), as_paths(streams), out, false_alarm_rate, report)
         _write_copy(model, card, tuned, out)
         return result
     if false_alarm_rate is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wordspot.errors import ConfigError
 from wordspot.evaluation.results import EvaluationResult, RecordingsResult, TriggerResult, WordsResult
 from wordspot.evaluation.streams import StreamResult
 
@@ -16,7 +17,7 @@ def write_report(result: EvaluationResult | StreamResult, path: Path | str) -> N
         path: the HTML file.
 
     Raises:
-        TypeError: another type.
+        ConfigError: the result of another verb.
         OSError: the file cannot be written.
     """
     path = Path(path)
@@ -37,4 +38,4 @@ def write_report(result: EvaluationResult | StreamResult, path: Path | str) -> N
 
         write_trigger_report(path, result)
     else:
-        raise TypeError(f"expected the result of `evaluate` or `test_stream`, got {type(result).__name__}")
+        raise ConfigError(f"`result` must come from `evaluate` or `test_stream`, got a {type(result).__name__}")

@@ -25,7 +25,7 @@ OnLevel = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class Heard(Detection):
+class LiveDetection(Detection):
     """A detection of `listen`, and what followed from it.
 
     Attributes:
@@ -69,7 +69,7 @@ def listen(
     command: str | None = None,
     on_notice: OnNotice | None = None,
     on_level: OnLevel | None = None,
-) -> Iterator[Heard]:
+) -> Iterator[LiveDetection]:
     """Detect words live. Everything is opened and checked at once; listening starts with the first detection asked for.
 
     Args:
@@ -129,7 +129,7 @@ class _Listener:
         self.detector, self.gate, self.recorder, self.runner, self.notice = detector, gate, recorder, runner, notice
         self.watch = watch
 
-    def run(self, blocks: Iterator[Block], on_level: OnLevel | None) -> Iterator[Heard]:
+    def run(self, blocks: Iterator[Block], on_level: OnLevel | None) -> Iterator[LiveDetection]:
         with contextlib.closing(blocks):  # type: ignore[type-var]
             for block in blocks:
                 self.watch.feed(block)
@@ -145,15 +145,15 @@ class _Listener:
             yield self._act_on(detection)
         self._tell(self.runner.finish() if self.runner else [])
 
-    def _act_on(self, detection: Detection) -> Heard:
+    def _act_on(self, detection: Detection) -> LiveDetection:
         """Judge the voice; unless it is ignored, save the sound and run the program."""
         judgement = self.gate.judge(detection) if self.gate else None
-        heard = Heard(**dataclasses.asdict(detection), judgement=judgement)
-        if heard.is_ignored:
-            return heard
+        found = LiveDetection(**dataclasses.asdict(detection), judgement=judgement)
+        if found.is_ignored:
+            return found
         saved = self._save(detection)
         self._tell(self.runner.start(detection) if self.runner else [])
-        return dataclasses.replace(heard, saved=saved)
+        return dataclasses.replace(found, saved=saved)
 
     def _save(self, detection: Detection) -> Path | None:
         """Save the sound. If that fails, because the disk is full for example, listening goes on."""

@@ -83,7 +83,7 @@ class _Judged:
 
 def leave_one_generator_out(
     data: Path | str,
-    words: Sequence[str] | None = None,
+    words: str | Sequence[str] | None = None,
     *,
     out: Path | str,
     model: str | None = None,

@@ -10,7 +10,7 @@ from typing import Any
 from wordspot.config import FeatureConfig, ModelConfig, RunConfig
 from wordspot.data.manifest.rows import read_manifest
 from wordspot.errors import ConfigError
-from wordspot.labels import normalize_word, word_of
+from wordspot.labels import as_words, normalize_word, word_of
 from wordspot.models import find_recipe
 from wordspot.overrides import override, with_free_settings
 from wordspot.presets import FEATURES
@@ -30,17 +30,19 @@ def recipe_config(
         task: one of `wordspot.tasks.TASKS`.
 
     Raises:
-        ConfigError: there is no such model, or it has no such recipe.
+        ConfigError: there is no such model or front end, or the model has no such recipe.
     """
     settings = find_recipe(model, recipe)
     own_features = settings.pop("features", next(iter(FEATURES)))
+    if features and features not in FEATURES:
+        raise ConfigError(f"`features` must be one of {', '.join(FEATURES)}, got {features!r}")
     config = RunConfig(words=tuple(words), task=task, features=FEATURES[features or own_features], model=ModelConfig(name=model))
     return override(config, settings)
 
 
 def make_config(
     data: Path,
-    words: Sequence[str] | None = None,
+    words: str | Sequence[str] | None = None,
     *,
     task: str = "words",
     model: str | None = None,
@@ -64,6 +66,7 @@ def make_config(
         ConfigError: no words, an unknown name, or a setting that is not valid.
     """
     kind, settings = find_task(task), dict(settings or {})
+    words = None if words is None else as_words(words)
     name = str(settings.pop("model.name", None) or model or default_model(kind, data, words))
     if _n_phases(settings.get("training.steps")) > 1:
         settings.setdefault("training.schedule", "constant")  # learning rates of phases are meant as they are
@@ -91,7 +94,7 @@ def resumed_config(
     config: RunConfig,
     *,
     task: str | None = None,
-    words: Sequence[str] | None = None,
+    words: str | Sequence[str] | None = None,
     features: str | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> RunConfig:
@@ -110,7 +113,7 @@ def resumed_config(
     """
     for name, value, own in (
         ("task", task, config.task),
-        ("words", None if words is None else ",".join(words), ",".join(config.words)),
+        ("words", None if words is None else ",".join(as_words(words)), ",".join(config.words)),
         ("features", features, config.features.kind),
     ):
         if value is not None and value != own:

@@ -18,6 +18,7 @@ from wordspot.data.scenes.material import Scene, load_material
 from wordspot.data.scenes.soundscape import SoundscapeConfig, make_soundscape
 from wordspot.data.truth import write_truth
 from wordspot.errors import ConfigError
+from wordspot.labels import as_words
 
 #: The words of a stream if none are named: the ten of Google's tutorial.
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -67,7 +68,7 @@ class MadeStream:
 
 def make_stream(
     data: str | Path,
-    words: Sequence[str] | None = None,
+    words: str | Sequence[str] | None = None,
     *,
     minutes: float = 10.0,
     kind: str = "classic",
@@ -113,7 +114,7 @@ def make_stream(
     if not 0 <= seed < 2**63:
         raise ConfigError(f"`seed` must be a whole number from 0 on, got {seed}")
     options = _options(kind, gap_s, noise_volume=noise_volume, snr_db=snr_db, rooms=rooms, babble=babble, near_misses=near_misses)
-    wanted = _usual_words(data) if words is None else RunConfig(words=tuple(words)).words  # which checks them
+    wanted = _usual_words(data) if words is None else RunConfig(words=as_words(words)).words  # which checks them
     material = load_material(data, wanted, split, data_config)
     rng, options["unknown_percent"] = np.random.default_rng(seed), unknown_percent
     if kind == "classic":

@@ -21,6 +21,7 @@ from wordspot.data.voices.espeak import find_espeak
 from wordspot.data.voices.programs import find_festival, find_flite
 from wordspot.errors import ConfigError, MissingExtraError, install_command
 from wordspot.files import prepare_out
+from wordspot.labels import as_words
 from wordspot.progress import OnProgress, Progress, ignore
 
 __all__ = ["Engine", "Speech", "Voice", "draw_voices", "find_engines", "make_noise", "speak", "speak_words"]
@@ -94,7 +95,7 @@ def find_engines(wanted: str = "all") -> dict[str, Engine]:
 
 
 def speak(
-    words: Sequence[str],
+    words: str | Sequence[str],
     out: str | Path,
     *,
     per_word: int = 100,
@@ -131,7 +132,7 @@ def speak(
         DataError: a word that cannot be read aloud, or that is longer than a clip.
         MissingExtraError: the engine, or any engine, is not installed.
     """
-    out, manifest = Path(out), None if manifest is None else Path(manifest)
+    words, out, manifest = as_words(words), Path(out), None if manifest is None else Path(manifest)
     if noise_seconds is not None:
         check_seconds(noise_seconds)
     _check_manifest(manifest, label, force=force)

@@ -69,8 +69,8 @@ class SceneEvaluation:
         )
         return (
             f"Step {self.step}: {self.set.capitalize()} found = {found or 'nothing'} false accepts an hour "
-            f"(N={self.n}, {60 * self.hours:.0f} minutes); steps right {100 * self.accuracy:.2f}%, "
-            f"all zeros {100 * self.accuracy_of_zeros:.2f}%"
+            f"(N={self.n}, {60 * self.hours:.0f} minutes); correct steps {100 * self.accuracy:.2f}%, "
+            f"without any detection {100 * self.accuracy_of_zeros:.2f}%"
         )
 
 
