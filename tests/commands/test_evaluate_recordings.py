@@ -184,7 +184,7 @@ def test_what_tune_rejects(capsys: pytest.CaptureFixture[str], files: Path, tmp_
     fails(capsys, "--average-ms is for streams", *base, *new, *rate, "--average-ms", 100)
     fails(capsys, "expected one list of recordings", *base, data, *new, *rate)
     fails(capsys, "has 3 classes", "tune", files / "three.onnx", data, *new, *rate)
-    fails(capsys, "is for models of whole recordings", "tune", files / "words.onnx", data, *new, *rate)
+    fails(capsys, "is for models of entire recordings", "tune", files / "words.onnx", data, *new, *rate)
     assert not list(tmp_path.iterdir())
 
 

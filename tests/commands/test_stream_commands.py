@@ -194,7 +194,7 @@ def test_a_stream_without_words_has_only_false_accepts(capsys: pytest.CaptureFix
         ("between 0 and 60000", ("--truth", "stream.csv", "--time-tolerance-ms", "-1")),
         ("threshold must lie between 0 and 1", ("--truth", "stream.csv", "--threshold", "1.5")),
         ("threshold must be a number", ("--truth", "stream.csv", "--threshold", "high")),
-        ("thresholds are given for zebra", ("--truth", "stream.csv", "--thresholds", "zebra=0.5")),
+        ("there are thresholds for zebra", ("--truth", "stream.csv", "--thresholds", "zebra=0.5")),
         (r"late\.csv: a at 31000 ms lies after the end of .* at 30000 ms", ("--truth", "late.csv")),
         ("no such file", ("--truth", "missing.csv")),
     ],
@@ -232,7 +232,7 @@ def test_a_bad_ground_truth_is_reported_before_the_first_stream_is_scored(
     (files / "bad.csv").write_text("label,start_ms\na,3000\nb,soon\n")
     monkeypatch.setattr("wordspot.evaluation.streams.score_stream", None)  # a call would fail otherwise
     fails(
-        capsys, r"bad\.csv, line 3: expected a number, got 'soon'", "test-stream", files / "model.onnx",
+        capsys, r"bad\.csv, line 3: 'soon' is not a number", "test-stream", files / "model.onnx",
         files / "stream.wav", files / "quiet.wav", "--truth", files / "stream.csv", "--truth", files / "bad.csv",
     )  # fmt: skip
 
@@ -247,8 +247,9 @@ def test_samples_that_are_no_numbers_are_reported(
     fails(capsys, r"bad\.wav", "test-stream", files / "model.onnx", tmp_path / "bad.wav", "--no-words")
 
 
-def test_a_stream_cut_within_a_sample_is_reported(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
-    (tmp_path / "cut.wav").write_bytes((files / "stream.wav").read_bytes()[:-5])
+def test_a_stream_that_is_cut_short_is_reported(capsys: pytest.CaptureFixture[str], files: Path, tmp_path: Path) -> None:
+    """Within a sample, and by more than the tenth of a second that may be missing."""
+    (tmp_path / "cut.wav").write_bytes((files / "stream.wav").read_bytes()[:-10_005])
     fails(capsys, r"cut\.wav", "test-stream", files / "model.onnx", tmp_path / "cut.wav", "--no-words")
 
 

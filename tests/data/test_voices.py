@@ -204,7 +204,7 @@ def test_a_variant_file_is_parsed() -> None:
         ("formant 3 0 0 0", "formant 3 of strength 0"),
         ("formant 1 40 80 100", "formant 1 at 0.40"),
         ("formant 2 100 100 100 900", "formant 2 at 1.60"),
-        ("formant 1 90\nformant 2 139\nformant 3 130", "apart"),
+        ("formant 1 90\nformant 2 139\nformant 3 130", "differ more"),
     ],
 )
 def test_what_no_person_sounds_like_is_named(text: str, why: str) -> None:

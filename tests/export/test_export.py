@@ -226,7 +226,7 @@ class Odd(nn.Module):
     ("what", "message"),
     [
         ("differ", r"differ from torch's by 0\.000.*; at most 0\.0001 is allowed. Nothing was written"),
-        ("add up", "would be rejected: .*only operators that wordspot uses, got ':CumSum'; nothing was written"),
+        ("add up", "would be rejected: .*the operator ':CumSum', which wordspot does not; nothing was written"),
         ("choose", "the model 'odd:Odd' cannot be exported"),
         ("freeze", "cannot be exported|would be rejected"),
     ],
@@ -273,7 +273,7 @@ def test_a_file_in_8_bits_that_no_reader_takes_is_rejected(monkeypatch: pytest.M
 
     monkeypatch.setattr("wordspot.export.quantize.quantize_weights", quantize_badly)
     network, config = make("single_fc", dataclasses.replace(FEATURES["logmel"], clip_ms=100))
-    with pytest.raises(ExportError, match=r"would be rejected: .*only operators that wordspot uses, got ':Sinh'"):
+    with pytest.raises(ExportError, match=r"would be rejected: .*the operator ':Sinh', which wordspot does not"):
         export_network(network, config, int8=True)
 
 

@@ -74,7 +74,7 @@ def test_a_run_starts_from_the_shipped_model(tone_folder: Path, tmp_path: Path) 
     assert weights["output.weight"].shape[0] == 4
     with pytest.raises(CheckpointError, match="the networks differ in"):
         ws.train(tone_folder, ["low", "high"], out=tmp_path / "other", init=str(OLD), model="residual_1d", steps=1)
-    with pytest.raises(NotFoundError, match="there is no such file"):
+    with pytest.raises(NotFoundError, match="no such file"):
         ws.train(tone_folder, ["low", "high"], out=tmp_path / "other", init=tmp_path / "missing.onnx", steps=1)
 
 
