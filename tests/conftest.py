@@ -26,7 +26,14 @@ if importlib.util.find_spec("torch") is None:
         "test_run.py",
         "test_examples.py",
     ]
-    collect_ignore += ["audio/test_noise.py", "evaluation/test_shortcuts_heard.py", "test_doctests.py", "test_wheel.py"]
+    collect_ignore += [
+        "data/checks/test_agreement.py",
+        "test_dev_hearing.py",
+        "audio/test_noise.py",
+        "evaluation/test_shortcuts_heard.py",
+        "test_doctests.py",
+        "test_wheel.py",
+    ]
 
 
 @pytest.fixture(scope="session")
