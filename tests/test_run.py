@@ -65,6 +65,12 @@ def test_a_run_is_exported(trained: ws.Run, tmp_path: Path) -> None:
     assert str(tmp_path / "two.onnx") in exported.summary()
 
 
+def test_a_misspelt_licence_is_an_error(trained: ws.Run, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="`about_data` has license; it may have attribution, licence, name"):
+        trained.export(tmp_path / "words.onnx", about_data={"license": "CC BY 4.0"})
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_interrupted_run_is_resumed_to_the_same_weights(trained: ws.Run, tone_folder: Path, tmp_path: Path) -> None:
     records: list[Any] = []
     seen: list[Progress] = []

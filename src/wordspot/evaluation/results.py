@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ class Overlap:
 
 
 @dataclass(frozen=True)
-class EvaluationResult:
+class EvaluationResult(ABC):
     """What every result has.
 
     Attributes:
@@ -51,9 +52,9 @@ class EvaluationResult:
     warnings: tuple[str, ...]
 
     @property
+    @abstractmethod
     def accuracy(self) -> float | None:
         """Correct predictions, 0 to 1: of clips, of recordings, or of a trigger's single steps, which says little."""
-        raise NotImplementedError
 
     def to_json(self) -> dict[str, Any]:
         return {"model": self.model, "step": self.step, "data": self.data, "split": self.split}

@@ -33,6 +33,10 @@ from wordspot.training.weights import load_weights
 _LEAST = 1e-30  # of a posterior whose logarithm is taken
 
 
+#: What a model card says about the recordings, if the user says it.
+ABOUT = {"name", "licence", "attribution"}
+
+
 @dataclass(frozen=True)
 class Exported:
     """An exported file's content, optionally also with weights in 8 bits, and its difference from torch."""
@@ -147,10 +151,13 @@ def export_run(
         force: replace `out` if it exists.
 
     Raises:
-        ConfigError: `out` exists or has another suffix; or `int8` without `data`, or of the task trigger.
+        ConfigError: `out` exists or has another suffix; `about_data` has another name; `int8` without `data`, or of the task
+            trigger.
         ExportError: the model cannot be exported, the file differs from torch, or `int8` costs too much; nothing is written.
     """
     _check_file(out, force=force)
+    if strange := set(about_data or {}) - ABOUT:
+        raise ConfigError(f"`about_data` has {', '.join(sorted(strange))}; it may have {', '.join(sorted(ABOUT))}")
     if int8 and data is None:
         raise ConfigError("`int8` is measured on the recordings of the run; name their folder with `data`")
     loaded = RunFolder(run).load(checkpoint)
