@@ -14,7 +14,7 @@ demo: $(VENV)/installed-demo
 	$(BIN)/wordspot demo --out demo --force
 
 test: $(VENV)/installed-dev lint
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal
 
 coverage: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -n 2 --cov

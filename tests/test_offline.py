@@ -35,7 +35,7 @@ def watched(home: Path, *command: str, seconds: float | None = None) -> tuple[in
         environment.pop(name, None)
     limit = () if seconds is None else ("timeout", "--signal=INT", str(seconds))
     run = subprocess.run(
-        [*limit, STRACE, "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(trace), *command],
+        [*limit, STRACE, "-f", "-qq", "--seccomp-bpf", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(trace), *command],
         env=environment,
         capture_output=True,
         text=True,
