@@ -256,7 +256,7 @@ def _object(message: str | bytes) -> dict[str, Any]:
 
 
 def _strange(message: str | bytes) -> ServerError:
-    return ServerError(f"expected a message of a wordspot server, got {message[:60]!r}; is it one?")
+    return ServerError(f"{message[:60]!r} is no message of a wordspot server; is it one?")
 
 
 def _headers(token: str | None) -> dict[str, str]:

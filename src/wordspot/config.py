@@ -167,7 +167,7 @@ class ModelConfig(Section):
             raise ConfigError(f"model.options must hold finite JSON values, got {shown(self.options)}") from error
         object.__setattr__(self, "options", plain)  # as JSON gives it back: a tuple becomes a list
         if not self.name.strip():
-            raise ConfigError("model.name must not be empty; see `wordspot train --help` for the models")
+            raise ConfigError("model.name must not be empty; name a network, such as residual_1d")
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class TrainingConfig(Section):
     precision: str = setting(
         "float32", "'float32', 'bf16', or 'auto': bf16 if the device supports it", choices=("float32", "bf16", "auto")
     )
-    frozen_body: bool = setting(False, "train only the last layer; for --init with few recordings")
+    frozen_body: bool = setting(False, "train only the last layer; for a start from another model with few recordings")
     check_nans: bool = setting(False, "stop at the first NaN or infinity and name the layer it came from")
     seed: int = setting(0, "random seed of weights, clip order and augmentation", 0, 2**31 - 1)
 

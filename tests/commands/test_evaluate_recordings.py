@@ -182,7 +182,7 @@ def test_what_tune_rejects(capsys: pytest.CaptureFixture[str], files: Path, tmp_
     fails(capsys, "between 0 and 1", *base, *new, "--false-alarm-rate", "nan")
     fails(capsys, "--false-accepts-per-hour is for streams", *base, *new, *rate, "--false-accepts-per-hour", 1)
     fails(capsys, "--average-ms is for streams", *base, *new, *rate, "--average-ms", 100)
-    fails(capsys, "expected one list of recordings", *base, data, *new, *rate)
+    fails(capsys, "lists of recordings are given; name one", *base, data, *new, *rate)
     fails(capsys, "has 3 classes", "tune", files / "three.onnx", data, *new, *rate)
     fails(capsys, "is for models of entire recordings", "tune", files / "words.onnx", data, *new, *rate)
     assert not list(tmp_path.iterdir())

@@ -377,7 +377,7 @@ def test_a_program_that_fails_is_a_note(listen_to: Callable[..., tuple[int, str,
 @pytest.mark.parametrize(
     ("args", "match"),
     [
-        (["a.wav", "b.wav"], "expected one source, - or a sound file, got a.wav, b.wav"),
+        (["a.wav", "b.wav"], "listen takes one source, - or a sound file, got a.wav, b.wav"),
         (["a.wav", "--rate", "8000"], "--rate is for raw samples; a file and a microphone"),
         (["-", "--microphone", "x"], "--microphone names a microphone, but another source was given"),
         (["-", "--fast"], "--fast is for a file"),

@@ -713,7 +713,7 @@ def test_no_engine_at_all_says_how_to_install_one(monkeypatch: pytest.MonkeyPatc
         find_engines("espeak-ng")
     with pytest.raises(MissingExtraError, match="flite is not on the PATH"):
         find_engines("flite")
-    with pytest.raises(ConfigError, match="expected an engine of espeak-ng, flite or all, got 'hal'"):
+    with pytest.raises(ConfigError, match="there is no engine 'hal'; name espeak-ng, flite or all"):
         find_engines("hal")
 
 

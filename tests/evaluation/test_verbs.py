@@ -82,7 +82,7 @@ def test_a_report_is_written(folder: Path, tmp_path: Path) -> None:
     parts = describe(result)
     assert isinstance(parts[0], Table)
     assert str(parts[-1]).startswith("0.0 % of 2 words missed")
-    with pytest.raises(TypeError, match="expected a result, got int"):
+    with pytest.raises(TypeError, match="an object of type int is no result"):
         describe(3)
 
 

@@ -143,7 +143,7 @@ def test_exported_it_takes_any_length(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_layers": 0}, "one layer at least and .*, got 0 and 1"),
+        ({"n_layers": 0}, "at least one layer and .*, got 0 and 1"),
         ({"stride": 6}, "a stride of 1 to 5, got 2 and 6"),
         ({"stride": 0}, "and 0"),
     ],

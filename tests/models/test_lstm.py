@@ -243,10 +243,10 @@ def test_it_learns() -> None:
 @pytest.mark.parametrize(
     ("n_labels", "options", "message"),
     [
-        (1, {}, "expected two labels, one layer and one unit at least, got 1, 4 and 78"),
+        (1, {}, "at least 2 labels, 1 layer and 1 unit are needed, got 1, 4 and 78"),
         (2, {"n_layers": 0}, "got 2, 0 and 78"),
         (2, {"n_units": 0}, "got 2, 4 and 0"),
-        (2, {"scaling": "max"}, "expected a scaling of min_max, z_score, none, got 'max'"),
+        (2, {"scaling": "max"}, "scaling must be one of min_max, z_score, none, got 'max'"),
     ],
 )
 def test_refusals(n_labels: int, options: dict[str, Any], message: str) -> None:

@@ -150,7 +150,7 @@ def test_bands_are_blanked_while_it_trains_only() -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"pooling": "max"}, "expected pooling 'attentive' or 'statistics', got 'max'"),
+        ({"pooling": "max"}, "pooling must be 'attentive' or 'statistics', got 'max'"),
         ({"n_channels": -1}, "cannot be built"),
     ],
 )
@@ -165,9 +165,9 @@ def test_mixing_is_true_or_false() -> None:
 
 
 def test_a_window_or_a_spectrum_that_is_too_small() -> None:
-    with pytest.raises(ConfigError, match="expected 8 frames and 17 bins at least, got 7 frames and 257 bins"):
+    with pytest.raises(ConfigError, match="at least 8 frames and 17 bins are needed, got 7 and 257"):
         make_model(ModelConfig("pooled_conv"), 7, 257, 2)
-    with pytest.raises(ConfigError, match="got 38 frames and 16 bins"):
+    with pytest.raises(ConfigError, match="got 38 and 16"):
         make_model(ModelConfig("pooled_conv"), 38, 16, 2)
 
 

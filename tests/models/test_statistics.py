@@ -282,7 +282,7 @@ def test_logits_are_linear_in_scaled_statistics() -> None:
         ({"low_hz": -100.0}, "0 <= low_hz < high_hz <= 8000 .* got -100, 7125 and 14"),
         ({"high_hz": 9000.0}, "high_hz <= 8000 .* got 125, 9000 and 14"),
         ({"lines": "no"}, "lines must be true or false, got 'no'"),
-        ({"sample_rate": 2000}, "6 bands of 8 bins of 15.625 Hz at least for lines, got 0 bins; .*model.lines=false"),
+        ({"sample_rate": 2000}, "lines need 6 bands of at least 8 bins of 15.625 Hz, got 0 bins; .*model.lines=false"),
         ({"low_hz": 7125.0}, "0 <= low_hz < high_hz"),
         ({"n_bands": 1}, "at least 2 bands of 31.25 Hz each"),
         ({"n_bands": 225}, "225 bands"),

@@ -181,8 +181,8 @@ def test_reset_begins_a_new_stream() -> None:
     [
         ([[0.5, 0.5, 0, 0]], [], r"have the shapes \[1, 4\] and \[0\]; expected \[n, 4\] and \[n\]"),
         ([0.5, 0.5, 0, 0], [0], "shapes \\[4\\]"),
-        ([[0.5, 0.5, 0, np.nan]], [10], "finite scores from 0 to 1 .*got nan"),
-        ([[0.5, 0.5, 0, np.inf]], [10], "finite scores from 0 to 1 .*got inf"),
+        ([[0.5, 0.5, 0, np.nan]], [10], "scores must be finite and lie between 0 and 1 .*got nan"),
+        ([[0.5, 0.5, 0, np.inf]], [10], "scores must be finite and lie between 0 and 1 .*got inf"),
         ([[0.5, 0.5, 0, 1.01]], [10], "posteriors, not logits.*got 0 to 1.01"),
         ([[1, 0, 0, 0]], [np.nan], "the times must be finite, got nan"),
         ([[1, 0, 0, 0]], [np.inf], "the times must be finite, got inf"),

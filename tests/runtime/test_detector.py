@@ -514,7 +514,7 @@ def test_clips_that_cannot_be_judged(clips: NDArray[Any], match: str) -> None:
 
 @pytest.mark.parametrize("stride_ms", [0, 101, -5, 1e9])
 def test_a_stride_that_makes_no_sense(stride_ms: float) -> None:
-    with pytest.raises(ConfigError, match="expected a stride from a sample to a clip of 100 ms"):
+    with pytest.raises(ConfigError, match="`stride_ms` must lie between a sample and a clip of 100 ms"):
         Scorer(SHORT_CLIPS, stride_ms=stride_ms)
 
 

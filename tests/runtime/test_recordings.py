@@ -74,7 +74,7 @@ def test_entire_numbers_are_scaled() -> None:
 
 
 def test_no_samples_are_rejected() -> None:
-    with pytest.raises(AudioError, match="expected a recording, got no samples"):
+    with pytest.raises(AudioError, match="the recording holds no samples"):
         cut_windows(np.zeros(0, np.float32), 8, 4)
 
 
@@ -281,7 +281,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
 
 def test_samples_that_are_no_recording_are_rejected() -> None:
     classifier = RecordingClassifier(MODEL)
-    with pytest.raises(AudioError, match="got no samples"):
+    with pytest.raises(AudioError, match="holds no samples"):
         classifier.classify(np.zeros(0), RATE)
     with pytest.raises(AudioError, match="2 of 1600 samples are NaN or infinite"):
         classifier.classify(np.where(np.arange(1600) < 2, np.nan, 0), RATE)
@@ -302,14 +302,14 @@ def test_models_of_other_tasks_are_rejected() -> None:
 def test_a_card_with_strange_settings_is_rejected(strange: Any) -> None:
     card = read_card(MODEL)
     hostile = with_card(MODEL, dataclasses.replace(card, config={**card.config, "recordings": strange}))
-    with pytest.raises(CardError, match=r"expected the settings of a run in the model's card.*export it again"):
+    with pytest.raises(CardError, match=r"the settings in the model's card cannot be used.*export it again"):
         RecordingClassifier(hostile)
 
 
 def test_posteriors_that_are_none_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = RecordingClassifier(MODEL)
     monkeypatch.setattr(recording_scores, "judge_clips", lambda _session, _card, clips: np.full((len(clips), 2), np.nan))
-    with pytest.raises(CardError, match="it gives NaN or infinity"):
+    with pytest.raises(CardError, match="the model gives NaN or infinity"):
         classifier.classify(noise(5000), RATE)
 
 

@@ -172,11 +172,11 @@ def test_a_stream_can_be_fed_again_after_its_end(pool: StreamPool) -> None:
 
 
 def test_what_cannot_be_opened(pool: StreamPool, models: list[ServedModel]) -> None:
-    with pytest.raises(NotFoundError, match=r"one of the models words, clips, person, got 'no-such'"):
+    with pytest.raises(NotFoundError, match=r"there is no model 'no-such'; the models are words, clips, person"):
         pool.open("no such")
     with pytest.raises(ConfigError, match="whole recordings"):
         pool.open("person")
-    with pytest.raises(AudioError, match="8000 to 192000"):
+    with pytest.raises(AudioError, match="between 8000 and 192000"):
         pool.open(sample_rate=1)
     with pytest.raises(ConfigError, match="threshold"):
         pool.open(threshold=2.0)

@@ -20,7 +20,7 @@ from wordspot.progress import OnNote
 
 MAX_CHANNELS = 64
 _NO_COUNT = 2**63 - 1  # libsndfile's number of samples for a FLAC whose header has none
-_EXPECTED = "expected WAV, FLAC, Ogg or MP3"
+_READABLE = "wordspot reads WAV, FLAC, Ogg and MP3"
 
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]
@@ -69,12 +69,12 @@ def open_sound(path: Path, note: OnNote, *, thorough: bool) -> soundfile.SoundFi
     try:
         sound = _Forward(convert(path) if _needs_ffmpeg(path) and can_convert() else open_whole(path, note, thorough=thorough))
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file would need a given rate
-        raise AudioError(f"{path}: {_EXPECTED}, but it {_what_it_is(path) or f'cannot be read ({reason(error)})'}") from error
+        raise AudioError(f"{path}: {_what_it_is(path) or f'the file cannot be read ({reason(error)})'}; {_READABLE}") from error
     except OSError as error:
         raise AudioError(f"{path}: cannot be opened ({error.strerror}); check who may read it") from error
     if sound.format == "MP3" and not _has_frames(path):
         sound.close()
-        raise AudioError(f"{path}: {_EXPECTED}, but it cannot be read (it holds no MP3 frames); convert it again or remove it")
+        raise AudioError(f"{path}: the file cannot be read (it holds no MP3 frames); convert it again or remove it")
     return sound
 
 
@@ -117,7 +117,7 @@ def _what_it_is(path: Path) -> str:
         kind = kind_of(file.read(HEAD_BYTES))
     if kind is None or kind.is_readable:
         return ""
-    return f"is {kind.name}, which cannot be read; convert it: {convert_command(path.name)}"
+    return f"the file is {kind.name}, which cannot be read; convert it: {convert_command(path.name)}"
 
 
 def _needs_ffmpeg(path: Path) -> bool:

@@ -101,7 +101,7 @@ class RawDecoder:
     def _set(self, sample_rate: int, form: str, n_channels: int) -> None:
         check_rate(sample_rate)
         if not 1 <= n_channels <= MAX_CHANNELS:
-            raise AudioError(f"expected 1 to {MAX_CHANNELS} channels, got {n_channels}")
+            raise AudioError(f"the number of channels must lie between 1 and {MAX_CHANNELS}, got {n_channels}")
         self.sample_rate, self._form, self._n_channels = sample_rate, form, n_channels
         self._picker = ChannelPicker(n_channels, sample_rate, self._channel, self._note, self._what)
 

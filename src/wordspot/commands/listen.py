@@ -146,7 +146,7 @@ def _split(texts: list[str]) -> tuple[Path | None, str | None]:
     model = Path(rest.pop(0)) if rest and rest[0].lower().endswith(".onnx") else None
     if len(rest) > 1:
         raise ConfigError(
-            f"expected one source, - or a sound file, got {', '.join(rest)}; use `wordspot detect` for several files"
+            f"listen takes one source, - or a sound file, got {', '.join(rest)}; use `wordspot detect` for several files"
         )
     return model, rest[0] if rest else None
 

@@ -132,7 +132,7 @@ def _read_csv(path: Path, lines: list[tuple[int, str]]) -> list[SpokenWord]:
 def _header(cells: list[str]) -> list[str]:
     columns = [cell.strip().lower() for cell in cells]
     if "label" not in columns or "start_ms" not in columns or len(set(columns)) < len(columns):
-        raise ValueError("expected a header with label and start_ms, each column once")
+        raise ValueError("the header must have label and start_ms, and each column once")
     return columns
 
 
@@ -150,14 +150,14 @@ def _csv_word(row: dict[str, str]) -> SpokenWord:
 def _classic_line(line: str) -> SpokenWord:
     label, comma, start = line.rpartition(",")
     if not comma:
-        raise ValueError("expected 'label, start_ms'")
+        raise ValueError("a line must be 'label, start_ms'")
     return _word(label, _milliseconds(start))
 
 
 def _audacity_line(line: str) -> SpokenWord:
     cells = line.split("\t")
     if len(cells) != 3:
-        raise ValueError("expected 'start<TAB>end<TAB>label', times in seconds")
+        raise ValueError("a line must be 'start<TAB>end<TAB>label', times in seconds")
     start, end = (_milliseconds(cell.replace(",", "."), unit=1000) for cell in cells[:2])  # some locales write 1,5
     return _word(cells[2], start, end)
 

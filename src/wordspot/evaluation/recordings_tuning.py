@@ -124,7 +124,7 @@ def tune_recordings(
 
 def _check(lists: Sequence[Path | str], rate: float | None) -> tuple[Path, float]:
     if len(lists) != 1:
-        raise ConfigError(f"expected one list of recordings, a CSV file or a folder of classes, got {len(lists)}")
+        raise ConfigError(f"{len(lists)} lists of recordings are given; name one, a CSV file or a folder of classes")
     if rate is None:
         raise ConfigError(
             "`false_alarm_rate` is missing: the fraction of the other class that may be accepted as the first label"

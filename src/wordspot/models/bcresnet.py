@@ -197,7 +197,7 @@ class _Block(nn.Module):
 def _parse(text: str) -> tuple[int, ...]:
     dilations = tuple(int(number) for number in str(text).split(","))
     if len(dilations) != len(_N_BLOCKS) or min(dilations) < 1:
-        raise ValueError(f"expected {len(_N_BLOCKS)} dilations of at least 1, one for each stage, got {text}")
+        raise ValueError(f"dilations must be {len(_N_BLOCKS)} numbers of at least 1, one for each stage, got {text}")
     return dilations
 
 

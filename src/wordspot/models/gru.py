@@ -41,7 +41,7 @@ class Gru(nn.Module):
     ) -> None:
         super().__init__()
         if n_layers < 1 or not 1 <= stride <= min(_KERNEL, n_frames):
-            raise ValueError(f"expected one layer at least and a stride of 1 to {_KERNEL}, got {n_layers} and {stride}")
+            raise ValueError(f"a GRU needs at least one layer and a stride of 1 to {_KERNEL}, got {n_layers} and {stride}")
         self.hop_frames = stride
         self.stem = ValidConv2d(n_features, n_units, (1, _KERNEL), stride=(1, self.hop_frames), bias=False)
         self.stem_norm = nn.BatchNorm2d(n_units)

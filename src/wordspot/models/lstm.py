@@ -67,9 +67,9 @@ class Lstm(nn.Module):
     ) -> None:
         super().__init__()
         if n_labels < 2 or n_layers < 1 or n_units < 1:
-            raise ValueError(f"expected two labels, one layer and one unit at least, got {n_labels}, {n_layers} and {n_units}")
+            raise ValueError(f"at least 2 labels, 1 layer and 1 unit are needed, got {n_labels}, {n_layers} and {n_units}")
         if scaling not in SCALINGS:
-            raise ValueError(f"expected a scaling of {', '.join(SCALINGS)}, got {scaling!r}")
+            raise ValueError(f"scaling must be one of {', '.join(SCALINGS)}, got {scaling!r}")
         self.masked, self.scaling = bool(masked), scaling
         widths = [n_features, *[n_units] * (n_layers - 1), _LAST_UNITS if n_layers > 1 else n_units]
         self.layers: Layers[LstmLayer] = Layers(LstmLayer(a, b) for a, b in itertools.pairwise(widths))

@@ -70,12 +70,10 @@ class PooledConv(nn.Module):
             raise ValueError(f"mixing must be true or false, got {mixing!r}")
         self.mixing = mixing
         if pooling not in ("attentive", "statistics"):
-            raise ValueError(f"expected pooling 'attentive' or 'statistics', got {pooling!r}")
+            raise ValueError(f"pooling must be 'attentive' or 'statistics', got {pooling!r}")
         least = 1 << _N_HALVED
         if min(n_frames, (n_features - 1) // 2) < least:
-            raise ValueError(
-                f"expected {least} frames and {2 * least + 1} bins at least, got {n_frames} frames and {n_features} bins"
-            )
+            raise ValueError(f"at least {least} frames and {2 * least + 1} bins are needed, got {n_frames} and {n_features}")
         widths = [n_channels * times for times in _WIDTHS]
         strides = [2 if place < _N_HALVED else 1 for place in range(len(widths))]
         self.convolutions = nn.Sequential(*(_block(*sizes) for sizes in zip([1, *widths[:-1]], widths, strides, strict=True)))

@@ -129,7 +129,7 @@ class LineStatistics(nn.Module):
         self._width = (stop - first) // n_bands
         if self._width < _LEAST_BINS:
             raise ValueError(
-                f"expected {n_bands} bands of {_LEAST_BINS} bins of {bin_hz:g} Hz at least for lines, "
+                f"lines need {n_bands} bands of at least {_LEAST_BINS} bins of {bin_hz:g} Hz, "
                 f"got {max(self._width, 0)} bins; "
                 "take a higher sample rate, or do without lines (model.lines=false)"
             )
@@ -255,7 +255,7 @@ def _bins_of_bands(spectrum: FeatureConfig, n_bands: int, low_hz: float, high_hz
     first, stop = round(low_hz / bin_hz), round(high_hz / bin_hz)
     if not 0 <= first < stop <= spectrum.n_bins or not 2 <= n_bands <= stop - first:
         raise ValueError(
-            f"expected 0 <= low_hz < high_hz <= {spectrum.sample_rate / 2:g} and at least 2 bands of {bin_hz:g} Hz each, got "
+            f"0 <= low_hz < high_hz <= {spectrum.sample_rate / 2:g} must hold, with at least 2 bands of {bin_hz:g} Hz each, got "
             f"{low_hz:g}, {high_hz:g} and {n_bands} bands"
         )
     return slice(first, stop)

@@ -43,7 +43,7 @@ def describe(result: Any) -> Text:
     for kind, describe_it in _DESCRIPTIONS.items():
         if isinstance(result, kind):
             return describe_it(result)
-    raise TypeError(f"expected a result, got {type(result).__name__}")
+    raise TypeError(f"an object of type {type(result).__name__} is no result")
 
 
 def describe_words(result: WordsResult) -> Text:

@@ -91,4 +91,4 @@ def in_units(scores: NDArray[np.floating]) -> Rows:
         return np.clip(units, 0, UNIT)
     bad = scores[~np.isfinite(scores)]
     what = f"{bad[0]}" if bad.size else f"{low / UNIT:g} to {high / UNIT:g}"
-    raise ScoreError(f"expected finite scores from 0 to 1 (posteriors, not logits), got {what}")
+    raise ScoreError(f"scores must be finite and lie between 0 and 1 (posteriors, not logits), got {what}")

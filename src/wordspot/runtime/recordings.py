@@ -145,7 +145,7 @@ class RecordingClassifier:
         """
         audio = check_samples(samples)
         if not audio.size:
-            raise AudioError("expected a recording, got no samples; leave it out")
+            raise AudioError("the recording holds no samples; leave it out")
         size = max(sample_rate, 1)  # the blocks of a file
         return self._classify((to_float32(audio[start : start + size]) for start in range(0, len(audio), size)), sample_rate)
 
@@ -157,7 +157,7 @@ class RecordingClassifier:
         """
         posteriors = judge_clips(self._model.session, self.card, windows).astype(np.float64)
         if not np.isfinite(posteriors).all():
-            raise CardError("expected posteriors from the model, but it gives NaN or infinity; train it again")
+            raise CardError("the model gives NaN or infinity in place of posteriors; train it again")
         return posteriors
 
     def decide(self, posteriors: NDArray[np.float64]) -> int:
@@ -226,7 +226,7 @@ def _settings(card: Card) -> RecordingsConfig:
     try:
         return from_json(card.config).recordings
     except ConfigError as error:
-        raise CardError(f"expected the settings of a run in the model's card, but {error}; export it again") from error
+        raise CardError(f"the settings in the model's card cannot be used: {error}; export it again") from error
 
 
 def _check_threshold(threshold: float, labels: tuple[str, ...]) -> None:

@@ -43,7 +43,7 @@ def make_runner(model: Model, stride_ms: float = 30.0) -> StreamRunner | WindowR
     stride = card.sample_rate * stride_ms / 1000
     if not 1 <= stride <= card.clip_samples:
         raise ConfigError(
-            f"expected a stride from a sample to a clip of {1000 * card.clip_samples / card.sample_rate:g} ms, "
+            f"`stride_ms` must lie between a sample and a clip of {1000 * card.clip_samples / card.sample_rate:g} ms, "
             f"got {stride_ms:g} ms"
         )
     return WindowRunner(model, round(stride))

@@ -36,7 +36,7 @@ def cut_windows(audio: NDArray[np.int16] | Samples, clip_samples: int, stride_sa
         AudioError: no samples.
     """
     if not len(audio):
-        raise AudioError("expected a recording, got no samples; leave it out")
+        raise AudioError("the recording holds no samples; leave it out")
     floats = to_float32(audio)
     if whole:
         window = np.zeros((1, clip_samples), np.float32)

@@ -80,13 +80,13 @@ class ServerSettings:
             _check(self, name, 0.05, 86_400)
         if self.token and not _TOKEN.fullmatch(self.token):
             raise ConfigError(
-                "expected a token of 8 to 512 letters, digits and . _ ~ + / = -; "
+                "`token` must have 8 to 512 letters, digits and . _ ~ + / = -; "
                 'python -c "import secrets; print(secrets.token_urlsafe())" makes one'
             )
         origins = [self.allow_origins] if isinstance(self.allow_origins, str) else self.allow_origins
         for origin in origins:
             if not _ORIGIN.fullmatch(origin):
-                raise ConfigError(f"expected an origin such as https://example.org, without a path, got {shown(origin)}")
+                raise ConfigError(f"{shown(origin)} is no origin; name one such as https://example.org, without a path")
         object.__setattr__(self, "allow_origins", tuple(origin.lower() for origin in origins))
 
     @property

@@ -91,7 +91,7 @@ class Guard:
         if origin and not self._is_welcome(origin, host):
             return 403, _UNKNOWN_PAGE.format(origin=origin), "origin"
         if self._token and scope["path"].startswith("/v1/") and not self._has_token(scope, headers):
-            return 401, "expected the server's token as Authorization: Bearer TOKEN", "token"
+            return 401, "the server's token is missing; send it as Authorization: Bearer TOKEN", "token"
         return None
 
     def _is_own(self, host: str) -> bool:

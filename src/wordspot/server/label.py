@@ -39,7 +39,7 @@ def label_route(models: Sequence[ServedModel], uploads: Uploads) -> Callable[[Re
 
 def _top(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_TOP):
-        raise HTTPException(422, f"expected top from 1 to {MAX_TOP}, got {text[:20]!r}")
+        raise HTTPException(422, f"top must be a number from 1 to {MAX_TOP}, got {text[:20]!r}")
     return int(text)
 
 

@@ -123,7 +123,7 @@ async def _first(socket: WebSocket, settings: ServerSettings) -> str:
         async with asyncio.timeout(settings.start_seconds):
             message = await socket.receive()
     except TimeoutError as error:
-        raise _CloseError(POLICY, f"expected a start message within {settings.start_seconds:g} s, got none") from error
+        raise _CloseError(POLICY, f"no start message came within {settings.start_seconds:g} s") from error
     text = _text_of(message)
     if text is None:
         raise _CloseError(WRONG_DATA, 'expected {"type": "start", ...} as the first message, got samples')
@@ -188,16 +188,16 @@ def parse_start(text: str) -> Start:
     known |= {"gain": (int, float, str), "channels": int, "channel": int}
     for name, entry in list(value.items()):
         if name not in known:
-            raise _CloseError(WRONG_DATA, f"expected {', '.join(known)} in the start message, got {shown(name)}")
+            raise _CloseError(WRONG_DATA, f"the start message has {shown(name)}; it may have {', '.join(known)}")
         if entry is None:
             del value[name]
         elif not isinstance(entry, known[name]) or (isinstance(entry, bool) and name != "scores"):
-            raise _CloseError(WRONG_DATA, f"expected {name} of another type in the start message, got {shown(entry)}")
+            raise _CloseError(WRONG_DATA, f"{name} in the start message has the wrong type: {shown(entry)}")
     start = Start(**value)
     if start.format not in FORMATS:
-        raise _CloseError(WRONG_DATA, f"expected the format {' or '.join(FORMATS)}, got {shown(start.format)}")
+        raise _CloseError(WRONG_DATA, f"the format {shown(start.format)} is unknown; use {' or '.join(FORMATS)}")
     if start.threshold is not None and not 0 <= start.threshold <= 1:  # NaN is not
-        raise _CloseError(WRONG_DATA, f"expected a threshold from 0 to 1, got {shown(start.threshold)}")
+        raise _CloseError(WRONG_DATA, f"threshold must lie between 0 and 1, got {shown(start.threshold)}")
     try:
         check_gain(start.gain)
     except WordspotError as error:
@@ -214,17 +214,17 @@ def _json(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _CloseError(WRONG_DATA, f"expected JSON, got {shown(text[:60])}") from error
+        raise _CloseError(WRONG_DATA, f"the message is not JSON: {shown(text[:60])}") from error
     if not isinstance(value, dict):
-        raise _CloseError(WRONG_DATA, f"expected a JSON object, got {shown(text[:60])}")
+        raise _CloseError(WRONG_DATA, f"the message must be a JSON object, got {shown(text[:60])}")
     return value
 
 
 def _samples(data: bytes, decoder: RawDecoder, settings: ServerSettings) -> NDArray[Any]:
     if len(data) > settings.max_frame_bytes:
-        raise _CloseError(TOO_BIG, f"expected messages of at most {settings.max_frame_bytes} bytes, got {len(data)}")
+        raise _CloseError(TOO_BIG, f"a message of {len(data)} bytes is too large; send at most {settings.max_frame_bytes}")
     if not decoder.is_whole(data):
-        raise _CloseError(WRONG_DATA, f"expected whole samples of {decoder.frame_bytes} bytes, got {len(data)} bytes")
+        raise _CloseError(WRONG_DATA, f"a message must hold whole samples of {decoder.frame_bytes} bytes, got {len(data)}")
     try:
         return decoder.feed(data)
     except WordspotError as error:

@@ -63,7 +63,7 @@ class Records:
             raise HTTPException(507, f"the limit of {self._max} recordings is reached; start the server again")
         info = read_info(path)
         if info.format not in ("WAV PCM_16", "WAVEX PCM_16") or info.n_channels != 1:
-            raise AudioError(f"expected a 16-bit mono WAV, got {info.format} with {info.n_channels} channels")
+            raise AudioError(f"the recording is {info.format} with {info.n_channels} channels; send a 16-bit mono WAV")
         audio, rate = read_bounded(path, MAX_SECONDS)
         name = f"{word}/{session}_nohash_{take}.wav"
         try:
@@ -118,17 +118,17 @@ def clean_word(text: str) -> str:
         or bool(_RESERVED.fullmatch(word))
     )
     if bad:
-        raise ConfigError("expected a word that can name a folder: letters, digits and spaces, at most 100 bytes")
+        raise ConfigError("the word cannot name a folder; use letters, digits and spaces, at most 100 bytes")
     return RunConfig(words=(word,)).words[0]
 
 
 def _session(text: str) -> str:
     if not _SESSION.fullmatch(text):
-        raise ConfigError("expected a session of 1 to 32 letters and digits (a to z, 0 to 9)")
+        raise ConfigError("session must have 1 to 32 letters and digits (a to z, 0 to 9)")
     return text
 
 
 def _take(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 4):
-        raise HTTPException(422, f"expected take from 0 to {MAX_TAKE}, got {text[:20]!r}")
+        raise HTTPException(422, f"take must be a number from 0 to {MAX_TAKE}, got {text[:20]!r}")
     return int(text)

@@ -108,7 +108,7 @@ def find_model(models: Sequence[ServedModel], name: str | None) -> ServedModel:
         if name in (None, model.name):
             return model
     known = ", ".join(model.name for model in models)
-    raise NotFoundError(f"expected one of the models {known}, got {clean_name(name or '')!r}")
+    raise NotFoundError(f"there is no model {clean_name(name or '')!r}; the models are {known}")
 
 
 def clean_name(text: str) -> str:

@@ -67,7 +67,7 @@ class Stream:
             AudioError: a sample rate outside 8000 to 192000 Hz.
         """
         if not MIN_RATE <= sample_rate <= MAX_RATE:
-            raise AudioError(f"expected a sample rate from {MIN_RATE} to {MAX_RATE} Hz, got {sample_rate}")
+            raise AudioError(f"the sample rate must lie between {MIN_RATE} and {MAX_RATE} Hz, got {sample_rate}")
         self.sample_rate, self.n_samples = sample_rate, 0
         self._detector = Detector(self.model.model, self._decoder, sample_rate, gain=self._gain)
         self._watch = LevelWatch(sample_rate, self._note, self._gain)

@@ -58,7 +58,7 @@ class Uploads:
         """
         if request.headers.get("content-type", "").strip().lower().startswith("multipart/"):
             raise HTTPException(
-                415, "expected the sound file itself as the request's body, got a form; use curl --data-binary @FILE"
+                415, "forms are not read; send the sound file itself as the request's body, as curl --data-binary @FILE does"
             )
         if self._n_now >= self._settings.max_uploads:
             raise self._refused(request, 503, "uploads", "the server is busy with other files; try again later")
@@ -73,7 +73,7 @@ class Uploads:
 
     async def _receive(self, request: Request, path: Path) -> None:
         most, seconds = self._settings.max_upload_bytes, self._settings.upload_seconds
-        too_large = f"expected a file of at most {most} bytes, got more"
+        too_large = f"the file is larger than {most} bytes"
         length = request.headers.get("content-length", "0")
         if not length.isdigit() or int(length[:20]) > most:
             raise self._refused(request, 413, "upload_size", too_large)
@@ -87,11 +87,11 @@ class Uploads:
                             raise self._refused(request, 413, "upload_size", too_large)
                         file.write(chunk)
         except TimeoutError as error:
-            raise self._refused(request, 408, "slow_upload", f"expected the file within {seconds:g} s") from error
+            raise self._refused(request, 408, "slow_upload", f"the file did not arrive within {seconds:g} s") from error
         except ClientDisconnect as error:
             raise HTTPException(400, "the file is incomplete: the connection ended") from error
         if not n_bytes:
-            raise HTTPException(422, "expected a sound file as the request's body, got nothing")
+            raise HTTPException(422, "the request's body is empty; send a sound file")
 
     def _refused(self, request: Request, status: int, reason: str, message: str) -> HTTPException:
         """Log a refusal; the connection ends, because the rest of the body is not read."""
@@ -134,7 +134,7 @@ def _bounded_blocks(path: Path, max_seconds: float) -> tuple[int, Iterator[Sampl
     info = read_info(path)
     if info.sample_rate > MAX_RATE or info.n_channels > MAX_CHANNELS:
         raise AudioError(
-            f"expected at most {MAX_CHANNELS} channels at {MAX_RATE} Hz, got {info.n_channels} at {info.sample_rate} Hz"
+            f"the file has {info.n_channels} channels at {info.sample_rate} Hz; at most {MAX_CHANNELS} at {MAX_RATE} Hz are read"
         )
     if info.seconds > max_seconds + 1:  # the duration of an MP3 is an estimate
         raise _too_long(max_seconds)
@@ -153,4 +153,4 @@ def _until(blocks: Any, most: int, max_seconds: float) -> Iterator[Samples]:
 
 
 def _too_long(max_seconds: float) -> AudioError:
-    return AudioError(f"expected a recording of at most {max_seconds:g} s, got a longer one; cut it into parts")
+    return AudioError(f"the recording is longer than {max_seconds:g} s; cut it into parts")

@@ -117,7 +117,7 @@ def _config(app: Any, settings: ServerSettings, watch: ConnectionWatch, tls: tup
     try:
         config.load()
     except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(f"expected a certificate and its key as PEM files, but {error}") from error
+        raise ConfigError(f"`tls_cert` and `tls_key` must be a certificate and its key as PEM files: {error}") from error
     assert config.ws_protocol_class is not None
     config.http_protocol_class = watch.wrapped(config.http_protocol_class)
     config.ws_protocol_class = watch.wrapped(config.ws_protocol_class, has_messages=True)

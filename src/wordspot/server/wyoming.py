@@ -213,8 +213,8 @@ class _Connection:
         rate, width, channels = (data.get(name) for name in ("rate", "width", "channels"))
         if width != 2 or type(rate) is not int or type(channels) is not int or not 1 <= channels <= _MAX_CHANNELS:
             raise AudioError(
-                "expected audio with a rate in Hz, a width of 2 bytes and 1 to 8 channels, got "
-                f"{shown(rate)}, {shown(width)} and {shown(channels)}"
+                f"audio with rate {shown(rate)}, width {shown(width)} and channels {shown(channels)} is not supported; "
+                "send a rate in Hz, a width of 2 bytes and 1 to 8 channels"
             )
         self._format = rate, channels
         self._open_streams(rate)
@@ -251,7 +251,7 @@ class _Connection:
     def _decode(self, payload: bytes, rate: int) -> NDArray[Any]:
         assert self._decoder is not None
         if not self._decoder.is_whole(payload):
-            raise AudioError(f"expected whole samples of {self._decoder.frame_bytes} bytes, got {len(payload)} bytes")
+            raise AudioError(f"audio must come in whole samples of {self._decoder.frame_bytes} bytes, got {len(payload)}")
         samples = self._decoder.feed(payload)
         if self._decoder.sample_rate != rate:
             raise AudioError(

@@ -43,7 +43,7 @@ async def read_event(reader: asyncio.StreamReader, max_payload: int) -> Event | 
     except ValueError as error:  # a line beyond the reader's limit
         if isinstance(error, WordspotError):
             raise
-        raise WordspotError(f"expected an event's line of at most {MAX_LINE} bytes") from error
+        raise WordspotError(f"an event's line is longer than {MAX_LINE} bytes") from error
 
 
 def _as_object(text: bytes) -> dict[str, Any]:
@@ -52,9 +52,9 @@ def _as_object(text: bytes) -> dict[str, Any]:
         if b"\\u" in text:  # may be half of a character, which cannot be sent back
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise WordspotError("expected an event as a line of JSON, but it does not parse") from error
+        raise WordspotError("an event's line is not JSON") from error
     if not isinstance(value, dict):
-        raise WordspotError(f"expected an event as a JSON object, got {shown(value)}")
+        raise WordspotError(f"an event must be a JSON object, got {shown(value)}")
     return value
 
 
@@ -62,5 +62,5 @@ def _length(header: dict[str, Any], name: str, most: int) -> int:
     """How many bytes follow."""
     size = header.get(name) or 0
     if type(size) is not int or not 0 <= size <= most:
-        raise WordspotError(f"expected {name!r} from 0 to {most} bytes, got {shown(size)}")
+        raise WordspotError(f"{name!r} must lie between 0 and {most} bytes, got {shown(size)}")
     return size

@@ -61,7 +61,7 @@ class WakeWords:
         if not names:
             return {name: name for name in self._words}
         if not isinstance(names, list) or len(names) > _MAX_NAMES or not all(isinstance(name, str) for name in names):
-            raise ConfigError("expected the names of wake words as a list of strings")
+            raise ConfigError("the names of wake words must be a list of strings")
         asked: dict[str, str] = {}
         for name in names:
             found = [name] if name in self._words else self._alike.get(_folded(name), [])

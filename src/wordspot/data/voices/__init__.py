@@ -79,7 +79,7 @@ def find_engines(wanted: str = "all") -> dict[str, Engine]:
         MissingExtraError: it is not installed, or none is; the message has the command that installs espeak-ng.
     """
     if wanted not in ("all", *_FINDERS):
-        raise ConfigError(f"expected an engine of {', '.join(_FINDERS)} or all, got {wanted!r}")
+        raise ConfigError(f"there is no engine {wanted!r}; name {', '.join(_FINDERS)} or all")
     found: dict[str, Engine] = {}
     for name, finder in _FINDERS.items():
         engine = finder() if wanted in ("all", name) else None
