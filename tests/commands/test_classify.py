@@ -16,11 +16,11 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from support.command_line import fails, run
 from support.made_onnx import RATE, made_model
 from support.made_recordings import CLIP, THREE, recording_model, window_scores
 from wordspot.audio.files import read_blocks
 from wordspot.commands import main as cli
-from wordspot.commands.main import main
 from wordspot.reports.pictures import spectrogram
 from wordspot.runtime.recordings import RecordingClassifier
 
@@ -43,20 +43,6 @@ def wav(path: Path, *levels: float, rate: int = RATE) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.repeat(np.array(levels, np.float32), rate // 10), rate, subtype="FLOAT")
     return path
-
-
-def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    status = main([str(arg) for arg in args])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-def fails(capsys: pytest.CaptureFixture[str], match: str, *args: object) -> None:
-    status, out, error = run(capsys, *args)
-    assert (status, out) == (1, "")
-    assert re.search(match, error), error
-    assert error.count("\n") == 1, error
 
 
 # ---------------------------------------------------------------------------------------------------------------- answers

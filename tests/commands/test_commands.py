@@ -14,28 +14,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from support.command_line import fails, run
 from wordspot.commands.main import main
 
 QUICK = (
     "--model", "tiny_conv", "--steps", "25", "--learning-rates", "0.003", "--batch-size", "16", "--evaluate-every", "25",
     "--hop-ms", "20", "--set", "training.warmup_steps=2", "--device", "cpu",
 )  # fmt: skip
-
-
-def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    status = main([str(arg) for arg in args])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-def fails(capsys: pytest.CaptureFixture[str], match: str, *args: object) -> None:
-    """The command exits with 1 and one line on stderr."""
-    status, _, error = run(capsys, *args)
-    assert status == 1
-    assert re.search(match, error), error
-    assert error.count("\n") == 1, error
-    assert "Traceback" not in error
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from support.command_line import fails, run
 from support.made_onnx import made_card, made_model
-from wordspot.commands import main as cli
 from wordspot.config import DecoderConfig
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
@@ -43,22 +43,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "stream.txt").write_text(CLASSIC)
     (folder / "empty.txt").write_text("")
     return folder
-
-
-def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    status = cli.main([str(arg) for arg in args])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-def fails(capsys: pytest.CaptureFixture[str], match: str, *args: object) -> None:
-    """The command exits with 1 and one line on stderr."""
-    status, _, error = run(capsys, *args)
-    assert status == 1
-    assert re.search(match, error), error
-    assert error.count("\n") == 1, error
-    assert "Traceback" not in error
 
 
 def measured(capsys: pytest.CaptureFixture[str], files: Path, *args: object, truth: str = "stream.csv") -> dict[str, Any]:

@@ -20,12 +20,12 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from support.command_line import fails, run
 from support.fake_sounddevice import FakeSoundDevice, FakeStream, device
 from support.made_onnx import RATE, made_card, made_model
 from support.made_streams import spoken
 from wordspot.audio.files import read_audio
 from wordspot.commands import main as cli
-from wordspot.commands.main import main
 from wordspot.config import RunConfig
 from wordspot.data.cache import decode_folder
 from wordspot.data.clips import build_sets, build_whole
@@ -58,20 +58,6 @@ def wav(path: Path, audio: NDArray[Any], rate: int = RATE, subtype: str = "PCM_1
 
 def level(value: float, n_samples: int = CLIP) -> NDArray[np.float32]:
     return np.full(n_samples, value, np.float32)
-
-
-def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    status = main([str(arg) for arg in args])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-def fails(capsys: pytest.CaptureFixture[str], match: str, *args: object) -> None:
-    status, out, error = run(capsys, *args)
-    assert (status, out) == (1, "")
-    assert re.search(match, error), error
-    assert error.count("\n") == 1, error
 
 
 # ------------------------------------------------------------------------------------------------------------------- label

@@ -444,10 +444,16 @@ GARBAGE = {
     "unknown word": (header(type="detect", data={"names": ["alexa"]}), "unknown wake word 'alexa'; this server has a, b"),
     "names of another kind": (header(type="detect", data={"names": "a"}), "must be a list of strings"),
     "no format": (header(type="audio-start", data={}), "send a rate in Hz"),
-    "a rate that is a text": (header(type="audio-start", data=CHUNK | {"rate": "16000"}), "rate '16000', width 2 and channels 1 is not supported"),
+    "a rate that is a text": (
+        header(type="audio-start", data=CHUNK | {"rate": "16000"}),
+        "rate '16000', width 2 and channels 1 is not supported",
+    ),
     "too fast": (header(type="audio-start", data=CHUNK | {"rate": 10**9}), "the sample rate must lie between 8000 and 192000"),
     "8 bits": (header(type="audio-start", data=CHUNK | {"width": 1}), "rate 16000, width 1 and channels 1 is not supported"),
-    "many channels": (header(type="audio-start", data=CHUNK | {"channels": 9}), "rate 16000, width 2 and channels 9 is not supported"),
+    "many channels": (
+        header(type="audio-start", data=CHUNK | {"channels": 9}),
+        "rate 16000, width 2 and channels 9 is not supported",
+    ),
     "half a sample": (header(type="audio-chunk", data=CHUNK, payload_length=3) + b"abc", "whole samples of 2 bytes, got 3"),
     "another rate on the way": (
         header(type="audio-start", data=CHUNK) + header(type="audio-chunk", data=CHUNK | {"rate": 8000}),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.command_line import run
 from support.made_voices import GENERATORS, make_voices
 from support.small_recordings import SMALL
 from wordspot.commands.main import build_parser, main
@@ -26,13 +27,6 @@ from wordspot.training.trainer import Trainer
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_voices(tmp_path_factory.mktemp("voices"), n_speakers=6, n_takes=1)
-
-
-def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    status = main([str(arg) for arg in args])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
 
 
 def test_a_row_for_each_generator_and_their_mean(capsys: pytest.CaptureFixture[str], listed: Path, tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from support.command_line import run
 from support.made_voices import GENERATORS, make_voices
-from wordspot.commands.main import build_parser, main
+from wordspot.commands.main import build_parser
 from wordspot.commands.options import add_flags, add_recordings_flags, config_arguments, settings_of
 from wordspot.config import AugmentConfig, DataConfig, RecordingsConfig, RunConfig
 from wordspot.data.folders import Recording
@@ -431,13 +432,6 @@ QUICK = [
     "--device",
     "cpu",
 ]
-
-
-def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    status = main([str(arg) for arg in args])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
 
 
 def write_noise(folder: Path) -> None:
