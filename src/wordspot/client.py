@@ -15,8 +15,11 @@ and without::
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import queue
+import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +28,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
-from websockets.sync.client import connect as connect_sync
 
 from wordspot.audio.samples import check_samples, to_int16
 from wordspot.errors import WordspotError
@@ -130,8 +132,8 @@ async def listen(
     """
     async with contextlib.AsyncExitStack() as stack:
         options.setdefault("ping_timeout", None)  # a busy server answers pings as late as audio
-        opening = connect(url, additional_headers=_headers(token), compression=None, **options)
         try:
+            opening = connect(url, additional_headers=_headers(token), compression=None, **options)
             connection = await stack.enter_async_context(opening)
         except (OSError, InvalidHandshake, InvalidURI) as error:  # TimeoutError is an OSError
             raise _refused(url, error) from error
@@ -156,34 +158,81 @@ def detect(
 ) -> Iterator[Detection]:
     """Send blocks of audio and yield the detections, without asyncio. Arguments as for `listen`.
 
-    Between two blocks, it yields the detections that have arrived; after the last block, it waits for the rest.
+    Between two blocks, it yields the detections that have arrived; after the last block, it waits for the rest. The connection
+    is served by an event loop in a thread of its own: a TLS socket must not be read and written by two threads at once.
 
     Raises:
         ServerError: as `listen`, and if the server reported an error or ended the connection.
         AudioError: NaN or infinity, another type or shape, another scale.
     """
-    with contextlib.ExitStack() as stack:
+    opening = listen(
+        url, model=model, sample_rate=sample_rate, threshold=threshold, gain=gain, scores=False, token=token, **options
+    )
+    with _event_loop() as loop, _entered(opening, loop) as stream:
+        events = _Events(stream)
+        receiving = asyncio.run_coroutine_threadsafe(events.receive(), loop)
         try:
-            options.setdefault("ping_timeout", None)
-            opening = connect_sync(url, additional_headers=_headers(token), compression=None, **options)
-            connection = stack.enter_context(opening)
-        except (OSError, InvalidHandshake, InvalidURI) as error:
-            raise _refused(url, error) from error
-        try:
-            connection.send(start_message(model, sample_rate, threshold, scores=False, gain=gain))
-            parse_ready(connection.recv())
             for block in blocks:
-                for frame in frames_of(block):
-                    connection.send(frame)
-                with contextlib.suppress(TimeoutError):
-                    while isinstance(event := parse_event(connection.recv(timeout=0)), Detection):
-                        yield event
-            connection.send(json.dumps({"type": "end"}))
-            while (event := parse_event(connection.recv())) is not None:
+                asyncio.run_coroutine_threadsafe(stream.send(block), loop).result()
+                yield from events.arrived()
+            asyncio.run_coroutine_threadsafe(stream.end(), loop).result()
+            yield from events.rest()
+        finally:
+            receiving.cancel()
+
+
+class _Events:
+    """The detections of a stream, handed from its event loop to another thread. None follows the last, an error takes its place."""
+
+    def __init__(self, stream: Client) -> None:
+        self._stream, self._queue = stream, queue.SimpleQueue[Detection | Exception | None]()
+
+    async def receive(self) -> None:
+        try:
+            async for event in self._stream:
                 if isinstance(event, Detection):
-                    yield event
-        except ConnectionClosed as error:
-            raise _ended(error) from error
+                    self._queue.put(event)
+            self._queue.put(None)
+        except Exception as error:
+            self._queue.put(error)
+
+    def arrived(self) -> Iterator[Detection]:
+        """What is there, without waiting."""
+        while not self._queue.empty():
+            event = self._queue.get()
+            if isinstance(event, Exception):
+                raise event
+            if event is not None:
+                yield event
+
+    def rest(self) -> Iterator[Detection]:
+        """All until the end of the stream."""
+        while (event := self._queue.get()) is not None:
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+
+@contextlib.contextmanager
+def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="wordspot client", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@contextlib.contextmanager
+def _entered(opening: contextlib.AbstractAsyncContextManager[Client], loop: asyncio.AbstractEventLoop) -> Iterator[Client]:
+    stream = asyncio.run_coroutine_threadsafe(opening.__aenter__(), loop).result()
+    try:
+        yield stream
+    finally:
+        asyncio.run_coroutine_threadsafe(opening.__aexit__(None, None, None), loop).result()
 
 
 def start_message(
