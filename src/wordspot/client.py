@@ -182,7 +182,7 @@ def detect(
 
 
 class _Events:
-    """The detections of a stream, handed from its event loop to another thread. None follows the last, an error takes its place."""
+    """The detections of a stream, handed from its event loop to another thread; None or an error ends them."""
 
     def __init__(self, stream: Client) -> None:
         self._stream, self._queue = stream, queue.SimpleQueue[Detection | Exception | None]()
