@@ -1,3 +1,14 @@
+"""Colours: smooth curves over frequency that are applied to a front end's power."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from wordspot.features import make_front_end
+from wordspot.presets import FEATURES
 
 
 @pytest.mark.parametrize("name", ["logmel", "average", "mfcc", "spectrogram"])
