@@ -24,13 +24,13 @@ from wordspot.audio.samples import Samples
 from wordspot.audio.speech import trim
 from wordspot.commands import speak
 from wordspot.config import DataConfig
-from wordspot.data import voices as find_module
+from wordspot.data.voices import find as find_module
 from wordspot.data.folders import hash_name, list_recordings
 from wordspot.data.split import split_noise, which_set
 from wordspot.data.voices import Engine, Voice, draw_voices, find_engines, make_noise, programs, speak_words
 from wordspot.data.voices.babble import SENTENCES, split_sentence
 from wordspot.data.voices.clips import place
-from wordspot.data.voices.engine import INTONATION, PITCH, RATE
+from wordspot.data.voices.engine import INTONATION, PITCH, RATE, Manners
 from wordspot.data.voices.espeak import Espeak, find_espeak
 from wordspot.data.voices.variants import parse_variant, read_variants, why_no_person
 from wordspot.errors import ConfigError, DataError, MissingExtraError, WordspotError
@@ -79,6 +79,8 @@ class ToneEngine:
     """An engine that needs nothing installed: a word is a tone as long as its letters, between two silences."""
 
     name = "tone"
+    manners = Manners()
+    concurrent = False
 
     def __init__(self, n_speakers: int = 12, seconds_per_letter: float = 0.1) -> None:
         self.n_speakers = n_speakers
@@ -713,7 +715,7 @@ def test_no_engine_at_all_says_how_to_install_one(monkeypatch: pytest.MonkeyPatc
         find_engines("espeak-ng")
     with pytest.raises(MissingExtraError, match="flite is not on the PATH"):
         find_engines("flite")
-    with pytest.raises(ConfigError, match="there is no engine 'hal'; name espeak-ng, flite or all"):
+    with pytest.raises(ConfigError, match="there is no engine 'hal'; name espeak-ng, flite, kokoro, piper or all"):
         find_engines("hal")
 
 
@@ -887,7 +889,7 @@ def test_a_list_that_cannot_be_is_rejected_before_anything_is_spoken(tmp_path: P
 
 
 def test_the_commands_engines_are_those_there_are() -> None:
-    assert (*find_module._FINDERS, "all") == speak.ENGINES
+    assert (*find_module._FINDERS, *find_module.NEURAL, "all") == speak.ENGINES
 
 
 def test_help_needs_no_numpy() -> None:
