@@ -24,10 +24,10 @@ from wordspot.audio.samples import Samples
 from wordspot.audio.speech import trim
 from wordspot.commands import speak
 from wordspot.config import DataConfig
-from wordspot.data.voices import find as find_module
 from wordspot.data.folders import hash_name, list_recordings
 from wordspot.data.split import split_noise, which_set
 from wordspot.data.voices import Engine, Voice, draw_voices, find_engines, make_noise, programs, speak_words
+from wordspot.data.voices import find as find_module
 from wordspot.data.voices.babble import SENTENCES, split_sentence
 from wordspot.data.voices.clips import place
 from wordspot.data.voices.engine import INTONATION, PITCH, RATE, Manners

