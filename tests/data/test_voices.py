@@ -820,9 +820,7 @@ def test_the_command_says_what_was_cut(
         def speak(self, text: str, voice: Voice, seed: int = 0) -> tuple[Samples, int]:
             return super().speak(text, dataclasses.replace(voice, rate=0.1 if voice.speaker == "tone-3" else 1), seed)
 
-    monkeypatch.setattr("wordspot.data.voices._FINDERS", {"espeak-ng": OneSlow})
-    # The engine's own name is what the clips' voices carry.
-    monkeypatch.setattr("wordspot.data.voices.find_engines", lambda _: {"tone": OneSlow()})
+    monkeypatch.setattr("wordspot.data.voices.find_engines", lambda *_, **__: {"tone": OneSlow()})
     run_speak("yes", "--out", str(tmp_path / "out"), "--per-word", "12")
     assert "yes: 1 of 12 clips hold only its loudest 1000 ms" in capsys.readouterr().err
 
@@ -847,7 +845,7 @@ def test_a_list_names_every_clip_its_voice_and_its_engine(
         def voices(self, language: str) -> list[Voice]:
             return [dataclasses.replace(v, engine="other", speaker=f"x{v.speaker}") for v in super().voices(language)]
 
-    monkeypatch.setattr("wordspot.data.voices.find_engines", lambda _: {"tone": ToneEngine(), "other": Other()})
+    monkeypatch.setattr("wordspot.data.voices.find_engines", lambda *_, **__: {"tone": ToneEngine(), "other": Other()})
     out, table = tmp_path / "out", tmp_path / place
     run_speak("Yes", "hey, you", "--out", str(out), "--per-word", "30", "--list", str(table))
     assert f"{table}: 60 rows" in capsys.readouterr().out
@@ -865,7 +863,7 @@ def test_a_list_names_every_clip_its_voice_and_its_engine(
 
 
 def test_a_list_may_carry_another_label_and_replaces_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wordspot.data.voices.find_engines", lambda _: {"tone": ToneEngine()})
+    monkeypatch.setattr("wordspot.data.voices.find_engines", lambda *_, **__: {"tone": ToneEngine()})
     out, table = tmp_path / "out", tmp_path / "labels.csv"
     arguments = ["yes", "--out", str(out), "--per-word", "2", "--list", str(table)]
     run_speak(*arguments, "--label", "a machine")

