@@ -6,22 +6,6 @@
 
 #include "wordspot.h"
 
-/* Floats in a vector. 8 is best with AVX2 and AVX-512, 4 with SSE, NEON and WebAssembly; 1 means no vectors. */
-#ifndef WS_LANES
-#if defined(__AVX__)
-#define WS_LANES 8
-#elif defined(__SSE2__) || defined(__ARM_NEON) || defined(__wasm_simd128__)
-#define WS_LANES 4
-#else
-#define WS_LANES 1
-#endif
-#endif
-
-/* Hops that are computed together, so that weights are read once for all of them. */
-#ifndef WS_BATCH
-#define WS_BATCH (WS_LANES > 1 ? 24 : 1)
-#endif
-
 #if WS_LANES == 1
 typedef float ws_vector;
 #else

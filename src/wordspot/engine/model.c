@@ -71,7 +71,7 @@ static int read_header(ws_model *model, const uint32_t *words) {
     m->decoder.kind = words[20], m->decoder.minimum_count = words[21];
     memcpy(&m->decoder.average_ms, words + 22, 5 * 8);
     if (!(within(m->sample_rate, 1000, 192000) && within(m->hop, 1, 1 << 16) && within(m->n_fft, 128, 1 << 14) &&
-          (m->n_fft & (m->n_fft - 1)) == 0 && within(m->window, 2, m->n_fft) && within(m->n_mels, 1, 512) &&
+          (m->n_fft & (m->n_fft - 1)) == 0 && within(m->window, m->hop + 1, m->n_fft) && within(m->n_mels, 1, 512) &&
           within(m->stem_kernel, 2, 16) && within(m->n_channels, 16, 512) && m->n_channels % WS_WIDTH == 0 &&
           within(m->n_inside, 16, 512) && m->n_inside % WS_WIDTH == 0 && within(m->n_blocks, 1, WS_MOST_BLOCKS) &&
           within(m->kernel, 2, WS_MOST_KERNEL) && within(m->pool, 1, 4096) && within(m->n_labels, 1, 1000) &&
@@ -82,8 +82,7 @@ static int read_header(ws_model *model, const uint32_t *words) {
         if (!within(m->blocks[i].dilation, 1, 256)) return 0;
         m->blocks[i].ring = (m->kernel - 1) * m->blocks[i].dilation + 1;
     }
-    uint32_t before = m->window > m->hop ? m->window - m->hop : 0;
-    m->kept = (before + m->hop - 1) / m->hop * m->hop;
+    m->kept = (m->window - 1) / m->hop * m->hop;
     m->n_scores = ws_padded(m->n_labels);
     m->rows = 8;
     while (m->rows * m->rows < m->n_fft / 2) m->rows *= 2;

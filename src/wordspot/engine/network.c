@@ -3,27 +3,32 @@
  * Channels are the lanes of vectors. States are rings of frames, which are never moved. */
 #include "internal.h"
 
+/* A loop whose number of rounds the compiler knows, unrolled so that arrays become registers. */
+#if defined(__clang__)
+#define UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define UNROLLED _Pragma("GCC unroll 16")
+#endif
+
 /* Products of V vectors of outputs and T frames, all in registers. The weights of an input are read once for all frames. */
 WS_INLINE void tile(const int V, const int T, const ws_matrix *matrix, uint32_t out, const float *x, float *y, int relu) {
     const uint32_t n_in = matrix->n_in, n_out = matrix->n_out;
     const float *weights = matrix->weights + out;
-    ws_vector sums[16];
-    for (int t = 0; t < T; t++)
-        for (int v = 0; v < V; v++) sums[t * V + v] = ws_load(matrix->bias + out + v * WS_LANES);
+    ws_vector sums[16], row[16];
+    UNROLLED for (int t = 0; t < T; t++)
+        UNROLLED for (int v = 0; v < V; v++) sums[t * V + v] = ws_load(matrix->bias + out + v * WS_LANES);
     for (uint32_t i = 0; i < n_in; i++, weights += n_out) {
-        ws_vector row[16];
-#pragma GCC unroll 16
-        for (int v = 0; v < V; v++) row[v] = ws_load(weights + v * WS_LANES);
-#pragma GCC unroll 16
-        for (int t = 0; t < T; t++) {
-            ws_vector value = ws_splat(x[t * n_in + i]);
-#pragma GCC unroll 16
-            for (int v = 0; v < V; v++) sums[t * V + v] += value * row[v];
+        UNROLLED for (int v = 0; v < V; v++) row[v] = ws_load(weights + v * WS_LANES);
+        UNROLLED for (int t = 0; t < T; t++) {
+            const ws_vector value = ws_splat(x[t * n_in + i]);
+            UNROLLED for (int v = 0; v < V; v++) sums[t * V + v] += value * row[v];
         }
     }
-    for (int t = 0; t < T; t++)
-        for (int v = 0; v < V; v++)
-            ws_store(y + t * n_out + out + v * WS_LANES, relu ? ws_relu(sums[t * V + v]) : sums[t * V + v]);
+    UNROLLED for (int t = 0; t < T; t++)
+        UNROLLED for (int v = 0; v < V; v++) {
+            const ws_vector sum = sums[t * V + v];
+            ws_store(y + t * n_out + out + v * WS_LANES, relu ? ws_relu(sum) : sum);
+        }
 }
 
 /* Vectors in the 16 channels that every width is a multiple of, and frames that fit into registers beside them. */

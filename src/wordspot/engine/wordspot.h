@@ -18,6 +18,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How the engine is compiled, the same for all files. Floats in a vector: 8 is best with AVX2 and AVX-512, 4 with SSE, NEON and
+ * WebAssembly; 1 means no vectors. */
+#ifndef WS_LANES
+#if defined(__AVX__)
+#define WS_LANES 8
+#elif defined(__SSE2__) || defined(__ARM_NEON) || defined(__wasm_simd128__)
+#define WS_LANES 4
+#else
+#define WS_LANES 1
+#endif
+#endif
+
+/* Hops that are computed together, so that weights are read once for all of them. Each costs memory. */
+#ifndef WS_BATCH
+#define WS_BATCH (WS_LANES > 1 ? 24 : 1)
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

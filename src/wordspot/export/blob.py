@@ -60,7 +60,8 @@ def quantized(weights: Array) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
 def rounded(weights: Array) -> Array:
     """Weights as 8 bits hold them."""
     numbers, factors = quantized(weights)
-    return numbers * factors.astype(np.float64)
+    result: Array = numbers * factors.astype(np.float64)
+    return result
 
 
 def _header(model: EngineModel, card: Card, in_8_bits: bool, n_quads: int, n_label_bytes: int) -> bytes:

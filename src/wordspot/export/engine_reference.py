@@ -31,12 +31,15 @@ def reference_scores(model: EngineModel, audio: NDArray[np.float32], *, small: b
     x = np.maximum(_product(model.stem, np.concatenate([_earlier(x, step) for step in range(kernel)][::-1], axis=1), small), 0)
     x[held] = 0
     for block in model.blocks:
-        taps = block.taps[::-1]
-        y = sum(tap * _earlier(x, step * block.dilation) for step, tap in enumerate(taps))
+        y = np.zeros_like(x)
+        for step, tap in enumerate(block.taps[::-1]):
+            y += tap * _earlier(x, step * block.dilation)
         inside = np.maximum(_product(block.wider, y, small), 0)
         x = np.maximum(_product(block.narrower, inside, small) + x, 0)
         x[held] = 0
-    mean = sum(_earlier(x, step) for step in range(model.pool)) / model.pool
+    mean = np.zeros_like(x)
+    for step in range(model.pool):
+        mean += _earlier(x, step) / model.pool
     logits = _product(model.output, mean, small=False)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores: Array = powers / powers.sum(axis=1, keepdims=True)

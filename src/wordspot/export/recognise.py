@@ -79,7 +79,7 @@ class EngineModel:
 
     @property
     def n_mels(self) -> int:
-        return self.mel.shape[1]
+        return int(self.mel.shape[1])
 
     @property
     def products(self) -> tuple[Product, ...]:
@@ -142,7 +142,7 @@ def _read(nodes: list[Node], constants: dict[str, Any], card: Card, early_frames
     window, n_fft, first_bin = _window(_array(constants[front.inputs[1]]))
     mel = _mel(_array(constants[mel_node.inputs[1]]), n_fft, first_bin)
     pool = next(node for node in nodes if node.op_type == "AveragePool")
-    blocks = tuple(_block(*middle[at : at + 3], constants) for at in range(0, len(middle), 3))
+    blocks = tuple(_block(middle[at : at + 3], constants) for at in range(0, len(middle), 3))
     return EngineModel(
         hop=int(front.attributes["strides"][-1]),
         window=window,
@@ -159,7 +159,8 @@ def _read(nodes: list[Node], constants: dict[str, Any], card: Card, early_frames
     )
 
 
-def _block(over_time: Node, wider: Node, narrower: Node, constants: dict[str, Any]) -> Block:
+def _block(nodes: list[Node], constants: dict[str, Any]) -> Block:
+    over_time, wider, narrower = nodes
     taps = _array(constants[over_time.inputs[1]])  # [channels, 1, 1, kernel]
     if len(over_time.inputs) > 2 or over_time.attributes.get("group") != len(taps) or taps[..., 0].size != len(taps):
         raise ValueError(f"a convolution over time of shape {list(taps.shape)}")
