@@ -88,7 +88,9 @@ def wheel(complete: Built) -> Path:
 def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "wordspot").rglob("*.py")}
-    assert sources | {"wordspot/py.typed", "wordspot/server/openapi.json"} <= names
+    engine = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "wordspot" / "engine").iterdir()}
+    assert "wordspot/engine/wordspot.h" in engine
+    assert sources | engine | {"wordspot/py.typed", "wordspot/server/openapi.json"} <= names
     assert all(name.startswith(("wordspot/", f"wordspot-{wordspot.__version__}.dist-info/")) for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)

@@ -17,8 +17,9 @@ from support.made_engine import HERE, Detection, Settings, Stream, aligned, comp
 from support.made_exports import export_made
 from wordspot.config import DecoderConfig
 from wordspot.errors import WordspotError
-from wordspot.export.blob import make_blob
+from wordspot.export.blob import make_blob, rounded
 from wordspot.export.c_target import engine_model
+from wordspot.export.engine_reference import reference_scores
 from wordspot.overrides import decoder_from_json
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import read_model
@@ -102,6 +103,25 @@ def test_scores_are_those_of_onnx_runtime(library: Any, name: str) -> None:
     assert difference < tolerance / 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [(), ("-mavx2", "-mfma"), ("-DWS_LANES=1", "-U__SSE2__")], ids=["as it is", "AVX2", "plain C"])
+def test_weights_in_8_bits_give_the_scores_of_numpy(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    if flags and (flags[0] == "-mavx2") and "avx2" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this processor has no AVX2")
+    library = load_engine(tmp_path, "-O2", *flags)
+    for data in (content("shipped"), content("0.1")):
+        model, card = engine_model(data)
+        stream = Stream(library, make_blob(model, card, "int8"), len(card.labels))
+        difference, tolerance = stream.self_test()
+        assert difference < tolerance / 4
+        samples = made_sound(card)
+        rows = slice(card.clip_samples // card.step_samples, None)
+        scores = stream.feed(samples, len(samples) // card.step_samples)[0][rows]
+        in_numpy = reference_scores(model.with_weights(rounded), samples / np.float32(32768), small=True)[rows]
+        assert np.abs(scores - in_numpy).max() < 1e-3
+        assert np.abs(scores - scores_of_file(data, samples)[rows]).max() < 0.1  # a weight moves by up to 0.4 % of its peak
+
+
 def test_the_self_test_fails_if_a_weight_is_wrong(one_library: Any) -> None:
     model, card = engine_model(OLD)
     blob = bytearray(make_blob(model, card))
@@ -117,8 +137,8 @@ def test_detections_are_those_of_the_detector(one_library: Any, shared_data: Pat
     from wordspot.audio.files import read_audio
 
     files = (
-        sorted((shared_data / "speech_commands").rglob("yes/*.wav"))[:10]
-        + sorted((shared_data / "speech_commands").rglob("stop/*.wav"))[:10]
+        sorted((shared_data / "speech_commands").rglob("yes/*.opus"))[:10]
+        + sorted((shared_data / "speech_commands").rglob("stop/*.opus"))[:10]
     )
     if not files:
         pytest.skip("there are no recordings of speech_commands")

@@ -61,7 +61,8 @@ def engine_sources() -> list[Path]:
 
 def load_engine(folder: Path, *flags: str) -> Any:
     """The engine as a library."""
-    library = ctypes.CDLL(str(compiled(folder / "engine.so", engine_sources(), "-shared", "-fPIC", *flags)))
+    name = f"engine{len(list(folder.glob('*.so')))}.so"  # a library of the same name would not be loaded again
+    library = ctypes.CDLL(str(compiled(folder / name, engine_sources(), "-shared", "-fPIC", *flags)))
     types = {
         "ws_size": (SIZE, [POINTER, SIZE]),
         "ws_init": (POINTER, [POINTER, SIZE, POINTER, SIZE]),

@@ -44,7 +44,7 @@ enum {
 /* A matrix product: [n_in] inputs → [n_out] outputs, plus bias. */
 typedef struct {
     const float *weights;    /* [n_in][n_out], or NULL */
-    const int8_t *integers;  /* weights in 8 bits [n_in / 2][n_out][2], or NULL */
+    const int8_t *integers;  /* weights in 8 bits [n_in / 4][n_out][4], or NULL; see products.c */
     const float *factors;    /* of the integers, [n_out] */
     const float *bias;       /* [n_out] */
     uint32_t n_in, n_out;

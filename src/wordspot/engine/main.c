@@ -30,7 +30,7 @@ int main(int n_arguments, char **arguments) {
     }
     float tolerance, difference = ws_self_test(stream, &tolerance);
     int passed = difference <= tolerance;
-    if (n_arguments > 1 && passed)
+    if (passed && n_arguments > 1 && arguments[1][0] == '-')
         detect(stream);
     else
         printf("self-test: difference %g, tolerance %g: %s\n", difference, tolerance, passed ? "passed" : "FAILED");

@@ -161,7 +161,7 @@ int ws_read_model(ws_model *model, const void *blob, size_t blob_bytes) {
     m->mel_starts = take(&from, m->n_mels, 4);
     m->mel_quads = take(&from, m->n_mels, 4);
     m->mel_weights = take(&from, 4 * (uint64_t)n_quads, 4);
-    m->stem = take_matrix(&from, in_bits_8, (m->stem_kernel * m->n_mels + 1) / 2 * 2, m->n_channels);
+    m->stem = take_matrix(&from, in_bits_8, (m->stem_kernel * m->n_mels + 3) / 4 * 4, m->n_channels);
     for (uint32_t i = 0; i < m->n_blocks; i++) {
         m->blocks[i].taps = take(&from, (uint64_t)m->kernel * m->n_channels, 4);
         m->blocks[i].wider = take_matrix(&from, in_bits_8, m->n_channels, m->n_inside);

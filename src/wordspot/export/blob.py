@@ -34,7 +34,7 @@ def make_blob(model: EngineModel, card: Card, weights: str = "float32") -> bytes
     in_8_bits = weights == "int8"
     rows = self_test_rows(model.with_weights(rounded) if in_8_bits else model, card, small=in_8_bits)
     quads = [_quads(channel) for channel in model.mel.T]
-    parts: list[NDArray[Any]] = [*_tables(model), *_mel_arrays(quads), *_product(model.stem, in_8_bits, inputs=2)]
+    parts: list[NDArray[Any]] = [*_tables(model), *_mel_arrays(quads), *_product(model.stem, in_8_bits, inputs=4)]
     for block in model.blocks:
         parts += [_f32(_padded(block.taps, axes=(1,)))]
         parts += [*_product(block.wider, in_8_bits), *_product(block.narrower, in_8_bits)]
@@ -60,7 +60,7 @@ def quantized(weights: Array) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
 def rounded(weights: Array) -> Array:
     """Weights as 8 bits hold them."""
     numbers, factors = quantized(weights)
-    result: Array = numbers * factors.astype(np.float64)
+    result: Array = numbers.astype(np.float64) * factors
     return result
 
 
@@ -129,8 +129,8 @@ def _product(part: Product, in_8_bits: bool, inputs: int = _LANES) -> list[NDArr
     if not in_8_bits:
         return [_f32(weights), bias]
     numbers, factors = quantized(weights)
-    pairs = numbers.reshape(len(numbers) // 2, 2, -1).transpose(0, 2, 1)  # [inputs / 2, outputs, 2]
-    return [np.ascontiguousarray(pairs), factors.astype("<f4"), bias]
+    fours = numbers.reshape(len(numbers) // 4, 4, -1)[:, [0, 2, 1, 3]].transpose(0, 2, 1)  # [inputs / 4, outputs, 4]
+    return [np.ascontiguousarray(fours), factors.astype("<f4"), bias]
 
 
 def _padded(values: Array, axes: tuple[int, ...]) -> Array:

@@ -21,8 +21,8 @@ from wordspot.runtime.modelfile.card import Card, read_card, read_content
 from wordspot.runtime.modelfile.graph import walk
 
 _SOURCES = (
-    "CMakeLists.txt", "decoder.c", "features.c", "internal.h", "main.c", "model.c", "network.c", "self_test.c", "stream.c",
-    "wordspot.h",
+    "CMakeLists.txt", "decoder.c", "features.c", "internal.h", "main.c", "model.c", "network.c", "products.c", "self_test.c",
+    "stream.c", "wordspot.h",
 )  # fmt: skip
 _A_LINE = 8  # words of the blob
 _CODE_KB = 14  # of the engine, compiled for size: an upper bound of what was measured
@@ -125,7 +125,7 @@ def _fixed_bytes(model: EngineModel, card: Card) -> int:
 def _bytes_a_hop(model: EngineModel, card: Card) -> int:
     """Of a stream's memory for each hop that is computed together with others."""
     n_channels, n_inside = (_up(part.weights.shape[1], 16) for part in (model.stem, model.blocks[0].wider))
-    return 4 * (_up(len(model.stem.weights), 2) + 2 * n_channels + n_inside + _up(len(card.labels), 16))
+    return 4 * (_up(len(model.stem.weights), 4) + 2 * n_channels + n_inside + _up(len(card.labels), 16))
 
 
 def _array(blob: bytes) -> str:
