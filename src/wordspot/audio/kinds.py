@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from wordspot.formats import command_line
 
 #: How many bytes `kind_of` needs.
 HEAD_BYTES = 16
@@ -55,4 +58,4 @@ def may_become_known(head: bytes) -> bool:
 
 def convert_command(name: str) -> str:
     """The command that converts a file of a kind that is not read, for messages."""
-    return f"ffmpeg -i {name} {name}.wav"
+    return command_line("ffmpeg", "-i", Path(name), Path(f"{name}.wav"))

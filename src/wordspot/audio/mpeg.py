@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from wordspot.audio.patched import PatchedFile, SoundSource
 from wordspot.errors import AudioError
+from wordspot.formats import command_line
 from wordspot.progress import OnNote
 
 TOLERANCE_SECONDS = 0.1  # by how much a header may promise too much
@@ -119,7 +120,8 @@ def _count(header: bytes, n_frames: int) -> bytes:
 
 def way_out(path: Path) -> str:
     """What to do about a truncated file."""
-    return f"copy or record it again, or keep the rest: ffmpeg -i {path.name} {path.stem}-kept.wav"
+    rest = command_line("ffmpeg", "-i", Path(path.name), Path(f"{path.stem}-kept.wav"))
+    return f"copy or record it again, or keep the rest: {rest}"
 
 
 def frame_length(header: bytes) -> int:
