@@ -35,6 +35,16 @@ def begins_like_mpeg(head: bytes) -> bool:
     return head[:3] == b"ID3" or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0)
 
 
+def is_mpeg(head: bytes) -> bool | None:
+    """Whether bytes without a tag are MPEG audio: two frames of one kind, one after the other. None: more bytes are needed."""
+    length = frame_length(head)
+    if not length:
+        return None if len(head) < 4 and b"\xff".startswith(head[:1]) else False
+    if len(head) < length + 4:
+        return None
+    return bool(frame_length(head[length : length + 4])) and _is_alike(head, head[length:])
+
+
 def has_frames(file: BinaryIO, size: int) -> bool:
     """Whether MPEG audio begins near the start of a file of `size` bytes, after its tags."""
     return _first_frame(file, skip_tags(file), size) >= 0
