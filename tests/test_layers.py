@@ -21,7 +21,7 @@ ALLOWED = {
     "audio": {"leaves"},
     "runtime.modelfile": {"leaves"},
     "runtime": {"leaves", "audio", "runtime.modelfile"},
-    "data": {"leaves", "audio"},
+    "data": {"leaves", "audio", "runtime.modelfile"},
     "evaluation": {"leaves", "audio", "runtime.modelfile", "runtime", "data"},
     "features": {"leaves"},
     "models": {"leaves", "features"},

@@ -40,6 +40,7 @@ _HOME = {
     "classify": "wordspot.runtime.classify",
     "detect": "wordspot.runtime.detect",
     "download": "wordspot.data.download",
+    "download_voices": "wordspot.data.voices.download",
     "evaluate": "wordspot.run",
     "export_c": "wordspot.export.c_target",
     "export_web": "wordspot.server.site",
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from wordspot.data.scenes.make_scenes import make_scenes as make_scenes
     from wordspot.data.scenes.make_stream import make_stream as make_stream
     from wordspot.data.voices import speak as speak
+    from wordspot.data.voices.download import download_voices as download_voices
     from wordspot.errors import WordspotError as WordspotError
     from wordspot.evaluation.streams import test_stream as test_stream
     from wordspot.evaluation.tuning import tune as tune

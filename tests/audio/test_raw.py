@@ -101,6 +101,25 @@ def test_a_wav_that_cannot_be_read_live() -> None:
         RawDecoder(RATE).feed(endless)
 
 
+@pytest.mark.parametrize("size", [1, 100, 640, 100_000])
+def test_an_mp3_without_a_tag_is_rejected_by_name(size: int) -> None:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.tile(SOUND, 4), RATE, format="MP3")
+    with pytest.raises(AudioError, match="the stream is MP3, not raw samples"):
+        decode(RawDecoder(RATE), buffer.getvalue(), size)
+
+
+def test_samples_that_begin_like_a_frame_are_samples() -> None:
+    samples = np.full(4000, -1025, "<i2")  # the bytes of an MPEG frame's first two
+    samples[1] = 0x0090
+    decoder = RawDecoder(RATE)
+    assert decoder.feed(samples[:100].tobytes()).size == 0  # it waits for the next frame's place
+    assert decoder.feed(samples[100:].tobytes()).tolist() == samples.tolist()
+    decoder = RawDecoder(RATE)
+    assert decoder.feed(samples[:100].tobytes()).size == 0
+    assert decoder.end().tolist() == samples[:100].tolist()
+
+
 def test_a_stream_that_ends_before_it_is_known() -> None:
     assert RawDecoder(RATE).feed(b"RI").size == 0
     assert RawDecoder(RATE).feed(b"\1\0").tolist() == [1]
@@ -123,7 +142,26 @@ def test_bytes_of_another_form_are_doubted(form: str) -> None:
     assert notes == ["standard input is like noise at full scale; are its samples s16le with 1 channel(s)?"]
 
 
-@pytest.mark.parametrize("audio", [NOISY, 4 * NOISY, 0 * NOISY, np.sign(SOUND) * np.float32(0.99)], ids=range(4))
+@pytest.mark.parametrize(
+    ("paired", "says"),
+    [
+        (np.stack([NOISY, NOISY], 1), "repeats every sample"),
+        (np.stack([0 * NOISY, NOISY], 1), "has only zeros in every second sample"),
+        (np.stack([NOISY, 0 * NOISY], 1), "has only zeros in every second sample"),
+    ],
+)
+@pytest.mark.parametrize("size", [640, 642, 1001])
+def test_stereo_and_wide_samples_that_are_taken_for_mono_are_doubted(paired: np.ndarray, says: str, size: int) -> None:
+    """The second is what 32 bits are that were made from 16."""
+    notes: list[str] = []
+    data = np.tile((paired * 32767).ravel(), 10).astype("<i2").tobytes()
+    decode(RawDecoder(RATE, on_note=notes.append, what="standard input"), data, size)
+    assert notes == [f"standard input {says}; are its samples s16le with 1 channel(s)?"]
+
+
+@pytest.mark.parametrize(
+    "audio", [NOISY, 4 * NOISY, 0 * NOISY, np.sign(SOUND) * np.float32(0.99), np.full(4000, 0.5)], ids=range(5)
+)
 def test_sound_is_not_doubted(audio: np.ndarray) -> None:
     notes: list[str] = []
     decode(RawDecoder(RATE, on_note=notes.append), (np.tile(audio, 10) * 32767).astype("<i2").tobytes(), 640)

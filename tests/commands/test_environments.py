@@ -115,32 +115,58 @@ def test_a_terminal_that_knows_only_ascii(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("home", [None, "/dev/null/home"])
-def test_without_a_home_what_needs_no_cache_works(folder: Path, tmp_path: Path, home: str | None) -> None:
-    model, sound = "модель.onnx", "слово.wav"
-    statuses, _, notes = run(
-        folder,
-        [
-            ["info", model], ["verify"], ["detect", model, sound], ["label", model, "clip.wav"], ["listen", model, sound],
-            ["spectrogram", "clip.wav", "--out", str(tmp_path / "a.png")],
-        ],
-        home=home,
-    )  # fmt: skip
-    assert statuses == [0] * 6, notes.decode()
-    assert b"atplotlib" not in notes
+def test_names_that_command_a_terminal_are_shown(folder: Path, tmp_path: Path) -> None:
+    """A line break, a colour and a change of the direction of writing, in names of files."""
+    names = ["new\nline.wav", "\x1b[31mred.wav", "\u202egnp.wav"]
+    for name in names:
+        (tmp_path / "a" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "a" / name).write_bytes((folder / "clip.wav").read_bytes())
+    (tmp_path / "a" / "bro\nken.wav").write_bytes(b"RIFF")
+    model = str(folder / "модель.onnx")
+    commands = [["label", model, "a"], ["detect", model, "a"], ["check", "."]]
+    statuses, output, notes = run(tmp_path, commands, PYTHONIOENCODING="utf-8")
+    assert statuses == [1, 1, 1]
+    for shown in ("new\\nline.wav", "\\x1b[31mred.wav", "\\u202egnp.wav"):
+        assert shown.encode() in output
+    assert b"skipped: a/bro ken.wav: " in notes
+    for text in (output, notes):
+        assert b"\x1b" not in text
+        assert "\u202e".encode() not in text
+
+
+HOMES = [None, "/dev/null/home", "relative"]
 
 
 @pytest.mark.slow
-def test_without_a_home_training_asks_for_a_cache(tone_folder: Path, tmp_path: Path) -> None:
-    words = ["--words", "low,high", "--steps", "2", "--batch-size", "8", "--set", "model.n_channels=8"]
-    train = ["train", str(tone_folder), *words, "--out", "run"]
-    statuses, _, notes = run(tmp_path, [train], home=None)
-    assert statuses == [1]
-    assert notes.strip() == b"wordspot: there is no home folder for the cache; set WORDSPOT_CACHE to a folder you may write to"
+@pytest.mark.parametrize("home", HOMES)
+def test_without_a_home_a_model_works(folder: Path, tmp_path: Path, home: str | None) -> None:
+    model, sound = "модель.onnx", "слово.wav"
+    (tmp_path / "truth.csv").write_text("label,start_ms,end_ms\nда,1000,2000\n")
+    before = sorted(folder.iterdir())
+    bench = [model, sound, "--truth", str(tmp_path / "truth.csv")]
     commands = [
-        train, ["evaluate", "run", str(tone_folder), "--report", "report.html"], ["export", "run", "--out", "a.onnx"],
-        ["spectrogram", str(tone_folder / "low" / "sp0_nohash_0.wav"), "--out", "a.png"], ["check", str(tone_folder)],
+        ["info", model], ["verify"], ["detect", model, sound], ["label", model, "clip.wav"], ["listen", model, sound],
+        ["spectrogram", "clip.wav", "--out", str(tmp_path / "a.png")],
+        ["test-stream", *bench, "--report", str(tmp_path / "r.html")],
+        ["tune", *bench, "--false-accepts-per-hour", "1", "--out", str(tmp_path / "tuned.onnx")],
+        ["export-web", model, "--out", str(tmp_path / "web")],
     ]  # fmt: skip
-    cache = {"WORDSPOT_CACHE": str(tmp_path / "cache")}
-    statuses, _, notes = run(tmp_path, commands, **cache, HOME=str(tmp_path / "none" / "home"))
-    assert statuses == [0] * 5, notes.decode()
+    statuses, _, notes = run(folder, commands, home=home)
+    assert statuses == [0] * len(commands), notes.decode()
+    assert b"atplotlib" not in notes.replace(b"Matplotlib is building the font cache; this may take a moment.", b"")
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("home", HOMES)
+def test_without_a_home_training_keeps_nothing(tone_folder: Path, tmp_path: Path, home: str | None) -> None:
+    words = ["--words", "low,high", "--steps", "2", "--batch-size", "8", "--set", "model.n_channels=8"]
+    commands = [
+        ["check", str(tone_folder)], ["train", str(tone_folder), *words, "--out", "run"],
+        ["evaluate", "run", str(tone_folder), "--report", "report.html"], ["export", "run", "--out", "a.onnx"],
+        ["evaluate", "a.onnx", str(tone_folder)],
+    ]  # fmt: skip
+    statuses, _, notes = run(tmp_path, commands, home=home)
+    assert statuses == [0] * len(commands), notes.decode()
+    assert b"so decoded clips are kept for this command only; set WORDSPOT_CACHE to a folder to keep them" in notes
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "report.html", "run"]
