@@ -38,6 +38,7 @@ _HOME = {
     "align": "wordspot.data.align",
     "check": "wordspot.data.checks",
     "classify": "wordspot.runtime.classify",
+    "compare": "wordspot.evaluation.compare",
     "detect": "wordspot.runtime.detect",
     "download": "wordspot.data.download",
     "download_voices": "wordspot.data.voices.download",
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
     from wordspot.data.voices import speak as speak
     from wordspot.data.voices.download import download_voices as download_voices
     from wordspot.errors import WordspotError as WordspotError
+    from wordspot.evaluation.compare import compare as compare
     from wordspot.evaluation.streams import test_stream as test_stream
     from wordspot.evaluation.tuning import tune as tune
     from wordspot.export.c_target import export_c as export_c
