@@ -75,7 +75,7 @@ def test_two_words_are_trained_measured_and_exported(
     tone_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "two.onnx"
-    example("train_two_words").main([str(tone_folder), "low", "high", "--out", str(out), "--steps", "30"])
+    example("train_two_words").main([str(tone_folder), "low", "high", "--out", str(out), "--steps", "10"])
     assert "% of the testing clips are right" in capsys.readouterr().out
     assert set(ws.open_model(out).card.labels) >= {"low", "high"}
 
