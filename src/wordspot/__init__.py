@@ -53,6 +53,7 @@ _HOME = {
     "make_stream": "wordspot.data.scenes.make_stream",
     "open_model": "wordspot.runtime.model",
     "resume": "wordspot.run",
+    "review": "wordspot.runtime.review",
     "serve": "wordspot.server.serve",
     "speak": "wordspot.data.voices",
     "spectrogram": "wordspot.feature_picture",
@@ -126,6 +127,7 @@ if TYPE_CHECKING:
     from wordspot.runtime.model import verify as verify
     from wordspot.runtime.modelfile.card import Card as Card
     from wordspot.runtime.recordings import RecordingClassifier as RecordingClassifier
+    from wordspot.runtime.review import review as review
     from wordspot.server.serve import serve as serve
     from wordspot.server.site import export_web as export_web
     from wordspot.training.leave_one_out import leave_one_generator_out as leave_one_generator_out
