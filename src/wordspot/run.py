@@ -210,16 +210,12 @@ def _start_of(init: Path | str | Run | None) -> Checkpoint | None:
 
 def _usual_start(config: RunConfig) -> Checkpoint | None:
     """The model that comes with wordspot, if it has the network and the front end of `config`."""
-    from wordspot.models import make_model
+    from wordspot.training.recipes import is_same_network
 
     if config.task != "words" or config.training.frozen_body:
         return None
     start = _start_of("default")
-    if start is None or (start.config.model.name, start.config.features) != (config.model.name, config.features):
-        return None
-    sizes = config.features.n_frames, config.features.n_features, 2
-    theirs, own = (repr(make_model(model, *sizes)) for model in (start.config.model, config.model))
-    return start if theirs == own else None
+    return start if start is not None and is_same_network(config, start.config) else None
 
 
 def _settings_of(config: RunConfig, task: str, given: Mapping[str, Any]) -> dict[str, Any]:
