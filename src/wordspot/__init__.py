@@ -30,6 +30,7 @@ _HOME = {
     "Detector": "wordspot.runtime.detector",
     "Labels": "wordspot.runtime.label",
     "LiveDetection": "wordspot.runtime.listener",
+    "NearMiss": "wordspot.data.voices.near_misses",
     "RecordingClassifier": "wordspot.runtime.recordings",
     "Run": "wordspot.run",
     "RunConfig": "wordspot.config",
@@ -52,6 +53,7 @@ _HOME = {
     "load_run": "wordspot.run",
     "make_scenes": "wordspot.data.scenes.make_scenes",
     "make_stream": "wordspot.data.scenes.make_stream",
+    "near_misses": "wordspot.data.voices.near_misses",
     "open_model": "wordspot.runtime.model",
     "resume": "wordspot.run",
     "review": "wordspot.runtime.review",
@@ -99,6 +101,8 @@ if TYPE_CHECKING:
     from wordspot.data.scenes.make_stream import make_stream as make_stream
     from wordspot.data.voices import speak as speak
     from wordspot.data.voices.download import download_voices as download_voices
+    from wordspot.data.voices.near_misses import NearMiss as NearMiss
+    from wordspot.data.voices.near_misses import near_misses as near_misses
     from wordspot.errors import WordspotError as WordspotError
     from wordspot.evaluation.compare import compare as compare
     from wordspot.evaluation.streams import test_stream as test_stream
