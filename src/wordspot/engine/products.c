@@ -131,23 +131,32 @@ WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, cons
 }
 #define SWAPPED 1
 #elif defined(__ARM_FEATURE_DSP)
-WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, const int16_t *x, int32_t *sums) {
-    for (int part = 0; part < 4 * G; part++) {
-        const int8_t *weights = matrix->integers + 4 * (out + 4 * part);
-        int32_t a = 0, b = 0, c = 0, d = 0;
-        for (uint32_t i = 0; i < matrix->n_in; i += 4, weights += 4 * matrix->n_out) {
-            uint32_t four[4];
-            int32_t first, second;
-            memcpy(four, weights, 16);
-            memcpy(&first, x + i, 4);
-            memcpy(&second, x + i + 2, 4);
-            a = __smlad(__sxtb16(four[0]), first, a), a = __smlad(__sxtb16(four[0] >> 8 | four[0] << 24), second, a);
-            b = __smlad(__sxtb16(four[1]), first, b), b = __smlad(__sxtb16(four[1] >> 8 | four[1] << 24), second, b);
-            c = __smlad(__sxtb16(four[2]), first, c), c = __smlad(__sxtb16(four[2] >> 8 | four[2] << 24), second, c);
-            d = __smlad(__sxtb16(four[3]), first, d), d = __smlad(__sxtb16(four[3] >> 8 | four[3] << 24), second, d);
-        }
-        sums[4 * part] = a, sums[4 * part + 1] = b, sums[4 * part + 2] = c, sums[4 * part + 3] = d;
+typedef uint32_t word __attribute__((may_alias));
+
+static inline int32_t second_and_fourth(uint32_t bytes) {
+    int32_t result;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(bytes)); /* compilers do not fold the rotation */
+    return result;
+}
+
+/* Four sums, which with their weights and inputs just fit into the registers. */
+static __attribute__((noinline)) void four_sums(const word *weights, uint32_t n_out, const word *x, const word *end, int32_t *sums) {
+    int32_t a = 0, b = 0, c = 0, d = 0;
+    for (; x < end; x += 2, weights += n_out) {
+        const int32_t first = x[0], second = x[1];
+        const uint32_t wa = weights[0], wb = weights[1], wc = weights[2], wd = weights[3];
+        a = __smlad(second_and_fourth(wa), second, __smlad(__sxtb16(wa), first, a));
+        b = __smlad(second_and_fourth(wb), second, __smlad(__sxtb16(wb), first, b));
+        c = __smlad(second_and_fourth(wc), second, __smlad(__sxtb16(wc), first, c));
+        d = __smlad(second_and_fourth(wd), second, __smlad(__sxtb16(wd), first, d));
     }
+    sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
+}
+
+WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, const int16_t *x, int32_t *sums) {
+    const word *inputs = (const word *)x, *weights = (const word *)matrix->integers + out;
+    for (int part = 0; part < 16 * G; part += 4)
+        four_sums(weights + part, matrix->n_out, inputs, inputs + matrix->n_in / 2, sums + part);
 }
 #define SWAPPED 0
 #else
