@@ -32,20 +32,16 @@ static double seconds(void) {
 
 int main(int n_arguments, char **arguments) {
     if (n_arguments != 6) return 2;
-    static const void *blob; /* static: memory that is in use until the end is no leak */
-    static const int16_t *samples;
-    static void *memory;
-    static float *scores;
     size_t n_blob, n_bytes;
-    blob = read_file(arguments[2], &n_blob);
-    samples = read_file(arguments[3], &n_bytes);
+    const void *blob = read_file(arguments[2], &n_blob);
+    const int16_t *samples = read_file(arguments[3], &n_bytes);
     const size_t bytes = ws_size(blob, n_blob), size = strtoul(arguments[4], NULL, 10);
-    memory = malloc(bytes ? bytes : 1);
+    void *memory = malloc(bytes ? bytes : 1);
     ws_stream *stream = ws_init(memory, bytes, blob, n_blob);
     if (!stream || !size) return 3;
     const ws_facts facts = ws_about(stream);
     size_t n_hops = n_bytes / 2 / facts.hop_samples;
-    scores = malloc((n_hops + 1) * facts.n_labels * sizeof *scores);
+    float *scores = malloc((n_hops + 1) * facts.n_labels * sizeof *scores);
     if (strcmp(arguments[1], "scores") == 0) {
         for (size_t at = 0; at < n_hops; at += size)
             ws_feed(stream, samples + at * facts.hop_samples, n_hops - at < size ? n_hops - at : size,

@@ -61,6 +61,12 @@ static void multiply_floats(const ws_matrix *matrix, const float *x, float *y, u
     }
 }
 
+/* The nearest whole number; x >= -32767, or no number, as a damaged model may give. */
+static inline int16_t rounded(float x) {
+    x = x < 32767.0f ? x : 32767.0f;
+    return (int16_t)(x < 0 ? x - 0.5f : x + 0.5f);
+}
+
 /* Round activations to 16 bits, scaled so that the largest becomes 32767; of every four, the middle two change places if
  * `swapped`. Returns the scale. */
 static float to_16_bits(const float *restrict x, int16_t *restrict small, uint32_t n, int swapped) {
@@ -76,11 +82,10 @@ static float to_16_bits(const float *restrict x, int16_t *restrict small, uint32
     const float scale = 32767.0f / most;
     const int one = swapped ? 2 : 1, two = 3 - one;
     for (uint32_t i = 0; i < n; i += 4) {
-        const float a = x[i] * scale, b = x[i + 1] * scale, c = x[i + 2] * scale, d = x[i + 3] * scale;
-        small[i] = (int16_t)(a < 0 ? a - 0.5f : a + 0.5f);
-        small[i + one] = (int16_t)(b < 0 ? b - 0.5f : b + 0.5f);
-        small[i + two] = (int16_t)(c < 0 ? c - 0.5f : c + 0.5f);
-        small[i + 3] = (int16_t)(d < 0 ? d - 0.5f : d + 0.5f);
+        small[i] = rounded(x[i] * scale);
+        small[i + one] = rounded(x[i + 1] * scale);
+        small[i + two] = rounded(x[i + 2] * scale);
+        small[i + 3] = rounded(x[i + 3] * scale);
     }
     return most / 32767.0f;
 }
