@@ -15,6 +15,7 @@ from wordspot.feature_config import FRONT_ENDS as FRONT_ENDS
 from wordspot.feature_config import MAX_SAMPLE_RATE as MAX_SAMPLE_RATE
 from wordspot.feature_config import FeatureConfig as FeatureConfig
 from wordspot.formats import shown
+from wordspot.scene_config import ScenesConfig as ScenesConfig
 from wordspot.sections import MANY, Section, check_range, setting
 from wordspot.tasks import TASKS
 
@@ -87,6 +88,7 @@ class AugmentConfig(Section):
     room_ms: float = setting(300.0, "longest reverberation time (RT60)", 1, 5000)
     equaliser_db: float = setting(0.0, "largest gain of a random smooth equaliser, up or down", 0, 40)
     band_frequency: float = setting(0.0, "fraction of the clips that lose their lowest and highest frequencies", 0, 1)
+    colour_db: float = setting(0.0, "largest deviation of a random smooth curve over frequency, applied to the features", 0, 40)
     codec_frequency: float = setting(0.0, "fraction of the clips that pass through an 8-bit telephone codec", 0, 1)
     time_masks: int = setting(0, "time masks in the features (SpecAugment)", 0, 10_000)
     time_mask_frames: int = setting(20, "longest time mask", 0, 10_000)
@@ -186,6 +188,12 @@ class TrainingConfig(Section):
     optimizer: str = setting("sgd", f"one of {', '.join(OPTIMIZERS)}", choices=OPTIMIZERS)
     weight_decay: float = setting(0.0, "weight decay", 0, 10)
     loss: str = setting("cross_entropy", "'cross_entropy', or 'squared_error' of the posteriors", choices=LOSSES)
+    average: float = setting(
+        0.0,
+        "a moving average of the weights keeps this much of itself at each step, and is what the run gives; 0: none",
+        0,
+        0.99999,
+    )
     label_smoothing: float = setting(0.0, "label smoothing", 0, 0.99)
     silence_bias: float = setting(
         0.0, "logit adjustment of silence in training (Menon et al. 2021), against its over-representation", -20, 20
@@ -263,6 +271,7 @@ class RunConfig(Section):
     data: DataConfig = field(default_factory=DataConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    scenes: ScenesConfig = field(default_factory=ScenesConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     trigger: TriggerConfig = field(default_factory=TriggerConfig)
@@ -277,6 +286,21 @@ class RunConfig(Section):
                     "a word must be UTF-8, not be empty, not start with '_' or '.' and hold no slashes, "
                     f"got {shown(word)}; a word is a folder's name"
                 )
+        self._check_scenes()
         repeated = sorted({word for word in self.words if self.words.count(word) > 1})
         if repeated:
             raise ConfigError(f"each word must be named once, got {', '.join(repeated)} more than once")
+
+    def _check_scenes(self) -> None:
+        length_ms = 1000 * self.scenes.length_s
+        if not length_ms or self.task != "words":
+            return
+        if length_ms < self.features.clip_ms:
+            raise ConfigError(
+                f"scenes.length_s is {self.scenes.length_s:g}, shorter than a clip of {self.features.clip_ms:g} ms; raise it, or "
+                "set it to 0 to train on single clips"
+            )
+        if not self.augment.snr_db:
+            raise ConfigError("scenes.length_s needs augment.snr_db, the level of words over noise; set it, to -3,30 for example")
+        if self.training.loss != "cross_entropy":
+            raise ConfigError(f"scenes.length_s needs training.loss cross_entropy, got {self.training.loss}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from wordspot.config import DecoderConfig, FeatureConfig
 from wordspot.tasks import TASKS
@@ -27,6 +28,22 @@ FEATURES: dict[str, FeatureConfig] = {
     ),
     "samples": FeatureConfig(kind="samples"),
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A size of the task's default network for words, as settings over its recipe."""
+
+    help: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+#: Sizes of `residual_1d` by name; numbers of parameters for ten words.
+PRESETS: dict[str, Preset] = {
+    "default": Preset("204,396 parameters"),
+    "best": Preset("541,356 parameters, for a server or desktop", {"model.n_channels": 160, "training.steps": (12_000,)}),
+    "microcontroller": Preset("56,124 parameters", {"model.n_channels": 48}),
+}
 
 #: RecognizeCommands of TensorFlow's speech_commands example.
 CLASSIC_DECODER = DecoderConfig(kind="classic", average_ms=1000, threshold=0.2)

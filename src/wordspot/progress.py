@@ -14,11 +14,13 @@ class Progress:
         stage: what is being done, in a few words: ``decoding``, ``training``.
         done: finished items.
         total: all items, or None if that is not known.
+        speed: how fast it is, in words; empty if that is not measured.
     """
 
     stage: str
     done: int
     total: int | None = None
+    speed: str = ""
 
 
 #: The type of the argument `progress` of functions that may take long.

@@ -128,9 +128,11 @@ def train(
     model: str | None = None,
     features: str | None = None,
     recipe: str = "default",
+    preset: str | None = None,
     steps: int | Sequence[int] | None = None,
     seed: int | None = None,
     settings: Mapping[str, Any] | None = None,
+    speech: Path | str | None = None,
     init: Path | str | Run | None = None,
     device: str = "auto",
     force: bool = False,
@@ -150,9 +152,12 @@ def train(
         model: a built-in network, or ``package.module:make``. None: the task's default.
         features: the front end; None: the model's usual one.
         recipe: ``default``, or ``classic`` as in the original tutorial.
+        preset: a size of the default network for words, one of `wordspot.presets.PRESETS`. None: ``default``.
         steps: training steps, or those of each phase. None: the recipe's.
         seed: of the weights and of all that is drawn in training.
         settings: any other setting by its name, such as ``{"features.hop_ms": 20, "model.n_channels": 8}``.
+        speech: a folder of sentences that hold none of the words, or whose text is beside them; see `wordspot.data.speech`. The
+            network learns to ignore them.
         init: the weights to start from: a run, its folder, an exported file, or ``"default"`` for the model that comes with
             wordspot. The last layer may be another. `model` and `features` that are None are those of `init`.
         device, force: ``auto``, ``cpu`` or ``cuda``; whether to replace a run that `out` holds.
@@ -174,16 +179,21 @@ def train(
     chosen = _with_shortcuts(settings or {}, steps, seed)
     if start is not None and model is None and features is None and recipe == "default":
         chosen = {**_settings_of(start.config, task, chosen), **chosen}
-    config = make_config(Path(data), words, task=task, model=model, features=features, recipe=recipe, settings=chosen)
+    config = make_config(
+        Path(data), words, task=task, model=model, features=features, recipe=recipe, preset=preset, settings=chosen
+    )
     note, show = on_note or ignore, progress or ignore
-    trainer = begin_run(config, Path(data), Path(out), init=start, device=device, force=force, progress=show, on_note=note)
+    trainer = begin_run(
+        config, Path(data), Path(out), speech=None if speech is None else Path(speech), init=start, device=device, force=force,
+        progress=show, on_note=note,
+    )  # fmt: skip
     train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)
     return Run(Path(out))
 
 
 def _start_of(init: Path | str | Run | None) -> Checkpoint | None:
     """The weights that `init` names."""
-    if init is None:
+    if init is None or init == "none":
         return None
     if init == "default" or (isinstance(init, (str, Path)) and Path(init).suffix.lower() == ".onnx" and not Path(init).is_dir()):
         from wordspot.export.read_weights import checkpoint_of_file
@@ -223,6 +233,7 @@ def resume(
     features: str | None = None,
     steps: int | Sequence[int] | None = None,
     settings: Mapping[str, Any] | None = None,
+    speech: Path | str | None = None,
     device: str = "auto",
     stop: Callable[[], bool] | None = None,
     on_record: OnRecord | None = None,
@@ -239,6 +250,7 @@ def resume(
         steps: more steps than the run has, or those of each phase, to lengthen it, even one that is finished; the learning
             rate continues with the schedule of the new length. None: the run's.
         settings: of how training is watched and kept, such as ``{"training.save_every": 100}``; others must equal the run's.
+        speech: the sentences that it was begun with.
         device, stop, on_record, on_note, progress: as for `train`.
 
     Raises:
@@ -254,7 +266,10 @@ def resume(
         run.config, task=task, words=words, features=features, settings=_with_shortcuts(settings or {}, steps, None)
     )
     note, show = on_note or ignore, progress or ignore
-    trainer = continue_run(config, Path(data), run.path, checkpoint=checkpoint, device=device, progress=show, on_note=note)
+    trainer = continue_run(
+        config, Path(data), run.path, checkpoint=checkpoint, speech=None if speech is None else Path(speech), device=device,
+        progress=show, on_note=note,
+    )  # fmt: skip
     train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)
     return run
 

@@ -125,7 +125,7 @@ def test_refusals(capsys: pytest.CaptureFixture[str], listed: Path, tmp_path: Pa
     task = () if "--task" in flags else ("--task", "recordings")
     status, _, error = run(capsys, "train", listed, "--leave-one-generator-out", "--out", tmp_path / "r", *task, *flags)
     assert (status, error.count("\n")) == (1, 1), error
-    assert "begins new runs of --task recordings; leave out --resume, --init and --hold-out-generator" in error
+    assert "begins new runs of --task recordings; leave out --resume, --init, --hold-out-generator" in error
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", ".", "espeak-ng", "c:d", "語"])

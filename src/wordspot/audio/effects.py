@@ -64,13 +64,18 @@ def add_ramped(audio: Samples, piece: Samples, start: int, ramp: int) -> None:
     audio[start : start + len(piece)] += piece
 
 
-def room_impulse(sample_rate: int, rng: Generator) -> Samples:
+def room_impulse(sample_rate: int, rng: Generator, rt60_s: tuple[float, float] = _RT60_S) -> Samples:
     """A synthetic room impulse response: the direct sound, then, after some milliseconds, noise that decays by 60 dB in its RT60.
+
+    Args:
+        sample_rate: in Hz.
+        rng: the source of randomness.
+        rt60_s: the range of the RT60, in seconds.
 
     Returns:
         float32 [samples], the direct sound first with the value 1.
     """
-    rt60 = rng.uniform(*_RT60_S)
+    rt60 = rng.uniform(*rt60_s)
     time = np.arange(int(rt60 * sample_rate)) / sample_rate
     tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / rt60)
     tail[: int(rng.uniform(0.002, 0.008) * sample_rate) + 1] = 0

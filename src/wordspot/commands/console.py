@@ -173,7 +173,7 @@ def watch_training(when_stopped: str) -> Iterator[dict[str, Any]]:
                 nonlocal step, is_training
                 if progress.stage == TRAINING:
                     step, is_training = progress.done, progress.done != progress.total
-                    progress = Step(text, progress.done, progress.total)
+                    progress = Step(f"{text}  {progress.speed}".rstrip(), progress.done, progress.total)
                 show(progress)
 
             def on_record(record: Any) -> None:

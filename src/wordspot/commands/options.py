@@ -15,7 +15,7 @@ from wordspot.config import DECODERS, DecoderConfig, RunConfig, TriggerConfig
 from wordspot.errors import ConfigError
 from wordspot.models import MODELS
 from wordspot.overrides import parse_settings
-from wordspot.presets import FEATURES, TIME_TOLERANCE_MS
+from wordspot.presets import FEATURES, PRESETS, TIME_TOLERANCE_MS
 from wordspot.tasks import TASKS, Task
 
 #: Fields that have a flag of their own; all others are reached by ``--set``.
@@ -51,6 +51,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         choices=("default", "classic"),
         default="default",
         help="settings of the model: our best, or those of the classic tutorial (default: default)",
+    )
+    sizes = "; ".join(f"{name}: {preset.help}" for name, preset in PRESETS.items())
+    parser.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        help=f"the size of {TASKS['words'].default_model} for words: {sizes} (default: default)",
     )
     group = parser.add_argument_group("settings", "flags override the model's recipe")
     for setting in FLAGS:
@@ -147,6 +153,7 @@ def config_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "model": args.model,
         "features": args.features,
         "recipe": args.recipe,
+        "preset": args.preset,
         "settings": settings_of(args, task),
     }
 

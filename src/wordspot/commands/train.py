@@ -36,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start from the weights of a run or an exported file, perhaps with other words; without a name, or 'default': "
         "from the model that comes with wordspot",
     )
+    parser.add_argument(
+        "--speech",
+        metavar="DIR",
+        type=Path,
+        help="words: recordings of sentences, which the network learns to ignore; they hold none of the words, or their text is "
+        "in DIR/words.csv, *.trans.txt or NAME.txt",
+    )
     parser.add_argument("--resume", action="store_true", help="continue the run in --out where it was interrupted")
     parser.add_argument(
         "--checkpoint", metavar="STEP", type=int, help="with --resume: continue from this one, and forget what came after"
@@ -67,8 +74,9 @@ def _train(args: argparse.Namespace, callbacks: dict[str, Any]) -> Run:
     from wordspot.run import train
 
     return train(
-        args.data, out=args.out, init=args.init, device=args.device, force=args.force, **config_arguments(args), **callbacks
-    )
+        args.data, out=args.out, speech=args.speech, init=args.init, device=args.device, force=args.force,
+        **config_arguments(args), **callbacks,
+    )  # fmt: skip
 
 
 def _resume(args: argparse.Namespace, callbacks: dict[str, Any]) -> Run:
@@ -80,7 +88,7 @@ def _resume(args: argparse.Namespace, callbacks: dict[str, Any]) -> Run:
         settings["model.name"] = args.model
     return resume(
         begun, args.data, checkpoint=args.checkpoint, task=args.task, words=words_of(args), features=args.features,
-        settings=settings, device=args.device, **callbacks,
+        settings=settings, speech=args.speech, device=args.device, **callbacks,
     )  # fmt: skip
 
 
@@ -97,12 +105,12 @@ def _leave_out(args: argparse.Namespace) -> None:
     from wordspot.errors import ConfigError
     from wordspot.training.leave_one_out import TABLE, leave_one_generator_out
 
-    if args.task != "recordings" or args.resume or args.hold_out_generator or args.init:
-        raise ConfigError(
-            "--leave-one-generator-out begins new runs of --task recordings; leave out --resume, --init and --hold-out-generator"
-        )
+    foreign = ("resume", "init", "hold_out_generator", "speech", "preset")
+    if args.task != "recordings" or any(getattr(args, name) for name in foreign):
+        flags = ", ".join("--" + name.replace("_", "-") for name in foreign)
+        raise ConfigError(f"--leave-one-generator-out begins new runs of --task recordings; leave out {flags}")
     arguments = config_arguments(args)
-    del arguments["task"]
+    del arguments["task"], arguments["preset"]
     with console.watch_training("what is in --out is not complete; begin anew with --force") as callbacks:
         result = leave_one_generator_out(args.data, out=args.out, device=args.device, force=args.force, **arguments, **callbacks)
     print_generators(result.to_json())

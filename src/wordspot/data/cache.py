@@ -67,7 +67,7 @@ def decode_folder(listing: Listing, sample_rate: int, clip_samples: int, progres
         progress: called after each recording.
 
     Raises:
-        DataError: no clip could be decoded, or the cache folder cannot be written.
+        DataError: none of the clips could be decoded, or the cache folder cannot be written.
         OSError: the cache cannot be written (a full disk, say); nothing half-written stays.
     """
     _make_root()
@@ -129,7 +129,7 @@ def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, p
         for _ in problems:
             file.write(bytes(2 * clip_samples))
         _sync(file)
-    if not kept:
+    if listing.clips and not kept:
         raise DataError(f"{listing.root}: none of the {len(listing.clips)} recordings could be read; {problems[0].text}")
     noise_kept: list[int] = []
     noise: list[NDArray[np.int16]] = []

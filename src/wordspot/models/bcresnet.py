@@ -76,7 +76,7 @@ class BcResNet(nn.Module):
             raise ValueError(f"size must be one of {', '.join(map(str, SIZES))}, got {size}")
         base = int(8 * size)
         width, n_last, n_frequencies = base * 2, base * 4, math.ceil(n_features / 2)
-        self.n_features, self.hop_frames = n_features, stride
+        self.n_frames, self.n_features, self.hop_frames = n_frames, n_features, stride
         self.stem = _conv(1, width, (5, _KERNEL), self.valid, stride=(2, stride), pad=2)
         self.stem_norm = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU())
         self.blocks: Layers[_Block] = Layers()
@@ -95,10 +95,14 @@ class BcResNet(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """features: [batch, n_frames, n_features] → logits: [batch, n_labels]."""
+        return self._logits(features).squeeze(1)
+
+    def _logits(self, features: Tensor, stride: int = 1) -> Tensor:
+        """Logits [batch, k, n_labels] of the means over time, `stride` frames of the blocks apart."""
         x = self.stem_norm(self.stem(_image(features)))
         for block in self.blocks:
             x = block(x)
-        logits: Tensor = self.output(self.pool(self.widen(self.last(x).squeeze(2)))).squeeze(2)
+        logits: Tensor = self.output(self.pool(self.widen(self.last(x).squeeze(2)), stride)).transpose(1, 2)
         return logits
 
     def _n_left(self, n_frames: int) -> int:
@@ -116,6 +120,12 @@ class StreamingBcResNet(BcResNet):
     def forward(self, features: Tensor) -> Tensor:
         """features: [batch, n_frames, n_features] → logits: [batch, n_labels]. A rest at the beginning is left out."""
         return super().forward(features[:, (features.shape[1] - _KERNEL) % self.hop_frames :])
+
+    def windows(self, features: Tensor, stride: int) -> Tensor:
+        """The logits of every window of a scene, `stride` frames apart: see `streaming.SceneNetwork`."""
+        if stride % self.hop_frames:
+            raise ValueError(f"the stride must be a multiple of {self.hop_frames} frames, got {stride}")
+        return self._logits(features[:, (self.n_frames - _KERNEL) % self.hop_frames :], stride // self.hop_frames)
 
     def initial_state(self, batch: int) -> State:
         """The state before a stream begins: of the stem, each block, the last convolution and the mean, zeros."""

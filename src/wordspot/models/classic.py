@@ -135,6 +135,14 @@ class LowLatencySvdf(nn.Module):
         logits: Tensor = self.head(self.svdf(features))
         return logits
 
+    def windows(self, features: Tensor, stride: int) -> Tensor:
+        """The logits of every window of a scene, `stride` frames apart: see `streaming.SceneNetwork`."""
+        before, rest = features[:, : self.svdf.n_frames - 1], features[:, self.svdf.n_frames - 1 :]
+        _, state = self.svdf.step(before, self.svdf.initial_state(len(features)))
+        hidden, _ = self.svdf.step(rest, state)
+        logits: Tensor = self.head(hidden[:, ::stride])
+        return logits
+
     def initial_state(self, batch: int) -> Tensor:
         """The state before a stream begins: [batch, filters, n_frames - 1]."""
         return self.svdf.initial_state(batch)

@@ -57,6 +57,38 @@ def point_conv(x: Tensor, weight: Tensor) -> Tensor:
     return torch.bmm(by_clip, x.flatten(2)).reshape(len(x), -1, *x.shape[2:])
 
 
+def pixels(x: Tensor) -> Tensor:
+    """[batch, channels, height, width] → [batch · height · width, channels], without a copy if the memory is channels-last."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def as_image(rows: Tensor, like: Tensor) -> Tensor:
+    """The inverse of `pixels`: [n, channels] → [batch, channels, height, width], batch, height and width as those of `like`."""
+    batch, _, height, width = like.shape
+    return rows.reshape(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+def pixel_conv(x: Tensor, weight: Tensor) -> Tensor:
+    """A 1 × 1 convolution as one matrix product for the batch, for images in channels-last memory.
+
+    x: [batch, channels in, height, width], weight: [channels out, channels in, 1, 1] → [batch, channels out, height, width].
+    """
+    return as_image(pixels(x) @ weight.flatten(1).T, x)
+
+
+def dilated_conv(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
+    """A depthwise convolution over time with a dilation, as one without: frames that lie a dilation apart are put in a column.
+
+    torch's gradient of a dilated depthwise convolution takes up to eight times as long.
+
+    x: [batch, channels, 1, frames], weight: [channels, 1, 1, taps] → [batch, channels, 1, frames - (taps - 1) · dilation].
+    """
+    batch, n_channels, _, n_frames = x.shape
+    columns = nn.functional.pad(x, (0, -n_frames % dilation)).reshape(batch, n_channels, -1, dilation)
+    y = nn.functional.conv2d(columns, weight.transpose(2, 3), groups=n_channels)
+    return y.reshape(batch, n_channels, 1, -1)[..., : n_frames - (weight.shape[3] - 1) * dilation]
+
+
 def lstm(x: Tensor, *weights: Tensor) -> Tensor:
     """One LSTM layer from a zero state, on one core and with denormal numbers flushed to zero.
 

@@ -110,6 +110,18 @@ class ValidConv2d(nn.Conv2d):
         return self(joined), last_frames(joined, state.shape[3])
 
 
+class TimeConv(ValidConv2d):
+    """A depthwise `ValidConv2d` over time alone, without bias, of [batch, channels, 1, frames]."""
+
+    def __init__(self, n_channels: int, n_taps: int, dilation: int) -> None:
+        super().__init__(n_channels, n_channels, (1, n_taps), dilation=(1, dilation), groups=n_channels, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as in torch
+        if self.training and self.dilation[1] > 1 and cpu_kernels.apply_to(input):
+            return cpu_kernels.dilated_conv(input, self.weight, self.dilation[1])
+        return super().forward(input)
+
+
 class FrequencyConv(nn.Conv2d):
     """A depthwise convolution over 3 frequencies of [batch, channels, frequency, time], "same" padded."""
 
@@ -134,6 +146,32 @@ class PointConv(nn.Conv2d):
         return super().forward(input)
 
 
+class PixelConv(nn.Conv2d):
+    """A 1 × 1 convolution without bias, for images in channels-last memory."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__(n_in, n_out, 1, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as in torch
+        if self.training and cpu_kernels.apply_to(input):
+            return cpu_kernels.pixel_conv(input, self.weight)
+        return super().forward(input)
+
+
+class PixelNorm(nn.BatchNorm2d):
+    """`torch.nn.BatchNorm2d` for images in channels-last memory."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as in torch
+        if not self.training or not cpu_kernels.apply_to(input):
+            return super().forward(input)
+        rows = cpu_kernels.pixels(input)[:, :, None, None]  # torch is fastest on [n, channels]
+        return cpu_kernels.as_image(super().forward(rows).flatten(1), input)
+
+
+#: Batch norms of entire channels, which a convolution before them can take over.
+CHANNEL_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, PixelNorm)
+
+
 class SubSpectralNorm(nn.BatchNorm2d):
     """A batch norm for each channel and each of `n_bands` bands of frequency (Chang et al. 2021, arXiv 2103.13620)."""
 
@@ -154,9 +192,9 @@ class MeanOverTime(nn.Module):
         super().__init__()
         self.n_channels, self.n_frames = n_channels, n_frames
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x: [batch, channels, frames] → [batch, channels, frames - n_frames + 1]."""
-        return nn.functional.avg_pool1d(x, self.n_frames, stride=1)
+    def forward(self, x: Tensor, stride: int = 1) -> Tensor:
+        """x: [batch, channels, frames] → [batch, channels, (frames - n_frames) // stride + 1]."""
+        return nn.functional.avg_pool1d(x, self.n_frames, stride)
 
     def initial_state(self, batch: int, like: Tensor) -> Tensor:
         """Zeros for the frames before: [batch, channels, n_frames - 1], of the kind of `like`."""

@@ -13,10 +13,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wordspot.models.layers import Layers, MeanOverTime, ValidConv2d
-from wordspot.models.recipes import STREAMING
+from wordspot.models.layers import Layers, MeanOverTime, PixelConv, PixelNorm, TimeConv, ValidConv2d
+from wordspot.models.recipes import SCENES
 
 _KERNEL = 9
+_AUTO = "auto"
+_WIDEST_FIRST = ("1,1,2,4,8", "1,1,2,2,4", "1,1,2,2", "1,1,1", "1,1", "1")
 State = tuple[Tensor, ...]
 
 
@@ -28,11 +30,17 @@ class Residual1d(nn.Module):
     Args:
         n_channels: width between the blocks.
         expansion: width inside a block, as a multiple.
-        dilations: one block each, "1,1,2,2,4"; the kernel spans 9 frames.
+        dilations: one block each, "1,1,2,2,4"; the kernel spans 9 frames. "auto": "1,1,2,4,8", which sees 131 frames, or fewer
+            in shorter clips.
         dropout: before the last layer.
     """
 
-    recipe: ClassVar[dict[str, Any]] = {**STREAMING, "training.steps": (12_000,)}
+    recipe: ClassVar[dict[str, Any]] = {
+        **SCENES,
+        "model.n_channels": 96,
+        "model.dilations": _AUTO,
+        "training.steps": (6_000,),
+    }
 
     def __init__(
         self,
@@ -46,8 +54,10 @@ class Residual1d(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = ValidConv2d(n_features, n_channels, (1, 3), bias=False)
-        self.stem_norm = nn.BatchNorm2d(n_channels)
-        steps = [int(text) for text in str(dilations).split(",")]
+        self.stem_norm = PixelNorm(n_channels)
+        if dilations == _AUTO:
+            dilations = next((one for one in _WIDEST_FIRST if _n_seen(one) < n_frames), _WIDEST_FIRST[-1])
+        steps = _parse(dilations)
         if min(steps) < 1:
             raise ValueError(f"dilations must be at least 1, got {dilations}")
         self.blocks: Layers[_Block] = Layers(_Block(n_channels, n_channels * expansion, step) for step in steps)
@@ -60,10 +70,14 @@ class Residual1d(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """features: [batch, n_frames, n_features] → logits: [batch, n_labels]."""
+        return self.windows(features, 1).squeeze(1)
+
+    def windows(self, features: Tensor, stride: int) -> Tensor:
+        """The logits of every window of a scene, `stride` frames apart: see `streaming.SceneNetwork`."""
         x = self.stem_norm(self.stem(features_as_image(features))).relu()
         for block in self.blocks:
             x = block(x)
-        logits: Tensor = self.output(self.dropout(self.pool(x.squeeze(2)))).squeeze(2)
+        logits: Tensor = self.output(self.dropout(self.pool(x.squeeze(2), stride))).transpose(1, 2)
         return logits
 
     def initial_state(self, batch: int) -> State:
@@ -99,13 +113,13 @@ class _Block(nn.Module):
 
     def __init__(self, n_channels: int, n_inside: int, dilation: int) -> None:
         super().__init__()
-        self.over_time = ValidConv2d(n_channels, n_channels, (1, _KERNEL), dilation=(1, dilation), groups=n_channels, bias=False)
+        self.over_time = TimeConv(n_channels, _KERNEL, dilation)
         self.mix = nn.Sequential(
-            nn.Conv2d(n_channels, n_inside, 1, bias=False),
-            nn.BatchNorm2d(n_inside),
+            PixelConv(n_channels, n_inside),
+            PixelNorm(n_inside),
             nn.ReLU(),
-            nn.Conv2d(n_inside, n_channels, 1, bias=False),
-            nn.BatchNorm2d(n_channels),
+            PixelConv(n_inside, n_channels),
+            PixelNorm(n_channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -116,6 +130,15 @@ class _Block(nn.Module):
         """x: [batch, channels, 1, k] → [batch, channels, 1, k], state."""
         y, state = self.over_time.step(x, state)
         return torch.relu(self.mix(y) + x), state
+
+
+def _parse(dilations: str) -> list[int]:
+    return [int(text) for text in str(dilations).split(",")]
+
+
+def _n_seen(dilations: str) -> int:
+    """Frames that the stem and the blocks see."""
+    return 3 + (_KERNEL - 1) * sum(_parse(dilations))
 
 
 def _counted(x: Tensor, counts: Tensor | None) -> Tensor:

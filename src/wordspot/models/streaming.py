@@ -26,6 +26,22 @@ class StreamingNetwork(Protocol):
 
 
 @runtime_checkable
+class SceneNetwork(Protocol):
+    """A network that classifies every window of a scene in one pass, for less than a pass for each window."""
+
+    def windows(self, features: Tensor, stride: int) -> Tensor:
+        """The logits of the windows that end at frame n_frames - 1 of a scene, and every `stride` frames later.
+
+        Args:
+            features: [batch, frames, n_features], at least the n_frames of a clip.
+            stride: a multiple of ``hop_frames``.
+
+        Returns:
+            [batch, windows, n_labels]; in evaluation those of the clip form for each window.
+        """
+
+
+@runtime_checkable
 class StepNetwork(Protocol):
     """A network of the task trigger: it gives logits at every step of a scene, and its attribute ``per_step`` is true."""
 

@@ -1,13 +1,14 @@
 """Random augmentation of entire batches of training clips on one device; all randomness comes from a passed generator.
 
 Each transformation is a pure function of a batch and of its random numbers; `Augmenter` draws these. All of them change
-samples, except for the two masks over features: the front ends are deterministic. Equaliser, narrow band and mu-law simulate
-microphones, telephone lines and codecs, so that the network cannot recognise a class by one of them.
+samples, except for colour and masks, which change features: the front ends are deterministic. Equaliser, colour, narrow band
+and mu-law simulate microphones, telephone lines and codecs, so that the network cannot recognise a class by one of them.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -16,8 +17,10 @@ from wordspot.config import AugmentConfig, FeatureConfig
 
 #: Gains of a random equaliser.
 BANDS = 12
+#: Gains of a random colour.
+COLOURS = 7
 
-_CLIPS_AT_ONCE = 4
+_CLIPS_AT_ONCE = _SCENES_AT_ONCE = 4  # so few stay in the processor's cache, which halves the time
 _LOWEST_HZ = 300.0  # the highest lower edge of a narrow band
 _LEAST_BAND = 0.4  # its lowest upper edge, as a part of half the sample rate
 _EDGE_HZ = 100.0  # the width over which a band's edge falls
@@ -46,7 +49,7 @@ def change_speed(audio: Tensor, factors: Tensor) -> Tensor:
         audio: float32 [batch, samples].
         factors: float32 [batch]; 1.1 is ten percent faster. A slower clip is cut at both ends to its length.
     """
-    if len(audio) > _CLIPS_AT_ONCE and audio.device.type == "cpu":  # so few stay in the processor's cache, which halves the time
+    if len(audio) > _CLIPS_AT_ONCE and audio.device.type == "cpu":
         parts = zip(torch.split(audio, _CLIPS_AT_ONCE), torch.split(factors, _CLIPS_AT_ONCE), strict=True)
         return torch.cat([change_speed(*part) for part in parts])
     n = audio.shape[1]
@@ -199,6 +202,23 @@ class Augmenter:
         if noise is not None:
             audio = mix_noise(audio, noise, self._volumes(audio, is_silence, noise, generator, n_scenes))
         return self.through_channel(audio, generator).clamp(-1, 1)
+
+    def features(self, front_end: Any, audio: Tensor, generator: Generator) -> Tensor:
+        """Features [batch, frames, features] of audio [batch, samples], with random colour and masks."""
+        if self.config.colour_db <= 0:
+            return self.mask(front_end(audio), generator)
+        colours = self._colours(len(audio), generator, audio.device)
+        if hasattr(front_end, "coloured"):
+            size = _SCENES_AT_ONCE if audio.device.type == "cpu" else len(audio)
+            parts = zip(torch.split(audio, size), torch.split(colours, size), strict=True)
+            return self.mask(torch.cat([front_end.coloured(*part) for part in parts]), generator)
+        everything = audio.new_full((len(audio),), float(self.sample_rate))
+        return self.mask(front_end(equalise(audio, colours, -everything, everything, self.sample_rate)), generator)
+
+    def _colours(self, n: int, generator: Generator, device: torch.device) -> Tensor:
+        """Curves in dB at `COLOURS` frequencies: [n, COLOURS]. Their deviation is up to `colour_db`."""
+        curves = torch.randn(n, COLOURS, generator=generator, device=device)
+        return curves * self.config.colour_db * torch.rand(n, 1, generator=generator, device=device)
 
     def mask(self, features: Tensor, generator: Generator) -> Tensor:
         """Mask random times and frequency bands in features [batch, frames, features]."""

@@ -9,27 +9,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from wordspot.audio.noise import make_babble, make_sounds
 from wordspot.audio.samples import to_float32
 from wordspot.audio.speech import speech_bounds
 from wordspot.config import RunConfig
 from wordspot.data.cache import DecodedClips
 from wordspot.data.clips import ClipSet
-from wordspot.data.silence import Silence, noise_stretches
+from wordspot.data.silence import Silence
 from wordspot.labels import SILENCE, labels_of
 from wordspot.training.augment import Augmenter, stretch_bounds
+from wordspot.training.noise import training_noise
 from wordspot.training.scene_windows import cut_windows, label_windows, place_windows, reverse_some
 
 #: Decoded clips up to this total size are moved to the device at once; larger ones stay memory-mapped and move in batches.
 _RESIDENT_BYTES = 4 << 30
-_MADE_SECONDS = 240
 
 
 class Batches:
     """Batches of one data folder's clips.
 
-    Training clips are drawn with replacement, by weight. Validation and testing go through their set once, unchanged;
-    their silence clips are those of `Silence`, so that two evaluations of one model agree to the bit.
+    Training clips are drawn with replacement, by weight; training scenes (`scenes.length_s`) are laid out by `scenes.layout`.
+    Validation and testing go through their set once, unchanged; their silence clips are those of `Silence`, so that two
+    evaluations of one model agree to the bit.
     """
 
     def __init__(self, config: RunConfig, decoded: DecodedClips, sets: dict[str, ClipSet], device: torch.device) -> None:
@@ -41,8 +41,8 @@ class Batches:
         self.augmenter = Augmenter(config.augment, config.features)
         store = device if decoded.clips.nbytes <= _RESIDENT_BYTES else torch.device("cpu")
         self._clips = torch.from_numpy(decoded.clips).to(store)
-        if "training" in sets:
-            noise, self._noise_parts = _training_noise(config, decoded, sets["training"])
+        if "training" in sets and not config.scenes.length_s:
+            noise, self._noise_parts = _joined_noise(config, decoded, sets["training"])
             self._noise = noise.to(store)
         self._labels = {name: torch.from_numpy(clips.labels).to(device) for name, clips in sets.items()}
         self._cumulative = {
@@ -156,25 +156,12 @@ class Batches:
         return stretches.to(self.device).float().div_(32768)
 
 
-def _training_noise(config: RunConfig, decoded: DecodedClips, clips: ClipSet) -> tuple[Tensor, Tensor]:
-    """The noise of training, joined (int16), and its parts: int64 [parts, (start, stop)]; synthetic noise comes last."""
-    pieces = noise_stretches(config, decoded, "training")
-    pieces += _made_noise(config, decoded.clips[clips.rows[clips.rows >= 0]], len(pieces))
+def _joined_noise(config: RunConfig, decoded: DecodedClips, clips: ClipSet) -> tuple[Tensor, Tensor]:
+    """The noise of training, joined (int16), and its parts: int64 [parts, (start, stop)]."""
+    pieces = training_noise(config, decoded, clips)
     stops = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
     joined = np.concatenate([*pieces, np.zeros(0 if pieces else config.features.clip_samples, np.int16)])
     return torch.from_numpy(joined), torch.from_numpy(np.stack([stops[:-1], stops[1:]], axis=1))
-
-
-def _made_noise(config: RunConfig, clips: NDArray[np.int16], n_recorded: int) -> list[NDArray[np.int16]]:
-    """The synthetic noise that `augment.made_noise` asks for, alternately babble of `clips` and generated sounds."""
-    share = config.augment.made_noise
-    n_made = round(max(n_recorded, 1) * share / (1 - share))
-    rng = np.random.default_rng([config.data.seed, n_made])
-    n_samples = max(_MADE_SECONDS * config.features.sample_rate, config.features.clip_samples)
-    return [
-        make_sounds(n_samples, config.features.sample_rate, rng) if number % 2 else make_babble(clips, n_samples, rng)
-        for number in range(n_made)
-    ]
 
 
 def _speech_bounds(decoded: DecodedClips, clips: ClipSet, sample_rate: int) -> NDArray[np.int64]:

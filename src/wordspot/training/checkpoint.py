@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ class Checkpoint:
         best_score: its score.
         weights: of the network, by name.
         optimizer: the optimiser's state, see `optimizer.optimizer_tensors`.
+        average: the moving average of the weights, by name; empty if the run has none.
         folded: the weights are those of an exported file, whose batch norms have no statistics.
     """
 
@@ -41,6 +42,12 @@ class Checkpoint:
     weights: dict[str, torch.Tensor]
     optimizer: dict[str, torch.Tensor]
     folded: bool = False
+    average: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def best_weights(self) -> dict[str, torch.Tensor]:
+        """The weights to evaluate and export: averaged, if the run averages them."""
+        return {**self.weights, **self.average}
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -50,6 +57,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     # copied, since safetensors rejects tensors that share memory, as tied weights do
     tensors = {f"model.{name}": tensor for name, tensor in checkpoint.weights.items()}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in checkpoint.optimizer.items()}
+    tensors |= {f"average.{name}": tensor for name, tensor in checkpoint.average.items()}
     metadata = {
         "config": json.dumps(to_json(checkpoint.config), ensure_ascii=False),
         "step": str(checkpoint.step),
@@ -90,13 +98,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise
     except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OverflowError) as error:
         raise CheckpointError(f"{path}: the checkpoint is damaged ({error})") from error
-    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}}
+    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "average": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         if part not in parts:
-            raise CheckpointError(f"{path}: the tensor {name!r} belongs to neither model nor optimizer; is it a checkpoint?")
+            raise CheckpointError(
+                f"{path}: the tensor {name!r} belongs to neither model, optimizer nor average; is it a checkpoint?"
+            )
         parts[part][rest] = tensor
-    return Checkpoint(config, step, best_step, best_score, parts["model"], parts["optimizer"])
+    return Checkpoint(config, step, best_step, best_score, parts["model"], parts["optimizer"], average=parts["average"])
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from wordspot.data.cache import DecodedClips
     from wordspot.data.clips import ClipSet
     from wordspot.training.run_folder import RunFolder
+
+#: The label of recordings of speech in ``data.csv``.
+SPEECH_LABEL = "_speech_"
 
 _Record = TypeVar("_Record")
 
@@ -84,8 +88,13 @@ def _open_tensorboard(folder: Path, step: int) -> Any:
     return SummaryWriter(folder, purge_step=step + 1)
 
 
-def listing_text(decoded: DecodedClips, sets: dict[str, ClipSet], labels: tuple[str, ...]) -> str:
-    """The content of ``data.csv``: the set, label, path and SHA-256 of every recording used."""
+def listing_text(
+    decoded: DecodedClips, sets: dict[str, ClipSet], labels: tuple[str, ...], speech: Iterable[tuple[str, str]] = ()
+) -> str:
+    """The content of ``data.csv``: the set, label, path and SHA-256 of every recording used.
+
+    speech: the path and SHA-256 of each recording of speech.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["set", "label", "path", "sha256"])
@@ -93,6 +102,7 @@ def listing_text(decoded: DecodedClips, sets: dict[str, ClipSet], labels: tuple[
         rows = [(int(row), int(label)) for row, label in zip(clips.rows, clips.labels, strict=True) if row >= 0]
         for row, label in sorted(rows):
             writer.writerow([name, labels[label], decoded.listing.clips[row].path, decoded.hashes[row]])
+    writer.writerows(["training", SPEECH_LABEL, path, sha256] for path, sha256 in speech)
     return text.getvalue()
 
 

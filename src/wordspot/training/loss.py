@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from wordspot.config import TrainingConfig
-from wordspot.labels import SILENCE
+from wordspot.labels import SILENCE, UNKNOWN
 
 #: The label of examples that training leaves out: the one that `torch.nn.functional.cross_entropy` ignores.
 IGNORED = -100
+#: The label of examples that may be silence or unknown, whichever the network prefers: a part of a word.
+SILENCE_OR_UNKNOWN = -101
 
 
 def training_loss(logits: Tensor, labels: Tensor, settings: TrainingConfig) -> Tensor:
@@ -20,7 +22,8 @@ def training_loss(logits: Tensor, labels: Tensor, settings: TrainingConfig) -> T
 
     Args:
         logits: float32 [n, labels].
-        labels: int64 [n]; examples labelled `IGNORED` do not contribute.
+        labels: int64 [n]; examples labelled `IGNORED` do not contribute. For `SILENCE_OR_UNKNOWN` the loss is
+            -log(p(silence) + p(unknown)).
         settings: the kind of loss, label smoothing and logit adjustment of silence.
 
     Returns:
@@ -29,12 +32,20 @@ def training_loss(logits: Tensor, labels: Tensor, settings: TrainingConfig) -> T
     if settings.loss == "squared_error":
         targets = nn.functional.one_hot(labels, logits.shape[1])
         return (logits.softmax(dim=1) - targets).square().sum(dim=1).mean() / 2
-    return nn.functional.cross_entropy(
-        _with_silence_bias(logits, settings.silence_bias),
-        labels,
+    logits = _with_silence_bias(logits, settings.silence_bias)
+    either = labels == SILENCE_OR_UNKNOWN
+    if not either.any():
+        return nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED, label_smoothing=settings.label_smoothing)
+    certain = nn.functional.cross_entropy(
+        logits,
+        labels.masked_fill(either, IGNORED),
         ignore_index=IGNORED,
         label_smoothing=settings.label_smoothing,
+        reduction="sum",
     )
+    both = [SILENCE, UNKNOWN]
+    uncertain = logits[either].logsumexp(dim=1) - logits[either][:, both].logsumexp(dim=1)
+    return (certain + uncertain.sum()) / (labels != IGNORED).sum()
 
 
 def _with_silence_bias(logits: Tensor, silence_bias: float) -> Tensor:

@@ -32,7 +32,7 @@ def make_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Op
     rate, decay = settings.learning_rates[0], settings.weight_decay
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
     momentum = 0.0 if settings.optimizer == "sgd" else 0.9
     nesterov = settings.optimizer == "nesterov"
     return torch.optim.SGD(parameters, lr=rate, momentum=momentum, nesterov=nesterov, weight_decay=decay)

@@ -13,8 +13,8 @@ from wordspot.errors import ConfigError
 from wordspot.labels import as_words, normalize_word, word_of
 from wordspot.models import find_recipe
 from wordspot.overrides import override, with_free_settings
-from wordspot.presets import FEATURES
-from wordspot.tasks import Task, find_task
+from wordspot.presets import FEATURES, PRESETS
+from wordspot.tasks import TASKS, Task, find_task
 
 
 def recipe_config(
@@ -48,6 +48,7 @@ def make_config(
     model: str | None = None,
     features: str | None = None,
     recipe: str = "default",
+    preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """The configuration of a new run.
@@ -60,7 +61,8 @@ def make_config(
         model: the network; None: the task's default.
         features: the front end; None: the recipe's.
         recipe: ``default`` or ``classic``.
-        settings: ``section.field`` → value, over those of the recipe.
+        preset: a size of the task `words`' default network, one of `presets.PRESETS`; None: ``default``.
+        settings: ``section.field`` → value, over those of the recipe and of the preset.
 
     Raises:
         ConfigError: no words, an unknown name, or a setting that is not valid.
@@ -68,6 +70,8 @@ def make_config(
     kind, settings = find_task(task), dict(settings or {})
     words = None if words is None else as_words(words)
     name = str(settings.pop("model.name", None) or model or default_model(kind, data, words))
+    if preset is not None:
+        settings = {**_preset_settings(preset, kind, name, recipe), **settings}
     if _n_phases(settings.get("training.steps")) > 1:
         settings.setdefault("training.schedule", "constant")  # learning rates of phases are meant as they are
     if kind.data == "trigger":
@@ -78,6 +82,17 @@ def make_config(
     if not words:
         raise ConfigError("there are no words to train on; name them with `words`, such as yes,no")
     return _fit_rate(override(recipe_config(words, name, recipe, features, task), settings))
+
+
+def _preset_settings(preset: str, task: Task, model: str, recipe: str) -> dict[str, Any]:
+    if preset not in PRESETS:
+        raise ConfigError(f"`preset` must be one of {', '.join(PRESETS)}, got {preset!r}")
+    sized = TASKS["words"]
+    if task != sized or model != sized.default_model or recipe != "default":
+        raise ConfigError(
+            f"`preset` is a size of {sized.default_model} for the task {sized.name} with its default recipe; leave it out"
+        )
+    return PRESETS[preset].settings
 
 
 def default_model(task: Task, data: Path, words: Sequence[str] | None) -> str:

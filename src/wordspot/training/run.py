@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def begin_run(
     data: Path,
     out: Path,
     *,
+    speech: Path | None = None,
     init: Checkpoint | None = None,
     device: str = "auto",
     force: bool = False,
@@ -51,6 +53,7 @@ def begin_run(
         config: of the run.
         data: the folder of recordings, or a manifest.
         out: the folder of the run, new or empty.
+        speech: a folder of sentences, see `data.speech`.
         init: the weights that training starts from.
         device: ``auto``, ``cpu`` or ``cuda``.
         force: begin in a folder that holds another run, which is removed.
@@ -63,7 +66,7 @@ def begin_run(
         CheckpointError: `init` is of another network or front end.
     """
     check_out(out, force=force, hint=_HINT)
-    trainer = _make_trainer(config, data, out, device, progress, on_note)
+    trainer = _make_trainer(config, data, speech, out, device, progress, on_note)
     prepare_out(out, force=force, hint=_HINT)
     trainer.start(init)
     return trainer
@@ -75,6 +78,7 @@ def continue_run(
     out: Path,
     *,
     checkpoint: int | None = None,
+    speech: Path | None = None,
     device: str = "auto",
     progress: OnProgress = ignore,
     on_note: OnNote = ignore,
@@ -86,6 +90,7 @@ def continue_run(
         data: the recordings that the run was begun with.
         out: the folder of the run.
         checkpoint: a step; later checkpoints and log lines are removed. None: the newest one.
+        speech: the sentences that the run was begun with.
         device: ``auto``, ``cpu`` or ``cuda``.
         progress: called while recordings are decoded.
         on_note: called with a line for each recording that is left out, and with the step.
@@ -95,7 +100,7 @@ def continue_run(
         CheckpointError: it belongs to another model or run.
         DataError: the recordings have changed since the run began.
     """
-    trainer = _make_trainer(config, data, out, device, progress, on_note)
+    trainer = _make_trainer(config, data, speech, out, device, progress, on_note)
     trainer.resume(checkpoint)
     total = config.training.total_steps
     on_note(f"resuming at step {trainer.step} of {total}" + ("" if trainer.step < total else "; more steps lengthen the run"))
@@ -124,13 +129,29 @@ def train_to_end(
         on_note(line)
     total = trainer.config.training.total_steps
     progress(Progress(TRAINING, trainer.step, total))
+    speed = _Speed(trainer)
     for record in trainer.train(stop):
         on_record(record)
         if isinstance(record, StepRecord):
-            progress(Progress(TRAINING, record.step, total))
+            progress(Progress(TRAINING, record.step, total, speed.text()))
+        else:
+            speed = _Speed(trainer)
 
 
-def _make_trainer(config: RunConfig, data: Path, out: Path, device: str, progress: OnProgress, on_note: OnNote) -> Trainer:
+class _Speed:
+    """How fast training is, without evaluations."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer, self._began, self._step = trainer, time.monotonic(), trainer.step
+
+    def text(self) -> str:
+        rate = (self._trainer.step - self._step) * self._trainer.batch_seconds / max(time.monotonic() - self._began, 1e-9)
+        return f"{rate:.0f} s of sound a second"
+
+
+def _make_trainer(
+    config: RunConfig, data: Path, speech: Path | None, out: Path, device: str, progress: OnProgress, on_note: OnNote
+) -> Trainer:
     where = resolve_device(device)
-    task = load_task(config, data, where, progress, on_note)
+    task = load_task(config, data, where, progress, on_note, speech)
     return Trainer(config, task, out, where)

@@ -24,10 +24,11 @@ from wordspot.overrides import with_free_settings
 from wordspot.seeds import step_seed
 from wordspot.tasks import TASKS
 from wordspot.training.augment import Augmenter
+from wordspot.training.average import Average
 from wordspot.training.checkpoint import Checkpoint, save_checkpoint
 from wordspot.training.device import resolve_precision
 from wordspot.training.log import RunLog, check_listing, write_listing, write_versions
-from wordspot.training.loss import IGNORED, training_loss
+from wordspot.training.loss import training_loss
 from wordspot.training.nan_checks import check_gradients, watch_nans
 from wordspot.training.optimizer import learning_rate, load_optimizer, make_optimizer, optimizer_tensors
 from wordspot.training.run_folder import RunFolder
@@ -94,6 +95,8 @@ class Trainer:
             freeze_body(self.model)
         task.prepare(self.model)
         self.optimizer = make_optimizer(self.model, config.training)
+        self.average = Average(self.model, config.training.average) if config.training.average else None
+        self.batch_seconds = 0.0
         self.precision = resolve_precision(config.training.precision, device)
         self.step, self.best_step, self.best_score = 0, 0, -math.inf
 
@@ -114,6 +117,8 @@ class Trainer:
             load_body(self.model, init, self.config.features)
             if init.folded:
                 measure_norms(self.model, self._first_features())
+            if self.average:
+                self.average.restart()
         self.run.clear()
         self.run.write_config(self.config)
         write_versions(self.run.path, self.device)
@@ -122,11 +127,13 @@ class Trainer:
             self._save()
 
     def _first_features(self) -> Tensor:
-        """Features of the first batch, as training gets them."""
+        """Features of the first batch, as training gets them; of scenes, clip after clip."""
         generator = torch.Generator(device=self.device).manual_seed(step_seed(self.config.training.seed, 1, _STEP))
         audio, _ = self.task.training_batch(1, generator)
         with torch.no_grad():
-            return self.augmenter.mask(self.front_end(audio), generator)
+            features = self.augmenter.features(self.front_end, audio, generator)
+        n_frames = self.config.features.n_frames
+        return features.unfold(1, n_frames, n_frames).flatten(0, 1).transpose(1, 2)
 
     def resume(self, step: int | None = None) -> None:
         """Continue from the checkpoint of `step`, or from the newest. Later checkpoints and log lines are removed.
@@ -146,8 +153,10 @@ class Trainer:
                 f"the checkpoint of step {checkpoint.step} is of another model or run: its configuration "
                 f"({checkpoint.config.model.name!r}, words {','.join(checkpoint.config.words)}) is not the run's"
             )
-        load_weights(self.model, checkpoint)
+        load_weights(self.model, checkpoint, to_resume=True)
         load_optimizer(self.optimizer, checkpoint.optimizer)
+        if self.average:
+            self.average.restore(checkpoint.average)
         self.step, self.best_step = checkpoint.step, checkpoint.best_step
         self.best_score = checkpoint.best_score
         self.run.write_config(self.config)  # it may have more steps
@@ -193,10 +202,12 @@ class Trainer:
             group["lr"] = rate
         train_mode(self.model)
         audio, labels = self.task.training_batch(step, generator)
-        features = self.augmenter.mask(self.front_end(audio), generator)
+        self.batch_seconds = audio.numel() / self.config.features.sample_rate
+        features = self.augmenter.features(self.front_end, audio, generator)
         watch = watch_nans(self.model) if settings.check_nans else contextlib.nullcontext()
         with watch, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits = self.model(features)
+            stride = self.task.window_stride
+            logits = self.model.windows(features, stride) if stride else self.model(features)  # type: ignore[operator]
         logits, labels = logits.float().reshape(-1, logits.shape[-1]), labels.reshape(-1)
         loss = training_loss(logits, labels, settings)
         self.optimizer.zero_grad(set_to_none=True)
@@ -204,14 +215,17 @@ class Trainer:
         if settings.check_nans:
             check_gradients(self.model, loss, step)
         self.optimizer.step()
+        if self.average:
+            self.average.update(step)
         self.step = step
-        counted = labels != IGNORED
+        counted = labels >= 0
         accuracy = ((logits.argmax(dim=1) == labels) & counted).sum() / counted.sum()
         return StepResult(step, rate, accuracy, loss.detach())
 
     def evaluate(self, name: str) -> Evaluation:
-        """Evaluate the network, as it is now, on the set of this name."""
-        return self.task.evaluate(self.model, self.front_end, name, self.step)
+        """Evaluate the network, as it is now, or the average of its weights, on the set of this name."""
+        network = self.average.network() if self.average else self.model
+        return self.task.evaluate(network, self.front_end, name, self.step)
 
     def _validate(self) -> list[Evaluation]:
         """The evaluation on validation; none of an empty set."""
@@ -237,6 +251,7 @@ class Trainer:
             self.best_score,
             self.model.state_dict(),
             optimizer_tensors(self.optimizer),
+            average=self.average.weights if self.average else {},
         )
         save_checkpoint(self.run.checkpoint_path(self.step), checkpoint)
         self.run.prune(self.config.training.keep_checkpoints)

@@ -10,17 +10,18 @@ from torch import Tensor, nn
 
 from wordspot.config import FeatureConfig
 from wordspot.errors import CheckpointError, ConfigError
+from wordspot.models.layers import CHANNEL_NORMS
 from wordspot.training.checkpoint import Checkpoint
 
 
-def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint's weights into `model`.
+def load_weights(model: nn.Module, checkpoint: Checkpoint, *, to_resume: bool = False) -> None:
+    """Put a checkpoint's weights into `model`: the averaged ones if there are any, or with `to_resume` those of the step.
 
     Raises:
         CheckpointError: they belong to another model.
     """
     try:
-        model.load_state_dict(checkpoint.weights)
+        model.load_state_dict(checkpoint.weights if to_resume else checkpoint.best_weights)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
@@ -47,7 +48,7 @@ def load_body(model: nn.Module, checkpoint: Checkpoint, features: FeatureConfig)
             "perhaps with other settings; choose a run with the same features"
         )
     own = model.state_dict()
-    given = checkpoint.weights
+    given = checkpoint.best_weights
     fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
     if strange := sorted(name for name in own.keys() | given.keys() if name not in fitting and not _is_last(name)):
         raise CheckpointError(
@@ -74,7 +75,7 @@ def measure_norms(model: nn.Module, features: Tensor) -> None:
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
 
-    norms = [module for module in model.modules() if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d)]
+    norms = [module for module in model.modules() if type(module) in CHANNEL_NORMS]
     hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
     model.eval()
     with torch.no_grad():

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from wordspot.config import RunConfig
+from wordspot.errors import ConfigError
 from wordspot.progress import OnProgress
 
 
@@ -43,6 +44,10 @@ class TrainingTask(Protocol):
 
     labels: tuple[str, ...]
 
+    @property
+    def window_stride(self) -> int:
+        """Frames from one labelled window of a batch's scenes to the next; 0: a batch has no windows."""
+
     def describe(self) -> str:
         """The training examples in a few words."""
 
@@ -59,7 +64,7 @@ class TrainingTask(Protocol):
         """Called with the network before the first batch."""
 
     def training_batch(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """The batch of a step: audio float32 [batch, samples] and targets int64 [batch] or [batch, steps]."""
+        """The batch of a step: audio float32 [batch, samples] and targets int64 [batch], [batch, steps] or [batch, windows]."""
 
     def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> Evaluation:
         """Evaluate the network on the set of this name, after `step` steps."""
@@ -75,7 +80,12 @@ Load = Callable[[RunConfig, Path, torch.device, OnProgress, Callable[[str], None
 
 
 def load_task(
-    config: RunConfig, data: Path, device: torch.device, progress: OnProgress, on_note: Callable[[str], None]
+    config: RunConfig,
+    data: Path,
+    device: torch.device,
+    progress: OnProgress,
+    on_note: Callable[[str], None],
+    speech: Path | None = None,
 ) -> TrainingTask:
     """Read the recordings that `config` trains on.
 
@@ -85,17 +95,19 @@ def load_task(
         device: where batches are made.
         progress: called while recordings are decoded.
         on_note: called with a line for each recording that is left out.
+        speech: a folder of sentences, for the task `words`; see `data.speech`.
 
     Raises:
+        ConfigError: `speech` for a task or configuration that does not use it.
         NotFoundError, DataError: the recordings are missing, or do not suffice for training.
     """
     from wordspot.training.tasks.recordings import RecordingsTask
     from wordspot.training.tasks.trigger import TriggerTask
     from wordspot.training.tasks.words import WordsTask
 
-    loaders: dict[str, Load] = {
-        "words": WordsTask.load,
-        "trigger": TriggerTask.load,
-        "recordings": RecordingsTask.load,
-    }
+    if config.task == "words":
+        return WordsTask.load(config, data, device, progress, on_note, speech)
+    if speech is not None:
+        raise ConfigError(f"`speech` is for the task words, this is {config.task}; leave it out")
+    loaders: dict[str, Load] = {"trigger": TriggerTask.load, "recordings": RecordingsTask.load}
     return loaders[config.task](config, data, device, progress, on_note)

@@ -82,6 +82,8 @@ class RecordingsTask:
         ConfigError: there are backgrounds, but the settings mix in no noise.
     """
 
+    window_stride = 0
+
     def __init__(self, config: RunConfig, recordings: ManifestData, device: torch.device, noise_seconds: int = 300) -> None:
         self.config, self.recordings, self.device = config, recordings, device
         self.labels = labels_of_run(config)

@@ -83,6 +83,8 @@ class TriggerTask:
     Training scenes are made from (seed, step, number) and never repeat; those of the other sets are always the same.
     """
 
+    window_stride = 0
+
     def __init__(self, config: RunConfig, sources: TriggerData, device: torch.device) -> None:
         self.config, self.sources, self.device = config, sources, device
         self.labels = labels_of_run(config)

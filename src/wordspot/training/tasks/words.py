@@ -17,16 +17,19 @@ from wordspot.data.cache import DecodedClips, decode_folder
 from wordspot.data.clips import ClipSet, build_sets, check_words
 from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import list_recordings
+from wordspot.data.speech import Speech, load_speech
 from wordspot.data.split import unused_lists
-from wordspot.errors import DataError
+from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.clips import measure_clips
 from wordspot.intervals import wilson_interval
 from wordspot.labels import normalize_word
 from wordspot.metrics import confusion_matrix
+from wordspot.models.streaming import SceneNetwork
 from wordspot.progress import OnProgress
 from wordspot.tasks import labels_of_run
 from wordspot.training.batches import Batches
 from wordspot.training.log import listing_text
+from wordspot.training.scenes.batches import SceneBatches
 
 
 @dataclass(frozen=True)
@@ -60,25 +63,34 @@ class ClipEvaluation:
 
 
 class WordsTask:
-    """A `training.tasks.TrainingTask` on the clips of a data folder.
+    """A `training.tasks.TrainingTask` on the clips of a data folder, and on `speech` if there is any.
 
     Raises:
         DataError: no clips are left for training.
     """
 
-    def __init__(self, config: RunConfig, decoded: DecodedClips, device: torch.device) -> None:
-        self.labels, self._config = labels_of_run(config), config
+    def __init__(self, config: RunConfig, decoded: DecodedClips, device: torch.device, speech: Speech | None = None) -> None:
+        self.labels, self._config, self._speech = labels_of_run(config), config, speech
         self._wanted = {normalize_word(word) for word in config.words}
         self.decoded, self.sets = decoded, build_sets(decoded.listing, config.words, config.data)
         if not len(self.sets["training"]):
             raise DataError("no clips are left for training; lower data.validation_percent and data.testing_percent")
         self.batches = Batches(config, decoded, self.sets, device)
+        self._scenes: SceneBatches | None = None
 
     @classmethod
     def load(
-        cls, config: RunConfig, data: Path, device: torch.device, progress: OnProgress, on_note: Callable[[str], None]
+        cls,
+        config: RunConfig,
+        data: Path,
+        device: torch.device,
+        progress: OnProgress,
+        on_note: Callable[[str], None],
+        speech: Path | None = None,
     ) -> Self:
-        """The task with the recordings of `data`; see `training.tasks.load_task`."""
+        """The task with the recordings of `data`, and those of `speech`; see `training.tasks.load_task`."""
+        if speech is not None and not config.scenes.length_s:
+            raise ConfigError("`speech` is used in training scenes only; set scenes.length_s, to 6 for example, or leave it out")
         listing = list_recordings(data)
         check_words(listing, config.words)
         decoded = decode_folder(
@@ -95,10 +107,16 @@ class WordsTask:
             on_note(unused)
         for warning in decoded.warnings:
             on_note(warning)
-        return cls(config, decoded, device)
+        sentences = None
+        if speech is not None:
+            sentences = load_speech(speech, config.features.sample_rate, config.data, progress)
+            for problem in sentences.problems:
+                on_note(f"left out: {problem}")
+        return cls(config, decoded, device, sentences)
 
     def describe(self) -> str:
-        return f"{len(self.sets['training']):,} training clips"
+        clips = f"{len(self.sets['training']):,} training clips"
+        return f"{clips}, {self._speech.describe()}" if self._speech else clips
 
     def warnings(self) -> Iterator[str]:
         if not self.batches.has_noise("training"):
@@ -114,17 +132,36 @@ class WordsTask:
                 yield f"the {name} set is empty, so nothing is measured on it"
 
     def listing_text(self) -> str:
-        return listing_text(self.decoded, self.sets, self.labels)
+        speech = () if self._speech is None else zip(self._speech.paths, self._speech.hashes, strict=True)
+        return listing_text(self.decoded, self.sets, self.labels, speech)
 
     def examples(self) -> dict[str, Tensor]:
         labels = self.sets["training"].labels
         return {self.labels[label]: self.batches.clip("training", int(np.argmax(labels == label))) for label in np.unique(labels)}
 
     def prepare(self, network: nn.Module) -> None:
-        """Nothing depends on the network."""
+        """Make the training scenes, whose labels are at the network's steps.
+
+        Raises:
+            ConfigError: the network cannot learn from scenes.
+        """
+        if not self._config.scenes.length_s:
+            return
+        if not isinstance(network, SceneNetwork):
+            name = self._config.model.name
+            raise ConfigError(f"scenes.length_s: the network {name} cannot classify all windows of a scene; set it to 0")
+        hop_frames = getattr(network, "hop_frames", 1)
+        self._scenes = SceneBatches(self._config, self.decoded, self.sets["training"], self._speech, hop_frames)
+
+    @property
+    def window_stride(self) -> int:
+        return 0 if self._scenes is None else self._scenes.stride
 
     def training_batch(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        return self.batches.training_batch(generator)
+        if self._scenes is None:
+            return self.batches.training_batch(generator)
+        audio, labels = (torch.from_numpy(part).to(self.batches.device) for part in self._scenes.draw(step))
+        return self.batches.augmenter.through_channel(audio, generator), labels
 
     def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> ClipEvaluation:
         return self._record(name, step, predict(network, front_end, self.batches, name))

@@ -1,0 +1,45 @@
+"""The noise of training: that of the folder, and synthetic noise."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from wordspot.audio.effects import loop_noise
+from wordspot.audio.noise import make_babble, make_sounds
+from wordspot.audio.samples import Samples, to_float32
+from wordspot.config import RunConfig
+from wordspot.data.cache import DecodedClips
+from wordspot.data.clips import ClipSet
+from wordspot.data.silence import noise_stretches
+
+_MADE_SECONDS = 240
+
+
+def training_noise(config: RunConfig, decoded: DecodedClips, clips: ClipSet) -> list[NDArray[np.int16]]:
+    """Pieces of noise, int16, none shorter than a clip; synthetic noise comes last."""
+    pieces = noise_stretches(config, decoded, "training")
+    return pieces + _made_noise(config, decoded.clips[clips.rows[clips.rows >= 0]], len(pieces))
+
+
+def _made_noise(config: RunConfig, clips: NDArray[np.int16], n_recorded: int) -> list[NDArray[np.int16]]:
+    """The synthetic noise that `augment.made_noise` asks for, alternately babble of `clips` and generated sounds."""
+    share = config.augment.made_noise
+    n_made = round(max(n_recorded, 1) * share / (1 - share))
+    rng = np.random.default_rng([config.data.seed, n_made])
+    n_samples = max(_MADE_SECONDS * config.features.sample_rate, config.features.clip_samples)
+    return [
+        make_sounds(n_samples, config.features.sample_rate, rng) if number % 2 else make_babble(clips, n_samples, rng)
+        for number in range(n_made)
+    ]
+
+
+def cut_noise(pieces: list[NDArray[np.int16]], n_samples: int, sample_rate: int, rng: Generator) -> Samples:
+    """A random stretch of a random piece: float32 [n_samples]; a shorter piece is looped, see `effects.loop_noise`."""
+    piece = pieces[int(rng.integers(len(pieces)))]
+    if len(piece) >= n_samples:
+        start = int(rng.integers(len(piece) - n_samples + 1))
+        return to_float32(piece[start : start + n_samples])
+    phase = int(rng.integers(len(piece)))
+    return loop_noise(to_float32(piece), n_samples + phase, sample_rate)[phase:]

@@ -1,0 +1,84 @@
+"""Batches of training scenes of a data folder: audio, and a label for every window."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.audio.samples import to_float32
+from wordspot.audio.speech import speech_bounds
+from wordspot.config import RunConfig
+from wordspot.data.cache import DecodedClips
+from wordspot.data.clips import ClipSet
+from wordspot.data.speech import Speech
+from wordspot.labels import SILENCE
+from wordspot.training.noise import training_noise
+from wordspot.training.scenes.copies import Copies, Recording
+from wordspot.training.scenes.labels import Ints, label_windows
+from wordspot.training.scenes.layout import Layout
+from wordspot.training.scenes.speech import SpeechReader
+
+_PURPOSE = 2  # of random numbers: the last number of a step's seed; see `trainer`
+
+
+class SceneBatches:
+    """Batches of scenes, each drawn from (seed, step).
+
+    Args:
+        config: of the run.
+        decoded: the folder's recordings.
+        clips: the training set.
+        speech: sentences for training, or None.
+        hop_frames: frames that the network consumes at once, which the stride is a multiple of.
+    """
+
+    def __init__(
+        self, config: RunConfig, decoded: DecodedClips, clips: ClipSet, speech: Speech | None, hop_frames: int = 1
+    ) -> None:
+        features, seed = config.features, config.training.seed
+        self._features, self._seed, self._batch_size = features, seed, config.training.batch_size
+        self.stride = hop_frames * max(round(config.scenes.stride_ms / features.hop_ms / hop_frames), 1)
+        n_more = int(
+            (config.scenes.length_s * features.sample_rate - features.clip_samples) / (self.stride * features.hop_samples)
+        )
+        self._begins = np.arange(n_more + 1) * self.stride * features.hop_samples
+        self.n_samples = int(self._begins[-1]) + features.clip_samples
+        spoken = np.flatnonzero(clips.labels != SILENCE)
+        reader = ClipReader(decoded, clips.rows[spoken], clips.labels[spoken], features.sample_rate)
+        copies = Copies(reader, len(spoken), config.augment, features.sample_rate, seed)
+        of_speech, n_speech = None, 0
+        if speech is not None:
+            sentences = SpeechReader(speech, config.words)
+            of_speech, n_speech = (
+                Copies(sentences, len(sentences), config.augment, features.sample_rate, seed + 1),
+                len(sentences),
+            )
+        noise = training_noise(config, decoded, clips)
+        self._layout = Layout(config, copies, clips.weights[spoken], of_speech, n_speech, noise, self.n_samples)
+
+    def draw(self, step: int) -> tuple[NDArray[np.float32], Ints]:
+        """The batch of a step: audio float32 [batch, samples], labels int64 [batch, windows]."""
+        rng = np.random.default_rng([self._seed, step, _PURPOSE])
+        audio, found = zip(*(self._layout.draw(rng) for _ in range(self._batch_size)), strict=True)
+        nowhere = np.array([-(10**9), -(10**9), SILENCE])
+        words = np.tile(nowhere, (len(found), max(map(len, found)), 1))
+        for row, places in zip(words, found, strict=True):
+            row[: len(places)] = places
+        return np.stack(audio), label_windows(words, self._begins, self._features.clip_samples, self._features.sample_rate)
+
+
+class ClipReader:
+    """Gives clips by their place in a set, without the zeros at their end, and finds their speech.
+
+    rows: int64 [n], which of the decoded clips. labels: int64 [n].
+    """
+
+    def __init__(self, decoded: DecodedClips, rows: NDArray[np.int64], labels: NDArray[np.int64], sample_rate: int) -> None:
+        self._decoded, self._rows, self._labels, self._sample_rate = decoded, rows, labels, sample_rate
+
+    def __call__(self, place: int) -> Recording:
+        clip = self._decoded.clips[self._rows[place]]
+        sounding = np.flatnonzero(clip)
+        samples = np.asarray(clip[: sounding[-1] + 1] if len(sounding) else clip)
+        first, stop = speech_bounds(to_float32(samples), self._sample_rate)
+        return Recording(samples, np.array([[first, stop, self._labels[place]]], np.int64))
