@@ -1,4 +1,8 @@
-"""Export weights of the stage `words` as an ONNX file, through a run's folder as `wordspot train` writes it."""
+"""Export weights of the stage `words` as an ONNX file, through a run's folder as `wordspot train` writes it.
+
+Scenes hold far more unknown speech than a set of clips does, so a network trained on them takes too many clips for unknown.
+`--unknown-bias` is added to that label's bias; `unknown_bias.py` prints what it does on validation clips.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import json
 from pathlib import Path
 
 import wordspot as ws
-from cache import WORDS, arguments
+from cache import UNKNOWN, WORDS, arguments
 from train import TrainConfig, model_weights
 from wordspot.data.cache import decode_folder
 from wordspot.data.clips import build_sets
@@ -30,7 +34,7 @@ ABOUT_DATA = {
 }
 
 
-def make_run(data: Path, weights: Path, run: Path) -> None:
+def make_run(data: Path, weights: Path, run: Path, unknown_bias: float) -> None:
     """Write the run's folder: settings, one checkpoint and the list of recordings."""
     trained = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
     config = TrainConfig(**trained)
@@ -40,6 +44,7 @@ def make_run(data: Path, weights: Path, run: Path) -> None:
     run_config = make_config(data, list(WORDS), task="words", settings=settings)
     model = config.make_model()
     model.load_state_dict(model_weights(weights), strict=False)  # all but the number of batches of the norms
+    model.output.bias.data[UNKNOWN] += unknown_bias
     folder = RunFolder(run)
     folder.checkpoints.mkdir(parents=True)
     folder.write_config(run_config)
@@ -53,9 +58,10 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--unknown-bias", type=float, default=-1.25, help="added to the bias of unknown (default: -1.25)")
     args = parser.parse_args()
     run = args.cache / f"run_{args.weights.stem}"
-    make_run(args.data / "speech_commands", args.weights, run)
+    make_run(args.data / "speech_commands", args.weights, run, args.unknown_bias)
     ws.load_run(run).export(args.out, about_data=ABOUT_DATA)
     content = args.out.read_bytes()
     card = read_card(content, args.out)

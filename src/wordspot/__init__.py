@@ -40,6 +40,7 @@ _HOME = {
     "classify": "wordspot.runtime.classify",
     "detect": "wordspot.runtime.detect",
     "download": "wordspot.data.download",
+    "download_voices": "wordspot.data.voices.download",
     "evaluate": "wordspot.run",
     "export_web": "wordspot.server.site",
     "info": "wordspot.runtime.model",
@@ -49,6 +50,7 @@ _HOME = {
     "load_run": "wordspot.run",
     "make_scenes": "wordspot.data.scenes.make_scenes",
     "make_stream": "wordspot.data.scenes.make_stream",
+    "new": "wordspot.wakeword",
     "open_model": "wordspot.runtime.model",
     "resume": "wordspot.run",
     "serve": "wordspot.server.serve",
@@ -94,6 +96,7 @@ if TYPE_CHECKING:
     from wordspot.data.scenes.make_scenes import make_scenes as make_scenes
     from wordspot.data.scenes.make_stream import make_stream as make_stream
     from wordspot.data.voices import speak as speak
+    from wordspot.data.voices.download import download_voices as download_voices
     from wordspot.errors import WordspotError as WordspotError
     from wordspot.evaluation.streams import test_stream as test_stream
     from wordspot.evaluation.tuning import tune as tune
@@ -125,3 +128,4 @@ if TYPE_CHECKING:
     from wordspot.server.serve import serve as serve
     from wordspot.server.site import export_web as export_web
     from wordspot.training.leave_one_out import leave_one_generator_out as leave_one_generator_out
+    from wordspot.wakeword import new as new

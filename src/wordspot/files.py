@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,25 +131,3 @@ def _naming(target: Path) -> Iterator[None]:
         if error.errno and (error.filename is None or Path(str(error.filename)).name.startswith(f".{target.stem}.")):
             error.filename = str(target)
         raise
-
-
-def cache_root() -> Path:
-    """Where caches live: ``$WORDSPOT_CACHE``, or the platform's folder for such things.
-
-    Raises:
-        ConfigError: the user has no home.
-    """
-    if given := os.environ.get("WORDSPOT_CACHE"):
-        return Path(given)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local") / "wordspot" / "cache"
-    if sys.platform == "darwin":
-        return _home() / "Library" / "Caches" / "wordspot"
-    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "wordspot"
-
-
-def _home() -> Path:
-    try:
-        return Path.home()
-    except RuntimeError as error:  # HOME is not set, and the user has no entry in /etc/passwd
-        raise ConfigError("there is no home folder for the cache; set WORDSPOT_CACHE to a folder you may write to") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 
@@ -92,6 +93,158 @@ def test_a_flac_whose_header_counts_a_little_too_much(tmp_path: Path) -> None:
     audio, notes = read(path, bytes(content))
     assert len(audio) == RATE
     assert notes == [f"{path}: its header promises 500 samples more than it has; everything in the file is read"]
+
+
+@pytest.mark.parametrize("counted", [1, 8_000, RATE - 100])
+def test_a_flac_whose_header_counts_too_little(tmp_path: Path, counted: int) -> None:
+    """libsndfile stops where the header says; the last frame says how many samples there are."""
+    path = tmp_path / "a.flac"
+    for after in (b"", b"TAG" + bytes(125)):
+        soundfile.write(path, SOUND, RATE, format="FLAC")
+        content = bytearray(path.read_bytes())
+        content[21:26] = ((content[21] & 0xF0) << 32 | counted).to_bytes(5, "big")
+        audio, notes = read(path, bytes(content) + after)
+        np.testing.assert_array_equal(audio, INTEGERS / np.float32(32768))
+        assert notes == [f"{path}: its header counts {RATE - counted} samples too few; everything in the file is read"]
+        assert read_info(path).n_samples == RATE
+
+
+def test_a_flac_between_tags_of_other_formats(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, SOUND, RATE, format="FLAC")
+    ape = b"APETAGEX" + struct.pack("<4I8s", 2000, 132, 1, 0, b"")
+    for after in (b"TAG" + bytes(125), bytes(100) + ape, bytes(100) + ape + b"TAG" + bytes(125)):
+        soundfile.write(path, SOUND, RATE, format="FLAC")
+        audio, notes = read(path, b"ID3\x03\0\0\0\0\x10\0" + bytes(2048) + path.read_bytes() + after)
+        assert (len(audio), notes) == (RATE, [])
+
+
+def corrected(path: Path, container: str, name: bytes, shift: int, length: int, form: str) -> bytes:
+    """SOUND in a container, with another length written `shift` bytes after a chunk's name."""
+    soundfile.write(path, INTEGERS, RATE, format=container, subtype="PCM_16")
+    content = path.read_bytes()
+    at = content.index(name) + shift
+    return content[:at] + struct.pack(form, length) + content[at + struct.calcsize(form) :]
+
+
+@pytest.mark.parametrize(
+    ("container", "name", "shift", "form", "extra"),
+    [
+        ("AIFF", b"SSND", 4, ">I", 8),
+        ("CAF", b"data", 4, ">q", 4),
+        ("W64", b"data", 16, "<Q", 24),
+        ("AU", b".snd", 8, ">I", 0),
+        ("RF64", b"ds64", 16, "<Q", 0),
+    ],
+)
+def test_lengths_of_other_containers(tmp_path: Path, container: str, name: bytes, shift: int, form: str, extra: int) -> None:
+    path = tmp_path / "a.bin"
+
+    def with_length(length: int) -> tuple[np.ndarray, list[str]]:
+        return read(path, corrected(path, container, name, shift, length + extra, form))
+
+    expected = INTEGERS / np.float32(32768)
+    audio, notes = with_length(16_000)
+    np.testing.assert_array_equal(audio[:RATE], expected)
+    assert re.fullmatch(r".*its header counts \d+ bytes too few; everything in the file is read", notes[0])
+    audio, notes = with_length(32_000 + 100)
+    np.testing.assert_array_equal(audio[:RATE], expected)
+    assert "more than the file holds; everything in the file is read" in notes[0]
+    with pytest.raises(AudioError, match="truncated, its header promises"):
+        with_length(64_000)
+
+
+@pytest.mark.parametrize(
+    ("container", "name", "shift", "form", "length"),
+    [
+        ("CAF", b"data", 4, ">q", -1),
+        ("AU", b".snd", 8, ">I", 0),
+        ("AU", b".snd", 8, ">I", 0x7FFFFFFF),
+        ("AIFF", b"SSND", 4, ">I", 0),
+        ("RF64", b"ds64", 16, "<Q", 0),
+        ("RF64", b"ds64", 16, "<Q", 2**64 - 1),
+    ],
+)
+def test_containers_without_a_length(tmp_path: Path, container: str, name: bytes, shift: int, form: str, length: int) -> None:
+    """What recorders leave that were ended before they could write it; CAF has -1 for it."""
+    path = tmp_path / "a.bin"
+    audio, notes = read(path, corrected(path, container, name, shift, length, form))
+    np.testing.assert_array_equal(audio[:RATE], INTEGERS / np.float32(32768))
+    assert (len(audio) - RATE < 10, notes) == (True, [])
+
+
+def test_a_wav_by_its_later_name_and_in_the_other_byte_order(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SOUND, RATE, format="RF64", subtype="PCM_16")
+    audio, _ = read(path, b"BW64" + path.read_bytes()[4:])  # ITU-R BS.2088
+    assert len(audio) == RATE
+    form = struct.pack(">4sIHHIIHH4sI", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16, b"data", 16_000)
+    audio, notes = read(path, b"RIFX" + struct.pack(">I", 0) + b"WAVE" + form + INTEGERS.astype(">i2").tobytes())
+    np.testing.assert_array_equal(audio, INTEGERS / np.float32(32768))
+    assert "counts 16000 bytes too few" in notes[0]
+
+
+def test_a_sphere_file_that_is_truncated(tmp_path: Path) -> None:
+    path = tmp_path / "a.sph"
+    soundfile.write(path, SOUND, RATE, format="NIST", subtype="PCM_16")
+    whole = path.read_bytes()
+    with pytest.raises(AudioError, match="truncated, its header promises 33024 bytes"):
+        read(path, whole[:-8_000])
+    audio, notes = read(path, whole[:-80])
+    assert len(audio) == RATE - 40
+    assert "80 bytes more than the file holds" in notes[0]
+
+
+def test_an_odd_number_of_bytes_that_is_not_filled_up(tmp_path: Path) -> None:
+    form = struct.pack("<HHIIHH", 1, 1, RATE, RATE, 1, 8)
+    body = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", 9_999) + bytes([128]) * 9_999
+    audio, notes = read(tmp_path / "a.wav", b"RIFF" + struct.pack("<I", len(body)) + body + b"LIST\x04\0\0\0INFO")
+    assert (len(audio), notes) == (9_999, [])
+
+
+def first_frame(mp3: bytes) -> int:
+    """Where the frame after the one with the encoder's count begins."""
+    return mp3.index(mp3[:2], 4)
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+@pytest.mark.parametrize("before", [b"", b"ID3\x03\0\0\0\x40\0\0" + bytes(1 << 20), bytes(3000)])
+def test_an_mp3_without_a_count(tmp_path: Path, rate: int, before: bytes) -> None:
+    """libsndfile estimates its length from its first frame; of this one it would read about half, or a third."""
+    path = tmp_path / "a.mp3"
+    rng = np.random.default_rng(2)
+    soundfile.write(path, 0.01 * rng.standard_normal(5 * rate) + 0.3 * np.sin(0.05 * np.arange(5 * rate)), rate, format="MP3")
+    mp3 = path.read_bytes()
+    uncounted = mp3[first_frame(mp3) :]
+    n_samples = 576 if rate == 16_000 else 1152  # of a frame of MPEG-2 and MPEG-1
+    for after in (b"", b"TAG" + bytes(125), b"garbage" * 100):
+        audio, notes = read(path, before + uncounted + after)
+        assert notes == []
+        assert 0 <= len(audio) - 5 * rate < 3 * n_samples  # the encoder's delay and what fills up its last frame
+
+
+def test_joined_mp3s_are_read_to_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, SOUND, RATE, format="MP3")
+    mp3 = path.read_bytes()
+    audio, notes = read(path, mp3 + b"ID3\x03\0\0\0\0\0\x10" + bytes(16) + mp3)
+    assert len(audio) > 2 * RATE
+    assert re.fullmatch(r".*: its header counts \d+ MP3 frames too few; everything in the file is read", notes[0])
+
+
+def test_recordings_that_follow_in_an_ogg_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, SOUND, RATE, format="OGG", subtype="VORBIS")
+    one = path.read_bytes()
+    audio, notes = read(path, one * 3)
+    assert len(audio) == RATE
+    assert notes == [f"{path}: 2 more recording(s) follow in the same file and are not read; split the file"]
+
+
+def test_what_cannot_be_read_says_how_to_convert_it(tmp_path: Path) -> None:
+    samples_first = b"RIFF\x34\0\0\0WAVEdata\x08\0\0\0" + bytes(8) + b"fmt \x10\0\0\0" + bytes(16)
+    with pytest.raises(AudioError, match=r"the WAV file cannot be read \(.*\); convert it again: ffmpeg -i a\.wav a\.wav\.wav"):
+        read(tmp_path / "a.wav", samples_first)
 
 
 @pytest.mark.parametrize("name", ["noise.wav", "noise.bin", "noise.mp3", "noise"])

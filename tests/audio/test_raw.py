@@ -123,7 +123,26 @@ def test_bytes_of_another_form_are_doubted(form: str) -> None:
     assert notes == ["standard input is like noise at full scale; are its samples s16le with 1 channel(s)?"]
 
 
-@pytest.mark.parametrize("audio", [NOISY, 4 * NOISY, 0 * NOISY, np.sign(SOUND) * np.float32(0.99)], ids=range(4))
+@pytest.mark.parametrize(
+    ("paired", "says"),
+    [
+        (np.stack([NOISY, NOISY], 1), "repeats every sample"),
+        (np.stack([0 * NOISY, NOISY], 1), "has only zeros in every second sample"),
+        (np.stack([NOISY, 0 * NOISY], 1), "has only zeros in every second sample"),
+    ],
+)
+@pytest.mark.parametrize("size", [640, 642, 1001])
+def test_stereo_and_wide_samples_that_are_taken_for_mono_are_doubted(paired: np.ndarray, says: str, size: int) -> None:
+    """The second is what 32 bits are that were made from 16."""
+    notes: list[str] = []
+    data = np.tile((paired * 32767).ravel(), 10).astype("<i2").tobytes()
+    decode(RawDecoder(RATE, on_note=notes.append, what="standard input"), data, size)
+    assert notes == [f"standard input {says}; are its samples s16le with 1 channel(s)?"]
+
+
+@pytest.mark.parametrize(
+    "audio", [NOISY, 4 * NOISY, 0 * NOISY, np.sign(SOUND) * np.float32(0.99), np.full(4000, 0.5)], ids=range(5)
+)
 def test_sound_is_not_doubted(audio: np.ndarray) -> None:
     notes: list[str] = []
     decode(RawDecoder(RATE, on_note=notes.append), (np.tile(audio, 10) * 32767).astype("<i2").tobytes(), 640)

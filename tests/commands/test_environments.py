@@ -114,33 +114,39 @@ def test_a_terminal_that_knows_only_ascii(folder: Path) -> None:
     assert rb"\u0434\u0430" in shown
 
 
+HOMES = [None, "/dev/null/home", "relative"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("home", [None, "/dev/null/home"])
-def test_without_a_home_what_needs_no_cache_works(folder: Path, tmp_path: Path, home: str | None) -> None:
+@pytest.mark.parametrize("home", HOMES)
+def test_without_a_home_a_model_works(folder: Path, tmp_path: Path, home: str | None) -> None:
     model, sound = "модель.onnx", "слово.wav"
-    statuses, _, notes = run(
-        folder,
-        [
-            ["info", model], ["verify"], ["detect", model, sound], ["label", model, "clip.wav"], ["listen", model, sound],
-            ["spectrogram", "clip.wav", "--out", str(tmp_path / "a.png")],
-        ],
-        home=home,
-    )  # fmt: skip
-    assert statuses == [0] * 6, notes.decode()
-    assert b"atplotlib" not in notes
+    (tmp_path / "truth.csv").write_text("label,start_ms,end_ms\nда,1000,2000\n")
+    before = sorted(folder.iterdir())
+    bench = [model, sound, "--truth", str(tmp_path / "truth.csv")]
+    commands = [
+        ["info", model], ["verify"], ["detect", model, sound], ["label", model, "clip.wav"], ["listen", model, sound],
+        ["spectrogram", "clip.wav", "--out", str(tmp_path / "a.png")],
+        ["test-stream", *bench, "--report", str(tmp_path / "r.html")],
+        ["tune", *bench, "--false-accepts-per-hour", "1", "--out", str(tmp_path / "tuned.onnx")],
+        ["export-web", model, "--out", str(tmp_path / "web")],
+    ]  # fmt: skip
+    statuses, _, notes = run(folder, commands, home=home)
+    assert statuses == [0] * len(commands), notes.decode()
+    assert b"atplotlib" not in notes.replace(b"Matplotlib is building the font cache; this may take a moment.", b"")
+    assert sorted(folder.iterdir()) == before
 
 
 @pytest.mark.slow
-def test_without_a_home_training_asks_for_a_cache(tone_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("home", HOMES)
+def test_without_a_home_training_keeps_nothing(tone_folder: Path, tmp_path: Path, home: str | None) -> None:
     words = ["--words", "low,high", "--steps", "2", "--batch-size", "8", "--set", "model.n_channels=8"]
-    train = ["train", str(tone_folder), *words, "--out", "run"]
-    statuses, _, notes = run(tmp_path, [train], home=None)
-    assert statuses == [1]
-    assert notes.strip() == b"wordspot: there is no home folder for the cache; set WORDSPOT_CACHE to a folder you may write to"
     commands = [
-        train, ["evaluate", "run", str(tone_folder), "--report", "report.html"], ["export", "run", "--out", "a.onnx"],
-        ["spectrogram", str(tone_folder / "low" / "sp0_nohash_0.wav"), "--out", "a.png"], ["check", str(tone_folder)],
+        ["check", str(tone_folder)], ["train", str(tone_folder), *words, "--out", "run"],
+        ["evaluate", "run", str(tone_folder), "--report", "report.html"], ["export", "run", "--out", "a.onnx"],
+        ["evaluate", "a.onnx", str(tone_folder)],
     ]  # fmt: skip
-    cache = {"WORDSPOT_CACHE": str(tmp_path / "cache")}
-    statuses, _, notes = run(tmp_path, commands, **cache, HOME=str(tmp_path / "none" / "home"))
-    assert statuses == [0] * 5, notes.decode()
+    statuses, _, notes = run(tmp_path, commands, home=home)
+    assert statuses == [0] * len(commands), notes.decode()
+    assert b"so decoded clips are kept for this command only; set WORDSPOT_CACHE to a folder to keep them" in notes
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "report.html", "run"]

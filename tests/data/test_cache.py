@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from wordspot.cache_folder import cache_root, own_folder
 from wordspot.data import cache
 from wordspot.data.cache import decode_folder
 from wordspot.data.folders import list_recordings
-from wordspot.errors import DataError
-from wordspot.files import cache_root
+from wordspot.errors import ConfigError, DataError
 from wordspot.progress import Progress
 
 
@@ -171,6 +171,36 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert cache_root() == tmp_path / "local" / "wordspot" / "cache"
 
 
+def test_a_home_that_is_no_folder_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative folder would leave files wherever a command is run; XDG's specification ignores one too."""
+    monkeypatch.delenv("WORDSPOT_CACHE")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setattr(Path, "home", lambda: Path("relative"))
+    with pytest.raises(ConfigError, match="the home folder 'relative' is not an absolute path"):
+        cache_root()
+
+
+@pytest.mark.parametrize("place", ["file/cache", "no-home", "locked"])
+def test_without_a_place_for_the_cache_the_process_has_its_own(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.delenv("WORDSPOT_CACHE")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / place))
+    if place == "no-home":
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr(Path, "home", lambda: Path())
+    if place == "locked":  # root may write everywhere, whatever the mode says
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    decoded = decode_folder(list_recordings(folder), 16_000, 1600)
+    assert len(decoded.clips) == 3
+    assert "so decoded clips are kept for this command only; set WORDSPOT_CACHE to a folder to keep them" in decoded.warnings[-1]
+    assert own_folder().is_absolute()
+    assert own_folder() == own_folder()
+
+
 def test_resampled_to_the_rate_asked_for(folder: Path) -> None:
     decoded = decode_folder(list_recordings(folder), 8000, 800)
     assert decoded.clips.shape == (3, 800)
@@ -182,7 +212,7 @@ def test_resampled_to_the_rate_asked_for(folder: Path) -> None:
 def test_no_place_for_the_cache(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("WORDSPOT_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(DataError, match="set WORDSPOT_CACHE to a folder you may write to"):
+    with pytest.raises(ConfigError, match="set WORDSPOT_CACHE to a folder you may write to"):
         decode_folder(list_recordings(folder), 16_000, 1600)
 
 

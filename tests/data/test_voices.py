@@ -24,13 +24,13 @@ from wordspot.audio.samples import Samples
 from wordspot.audio.speech import trim
 from wordspot.commands import speak
 from wordspot.config import DataConfig
-from wordspot.data import voices as find_module
 from wordspot.data.folders import hash_name, list_recordings
 from wordspot.data.split import split_noise, which_set
 from wordspot.data.voices import Engine, Voice, draw_voices, find_engines, make_noise, programs, speak_words
+from wordspot.data.voices import find as find_module
 from wordspot.data.voices.babble import SENTENCES, split_sentence
 from wordspot.data.voices.clips import place
-from wordspot.data.voices.engine import INTONATION, PITCH, RATE
+from wordspot.data.voices.engine import INTONATION, PITCH, RATE, Manners
 from wordspot.data.voices.espeak import Espeak, find_espeak
 from wordspot.data.voices.variants import parse_variant, read_variants, why_no_person
 from wordspot.errors import ConfigError, DataError, MissingExtraError, WordspotError
@@ -79,6 +79,8 @@ class ToneEngine:
     """An engine that needs nothing installed: a word is a tone as long as its letters, between two silences."""
 
     name = "tone"
+    manners = Manners()
+    concurrent = False
 
     def __init__(self, n_speakers: int = 12, seconds_per_letter: float = 0.1) -> None:
         self.n_speakers = n_speakers
@@ -713,7 +715,7 @@ def test_no_engine_at_all_says_how_to_install_one(monkeypatch: pytest.MonkeyPatc
         find_engines("espeak-ng")
     with pytest.raises(MissingExtraError, match="flite is not on the PATH"):
         find_engines("flite")
-    with pytest.raises(ConfigError, match="there is no engine 'hal'; name espeak-ng, flite or all"):
+    with pytest.raises(ConfigError, match="there is no engine 'hal'; name espeak-ng, flite, kokoro, piper or all"):
         find_engines("hal")
 
 
@@ -818,9 +820,7 @@ def test_the_command_says_what_was_cut(
         def speak(self, text: str, voice: Voice, seed: int = 0) -> tuple[Samples, int]:
             return super().speak(text, dataclasses.replace(voice, rate=0.1 if voice.speaker == "tone-3" else 1), seed)
 
-    monkeypatch.setattr("wordspot.data.voices._FINDERS", {"espeak-ng": OneSlow})
-    # The engine's own name is what the clips' voices carry.
-    monkeypatch.setattr("wordspot.data.voices.find_engines", lambda _: {"tone": OneSlow()})
+    monkeypatch.setattr("wordspot.data.voices.find_engines", lambda *_, **__: {"tone": OneSlow()})
     run_speak("yes", "--out", str(tmp_path / "out"), "--per-word", "12")
     assert "yes: 1 of 12 clips hold only its loudest 1000 ms" in capsys.readouterr().err
 
@@ -845,7 +845,7 @@ def test_a_list_names_every_clip_its_voice_and_its_engine(
         def voices(self, language: str) -> list[Voice]:
             return [dataclasses.replace(v, engine="other", speaker=f"x{v.speaker}") for v in super().voices(language)]
 
-    monkeypatch.setattr("wordspot.data.voices.find_engines", lambda _: {"tone": ToneEngine(), "other": Other()})
+    monkeypatch.setattr("wordspot.data.voices.find_engines", lambda *_, **__: {"tone": ToneEngine(), "other": Other()})
     out, table = tmp_path / "out", tmp_path / place
     run_speak("Yes", "hey, you", "--out", str(out), "--per-word", "30", "--list", str(table))
     assert f"{table}: 60 rows" in capsys.readouterr().out
@@ -863,7 +863,7 @@ def test_a_list_names_every_clip_its_voice_and_its_engine(
 
 
 def test_a_list_may_carry_another_label_and_replaces_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wordspot.data.voices.find_engines", lambda _: {"tone": ToneEngine()})
+    monkeypatch.setattr("wordspot.data.voices.find_engines", lambda *_, **__: {"tone": ToneEngine()})
     out, table = tmp_path / "out", tmp_path / "labels.csv"
     arguments = ["yes", "--out", str(out), "--per-word", "2", "--list", str(table)]
     run_speak(*arguments, "--label", "a machine")
@@ -887,7 +887,7 @@ def test_a_list_that_cannot_be_is_rejected_before_anything_is_spoken(tmp_path: P
 
 
 def test_the_commands_engines_are_those_there_are() -> None:
-    assert (*find_module._FINDERS, "all") == speak.ENGINES
+    assert (*find_module._FINDERS, *find_module.NEURAL, "all") == speak.ENGINES
 
 
 def test_help_needs_no_numpy() -> None:

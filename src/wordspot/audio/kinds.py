@@ -27,9 +27,11 @@ _MP4 = Kind("MPEG-4 (M4A, MP4, MOV)", False)
 
 #: (position, bytes) at the beginning of a file → its kind.
 _MAGIC = (
-    (0, b"RF64", WAV), (0, b"fLaC", Kind("FLAC", True)), (0, b"OggS", Kind("Ogg", True)), (0, b"ID3", Kind("MP3", True)),
+    (0, b"RF64", WAV), (0, b"BW64", WAV), (0, b"RIFX", Kind("WAV of the other byte order", True)),
+    (0, b"fLaC", Kind("FLAC", True)), (0, b"OggS", Kind("Ogg", True)), (0, b"ID3", Kind("MP3", True)),
     (0, b"FORM", Kind("AIFF", True)), (0, b".snd", Kind("AU", True)), (0, b"caff", Kind("CAF", True)),
-    (0, b"riff", Kind("W64", True)), (0, b"\x1aE\xdf\xa3", _VIDEO), (4, b"ftyp", _MP4),
+    (0, b"riff", Kind("W64", True)), (0, b"NIST_1A", Kind("SPHERE", True)),
+    (0, b"\x1aE\xdf\xa3", _VIDEO), (4, b"ftyp", _MP4),
     (0, b"#!AMR", Kind("AMR", False)), (0, b"MAC ", Kind("Monkey's Audio", False)), (0, b"wvpk", Kind("WavPack", False)),
     (0, b"0&\xb2u\x8ef\xcf\x11", Kind("Windows Media", False)),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wordspot.errors import AudioError
+from wordspot.progress import OnNote, ignore_note
 
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _FLAC = b"\x7fFLAC"
@@ -36,6 +37,11 @@ class Page:
         return len(self.lacing) == self.header[26] and len(self.body) == sum(self.lacing)
 
     @property
+    def is_first(self) -> bool:
+        """Whether it is the first page of a stream."""
+        return bool(self.header[5] & 2)
+
+    @property
     def has_its_checksum(self) -> bool:
         """Whether no bit of the page was changed."""
         return _checksum(self.header[:22] + bytes(4) + self.header[26:] + self.lacing + self.body) == self.header[22:26]
@@ -52,19 +58,28 @@ def pages(file: BinaryIO) -> Iterator[Page]:
     file.seek(position)
 
 
-def check_ogg(file: BinaryIO, path: Path) -> None:
+def check_ogg(file: BinaryIO, path: Path, note: OnNote = ignore_note) -> None:
     """Follow the pages to the end of the file.
+
+    Args:
+        file: the file.
+        path: its name.
+        note: called if another recording follows, as in one of internet radio; only the first is decoded.
 
     Raises:
         AudioError: truncated, or a page is damaged.
     """
-    goes_on = False
+    goes_on, n_starts, has_begun = False, 0, False
     for page in pages(file):
         if not page.is_whole:
             raise AudioError(f"{path}: truncated, it ends within an Ogg page; copy or record it again")
         if not page.has_its_checksum:
             raise AudioError(f"{path}: damaged, the Ogg page at byte {page.position} fails its checksum; remove the file")
         goes_on = page.lacing[-1:] == b"\xff"
+        n_starts += page.is_first and has_begun
+        has_begun |= not page.is_first
+    if n_starts:
+        note(f"{path}: {n_starts} more recording(s) follow in the same file and are not read; split the file")
     rest = file.read(27)
     if goes_on or (rest and b"OggS".startswith(rest[:4])):
         raise AudioError(f"{path}: truncated, its last Ogg page announces another; copy or record it again")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import BinaryIO
 
 import soundfile
 
@@ -13,6 +12,7 @@ from wordspot.audio.convert import can_convert, convert
 from wordspot.audio.folder import is_unreadable_kind
 from wordspot.audio.kinds import HEAD_BYTES, convert_command, kind_of
 from wordspot.audio.mpeg import has_frames
+from wordspot.audio.patched import SoundSource
 from wordspot.audio.samples import MAX_RATE, MIN_RATE
 from wordspot.audio.truncation import open_whole
 from wordspot.errors import AudioError, NotFoundError
@@ -26,7 +26,7 @@ _READABLE = "wordspot reads WAV, FLAC, Ogg and MP3"
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]
     """A file that is only read forward: soundfile seeks after each block, and an MP3 then loses its next frames."""
 
-    def __init__(self, source: Path | BinaryIO) -> None:
+    def __init__(self, source: SoundSource) -> None:
         self._source = source
         try:
             super().__init__(native_name(source) if isinstance(source, Path) else source)
@@ -69,7 +69,7 @@ def open_sound(path: Path, note: OnNote, *, thorough: bool) -> soundfile.SoundFi
     try:
         sound = _Forward(convert(path) if _needs_ffmpeg(path) and can_convert() else open_whole(path, note, thorough=thorough))
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file would need a given rate
-        raise AudioError(f"{path}: {_what_it_is(path) or f'the file cannot be read ({reason(error)})'}; {_READABLE}") from error
+        raise AudioError(f"{path}: {_what_it_is(path, reason(error))}") from error
     except OSError as error:
         raise AudioError(f"{path}: cannot be opened ({error.strerror}); check who may read it") from error
     if sound.format == "MP3" and not _has_frames(path):
@@ -111,13 +111,15 @@ def reason(error: Exception) -> str:
     return " ".join(text.split()).rstrip(".")
 
 
-def _what_it_is(path: Path) -> str:
-    """A sentence about a file of a known kind that cannot be read; empty for others."""
+def _what_it_is(path: Path, why: str) -> str:
+    """A sentence about a file that cannot be read for the reason `why`, and what to do."""
     with path.open("rb") as file:
         kind = kind_of(file.read(HEAD_BYTES))
-    if kind is None or kind.is_readable:
-        return ""
-    return f"the file is {kind.name}, which cannot be read; convert it: {convert_command(path.name)}"
+    if kind is None:
+        return f"the file cannot be read ({why}); {_READABLE}"
+    if kind.is_readable:
+        return f"the {kind.name} file cannot be read ({why}); convert it again: {convert_command(path.name)}"
+    return f"the file is {kind.name}, which cannot be read; convert it: {convert_command(path.name)}; {_READABLE}"
 
 
 def _needs_ffmpeg(path: Path) -> bool:

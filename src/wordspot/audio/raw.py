@@ -64,6 +64,7 @@ class RawDecoder:
             raise ConfigError(f"`sample_format` must be one of {', '.join(FORMATS)}, got {form!r}")
         self._channel, self._note, self._what, self._advice = channel, on_note or ignore_note, what, advice
         self._waiting, self._n_left, self._n_doubtful = b"", -1, 0
+        self._is_paired, self._n_pairs, self._odd = [True] * 3, 0, np.zeros(0, np.int16)
         self.is_ready = self.has_header = False
         self._set(sample_rate, form, n_channels)
 
@@ -160,7 +161,11 @@ class RawDecoder:
         return samples
 
     def _doubt(self, samples: NDArray[Any]) -> None:
-        """Note, once, that a second of samples is like noise at full scale, as bytes are that mean something else."""
+        """Note, once, that a second of samples looks like something else: noise at full scale, or samples in pairs."""
+        if any(self._is_paired):
+            self._doubt_pairs(samples)
+        if self._n_doubtful < 0:
+            return
         scale = 32768 if samples.dtype.kind == "i" else 1
         audio = samples.astype(np.float64) / scale
         power = float(np.mean(audio * audio))
@@ -170,10 +175,24 @@ class RawDecoder:
             return
         self._n_doubtful += len(samples)
         if self._n_doubtful >= self.sample_rate:
-            self._n_doubtful = -1
-            self._note(
-                f"{self._what} is like noise at full scale; are its samples {self._form} with {self._n_channels} channel(s)?"
-            )
+            self._note_doubt("is like noise at full scale")
+
+    def _doubt_pairs(self, samples: NDArray[Any]) -> None:
+        """Stereo taken for mono has equal or half-zero pairs; 32 bits taken for 16 from a source of 16 bits, half-zero ones."""
+        if self._n_channels > 1:
+            return
+        joined = np.concatenate([self._odd, samples])
+        pairs, self._odd = joined[: len(joined) // 2 * 2].reshape(-1, 2), joined[len(joined) // 2 * 2 :]
+        heard = pairs[1:][(pairs[1:] != pairs[:-1]).any(axis=1)]  # not silence, nor a constant
+        is_odd = [not heard[:, 0].any(), not heard[:, 1].any(), bool((heard[:, 0] == heard[:, 1]).all())]
+        self._is_paired = [so_far and now for so_far, now in zip(self._is_paired, is_odd, strict=True)]
+        self._n_pairs += len(heard)
+        if any(self._is_paired) and self._n_pairs * 2 >= self.sample_rate:
+            self._note_doubt("repeats every sample" if self._is_paired[2] else "has only zeros in every second sample")
+
+    def _note_doubt(self, text: str) -> None:
+        self._n_doubtful = -1
+        self._note(f"{self._what} {text}; are its samples {self._form} with {self._n_channels} channel(s)?")
 
 
 def _as_samples(data: bytes, form: str) -> NDArray[Any]:

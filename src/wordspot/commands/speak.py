@@ -10,18 +10,34 @@ from wordspot.config import FeatureConfig
 HELP = "let synthetic voices speak words"
 EXAMPLE = "wordspot speak yes no up down --out voices --per-word 100 --noise"
 #: The names of the engines without importing them: ``--help`` must not load numpy.
-ENGINES = ("espeak-ng", "flite", "festival", "all")
+ENGINES = ("espeak-ng", "flite", "festival", "kokoro", "piper", "all")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="+", metavar="WORD", help="what to say; each word gets a folder of its name")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the data folder to make")
-    parser.add_argument("--per-word", type=int, default=100, metavar="N", help="clips of each word (default: 100)")
+    parser.add_argument("--per-word", type=int, metavar="N", help="clips of each word (default: 100, or as many as --voices)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default: 0)")
     parser.add_argument(
         "--language", default="en", metavar="CODE", help="en, en-us, de, zh, ...: all its accents speak (default: en)"
     )
-    parser.add_argument("--engine", choices=ENGINES, default="all", help="the engine (default: all that are installed)")
+    parser.add_argument(
+        "--engine",
+        default="all",
+        metavar="NAME",
+        help=f"one of {', '.join(ENGINES)}, or several with commas between them; all (the default) are the first three, "
+        "whichever are installed; kokoro and piper are neural voices (see `wordspot download voices`)",
+    )
+    parser.add_argument(
+        "--voices", type=int, metavar="N", help="how many speakers; kokoro mixes its voices to have as many (default: all)"
+    )
+    parser.add_argument(
+        "--voice-files",
+        type=Path,
+        metavar="PATH",
+        help="a file or folder with voices of kokoro or piper (or set WORDSPOT_VOICES)",
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="threads for kokoro; 0 uses all cores (default: 1)")
     features = FeatureConfig()
     parser.add_argument(
         "--sample-rate",
@@ -61,9 +77,10 @@ def run(args: argparse.Namespace) -> None:
 
     with console.show_progress() as progress:
         speech = speak(
-            args.words, args.out, per_word=args.per_word, seed=args.seed, language=args.language, engine=args.engine,
-            sample_rate=args.sample_rate, clip_ms=args.clip_ms, noise_seconds=args.noise, manifest=args.manifest,
-            label=args.label, force=args.force, progress=progress,
+            args.words, args.out, per_word=_per_word(args), seed=args.seed, language=args.language, engine=args.engine,
+            voice_files=args.voice_files, n_speakers=args.voices, jobs=args.jobs, sample_rate=args.sample_rate,
+            clip_ms=args.clip_ms, noise_seconds=args.noise, manifest=args.manifest, label=args.label, force=args.force,
+            progress=progress,
         )  # fmt: skip
     for word in speech.words:
         if word.n_cut:
@@ -79,3 +96,9 @@ def run(args: argparse.Namespace) -> None:
     if args.manifest:
         train = command_line("wordspot", "train", args.manifest, "--task", "recordings", "--out", "runs/recordings")
         console.say(f"{args.manifest}: {speech.n_clips} rows; add those of people, then: {train}")
+
+
+def _per_word(args: argparse.Namespace) -> int:
+    """As many clips as were asked for, or one for each speaker that was, or 100."""
+    counts = (args.per_word, args.voices, 100)
+    return int(next(count for count in counts if count is not None))

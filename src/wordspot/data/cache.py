@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from wordspot.audio.files import read_audio
 from wordspot.audio.samples import to_float32, to_int16
 from wordspot.audio.speech import is_loud_part_cut
+from wordspot.cache_folder import usable_cache
 from wordspot.data.decode import Problem, decode_many
 from wordspot.data.folders import Listing, Recording, left_out_notes
 from wordspot.errors import DataError, WordspotError
-from wordspot.files import atomic_folder, cache_root, read_json, write_json
+from wordspot.files import atomic_folder, read_json, write_json
 from wordspot.progress import OnProgress
 
-_LAYOUT = 2
+_LAYOUT = 3  # raised when the same files are decoded to other samples
 _NOTES_KEPT = 3
 
 
@@ -67,11 +68,12 @@ def decode_folder(listing: Listing, sample_rate: int, clip_samples: int, progres
         progress: called after each recording.
 
     Raises:
-        DataError: none of the clips could be decoded, or the cache folder cannot be written.
+        DataError: none of the clips could be decoded.
+        ConfigError: ``$WORDSPOT_CACHE`` cannot be written to.
         OSError: the cache cannot be written (a full disk, say); nothing half-written stays.
     """
-    _make_root()
-    family = cache_root() / hashlib.sha256(str(listing.root.resolve()).encode()).hexdigest()[:16]
+    root, note = usable_cache()
+    family = root / hashlib.sha256(str(listing.root.resolve()).encode()).hexdigest()[:16]
     folder = family / f"{_listing_hash(listing, sample_rate, clip_samples)}-{sample_rate}-{clip_samples}"
     was_there = folder.is_dir()
     decoded = _load(folder, listing)
@@ -88,17 +90,7 @@ def decode_folder(listing: Listing, sample_rate: int, clip_samples: int, progres
         decoded = _load(folder, listing, again=False)
     if decoded is None:
         raise DataError(f"{folder}: the cache of decoded clips was written but cannot be read back; is the disk damaged?")
-    return decoded
-
-
-def _make_root() -> None:
-    root = cache_root()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"{root}: decoded clips cannot be kept here ({error.strerror}); set WORDSPOT_CACHE to a folder you may write to"
-        ) from error
+    return replace(decoded, warnings=(*decoded.warnings, note)) if note else decoded
 
 
 def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, progress: OnProgress | None) -> None:

@@ -100,11 +100,11 @@ def download(
         source = kept
     else:
         part.parent.mkdir(parents=True, exist_ok=True)
-        _check_space(part.parent, (archive.size or 0) * (1 + _UNPACKED_RATIO) - length_of(part))
+        check_space(part.parent, (archive.size or 0) * (1 + _UNPACKED_RATIO) - length_of(part))
         address = f"{url.rstrip('/')}/{archive.name}"
         fetch(address, part, archive.sha256, archive.size, report, on_note or (lambda _: None))
         source = part
-    _check_space(out.parent, _UNPACKED_RATIO * source.stat().st_size)
+    check_space(out.parent, _UNPACKED_RATIO * source.stat().st_size)
     with _place(out) as folder:
         n_files = unpack(source, folder, report)
         write_json(folder / MARKER, {"archive": archive.name, "sha256": archive.sha256, "n_files": n_files})
@@ -152,10 +152,11 @@ def _read_marker(out: Path) -> str | None:
     return str(marker["sha256"]) if isinstance(marker, dict) and "sha256" in marker else None
 
 
-def _check_space(folder: Path, needed: float) -> None:
+def check_space(folder: Path, needed: float) -> None:
+    """Raise `DownloadError` if a folder's disk has less free space than the bytes needed."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DownloadError(
-            f"{folder} has {free / 1e9:.1f} GB of free disk, but the archive and its recordings need {needed / 1e9:.1f}; free "
+            f"{folder} has {free / 1e9:.1f} GB of free disk, but the download and what it contains need {needed / 1e9:.1f}; free "
             "some space or choose an `out` on another disk"
         )

@@ -5,12 +5,8 @@ They are SVG files with text as text, which the browser draws, so labels in any 
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import io
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.cache_folder import own_folder, usable_cache
 from wordspot.errors import ConfigError
-from wordspot.files import atomic_path, cache_root
+from wordspot.files import atomic_path
 from wordspot.metrics import Calibration, Curve, Ints, StreamCurve
 
 if TYPE_CHECKING:
@@ -173,22 +170,15 @@ def draw_latencies(latencies_ms: Sequence[float]) -> str:
 def import_matplotlib() -> Any:
     """The module `matplotlib`, which then keeps its list of fonts in wordspot's cache, not in a folder of its own in the home."""
     if "MPLCONFIGDIR" not in os.environ:
-        os.environ["MPLCONFIGDIR"] = str(_font_folder())
+        try:
+            folder = usable_cache()[0] / "matplotlib"
+        except ConfigError:
+            folder = own_folder() / "matplotlib"
+        folder.mkdir(exist_ok=True)
+        os.environ["MPLCONFIGDIR"] = str(folder)
     import matplotlib as mpl
 
     return mpl
-
-
-def _font_folder() -> Path:
-    """A folder in the cache, or a temporary one for a user without a home that can be written to."""
-    with contextlib.suppress(ConfigError, OSError):
-        folder = cache_root() / "matplotlib"
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
-    temporary = tempfile.mkdtemp(prefix="wordspot-")
-    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
-    return Path(temporary)
 
 
 def new_figure(width: float, height: float, n_axes: int) -> tuple[Figure, list[Axes]]:

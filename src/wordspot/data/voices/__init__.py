@@ -1,4 +1,5 @@
-"""Synthetic speech, offline: espeak-ng from its wheel, and flite and festival if they are installed.
+"""Synthetic speech, offline: espeak-ng from its wheel, flite and festival if they are installed, and the neural voices of
+Kokoro and Piper from files that `download_voices` gets or the user has.
 
 `speak` writes a data folder of spoken words. Each voice counts as a speaker, so the split keeps voices apart. A model
 trained on synthetic voices alone does not recognise people well. They help if recordings are few, and to try out the tools.
@@ -7,6 +8,7 @@ trained on synthetic voices alone does not recognise people well. They help if r
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +19,8 @@ from wordspot.data.manifest.table import write_manifest
 from wordspot.data.voices.babble import check_seconds, make_noise
 from wordspot.data.voices.clips import SpokenWords, speak_words
 from wordspot.data.voices.engine import Engine, Voice, draw_voices
-from wordspot.data.voices.espeak import find_espeak
-from wordspot.data.voices.programs import find_festival, find_flite
-from wordspot.errors import ConfigError, MissingExtraError, install_command
+from wordspot.data.voices.find import find_engines
+from wordspot.errors import ConfigError
 from wordspot.files import prepare_out
 from wordspot.labels import as_words
 from wordspot.progress import OnProgress, Progress, ignore
@@ -28,7 +29,6 @@ __all__ = ["Engine", "Speech", "Voice", "draw_voices", "find_engines", "make_noi
 
 #: The label of spoken clips in a manifest, unless another is given.
 DEFAULT_LABEL = "synthetic"
-_FINDERS = {"espeak-ng": find_espeak, "flite": find_flite, "festival": find_festival}
 
 
 @dataclass(frozen=True)
@@ -71,29 +71,6 @@ class Speech:
         }
 
 
-def find_engines(wanted: str = "all") -> dict[str, Engine]:
-    """The installed engines by name: all of them, or only the wanted one.
-
-    Raises:
-        ConfigError: no engine has this name.
-        MissingExtraError: it is not installed, or none is; the message has the command that installs espeak-ng.
-    """
-    if wanted not in ("all", *_FINDERS):
-        raise ConfigError(f"there is no engine {wanted!r}; name {', '.join(_FINDERS)} or all")
-    found: dict[str, Engine] = {}
-    for name, finder in _FINDERS.items():
-        engine = finder() if wanted in ("all", name) else None
-        if engine is not None:
-            found[name] = engine
-    if found:
-        return found
-    if wanted in ("flite", "festival"):
-        raise MissingExtraError(
-            f"{wanted} is not on the PATH; install it with your system's packages, or espeak-ng with: {install_command('voices')}"
-        )
-    raise MissingExtraError(f"no speech synthesizer is installed; install espeak-ng with: {install_command('voices')}")
-
-
 def speak(
     words: str | Sequence[str],
     out: str | Path,
@@ -102,6 +79,9 @@ def speak(
     seed: int = 0,
     language: str = "en",
     engine: str = "all",
+    voice_files: str | Path | None = None,
+    n_speakers: int | None = None,
+    jobs: int = 1,
     sample_rate: int = FeatureConfig.sample_rate,
     clip_ms: float = FeatureConfig.clip_ms,
     noise_seconds: float | None = None,
@@ -118,7 +98,11 @@ def speak(
         per_word: clips of each word.
         seed: random seed. The same arguments with the same engines give the same bytes.
         language: ``en``, ``en-us``, ``de``, ``zh``, ...; all its accents speak.
-        engine: ``espeak-ng``, ``flite``, ``festival`` or ``all``.
+        engine: ``espeak-ng``, ``flite``, ``festival``, ``kokoro``, ``piper``, or several with commas between them; ``all`` are
+            the first three, whichever are installed.
+        voice_files: a file or folder with the files of kokoro or piper.
+        n_speakers: how many speakers say each word (default: all; kokoro mixes its voices if more are asked for).
+        jobs: threads for kokoro; 0 uses all cores.
         sample_rate: of the clips, in Hz.
         clip_ms: length of a clip.
         noise_seconds: also write synthetic background noises, each this long; see `make_noise`.
@@ -131,6 +115,7 @@ def speak(
         ConfigError: an argument out of range, or an output that exists without `force`.
         DataError: a word that cannot be read aloud, or that is longer than a clip.
         MissingExtraError: the engine, or any engine, is not installed.
+        NotFoundError: the files of a neural voice are missing; the message has the command that gets them.
     """
     words, out, manifest = as_words(words), Path(out), None if manifest is None else Path(manifest)
     if noise_seconds is not None:
@@ -138,10 +123,11 @@ def speak(
     _check_manifest(manifest, label, force=force)
     if out.exists():
         prepare_out(out, force=force)
-    engines, total = find_engines(engine), len(words) * max(per_word, 0)
+    engines = find_engines(engine, voice_files=voice_files, n_speakers=n_speakers)
+    total = len(words) * max(per_word, 0)
     spoken = speak_words(
         words, out, per_word=per_word, seed=seed, engines=engines, language=language, sample_rate=sample_rate,
-        clip_ms=clip_ms, progress=_count(progress or ignore, total),
+        clip_ms=clip_ms, n_speakers=n_speakers, jobs=jobs or os.cpu_count() or 1, progress=_count(progress or ignore, total),
     )  # fmt: skip
     noises: list[Path] = []
     if noise_seconds is not None:

@@ -21,6 +21,7 @@ from wordspot.audio.samples import Samples
 from wordspot.audio.speech import trim
 from wordspot.config import MAX_SAMPLE_RATE, FeatureConfig
 from wordspot.data.voices.engine import Engine, Voice, draw_voices, languages_of_script, unread_scripts
+from wordspot.data.voices.speech_cache import speak_ahead
 from wordspot.errors import ConfigError, DataError
 from wordspot.files import atomic_folder
 from wordspot.labels import normalize_word
@@ -55,6 +56,8 @@ def speak_words(
     language: str = "en",
     sample_rate: int = FeatureConfig.sample_rate,
     clip_ms: float = FeatureConfig.clip_ms,
+    n_speakers: int | None = None,
+    jobs: int = 1,
     progress: Callable[[str], None] | None = None,
 ) -> list[SpokenWords]:
     """Write ``out/<word>/<speaker>_nohash_<manner>-<take>.wav``, `per_word` 16-bit clips of `clip_ms` for each word.
@@ -69,6 +72,8 @@ def speak_words(
     each word's voices do not depend on the other words.
 
     Args:
+        n_speakers: how many speakers say each word (default: all).
+        jobs: threads for the engines that can use several.
         progress: called with the word after each clip.
 
     Raises:
@@ -77,16 +82,16 @@ def speak_words(
             clip in most voices.
     """
     folders = check_words(words)
-    _check_numbers(per_word, seed, sample_rate, clip_ms)
+    _check_numbers(per_word, seed, sample_rate, clip_ms, n_speakers, jobs)
     for engine in engines.values():
         engine.reset()
     readers = {word: _readers(word, engines, language) for word in words}
-    shape = _Shape(int(sample_rate * clip_ms / 1000), sample_rate)
+    shape = _Shape(int(sample_rate * clip_ms / 1000), sample_rate, jobs)
     spoken = []
     with open_folder(out) as staging:
         for word, folder in zip(words, folders, strict=True):
             rng = _generator(seed, folder)
-            voices = draw_voices(readers[word].values(), language, per_word, rng)
+            voices = draw_voices(readers[word].values(), language, per_word, rng, n_speakers)
             spoken.append(_speak_word(word, staging / folder, voices, engines, shape, rng, progress))
     return spoken
 
@@ -128,12 +133,14 @@ def open_folder(out: Path) -> Iterator[Path]:
                 path.replace(target / path.name)
 
 
-def _check_numbers(per_word: int, seed: int, sample_rate: int, clip_ms: float) -> None:
+def _check_numbers(per_word: int, seed: int, sample_rate: int, clip_ms: float, n_speakers: int | None, jobs: int) -> None:
     for name, value, low, high in (
         ("per_word", per_word, 1, 100_000),
         ("seed", seed, 0, 2**63 - 1),
         ("sample_rate", sample_rate, 4000, MAX_SAMPLE_RATE),
         ("clip_ms", clip_ms, 100, 60_000),
+        ("n_speakers", 1 if n_speakers is None else n_speakers, 1, 100_000),
+        ("jobs", jobs, 1, 1024),
     ):
         if not low <= value <= high:
             raise ConfigError(f"{name} must lie between {low:g} and {high:g}, got {value:g}")
@@ -157,6 +164,7 @@ class _Shape:
 
     n_samples: int
     sample_rate: int
+    jobs: int = 1
 
 
 def _speak_word(
@@ -169,15 +177,17 @@ def _speak_word(
     progress: Callable[[str], None] | None,
 ) -> SpokenWords:
     cut, clips = [], []
-    for take, voice in enumerate(voices):
-        voice, speech = _speak_to_fit(word, voice, engines[voice.engine], shape, rng)
-        if len(speech) > shape.n_samples:
-            cut.append(len(speech))
-        path = folder / f"{voice.speaker}_nohash_{voice.manner}-{take:0{len(str(len(voices) - 1))}d}.wav"
-        write_audio(path, place(speech, shape.n_samples, shape.sample_rate, rng), shape.sample_rate)
-        clips.append((f"{folder.name}/{path.name}", voice))
-        if progress is not None:
-            progress(word)
+    with speak_ahead(engines, [(word, voice) for voice in voices], shape.jobs) as wait_for:
+        for take, voice in enumerate(voices):
+            wait_for(take)
+            voice, speech = _speak_to_fit(word, voice, engines[voice.engine], shape, rng)
+            if len(speech) > shape.n_samples:
+                cut.append(len(speech))
+            path = folder / f"{voice.speaker}_nohash_{voice.manner}-{take:0{len(str(len(voices) - 1))}d}.wav"
+            write_audio(path, place(speech, shape.n_samples, shape.sample_rate, rng), shape.sample_rate)
+            clips.append((f"{folder.name}/{path.name}", voice))
+            if progress is not None:
+                progress(word)
     if 2 * len(cut) > len(voices):
         needed = 100 * math.ceil(10 * max(cut) / shape.sample_rate / _FILLED)
         has = 1000 * shape.n_samples / shape.sample_rate

@@ -13,6 +13,24 @@ import numpy as np
 from wordspot.audio.samples import Samples
 from wordspot.errors import ConfigError
 
+#: Ranges of the factors, which are log-uniform (the intonation: uniform). People speak single words more slowly than an engine
+#: speaks within a sentence; at these rates the median length equals that of recordings.
+PITCH = (0.8, 1.25)
+RATE = (0.55, 1.1)
+INTONATION = (0.5, 1.6)
+#: Punctuation marks after a text → what they add to the name of a clip.
+ENDINGS = {"": "", ".": "-stop", "!": "-call", "?": "-ask", ",": "-more"}
+
+
+@dataclass(frozen=True)
+class Manners:
+    """What `draw_voices` varies for one speaker: the range of each factor, and the endings to choose from."""
+
+    pitch: tuple[float, float] = PITCH
+    rate: tuple[float, float] = RATE
+    intonation: tuple[float, float] = INTONATION
+    endings: tuple[str, ...] = ("",)
+
 
 @dataclass(frozen=True)
 class Voice:
@@ -36,7 +54,9 @@ class Voice:
     rate: float = 1.0
     """Times the engine's usual speed; espeak-ng's is 175 words a minute."""
     intonation: float = 1.0
-    """Times the speaker's usual rise and fall. flite and festival keep their own."""
+    """Times the speaker's usual rise and fall. Only espeak-ng changes it."""
+    ending: str = ""
+    """The punctuation mark after the text, which changes the tune; one of `ENDINGS`. Only neural engines use it."""
 
     @property
     def manner(self) -> str:
@@ -44,13 +64,17 @@ class Voice:
         variant = "-".join(self.variant.lower().split())
         shares = (self.pitch, self.rate, self.intonation)
         pitch, rate, intonation = (f"{round(100 * share):03d}" for share in shares)
-        return f"{variant}-{self.accent}-p{pitch}-r{rate}-i{intonation}"
+        return f"{variant}-{self.accent}-p{pitch}-r{rate}-i{intonation}{ENDINGS[self.ending]}"
 
 
 class Engine(Protocol):
     """A program that turns text into speech."""
 
     name: str
+    manners: Manners
+    """What it can vary."""
+    concurrent: bool
+    """Whether several threads may call `speak` at once, in any order, with the same result."""
 
     def voices(self, language: str) -> list[Voice]:
         """Every accent of `language` in every timbre, at its usual pitch and rate; empty if it does not speak it."""
@@ -123,26 +147,21 @@ def languages_of_script(script: str) -> str:
     return _SCRIPTS.get(script, "").replace(" ", ", ")
 
 
-#: Ranges of the factors, which are log-uniform (the intonation: uniform). People speak single words more slowly than an engine
-#: speaks within a sentence; at these rates the median length equals that of recordings.
-PITCH = (0.8, 1.25)
-
-
-RATE = (0.55, 1.1)
-
-
-INTONATION = (0.5, 1.6)
-
-
-def draw_voices(engines: Iterable[Engine], language: str, n: int, rng: np.random.Generator) -> list[Voice]:
+def draw_voices(
+    engines: Iterable[Engine], language: str, n: int, rng: np.random.Generator, n_speakers: int | None = None
+) -> list[Voice]:
     """Draw `n` voices. Every speaker is used once before any is used twice, so that each set gets its share of them.
 
     A speaker's variant and accent are drawn uniformly, then its pitch, rate and intonation.
+
+    Args:
+        n_speakers: how many speakers may speak (default: all).
 
     Raises:
         ConfigError: no engine speaks the language; the message says which ones are spoken.
     """
     engines = list(engines)
+    manners = {engine.name: engine.manners for engine in engines}
     by_speaker: dict[str, list[Voice]] = {}
     for engine in engines:
         for voice in engine.voices(language):
@@ -151,17 +170,20 @@ def draw_voices(engines: Iterable[Engine], language: str, n: int, rng: np.random
         known = sorted({code.split("-")[0] for engine in engines for code in engine.languages()})
         raise ConfigError(f"no voice speaks the language {language!r}; expected one of {', '.join(known)}")
     speakers = sorted(by_speaker)
+    if n_speakers is not None and n_speakers < len(speakers):
+        speakers = sorted(speakers[position] for position in rng.permutation(len(speakers))[:n_speakers])
     drawn: list[Voice] = []
     while len(drawn) < n:
         for position in rng.permutation(len(speakers))[: n - len(drawn)]:
             choices = by_speaker[speakers[position]]
-            drawn.append(_draw_manner(choices[rng.integers(len(choices))], rng))
+            voice = choices[rng.integers(len(choices))]
+            drawn.append(_draw_manner(voice, manners[voice.engine], rng))
     return drawn
 
 
-def _draw_manner(voice: Voice, rng: np.random.Generator) -> Voice:
+def _draw_manner(voice: Voice, manners: Manners, rng: np.random.Generator) -> Voice:
     """Rounded to a percent, so that the file's name identifies the voice exactly."""
-    pitch, rate = (float(np.exp(rng.uniform(*np.log(span)))) for span in (PITCH, RATE))
-    return dataclasses.replace(
-        voice, pitch=round(pitch, 2), rate=round(rate, 2), intonation=round(float(rng.uniform(*INTONATION)), 2)
-    )
+    pitch, rate = (round(float(np.exp(rng.uniform(*np.log(span)))), 2) for span in (manners.pitch, manners.rate))
+    intonation = round(float(rng.uniform(*manners.intonation)), 2)
+    ending = manners.endings[rng.integers(len(manners.endings))] if len(manners.endings) > 1 else manners.endings[0]
+    return dataclasses.replace(voice, pitch=pitch, rate=rate, intonation=intonation, ending=ending)

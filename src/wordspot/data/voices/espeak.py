@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from wordspot.audio.samples import Samples, to_float32
-from wordspot.data.voices.engine import Voice, unread_scripts
+from wordspot.data.voices.engine import Manners, Voice, unread_scripts
 from wordspot.data.voices.variants import Variant, read_variants
 from wordspot.errors import WordspotError
 
@@ -34,6 +35,10 @@ _HALF_VOLUME = 50  # at 100, one variant in four is clipped
 _MAX_DATA_PATH = 120  # the library holds paths to its data in 160 bytes, its own names included
 _DEFAULT_PRIORITY = 5
 _LOCK = threading.Lock()
+_IPA, _SEPARATOR = 2, "_"  # phonemes in IPA, with this character between two of them
+_LANGUAGE_FLAG = re.compile(r"\([a-z-]+\)")  # "(en)" before a word that is read in another language
+#: The phonemes of a word, in IPA.
+Word = tuple[str, ...]
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
@@ -41,6 +46,8 @@ class Espeak:
     """The `Engine` of espeak-ng: 8 English accents, some 130 languages, dozens of timbres in each."""
 
     name = "espeak-ng"
+    manners = Manners()
+    concurrent = False
 
     def __init__(self, library: Path, data: Path) -> None:
         self._path = library
@@ -79,6 +86,27 @@ class Espeak:
             if self._library is None:
                 self._library = _Library(self._path, self._data)
             return self._library.speak(text, accent.identifier, voice, seed), self._library.sample_rate
+
+    def phonemes(self, text: str, language: str) -> tuple[Word, ...]:
+        """How a text is pronounced: for each word its phonemes in IPA, with the stress marks ``ˈ`` and ``ˌ`` before them.
+
+        Diphthongs, affricates and long vowels are one phoneme: ``hey`` in ``en-us`` is ``("h", "ˈeɪ")``. Punctuation is left
+        out. Words that espeak-ng joins (``ok robot``) may come as one.
+
+        Raises:
+            WordspotError: espeak-ng does not have the language.
+        """
+        accents = accents_of(self._list_accents(), language)
+        if not accents:
+            raise WordspotError(f"espeak-ng has no voice {language!r}; name another `language`")
+        best = min(accents, key=lambda a: (a.name != language.lower(), a.codes.get(language.lower(), 99), a.name))
+        with _LOCK:
+            if self._library is None:
+                self._library = _Library(self._path, self._data)
+            spoken = self._library.phonemes(text, best.identifier)
+        spoken = _LANGUAGE_FLAG.sub("", spoken)
+        words = (tuple(part for part in word.split(_SEPARATOR) if part) for word in spoken.split())
+        return tuple(word for word in words if word)
 
     def _list_accents(self) -> list[_Accent]:
         if self._accents is None:
@@ -187,6 +215,19 @@ class _Library:
         if status != 0:
             raise WordspotError(f"espeak-ng cannot speak {text!r} as {identifier}+{voice.variant} (status {status})")
         return to_float32(np.frombuffer(b"".join(self._chunks), dtype=np.int16))
+
+    def phonemes(self, text: str, identifier: str) -> str:
+        """The phonemes of all clauses in IPA, with `_SEPARATOR` between two phonemes and a space between two words."""
+        if self._call.espeak_SetVoiceByName(identifier.encode()) != 0:
+            raise WordspotError(f"espeak-ng has no voice {identifier}; reinstall espeakng-loader")
+        translate = self._call.espeak_TextToPhonemes
+        translate.restype = ctypes.c_char_p
+        translate.argtypes = [ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_int]
+        rest = ctypes.c_char_p(text.encode("utf-8"))
+        clauses = []
+        while rest.value is not None:  # each call reads one clause; after the last, the pointer is null
+            clauses.append(translate(ctypes.byref(rest), _UTF8, _IPA | ord(_SEPARATOR) << 8) or b"")
+        return b" ".join(clauses).decode("utf-8", "replace")
 
     def _take(self, samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int | None) -> int:
         """The library's callback; 0 asks it to go on. Nothing may be raised into C, Ctrl-C included: it waits."""

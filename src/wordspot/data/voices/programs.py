@@ -17,7 +17,7 @@ import numpy as np
 
 from wordspot.audio.files import read_audio
 from wordspot.audio.samples import Samples
-from wordspot.data.voices.engine import Voice
+from wordspot.data.voices.engine import Manners, Voice
 from wordspot.errors import WordspotError
 
 _TIMEOUT_S = 30
@@ -32,6 +32,8 @@ class Flite:
     """The `Engine` of flite: a handful of American and Scottish speakers. The pitch of rms is fixed."""
 
     name = "flite"
+    manners = Manners()
+    concurrent = False
 
     def __init__(self, program: str) -> None:
         self._program = program
@@ -65,6 +67,8 @@ class Festival:
     """The `Engine` of festival: the English voices that are installed beside it."""
 
     name = "festival"
+    manners = Manners()
+    concurrent = False
 
     def __init__(self, program: str, text2wave: str) -> None:
         self._program = program
