@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--near-misses", type=int, default=60, metavar="N", help="phrases that sound like it, for each (default: 60)"
     )
     parser.add_argument("--language", default="en", help="of the voices: en, de, zh, ... (default: en)")
-    parser.add_argument("--engine", default="all", help="of the voices, as for speak (default: all)")
+    parser.add_argument(
+        "--engine", default="best", help="of the voices, as for speak (default: all simple ones, and kokoro if it is there)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument("--resume", action="store_true", help="go on in DIR, also with more recordings by --add and --add-false")
     parser.add_argument("--force", action="store_true", help="replace an earlier project in DIR")

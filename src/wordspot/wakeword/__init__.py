@@ -6,6 +6,6 @@ training again on what the model falls for, which `mining` finds), `measuring` (
 
 from __future__ import annotations
 
-from wordspot.wakeword.new import new as new
+from wordspot.wakeword.making import new as new
 
 __all__ = ["new"]

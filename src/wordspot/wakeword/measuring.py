@@ -17,6 +17,7 @@ from wordspot.data.folders import list_recordings
 from wordspot.data.scenes.make_stream import make_stream
 from wordspot.data.speech import load_speech
 from wordspot.data.truth import write_truth
+from wordspot.errors import DataError
 from wordspot.evaluation.false_accepts import DetectionMetrics
 from wordspot.evaluation.streams import StreamResult, test_stream
 from wordspot.evaluation.tuning import StreamTuning, tune
@@ -51,7 +52,7 @@ class Measured:
 
     @property
     def detections(self) -> DetectionMetrics:
-        return self.stream.detections
+        return self.stream.metrics.detections
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -67,20 +68,23 @@ def make_streams(project: Project, request: Request, split: str, speech: Path | 
     words = project.streams / f"{split}.wav"
     make_stream(
         project.recordings, request.phrases, minutes=_MINUTES, kind="scene", split=split, seed=seed, out=words,
-        unknown_percent=200, gap_s=(1, 10), force=True,
+        unknown_percent=70, gap_s=(1, 10), force=True,
     )  # fmt: skip
-    return [words, *([_speech_stream(project, request, split, speech)] if speech is not None else [])]
+    return [words] if speech is None else [words, *_speech_stream(project, request, split, speech)]
 
 
-def _speech_stream(project: Project, request: Request, split: str, speech: Path) -> Path:
-    """The speech of a set, one recording after the other, none with a phrase in its text."""
+def _speech_stream(project: Project, request: Request, split: str, speech: Path) -> list[Path]:
+    """The speech of a set, one recording after the other, none with a phrase in its text; nothing of too few speakers."""
     out = project.streams / f"speech-{split}.wav"
-    spoken = load_speech(speech, _RATE, DataConfig(), split=split)
+    try:
+        spoken = load_speech(speech, _RATE, DataConfig(), split=split)
+    except DataError:
+        return []
     pause = np.zeros(int(_PAUSE_S * _RATE), np.int16)
     parts = [part for one in without_phrases(spoken, request.phrases) for part in (one, pause)]
     write_audio(out, to_float32(np.concatenate([pause, *parts])), _RATE)
     write_truth(out.with_suffix(".csv"), [], "csv")
-    return out
+    return [out]
 
 
 def choose_thresholds(model: Path, streams: Sequence[Path], per_hour: float, progress: OnProgress) -> StreamTuning:
@@ -118,9 +122,7 @@ def _is_found(detector: Detector, path: Path, word: str) -> bool:
     """Whether a word is detected in a recording between two stretches of near silence."""
     audio = read_audio(path, _RATE)[0]
     rng = np.random.default_rng(0)
-    before, after = (
-        (_HISS * rng.standard_normal(int(seconds * _RATE))).astype(np.float32) for seconds in (_BEFORE_S, _AFTER_S)
-    )
+    before, after = ((_HISS * rng.standard_normal(int(seconds * _RATE))).astype(np.float32) for seconds in (_BEFORE_S, _AFTER_S))
     detector.reset()
     found = [*detector.feed(np.concatenate([before, audio, after])), *detector.flush()]
     return any(normalize_word(one.label) == word for one in found)

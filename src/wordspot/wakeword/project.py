@@ -32,7 +32,7 @@ class Request:
 
     phrases: tuple[str, ...]
     language: str = "en"
-    engine: str = "all"
+    engine: str = "best"
     n_voices: int = 300
     n_near_misses: int = 60
     excluded: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ class Project:
             return None
         try:
             value: dict[str, Any] = read_json(path)
-            given = {name: tuple(v) if isinstance(v, list) else v for name, v in value["request"].items()}
+            given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in value["request"].items()}
             return Request(**given), [str(stage) for stage in value["finished"]]
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} is damaged ({type(error).__name__}: {error}); begin anew in another folder") from error

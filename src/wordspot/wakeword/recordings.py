@@ -6,12 +6,13 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from wordspot.audio.folder import walk_folder
 from wordspot.data.folders import NOISE_FOLDER
 from wordspot.data.near_misses import near_misses
-from wordspot.data.voices import speak
-from wordspot.errors import DataError, NotFoundError
+from wordspot.data.voices import find_engines, speak
+from wordspot.errors import DataError, MissingExtraError, NotFoundError
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress
 from wordspot.wakeword.project import CLIP_MS, Project, Request
@@ -25,10 +26,25 @@ _PER_NEAR_MISS = 0.03  # clips of each, as a part of those of the phrase
 _FEWEST = 4
 
 
-def speak_phrases(project: Project, request: Request, progress: OnProgress) -> None:
+def choose_engine(request: Request, on_note: OnNote) -> str:
+    """The engines that speak: those asked for, or for ``best`` all simple ones, and kokoro where its files are."""
+    if request.engine != "best":
+        return request.engine
+    simple = ",".join(find_engines("all"))
+    try:
+        find_engines("kokoro")
+    except (NotFoundError, MissingExtraError) as error:
+        on_note(f"without neural voices people are found less often: {error}")
+        return simple
+    return f"{simple},kokoro"
+
+
+def speak_phrases(project: Project, request: Request, progress: OnProgress, on_note: OnNote) -> None:
     """Voices say the phrases, what sounds like them and what is excluded; noise is made too."""
-    seed, out = request.seed, project.recordings
-    spoken = {"engine": request.engine, "language": request.language, "clip_ms": CLIP_MS, "force": True, "progress": progress}
+    seed, out, engine = request.seed, project.recordings, choose_engine(request, on_note)
+    spoken: dict[str, Any] = {
+        "engine": engine, "language": request.language, "clip_ms": CLIP_MS, "force": True, "jobs": 0, "progress": progress,
+    }  # fmt: skip
     speak(request.phrases, out, per_word=request.n_voices, seed=seed, noise_seconds=_NOISE_SECONDS, **spoken)
     others = [*request.excluded]
     for phrase in request.phrases:

@@ -44,7 +44,7 @@ class Callbacks:
 
 
 def train_round(project: Project, request: Request, number: int, speech: Path | None, callbacks: Callbacks) -> Run:
-    """Train round `number`, from 1 on. The first starts from the model that comes with wordspot, the others from the one before."""
+    """Train round `number`, from 1 on. The first starts from the model in the package, the others from the round before."""
     out = project.run(number)
     told: dict[str, Any] = {
         "speech": speech, "progress": callbacks.progress, "on_note": callbacks.on_note, "on_record": callbacks.on_record,

@@ -12,9 +12,9 @@ from typing import Protocol
 
 from wordspot.audio.files import read_audio, write_audio
 from wordspot.audio.samples import Samples, to_float32, to_int16
+from wordspot.cache_folder import cache_root
 from wordspot.data.voices.engine import Engine, Voice
 from wordspot.errors import AudioError, DataError
-from wordspot.files import cache_root
 
 _LAYOUT = 1
 

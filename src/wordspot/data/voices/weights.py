@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.cache_folder import cache_root
 from wordspot.errors import DataError, NotFoundError
-from wordspot.files import cache_root
 
 FOLDER_VARIABLE = "WORDSPOT_VOICES"
 STYLE_SIZE = 256

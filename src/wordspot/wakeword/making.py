@@ -39,7 +39,7 @@ class WakeWord:
 
     def summary(self) -> str:
         """The figures in a few lines, and the commands to use the model."""
-        found = self.measured.detections.all_words
+        found, hours = self.measured.detections.all_words, self.measured.detections.hours
         lines = [
             f"{self.model}: {', '.join(self.request.phrases)}",
             f"voices never heard: found in {self.measured.voices.count} of {self.measured.voices.n} clips",
@@ -47,7 +47,7 @@ class WakeWord:
         if self.measured.takes is not None:
             lines.append(f"people, held out: found in {self.measured.takes.count} of {self.measured.takes.n} recordings")
         lines.append(
-            f"streams of {60 * self.measured.detections.hours:.0f} minutes: {found.missed.count} of {found.n_words} words missed, "
+            f"streams of {60 * hours:.0f} minutes: {found.missed.count} of {found.n_words} words missed; "
             f"{found.false_accepts.n} false accepts ({found.false_accepts.per_hour:.2f} an hour, at most "
             f"{found.false_accepts.interval[1]:.2f} with 95 % confidence)"
         )
@@ -86,7 +86,7 @@ def new(
     n_voices: int = 300,
     n_near_misses: int = 60,
     language: str = "en",
-    engine: str = "all",
+    engine: str = "best",
     seed: int = 0,
     resume: bool = False,
     force: bool = False,
@@ -111,7 +111,7 @@ def new(
         minutes: of training. Speaking and measuring come on top.
         n_voices: clips of each phrase.
         n_near_misses: phrases that sound like it, for each.
-        language, engine: of the voices, see `wordspot.speak`.
+        language, engine: of the voices, see `wordspot.speak`; ``best`` are all simple ones, and kokoro where its files are.
         seed: of everything that is drawn.
         resume: go on where `new` was interrupted in `out`; with new `takes` or `false_accepts`, train again on all of them.
         force: replace an earlier project in `out`.
@@ -124,7 +124,15 @@ def new(
         MissingExtraError: no voices are installed.
     """
     request = Request(
-        tuple(as_words(phrases)), language, engine, n_voices, n_near_misses, tuple(excluded), false_accepts_per_hour, minutes, seed
+        tuple(as_words(phrases)),
+        language,
+        engine,
+        n_voices,
+        n_near_misses,
+        tuple(excluded),
+        false_accepts_per_hour,
+        minutes,
+        seed,
     )
     project, note = Project(Path(out)), on_note or ignore_note
     finished = _begin(project, request, resume=resume, force=force)
@@ -166,7 +174,7 @@ def _gather(
 ) -> None:
     """Have the voices speak, and copy what the user brings. New recordings of people undo the rounds of training."""
     if "speak" not in finished:
-        recordings.speak_phrases(project, request, callbacks.progress)
+        recordings.speak_phrases(project, request, callbacks.progress, callbacks.on_note)
         finished.append("speak")
         project.write(request, finished)
     n_new = 0
@@ -183,9 +191,7 @@ def _gather(
         project.write(request, finished)
 
 
-def _train(
-    project: Project, request: Request, finished: list[str], speech: Path | None, callbacks: rounds.Callbacks
-) -> Run:
+def _train(project: Project, request: Request, finished: list[str], speech: Path | None, callbacks: rounds.Callbacks) -> Run:
     """All rounds that are not finished. Returns the last run."""
     n = len(rounds.ROUNDS)
     for number in range(1, n + 1):
