@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,7 +173,7 @@ def _gather(
     backgrounds: Path | str | None,
     callbacks: rounds.Callbacks,
 ) -> None:
-    """Have the voices speak, and copy what the user brings. New recordings of people undo the rounds of training."""
+    """Have the voices speak, and copy what the user brings. New recordings undo the rounds of training."""
     if "speak" not in finished:
         recordings.speak_phrases(project, request, callbacks.progress, callbacks.on_note)
         finished.append("speak")
@@ -185,10 +186,13 @@ def _gather(
         n_new += (n := recordings.add_false_accepts(project, Path(false_accepts)))
         recordings.note_new(callbacks.on_note, n, "false accepts")
     if backgrounds is not None:
-        recordings.note_new(callbacks.on_note, recordings.add_backgrounds(project, Path(backgrounds)), "backgrounds")
-    if n_new and len(finished) > 1:
+        n_new += (n := recordings.add_backgrounds(project, Path(backgrounds)))
+        recordings.note_new(callbacks.on_note, n, "recordings of noise")
+    if n_new:
         del finished[1:]
         project.write(request, finished)
+        for number in range(1, len(rounds.ROUNDS) + 1):
+            shutil.rmtree(project.run(number), ignore_errors=True)
 
 
 def _train(project: Project, request: Request, finished: list[str], speech: Path | None, callbacks: rounds.Callbacks) -> Run:
@@ -207,6 +211,7 @@ def _train(project: Project, request: Request, finished: list[str], speech: Path
 
 
 def _finish(project: Project, request: Request, run: Run, speech: Path | None, callbacks: rounds.Callbacks) -> WakeWord:
+    from wordspot.evaluation.streams import doubts
     from wordspot.reports.report import write_report
 
     model = project.model(request.phrases)
@@ -216,7 +221,7 @@ def _finish(project: Project, request: Request, run: Run, speech: Path | None, c
     testing = measuring.make_streams(project, request, "testing", speech)
     measured = measuring.measure(project, request, testing, callbacks.progress)
     write_report(measured.stream, project.report)
-    warnings = [*tuning.warnings, *measured.stream.warnings]
+    warnings = [line for line in tuning.warnings if line not in doubts(measured.stream.bench)]  # the sets are kept apart here
     if speech is None:
         warnings.append("no `speech` was given: expect more false accepts on people who talk than these figures say")
     if any(len(normalize_word(phrase)) < 4 for phrase in request.phrases):
