@@ -7,7 +7,7 @@ import importlib
 
 import pytest
 
-MODULES = ("data.split", "formats", "intervals", "labels", "metrics", "runtime.windows")
+MODULES = ("data.sound_alikes", "data.split", "formats", "intervals", "labels", "metrics", "runtime.windows")
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -177,7 +177,7 @@ def train(
 
     start = _start_of(init)
     chosen = _with_shortcuts(settings or {}, steps, seed)
-    if start is not None and model is None and features is None and recipe == "default":
+    if start is not None and model is None and features is None and recipe == "default" and preset is None:
         chosen = {**_settings_of(start.config, task, chosen), **chosen}
     config = make_config(
         Path(data), words, task=task, model=model, features=features, recipe=recipe, preset=preset, settings=chosen

@@ -19,6 +19,7 @@ from wordspot.data.manifest.rows import read_manifest
 from wordspot.data.manifest.split import assign_rows, leakage
 from wordspot.data.split import noise_source, which_set
 from wordspot.data.voices import Voice
+from wordspot.data.voices.engine import Manners
 from wordspot.errors import ConfigError, DataError
 from wordspot.training.run_folder import RunFolder
 
@@ -35,6 +36,9 @@ TIME = np.arange(RATE) / RATE
 
 class Buzz:
     """An engine whose voices are buzzes, each speaker's at a pitch of its own."""
+
+    manners = Manners()
+    concurrent = False
 
     def __init__(self, name: str, speakers: list[str]) -> None:
         self.name, self._speakers, self.n_spoken = name, speakers, 0

@@ -842,6 +842,8 @@ def test_a_list_names_every_clip_its_voice_and_its_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
 ) -> None:
     class Other(ToneEngine):
+        name = "other"
+
         def voices(self, language: str) -> list[Voice]:
             return [dataclasses.replace(v, engine="other", speaker=f"x{v.speaker}") for v in super().voices(language)]
 

@@ -32,7 +32,7 @@ def _alike_to(word: str) -> set[str]:
 
 
 def _stems(heard: str) -> set[str]:
-    """The word, and what may be left of it without an ending: ``stopped`` gives ``stopp``, ``stoppe`` and ``stop``."""
+    """The word, and what it may be without an ending, a doubled letter before it or an e left out: ``stopped`` gives ``stop``."""
     stems = {heard}
     for ending in _ENDINGS:
         if heard.endswith(ending):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from wordspot.models.layers import Layers, MeanOverTime, PixelConv, PixelNorm, TimeConv, ValidConv2d
-from wordspot.models.recipes import SCENES
+from wordspot.models.recipes import STREAMING
 
 _KERNEL = 9
 _AUTO = "auto"
@@ -35,12 +35,7 @@ class Residual1d(nn.Module):
         dropout: before the last layer.
     """
 
-    recipe: ClassVar[dict[str, Any]] = {
-        **SCENES,
-        "model.n_channels": 96,
-        "model.dilations": _AUTO,
-        "training.steps": (6_000,),
-    }
+    recipe: ClassVar[dict[str, Any]] = {**STREAMING, "training.steps": (12_000,)}
 
     def __init__(
         self,

@@ -71,14 +71,13 @@ def test_averaged_weights_are_evaluated_and_exported(unbroken: Path, tone_folder
     assert not torch.equal(checkpoint.weights["output.weight"], checkpoint.average["output.weight"])
     plain = dataclasses.replace(checkpoint, weights=checkpoint.best_weights, average={})
     assert torch.equal(plain.best_weights["output.weight"], checkpoint.average["output.weight"])
-    exported = ws.load_run(unbroken).export(tmp_path / "words.onnx")
+    ws.load_run(unbroken).export(tmp_path / "words.onnx")
     from wordspot.export.read_weights import checkpoint_of_file
     from wordspot.runtime.model import read_model
 
     read_back = checkpoint_of_file(*read_model(tmp_path / "words.onnx"))
     best = RunFolder(unbroken).load()
     torch.testing.assert_close(read_back.weights["output.weight"], best.average["output.weight"])
-    assert exported.path == tmp_path / "words.onnx"
 
 
 def test_a_checkpoint_without_an_average_loads(unbroken: Path, tmp_path: Path) -> None:
@@ -91,11 +90,23 @@ def test_a_checkpoint_without_an_average_loads(unbroken: Path, tmp_path: Path) -
     assert torch.equal(loaded.best_weights["output.weight"], old["model.output.weight"])
 
 
+EASY = {
+    "features.clip_ms": 1300,
+    "scenes.length_s": 4.0,
+    "scenes.level_db": (-10.0, 0.0),
+    "scenes.stride_ms": 20,
+    "training.batch_size": 8,
+    "training.learning_rates": (0.01,),
+    "training.evaluate_every": 50,
+    "data.unknown_weight": 1.0,
+    "augment.frequency_masks": 0,
+}
+
+
 @pytest.mark.slow
 def test_it_learns(tone_folder: Path, tmp_path: Path) -> None:
-    settings = {"training.batch_size": 8, "training.learning_rates": (0.01,)}
-    run = train(tone_folder, tmp_path / "run", 60, settings=settings)
-    assert run.metrics["validation"]["accuracy"] > 0.8
+    run = train(tone_folder, tmp_path / "run", 100, settings=EASY)
+    assert run.metrics["testing"]["accuracy"] > 0.8
 
 
 def make_speech(folder: Path, n_speakers: int = 8) -> Path:
