@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from wordspot.models import cpu_kernels
 from wordspot.models.layers import Dropout, FrequencyConv, PointConv
-from wordspot.models.recurrent_layers import Lstm
+from wordspot.models.recurrent_layers import Gru, Lstm
 
 #: A layer, and a batch for it as the networks that use it train on.
 CASES: tuple[tuple[str, Callable[[], nn.Module], tuple[int, ...]], ...] = (
@@ -30,8 +30,21 @@ CASES: tuple[tuple[str, Callable[[], nn.Module], tuple[int, ...]], ...] = (
     ("frequency_conv: bcresnet, last stage", lambda: FrequencyConv(20), (100, 20, 5, 90)),
     ("point_conv: bcresnet, first stage", lambda: PointConv(16, 8), (100, 16, 20, 90)),
     ("point_conv: bcresnet, third stage", lambda: PointConv(12, 16), (100, 12, 10, 90)),
+    ("gru: trigger_gru, second layer", lambda: _EachStep(128), (1375, 5, 128)),
+    ("gru: gru, a layer", lambda: _EachStep(60), (94, 100, 60)),
     ("lstm: lstm, first layer", lambda: _LastStep(), (1500, 20, 13)),
 )
+
+
+class _EachStep(nn.Module):
+    """A GRU layer's output at every step."""
+
+    def __init__(self, n_units: int) -> None:
+        super().__init__()
+        self.layer = Gru(n_units, n_units)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer.step(x, self.layer.initial_state(x.shape[1]))[0]
 
 
 class _LastStep(nn.Module):

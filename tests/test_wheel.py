@@ -88,7 +88,9 @@ def wheel(complete: Built) -> Path:
 def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "wordspot").rglob("*.py")}
-    assert sources | {"wordspot/py.typed", "wordspot/server/openapi.json"} <= names
+    engine = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "wordspot" / "engine").iterdir()}
+    assert "wordspot/engine/wordspot.h" in engine
+    assert sources | engine | {"wordspot/py.typed", "wordspot/server/openapi.json"} <= names
     assert all(name.startswith(("wordspot/", f"wordspot-{wordspot.__version__}.dist-info/")) for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)
@@ -154,6 +156,34 @@ def test_the_add_on_starts_what_its_options_say() -> None:
     assert args.models == [Path("/share/a b.onnx"), Path("/share/c.onnx")]
     assert args.allow_origins == ["http://ha.local:8765"]
     assert (args.host, args.port, args.wyoming_host, args.wyoming_port) == ("0.0.0.0", 8765, "0.0.0.0", 10400)
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "gain"),
+    [
+        ({"gain": "auto"}, {}, "auto"),
+        ({"gain": "20"}, {"WORDSPOT_GAIN": "10"}, 20.0),
+        ({"gain": "-3.5"}, {}, -3.5),
+        ({}, {"WORDSPOT_GAIN": "auto"}, "auto"),
+        ({}, {"WORDSPOT_GAIN": " "}, None),
+        ({"gain": None}, {}, None),
+    ],
+)
+def test_the_gain_of_a_container(options: dict[str, object], environment: dict[str, str], gain: object) -> None:
+    assert container_command(options, environment).gain == gain
+
+
+def test_the_add_on_accepts_gains_and_explains_every_option() -> None:
+    text = (CONTAINER / "config.yaml").read_text()
+    pattern = re.search(r"^  gain: match\((.*)\)\?$", text, flags=re.M)
+    assert pattern is not None
+    assert [bool(re.fullmatch(pattern[1], value)) for value in ("auto", "20", "-6", "7.5", "loud", "20dB", "")] == [
+        *[True] * 4,
+        *[False] * 3,
+    ]
+    schema = re.findall(r"^  (\w+):", text.split("schema:")[1], flags=re.M)
+    told = re.findall(r"^  (\w+):", (CONTAINER / "translations" / "en.yaml").read_text(), flags=re.M)
+    assert sorted(schema) == sorted(told)
 
 
 def test_another_container_is_recognised_by_its_environment() -> None:

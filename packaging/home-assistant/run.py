@@ -1,7 +1,7 @@
 """Start `wordspot serve` in a container, on all addresses, with the models that its options name.
 
 In an add-on of Home Assistant the options are in /data/options.json and the models below /share. In any other
-container they come from the environment: WORDSPOT_MODELS and WORDSPOT_ALLOW_ORIGINS (separated by spaces),
+container they come from the environment: WORDSPOT_MODELS and WORDSPOT_ALLOW_ORIGINS (separated by spaces), WORDSPOT_GAIN,
 WORDSPOT_HOST, WORDSPOT_PORT and WORDSPOT_WYOMING_PORT. wordspot itself reads WORDSPOT_TOKEN.
 """
 
@@ -18,12 +18,14 @@ def command(options: dict[str, object], environment: dict[str, str]) -> list[str
     """The command line, from the options of the add-on if there are any, otherwise from the environment."""
     models = named(options, environment, "models")
     origins = named(options, environment, "allow_origins")
+    gain = str(options.get("gain") or environment.get("WORDSPOT_GAIN", "")).strip()
     host = environment.get("WORDSPOT_HOST", "0.0.0.0")  # the ports of the container decide who reaches it
     port = environment.get("WORDSPOT_PORT", "8765")
     wyoming_port = environment.get("WORDSPOT_WYOMING_PORT", "10400")
     return [
         "wordspot", "serve", *models, "--host", host, "--port", port, "--wyoming-host", host, "--wyoming-port", wyoming_port,
         *(word for origin in origins for word in ("--allow-origin", origin)),
+        *([f"--gain={gain}"] if gain else []),
     ]  # fmt: skip
 
 

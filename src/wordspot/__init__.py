@@ -42,6 +42,7 @@ _HOME = {
     "download": "wordspot.data.download",
     "download_voices": "wordspot.data.voices.download",
     "evaluate": "wordspot.run",
+    "export_c": "wordspot.export.c_target",
     "export_web": "wordspot.server.site",
     "info": "wordspot.runtime.model",
     "label": "wordspot.runtime.label",
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
     from wordspot.errors import WordspotError as WordspotError
     from wordspot.evaluation.streams import test_stream as test_stream
     from wordspot.evaluation.tuning import tune as tune
+    from wordspot.export.c_target import export_c as export_c
     from wordspot.feature_picture import spectrogram as spectrogram
     from wordspot.reports.report import write_report as write_report
     from wordspot.run import Run as Run

@@ -241,6 +241,16 @@ def test_recordings_that_follow_in_an_ogg_are_noted(tmp_path: Path) -> None:
     assert notes == [f"{path}: 2 more recording(s) follow in the same file and are not read; split the file"]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a b.wav", "'a b.wav' 'a b.wav.wav'"), ("-x.wav", "./-x.wav ./-x.wav.wav"), ("ü$.wav", "'ü$.wav' 'ü$.wav.wav'")],
+)
+def test_the_command_that_converts_can_be_pasted(tmp_path: Path, name: str, shown: str) -> None:
+    with pytest.raises(AudioError) as raised:
+        read(tmp_path / name, b"#!AMR\n" + bytes(100))
+    assert f"convert it: ffmpeg -i {shown}; " in str(raised.value)
+
+
 def test_what_cannot_be_read_says_how_to_convert_it(tmp_path: Path) -> None:
     samples_first = b"RIFF\x34\0\0\0WAVEdata\x08\0\0\0" + bytes(8) + b"fmt \x10\0\0\0" + bytes(16)
     with pytest.raises(AudioError, match=r"the WAV file cannot be read \(.*\); convert it again: ffmpeg -i a\.wav a\.wav\.wav"):

@@ -101,6 +101,25 @@ def test_a_wav_that_cannot_be_read_live() -> None:
         RawDecoder(RATE).feed(endless)
 
 
+@pytest.mark.parametrize("size", [1, 100, 640, 100_000])
+def test_an_mp3_without_a_tag_is_rejected_by_name(size: int) -> None:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.tile(SOUND, 4), RATE, format="MP3")
+    with pytest.raises(AudioError, match="the stream is MP3, not raw samples"):
+        decode(RawDecoder(RATE), buffer.getvalue(), size)
+
+
+def test_samples_that_begin_like_a_frame_are_samples() -> None:
+    samples = np.full(4000, -1025, "<i2")  # the bytes of an MPEG frame's first two
+    samples[1] = 0x0090
+    decoder = RawDecoder(RATE)
+    assert decoder.feed(samples[:100].tobytes()).size == 0  # it waits for the next frame's place
+    assert decoder.feed(samples[100:].tobytes()).tolist() == samples.tolist()
+    decoder = RawDecoder(RATE)
+    assert decoder.feed(samples[:100].tobytes()).size == 0
+    assert decoder.end().tolist() == samples[:100].tolist()
+
+
 def test_a_stream_that_ends_before_it_is_known() -> None:
     assert RawDecoder(RATE).feed(b"RI").size == 0
     assert RawDecoder(RATE).feed(b"\1\0").tolist() == [1]

@@ -114,6 +114,26 @@ def test_a_terminal_that_knows_only_ascii(folder: Path) -> None:
     assert rb"\u0434\u0430" in shown
 
 
+@pytest.mark.slow
+def test_names_that_command_a_terminal_are_shown(folder: Path, tmp_path: Path) -> None:
+    """A line break, a colour and a change of the direction of writing, in names of files."""
+    names = ["new\nline.wav", "\x1b[31mred.wav", "\u202egnp.wav"]
+    for name in names:
+        (tmp_path / "a" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "a" / name).write_bytes((folder / "clip.wav").read_bytes())
+    (tmp_path / "a" / "bro\nken.wav").write_bytes(b"RIFF")
+    model = str(folder / "модель.onnx")
+    commands = [["label", model, "a"], ["detect", model, "a"], ["check", "."]]
+    statuses, output, notes = run(tmp_path, commands, PYTHONIOENCODING="utf-8")
+    assert statuses == [1, 1, 1]
+    for shown in ("new\\nline.wav", "\\x1b[31mred.wav", "\\u202egnp.wav"):
+        assert shown.encode() in output
+    assert b"skipped: a/bro ken.wav: " in notes
+    for text in (output, notes):
+        assert b"\x1b" not in text
+        assert "\u202e".encode() not in text
+
+
 HOMES = [None, "/dev/null/home", "relative"]
 
 

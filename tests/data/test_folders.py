@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -70,6 +72,45 @@ def test_a_link_to_the_folder_itself_ends(tmp_path: Path) -> None:
     files = walk_folder(tmp_path / "yes")
     assert [path.name for path in files.sounds] == ["a.wav"]
     assert [path.name for path in files.others] == ["nowhere.wav"]
+
+
+def test_a_link_to_a_folder_above_is_not_followed(tmp_path: Path) -> None:
+    """Else the recordings of all words would be in each word with such a link, as its own."""
+    root = tmp_path / "data"
+    save(root / "yes" / "a.wav", 1)
+    save(root / "no" / "b.wav", 2)
+    (root / "yes" / "up").symlink_to(root, target_is_directory=True)
+    (root / "yes" / "ann").mkdir()
+    (root / "yes" / "ann" / "far").symlink_to(tmp_path, target_is_directory=True)
+    assert [clip.path for clip in list_recordings(root).clips] == ["no/b.wav", "yes/a.wav"]
+    assert [name for _, name in find_clips([root])] == ["no/b.wav", "yes/a.wav"]
+    assert examine_words(root).n_recordings == 2
+
+
+def test_what_looks_like_a_recording_but_is_none(tmp_path: Path) -> None:
+    save(tmp_path / "yes" / "a.wav")
+    (tmp_path / "yes" / "dead.wav").symlink_to(tmp_path / "gone.wav")
+    (tmp_path / "yes" / "self.wav").symlink_to(tmp_path / "yes" / "self.wav")
+    (tmp_path / "yes" / "folder.wav").mkdir()
+    os.mkfifo(tmp_path / "yes" / "pipe.wav")
+    listing = list_recordings(tmp_path)
+    assert [clip.path for clip in listing.clips] == ["yes/a.wav"]
+    assert {left.path: left.reason for left in listing.left_out} == {
+        "yes/dead.wav": "a link that leads nowhere",
+        "yes/self.wav": "a link that leads nowhere",
+        "yes/pipe.wav": "a pipe or a device, not a file",
+    }
+
+
+def test_a_name_longer_than_libsndfiles_limit(tmp_path: Path) -> None:
+    folder = tmp_path.joinpath(*["d" * 200] * 6)
+    folder.mkdir(parents=True)
+    for name in ("a.wav", "a.flac", "a.mp3", "a.ogg"):
+        soundfile.write(tmp_path / name, np.full(1600, 100, np.int16), 16_000)
+        shutil.move(tmp_path / name, folder / name)
+        audio, _ = read_audio(folder / name)
+        assert len(audio) == 1600
+    assert len(walk_folder(tmp_path).sounds) == 4
 
 
 def test_training_says_what_it_does_not_use(nested: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wordspot.config import ModelConfig, RunConfig
 from wordspot.errors import ConfigError
-from wordspot.models import find_recipe, make_model
+from wordspot.models import cpu_kernels, find_recipe, make_model
 from wordspot.models.recurrent_layers import Gru
 from wordspot.overrides import override
 
@@ -61,6 +61,22 @@ def test_the_layer_is_its_definition() -> None:
         hidden = (1 - update) * np.tanh(a[2] + reset * b[2]) + update * hidden
         np.testing.assert_allclose(y[t, 0].numpy(), hidden, atol=1e-6)
     np.testing.assert_allclose(after[0].numpy(), hidden, atol=1e-6)
+
+
+def test_training_gives_the_gradients_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU's own backward pass against torch's, in float64: of the input, the state before, and all weights."""
+    layer, target = Gru(3, 4).double().train(), random(20, 2, 4).double()
+    inputs = [random(20, 2, 3).double().requires_grad_(), random(2, 4).double().requires_grad_()]
+    wanted = [*inputs, *layer.parameters()]
+    found = {}
+    for enabled in (True, False):
+        monkeypatch.setattr(cpu_kernels, "enabled", enabled)
+        y, after = layer.step(*inputs)
+        loss = (y * target).sum() + 3 * after.square().sum()
+        found[enabled] = [y, after, *torch.autograd.grad(loss, wanted)]
+    for ours, torchs in zip(found[True], found[False], strict=True):
+        torch.testing.assert_close(ours, torchs, rtol=1e-10, atol=1e-12)
+    assert "_Gru" in type(found[True][0].grad_fn).__name__, "both were torch's"
 
 
 @pytest.mark.parametrize(("stride", "chunks"), [(1, (1, 2, 7, 100)), (2, (2, 4, 14, 100)), (3, (3, 99))])

@@ -43,6 +43,8 @@ def words(data: bytes, notes: list[str] | None = None, **settings: Any) -> list[
         ("FLAC", "PCM_16", "the stream is FLAC, which is read to its end first"),
         ("OGG", "VORBIS", "the stream is Ogg, which is read to its end first"),
         ("AIFF", "PCM_16", "the stream is AIFF, which is read to its end first"),
+        ("MP3", "MPEG_LAYER_III", "the stream is MP3, which is read to its end first"),
+        ("W64", "PCM_16", "the stream is W64, which is read to its end first"),
     ],
 )
 def test_a_sound_file_where_raw_samples_are_expected(container: str, subtype: str, note: str) -> None:
@@ -61,6 +63,13 @@ def test_raw_samples_of_another_form() -> None:
     assert words(data, notes, sample_format="s32le", n_channels=2, sample_rate=48_000) == ["a", "b"]
     assert notes == ["channel 0 of the stream is silent, but channel 1 is not; channel 1 is used from here on"]
     assert words(data, sample_format="s32le", n_channels=2, sample_rate=48_000, channel=0) == []
+
+
+def test_a_stream_without_a_byte_and_one_without_channels() -> None:
+    with pytest.raises(AudioError, match="the stream is empty; expected samples"):
+        words(b"")
+    with pytest.raises(AudioError, match="the number of channels must lie between 1 and 64, got 0"):
+        words(bytes(100), n_channels=0)
 
 
 def test_a_file_that_cannot_be_read_and_settings_of_another_source(tmp_path: Path) -> None:

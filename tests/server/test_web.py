@@ -29,6 +29,7 @@ from onnx import numpy_helper
 
 from support.browser import Browser, Page, find_browser
 from support.made_onnx import made_card, made_model, stream_graph
+from wordspot.audio.gain import make_gain
 from wordspot.audio.resample import StreamResampler
 from wordspot.data.folders import list_recordings
 from wordspot.data.voices import find_engines
@@ -334,6 +335,59 @@ def test_resampling_keeps_tones_kills_aliases_and_has_no_seams(page: Page, from_
         assert np.abs(whole - expected)[middle].max() < 2e-3
     if from_rate > to_rate:
         assert np.abs(np.array(page.evaluate(f"{script}(9000, [1024])"))[middle]).max() < 1e-3  # 80 dB, and its edges
+
+
+@pytest.mark.parametrize("gain", ["auto", 20.0, -6.0])
+@pytest.mark.parametrize("size", [160, 1000])
+def test_the_gain_is_pythons(page: Page, gain: float | str, size: int) -> None:
+    """Quiet words for 4 s, a loud one, then noise alone, block by block."""
+    rng = np.random.default_rng(4)
+    audio = rng.normal(0, 1e-4, 8 * RATE).astype(np.float32)
+    audio[RATE : 4 * RATE] += (0.01 * np.sin(0.1 * np.arange(3 * RATE)) * (np.arange(3 * RATE) % RATE < 4000)).astype(np.float32)
+    audio[5 * RATE : 5 * RATE + 4000] *= 5000
+    audio = audio[: len(audio) // size * size]
+    level = make_gain(gain, RATE)
+    assert level is not None
+    expected = np.concatenate([level.feed(block) for block in audio.reshape(-1, size)])
+    data = base64.b64encode(audio.tobytes()).decode()
+    found = page.evaluate(f"""(async () => {{
+      const {{ makeGain }} = await import("./gain.js");
+      const audio = new Float32Array(Uint8Array.from(atob("{data}"), (one) => one.charCodeAt(0)).buffer);
+      const gain = makeGain("{gain}", {RATE});
+      let text = "";
+      for (let at = 0; at < audio.length; at += {size}) {{
+        const bytes = new Uint8Array(gain.feed(audio.subarray(at, at + {size})).slice().buffer);
+        text += String.fromCharCode(...bytes);
+      }}
+      return btoa(text);
+    }})()""")
+    np.testing.assert_allclose(np.frombuffer(base64.b64decode(found), np.float32), expected, rtol=1e-6)
+
+
+def test_a_quiet_minute_is_noticed_once_unless_it_is_raised(page: Page) -> None:
+    counts = page.evaluate("""(async () => {
+      const { LevelWatch } = await import("./gain.js");
+      return [0.009, 0.011].map((level) => {
+        let count = 0;
+        const watch = new LevelWatch(1000, () => (count += 1));
+        for (let second = 0; second < 130; second++) watch.feed(new Float32Array(1000).fill(level));
+        return count;
+      });
+    })()""")
+    assert counts == [1, 0]
+
+
+def test_a_quiet_file_is_raised_before_the_model_hears_it(page: Page, tmp_path: Path, minute: Path) -> None:
+    audio = soundfile.read(minute, dtype="float32")[0][: 15 * RATE] / 100
+    soundfile.write(tmp_path / "quiet.wav", audio, RATE, subtype="FLOAT")
+    assert "quiet microphone" in page.text("#gain-note")
+    page.evaluate(
+        "(() => { const gain = document.getElementById('gain'); gain.value = 20; gain.dispatchEvent(new Event('change')); })()"
+    )
+    found = run_file(page, tmp_path / "quiet.wav")
+    tapped = np.frombuffer(base64.b64decode(page.evaluate(TAPPED)), np.float32)
+    np.testing.assert_allclose(tapped[: len(audio)], audio * np.float32(10), rtol=1e-6)
+    check_same(found, tapped)
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"])

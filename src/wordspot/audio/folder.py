@@ -60,10 +60,10 @@ def walk_folder(folder: Path) -> FolderFiles:
     sounds: list[Path] = []
     others: list[Path] = []
     errors: list[OSError] = []
-    visited: set[str] = set()
+    visited = {str(parent) for parent in Path(os.path.realpath(folder)).parents}  # a link to one of them is a circle
     for place, folders, files in os.walk(folder, followlinks=True, onerror=errors.append):
         real = os.path.realpath(place)
-        if real in visited:  # a link to a folder that was listed already, perhaps one above
+        if real in visited:  # a link to a folder that was listed already
             folders.clear()
             continue
         visited.add(real)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from wordspot.formats import command_line
 
 #: How many bytes `kind_of` needs.
 HEAD_BYTES = 16
@@ -22,13 +25,14 @@ class Kind:
 
 
 WAV = Kind("WAV", True)
+MP3 = Kind("MP3", True)
 _VIDEO = Kind("WebM or Matroska", False)
 _MP4 = Kind("MPEG-4 (M4A, MP4, MOV)", False)
 
 #: (position, bytes) at the beginning of a file → its kind.
 _MAGIC = (
     (0, b"RF64", WAV), (0, b"BW64", WAV), (0, b"RIFX", Kind("WAV of the other byte order", True)),
-    (0, b"fLaC", Kind("FLAC", True)), (0, b"OggS", Kind("Ogg", True)), (0, b"ID3", Kind("MP3", True)),
+    (0, b"fLaC", Kind("FLAC", True)), (0, b"OggS", Kind("Ogg", True)), (0, b"ID3", MP3),
     (0, b"FORM", Kind("AIFF", True)), (0, b".snd", Kind("AU", True)), (0, b"caff", Kind("CAF", True)),
     (0, b"riff", Kind("W64", True)), (0, b"NIST_1A", Kind("SPHERE", True)),
     (0, b"\x1aE\xdf\xa3", _VIDEO), (4, b"ftyp", _MP4),
@@ -55,4 +59,4 @@ def may_become_known(head: bytes) -> bool:
 
 def convert_command(name: str) -> str:
     """The command that converts a file of a kind that is not read, for messages."""
-    return f"ffmpeg -i {name} {name}.wav"
+    return command_line("ffmpeg", "-i", Path(name), Path(f"{name}.wav"))

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from wordspot.audio.patched import PatchedFile, SoundSource
 from wordspot.errors import AudioError
+from wordspot.formats import command_line
 from wordspot.progress import OnNote
 
 TOLERANCE_SECONDS = 0.1  # by how much a header may promise too much
@@ -32,6 +33,16 @@ _KBPS = {  # (MPEG-1, layer)
 def begins_like_mpeg(head: bytes) -> bool:
     """Whether libsndfile takes a file that begins so for an MP3: a tag, or the mark at the beginning of a frame."""
     return head[:3] == b"ID3" or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0)
+
+
+def is_mpeg(head: bytes) -> bool | None:
+    """Whether bytes without a tag are MPEG audio: two frames of one kind, one after the other. None: more bytes are needed."""
+    length = frame_length(head)
+    if not length:
+        return None if len(head) < 4 and b"\xff".startswith(head[:1]) else False
+    if len(head) < length + 4:
+        return None
+    return bool(frame_length(head[length : length + 4])) and _is_alike(head, head[length:])
 
 
 def has_frames(file: BinaryIO, size: int) -> bool:
@@ -119,7 +130,8 @@ def _count(header: bytes, n_frames: int) -> bytes:
 
 def way_out(path: Path) -> str:
     """What to do about a truncated file."""
-    return f"copy or record it again, or keep the rest: ffmpeg -i {path.name} {path.stem}-kept.wav"
+    rest = command_line("ffmpeg", "-i", Path(path.name), Path(f"{path.stem}-kept.wav"))
+    return f"copy or record it again, or keep the rest: {rest}"
 
 
 def frame_length(header: bytes) -> int:

@@ -20,6 +20,7 @@ from wordspot.progress import OnNote
 
 MAX_CHANNELS = 64
 _NO_COUNT = 2**63 - 1  # libsndfile's number of samples for a FLAC whose header has none
+_LONGEST_NAME = 1000  # libsndfile's limit is 1024 bytes
 _READABLE = "wordspot reads WAV, FLAC, Ogg and MP3"
 
 
@@ -29,7 +30,7 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]
     def __init__(self, source: SoundSource) -> None:
         self._source = source
         try:
-            super().__init__(native_name(source) if isinstance(source, Path) else source)
+            super().__init__(_by_name(source) if isinstance(source, Path) else source)
         except BaseException:
             self._close_source()
             raise
@@ -76,6 +77,12 @@ def open_sound(path: Path, note: OnNote, *, thorough: bool) -> soundfile.SoundFi
         sound.close()
         raise AudioError(f"{path}: the file cannot be read (it holds no MP3 frames); convert it again or remove it")
     return sound
+
+
+def _by_name(path: Path) -> bytes | str | int:
+    """What soundfile opens: a file's name, or its descriptor if libsndfile would find the name too long."""
+    name = native_name(path)
+    return name if len(name) < _LONGEST_NAME else os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
 
 def native_name(path: Path) -> bytes | str:

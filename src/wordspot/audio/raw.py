@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.audio.channels import ChannelPicker
-from wordspot.audio.kinds import WAV, kind_of, may_become_known
+from wordspot.audio.kinds import MP3, WAV, kind_of, may_become_known
+from wordspot.audio.mpeg import is_mpeg
 from wordspot.audio.samples import check_rate
 from wordspot.errors import AudioError, ConfigError
 from wordspot.progress import OnNote, ignore_note
@@ -108,9 +109,10 @@ class RawDecoder:
 
     def _look(self) -> None:
         """Find out what the bytes are."""
-        if may_become_known(self._waiting):
+        is_mp3 = is_mpeg(self._waiting)
+        if may_become_known(self._waiting) or is_mp3 is None:
             return
-        kind = kind_of(self._waiting)
+        kind = MP3 if is_mp3 else kind_of(self._waiting)
         if kind is None:
             self.is_ready = True
         elif kind == WAV:

@@ -80,6 +80,6 @@ def _print(examination: Examination) -> None:
         messages = list(dict.fromkeys(finding.message for finding in findings))
         listed = messages if code in _ALL_LISTED else messages[:_LISTED]
         for message in listed:
-            console.say(f"{severity}: {code}: {message}")
+            console.say(console.shown(f"{severity}: {code}: {message}"))
         if len(messages) > len(listed):
             console.say(f"{severity}: {code}: and {len(messages) - len(listed)} more; --json lists them all")

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         elif args.json:
             sys.stdout.write(json.dumps(file.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
         else:
-            sys.stdout.write(f"{file.name}: {_as_text(file.result)}\n")
+            sys.stdout.write(f"{console.shown(file.name)}: {_as_text(file.result)}\n")
         sys.stdout.flush()
         _note_doubts(file)
         if args.picture:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from wordspot.progress import OnProgress
     from wordspot.progress import Progress as Step
     from wordspot.runtime.batch import FailedFile
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def stdout() -> Console:
@@ -32,14 +36,25 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
+def shown(text: str) -> str:
+    """Text on one line of a terminal, whatever a file is called: control characters are shown, not obeyed.
+
+    Those that change the direction of writing count too. Bytes that are not UTF-8 stay, for other programs.
+
+    >>> print(shown("a\\nb\\x1b[31m \\u202egpj.wav"))
+    a\\nb\\x1b[31m \\u202egpj.wav
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def say(text: str) -> None:
-    """A line on stdout, as it is."""
-    stdout().print(text, markup=False)
+    """Lines on stdout."""
+    stdout().print("\n".join(shown(line) for line in text.split("\n")), markup=False)
 
 
 def note(text: str) -> None:
-    """A line on stderr, as it is: progress, warnings, hints."""
-    stderr().print(text, markup=False)
+    """A line on stderr: progress, warnings, hints."""
+    stderr().print(shown(text), markup=False)
 
 
 def note_of_input(text: str) -> None:
@@ -88,7 +103,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     for position, column in enumerate(columns):
         table.add_column(Text(column), justify="left" if position == 0 else "right")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(shown(str(cell))) for cell in row))
     stdout().print(table)
 
 

@@ -64,11 +64,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _line(name: str, detection: Detection, args: argparse.Namespace, *, several: bool) -> str:
+    from wordspot.commands import console
+
     if args.json:
         return json.dumps({"file": name, **detection.to_json()}, ensure_ascii=False)
     if args.audacity:
         return f"{detection.time_ms / 1000:.6f}\t{detection.time_ms / 1000:.6f}\t{detection.label}"
-    return f"{name}: {detection}" if several else str(detection)
+    return f"{console.shown(name)}: {detection}" if several else str(detection)
 
 
 def _note_short(file: FileDetections) -> None:

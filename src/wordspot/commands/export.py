@@ -6,16 +6,27 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wordspot.errors import ConfigError
+
 if TYPE_CHECKING:
+    from wordspot.export.c_target import ExportedC
     from wordspot.export.run import ExportedFile
 
-HELP = "write a trained model as one ONNX file that runs anywhere"
+HELP = "write a trained model as one ONNX file that runs anywhere, or such a file as C sources"
 EXAMPLE = "wordspot export runs/four --out words.onnx"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", metavar="RUN", type=Path, help="the folder of a run")
-    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the file to write, such as words.onnx")
+    parser.add_argument("source", metavar="RUN", type=Path, help="the folder of a run; with --target c, an exported file")
+    parser.add_argument(
+        "--out", metavar="FILE", type=Path, required=True, help="the file to write, such as words.onnx; with --target c, a folder"
+    )
+    parser.add_argument(
+        "--target", choices=("onnx", "c"), default="onnx", help="onnx, or c: sources without dependencies (default: onnx)"
+    )
+    parser.add_argument(
+        "--weights", choices=("float32", "int8"), help="of --target c: float32, or int8, a quarter of the size (default: float32)"
+    )
     parser.add_argument(
         "--checkpoint",
         metavar="STEP",
@@ -47,9 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
+
+    if args.target == "c":
+        _export_c(args)
+        return
+    if args.weights:
+        raise ConfigError("--weights belongs to --target c; for an ONNX file with weights in 8 bits use --int8")
     from wordspot.run import load_run
 
-    exported = load_run(args.run_folder).export(
+    exported = load_run(args.source).export(
         args.out,
         checkpoint=args.checkpoint,
         int8=args.int8,
@@ -62,6 +79,32 @@ def run(args: argparse.Namespace) -> None:
         console.print_json(exported.to_json())
     else:
         _print(exported)
+
+
+def _export_c(args: argparse.Namespace) -> None:
+    from wordspot.commands import console
+    from wordspot.export.c_target import export_c
+
+    if args.source.is_dir():
+        raise ConfigError(f"{args.source} is a folder; --target c takes an exported file. Export the run to one first")
+    given = {"--checkpoint": args.checkpoint, "--int8": args.int8, "--data": args.data, **_about_data(args)}
+    if wrong := [name for name, value in given.items() if value]:
+        raise ConfigError(f"{wrong[0]} is of no use with --target c, which takes a finished file; leave it out")
+    exported = export_c(args.source, args.out, weights=args.weights or "float32", force=args.force)
+    if args.json:
+        console.print_json(exported.to_json())
+    else:
+        _print_c(exported)
+
+
+def _print_c(exported: ExportedC) -> None:
+    from wordspot.commands import console
+
+    console.say(
+        f"{exported.folder}: C sources for {', '.join(exported.labels)}; {exported.model_bytes / 1000:.0f} kB of flash for "
+        f"the model, {exported.state_bytes / 1000:.1f} kB of RAM, {exported.multiply_adds:,} multiply-adds a hop"
+    )
+    console.say("to build and test it, see README.md there")
 
 
 def _about_data(args: argparse.Namespace) -> dict[str, str]:

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
             table.write(*([clip.name, rank, one.label, f"{one.score:.5f}"] for rank, one in enumerate(clip.labels, 1)))
         elif not args.json:
             lines = [f"{one.label} (score = {one.score:.5f})" for one in clip.labels]
-            console.say("\n".join([*([] if is_alone else ["", clip.name]), *lines]))
+            console.say("\n".join([*([] if is_alone else ["", console.shown(clip.name)]), *lines]))
 
     result = label(
         paths, model, top=args.top, channel=args.channel, on_result=show, on_failed=console.note_failed, on_note=console.note

@@ -160,7 +160,13 @@ def left_out_files(root: Path, files: Sequence[Path]) -> Iterator[LeftOut]:
                 f"files of a kind that cannot be read ({suffix}) without ffmpeg; install it, or convert them: {command}",
             )
         elif not path.name.lower().startswith(_EXPECTED_FILES):
-            yield LeftOut("ignored", name, "not a sound file that can be read, by its name")
+            yield LeftOut("ignored", name, _why_ignored(path))
+
+
+def _why_ignored(path: Path) -> str:
+    if not is_audio_name(path.name) or path.is_file():
+        return "not a sound file that can be read, by its name"
+    return "a pipe or a device, not a file" if path.exists() else "a link that leads nowhere"
 
 
 def _stray(path: Path, root: Path) -> Iterator[LeftOut]:

@@ -2,6 +2,7 @@
 
 - ``classic``: a line ``label, start_ms`` for each word, the format of TensorFlow's speech_commands example.
 - ``csv``: a header with ``label`` and ``start_ms``, optionally ``end_ms``, ``clip`` and ``snr_db``; other columns are ignored.
+  Cells may be separated by semicolons or tabs too; with those, numbers may have a decimal comma.
 - ``audacity``: a label track, ``start<TAB>end<TAB>label`` in seconds. Lines that begin with a backslash (frequencies) are
   ignored.
 """
@@ -21,6 +22,8 @@ from wordspot.formats import csv_text, decimal
 
 KINDS = ("classic", "csv", "audacity")
 _COLUMNS = ("label", "start_ms", "end_ms", "clip", "snr_db")
+_NUMBERS = ("start_ms", "end_ms", "snr_db")
+_SEPARATORS = (",", ";", "\t")
 _MAX_BYTES = 1 << 26
 _MAX_MS = 1e12
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
@@ -49,9 +52,10 @@ def read_truth(path: Path) -> list[SpokenWord]:
     """
     lines = _read_lines(path)
     first = next((line for _, line in lines), "")
-    header = [cell.strip(' "').lower() for cell in first.split(",")]
-    if "label" in header and "start_ms" in header:
-        return _read_csv(path, lines)
+    for separator in _SEPARATORS:
+        header = [cell.strip(' "').lower() for cell in first.split(separator)]
+        if "label" in header and "start_ms" in header:
+            return _read_csv(path, lines, separator)
     is_audacity = "\t" in first
     read_line = _audacity_line if is_audacity else _classic_line
     words = []
@@ -61,7 +65,8 @@ def read_truth(path: Path) -> list[SpokenWord]:
         try:
             words.append(read_line(line))
         except ValueError as error:
-            raise _bad(path, number, line, error) from error
+            hint = "; the first line may be a header with label and start_ms" if line == first else ""
+            raise _bad(path, number, line, f"{error}{hint}") from error
     return words
 
 
@@ -76,6 +81,8 @@ def write_truth(path: Path, words: Sequence[SpokenWord], kind: str) -> None:
     for word in words:
         if not word.label.strip() or word.label != word.label.strip() or re.search(r"[\t\r\n\0]", word.label):
             raise ConfigError(f"a label must be text on one line, without tabs, got {word.label!r}")
+        if kind == "classic" and _ends_in_number(word.label):
+            raise ConfigError(f"the classic format cannot hold a label that ends in a comma and a number, got {word.label!r}")
     if kind == "csv":
         text = _csv_text(words)
     elif kind == "classic":
@@ -107,23 +114,28 @@ def _read_lines(path: Path) -> list[tuple[int, str]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {number}: not UTF-8 text; is it a ground-truth file?") from error
-    lines = ((number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1))
+        raise DataError(f"{path}, line {number}: not UTF-8 text; is it a ground-truth file? Save it as UTF-8") from error
+    lines = enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1)
     return [(number, line) for number, line in lines if line.strip()]
 
 
-def _read_csv(path: Path, lines: list[tuple[int, str]]) -> list[SpokenWord]:
+def _read_csv(path: Path, lines: list[tuple[int, str]], separator: str) -> list[SpokenWord]:
     columns: list[str] = []
     words = []
     for number, line in lines:
         try:
-            cells = next(csv.reader([line], strict=True, skipinitialspace=True))
+            cells = next(csv.reader([line], delimiter=separator, strict=True, skipinitialspace=separator != "\t"))
             if not columns:
                 columns = _header(cells)
-            elif len(cells) != len(columns):
+                continue
+            while len(cells) > len(columns) and not cells[-1].strip():
+                cells.pop()
+            if len(cells) != len(columns):
                 raise ValueError(f"it has {len(cells)} cells, the header {len(columns)}")
-            else:
-                words.append(_csv_word(dict(zip(columns, cells, strict=True))))
+            row = dict(zip(columns, cells, strict=True))
+            if separator != ",":  # some locales write 1,5
+                row |= {name: row[name].replace(",", ".") for name in _NUMBERS if name in row}
+            words.append(_csv_word(row))
         except (ValueError, csv.Error) as error:
             raise _bad(path, number, line, error) from error
     return words
@@ -151,7 +163,14 @@ def _classic_line(line: str) -> SpokenWord:
     label, comma, start = line.rpartition(",")
     if not comma:
         raise ValueError("a line must be 'label, start_ms'")
+    if _ends_in_number(label):
+        raise ValueError("a line must be 'label, start_ms', with one number")
     return _word(label, _milliseconds(start))
+
+
+def _ends_in_number(label: str) -> bool:
+    """Whether a line ``label, start_ms`` with this label would look like one with several numbers."""
+    return _NUMBER.fullmatch(label.rpartition(",")[2].strip()) is not None and "," in label
 
 
 def _audacity_line(line: str) -> SpokenWord:
@@ -180,10 +199,11 @@ def _milliseconds(text: str, unit: float = 1) -> float:
 def _parse(text: str) -> float:
     stripped = text.strip()
     if len(stripped) > 60 or not _NUMBER.fullmatch(stripped) or not math.isfinite(float(stripped)):
-        raise ValueError(f"{stripped[:40]!r} is not a number")
+        hint = "; times are in milliseconds" if ":" in stripped else ""
+        raise ValueError(f"{stripped[:40]!r} is not a number{hint}")
     return float(stripped)
 
 
-def _bad(path: Path, number: int, line: str, error: Exception) -> DataError:
+def _bad(path: Path, number: int, line: str, error: Exception | str) -> DataError:
     shown = line if len(line) <= 80 else f"{line[:77]}..."
     return DataError(f"{path}, line {number}: {error}; the line is {shown!r}")

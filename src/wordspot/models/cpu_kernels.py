@@ -134,6 +134,71 @@ def _lstm_on_one_core(x: Tensor, *weights: Tensor) -> Tensor:
         return torch.lstm(x, (zeros, zeros), weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)[0]
 
 
+def gru(x: Tensor, state: Tensor, *weights: Tensor) -> Tensor:
+    """One GRU layer. Its backward pass takes four operations a frame; torch records and repeats a dozen.
+
+    Args:
+        x: [frames, batch, features].
+        state: [batch, units], before the first frame.
+        weights: of the input, of the state, and both biases, as in `torch.nn.GRU`.
+
+    Returns:
+        [frames, batch, units]: the state after each frame.
+    """
+    of_input, of_state, input_bias, state_bias = weights
+    y: Tensor = _Gru.apply(nn.functional.linear(x, of_input, input_bias), state, of_state, state_bias)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _Gru(torch.autograd.Function):
+    """The recurrence of `gru`, given the input's part of the gates.
+
+    From the gates ``r``, ``z``, ``n`` and ``m``, the state's part of ``n``, a state is ``h' = (1 - z) n + z h``. The gradients of
+    what enters the gates are thus that of ``h'`` times factors that do not depend on it, so these are computed for all frames at
+    once.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, gates: Tensor, state: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        n_frames, batch, width = gates.shape
+        gated = 2 * width // 3
+        transposed = weight.t().contiguous()
+        of_state, r_z = torch.empty_like(gates), gates.new_empty(n_frames, batch, gated)
+        new, states = gates.new_empty(n_frames, batch, width - gated), gates.new_empty(n_frames + 1, batch, width - gated)
+        states[0] = state
+        r, z = r_z.chunk(2, dim=-1)
+        rows = (of_state, of_state[..., :gated], of_state[..., gated:], gates[..., :gated], gates[..., gated:])
+        for own, own_r_z, m, given_r_z, given, gate, reset, kept, n, before, after in zip(
+            *rows, r_z, r, z, new, states[:-1], states[1:], strict=True
+        ):
+            torch.addmm(bias, before, transposed, out=own)
+            torch.add(given_r_z, own_r_z, out=gate).sigmoid_()
+            torch.addcmul(given, reset, m, out=n).tanh_()
+            torch.lerp(n, before, kept, out=after)
+        ctx.save_for_backward(of_state[..., gated:], r_z, new, states, weight)
+        return states[1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        m, r_z, n, states, weight = ctx.saved_tensors
+        r, z = r_z.chunk(2, dim=-1)
+        of_new = (1 - z) * (1 - n * n)
+        factors = torch.stack([of_new * m * r * (1 - r), (states[:-1] - n) * z * (1 - z), of_new * r], dim=2)
+        found, of_states, back = torch.empty_like(factors), torch.empty_like(n), torch.zeros_like(n[0])
+        rows, kept_part = found.flatten(2), torch.empty_like(back)
+        frames = zip(gradient, of_states, of_states[:, :, None], factors, found, rows, z.contiguous(), strict=True)
+        for given, total, column, factor, gates, row, kept in reversed(list(frames)):
+            torch.add(given, back, out=total)
+            torch.mul(column, factor, out=gates)
+            torch.mul(total, kept, out=kept_part)
+            torch.addmm(kept_part, row, weight, out=back)
+        rows = rows.flatten(0, 1)
+        of_weight, of_bias = rows.t() @ states[:-1].flatten(0, 1), rows.sum(dim=0)
+        of_gates = torch.cat([found[:, :, :2], (of_states * of_new)[:, :, None]], dim=2).flatten(2)
+        return of_gates, back, of_weight, of_bias
+
+
 @contextlib.contextmanager
 def _one_core() -> Iterator[None]:
     """One thread and no denormal numbers. torch has both settings for the process or thread only; they are restored."""

@@ -42,6 +42,9 @@ class Gru(nn.GRU):
         if torch.onnx.is_in_onnx_export():
             return self._in_onnx(x, state, self._input_weights(hold))
         if hold is None:
+            if self.training and torch.is_grad_enabled() and cpu_kernels.apply_to(x):
+                y = cpu_kernels.gru(x, state, self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0)
+                return y, y[-1]
             y, after = self.forward(x, state.unsqueeze(0))
         else:
             weights = (self._input_weights(hold), self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0)

@@ -58,7 +58,7 @@ def describe_words(result: WordsResult) -> Text:
         Table("Per label, in percent", ("", "clips", "precision", "recall", "equal error rate"), rows),
     ]
     speakers = metrics.speakers
-    if speakers.n_speakers:
+    if speakers.n_speakers > 1:
         low, middle, _ = (percent(value) for value in speakers.quartiles)
         text.append(
             f"{speakers.n_speakers} speakers: accuracy is below {low} % for a quarter of them, below {middle} % for half, "

@@ -14,11 +14,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.kinds import HEAD_BYTES, WAV, kind_of
+from wordspot.audio.kinds import HEAD_BYTES, MP3, WAV, kind_of
+from wordspot.audio.mpeg import frame_length, is_mpeg
 from wordspot.audio.raw import RawDecoder
 from wordspot.audio.samples import check_rate
 from wordspot.audio.spool import copy_stream, is_stream
-from wordspot.errors import ConfigError
+from wordspot.errors import AudioError, ConfigError
 
 _BLOCK_MS = 20.0
 _FAST_BLOCK_MS = 1000.0
@@ -116,14 +117,17 @@ def _open_bytes(
     decoder = RawDecoder(
         settings.sample_rate or model_rate,
         settings.sample_format or "s16le",
-        settings.n_channels or 1,
+        1 if settings.n_channels is None else settings.n_channels,
         channel=settings.channel,
         on_note=notice,
         what=name,
         advice="convert it: ffmpeg -i FILE -f wav - | wordspot listen -",
     )
     head = stream.read(HEAD_BYTES)
-    kind = kind_of(head)
+    if not head:
+        raise AudioError(f"{name} is empty; expected samples")
+    head += stream.read(max(frame_length(head) + 4 - len(head), 0)) if frame_length(head) else b""
+    kind = MP3 if is_mpeg(head) else kind_of(head)
     if kind is not None and kind.is_readable and kind != WAV:
         notice(f"{name} is {kind.name}, which is read to its end first")
         return _open_copy(stream, head, settings, notice)

@@ -2,6 +2,7 @@
 
 import { isWord, thresholdOf } from "./decoder.js";
 import { hueOf, levelOf, Scope } from "./draw.js";
+import { LevelWatch, makeGain } from "./gain.js";
 import { Log } from "./log.js";
 import { makeWakeLock, openMicrophone, whyNoMicrophone } from "./microphone.js";
 import { Resampler } from "./resample.js";
@@ -9,6 +10,7 @@ import { readSound } from "./wav.js";
 import { Words } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
+const QUIET = "The sound is very quiet. Raise the level of the microphone, or choose a gain below.";
 const PIECE_SECONDS = 10; // of a file that are resampled at once
 const MAX_FILE_BYTES = 500e6;
 const MUTED_SECONDS = 3; // of samples that are exactly zero, before the page asks whether the microphone is muted
@@ -36,6 +38,7 @@ export class Listen {
     });
     byId("threshold").addEventListener("input", ({ target }) => this.setThreshold(Number(target.value)));
     byId("threshold-reset").addEventListener("click", () => this.setThreshold(null));
+    byId("gain").addEventListener("change", () => this.setGain());
     this.takeDrops();
   }
 
@@ -86,6 +89,12 @@ export class Listen {
     this.recogniser.setThresholds(this.decoder);
   }
 
+  /** Raise what comes from now on as the page's choice says. */
+  setGain() {
+    this.gain = makeGain(byId("gain").value, this.card.sample_rate);
+    this.level = new LevelWatch(this.card.sample_rate, () => this.notice(QUIET));
+  }
+
   async listen() {
     if (this.state !== "ready" && this.state !== "file") return;
     this.recogniser.stream = null;
@@ -114,6 +123,7 @@ export class Listen {
 
   begin(totalMs = 0) {
     this.seconds = this.ms = this.nRows = 0;
+    this.setGain();
     this.logs = new Float64Array(this.card.labels.length); // sums of the logarithms of the scores
     this.log.clear();
     this.words.rest();
@@ -128,9 +138,11 @@ export class Listen {
     });
   }
 
-  hear(samples) {
+  hear(captured) {
+    this.watchForMute(captured);
+    const samples = this.gain.feed(captured);
+    this.level.feed(samples);
     byId("meter").style.setProperty("--level", `${100 * levelOf(samples)}%`);
-    this.watchForMute(samples);
     this.scope.addSound(samples);
     this.recogniser.feed(samples);
   }
@@ -200,8 +212,9 @@ export class Listen {
     player.hidden = false;
     for (const part of parts) {
       if (!part.length) continue;
-      this.scope.addSound(part);
-      this.recogniser.feed(part.slice());
+      const samples = this.gain.feed(part);
+      this.scope.addSound(samples);
+      this.recogniser.feed(samples.slice());
     }
     this.recogniser.end();
   }
@@ -252,7 +265,7 @@ export class Listen {
     start.disabled = !(usable || state === "starting") || Boolean(whyNoMicrophone()); // disabled, it would lose the focus
     start.classList.toggle("on", state === "listening");
     byId("start-text").textContent = state === "listening" ? "Stop" : "Start listening";
-    byId("file").disabled = byId("threshold").disabled = !usable;
+    byId("file").disabled = byId("threshold").disabled = byId("gain").disabled = !usable;
     byId("status").textContent = sentence;
   }
 

@@ -5,8 +5,8 @@
 
 const CACHE = "wordspot";
 const PAGE = [
-  "./", "style.css", "icon.svg", "manifest.webmanifest", "app.js", "decoder.js", "draw.js", "engine.js", "listen.js",
-  "log.js", "microphone.js", "ort.js", "recogniser.js", "record.js", "resample.js", "selftest.js", "wav.js", "words.js",
+  "./", "style.css", "icon.svg", "manifest.webmanifest", "app.js", "decoder.js", "draw.js", "engine.js", "gain.js",
+  "listen.js", "log.js", "microphone.js", "ort.js", "recogniser.js", "record.js", "resample.js", "selftest.js", "wav.js", "words.js",
   "worker.js", "worklet.js", "zip.js",
 ];
 const SLOW_MS = 4000; // a server that takes longer counts as gone where there is something kept

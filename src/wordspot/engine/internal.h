@@ -1,0 +1,112 @@
+/* What the files of the engine share: vectors, the model as pointers into its blob, the state of a stream. */
+#ifndef WORDSPOT_INTERNAL_H
+#define WORDSPOT_INTERNAL_H
+
+#include <string.h>
+
+#include "wordspot.h"
+
+#if WS_LANES == 1
+typedef float ws_vector;
+#else
+typedef float ws_vector __attribute__((vector_size(4 * WS_LANES), aligned(4), may_alias));
+typedef int32_t ws_bits __attribute__((vector_size(4 * WS_LANES), aligned(4), may_alias));
+#endif
+
+#define WS_INLINE static inline __attribute__((always_inline, unused))
+
+WS_INLINE ws_vector ws_load(const float *from) {
+    return *(const ws_vector *)from;
+}
+
+WS_INLINE void ws_store(float *to, ws_vector value) {
+    *(ws_vector *)to = value;
+}
+
+WS_INLINE ws_vector ws_splat(float value) {
+    return value - (ws_vector){0};
+}
+
+WS_INLINE ws_vector ws_relu(ws_vector value) {
+#if WS_LANES == 1
+    return value > 0 ? value : 0;
+#else
+    return (ws_vector)((ws_bits)value & (ws_bits)(value > (ws_vector){0}));
+#endif
+}
+
+enum {
+    WS_WIDTH = 16, /* channels are padded with zeros to a multiple of this, so that every vector width divides them */
+    WS_MOST_BLOCKS = 16,
+    WS_MOST_KERNEL = 32,
+};
+
+/* A matrix product: [n_in] inputs → [n_out] outputs, plus bias. */
+typedef struct {
+    const float *weights;    /* [n_in][n_out], or NULL */
+    const int8_t *integers;  /* weights in 8 bits [n_in / 4][n_out][4], or NULL; see products.c */
+    const float *factors;    /* of the integers, [n_out] */
+    const float *bias;       /* [n_out] */
+    uint32_t n_in, n_out;
+} ws_matrix;
+
+typedef struct {
+    uint32_t dilation, ring;     /* frames between two taps; frames that are kept */
+    const float *taps;           /* depthwise over time [kernel][n_channels] */
+    ws_matrix wider, narrower;   /* n_channels → n_inside → n_channels */
+} ws_block;
+
+typedef struct {
+    uint32_t sample_rate, hop, window, kept; /* samples; kept: of the hops before the newest */
+    uint32_t n_fft, rows, columns;           /* n_fft / 2 = rows * columns, the complex transform */
+    uint32_t n_mels, stem_kernel, n_channels, n_inside, n_blocks, kernel, pool, n_labels, n_scores;
+    uint32_t early_frames, clip_rows;
+    float log_floor, log_mean, log_scale;
+    const float *window_values; /* / 32768 */
+    const float *row_turns, *column_turns, *turns, *half_turns; /* cosines, then sines */
+    const uint32_t *mel_starts, *mel_quads;                     /* first bin, and how many times four bins */
+    const float *mel_weights;
+    ws_matrix stem, output;
+    ws_block blocks[WS_MOST_BLOCKS];
+    ws_decoder_settings decoder;
+    const double *thresholds;
+    const char *labels;
+    uint32_t silence, unknown, most_rows;
+    uint32_t test_samples, test_seed, test_tones[4], n_test_ends;
+    float test_tolerance;
+    const uint32_t *test_ends;
+    const float *test_logs; /* [n_test_ends][n_labels] */
+} ws_model;
+
+struct ws_stream {
+    ws_model model;
+    uint64_t n_hops; /* that were fed */
+    ws_decoder *decoder;
+    int16_t *sound;       /* [kept + hop] */
+    float *features;      /* ring [stem_kernel - 1][n_mels] */
+    float *rings[WS_MOST_BLOCKS]; /* [ring][n_channels] each */
+    float *pool;                  /* ring [pool][n_channels] */
+    uint32_t places[WS_MOST_BLOCKS], pool_place;
+    /* Scratch. */
+    float *wave, *other;        /* complex [n_fft / 2] each: real, then imaginary parts */
+    float *power;               /* [n_fft / 2 + 1], and zeros to the next multiple of four bins and beyond */
+    float *stem_in;             /* [WS_BATCH][stem n_in] */
+    float *x, *y;               /* [WS_BATCH][n_channels] */
+    float *inside;              /* [WS_BATCH][n_inside] */
+    float *logits;              /* [WS_BATCH][n_scores] */
+    double *row;                /* [n_labels] */
+    int16_t *small;             /* activations in 16 bits */
+};
+
+int ws_read_model(ws_model *model, const void *blob, size_t blob_bytes);
+void ws_features(ws_stream *stream, const int16_t *hop, float *features);
+void ws_network(ws_stream *stream, uint32_t n_frames);
+void ws_multiply(const ws_matrix *matrix, const float *x, float *y, uint32_t n_frames, int relu, int16_t *small);
+float ws_log(float x);
+float ws_exp(float x);
+
+WS_INLINE uint32_t ws_padded(uint32_t n) {
+    return (n + WS_WIDTH - 1) / WS_WIDTH * WS_WIDTH;
+}
+
+#endif

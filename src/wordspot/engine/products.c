@@ -1,0 +1,191 @@
+/* Matrix products: of floats, and of weights in 8 bits with activations in 16 bits. */
+#include "internal.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__ARM_FEATURE_DSP)
+#include <arm_acle.h>
+#endif
+
+/* A loop whose number of rounds the compiler knows, unrolled so that arrays become registers. */
+#if defined(__clang__)
+#define UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define UNROLLED _Pragma("GCC unroll 16")
+#endif
+
+/* Products of V vectors of outputs and T frames, all in registers. The weights of an input are read once for all frames. */
+WS_INLINE void tile(const int V, const int T, const ws_matrix *matrix, uint32_t out, const float *x, float *y, int relu) {
+    const uint32_t n_in = matrix->n_in, n_out = matrix->n_out;
+    const float *weights = matrix->weights + out;
+    ws_vector sums[16], row[16];
+    UNROLLED for (int t = 0; t < T; t++)
+        UNROLLED for (int v = 0; v < V; v++) sums[t * V + v] = ws_load(matrix->bias + out + v * WS_LANES);
+    for (uint32_t i = 0; i < n_in; i++, weights += n_out) {
+        UNROLLED for (int v = 0; v < V; v++) row[v] = ws_load(weights + v * WS_LANES);
+        UNROLLED for (int t = 0; t < T; t++) {
+            const ws_vector value = ws_splat(x[t * n_in + i]);
+            UNROLLED for (int v = 0; v < V; v++) sums[t * V + v] += value * row[v];
+        }
+    }
+    UNROLLED for (int t = 0; t < T; t++)
+        UNROLLED for (int v = 0; v < V; v++) {
+            const ws_vector sum = sums[t * V + v];
+            ws_store(y + t * n_out + out + v * WS_LANES, relu ? ws_relu(sum) : sum);
+        }
+}
+
+/* Vectors in the 16 channels that every width is a multiple of, and frames that fit into registers beside them. */
+#define STEP (WS_WIDTH / WS_LANES)
+#define FRAMES (WS_LANES == 1 ? 1 : WS_LANES == 4 ? 3 : WS_LANES == 8 ? 6 : 12)
+
+static void multiply_floats(const ws_matrix *matrix, const float *x, float *y, uint32_t n_frames, int relu) {
+    uint32_t n_in = matrix->n_in, n_out = matrix->n_out, t = 0;
+#if WS_LANES > 1
+    for (; t + FRAMES <= n_frames; t += FRAMES)
+        for (uint32_t out = 0; out < n_out; out += WS_WIDTH)
+            tile(STEP, FRAMES, matrix, out, x + t * n_in, y + t * n_out, relu);
+#endif
+    for (; t < n_frames; t++) {
+        uint32_t out = 0;
+#if WS_LANES == 1
+        for (; out < n_out; out += 8) tile(8, 1, matrix, out, x + t * n_in, y + t * n_out, relu);
+#else
+        for (; out + 12 * WS_LANES <= n_out; out += 12 * WS_LANES)
+            tile(12, 1, matrix, out, x + t * n_in, y + t * n_out, relu);
+        for (; out + 8 * WS_LANES <= n_out; out += 8 * WS_LANES) tile(8, 1, matrix, out, x + t * n_in, y + t * n_out, relu);
+        for (; out < n_out; out += WS_WIDTH) tile(STEP, 1, matrix, out, x + t * n_in, y + t * n_out, relu);
+#endif
+    }
+}
+
+/* Round activations to 16 bits, scaled so that the largest becomes 32767; of every four, the middle two change places if
+ * `swapped`. Returns the scale. */
+static float to_16_bits(const float *restrict x, int16_t *restrict small, uint32_t n, int swapped) {
+    float most = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        float size = x[i] < 0 ? -x[i] : x[i];
+        most = size > most ? size : most;
+    }
+    if (!(most > 1e-30f && most < 1e30f)) {
+        memset(small, 0, n * sizeof *small);
+        return 0;
+    }
+    const float scale = 32767.0f / most;
+    const int one = swapped ? 2 : 1, two = 3 - one;
+    for (uint32_t i = 0; i < n; i += 4) {
+        const float a = x[i] * scale, b = x[i + 1] * scale, c = x[i + 2] * scale, d = x[i + 3] * scale;
+        small[i] = (int16_t)(a < 0 ? a - 0.5f : a + 0.5f);
+        small[i + one] = (int16_t)(b < 0 ? b - 0.5f : b + 0.5f);
+        small[i + two] = (int16_t)(c < 0 ? c - 0.5f : c + 0.5f);
+        small[i + 3] = (int16_t)(d < 0 ? d - 0.5f : d + 0.5f);
+    }
+    return most / 32767.0f;
+}
+
+/* Sums of products of 16 outputs, from `out` on. Weights are [n_in / 4][n_out][4], of every four inputs the first, third, second
+ * and fourth: what SXTB16 of Cortex-M needs, and the other processors do not mind. A sum is at most 512 * 127 * 32767. */
+#if defined(__AVX2__)
+WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, const int16_t *x, int32_t *sums) {
+    const int8_t *weights = matrix->integers + 4 * out;
+    __m256i parts[12]; /* two sums for each of 4 outputs */
+    UNROLLED for (int g = 0; g < 4 * G; g++) parts[g] = _mm256_setzero_si256();
+    for (uint32_t i = 0; i < matrix->n_in; i += 4, weights += 4 * matrix->n_out) {
+        int64_t four;
+        memcpy(&four, x + i, 8);
+        const __m256i inputs = _mm256_set1_epi64x(four);
+        UNROLLED for (int g = 0; g < 4 * G; g++) {
+            const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(weights + 16 * g)));
+            parts[g] = _mm256_add_epi32(parts[g], _mm256_madd_epi16(wide, inputs));
+        }
+    }
+    UNROLLED for (int g = 0; g < 4 * G; g += 2) {
+        const __m256i pairs = _mm256_hadd_epi32(parts[g], parts[g + 1]);
+        _mm256_storeu_si256((__m256i *)(sums + 4 * g), _mm256_permute4x64_epi64(pairs, 0xd8));
+    }
+}
+#define SWAPPED 1
+#elif defined(__SSE2__)
+WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, const int16_t *x, int32_t *sums) {
+    const int8_t *weights = matrix->integers + 4 * out;
+    for (int half = 0; half < 2 * G; half++, weights += 32) {
+        __m128i parts[4];
+        const int8_t *from = weights;
+        UNROLLED for (int g = 0; g < 4; g++) parts[g] = _mm_setzero_si128();
+        for (uint32_t i = 0; i < matrix->n_in; i += 4, from += 4 * matrix->n_out) {
+            const __m128i one = _mm_loadl_epi64((const __m128i *)(x + i)), inputs = _mm_unpacklo_epi64(one, one);
+            UNROLLED for (int g = 0; g < 2; g++) {
+                const __m128i bytes = _mm_loadu_si128((const __m128i *)(from + 16 * g));
+                const __m128i low = _mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8);
+                const __m128i high = _mm_srai_epi16(_mm_unpackhi_epi8(bytes, bytes), 8);
+                parts[2 * g] = _mm_add_epi32(parts[2 * g], _mm_madd_epi16(low, inputs));
+                parts[2 * g + 1] = _mm_add_epi32(parts[2 * g + 1], _mm_madd_epi16(high, inputs));
+            }
+        }
+        int32_t all[16];
+        UNROLLED for (int g = 0; g < 4; g++) _mm_storeu_si128((__m128i *)(all + 4 * g), parts[g]);
+        for (int i = 0; i < 8; i++) sums[8 * half + i] = all[2 * i] + all[2 * i + 1];
+    }
+}
+#define SWAPPED 1
+#elif defined(__ARM_FEATURE_DSP)
+WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, const int16_t *x, int32_t *sums) {
+    for (int part = 0; part < 4 * G; part++) {
+        const int8_t *weights = matrix->integers + 4 * (out + 4 * part);
+        int32_t a = 0, b = 0, c = 0, d = 0;
+        for (uint32_t i = 0; i < matrix->n_in; i += 4, weights += 4 * matrix->n_out) {
+            uint32_t four[4];
+            int32_t first, second;
+            memcpy(four, weights, 16);
+            memcpy(&first, x + i, 4);
+            memcpy(&second, x + i + 2, 4);
+            a = __smlad(__sxtb16(four[0]), first, a), a = __smlad(__sxtb16(four[0] >> 8 | four[0] << 24), second, a);
+            b = __smlad(__sxtb16(four[1]), first, b), b = __smlad(__sxtb16(four[1] >> 8 | four[1] << 24), second, b);
+            c = __smlad(__sxtb16(four[2]), first, c), c = __smlad(__sxtb16(four[2] >> 8 | four[2] << 24), second, c);
+            d = __smlad(__sxtb16(four[3]), first, d), d = __smlad(__sxtb16(four[3] >> 8 | four[3] << 24), second, d);
+        }
+        sums[4 * part] = a, sums[4 * part + 1] = b, sums[4 * part + 2] = c, sums[4 * part + 3] = d;
+    }
+}
+#define SWAPPED 0
+#else
+WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, const int16_t *x, int32_t *sums) {
+    const int8_t *weights = matrix->integers + 4 * out;
+    for (int o = 0; o < 16 * G; o++) sums[o] = 0;
+    for (uint32_t i = 0; i < matrix->n_in; i += 4, weights += 4 * matrix->n_out) {
+        const int32_t a = x[i], b = x[i + 1], c = x[i + 2], d = x[i + 3];
+        for (int o = 0; o < 16 * G; o++)
+            sums[o] += weights[4 * o] * a + weights[4 * o + 1] * b + weights[4 * o + 2] * c + weights[4 * o + 3] * d;
+    }
+}
+#define SWAPPED 1
+#endif
+
+static void multiply_integers(const ws_matrix *matrix, const float *x, float *y, uint32_t n_frames, int relu, int16_t *small) {
+    const uint32_t n_in = matrix->n_in, n_out = matrix->n_out;
+    for (uint32_t t = 0; t < n_frames; t++, x += n_in, y += n_out) {
+        const float scale = to_16_bits(x, small, n_in, SWAPPED);
+        for (uint32_t out = 0; out < n_out;) {
+            int32_t sums[48];
+            const uint32_t n = n_out - out >= 48 ? 48 : 16;
+            if (n == 48)
+                integers(3, matrix, out, small, sums);
+            else
+                integers(1, matrix, out, small, sums);
+            for (uint32_t i = 0; i < n; i++, out++) {
+                const float sum = (float)sums[i] * (scale * matrix->factors[out]) + matrix->bias[out];
+                y[out] = relu && !(sum > 0) ? 0 : sum;
+            }
+        }
+    }
+}
+
+/* x [n_frames][n_in] → y [n_frames][n_out]. `small` is scratch for n_in activations in 16 bits. */
+void ws_multiply(const ws_matrix *matrix, const float *x, float *y, uint32_t n_frames, int relu, int16_t *small) {
+    if (matrix->integers)
+        multiply_integers(matrix, x, y, n_frames, relu, small);
+    else
+        multiply_floats(matrix, x, y, n_frames, relu);
+}

@@ -1,0 +1,87 @@
+"""The C engine's computation in numpy and double precision: it proves that a file was understood before anything is written."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.errors import ExportError
+from wordspot.export.recognise import SUPPORTED, Array, EngineModel, Product
+from wordspot.runtime.modelfile.card import Card, self_test_signal
+from wordspot.runtime.modelfile.self_test import difference
+
+_SMALL = 32767  # the largest activation in 16 bits
+
+
+def reference_scores(model: EngineModel, audio: NDArray[np.float32], *, small: bool = False) -> Array:
+    """Scores of a stream from its start.
+
+    Args:
+        model: of the file.
+        audio: float32 [samples] in [-1, 1].
+        small: round activations to 16 bits, scaled for each vector, as the engine does with weights in 8 bits.
+
+    Returns:
+        posteriors: float64 [hops, labels].
+    """
+    x = _features(model, audio)
+    held = np.arange(len(x)) < model.early_frames
+    x[held] = 0
+    kernel = len(model.stem.weights) // model.n_mels
+    x = np.maximum(_product(model.stem, np.concatenate([_earlier(x, step) for step in range(kernel)][::-1], axis=1), small), 0)
+    x[held] = 0
+    for block in model.blocks:
+        y = np.zeros_like(x)
+        for step, tap in enumerate(block.taps[::-1]):
+            y += tap * _earlier(x, step * block.dilation)
+        inside = np.maximum(_product(block.wider, y, small), 0)
+        x = np.maximum(_product(block.narrower, inside, small) + x, 0)
+        x[held] = 0
+    mean = np.zeros_like(x)
+    for step in range(model.pool):
+        mean += _earlier(x, step) / model.pool
+    logits = _product(model.output, mean, small=False)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    scores: Array = powers / powers.sum(axis=1, keepdims=True)
+    return scores
+
+
+def self_test_rows(model: EngineModel, card: Card, *, small: bool = False) -> Array:
+    """The scores [rows, labels] that the self-test of the card compares."""
+    scores = reference_scores(model, self_test_signal(card.self_test), small=small)
+    return scores[[end // card.step_samples - 1 for end in card.self_test.ends]]
+
+
+def check_understood(model: EngineModel, card: Card) -> None:
+    """Check the model on the self-test of its card.
+
+    Raises:
+        ExportError: the scores are not those of the file, so it is a network that looks like a supported one.
+    """
+    apart = difference(self_test_rows(model, card), np.exp(np.array(card.self_test.log_posteriors)))
+    if not apart <= card.self_test.tolerance:
+        raise ExportError(f"this file gives other scores than its operators suggest (by {apart:.2g}); {SUPPORTED}")
+
+
+def _features(model: EngineModel, audio: NDArray[np.float32]) -> Array:
+    hop, size = model.hop, len(model.window)
+    kept = -(-(size - hop) // hop) * hop
+    n_hops = len(audio) // hop
+    joined = np.concatenate([np.zeros(kept), audio[: n_hops * hop]])
+    windows = np.lib.stride_tricks.sliding_window_view(joined, size)[::hop][:n_hops]
+    power = np.abs(np.fft.rfft(windows * model.window, model.n_fft)) ** 2
+    features: Array = (np.log(power @ model.mel + model.floor) - model.mean) * model.scale
+    return features
+
+
+def _earlier(x: Array, n_frames: int) -> Array:
+    """x [frames, channels] some frames later, after zeros."""
+    return np.concatenate([np.zeros((min(n_frames, len(x)), x.shape[1])), x[: max(len(x) - n_frames, 0)]])
+
+
+def _product(part: Product, x: Array, small: bool) -> Array:
+    if small:
+        scale = np.abs(x).max(axis=1, keepdims=True) / _SMALL
+        x = np.rint(x / np.where(scale > 0, scale, 1)) * scale
+    result: Array = x @ part.weights + part.bias
+    return result

@@ -1,0 +1,280 @@
+"""What the C engine can run, read back from an exported file: log-mel features and a `residual_1d` or `trigger_1d`.
+
+The file names no layers. Its operators are recognised by their order, its constants are computed as ONNX Runtime would, and
+`engine_reference` proves the result on the self-test of the card. No torch and no onnx are needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.errors import ExportError
+from wordspot.runtime.modelfile.card import Card
+from wordspot.runtime.modelfile.graph import Node, Tensor, Walked
+
+Array = NDArray[np.float64]
+
+SUPPORTED = (
+    "the C engine runs streaming files of the networks residual_1d and trigger_1d with the front end logmel and a Fourier "
+    "transform of 128 to 16384 samples, a power of two"
+)
+#: Operators that move values but compute nothing.
+_MOVES = {"Concat", "Slice", "Squeeze", "Unsqueeze", "Transpose"}
+_FRONT = "Conv Mul Conv Log Sub Mul"
+_WORDS = re.compile(rf"{_FRONT} Conv Relu( Conv Conv Relu Conv Add Relu)+ AveragePool Conv Softmax")
+_TRIGGER = re.compile(rf"{_FRONT} Mul Add Mul Conv Relu Mul( Conv Conv Relu Conv Add Relu Mul)+ AveragePool Conv Softmax")
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix product: weights [inputs, outputs] and bias [outputs]."""
+
+    weights: Array
+    bias: Array
+
+
+@dataclass(frozen=True)
+class Block:
+    """A residual block: depthwise over time with taps [kernel, channels], then two products."""
+
+    dilation: int
+    taps: Array
+    wider: Product
+    narrower: Product
+
+
+@dataclass(frozen=True)
+class EngineModel:
+    """A network and its front end, as the C engine runs them.
+
+    Attributes:
+        hop: samples from one window to the next.
+        window: of the Fourier transform, [samples].
+        n_fft: its length.
+        mel: weights of the power spectrum, [n_fft / 2 + 1, mel channels].
+        floor, mean, scale: a feature is (log(sum + floor) - mean) * scale.
+        stem: inputs are frames of features, the oldest first.
+        pool: frames of the mean over time.
+        early_frames: frames at the start of a stream that leave no trace in its states.
+    """
+
+    hop: int
+    window: Array
+    n_fft: int
+    mel: Array
+    floor: float
+    mean: float
+    scale: float
+    stem: Product
+    blocks: tuple[Block, ...]
+    pool: int
+    output: Product
+    early_frames: int
+
+    @property
+    def n_mels(self) -> int:
+        return int(self.mel.shape[1])
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """All but the output, whose weights stay float32."""
+        return (self.stem, *(part for block in self.blocks for part in (block.wider, block.narrower)))
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of the network, for each hop."""
+        taps = sum(block.taps.size for block in self.blocks)
+        return taps + sum(part.weights.size for part in (*self.products, self.output))
+
+    def with_weights(self, change: Callable[[Array], Array]) -> EngineModel:
+        """The model with the weights of all its `products` changed."""
+
+        def changed(part: Product) -> Product:
+            return Product(change(part.weights), part.bias)
+
+        blocks = tuple(replace(block, wider=changed(block.wider), narrower=changed(block.narrower)) for block in self.blocks)
+        return replace(self, stem=changed(self.stem), blocks=blocks)
+
+
+def recognise(walked: Walked, card: Card) -> EngineModel:
+    """Read a network and its front end from the graph of an exported file.
+
+    Raises:
+        ExportError: the engine cannot run it; the message says what it runs.
+    """
+    if card.kind != "stream":
+        raise _unsupported("scores clips and does not stream")
+    constants = _constants(walked)
+    nodes = [node for node in walked.nodes if node.outputs[0] not in constants]
+    kept = [node for node in nodes if node.op_type not in _MOVES]
+    order = " ".join(node.op_type for node in kept)
+    is_trigger = bool(_TRIGGER.fullmatch(order))
+    if not is_trigger and not _WORDS.fullmatch(order):
+        name = card.config.get("model", {}).get("name", "")
+        front = card.config.get("features", {}).get("kind", "")
+        raise _unsupported(f"has another graph (network {name or 'unknown'}, front end {front or 'unknown'})")
+    try:
+        model = _read(kept, constants, card, card.states[-1].shape[-1] if is_trigger else 0)
+    except (ValueError, IndexError, KeyError, TypeError) as error:
+        raise _unsupported(f"has other parts ({' '.join(str(error).split())})") from error
+    _check_sizes(model, card)
+    return model
+
+
+def _unsupported(what: str) -> ExportError:
+    return ExportError(f"this file {what}; {SUPPORTED}")
+
+
+def _read(nodes: list[Node], constants: dict[str, Any], card: Card, early_frames: int) -> EngineModel:
+    """Raises ValueError and the like if a constant has another shape."""
+    convolutions = [node for node in nodes if node.op_type == "Conv"]
+    front, mel_node, stem, *middle, output = convolutions
+    before = nodes.index(stem)
+    logarithm = next(index for index, node in enumerate(nodes) if node.op_type == "Log")
+    assert logarithm < before
+    mean, scale = (_only(constants[nodes[logarithm + step].inputs[1]]) for step in (1, 2))
+    window, n_fft, first_bin = _window(_array(constants[front.inputs[1]]))
+    mel = _mel(_array(constants[mel_node.inputs[1]]), n_fft, first_bin)
+    pool = next(node for node in nodes if node.op_type == "AveragePool")
+    blocks = tuple(_block(middle[at : at + 3], constants) for at in range(0, len(middle), 3))
+    return EngineModel(
+        hop=int(front.attributes["strides"][-1]),
+        window=window,
+        n_fft=n_fft,
+        mel=mel,
+        floor=_only(constants[mel_node.inputs[2]]),
+        mean=mean,
+        scale=scale,
+        stem=_stem(stem, constants),
+        blocks=blocks,
+        pool=int(pool.attributes["kernel_shape"][-1]),
+        output=_product(output, constants),
+        early_frames=int(early_frames),
+    )
+
+
+def _block(nodes: list[Node], constants: dict[str, Any]) -> Block:
+    over_time, wider, narrower = nodes
+    taps = _array(constants[over_time.inputs[1]])  # [channels, 1, 1, kernel]
+    if len(over_time.inputs) > 2 or over_time.attributes.get("group") != len(taps) or taps[..., 0].size != len(taps):
+        raise ValueError(f"a convolution over time of shape {list(taps.shape)}")
+    dilation = int(over_time.attributes.get("dilations", [1])[-1])
+    return Block(dilation, taps.reshape(len(taps), -1).T, _product(wider, constants), _product(narrower, constants))
+
+
+def _stem(node: Node, constants: dict[str, Any]) -> Product:
+    weights = _array(constants[node.inputs[1]])  # [channels, mels, 1, kernel]
+    n_channels, _, height, _ = weights.shape
+    if height != 1 or "dilations" in node.attributes or "strides" in node.attributes:
+        raise ValueError(f"a first convolution of shape {list(weights.shape)}")
+    return Product(weights[:, :, 0].transpose(2, 1, 0).reshape(-1, n_channels), _bias(node, constants, n_channels))
+
+
+def _product(node: Node, constants: dict[str, Any]) -> Product:
+    weights = _array(constants[node.inputs[1]])
+    if weights.size != weights.shape[0] * weights.shape[1] or "group" in node.attributes:
+        raise ValueError(f"a convolution of shape {list(weights.shape)}")
+    return Product(weights.reshape(weights.shape[:2]).T, _bias(node, constants, len(weights)))
+
+
+def _bias(node: Node, constants: dict[str, Any], n: int) -> Array:
+    return _array(constants[node.inputs[2]]).reshape(n) if len(node.inputs) > 2 else np.zeros(n)
+
+
+def _window(kernel: Array) -> tuple[Array, int, int]:
+    """The window, the length and the first bin of a windowed Fourier transform, kernel [2 * bins, 1, 1, samples].
+
+    Bin b turns by 2 pi b / n_fft from sample 0 to sample 1. The sign of its sines does not matter, as they are squared.
+    """
+    cosines, sines = kernel.reshape(2, len(kernel) // 2, -1)
+    window = np.hypot(cosines[0], sines[0])
+    turns = np.arctan2(np.abs(sines[:, 1]), cosines[:, 1]) / (2 * np.pi)
+    n_fft = round((len(turns) - 1) / (turns[-1] - turns[0]))
+    first = round(turns[0] * n_fft)
+    phase = np.outer(np.arange(first, first + len(turns)), np.arange(len(window))) % n_fft * (2 * np.pi / n_fft)
+    if max(_apart(cosines, np.cos(phase) * window), _apart(np.abs(sines), np.abs(np.sin(phase) * window))) > 1e-4:
+        raise ValueError("a first convolution that is no Fourier transform")
+    return window, n_fft, first
+
+
+def _mel(weights: Array, n_fft: int, first_bin: int) -> Array:
+    """[n_fft / 2 + 1, mels] from [mels, 2 * bins, 1, 1], of the squares of real, then of imaginary parts."""
+    real, imaginary = weights.reshape(len(weights), 2, -1).transpose(1, 0, 2)
+    if not (real == imaginary).all():
+        raise ValueError("mel channels that weigh real and imaginary parts differently")
+    mel = np.zeros((n_fft // 2 + 1, len(weights)))
+    mel[first_bin : first_bin + real.shape[1]] = real.T
+    return mel
+
+
+def _check_sizes(model: EngineModel, card: Card) -> None:
+    """Check what the engine's reader would refuse, and that the card fits the graph."""
+    n_fft, hop = model.n_fft, model.hop
+    kept = -(-(len(model.window) - hop) // hop) * hop
+    limits = {
+        "samples of a Fourier transform": (n_fft, 128, 1 << 14),
+        "samples of a window": (len(model.window), hop + 1, n_fft),
+        "coefficients in a first convolution": (len(model.stem.weights), 2 * model.n_mels, min(16 * model.n_mels, 512)),
+        "channels": (model.stem.weights.shape[1], 1, 512),
+        "channels inside a block": (model.blocks[0].wider.weights.shape[1], 1, 512),
+        "blocks": (len(model.blocks), 1, 16),
+        "frames in a mean": (model.pool, 1, 4096),
+        "early frames": (model.early_frames, 0, 1000),
+        "frames between two taps": (max(block.dilation for block in model.blocks), 1, 256),
+        "rows in the decoder's mean": (int(card.decoder.average_ms * card.sample_rate / 1000 / hop), 0, (1 << 16) - 1),
+    }
+    for what, (value, low, high) in limits.items():
+        if not low <= value <= high:
+            raise _unsupported(f"has {value} {what} (expected {low} to {high})")
+    if n_fft & (n_fft - 1):
+        raise _unsupported(f"has a Fourier transform of {n_fft} samples")
+    if hop != card.step_samples or card.states[0].shape != (1, kept):
+        raise _unsupported(f"moves by {hop} samples and keeps {card.states[0].shape[-1]}")
+
+
+def _constants(walked: Walked) -> dict[str, Any]:
+    """All values that follow from constants alone: arrays by name."""
+    known = {tensor.name: _values(tensor) for tensor in walked.initializers}
+    for node in walked.nodes:
+        if node.op_type in _FORMULAS and all(name in known for name in node.inputs):
+            known[node.outputs[0]] = _FORMULAS[node.op_type]([known[name] for name in node.inputs], node.attributes)
+    return known
+
+
+_FORMULAS: dict[str, Callable[[list[Any], dict[str, Any]], Any]] = {
+    "Add": lambda values, _: values[0] + values[1],
+    "Cast": lambda values, to: values[0].astype(np.float32 if to["to"] == 1 else np.float64),
+    "Concat": lambda values, at: np.concatenate(values, axis=at["axis"]),
+    "Cos": lambda values, _: np.cos(values[0]),
+    "Equal": lambda values, _: values[0] == values[1],
+    "Mod": lambda values, _: values[0] % values[1],
+    "Mul": lambda values, _: values[0] * values[1],
+    "Reshape": lambda values, _: values[0].reshape(values[1]),
+    "Sin": lambda values, _: np.sin(values[0]),
+}
+
+
+def _values(tensor: Tensor) -> Any:
+    return np.frombuffer(tensor.data, np.dtype(tensor.element_type).newbyteorder("<")).reshape(tensor.shape)
+
+
+def _array(values: Any) -> Array:
+    return np.asarray(values, np.float64)
+
+
+def _only(values: Any) -> float:
+    """The one number that all values have."""
+    numbers = np.unique(_array(values))
+    if len(numbers) != 1:
+        raise ValueError(f"{len(numbers)} numbers where one was expected")
+    return float(numbers[0])
+
+
+def _apart(left: Array, right: Array) -> float:
+    return float(np.abs(left - right).max())

@@ -1,0 +1,132 @@
+"""`wordspot export --target c`: a folder that compiles, tests itself and detects, and files that it rejects."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wordspot as ws
+from support.command_line import fails, run
+from support.made_engine import Stream, compiled, load_engine
+from support.made_exports import export_made
+from wordspot.config import DecoderConfig
+from wordspot.errors import ConfigError, ExportError
+from wordspot.export.blob import make_blob
+from wordspot.export.c_target import engine_model
+from wordspot.export.recognise import recognise
+from wordspot.runtime.modelfile.card import read_card, with_card
+from wordspot.runtime.modelfile.graph import walk
+
+OLD = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flags", [("-O2",), ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"), ("-O2", "-DWS_LANES=1")]
+)
+def test_the_folder_compiles_and_passes_its_self_test(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    exported = ws.export_c(OLD, tmp_path / "c")
+    sources = sorted(exported.folder.glob("*.c"))
+    program = compiled(tmp_path / "test", sources, f"-I{exported.folder}", *flags)
+    done = subprocess.run([program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"self-test: difference [\d.e-]+, tolerance 0.0001: passed\n", done.stdout)
+
+
+@pytest.mark.slow
+def test_the_sizes_stated_are_those_of_the_engine(tmp_path: Path) -> None:
+    """The exporter states the memory of a stream without a compiler; the engine must need no more, and not much less."""
+    for data in (OLD.read_bytes(), export_made("trigger_1d", model__dilations="1,4").model):
+        exported = ws.export_c(data, tmp_path / "c", force=True)
+        model, card = engine_model(data)
+        blob = make_blob(model, card)
+        assert exported.model_bytes == len(blob)
+        stream = Stream(load_engine(tmp_path, "-O1", "-DWS_BATCH=1"), blob, len(card.labels))
+        assert exported.state_bytes - 8192 < stream.n_bytes <= exported.state_bytes
+        header = (exported.folder / "wordspot_model.h").read_text()
+        fixed, each = map(int, re.search(r"STATE_BYTES \((\d+) \+ (\d+) \* WS_BATCH\)", header).groups())  # type: ignore[union-attr]
+        many = Stream(load_engine(tmp_path, "-O1", "-DWS_BATCH=24"), blob, len(card.labels))
+        assert fixed + 24 * each - 8192 < many.n_bytes <= fixed + 24 * each
+
+
+def test_multiply_adds_are_those_counted_by_hand() -> None:
+    """A residual_1d of 8 channels: stem 3 · 40 · 8, five blocks of 9 · 8 + 2 · 8 · 16, output 8 · 4."""
+    model, card = engine_model(OLD)
+    assert len(card.labels) == 4
+    assert model.multiply_adds == 960 + 5 * (72 + 256) + 32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "settings", "match"),
+    [
+        ("gru", {}, "another graph (network gru, front end logmel)"),
+        (
+            "residual_1d",
+            {"features__kind": "mfcc", "model__n_channels": 16},
+            "another graph (network residual_1d, front end mfcc)",
+        ),
+    ],
+)
+def test_a_network_that_the_engine_does_not_know_is_rejected(
+    name: str, settings: dict[str, Any], match: str, tmp_path: Path
+) -> None:
+    data = export_made(name, **settings).model
+    with pytest.raises(ExportError, match=f"{re.escape(match)}; the C engine runs streaming files of") as caught:
+        ws.export_c(data, tmp_path / "c")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"kind": "clip"}, "scores clips and does not stream"),
+        ({"step_samples": 80}, "moves by 160 samples and keeps 320"),
+        ({"decoder": DecoderConfig(average_ms=700_000.0)}, "70000 rows in the decoder's mean"),
+    ],
+)
+def test_a_card_that_the_engine_cannot_follow_is_rejected(changes: dict[str, Any], match: str) -> None:
+    data = OLD.read_bytes()
+    with pytest.raises(ExportError, match=match):
+        recognise(walk(data), dataclasses.replace(read_card(data), **changes))
+
+
+def test_a_file_whose_scores_are_not_those_of_its_operators_is_rejected(tmp_path: Path) -> None:
+    """The card's expected scores are shifted, as if the network were another one."""
+    data = OLD.read_bytes()
+    card = read_card(data)
+    rows = tuple(tuple(np.roll(row, 1).tolist()) for row in card.self_test.log_posteriors)
+    object.__setattr__(card.self_test, "log_posteriors", rows)
+    with pytest.raises(ExportError, match="gives other scores than its operators suggest"):
+        ws.export_c(with_card(data, card), tmp_path / "c")
+
+
+def test_files_in_the_way_and_unknown_weights_are_rejected(tmp_path: Path) -> None:
+    (tmp_path / "something").write_text("mine")
+    with pytest.raises(ConfigError, match="contains files"):
+        ws.export_c(OLD, tmp_path)
+    with pytest.raises(ConfigError, match="`weights` must be float32 or int8, got 'int4'"):
+        ws.export_c(OLD, tmp_path / "c", weights="int4")
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, out, error = run(capsys, "export", OLD, "--target", "c", "--out", tmp_path / "c", "--json")
+    assert (status, error) == (0, "")
+    written = json.loads(out)
+    assert written["multiply_adds"] == 2632
+    assert written["model_bytes"] == 4 * (tmp_path / "c" / "wordspot_model.c").read_text().count("0x")
+    readme = (tmp_path / "c" / "README.md").read_text()
+    assert f"{written['model_bytes'] / 1000:.0f} kB of data" in readme
+    assert "2,632 multiply-adds a hop" in readme
+    fails(capsys, "contains files", "export", OLD, "--target", "c", "--out", tmp_path / "c")
+    fails(capsys, "takes an exported file", "export", tmp_path, "--target", "c", "--out", tmp_path / "d")
+    fails(capsys, "--int8 is of no use", "export", OLD, "--target", "c", "--int8", "--out", tmp_path / "d")
+    fails(capsys, "--weights belongs to --target c", "export", tmp_path, "--weights", "int8", "--out", tmp_path / "d.onnx")
