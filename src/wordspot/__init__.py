@@ -30,6 +30,7 @@ _HOME = {
     "Detector": "wordspot.runtime.detector",
     "Labels": "wordspot.runtime.label",
     "LiveDetection": "wordspot.runtime.listener",
+    "NearMiss": "wordspot.data.near_misses",
     "RecordingClassifier": "wordspot.runtime.recordings",
     "Run": "wordspot.run",
     "RunConfig": "wordspot.config",
@@ -51,6 +52,7 @@ _HOME = {
     "load_run": "wordspot.run",
     "make_scenes": "wordspot.data.scenes.make_scenes",
     "make_stream": "wordspot.data.scenes.make_stream",
+    "near_misses": "wordspot.data.near_misses",
     "new": "wordspot.wakeword",
     "open_model": "wordspot.runtime.model",
     "resume": "wordspot.run",
@@ -94,6 +96,8 @@ if TYPE_CHECKING:
     from wordspot.data.align import align as align
     from wordspot.data.checks import check as check
     from wordspot.data.download import download as download
+    from wordspot.data.near_misses import NearMiss as NearMiss
+    from wordspot.data.near_misses import near_misses as near_misses
     from wordspot.data.scenes.make_scenes import make_scenes as make_scenes
     from wordspot.data.scenes.make_stream import make_stream as make_stream
     from wordspot.data.voices import speak as speak

@@ -47,7 +47,7 @@ def speak_phrases(project: Project, request: Request, progress: OnProgress, on_n
     }  # fmt: skip
     speak(request.phrases, out, per_word=request.n_voices, seed=seed, noise_seconds=_NOISE_SECONDS, **spoken)
     others = [*request.excluded]
-    for phrase in request.phrases:
+    for phrase in request.phrases if request.n_near_misses else ():
         found = near_misses(phrase, n=request.n_near_misses, language=request.language, excluded=request.phrases)
         others += [one.text for one in found]
     unique = {normalize_word(text): text for text in others}
