@@ -39,6 +39,7 @@ _HOME = {
     "align": "wordspot.data.align",
     "check": "wordspot.data.checks",
     "classify": "wordspot.runtime.classify",
+    "compare": "wordspot.evaluation.compare",
     "detect": "wordspot.runtime.detect",
     "download": "wordspot.data.download",
     "download_voices": "wordspot.data.voices.download",
@@ -103,6 +104,7 @@ if TYPE_CHECKING:
     from wordspot.data.voices.near_misses import NearMiss as NearMiss
     from wordspot.data.voices.near_misses import near_misses as near_misses
     from wordspot.errors import WordspotError as WordspotError
+    from wordspot.evaluation.compare import compare as compare
     from wordspot.evaluation.streams import test_stream as test_stream
     from wordspot.evaluation.tuning import tune as tune
     from wordspot.export.c_target import export_c as export_c
