@@ -32,7 +32,7 @@ ALLOWED = {
     "client": {"leaves", "audio", "runtime"},
     "run": {"leaves", "runtime", "evaluation", "training", "export"},
     "feature_picture": {"leaves", "audio", "features", "reports"},
-    "wakeword": {"leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "models", "reports", "run"},
+    "wakeword": {"leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "run"},
     "commands": {
         "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "features", "models", "training", "export",
         "reports", "server", "client", "run", "feature_picture", "wakeword",

@@ -26,7 +26,7 @@ from wordspot.errors import WordspotError, missing_extra, one_line
 
 COMMANDS = (
     "demo", "new", "speak", "download", "check", "align", "train", "evaluate", "spectrogram", "export", "verify", "info", "label",
-    "classify", "detect", "listen", "make-stream", "make-scenes", "test-stream", "tune", "serve",
+    "classify", "detect", "listen", "review", "make-stream", "make-scenes", "test-stream", "tune", "compare", "serve",
     "export-web",
 )  # fmt: skip
 

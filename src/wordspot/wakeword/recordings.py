@@ -10,8 +10,8 @@ from typing import Any
 
 from wordspot.audio.folder import walk_folder
 from wordspot.data.folders import NOISE_FOLDER
-from wordspot.data.near_misses import near_misses
 from wordspot.data.voices import find_engines, speak
+from wordspot.data.voices.near_misses import near_misses
 from wordspot.errors import DataError, MissingExtraError, NotFoundError
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress

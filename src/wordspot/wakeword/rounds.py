@@ -62,11 +62,7 @@ def train_round(project: Project, request: Request, number: int, speech: Path | 
 
 
 def _train(project: Project, request: Request, out: Path, init: str | Path, more: Mapping[str, Any]) -> Run:
-    """A new run on scenes, in which a phrase is one of many words, with the network and the front end of `init`."""
-    from wordspot.models.recipes import SCENES
-
-    recipe = {name: value for name, value in SCENES.items() if not name.startswith("features.")}
-    more = {**more, "settings": {**recipe, **more["settings"]}}
+    """A new run with the network and the front end of `init`, and their recipe."""
     return train(project.recordings, list(request.phrases), out=out, init=init, seed=request.seed, force=True, **more)
 
 

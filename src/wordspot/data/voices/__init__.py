@@ -155,7 +155,7 @@ def _speak_near_misses(
     """Speak the near misses of all words into ``out/negatives``."""
     if n == 0:
         return ()
-    from wordspot.data.near_misses import near_misses
+    from wordspot.data.voices.near_misses import near_misses
 
     texts = dict.fromkeys(near.text for word in words for near in near_misses(word, n, language=language, excluded=words))
     count = _count(progress, len(texts) * per_word)

@@ -27,7 +27,7 @@ SAMPLE_RATE = 24_000
 MAX_TOKENS = 510
 #: First letter of a voice's name → its own accent. Japanese and Chinese need phonemes that espeak-ng lacks.
 ACCENTS = {"a": "en-us", "b": "en-gb", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt-br"}
-#: At these speeds the median length of a word is that of recordings; without a pitch of its own to vary.
+#: A word of one syllable lasts 0.4 to 0.6 s at speed 1. The network has no input for the pitch.
 MANNERS = Manners(pitch=(1.0, 1.0), rate=(0.75, 1.25), intonation=(1.0, 1.0), endings=tuple(ENDINGS))
 #: What voices of other languages speak besides their own: they are recognised as well as American ones (dev/LOG.md).
 _FOREIGNERS = "en-us"

@@ -12,11 +12,11 @@ from tests.support.made_neural import write_kokoro
 import wordspot as ws
 from wordspot.audio.files import read_audio
 from wordspot.commands.main import main
-from wordspot.data.near_misses import NearMiss, near_misses
-from wordspot.data.near_misses.candidates import common_words
-from wordspot.data.near_misses.sounds import distance, to_sounds
 from wordspot.data.voices import speak
 from wordspot.data.voices.espeak import find_espeak
+from wordspot.data.voices.near_misses import NearMiss, near_misses
+from wordspot.data.voices.near_misses.candidates import common_words
+from wordspot.data.voices.near_misses.sounds import distance, to_sounds
 from wordspot.errors import ConfigError, DataError, MissingExtraError
 
 pytestmark = pytest.mark.skipif(find_espeak() is None, reason='espeak-ng is not here; pip install "wordspot[voices]"')
@@ -123,7 +123,7 @@ def test_what_cannot_be_searched(monkeypatch: pytest.MonkeyPatch) -> None:
         near_misses("你好")
     with pytest.raises(DataError, match="no voice for the language 'tlh'"):
         near_misses("hey lamp", language="tlh")
-    monkeypatch.setattr("wordspot.data.near_misses.find_espeak", lambda: None)
+    monkeypatch.setattr("wordspot.data.voices.near_misses.find_espeak", lambda: None)
     with pytest.raises(MissingExtraError, match=r'pip install "wordspot\[voices\]"'):
         ws.near_misses("hey lamp")
 
@@ -132,7 +132,7 @@ def test_the_list_is_common_words_with_its_licence() -> None:
     words = common_words()
     assert len(words) == len(set(words)) == 10_900
     assert {"lamp", "the", "color"} <= set(words)
-    text = (Path(ws.__file__).parent / "data" / "near_misses" / "words_en.txt").read_text(encoding="utf-8")
+    text = (Path(ws.__file__).parent / "data" / "voices" / "near_misses" / "words_en.txt").read_text(encoding="utf-8")
     assert "Copyright 2000-2016 by Kevin Atkinson" in text
 
 

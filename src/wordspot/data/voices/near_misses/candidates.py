@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
 
-from wordspot.data.near_misses.sounds import Sounds, contains, distance
+from wordspot.data.voices.near_misses.sounds import Sounds, contains, distance
 
 #: What other products wake up to.
 _WAKE_WORDS = (
@@ -34,7 +34,7 @@ Pronounce = Callable[[Sequence[str]], list[Sounds]]
 @cache
 def common_words() -> tuple[str, ...]:
     """10,900 common English words, sorted (SCOWL, levels 10 and 20)."""
-    text = resources.files("wordspot.data.near_misses").joinpath("words_en.txt").read_text(encoding="utf-8")
+    text = resources.files("wordspot.data.voices.near_misses").joinpath("words_en.txt").read_text(encoding="utf-8")
     return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
 
 
