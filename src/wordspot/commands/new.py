@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
-    from wordspot.wakeword import new
+    from wordspot.wakeword.making import new
 
     with console.watch_training("the same command with --resume goes on from there") as callbacks:
         made = new(
