@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from wordspot.models import cpu_kernels
-from wordspot.models.layers import Dropout, FrequencyConv, PointConv
+from wordspot.models.layers import Dropout, FrequencyConv, PointConv, TimeConv
 from wordspot.models.recurrent_layers import Gru, Lstm
 
 #: A layer, and a batch for it as the networks that use it train on.
@@ -30,6 +30,8 @@ CASES: tuple[tuple[str, Callable[[], nn.Module], tuple[int, ...]], ...] = (
     ("frequency_conv: bcresnet, last stage", lambda: FrequencyConv(20), (100, 20, 5, 90)),
     ("point_conv: bcresnet, first stage", lambda: PointConv(16, 8), (100, 16, 20, 90)),
     ("point_conv: bcresnet, third stage", lambda: PointConv(12, 16), (100, 12, 10, 90)),
+    ("dilated_conv: residual_1d, fourth block", lambda: TimeConv(96, 9, 4), (16, 96, 1, 564)),
+    ("dilated_conv: residual_1d, last block", lambda: TimeConv(96, 9, 8), (16, 96, 1, 530)),
     ("gru: trigger_gru, second layer", lambda: _EachStep(128), (1375, 5, 128)),
     ("gru: gru, a layer", lambda: _EachStep(60), (94, 100, 60)),
     ("lstm: lstm, first layer", lambda: _LastStep(), (1500, 20, 13)),
@@ -78,7 +80,10 @@ def main() -> None:
 def measure(n_pairs: int) -> Iterator[dict[str, str | float]]:
     """One row per case: medians in milliseconds of processor time, and the median ratio of the pairs."""
     for name, make, shape in CASES:
-        layer, x = make(), torch.randn(shape, requires_grad=True)
+        layer, x = make(), torch.randn(shape)
+        if name.startswith("dilated_conv"):  # in residual_1d, channels lie side by side in memory
+            x = x.to(memory_format=torch.channels_last)
+        x.requires_grad_()
         times: dict[bool, list[float]] = {True: [], False: []}
         for number in range(n_pairs + 1):
             for cpu_kernels.enabled, each in times.items():

@@ -3,7 +3,7 @@
     python examples/finetune_trigger.py lamp --init runs/ten --out lamp.onnx
 
 `lamp` has the folders positives, negatives and backgrounds; docs/trigger.md describes them. `runs/ten` is the folder
-of a run of `residual_1d`, 48 channels wide, as `wordspot train recordings --words ... --out runs/ten` makes it.
+of a run of `residual_1d`, as `wordspot train recordings --words ... --out runs/ten` makes it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 import wordspot as ws
 
-#: The wake word's network is as wide as the one that it starts from.
-SAME_WIDTH = {"model.n_channels": 48}
+#: The wake word's network has the blocks of the one that it starts from, and sees as many frames.
+SAME_BODY = {"model.n_channels": 96, "model.dilations": "1,1,2,4,8", "model.window_frames": 148}
 
 
 def finetune(data: str, init: str | None, out: Path, settings: dict[str, Any], steps: int | None = None) -> None:
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--last-layer-only", action="store_true", help="keep the other weights as they are")
     parser.add_argument("--steps", type=int, help="fewer steps than the recipe's, to try it out")
     args = parser.parse_args(argv)
-    settings: dict[str, Any] = dict(SAME_WIDTH)
+    settings: dict[str, Any] = dict(SAME_BODY)
     if args.last_layer_only:
         settings["training.frozen_body"] = True
     finetune(args.data, args.init, args.out, settings, args.steps)

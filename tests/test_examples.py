@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_two_words_are_trained_measured_and_exported(
     tone_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "two.onnx"
-    example("train_two_words").main([str(tone_folder), "low", "high", "--out", str(out), "--steps", "60"])
+    example("train_two_words").main([str(tone_folder), "low", "high", "--out", str(out), "--steps", "10"])
     assert "% of the testing clips are right" in capsys.readouterr().out
     assert set(ws.open_model(out).card.labels) >= {"low", "high"}
 
@@ -84,10 +85,11 @@ def test_a_wake_word_starts_from_another_run(tone_folder: Path, tmp_path: Path) 
 
     folder, out = make_trigger_folder(tmp_path / "lamp"), tmp_path / "lamp.onnx"
     module = example("finetune_trigger")
-    few = {"training.batch_size": 4, **dict.fromkeys(module.SAME_WIDTH, 8)}
-    ws.train(tone_folder, words=["low"], out=tmp_path / "ten", steps=2, settings=few)
+    few: dict[str, Any] = {"training.batch_size": 4, "model.n_channels": 8}
+    words = few | {"model.dilations": module.SAME_BODY["model.dilations"]}
+    ws.train(tone_folder, words=["low"], out=tmp_path / "ten", steps=2, settings=words)
     few |= {"trigger.validation_minutes": 0.5, "trigger.testing_minutes": 0.5}
-    module.finetune(str(folder), str(tmp_path / "ten"), out, few, steps=2)
+    module.finetune(str(folder), str(tmp_path / "ten"), out, module.SAME_BODY | few, steps=2)
     assert len(ws.open_model(out).card.labels) == 2
 
 

@@ -159,7 +159,8 @@ def train(
         speech: a folder of sentences that hold none of the words, or whose text is beside them; see `wordspot.data.speech`. The
             network learns to ignore them.
         init: the weights to start from: a run, its folder, an exported file, or ``"default"`` for the model that comes with
-            wordspot. The last layer may be another. `model` and `features` that are None are those of `init`.
+            wordspot. The last layer may be another. `model` and `features` that are None are those of `init`. None: the
+            model that comes with wordspot, if network and front end are the same; ``"none"``: random weights.
         device, force: ``auto``, ``cpu`` or ``cuda``; whether to replace a run that `out` holds.
         stop: called after every step; if it returns True, a checkpoint is saved and KeyboardInterrupt raised.
         on_record: called with the record of each step and of each evaluation.
@@ -183,6 +184,8 @@ def train(
         Path(data), words, task=task, model=model, features=features, recipe=recipe, preset=preset, settings=chosen
     )
     note, show = on_note or ignore, progress or ignore
+    if init is None and (start := _usual_start(config)) is not None:
+        note("training starts from the weights of the model that comes with wordspot; `init` none starts from random weights")
     trainer = begin_run(
         config, Path(data), Path(out), speech=None if speech is None else Path(speech), init=start, device=device, force=force,
         progress=show, on_note=note,
@@ -203,6 +206,16 @@ def _start_of(init: Path | str | Run | None) -> Checkpoint | None:
     from wordspot.training.run_folder import RunFolder
 
     return RunFolder(init.path if isinstance(init, Run) else Path(init)).load()
+
+
+def _usual_start(config: RunConfig) -> Checkpoint | None:
+    """The model that comes with wordspot, if it has the network and the front end of `config`."""
+    from wordspot.training.recipes import is_same_network
+
+    if config.task != "words" or config.training.frozen_body:
+        return None
+    start = _start_of("default")
+    return start if start is not None and is_same_network(config, start.config) else None
 
 
 def _settings_of(config: RunConfig, task: str, given: Mapping[str, Any]) -> dict[str, Any]:

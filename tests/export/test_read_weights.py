@@ -99,3 +99,24 @@ def test_files_that_cannot_be_the_start(tmp_path: Path) -> None:
     (tmp_path / "other.onnx").write_bytes(with_card(content, other))
     with pytest.raises(CheckpointError, match="scores differ by"):
         checkpoint_of_file(tmp_path / "other.onnx")
+
+
+def test_training_starts_from_the_shipped_model_where_it_fits(tone_folder: Path, tmp_path: Path) -> None:
+    quick = {"training.batch_size": 2, "scenes.length_s": 2.0, "augment.made_noise": 0.0, "training.learning_rates": (0.0,)}
+    shipped = checkpoint_of_file(None)
+
+    def begins_there(name: str, init: str | None = None, **settings: object) -> bool:
+        notes: list[str] = []
+        run = ws.train(
+            tone_folder, ["low"], out=tmp_path / name, init=init, steps=1, settings=quick | settings, on_note=notes.append
+        )
+        noted = any("starts from the weights of the model that comes with wordspot" in note for note in notes)
+        theirs, own = shipped.weights["blocks.0.mix.0.weight"], _newest(run)["blocks.0.mix.0.weight"]
+        assert noted == (own.shape == theirs.shape and torch.equal(own, theirs))
+        return noted
+
+    assert begins_there("usual")
+    assert not begins_there("fresh", init="none")
+    assert not begins_there("narrow", **{"model.n_channels": 8})
+    assert not begins_there("other blocks", **{"model.dilations": "1,1,2,2,4"})
+    assert not begins_there("shorter", **{"features.clip_ms": 1000})

@@ -65,8 +65,6 @@ def test_the_functions_for_a_cpu_give_the_gradients_of_torch(monkeypatch: pytest
         model = make("residual_1d", dropout=0.0).train()
         model.windows(scene, 4).square().sum().backward()
         gradients.append({name: value.grad for name, value in model.named_parameters()})
-        gradients[-1]["mean"] = model.stem_norm.running_mean
-        gradients[-1]["count"] = model.blocks[0].mix[1].num_batches_tracked
     for name, gradient in gradients[0].items():
         # float32 sums in another order, over some hundred frames
         torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-3, atol=1e-3, msg=name)

@@ -184,7 +184,7 @@ def test_listen_checks_everything_before_it_starts(tmp_path: Path) -> None:
         ({"source": io.BytesIO(), "fast": True}, "`fast` is for a file"),
         ({"sample_rate": 16_000}, "`sample_rate` is for raw samples"),
         ({"source": io.BytesIO(), "command": "'"}, "`command`: .* cannot be split into a program"),
-        ({"source": io.BytesIO(), "gate": MODEL}, "`gate`: the model: the model does not classify"),
+        ({"source": io.BytesIO(bytes(100)), "gate": MODEL}, "`gate`: the model: the model does not classify"),
     ):
         with pytest.raises(ConfigError, match=match):
             listen(MODEL, **arguments)  # type: ignore[arg-type]

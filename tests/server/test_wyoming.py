@@ -29,8 +29,10 @@ from wordspot.config import RunConfig
 from wordspot.errors import ConfigError, WordspotError
 from wordspot.overrides import to_json
 from wordspot.runtime.detector import Detector
+from wordspot.runtime.kept_files import list_kept
 from wordspot.server.config import ServerSettings
 from wordspot.server.refusals import shown_peer
+from wordspot.server.serve import serve
 from wordspot.server.served import ServedModel, load_models
 from wordspot.server.streams import StreamPool
 from wordspot.server.web_server import bind
@@ -624,3 +626,37 @@ def test_events_are_read_as_the_package_writes_them() -> None:
         assert event == Event("detect", {"a": 1, "b": 2, "names": ["ä"]}, b"xyz")
 
     run(scenario)
+
+
+# ------------------------------------------------------------------------------------------------------------ what is kept
+
+
+def test_what_woke_each_satellite_is_kept_under_its_name(models: list[ServedModel], tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(models, dataclasses.replace(SETTINGS, save=tmp_path)) as server:
+            async with client_of(server) as client:
+                await client.write_event(Detect(["a"], context={"satellite": "Kitchen"}).event())
+                await send(client, sound(0.0, 0.5, 0.0, -0.5, 0.0, 0.3, 0.0))  # an "a", a "b", and nearly an "a"
+                assert [one.name for one in await detections(client, 1)] == ["a"]
+                await client.write_event(Ping().event())
+                assert Pong.is_type((await answer(client)).type)  # all of the stream was processed
+            async with client_of(server) as client:  # without a name, and gone in the middle of its stream
+                await client.write_event(AudioStart(RATE, 2, 1).event())
+                await client.write_event(AudioChunk(RATE, 2, 1, sound(0.0, -0.5).tobytes()).event())
+                assert [one.name for one in await detections(client, 1)] == ["b"]
+
+    run(scenario)
+    kept = sorted((one.path.parent.relative_to(tmp_path).as_posix(), one.label) for one in list_kept(tmp_path))
+    assert kept == [("127.0.0.1", "b"), ("Kitchen", "a"), ("Kitchen/nearly", "a")]
+
+
+def test_a_folder_that_cannot_be_used_is_found_before_serving(models: list[ServedModel], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    async def scenario() -> None:
+        with bind("127.0.0.1", 0) as listening, pytest.raises(ConfigError, match="file: sound cannot be saved there"):
+            await serve_wyoming(StreamPool(models), listening, dataclasses.replace(SETTINGS, save=tmp_path / "file"))
+
+    run(scenario)
+    with pytest.raises(ConfigError, match=r"`save` keeps what satellites send.*; set `wyoming_port` too"):
+        serve(save=tmp_path / "kept")

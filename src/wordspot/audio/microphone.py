@@ -56,7 +56,7 @@ def list_microphones() -> list[MicrophoneInfo]:
     Raises:
         MissingExtraError: sounddevice, or the PortAudio library below it, is not installed.
     """
-    sounddevice = _import_sounddevice()
+    sounddevice = import_sounddevice()
     default = _default_index(sounddevice)
     systems = [system["name"] for system in sounddevice.query_hostapis()]
     return [
@@ -132,7 +132,7 @@ class Microphone:
     ) -> None:
         self.info = find_microphone(name)
         check_channel(channel, self.info.n_channels, f"the microphone {self.info.name}")
-        self._sounddevice = _import_sounddevice()
+        self._sounddevice = import_sounddevice()
         self.n_lost, self._lost_seconds, self._block_ms = 0, lost_seconds, block_ms
         self._blocks: queue.Queue[NDArray[Any] | None] = queue.Queue(max(int(_QUEUE_SECONDS * 1000 / block_ms), 1))
         self._stream, self.sample_rate, n_channels = self._open(sample_rate, channel)
@@ -229,14 +229,22 @@ def _is_about_format(error: Exception) -> bool:
     return any(name in text for name in ("number of channels", "sample rate", "sample format", "-9998", "-9997", "-9994"))
 
 
-def _import_sounddevice() -> Any:
+def import_sounddevice(what: str = "a microphone") -> Any:
+    """The module `sounddevice`.
+
+    Args:
+        what: what needs it, for the message.
+
+    Raises:
+        MissingExtraError: it, or the PortAudio library below it, is not installed.
+    """
     try:
         return importlib.import_module("sounddevice")
     except ImportError as error:
-        raise missing_extra(error, "a microphone") from error
+        raise missing_extra(error, what) from error
     except OSError as error:  # what sounddevice raises if PortAudio itself is missing
         raise MissingExtraError(
-            "a microphone needs the PortAudio library, which is not installed; install it with your system's packages "
+            f"{what} needs the PortAudio library, which is not installed; install it with your system's packages "
             "(Debian, Ubuntu: apt install libportaudio2)"
         ) from error
 

@@ -15,6 +15,7 @@ OTHERS = (
     "six", "three", "tree", "two", "wow", "zero",
 )  # fmt: skip
 _MARKER = ".wordspot-demo"
+_BATCH_SIZE = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     console.say(f"1. Synthetic voices speak {len(WORDS)} words and {len(OTHERS)} others into {recordings}")
     _speak(recordings, args.per_word, args.seed)
     console.say(f"2. A {TASKS['words'].default_model} network is trained on them: {args.steps} steps")
-    settings = {"training.evaluate_every": max(args.steps // 5, 1)}
+    settings = {"training.evaluate_every": max(args.steps // 5, 1), "training.batch_size": _BATCH_SIZE}
     with console.watch_training("run the demo again to begin anew") as callbacks:
         trained = train(
             recordings,
@@ -73,10 +74,11 @@ def _what_next(out: Path, recordings: Path, pages: list[Path], model: Path) -> s
     clip = min((recordings / WORDS[0]).iterdir())
     return (
         f"Open these pages: {' and '.join(map(str, pages))}\n"
-        "This model knows synthetic voices only and does not recognise people well yet. Put recordings of people into one\n"
-        "folder per word, with other words and background noise beside them, and train on them:\n"
+        "This model began with the weights of the one that comes with wordspot, but learned synthetic voices last and may\n"
+        "recognise people less well. Put recordings of people into one folder per word, with other words and background noise\n"
+        "beside them, and train on them:\n"
         f"  {program} train FOLDER --words {','.join(WORDS)} --out runs/ten\n"
-        "A model trained on people comes with wordspot. Try it with a microphone:\n"
+        "The model that comes with wordspot is trained on people. Try it with a microphone:\n"
         f"  {program} listen\n"
         "To use the demo's model on a web page (`make web` downloads ONNX Runtime for the browser, by npm):\n"
         f"  make web\n  {program} serve {model} --open\n"

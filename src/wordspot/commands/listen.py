@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordspot.commands.options import MODEL_HELP, add_channel, add_gain, add_threshold
+from wordspot.commands.options import MODEL_HELP, add_channel, add_gain, add_save, add_threshold
 
 if TYPE_CHECKING:
     from wordspot.runtime.listener import LiveDetection
@@ -52,9 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a model of the task recordings that judges the voice: words of a voice that is not of its first class (a "
         "person) are ignored; a recording of a person is accepted",
     )
-    parser.add_argument(
-        "--save", type=Path, metavar="DIR", help="save the sound of each detection, with a second before it, as WAV"
-    )
+    add_save(parser, "the sound of each detection, and of what nearly was one")
     parser.add_argument(
         "--exec",
         metavar="COMMAND",
@@ -86,7 +84,7 @@ def _listen(args: argparse.Namespace) -> None:
             model, source,
             microphone=args.microphone, sample_rate=args.sample_rate, sample_format=args.sample_format,
             n_channels=args.n_channels, channel=args.channel, gain=args.gain, fast=args.fast, threshold=args.threshold,
-            gate=args.gate, save=args.save, command=args.command, on_notice=meter.note, on_level=meter.show,
+            gate=args.gate, save=args.save, save_mb=args.save_mb, command=args.command, on_notice=meter.note, on_level=meter.show,
         ):  # fmt: skip
             meter.clear()
             sys.stdout.write(f"{_line(found, args.json)}\n")

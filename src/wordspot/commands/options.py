@@ -16,6 +16,7 @@ from wordspot.errors import ConfigError
 from wordspot.models import MODELS
 from wordspot.overrides import parse_settings
 from wordspot.presets import FEATURES, PRESETS, TIME_TOLERANCE_MS
+from wordspot.runtime.kept_files import SAVE_MB
 from wordspot.tasks import TASKS, Task
 
 #: Fields that have a flag of their own; all others are reached by ``--set``.
@@ -250,6 +251,20 @@ def add_gain(parser: argparse.ArgumentParser) -> None:
         type=_gain,
         metavar="DB",
         help="raise quiet audio by so many decibels, or `auto`: follow the level slowly, by 30 dB at most (default: as it is)",
+    )
+
+
+def add_save(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``--save`` and ``--save-mb``. `what` is kept."""
+    parser.add_argument(
+        "--save", type=Path, metavar="DIR", help=f"keep {what}, as WAV, two seconds before and half a second after"
+    )
+    parser.add_argument(
+        "--save-mb",
+        type=float,
+        default=SAVE_MB,
+        metavar="MB",
+        help=f"the most that these files may take; the oldest are removed (default: {SAVE_MB:g})",
     )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordspot.commands.options import add_gain
+from wordspot.commands.options import add_gain, add_save
 
 if TYPE_CHECKING:
     from wordspot.server.serve import Serving
@@ -59,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--zeroconf", action="store_true", help="announce the Wyoming port in the local network, so that Home Assistant finds it")
     add_gain(parser)
+    add_save(parser, "what woke each satellite of the Wyoming port, and what nearly did, in a folder each")
     add("--open", action="store_true", help="open the page in a browser")
     add("--verbose", action="store_true", help="log every stream and every failed request, not only refused clients")
 
@@ -79,6 +80,7 @@ def _serve(args: argparse.Namespace) -> int:
     logging.getLogger("wordspot").setLevel(logging.INFO if args.verbose else logging.WARNING)
     names = (
         "host", "port", "allow_origins", "record_dir", "tls_cert", "tls_key", "wyoming_port", "wyoming_host", "zeroconf", "gain",
+        "save", "save_mb",
     )  # fmt: skip
     given = {name: getattr(args, name) for name in names}
     token = os.environ.get(TOKEN_VARIABLE, "") if args.token is None else args.token
@@ -99,6 +101,8 @@ def _tell(args: argparse.Namespace, serving: Serving, *, is_open: bool) -> None:
         console.say(f"Records:  into {args.record_dir}")
     if serving.wyoming:
         console.say(f"Wyoming:  tcp://{args.wyoming_host}:{serving.wyoming[1]}")
+    if args.save:
+        console.say(f"Keeps:    the sound of detections, at most {args.save_mb:g} MB, in {args.save}")
     if serving.announced and serving.wyoming:
         name, addresses = serving.announced
         console.say(f"In the network: {name}, {', '.join(addresses)}, port {serving.wyoming[1]}")

@@ -21,7 +21,6 @@ from wordspot.errors import CheckpointError
 from wordspot.export.parity import torch_scores
 from wordspot.features import make_front_end
 from wordspot.models import make_model
-from wordspot.models.layers import CHANNEL_NORMS
 from wordspot.overrides import from_json
 from wordspot.runtime.modelfile.card import Card, read_card
 from wordspot.runtime.modelfile.graph import Node, walk
@@ -31,6 +30,7 @@ from wordspot.tasks import labels_of_run
 from wordspot.training.checkpoint import Checkpoint
 
 _LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _OPERATORS = ("Conv", "Gemm", "MatMul")
 Array = NDArray[np.float32]
 
@@ -114,7 +114,7 @@ def _put(layer: _Layer, weight: Tensor, bias: Tensor | None) -> None:
 def _layers_of(network: nn.Module, features: Tensor) -> list[_Layer]:
     """The layers in the order in which they run."""
     ran: list[nn.Module] = []
-    known = [module for module in network.modules() if isinstance(module, _LAYERS) or type(module) in CHANNEL_NORMS]
+    known = [module for module in network.modules() if isinstance(module, _LAYERS) or type(module) in _NORMS]
     hooks = [module.register_forward_hook(lambda module, _in, _out: ran.append(module)) for module in known]
     with torch.no_grad():
         network(features)
@@ -126,7 +126,7 @@ def _layers_of(network: nn.Module, features: Tensor) -> list[_Layer]:
     layers = []
     for module, after in zip(ran, [*ran[1:], None], strict=True):
         if isinstance(module, _LAYERS):
-            layers.append(_Layer(module, after if type(after) in CHANNEL_NORMS else None))
+            layers.append(_Layer(module, after if type(after) in _NORMS else None))
     return layers
 
 

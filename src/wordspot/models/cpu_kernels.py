@@ -57,25 +57,6 @@ def point_conv(x: Tensor, weight: Tensor) -> Tensor:
     return torch.bmm(by_clip, x.flatten(2)).reshape(len(x), -1, *x.shape[2:])
 
 
-def pixels(x: Tensor) -> Tensor:
-    """[batch, channels, height, width] → [batch · height · width, channels], without a copy if the memory is channels-last."""
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-
-
-def as_image(rows: Tensor, like: Tensor) -> Tensor:
-    """The inverse of `pixels`: [n, channels] → [batch, channels, height, width], batch, height and width as those of `like`."""
-    batch, _, height, width = like.shape
-    return rows.reshape(batch, height, width, -1).permute(0, 3, 1, 2)
-
-
-def pixel_conv(x: Tensor, weight: Tensor) -> Tensor:
-    """A 1 × 1 convolution as one matrix product for the batch, for images in channels-last memory.
-
-    x: [batch, channels in, height, width], weight: [channels out, channels in, 1, 1] → [batch, channels out, height, width].
-    """
-    return as_image(pixels(x) @ weight.flatten(1).T, x)
-
-
 def dilated_conv(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
     """A depthwise convolution over time with a dilation, as one without: frames that lie a dilation apart are put in a column.
 

@@ -146,32 +146,6 @@ class PointConv(nn.Conv2d):
         return super().forward(input)
 
 
-class PixelConv(nn.Conv2d):
-    """A 1 × 1 convolution without bias, for images in channels-last memory."""
-
-    def __init__(self, n_in: int, n_out: int) -> None:
-        super().__init__(n_in, n_out, 1, bias=False)
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as in torch
-        if self.training and cpu_kernels.apply_to(input):
-            return cpu_kernels.pixel_conv(input, self.weight)
-        return super().forward(input)
-
-
-class PixelNorm(nn.BatchNorm2d):
-    """`torch.nn.BatchNorm2d` for images in channels-last memory."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as in torch
-        if not self.training or not cpu_kernels.apply_to(input):
-            return super().forward(input)
-        rows = cpu_kernels.pixels(input)[:, :, None, None]  # torch is fastest on [n, channels]
-        return cpu_kernels.as_image(super().forward(rows).flatten(1), input)
-
-
-#: Batch norms of entire channels, which a convolution before them can take over.
-CHANNEL_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, PixelNorm)
-
-
 class SubSpectralNorm(nn.BatchNorm2d):
     """A batch norm for each channel and each of `n_bands` bands of frequency (Chang et al. 2021, arXiv 2103.13620)."""
 

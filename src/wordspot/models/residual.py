@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wordspot.models.layers import Layers, MeanOverTime, PixelConv, PixelNorm, TimeConv, ValidConv2d
-from wordspot.models.recipes import STREAMING
+from wordspot.models.layers import Layers, MeanOverTime, TimeConv, ValidConv2d
+from wordspot.models.recipes import SCENES
 
 _KERNEL = 9
 _AUTO = "auto"
@@ -35,7 +35,12 @@ class Residual1d(nn.Module):
         dropout: before the last layer.
     """
 
-    recipe: ClassVar[dict[str, Any]] = {**STREAMING, "training.steps": (12_000,)}
+    recipe: ClassVar[dict[str, Any]] = {
+        **SCENES,
+        "model.n_channels": 96,
+        "model.dilations": _AUTO,
+        "training.steps": (6_000,),
+    }
 
     def __init__(
         self,
@@ -49,7 +54,7 @@ class Residual1d(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = ValidConv2d(n_features, n_channels, (1, 3), bias=False)
-        self.stem_norm = PixelNorm(n_channels)
+        self.stem_norm = nn.BatchNorm2d(n_channels)
         if dilations == _AUTO:
             dilations = next((one for one in _WIDEST_FIRST if _n_seen(one) < n_frames), _WIDEST_FIRST[-1])
         steps = _parse(dilations)
@@ -110,11 +115,11 @@ class _Block(nn.Module):
         super().__init__()
         self.over_time = TimeConv(n_channels, _KERNEL, dilation)
         self.mix = nn.Sequential(
-            PixelConv(n_channels, n_inside),
-            PixelNorm(n_inside),
+            nn.Conv2d(n_channels, n_inside, 1, bias=False),
+            nn.BatchNorm2d(n_inside),
             nn.ReLU(),
-            PixelConv(n_inside, n_channels),
-            PixelNorm(n_channels),
+            nn.Conv2d(n_inside, n_channels, 1, bias=False),
+            nn.BatchNorm2d(n_channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class Trigger1d(Residual1d):
 
     Args:
         window_frames: frames that a step sees: the context of the blocks, and the mean over the rest.
-        n_channels: width between the blocks; use 48 to start from the weights of a `residual_1d`.
+        n_channels: width between the blocks; use 96, with dilations 1,1,2,4,8, to start from the weights of a `residual_1d`.
         expansion, dilations, dropout: as in `Residual1d`.
     """
 

@@ -1,4 +1,4 @@
-"""Actions on a detection: save its sound, run a program. Neither blocks the detector."""
+"""Run a program for each detection, without blocking the detector."""
 
 from __future__ import annotations
 
@@ -8,60 +8,12 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from wordspot.audio.files import write_audio
-from wordspot.audio.samples import to_float32
 from wordspot.errors import ConfigError
 from wordspot.runtime.decoder import Detection
-from wordspot.runtime.history import History
 
-_BEFORE_MS = 1000.0
-_LONGEST_WAIT_MS = 5000.0  # from a detection's time to its confirmation
 MAX_RUNNING = 8
 _ESCAPE = "" if sys.platform == "win32" else "\\"  # paths contain it there
-_LONGEST_IN_A_NAME = 50  # letters of a label; of four bytes each, they leave room in the 255 that a name may have
-
-
-class Recorder:
-    """Keeps the last seconds of a stream, and writes the sound of a detection, with a second before it, as a WAV file.
-
-    Args:
-        folder: where the files go; it is created if it is missing.
-        sample_rate: of the stream, in Hz.
-        clip_ms: length of the audio that a score is about.
-    """
-
-    def __init__(self, folder: Path, sample_rate: int, clip_ms: float) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._rate, self._length_ms = folder, sample_rate, clip_ms + _BEFORE_MS
-        self.history = History(int((self._length_ms + _LONGEST_WAIT_MS) * sample_rate / 1000))
-
-    def feed(self, samples: NDArray[np.int16] | NDArray[np.float32]) -> None:
-        """Keep the stream's next samples. Call it before `write` for a detection in them."""
-        self.history.feed(to_float32(samples))
-
-    def write(self, detection: Detection) -> Path:
-        """Write the clip of `detection` and the second before it, up to the end of what was fed; the name starts with the time.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
-        start = int((detection.time_ms - self._length_ms) * self._rate / 1000)
-        audio = self.history.samples()[max(start - self.history.start, 0) :]
-        path = self._free_name(f"{time.strftime('%Y%m%d-%H%M%S')}-{_in_a_name(detection.label)}-{detection.score:.2f}")
-        write_audio(path, audio, self._rate)
-        return path
-
-    def _free_name(self, stem: str) -> Path:
-        path, number = self._folder / f"{stem}.wav", 1
-        while path.exists():
-            number += 1
-            path = self._folder / f"{stem}-{number}.wav"
-        return path
 
 
 class Runner:
@@ -142,9 +94,3 @@ def _stderr() -> int:
         return sys.stderr.fileno()
     except (OSError, ValueError):  # neither a terminal nor a file
         return subprocess.DEVNULL
-
-
-def _in_a_name(label: str) -> str:
-    """`label` as part of a file's name, on any system."""
-    letters = label[:_LONGEST_IN_A_NAME]
-    return "".join(letter if letter.isalnum() or letter in "-_ " else "_" for letter in letters).strip() or "_"

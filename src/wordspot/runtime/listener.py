@@ -11,14 +11,14 @@ from typing import Any
 
 from wordspot.audio.gain import Gain, LevelWatch, check_gain
 from wordspot.errors import ConfigError
-from wordspot.runtime.actions import Recorder, Runner
+from wordspot.runtime.actions import Runner
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.gate import Gate, Judgement
+from wordspot.runtime.keep import Keeper
+from wordspot.runtime.kept_files import SAVE_MB, KeptFolder
 from wordspot.runtime.model import Source, as_model, check_detects
 from wordspot.runtime.sources import AudioSource, Block, OnNotice, SourceSettings, open_source
-
-_WORD_MS = 1000.0  # a score of a trigger is about a hop; what is saved of a detection must hold the word
 
 #: Called with the peak of each block of audio, 0 to 1.
 OnLevel = Callable[[float], None]
@@ -30,7 +30,7 @@ class LiveDetection(Detection):
 
     Attributes:
         judgement: the gate's verdict on the voice; None without a gate.
-        saved: the file with its sound; None if none was written.
+        saved: the file with its sound, which is written half a second after the word; None if it is not kept.
     """
 
     judgement: Judgement | None = None
@@ -66,6 +66,7 @@ def listen(
     threshold: float | None = None,
     gate: Source = None,
     save: Path | str | None = None,
+    save_mb: float = SAVE_MB,
     command: str | None = None,
     on_notice: OnNotice | None = None,
     on_level: OnLevel | None = None,
@@ -84,7 +85,9 @@ def listen(
         fast: process a file as fast as possible.
         threshold: what a score must exceed, 0 to 1, for every word (default: as the model says).
         gate: a model of the task `recordings`; a detection whose voice is not of its first class is ignored.
-        save: a folder for the sound of each detection, with a second before it, as WAV.
+        save: a folder for the sound of each detection, from two seconds before to half a second after it, as WAV; and, in its
+            subfolder ``nearly``, of what nearly was one, as `runtime.keep` says.
+        save_mb: the most megabytes that these files may take; the oldest are removed.
         command: a program to run for each detection, as `Runner` runs it.
         on_notice: called with messages for the user: which microphone is open, lost audio, a program that failed.
         on_level: called with the peak of each block.
@@ -94,7 +97,8 @@ def listen(
 
     Raises:
         NotFoundError, CardError: a model that cannot be used.
-        ConfigError: arguments that contradict each other, a threshold outside 0 to 1, a program that does not exist.
+        ConfigError: arguments that contradict each other, a threshold outside 0 to 1, a program that does not exist, a folder
+            that cannot be written to.
         AudioError: a file that cannot be read, or a sample rate outside 1 kHz to 1 MHz.
         MicrophoneError, MissingExtraError: no such microphone, it cannot be opened or was lost; it needs `sounddevice`.
     """
@@ -105,13 +109,13 @@ def listen(
     check_detects(opened)
     card = opened.card
     check_gain(gain)
+    folder = None if save is None else KeptFolder(Path(save), save_mb)
     decoder = card.decoder.with_threshold(threshold)
     rate, blocks = open_source(source, settings, card.sample_rate, notice)
     detector = Detector(opened, decoder, rate, gain=gain)
     opened_gate = None if gate is None else _open_gate(gate, rate, notice)
-    clip_ms = _WORD_MS if card.task.predicts_steps else 1000 * card.clip_seconds
-    recorder = Recorder(Path(save), rate, clip_ms) if save is not None else None
-    return _Listener(detector, opened_gate, recorder, runner, notice, LevelWatch(rate, notice, gain)).run(blocks, on_level)
+    keeper = Keeper(folder, card, decoder, rate, on_note=notice) if folder else None
+    return _Listener(detector, opened_gate, keeper, runner, notice, LevelWatch(rate, notice, gain)).run(blocks, on_level)
 
 
 class _Listener:
@@ -121,47 +125,48 @@ class _Listener:
         self,
         detector: Detector,
         gate: Gate | None,
-        recorder: Recorder | None,
+        keeper: Keeper | None,
         runner: Runner | None,
         notice: OnNotice,
         watch: LevelWatch,
     ) -> None:
-        self.detector, self.gate, self.recorder, self.runner, self.notice = detector, gate, recorder, runner, notice
+        self.detector, self.gate, self.keeper, self.runner, self.notice = detector, gate, keeper, runner, notice
         self.watch = watch
 
     def run(self, blocks: Iterator[Block], on_level: OnLevel | None) -> Iterator[LiveDetection]:
-        with contextlib.closing(blocks):  # type: ignore[type-var]
-            for block in blocks:
-                self.watch.feed(block)
-                if self.recorder:
-                    self.recorder.feed(block)
-                if self.gate:
-                    self.gate.feed(block)
-                for detection in self.detector.feed(block):
-                    yield self._act_on(detection)
-                if on_level and len(block):
-                    on_level(_peak(block))
-        for detection in self.detector.flush():
-            yield self._act_on(detection)
+        try:
+            with contextlib.closing(blocks):  # type: ignore[type-var]
+                for block in blocks:
+                    yield from self._feed(block)
+                    if on_level and len(block):
+                        on_level(_peak(block))
+            detections, scores, end_ms = self.detector.flush_scored()
+            yield from map(self._act_on, detections)
+            if self.keeper:
+                self.keeper.finish(detections, scores, end_ms)
+        finally:
+            if self.keeper:  # also if listening was interrupted
+                self.keeper.finish()
         self._tell(self.runner.finish() if self.runner else [])
 
+    def _feed(self, block: Block) -> Iterator[LiveDetection]:
+        self.watch.feed(block)
+        if self.gate:
+            self.gate.feed(block)
+        detections, scores, end_ms = self.detector.feed_scored(block)
+        if self.keeper:
+            self.keeper.feed(block, detections, scores, end_ms)
+        yield from map(self._act_on, detections)
+
     def _act_on(self, detection: Detection) -> LiveDetection:
-        """Judge the voice; unless it is ignored, save the sound and run the program."""
+        """Judge the voice; unless it is ignored, keep the sound and run the program."""
         judgement = self.gate.judge(detection) if self.gate else None
         found = LiveDetection(**dataclasses.asdict(detection), judgement=judgement)
         if found.is_ignored:
             return found
-        saved = self._save(detection)
+        saved = self.keeper.keep(detection) if self.keeper else None
         self._tell(self.runner.start(detection) if self.runner else [])
         return dataclasses.replace(found, saved=saved)
-
-    def _save(self, detection: Detection) -> Path | None:
-        """Save the sound. If that fails, because the disk is full for example, listening goes on."""
-        try:
-            return self.recorder.write(detection) if self.recorder else None
-        except OSError as error:
-            self._tell([f"not saved: {error}"])
-            return None
 
     def _tell(self, lines: list[str]) -> None:
         for line in lines:

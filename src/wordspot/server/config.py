@@ -12,6 +12,7 @@ from typing import Any
 from wordspot.audio.gain import Gain, check_gain
 from wordspot.errors import ConfigError
 from wordspot.formats import shown
+from wordspot.runtime.kept_files import SAVE_MB
 
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_WYOMING_PORT = "127.0.0.1", 8765, 10400
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{8,512}")
@@ -30,6 +31,8 @@ class ServerSettings:
             as names of the server.
         record_dir: where the page may save recordings; None: nowhere.
         gain: dB by which the audio of streams that name no gain is raised, or ``"auto"``; None: not at all.
+        save: where the sound of the detections of satellites (Wyoming) is kept, in a folder each; None: nowhere.
+        save_mb: the most megabytes that this sound may take; the oldest is removed.
         threads: how many streams are processed at the same time; 0: as many as the machine has cores, at most 4.
         max_frame_bytes: the longest WebSocket message.
         max_connections: open connections of any kind; further ones are closed at once.
@@ -51,6 +54,8 @@ class ServerSettings:
     allow_origins: Sequence[str] = ()
     record_dir: Path | str | None = None
     gain: Gain = None
+    save: Path | str | None = None
+    save_mb: float = SAVE_MB
     threads: int = 0
     max_frame_bytes: int = 1 << 18
     max_connections: int = 2000

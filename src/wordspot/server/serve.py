@@ -70,7 +70,8 @@ def serve(
         wyoming_host: the address for Wyoming, which has no token.
         zeroconf: announce the Wyoming port in the local network.
         on_start: called when everything has started.
-        settings: the fields of `ServerSettings`: `host`, `port`, `token`, `allow_origins`, `record_dir`, `gain` and the limits.
+        settings: the fields of `ServerSettings`: `host`, `port`, `token`, `allow_origins`, `record_dir`, `gain`, `save` and the
+            limits.
 
     Raises:
         KeyboardInterrupt: on SIGINT.
@@ -80,6 +81,8 @@ def serve(
     """
     if zeroconf and wyoming_port is None:
         raise ConfigError("`zeroconf` announces the port of the Wyoming protocol; set `wyoming_port` too")
+    if settings.get("save") is not None and wyoming_port is None:
+        raise ConfigError("`save` keeps what satellites send by the Wyoming protocol; set `wyoming_port` too")
     checked, tls = ServerSettings(**settings), _tls(tls_cert, tls_key)
     served = load_models(model_paths(models))
     pool = StreamPool(served, threads=checked.n_threads, max_streams=checked.max_streams, gain=checked.gain)

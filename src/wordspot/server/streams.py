@@ -22,6 +22,7 @@ from wordspot.errors import AudioError, ConfigError, WordspotError
 from wordspot.progress import OnNote, ignore_note
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
+from wordspot.runtime.keep import Keeper
 from wordspot.server.counters import Counters
 from wordspot.server.served import ServedModel, find_model
 
@@ -55,8 +56,10 @@ class Stream:
         wants_scores: bool,
         gain: Gain = None,
         on_note: OnNote | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self.model, self._decoder, self._gain, self._note = model, decoder, gain, on_note or ignore_note
+        self._keeper = keeper
         self.restart(sample_rate)
         self._wants_scores, self._rows, self._shown_ms = wants_scores, Scores(), -math.inf
 
@@ -79,7 +82,10 @@ class Stream:
             AudioError: NaN or infinity, another type or shape, another scale. The stream is unchanged.
         """
         detections, scores, end_ms = self._detector.feed_scored(samples)
-        self._keep(scores, end_ms)
+        self._keep_scores(scores, end_ms)
+        if self._keeper:
+            self._keeper.feed(samples, detections, scores, end_ms)
+            self._keeper.keep_wanted(detections)
         self._watch.feed(samples)
         self.n_samples += len(samples)
         return detections
@@ -87,9 +93,22 @@ class Stream:
     def flush(self) -> list[Detection]:
         """End the stream: the detections that were pending. The next `feed` starts a new stream at 0 ms."""
         detections, scores, end_ms = self._detector.flush_scored()
-        self._keep(scores, end_ms)
+        self._keep_scores(scores, end_ms)
+        if self._keeper:
+            self._keeper.keep_wanted(detections)
+            self._keeper.finish(detections, scores, end_ms)
         self._shown_ms = -math.inf
         return detections
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the sound of detections is kept."""
+        return self._keeper is not None
+
+    def end_keeping(self) -> None:
+        """Write the recordings that wait for more sound. Called in the pool's threads when the stream is closed."""
+        if self._keeper:
+            self._keeper.finish()
 
     def take_scores(self) -> Scores:
         """The scores since the last call, at most one row every `SCORES_MS`, if the stream was opened with `scores`.
@@ -100,7 +119,7 @@ class Stream:
         rows, self._rows = self._rows, []
         return rows
 
-    def _keep(self, scores: NDArray[np.float32], end_ms: NDArray[np.float64]) -> None:
+    def _keep_scores(self, scores: NDArray[np.float32], end_ms: NDArray[np.float64]) -> None:
         if self._wants_scores:
             for time, row in zip(end_ms.tolist(), scores, strict=True):
                 if time >= self._shown_ms + SCORES_MS:
@@ -147,6 +166,7 @@ class StreamPool:
         scores: bool = False,
         gain: Gain = None,
         on_note: OnNote | None = None,
+        keeper: Keeper | None = None,
     ) -> Stream:
         """A new stream, which the caller must close.
 
@@ -157,6 +177,7 @@ class StreamPool:
             scores: keep scores for `Stream.take_scores`.
             gain: dB by which quiet audio is raised, or ``"auto"``; None: the pool's.
             on_note: called, in the pool's threads, if the stream is very quiet for a minute.
+            keeper: keeps the sound of detections; it is this stream's own.
 
         Raises:
             FullError: `max_streams` are open.
@@ -171,14 +192,17 @@ class StreamPool:
             raise ConfigError(f"{model.name} classifies whole recordings, not streams; use /v1/label")
         rate = model.card.sample_rate if sample_rate is None else sample_rate
         decoder = model.card.decoder.with_threshold(threshold)
-        stream = Stream(model, decoder, rate, scores, self.gain if gain is None else gain, on_note)
+        stream = Stream(model, decoder, rate, scores, self.gain if gain is None else gain, on_note, keeper)
         self._open.add(stream)
         self.counters.count("streams_total", model=model.name)
         return stream
 
     def close(self, stream: Stream) -> None:
         """Close a stream. Closing it again does nothing."""
-        self._open.discard(stream)
+        if stream in self._open:
+            self._open.discard(stream)
+            if stream.is_kept:
+                self._threads.submit(stream.end_keeping)
 
     @contextlib.contextmanager
     def opened(self, name: str | None = None, **options: Any) -> Iterator[Stream]:

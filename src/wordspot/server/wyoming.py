@@ -17,6 +17,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -31,8 +32,12 @@ from wordspot.audio.raw import RawDecoder
 from wordspot.errors import AudioError, ConfigError, WordspotError
 from wordspot.formats import shown
 from wordspot.runtime.decoder import Detection
+from wordspot.runtime.keep import Keeper
+from wordspot.runtime.kept_files import KeptFolder
 from wordspot.server.config import ServerSettings
-from wordspot.server.refusals import log, note_of_client, printable, refused, shown_peer
+from wordspot.server.refusals import log, note_of_client, printable, refused
+from wordspot.server.satellite import Satellite
+from wordspot.server.served import ServedModel, find_model
 from wordspot.server.streams import Stream, StreamPool
 from wordspot.server.wyoming_events import MAX_LINE, read_event
 from wordspot.server.wyoming_words import WakeWords
@@ -49,11 +54,12 @@ class WyomingServer:
         pool: the streams of its clients.
 
     Raises:
-        ConfigError: no model detects words.
+        ConfigError: no model detects words, or the folder `save` cannot be written to.
     """
 
     def __init__(self, pool: StreamPool, settings: ServerSettings) -> None:
         self._words, self.pool, self._settings = WakeWords(pool.models), pool, settings
+        self._folder = None if settings.save is None else KeptFolder(Path(settings.save), settings.save_mb)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
 
@@ -90,7 +96,7 @@ class WyomingServer:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        connection = _Connection(self._words, self.pool, self._settings, writer)
+        connection = _Connection(self._words, self.pool, self._settings, writer, self._folder)
         peer = writer.get_extra_info("peername")
         log.info("%s connected by Wyoming", connection.peer)
         try:
@@ -127,7 +133,7 @@ async def serve_wyoming(pool: StreamPool, listening: socket.socket, settings: Se
         settings: the limits; ``max_frame_bytes`` is that of one chunk of audio, ``max_connections`` of this protocol alone.
 
     Raises:
-        ConfigError: no model detects words.
+        ConfigError: no model detects words, or the folder `save` of the settings cannot be written to.
     """
     server = WyomingServer(pool, settings)
     await server.start(listening)
@@ -145,9 +151,17 @@ class _Fed:
 class _Connection:
     """One client: the words that it waits for, and the audio that it sends."""
 
-    def __init__(self, words: WakeWords, pool: StreamPool, settings: ServerSettings, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        words: WakeWords,
+        pool: StreamPool,
+        settings: ServerSettings,
+        writer: asyncio.StreamWriter,
+        folder: KeptFolder | None = None,
+    ) -> None:
         self._words, self._pool, self._settings, self._writer = words, pool, settings, writer
-        self.peer = shown_peer(writer.get_extra_info("peername"))
+        self._satellite = Satellite(writer.get_extra_info("peername"), folder)
+        self.peer = self._satellite.peer
         self._asked = words.chosen(None)  # our name → the client's name for it
         self._format: tuple[int, int] | None = None  # rate, channels
         self._decoder: RawDecoder | None = None
@@ -197,11 +211,13 @@ class _Connection:
             await self.write(Pong(event.data.get("text")).event())
         elif Detect.is_type(event.type):
             self._asked = self._words.chosen(event.data.get("names"))
+            self._satellite.note_name(event.data)
             log.info("%s waits for %s", self.peer, printable(", ".join(self._asked)))
             if self._format is not None:
                 self._open_streams(self._format[0])
         elif event.type == "audio-start":
             self.end_streams()
+            self._satellite.note_name(event.data)
             self._begin(event.data)
         elif event.type == "audio-chunk":
             await self._hear(event)
@@ -229,8 +245,13 @@ class _Connection:
         for model in self._streams.keys() - wanted:
             self._pool.close(self._streams.pop(model).stream)
         for model in sorted(wanted - self._streams.keys()):
-            stream = self._pool.open(model, sample_rate=rate, on_note=partial(note_of_client, self.peer))
+            keeper = self._keeper(find_model(self._pool.models, model), rate)
+            stream = self._pool.open(model, sample_rate=rate, on_note=partial(note_of_client, self.peer), keeper=keeper)
             self._streams[model] = _Fed(stream, 1000 * self._n_samples / rate)
+
+    def _keeper(self, model: ServedModel, rate: int) -> Keeper | None:
+        """What keeps the sound of the words that the client waits for; None if nothing is kept."""
+        return self._satellite.keeper(model, rate, lambda label: self._words.name_of(model, label) in self._asked)
 
     def _note_time(self, data: dict[str, Any]) -> None:
         """Keep the client's clock at the first sample."""

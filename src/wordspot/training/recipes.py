@@ -11,7 +11,7 @@ from wordspot.config import FeatureConfig, ModelConfig, RunConfig
 from wordspot.data.manifest.rows import read_manifest
 from wordspot.errors import ConfigError
 from wordspot.labels import as_words, normalize_word, word_of
-from wordspot.models import find_recipe
+from wordspot.models import find_recipe, make_model
 from wordspot.overrides import override, with_free_settings
 from wordspot.presets import FEATURES, PRESETS
 from wordspot.tasks import TASKS, Task, find_task
@@ -93,6 +93,15 @@ def _preset_settings(preset: str, task: Task, model: str, recipe: str) -> dict[s
             f"`preset` is a size of {sized.default_model} for the task {sized.name} with its default recipe; leave it out"
         )
     return PRESETS[preset].settings
+
+
+def is_same_network(config: RunConfig, other: RunConfig) -> bool:
+    """Whether two configurations have the same front end and, except for the number of labels, the same network."""
+    if (config.features, config.model.name) != (other.features, other.model.name):
+        return False
+    sizes = config.features.n_frames, config.features.n_features, 2
+    one, two = (repr(make_model(each.model, *sizes)) for each in (config, other))  # it names all layers with their options
+    return one == two
 
 
 def default_model(task: Task, data: Path, words: Sequence[str] | None) -> str:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from wordspot.config import FeatureConfig
 from wordspot.errors import CheckpointError, ConfigError
-from wordspot.models.layers import CHANNEL_NORMS
 from wordspot.training.checkpoint import Checkpoint
 
 
@@ -75,7 +74,7 @@ def measure_norms(model: nn.Module, features: Tensor) -> None:
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
 
-    norms = [module for module in model.modules() if type(module) in CHANNEL_NORMS]
+    norms = [module for module in model.modules() if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d)]
     hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
     model.eval()
     with torch.no_grad():
