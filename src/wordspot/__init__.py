@@ -30,6 +30,7 @@ _HOME = {
     "Detector": "wordspot.runtime.detector",
     "Labels": "wordspot.runtime.label",
     "LiveDetection": "wordspot.runtime.listener",
+    "NearMiss": "wordspot.data.voices.near_misses",
     "RecordingClassifier": "wordspot.runtime.recordings",
     "Run": "wordspot.run",
     "RunConfig": "wordspot.config",
@@ -38,6 +39,7 @@ _HOME = {
     "align": "wordspot.data.align",
     "check": "wordspot.data.checks",
     "classify": "wordspot.runtime.classify",
+    "compare": "wordspot.evaluation.compare",
     "detect": "wordspot.runtime.detect",
     "download": "wordspot.data.download",
     "download_voices": "wordspot.data.voices.download",
@@ -51,6 +53,8 @@ _HOME = {
     "load_run": "wordspot.run",
     "make_scenes": "wordspot.data.scenes.make_scenes",
     "make_stream": "wordspot.data.scenes.make_stream",
+    "near_misses": "wordspot.data.voices.near_misses",
+    "new": "wordspot.wakeword.making",
     "open_model": "wordspot.runtime.model",
     "resume": "wordspot.run",
     "review": "wordspot.runtime.review",
@@ -98,7 +102,10 @@ if TYPE_CHECKING:
     from wordspot.data.scenes.make_stream import make_stream as make_stream
     from wordspot.data.voices import speak as speak
     from wordspot.data.voices.download import download_voices as download_voices
+    from wordspot.data.voices.near_misses import NearMiss as NearMiss
+    from wordspot.data.voices.near_misses import near_misses as near_misses
     from wordspot.errors import WordspotError as WordspotError
+    from wordspot.evaluation.compare import compare as compare
     from wordspot.evaluation.streams import test_stream as test_stream
     from wordspot.evaluation.tuning import tune as tune
     from wordspot.export.c_target import export_c as export_c
@@ -131,3 +138,4 @@ if TYPE_CHECKING:
     from wordspot.server.serve import serve as serve
     from wordspot.server.site import export_web as export_web
     from wordspot.training.leave_one_out import leave_one_generator_out as leave_one_generator_out
+    from wordspot.wakeword.making import new as new

@@ -57,3 +57,6 @@ TRIGGER_DECODER = DecoderConfig(**TASKS["trigger"].decoder)
 
 #: How long after a word's end a detection still counts as a hit.
 TIME_TOLERANCE_MS = 750.0
+
+#: False accepts per hour that a comparison allows unless the user says otherwise.
+FALSE_ACCEPTS_PER_HOUR = 0.5

@@ -58,6 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also make synthetic background noises, each this long (60 without a number)",
     )
     parser.add_argument(
+        "--near-misses",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also speak N texts that sound like each WORD into DIR/negatives, for `wordspot train --task trigger`",
+    )
+    parser.add_argument(
         "--manifest",
         "--list",
         dest="manifest",
@@ -79,8 +86,8 @@ def run(args: argparse.Namespace) -> None:
         speech = speak(
             args.words, args.out, per_word=_per_word(args), seed=args.seed, language=args.language, engine=args.engine,
             voice_files=args.voice_files, n_speakers=args.voices, jobs=args.jobs, sample_rate=args.sample_rate,
-            clip_ms=args.clip_ms, noise_seconds=args.noise, manifest=args.manifest, label=args.label, force=args.force,
-            progress=progress,
+            clip_ms=args.clip_ms, noise_seconds=args.noise, near_misses=args.near_misses, manifest=args.manifest,
+            label=args.label, force=args.force, progress=progress,
         )  # fmt: skip
     for word in speech.words:
         if word.n_cut:
@@ -92,6 +99,10 @@ def run(args: argparse.Namespace) -> None:
         console.print_json(speech.to_json())
         return
     console.say(f"{args.out}: {len(speech.words)} words, {speech.n_clips} clips by {len(speech.speakers)} synthetic speakers")
+    if speech.near_misses:
+        n_clips = sum(near.n_clips for near in speech.near_misses)
+        some = ", ".join(near.word for near in speech.near_misses[:5])
+        console.say(f"{args.out / 'negatives'}: {len(speech.near_misses)} near misses ({some}, ...), {n_clips} clips")
     console.say(f"next: {command_line('wordspot', 'check', args.out)}")
     if args.manifest:
         train = command_line("wordspot", "train", args.manifest, "--task", "recordings", "--out", "runs/recordings")

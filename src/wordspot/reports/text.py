@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wordspot.evaluation.bench import BenchMetrics
+from wordspot.evaluation.compare import Comparison, Operation
 from wordspot.evaluation.false_accepts import DetectionMetrics, WordMetrics
 from wordspot.evaluation.recordings import RecordingsMetrics
 from wordspot.evaluation.recordings_tuning import RecordingsTuning
@@ -15,11 +16,12 @@ from wordspot.evaluation.scores import ScoreMetrics
 from wordspot.evaluation.streaming_accuracy import ClassicCounts
 from wordspot.evaluation.streams import StreamResult
 from wordspot.evaluation.tuning import StreamTuning
-from wordspot.formats import finite, interval, percent, rate, some, whole
+from wordspot.formats import MISSING, finite, interval, percent, rate, some, whole
 from wordspot.intervals import Proportion
 
 _MOST_SPEAKERS = 10
 _MOST_TRIGGERS = 10
+_MOST_TAKES = 20
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ Text = list[Table | str]
 
 
 def describe(result: Any) -> Text:
-    """Tables and lines about the result of `evaluate`, `test_stream` or `tune`; the last line is the most important one.
+    """Tables and lines about the result of an evaluation, a test or a comparison; the last line is the most important one.
 
     Raises:
         TypeError: another type.
@@ -245,6 +247,39 @@ def describe_recordings_tuning(result: RecordingsTuning) -> Text:
     ]
 
 
+def describe_comparison(result: Comparison) -> Text:
+    """A table at each model's own thresholds and one at the wanted rate, each with the takes that only one model misses."""
+    material = f"{result.n_takes} takes, {result.hours:.3g} hours of negatives"
+    own = [_operation_row(one.model, one.own) for one in result.models]
+    wanted = [_operation_row(one.model, one.wanted) for one in result.models]
+    columns = ("", "threshold", "found", "percent (95 %)", "false accepts", "per hour (95 %)")
+    title = f"One threshold for all words, at most {result.false_accepts_per_hour:g} false accepts per hour"
+    return [
+        Table(f"Own thresholds: {material}", columns, own),
+        *_only_missed_lines(result.only_missed_own),
+        Table(f"{title}: {material}", columns, wanted),
+        *_only_missed_lines(result.only_missed_wanted),
+    ]
+
+
+def _operation_row(model: str, row: Operation | None) -> tuple[Any, ...]:
+    if row is None:
+        return (model, *[MISSING] * 5)
+    low, high = row.false_accepts.interval
+    return (
+        model,
+        "of each word" if row.threshold is None else f"{row.threshold:.5g}",
+        row.found.count,
+        f"{percent(row.found.rate)} ({interval(*row.found.interval)})",
+        row.false_accepts.n,
+        f"{rate(finite(row.false_accepts.per_hour))} ({interval(finite(low), finite(high), rate)})",
+    )
+
+
+def _only_missed_lines(missed: Mapping[str, Sequence[str]]) -> list[str]:
+    return [f"only {model} misses {len(takes)}: {some(takes, _MOST_TAKES)}" for model, takes in missed.items() if takes]
+
+
 def _eer_cells(scores: ScoreMetrics) -> tuple[str, str]:
     return percent(scores.eer.value), interval(scores.eer.low, scores.eer.high)
 
@@ -265,4 +300,5 @@ _DESCRIPTIONS: Mapping[type, Callable[[Any], Text]] = {
     StreamResult: describe_stream,
     StreamTuning: describe_stream_tuning,
     RecordingsTuning: describe_recordings_tuning,
+    Comparison: describe_comparison,
 }

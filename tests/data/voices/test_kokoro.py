@@ -143,9 +143,12 @@ def test_voices_speak_their_own_accent(folder: Path) -> None:
         ("af_ann", "en-us"),
         ("am_bob", "en-us"),
         ("bf_cat", "en-gb"),
+        ("if_dora", "en-us"),
+        ("jf_emi", "en-us"),
     }
     assert [voice.variant for voice in engine.voices("en-GB")] == ["bf_cat"]
-    assert [voice.variant for voice in engine.voices("it")] == ["if_dora"]
+    assert [(voice.variant, voice.accent) for voice in engine.voices("it")] == [("if_dora", "it")]
+    assert [voice.variant for voice in engine.voices("en-us")] == ["af_ann", "am_bob", "if_dora", "jf_emi"]
     assert engine.voices("ja") == engine.voices("de") == []
     assert engine.languages() == ["en-gb", "en-us", "it"]
     assert not engine.reads("电脑", "en")

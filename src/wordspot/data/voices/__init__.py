@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wordspot.config import FeatureConfig
+from wordspot.config import FeatureConfig, TriggerConfig
 from wordspot.data.manifest.table import write_manifest
 from wordspot.data.voices.babble import check_seconds, make_noise
 from wordspot.data.voices.clips import SpokenWords, speak_words
@@ -29,6 +29,8 @@ __all__ = ["Engine", "Speech", "Voice", "draw_voices", "find_engines", "make_noi
 
 #: The label of spoken clips in a manifest, unless another is given.
 DEFAULT_LABEL = "synthetic"
+#: Where near misses go: the task `trigger` looks for other words there.
+NEGATIVES = TriggerConfig().negatives[0]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Speech:
         clip_ms: the length of a clip.
         noises: the files of background noise.
         manifest: the CSV that lists the clips, or None.
+        near_misses: the clips of each near miss, below ``negatives``.
     """
 
     out: Path
@@ -48,6 +51,7 @@ class Speech:
     clip_ms: float
     noises: tuple[Path, ...] = ()
     manifest: Path | None = None
+    near_misses: tuple[SpokenWords, ...] = ()
 
     @property
     def n_clips(self) -> int:
@@ -66,6 +70,7 @@ class Speech:
             "words": [
                 {"word": word.word, "folder": word.folder, "n_clips": word.n_clips, "n_cut": word.n_cut} for word in self.words
             ],
+            "near_misses": [{"text": near.word, "n_clips": near.n_clips} for near in self.near_misses],
             "noises": [str(path) for path in self.noises],
             "manifest": None if self.manifest is None else str(self.manifest),
         }
@@ -85,6 +90,7 @@ def speak(
     sample_rate: int = FeatureConfig.sample_rate,
     clip_ms: float = FeatureConfig.clip_ms,
     noise_seconds: float | None = None,
+    near_misses: int = 0,
     manifest: str | Path | None = None,
     label: str | None = None,
     force: bool = False,
@@ -106,6 +112,8 @@ def speak(
         sample_rate: of the clips, in Hz.
         clip_ms: length of a clip.
         noise_seconds: also write synthetic background noises, each this long; see `make_noise`.
+        near_misses: also speak so many texts that sound like each word into ``negatives``, where the task `trigger` looks for
+            them: each by the same engines, a tenth as often as the word, in clips twice as long; see `near_misses`.
         manifest: also write a CSV of the clips (path, label, speaker, generator), for the task ``recordings``.
         label: the clips' label in the manifest (default: ``synthetic``).
         force: write into an `out` that holds files, and replace the manifest.
@@ -129,12 +137,29 @@ def speak(
         words, out, per_word=per_word, seed=seed, engines=engines, language=language, sample_rate=sample_rate,
         clip_ms=clip_ms, n_speakers=n_speakers, jobs=jobs or os.cpu_count() or 1, progress=_count(progress or ignore, total),
     )  # fmt: skip
+    missed = _speak_near_misses(
+        words, out, near_misses, language, per_word=max(per_word // 10, 1), seed=seed, engines=engines, sample_rate=sample_rate,
+        clip_ms=2 * clip_ms, n_speakers=n_speakers, jobs=jobs or os.cpu_count() or 1, progress=progress or ignore,
+    )  # fmt: skip
     noises: list[Path] = []
     if noise_seconds is not None:
         noises = make_noise(out, seed=seed, seconds=noise_seconds, engines=engines, sample_rate=sample_rate, avoid=words)
     if manifest is not None:
         write_manifest(manifest, _rows(spoken, out, label or DEFAULT_LABEL))
-    return Speech(out, tuple(spoken), clip_ms, tuple(noises), manifest)
+    return Speech(out, tuple(spoken), clip_ms, tuple(noises), manifest, missed)
+
+
+def _speak_near_misses(
+    words: Sequence[str], out: Path, n: int, language: str, *, per_word: int, progress: OnProgress, **options: Any
+) -> tuple[SpokenWords, ...]:
+    """Speak the near misses of all words into ``out/negatives``."""
+    if n == 0:
+        return ()
+    from wordspot.data.voices.near_misses import near_misses
+
+    texts = dict.fromkeys(near.text for word in words for near in near_misses(word, n, language=language, excluded=words))
+    count = _count(progress, len(texts) * per_word)
+    return tuple(speak_words(list(texts), out / NEGATIVES, per_word=per_word, language=language, progress=count, **options))
 
 
 def _count(progress: OnProgress, total: int) -> Callable[[str], None]:

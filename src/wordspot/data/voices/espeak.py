@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import threading
 import weakref
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,14 @@ class Espeak:
         Raises:
             WordspotError: espeak-ng does not have the language.
         """
+        return self.pronounce([text], language)[0]
+
+    def pronounce(self, texts: Iterable[str], language: str) -> list[tuple[Word, ...]]:
+        """`phonemes` of many texts, at 30 µs each.
+
+        Raises:
+            WordspotError: espeak-ng does not have the language.
+        """
         accents = accents_of(self._list_accents(), language)
         if not accents:
             raise WordspotError(f"espeak-ng has no voice {language!r}; name another `language`")
@@ -103,10 +112,7 @@ class Espeak:
         with _LOCK:
             if self._library is None:
                 self._library = _Library(self._path, self._data)
-            spoken = self._library.phonemes(text, best.identifier)
-        spoken = _LANGUAGE_FLAG.sub("", spoken)
-        words = (tuple(part for part in word.split(_SEPARATOR) if part) for word in spoken.split())
-        return tuple(word for word in words if word)
+            return [_split_phonemes(spoken) for spoken in self._library.phonemes(texts, best.identifier)]
 
     def _list_accents(self) -> list[_Accent]:
         if self._accents is None:
@@ -168,6 +174,11 @@ def accents_of(accents: list[_Accent], language: str) -> list[_Accent]:
     return [a for a in matching if a.language == best.language]
 
 
+def _split_phonemes(spoken: str) -> tuple[Word, ...]:
+    words = (tuple(part for part in word.split(_SEPARATOR) if part) for word in _LANGUAGE_FLAG.sub("", spoken).split())
+    return tuple(word for word in words if word)
+
+
 class _Library:
     """One private copy of the shared library."""
 
@@ -216,18 +227,19 @@ class _Library:
             raise WordspotError(f"espeak-ng cannot speak {text!r} as {identifier}+{voice.variant} (status {status})")
         return to_float32(np.frombuffer(b"".join(self._chunks), dtype=np.int16))
 
-    def phonemes(self, text: str, identifier: str) -> str:
-        """The phonemes of all clauses in IPA, with `_SEPARATOR` between two phonemes and a space between two words."""
+    def phonemes(self, texts: Iterable[str], identifier: str) -> Iterator[str]:
+        """The phonemes of each text in IPA, with `_SEPARATOR` between two phonemes and a space between two words."""
         if self._call.espeak_SetVoiceByName(identifier.encode()) != 0:
             raise WordspotError(f"espeak-ng has no voice {identifier}; reinstall espeakng-loader")
         translate = self._call.espeak_TextToPhonemes
         translate.restype = ctypes.c_char_p
         translate.argtypes = [ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_int]
-        rest = ctypes.c_char_p(text.encode("utf-8"))
-        clauses = []
-        while rest.value is not None:  # each call reads one clause; after the last, the pointer is null
-            clauses.append(translate(ctypes.byref(rest), _UTF8, _IPA | ord(_SEPARATOR) << 8) or b"")
-        return b" ".join(clauses).decode("utf-8", "replace")
+        for text in texts:
+            rest = ctypes.c_char_p(text.encode("utf-8"))
+            clauses = []
+            while rest.value is not None:  # each call reads one clause; after the last, the pointer is null
+                clauses.append(translate(ctypes.byref(rest), _UTF8, _IPA | ord(_SEPARATOR) << 8) or b"")
+            yield b" ".join(clauses).decode("utf-8", "replace")
 
     def _take(self, samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int | None) -> int:
         """The library's callback; 0 asks it to go on. Nothing may be raised into C, Ctrl-C included: it waits."""

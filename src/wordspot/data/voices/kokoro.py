@@ -25,10 +25,12 @@ from wordspot.errors import DataError, WordspotError
 
 SAMPLE_RATE = 24_000
 MAX_TOKENS = 510
-#: First letter of a voice's name → the accent it speaks. Japanese and Chinese voices need phonemes that espeak-ng lacks.
+#: First letter of a voice's name → its own accent. Japanese and Chinese need phonemes that espeak-ng lacks.
 ACCENTS = {"a": "en-us", "b": "en-gb", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt-br"}
-#: At these speeds the median length of a word is that of recordings; without a pitch of its own to vary.
+#: A word of one syllable lasts 0.4 to 0.6 s at speed 1. The network has no input for the pitch.
 MANNERS = Manners(pitch=(1.0, 1.0), rate=(0.75, 1.25), intonation=(1.0, 1.0), endings=tuple(ENDINGS))
+#: What voices of other languages speak besides their own: they are recognised as well as American ones (dev/LOG.md).
+_FOREIGNERS = "en-us"
 _PERCENT = (30, 70)  # of the first voice in a mixture: outside, it sounds like one of the two
 _MIXTURE = re.compile(r"(\w+)-(\d{1,2})-(\w+)")
 _NAMED = re.compile(r"[a-z][fm]_\w+")
@@ -57,10 +59,7 @@ class Kokoro:
         self._lock = threading.Lock()
 
     def voices(self, language: str) -> list[Voice]:
-        asked = language.lower()
-        names = {
-            name: accent for name in self._styles if f"{accent_of(name)}-".startswith(f"{asked}-") for accent in [accent_of(name)]
-        }
+        names = {name: accent for name in self._styles if (accent := _spoken_accent(name, language.lower()))}
         mixtures = draw_mixtures(list(names), self._n_speakers - len(names))
         return [Voice(self.name, speaker_of(variant), variant, names[variant.split("-")[0]]) for variant in (*names, *mixtures)]
 
@@ -135,8 +134,16 @@ class Kokoro:
 
 
 def accent_of(name: str) -> str:
-    """The accent of a voice by its name: ``bf_emma`` → ``en-gb``; "" if it cannot be spoken; American for other names."""
+    """A voice's own accent by its name: ``bf_emma`` → ``en-gb``; "" if it cannot be spoken; American for other names."""
     return ACCENTS.get(name[0], "") if _NAMED.fullmatch(name) else "en-us"
+
+
+def _spoken_accent(name: str, language: str) -> str:
+    """The accent in which a voice speaks a language, "" if it does not. Voices of other languages speak American English too."""
+    own = accent_of(name)
+    if f"{own}-".startswith(f"{language}-"):
+        return own
+    return _FOREIGNERS if own[:2] != "en" and f"{_FOREIGNERS}-".startswith(f"{language}-") else ""
 
 
 def speaker_of(variant: str) -> str:

@@ -1,0 +1,55 @@
+"""``wordspot compare``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from wordspot.presets import FALSE_ACCEPTS_PER_HOUR
+
+HELP = "compare exported models on the same recordings of the word and the same hours without it"
+EXAMPLE = "wordspot compare old.onnx new.onnx --takes takes --negatives evenings --false-accepts-per-hour 0.5"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "models", nargs="+", type=Path, metavar="MODEL.onnx", help="two files or more that `wordspot export` wrote"
+    )
+    parser.add_argument(
+        "--takes",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="recordings of the word, one in each, that no model was trained on; several words: a folder for each",
+    )
+    parser.add_argument(
+        "--negatives",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="recordings of any length in which no word of the models is said",
+    )
+    parser.add_argument(
+        "--false-accepts-per-hour",
+        type=float,
+        default=FALSE_ACCEPTS_PER_HOUR,
+        metavar="X",
+        help="also compare with one threshold for all words of a model, the lowest that keeps to this rate "
+        f"(default: {FALSE_ACCEPTS_PER_HOUR:g})",
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    from wordspot.commands import console
+    from wordspot.evaluation.compare import compare
+
+    with console.show_progress() as progress:
+        result = compare(
+            args.models,
+            takes=args.takes,
+            negatives=args.negatives,
+            false_accepts_per_hour=args.false_accepts_per_hour,
+            progress=progress,
+        )
+    console.show_result(result, as_json=args.json)
