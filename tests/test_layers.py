@@ -32,16 +32,17 @@ ALLOWED = {
     "client": {"leaves", "audio", "runtime"},
     "run": {"leaves", "runtime", "evaluation", "training", "export"},
     "feature_picture": {"leaves", "audio", "features", "reports"},
+    "wakeword": {"leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "run"},
     "commands": {
         "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "features", "models", "training", "export",
-        "reports", "server", "client", "run", "feature_picture",
+        "reports", "server", "client", "run", "feature_picture", "wakeword",
     },
 }  # fmt: skip
 
 #: These run on a small device, or answer at once: no torch, not even through what they import.
 WITHOUT_TORCH = (
     "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "server", "client", "run",
-    "feature_picture", "commands",
+    "feature_picture", "wakeword", "commands",
 )  # fmt: skip
 
 #: What is imported inside functions only, because it takes long to load.

@@ -54,6 +54,7 @@ _HOME = {
     "make_scenes": "wordspot.data.scenes.make_scenes",
     "make_stream": "wordspot.data.scenes.make_stream",
     "near_misses": "wordspot.data.voices.near_misses",
+    "new": "wordspot.wakeword.making",
     "open_model": "wordspot.runtime.model",
     "resume": "wordspot.run",
     "review": "wordspot.runtime.review",
@@ -137,3 +138,4 @@ if TYPE_CHECKING:
     from wordspot.server.serve import serve as serve
     from wordspot.server.site import export_web as export_web
     from wordspot.training.leave_one_out import leave_one_generator_out as leave_one_generator_out
+    from wordspot.wakeword.making import new as new

@@ -16,7 +16,7 @@ static void mutate(unsigned char *blob, size_t n) {
     static const uint32_t values[] = {0, 1, 2, 3, 7, 8, 15, 16, 17, 32, 64, 255, 256, 512, 1000, 4096, 0x7fffffff, 0x80000000,
                                       0xffffffff, 0x7fc00000, 0x7f800000, 0xff800000};
     for (uint32_t count = 1 + random_below(3); count; count--) {
-        size_t words = n / 4, place = random_below(4) ? random_below(64) : random_below((uint32_t)words);
+        size_t words = n / 4, place = random_below(4) ? random_below(64) : random_below((uint32_t)words + 1);
         uint32_t word;
         if (place >= words) continue;
         memcpy(&word, blob + 4 * place, 4);

@@ -25,7 +25,7 @@ from wordspot.commands.arguments import options_first
 from wordspot.errors import WordspotError, missing_extra, one_line
 
 COMMANDS = (
-    "demo", "speak", "download", "check", "align", "train", "evaluate", "spectrogram", "export", "verify", "info", "label",
+    "demo", "new", "speak", "download", "check", "align", "train", "evaluate", "spectrogram", "export", "verify", "info", "label",
     "classify", "detect", "listen", "review", "make-stream", "make-scenes", "test-stream", "tune", "compare", "serve",
     "export-web",
 )  # fmt: skip

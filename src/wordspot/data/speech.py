@@ -42,7 +42,7 @@ Words = Sequence[tuple[str, float, float]]
 
 @dataclass(frozen=True)
 class Speech:
-    """The speech of the training speakers.
+    """The speech of the speakers of one set.
 
     audio: int16 [samples], the recordings end to end; recording i is ``audio[bounds[i]:bounds[i + 1]]``.
     texts: the words of each recording; empty if they are not known.
@@ -80,8 +80,10 @@ class Speech:
         return f"{len(self.audio) / self.sample_rate / 60:.0f} minutes of speech in {len(self)} recordings, {known}"
 
 
-def load_speech(folder: Path, sample_rate: int, config: DataConfig, progress: OnProgress | None = None) -> Speech:
-    """Read the training speakers' part of a folder of speech.
+def load_speech(
+    folder: Path, sample_rate: int, config: DataConfig, progress: OnProgress | None = None, *, split: str = "training"
+) -> Speech:
+    """Read the part of a folder of speech that belongs to one set.
 
     If the percentages of `config` leave nothing for training, as with a single recording, all of it is for training.
 
@@ -90,10 +92,11 @@ def load_speech(folder: Path, sample_rate: int, config: DataConfig, progress: On
         sample_rate: Hz; recordings at other rates are resampled.
         config: how much is held out.
         progress: called after each recording.
+        split: ``training``, ``validation`` or ``testing``.
 
     Raises:
         NotFoundError: no such folder.
-        DataError: there are no recordings, none can be read, or ``words.csv`` is damaged.
+        DataError: there are no recordings, or none of this set, none can be read, or ``words.csv`` is damaged.
     """
     if not folder.is_dir():
         raise NotFoundError(f"{folder}: no such folder; expected recordings of speech")
@@ -106,7 +109,10 @@ def load_speech(folder: Path, sample_rate: int, config: DataConfig, progress: On
         raise DataError(f"{folder}: none of the {len(found)} recordings could be read; {decoded.problems[0]}")
     speakers = _speakers([one.path for one in kept])
     sets = [which_set(speaker, config.validation_percent, config.testing_percent) for speaker in speakers]
-    chosen = [place for place, name in enumerate(sets) if name == "training"] or list(range(len(kept)))
+    chosen = [place for place, name in enumerate(sets) if name == split]
+    if not chosen and split != "training":
+        raise DataError(f"{folder}: its {len(kept)} recordings are too few to hold any out for {split}; add more speakers")
+    chosen = chosen or list(range(len(kept)))
     stretches = [decoded.noise[decoded.bounds[place] : decoded.bounds[place + 1]] for place in chosen]
     times, texts = _read_times(folder / _TIMES), _read_texts(folder)
     paths = tuple(kept[place].path for place in chosen)

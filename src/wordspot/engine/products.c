@@ -61,6 +61,12 @@ static void multiply_floats(const ws_matrix *matrix, const float *x, float *y, u
     }
 }
 
+/* The nearest whole number; x >= -32767, or no number, as a damaged model may give. */
+static inline int16_t rounded(float x) {
+    x = x < 32767.0f ? x : 32767.0f;
+    return (int16_t)(x < 0 ? x - 0.5f : x + 0.5f);
+}
+
 /* Round activations to 16 bits, scaled so that the largest becomes 32767; of every four, the middle two change places if
  * `swapped`. Returns the scale. */
 static float to_16_bits(const float *restrict x, int16_t *restrict small, uint32_t n, int swapped) {
@@ -76,11 +82,10 @@ static float to_16_bits(const float *restrict x, int16_t *restrict small, uint32
     const float scale = 32767.0f / most;
     const int one = swapped ? 2 : 1, two = 3 - one;
     for (uint32_t i = 0; i < n; i += 4) {
-        const float a = x[i] * scale, b = x[i + 1] * scale, c = x[i + 2] * scale, d = x[i + 3] * scale;
-        small[i] = (int16_t)(a < 0 ? a - 0.5f : a + 0.5f);
-        small[i + one] = (int16_t)(b < 0 ? b - 0.5f : b + 0.5f);
-        small[i + two] = (int16_t)(c < 0 ? c - 0.5f : c + 0.5f);
-        small[i + 3] = (int16_t)(d < 0 ? d - 0.5f : d + 0.5f);
+        small[i] = rounded(x[i] * scale);
+        small[i + one] = rounded(x[i + 1] * scale);
+        small[i + two] = rounded(x[i + 2] * scale);
+        small[i + 3] = rounded(x[i + 3] * scale);
     }
     return most / 32767.0f;
 }
@@ -131,23 +136,32 @@ WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, cons
 }
 #define SWAPPED 1
 #elif defined(__ARM_FEATURE_DSP)
-WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, const int16_t *x, int32_t *sums) {
-    for (int part = 0; part < 4 * G; part++) {
-        const int8_t *weights = matrix->integers + 4 * (out + 4 * part);
-        int32_t a = 0, b = 0, c = 0, d = 0;
-        for (uint32_t i = 0; i < matrix->n_in; i += 4, weights += 4 * matrix->n_out) {
-            uint32_t four[4];
-            int32_t first, second;
-            memcpy(four, weights, 16);
-            memcpy(&first, x + i, 4);
-            memcpy(&second, x + i + 2, 4);
-            a = __smlad(__sxtb16(four[0]), first, a), a = __smlad(__sxtb16(four[0] >> 8 | four[0] << 24), second, a);
-            b = __smlad(__sxtb16(four[1]), first, b), b = __smlad(__sxtb16(four[1] >> 8 | four[1] << 24), second, b);
-            c = __smlad(__sxtb16(four[2]), first, c), c = __smlad(__sxtb16(four[2] >> 8 | four[2] << 24), second, c);
-            d = __smlad(__sxtb16(four[3]), first, d), d = __smlad(__sxtb16(four[3] >> 8 | four[3] << 24), second, d);
-        }
-        sums[4 * part] = a, sums[4 * part + 1] = b, sums[4 * part + 2] = c, sums[4 * part + 3] = d;
+typedef uint32_t word __attribute__((may_alias));
+
+static inline int32_t second_and_fourth(uint32_t bytes) {
+    int32_t result;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(bytes)); /* compilers do not fold the rotation */
+    return result;
+}
+
+/* Four sums, which with their weights and inputs just fit into the registers. */
+static __attribute__((noinline)) void four_sums(const word *weights, uint32_t n_out, const word *x, const word *end, int32_t *sums) {
+    int32_t a = 0, b = 0, c = 0, d = 0;
+    for (; x < end; x += 2, weights += n_out) {
+        const int32_t first = x[0], second = x[1];
+        const uint32_t wa = weights[0], wb = weights[1], wc = weights[2], wd = weights[3];
+        a = __smlad(second_and_fourth(wa), second, __smlad(__sxtb16(wa), first, a));
+        b = __smlad(second_and_fourth(wb), second, __smlad(__sxtb16(wb), first, b));
+        c = __smlad(second_and_fourth(wc), second, __smlad(__sxtb16(wc), first, c));
+        d = __smlad(second_and_fourth(wd), second, __smlad(__sxtb16(wd), first, d));
     }
+    sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
+}
+
+WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, const int16_t *x, int32_t *sums) {
+    const word *inputs = (const word *)x, *weights = (const word *)matrix->integers + out;
+    for (int part = 0; part < 16 * G; part += 4)
+        four_sums(weights + part, matrix->n_out, inputs, inputs + matrix->n_in / 2, sums + part);
 }
 #define SWAPPED 0
 #else

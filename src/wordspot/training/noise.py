@@ -14,7 +14,7 @@ from wordspot.data.cache import DecodedClips
 from wordspot.data.clips import ClipSet
 from wordspot.data.silence import noise_stretches
 
-_MADE_SECONDS = 240
+_MADE_SECONDS, _SHORTEST_SECONDS, _MOST_SECONDS = 240, 10, 3840  # of a piece of synthetic noise, and of all
 
 
 def training_noise(config: RunConfig, decoded: DecodedClips, clips: ClipSet) -> list[NDArray[np.int16]]:
@@ -24,11 +24,15 @@ def training_noise(config: RunConfig, decoded: DecodedClips, clips: ClipSet) -> 
 
 
 def _made_noise(config: RunConfig, clips: NDArray[np.int16], n_recorded: int) -> list[NDArray[np.int16]]:
-    """The synthetic noise that `augment.made_noise` asks for, alternately babble of `clips` and generated sounds."""
+    """The synthetic noise that `augment.made_noise` asks for, alternately babble of `clips` and generated sounds.
+
+    Pieces are drawn alike, so there are as many as the share needs; with hundreds of recordings they are shorter.
+    """
     share = config.augment.made_noise
     n_made = round(max(n_recorded, 1) * share / (1 - share))
     rng = np.random.default_rng([config.data.seed, n_made])
-    n_samples = max(_MADE_SECONDS * config.features.sample_rate, config.features.clip_samples)
+    seconds = max(min(_MADE_SECONDS, _MOST_SECONDS / max(n_made, 1)), _SHORTEST_SECONDS)
+    n_samples = max(int(seconds * config.features.sample_rate), config.features.clip_samples)
     return [
         make_sounds(n_samples, config.features.sample_rate, rng) if number % 2 else make_babble(clips, n_samples, rng)
         for number in range(n_made)

@@ -132,7 +132,7 @@ def test_the_list_is_common_words_with_its_licence() -> None:
     words = common_words()
     assert len(words) == len(set(words)) == 10_900
     assert {"lamp", "the", "color"} <= set(words)
-    text = (Path(ws.__file__).parent / "data" / "near_misses" / "words_en.txt").read_text(encoding="utf-8")
+    text = (Path(ws.__file__).parent / "data" / "voices" / "near_misses" / "words_en.txt").read_text(encoding="utf-8")
     assert "Copyright 2000-2016 by Kevin Atkinson" in text
 
 

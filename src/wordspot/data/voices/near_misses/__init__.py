@@ -1,7 +1,7 @@
 """Find texts that sound like a phrase but are not the phrase: hard negatives for a wake word, by phonemes.
 
-espeak-ng gives the phonemes; `wordspot.data.voices.near_misses.sounds` compares them. A text that sounds the same as the
-phrase in any accent of the language, or contains it, is no negative and is left out.
+espeak-ng gives the phonemes; `wordspot.data.voices.near_misses.sounds` compares them. A text that sounds the same as the phrase
+in any accent of the language, or contains it, is no negative and is left out.
 """
 
 from __future__ import annotations

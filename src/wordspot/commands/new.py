@@ -1,0 +1,64 @@
+"""``wordspot new``: a wake word from a phrase that is typed in."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "make a wake word from a typed phrase: voices speak it, a model is trained, tuned and measured"
+EXAMPLE = 'wordspot new "hey lamp" --out lamp --speech LibriSpeech'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("phrases", nargs="+", metavar="PHRASE", help="what to detect, at most 1.5 s long when spoken")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of the project")
+    parser.add_argument(
+        "--add", dest="takes", type=Path, metavar="DIR",
+        help="recordings of people who say the phrase; with several phrases, a folder for each",
+    )  # fmt: skip
+    parser.add_argument(
+        "--add-false", dest="false_accepts", type=Path, metavar="DIR", help="recordings that woke an earlier model and should not"
+    )
+    parser.add_argument(
+        "--speech", type=Path, metavar="DIR",
+        help="recordings of speech without the phrase, such as LibriSpeech; without it expect many more false accepts",
+    )  # fmt: skip
+    parser.add_argument("--backgrounds", type=Path, metavar="DIR", help="recordings of noise (default: synthetic noise)")
+    parser.add_argument(
+        "--not", dest="excluded", action="append", default=[], metavar="PHRASE", help="a phrase that must not be detected"
+    )
+    parser.add_argument(
+        "--false-accepts-per-hour", type=float, default=0.5, metavar="R", help="wanted, over all phrases (default: 0.5)"
+    )
+    parser.add_argument("--minutes", type=float, default=20.0, metavar="M", help="of training (default: 20)")
+    parser.add_argument("--voices", type=int, default=300, metavar="N", help="spoken clips of each phrase (default: 300)")
+    parser.add_argument(
+        "--near-misses", type=int, default=60, metavar="N", help="phrases that sound like it, for each (default: 60)"
+    )
+    parser.add_argument("--language", default="en", help="of the voices: en, de, zh, ... (default: en)")
+    parser.add_argument(
+        "--engine", default="best", help="of the voices, as for speak (default: all simple ones, and kokoro if it is there)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    parser.add_argument("--resume", action="store_true", help="go on in DIR, also with more recordings by --add and --add-false")
+    parser.add_argument("--force", action="store_true", help="replace an earlier project in DIR")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    from wordspot.commands import console
+    from wordspot.wakeword.making import new
+
+    with console.watch_training("the same command with --resume goes on from there") as callbacks:
+        made = new(
+            args.phrases, out=args.out, takes=args.takes, false_accepts=args.false_accepts, speech=args.speech,
+            backgrounds=args.backgrounds, excluded=args.excluded, false_accepts_per_hour=args.false_accepts_per_hour,
+            minutes=args.minutes, n_voices=args.voices, n_near_misses=args.near_misses, language=args.language,
+            engine=args.engine, seed=args.seed, resume=args.resume, force=args.force, **callbacks,
+        )  # fmt: skip
+    if args.json:
+        console.print_json(made.to_json())
+        return
+    for warning in made.warnings:
+        console.note(warning)
+    console.say(made.summary())

@@ -1,0 +1,229 @@
+"""`new`: from typed phrases to a measured wake word, stage by stage, each of which can be resumed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wordspot.errors import ConfigError
+from wordspot.files import check_out
+from wordspot.formats import command_line
+from wordspot.labels import as_words, normalize_word
+from wordspot.progress import OnNote, OnProgress, ignore, ignore_note
+from wordspot.run import Run
+from wordspot.wakeword import measuring, recordings, rounds
+from wordspot.wakeword.project import Project, Request
+
+
+@dataclass(frozen=True)
+class WakeWord:
+    """A finished wake word.
+
+    Attributes:
+        path: the folder of the project.
+        request: what was asked for.
+        model: the exported file.
+        report: a page with all detections of the testing streams.
+        measured: on voices, takes and streams that were not trained on.
+        warnings: what the figures do not show, a line each.
+    """
+
+    path: Path
+    request: Request
+    model: Path
+    report: Path
+    measured: measuring.Measured
+    warnings: tuple[str, ...]
+
+    def summary(self) -> str:
+        """The figures in a few lines, and the commands to use the model."""
+        found, hours = self.measured.detections.all_words, self.measured.detections.hours
+        lines = [
+            f"{self.model}: {', '.join(self.request.phrases)}",
+            f"voices never heard: found in {self.measured.voices.count} of {self.measured.voices.n} clips",
+        ]
+        if self.measured.takes is not None:
+            lines.append(f"people, held out: found in {self.measured.takes.count} of {self.measured.takes.n} recordings")
+        lines.append(
+            f"streams of {60 * hours:.0f} minutes: {found.missed.count} of {found.n_words} words missed; "
+            f"{found.false_accepts.n} false accepts ({found.false_accepts.per_hour:.2f} an hour, at most "
+            f"{found.false_accepts.interval[1]:.2f} with 95 % confidence)"
+        )
+        if found.triggered_by:
+            lines.append("it still falls for: " + ", ".join(f"{text} ({n})" for text, n in list(found.triggered_by.items())[:8]))
+        uses = [
+            command_line("wordspot", "listen", self.model),
+            command_line("wordspot", "serve", self.model, "--open"),
+            command_line("wordspot", "detect", self.model, "RECORDING"),
+        ]
+        return "\n".join([*lines, f"report: {self.report}", "use it:", *(f"  {use}" for use in uses)])
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "phrases": list(self.request.phrases),
+            "model": str(self.model),
+            "report": str(self.report),
+            "false_accepts_per_hour_wanted": self.request.false_accepts_per_hour,
+            "measured": self.measured.to_json(),
+            "warnings": list(self.warnings),
+        }
+
+
+def new(
+    phrases: str | Sequence[str],
+    *,
+    out: Path | str,
+    takes: Path | str | None = None,
+    false_accepts: Path | str | None = None,
+    speech: Path | str | None = None,
+    backgrounds: Path | str | None = None,
+    excluded: Sequence[str] = (),
+    false_accepts_per_hour: float = 0.5,
+    minutes: float = 20.0,
+    n_voices: int = 300,
+    n_near_misses: int = 60,
+    language: str = "en",
+    engine: str = "best",
+    seed: int = 0,
+    resume: bool = False,
+    force: bool = False,
+    stop: Callable[[], bool] | None = None,
+    on_record: Callable[[Any], None] | None = None,
+    on_note: OnNote | None = None,
+    progress: OnProgress | None = None,
+) -> WakeWord:
+    """Make a detector of phrases that are only typed in: synthetic voices say them, and what sounds like them.
+
+    Args:
+        phrases: one or several, each at most 1.5 s long when spoken.
+        out: the folder of the project.
+        takes: a folder of recordings of people who say the phrase, copied into the project; with several phrases, one folder
+            for each.
+        false_accepts: a folder of recordings that woke an earlier model and should not have, copied too.
+        speech: a folder of recordings of speech that do not hold the phrases; see `wordspot.data.speech`. Without it expect
+            many more false accepts.
+        backgrounds: a folder of noise, copied into the project; without it noise is synthetic.
+        excluded: phrases that must not be detected, besides those that are found to sound like the phrase.
+        false_accepts_per_hour: wanted, on validation, over all phrases together.
+        minutes: of training. Speaking and measuring come on top.
+        n_voices: clips of each phrase.
+        n_near_misses: phrases that sound like it, for each.
+        language, engine: of the voices, see `wordspot.speak`; ``best`` are all simple ones, and kokoro where its files are.
+        seed: of everything that is drawn.
+        resume: go on where `new` was interrupted in `out`; with new `takes` or `false_accepts`, train again on all of them.
+        force: replace an earlier project in `out`.
+        stop, on_record, on_note, progress: as for `wordspot.train`; a stopped project can be resumed.
+
+    Raises:
+        ConfigError: an argument out of range, or `out` holds files and neither `resume` nor `force` is set, or another request
+            than that of the project.
+        DataError: a phrase that no voice can speak, or that is too long.
+        MissingExtraError: no voices are installed.
+    """
+    request = Request(
+        tuple(as_words(phrases)),
+        language,
+        engine,
+        n_voices,
+        n_near_misses,
+        tuple(excluded),
+        false_accepts_per_hour,
+        minutes,
+        seed,
+    )
+    project, note = Project(Path(out)), on_note or ignore_note
+    finished = _begin(project, request, resume=resume, force=force)
+    callbacks = rounds.Callbacks(progress or ignore, note, on_record or (lambda _: None), stop or (lambda: False))
+    heard = None if speech is None else Path(speech)
+    _gather(project, request, finished, takes, false_accepts, backgrounds, callbacks)
+    run = _train(project, request, finished, heard, callbacks)
+    return _finish(project, request, run, heard, callbacks)
+
+
+def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> list[str]:
+    """The stages that are finished."""
+    if resume:
+        found = project.read()
+        if found is None:
+            raise ConfigError(f"{project.path} holds no project of `new`; leave out `resume` to begin one")
+        if found[0] != request:
+            raise ConfigError(f"{project.path} was begun with other arguments ({_difference(found[0], request)}); repeat them")
+        return found[1]
+    check_out(project.path, force=force, hint="set `resume` to go on with it, or `force` to begin anew")
+    project.path.mkdir(parents=True, exist_ok=True)
+    project.write(request, [])
+    return []
+
+
+def _difference(before: Request, now: Request) -> str:
+    names = [name for name in vars(before) if getattr(before, name) != getattr(now, name)]
+    return ", ".join(f"{name} {getattr(before, name)!r}" for name in names)
+
+
+def _gather(
+    project: Project,
+    request: Request,
+    finished: list[str],
+    takes: Path | str | None,
+    false_accepts: Path | str | None,
+    backgrounds: Path | str | None,
+    callbacks: rounds.Callbacks,
+) -> None:
+    """Have the voices speak, and copy what the user brings. New recordings undo the rounds of training."""
+    if "speak" not in finished:
+        recordings.speak_phrases(project, request, callbacks.progress, callbacks.on_note)
+        finished.append("speak")
+        project.write(request, finished)
+    n_new = 0
+    if takes is not None:
+        n_new += (n := recordings.add_takes(project, request.phrases, Path(takes)))
+        recordings.note_new(callbacks.on_note, n, "recordings of people")
+    if false_accepts is not None:
+        n_new += (n := recordings.add_false_accepts(project, Path(false_accepts)))
+        recordings.note_new(callbacks.on_note, n, "false accepts")
+    if backgrounds is not None:
+        n_new += (n := recordings.add_backgrounds(project, Path(backgrounds)))
+        recordings.note_new(callbacks.on_note, n, "recordings of noise")
+    if n_new:
+        del finished[1:]
+        project.write(request, finished)
+        for number in range(1, len(rounds.ROUNDS) + 1):
+            shutil.rmtree(project.run(number), ignore_errors=True)
+
+
+def _train(project: Project, request: Request, finished: list[str], speech: Path | None, callbacks: rounds.Callbacks) -> Run:
+    """All rounds that are not finished. Returns the last run."""
+    n = len(rounds.ROUNDS)
+    for number in range(1, n + 1):
+        stage = f"round {number}"
+        if stage in finished:
+            continue
+        run = rounds.train_round(project, request, number, speech, callbacks)
+        if number < n:
+            rounds.mine_round(project, request, number, speech, run, callbacks.on_note)
+        finished.append(stage)
+        project.write(request, finished)
+    return Run(project.run(n))
+
+
+def _finish(project: Project, request: Request, run: Run, speech: Path | None, callbacks: rounds.Callbacks) -> WakeWord:
+    from wordspot.evaluation.streams import doubts
+    from wordspot.reports.report import write_report
+
+    model = project.model(request.phrases)
+    run.export(model, force=True)
+    validation = measuring.make_streams(project, request, "validation", speech)
+    tuning = measuring.choose_thresholds(model, validation, request.false_accepts_per_hour, callbacks.progress)
+    testing = measuring.make_streams(project, request, "testing", speech)
+    measured = measuring.measure(project, request, testing, callbacks.progress)
+    write_report(measured.stream, project.report)
+    warnings = [line for line in tuning.warnings if line not in doubts(measured.stream.bench)]  # the sets are kept apart here
+    if speech is None:
+        warnings.append("no `speech` was given: expect more false accepts on people who talk than these figures say")
+    if any(len(normalize_word(phrase)) < 4 for phrase in request.phrases):
+        warnings.append("a phrase of one short syllable is in many other words; a longer one has far fewer false accepts")
+    return WakeWord(project.path, request, model, project.report, measured, tuple(dict.fromkeys(warnings)))

@@ -1,0 +1,132 @@
+"""Choose thresholds on validation and measure on testing: streams of words and near misses, speech, and single clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wordspot.audio.files import read_audio, write_audio
+from wordspot.audio.samples import to_float32
+from wordspot.config import DataConfig, FeatureConfig
+from wordspot.data.few_recordings import split_recordings
+from wordspot.data.folders import list_recordings
+from wordspot.data.scenes.make_stream import make_stream
+from wordspot.data.speech import load_speech
+from wordspot.data.truth import write_truth
+from wordspot.errors import DataError
+from wordspot.evaluation.false_accepts import DetectionMetrics
+from wordspot.evaluation.streams import StreamResult, test_stream
+from wordspot.evaluation.tuning import StreamTuning, tune
+from wordspot.intervals import Proportion
+from wordspot.labels import normalize_word
+from wordspot.progress import OnProgress
+from wordspot.runtime.detector import Detector
+from wordspot.runtime.model import open_model
+from wordspot.wakeword.mining import without_phrases
+from wordspot.wakeword.project import Project, Request
+from wordspot.wakeword.recordings import TAKE
+
+_MINUTES = 20.0
+_RATE = FeatureConfig.sample_rate
+_PAUSE_S = 0.5
+_BEFORE_S, _AFTER_S, _HISS = 2.0, 1.0, 1e-4
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on recordings, voices and speakers that were neither trained on nor used to choose thresholds.
+
+    Attributes:
+        voices: held-out clips by voices in which the phrase was found, of all.
+        takes: the same of recordings of people; None if there are none in the testing set.
+        stream: words, near misses and noise, and speech if there is any.
+    """
+
+    voices: Proportion
+    takes: Proportion | None
+    stream: StreamResult
+
+    @property
+    def detections(self) -> DetectionMetrics:
+        return self.stream.metrics.detections
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "voices": _found(self.voices),
+            "takes": None if self.takes is None else _found(self.takes),
+            **self.detections.to_json(),
+        }
+
+
+def make_streams(project: Project, request: Request, split: str, speech: Path | None) -> list[Path]:
+    """Write the streams of a set, with their ground truth, and return their files."""
+    seed = {"validation": 1, "testing": 2}[split] + 10 * request.seed
+    words = project.streams / f"{split}.wav"
+    make_stream(
+        project.recordings, request.phrases, minutes=_MINUTES, kind="scene", split=split, seed=seed, out=words,
+        unknown_percent=70, gap_s=(1, 10), force=True,
+    )  # fmt: skip
+    return [words] if speech is None else [words, *_speech_stream(project, request, split, speech)]
+
+
+def _speech_stream(project: Project, request: Request, split: str, speech: Path) -> list[Path]:
+    """The speech of a set, one recording after the other, none with a phrase in its text; nothing of too few speakers."""
+    out = project.streams / f"speech-{split}.wav"
+    try:
+        spoken = load_speech(speech, _RATE, DataConfig(), split=split)
+    except DataError:
+        return []
+    pause = np.zeros(int(_PAUSE_S * _RATE), np.int16)
+    parts = [part for one in without_phrases(spoken, request.phrases) for part in (one, pause)]
+    write_audio(out, to_float32(np.concatenate([pause, *parts])), _RATE)
+    write_truth(out.with_suffix(".csv"), [], "csv")
+    return [out]
+
+
+def choose_thresholds(model: Path, streams: Sequence[Path], per_hour: float, progress: OnProgress) -> StreamTuning:
+    """Give `model` the thresholds that allow `per_hour` false accepts on `streams`."""
+    tuned = tune(model, list(streams), out=model, false_accepts_per_hour=per_hour, force=True, progress=progress)
+    assert isinstance(tuned, StreamTuning)
+    return tuned
+
+
+def measure(project: Project, request: Request, streams: Sequence[Path], progress: OnProgress) -> Measured:
+    """The figures of the finished model."""
+    model = project.model(request.phrases)
+    voices, takes = _test_clips(project, request)
+    detector = Detector(open_model(model))
+    of_takes = _proportion(detector, takes) if takes else None
+    return Measured(_proportion(detector, voices), of_takes, test_stream(model, list(streams), progress=progress))
+
+
+def _test_clips(project: Project, request: Request) -> tuple[list[tuple[Path, str]], list[tuple[Path, str]]]:
+    """The clips of the phrases in the testing set, by voices and by people, each with its phrase."""
+    listing = list_recordings(project.recordings)
+    wanted = {normalize_word(phrase) for phrase in request.phrases}
+    sets = split_recordings(listing, DataConfig(), wanted).sets
+    clips = [(project.recordings / clip.path, clip.word) for clip, name in zip(listing.clips, sets, strict=True)
+             if name == "testing" and clip.word in wanted]  # fmt: skip
+    takes = [one for one in clips if one[0].name.startswith(TAKE)]
+    return [one for one in clips if one not in takes], takes
+
+
+def _proportion(detector: Detector, clips: Sequence[tuple[Path, str]]) -> Proportion:
+    return Proportion(sum(_is_found(detector, path, word) for path, word in clips), len(clips))
+
+
+def _is_found(detector: Detector, path: Path, word: str) -> bool:
+    """Whether a word is detected in a recording between two stretches of near silence."""
+    audio = read_audio(path, _RATE)[0]
+    rng = np.random.default_rng(0)
+    before, after = ((_HISS * rng.standard_normal(int(seconds * _RATE))).astype(np.float32) for seconds in (_BEFORE_S, _AFTER_S))
+    detector.reset()
+    found = [*detector.feed(np.concatenate([before, audio, after])), *detector.flush()]
+    return any(normalize_word(one.label) == word for one in found)
+
+
+def _found(proportion: Proportion) -> dict[str, Any]:
+    return {"n": proportion.n, "n_found": proportion.count, **proportion.to_json("found")}

@@ -1,0 +1,99 @@
+"""The folder of a wake word: where its parts are, what it was asked for, and which stages are finished."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wordspot.errors import ConfigError
+from wordspot.files import read_json, write_json
+
+#: Milliseconds of a clip: what the network sees at once. A phrase must fit.
+CLIP_MS = 1500.0
+_FILE = "new.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for. A project is resumed with the same request, except for its recordings of people.
+
+    Attributes:
+        phrases: to detect.
+        language, engine: of the voices.
+        n_voices: clips of each phrase.
+        n_near_misses: phrases that sound like one of `phrases`, for each.
+        excluded: more phrases that must not be detected.
+        false_accepts_per_hour: wanted, over all phrases together.
+        minutes: of training.
+        seed: of everything that is drawn.
+    """
+
+    phrases: tuple[str, ...]
+    language: str = "en"
+    engine: str = "best"
+    n_voices: int = 300
+    n_near_misses: int = 60
+    excluded: tuple[str, ...] = ()
+    false_accepts_per_hour: float = 0.5
+    minutes: float = 20.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_voices <= 100_000:
+            raise ConfigError(f"`n_voices` must be 1 to 100000, got {self.n_voices}")
+        if not 0 <= self.n_near_misses <= 10_000:
+            raise ConfigError(f"`n_near_misses` must be 0 to 10000, got {self.n_near_misses}")
+        if not 0 < self.minutes <= 100_000:
+            raise ConfigError(f"`minutes` must be more than 0, got {self.minutes:g}")
+        if not 0 < self.false_accepts_per_hour <= 3600:
+            raise ConfigError(f"`false_accepts_per_hour` must be more than 0, got {self.false_accepts_per_hour:g}")
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folder `path` and what it holds."""
+
+    path: Path
+
+    @property
+    def recordings(self) -> Path:
+        """A folder of recordings for each phrase and for each other word, as `wordspot train` takes it."""
+        return self.path / "recordings"
+
+    @property
+    def streams(self) -> Path:
+        """Long recordings of the validation and testing sets, with their ground truth."""
+        return self.path / "streams"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    def model(self, phrases: tuple[str, ...]) -> Path:
+        """The exported file, named for the first phrase."""
+        return self.path / f"{phrases[0].strip().lower().replace(' ', '-')}.onnx"
+
+    def run(self, number: int) -> Path:
+        """The folder of a round of training."""
+        return self.path / f"run-{number}"
+
+    def read(self) -> tuple[Request, list[str]] | None:
+        """The request and the finished stages; None if the folder holds no project.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
+        path = self.path / _FILE
+        if not path.is_file():
+            return None
+        try:
+            value: dict[str, Any] = read_json(path)
+            given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in value["request"].items()}
+            return Request(**given), [str(stage) for stage in value["finished"]]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{path} is damaged ({type(error).__name__}: {error}); begin anew in another folder") from error
+
+    def write(self, request: Request, finished: list[str]) -> None:
+        write_json(self.path / _FILE, {"request": dataclasses.asdict(request), "finished": finished})

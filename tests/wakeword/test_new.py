@@ -1,0 +1,72 @@
+"""From a typed phrase to a measured wake word, with as little training as possible."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wordspot as ws
+from support.command_line import fails
+from wordspot.audio.files import write_audio
+from wordspot.errors import ConfigError
+from wordspot.wakeword import measuring, rounds
+from wordspot.wakeword.project import Project
+
+pytest.importorskip("torch")
+pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip install 'wordspot[voices]'")
+
+SMALL: dict[str, Any] = {"n_voices": 24, "n_near_misses": 3, "minutes": 0.01, "engine": "espeak-ng", "false_accepts_per_hour": 60}
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rounds of two steps, and streams of a minute."""
+    monkeypatch.setattr(rounds, "ROUNDS", (0.5, 0.5))
+    monkeypatch.setattr(rounds, "_FEWEST_STEPS", 2)
+    monkeypatch.setattr(rounds, "_PROBE_STEPS", 2)
+    monkeypatch.setattr(rounds, "_PROBE_SKIPPED", 1)
+    monkeypatch.setattr(measuring, "_MINUTES", 1.0)
+
+
+@pytest.mark.slow
+def test_a_phrase_becomes_a_model(tmp_path: Path, quick: None) -> None:
+    out, notes = tmp_path / "lamp", list[str]()
+    with pytest.raises(KeyboardInterrupt):
+        ws.new("hey lamp", out=out, stop=lambda: True, **SMALL)
+    read = Project(out).read()
+    assert read is not None
+    assert read[1] == ["speak"]
+    with pytest.raises(ConfigError, match="set `resume` to go on with it"):
+        ws.new("hey lamp", out=out, **SMALL)
+    with pytest.raises(ConfigError, match=r"begun with other arguments \(n_voices 24\); repeat them"):
+        ws.new("hey lamp", out=out, resume=True, **{**SMALL, "n_voices": 30})
+
+    takes = tmp_path / "takes"
+    takes.mkdir()
+    for number in range(40):
+        sound = 0.1 * np.random.default_rng(number).standard_normal(9000).astype(np.float32)
+        write_audio(takes / f"{number}.wav", sound, 16_000)
+    made = ws.new("hey lamp", out=out, resume=True, takes=takes, on_note=notes.append, **SMALL)
+    assert "40 recordings of people added" in notes
+    assert any("false accepts in the training negatives" in note for note in notes)
+    assert made.model == out / "hey-lamp.onnx"
+    assert ws.verify(made.model).passed
+    assert ws.open_model(made.model).card.labels == ("_silence_", "_unknown_", "hey lamp")
+    assert made.report.read_text(encoding="utf-8").startswith("<!")
+    assert made.measured.voices.n > 0
+    assert made.measured.takes is not None
+    value = json.loads(json.dumps(made.to_json()))
+    assert value["measured"]["n_words"] == made.measured.detections.all_words.n_words > 0
+    assert "wordspot listen" in made.summary()
+    assert any("no `speech` was given" in line for line in made.warnings)
+
+
+def test_arguments_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "lamp")
+    fails(capsys, "--minutes must be more than 0, got 0", "new", "hey lamp", "--out", out, "--minutes", "0")
+    fails(capsys, "lamp holds no project of `new`; leave out --resume to begin one", "new", "hey lamp", "--out", out, "--resume")
+    assert not Path(out).exists()

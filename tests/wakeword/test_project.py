@@ -1,0 +1,85 @@
+"""The folder of a wake word: what is remembered, and which recordings are copied into it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wordspot.audio.files import write_audio
+from wordspot.errors import ConfigError, DataError, NotFoundError
+from wordspot.wakeword.project import Project, Request
+from wordspot.wakeword.recordings import add_false_accepts, add_takes
+
+
+def tone(path: Path, hertz: float) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_audio(path, (0.3 * np.sin(2 * np.pi * hertz * np.arange(8000) / 16_000)).astype(np.float32), 16_000)
+    return path
+
+
+def test_what_was_asked_for_and_what_is_finished_is_remembered(tmp_path: Path) -> None:
+    project, request = Project(tmp_path), Request(("hey lamp", "hey radio"), language="de", excluded=("hey lump",), minutes=3)
+    assert project.read() is None
+    project.write(request, ["speak", "round 1"])
+    assert project.read() == (request, ["speak", "round 1"])
+    assert project.model(request.phrases).name == "hey-lamp.onnx"
+
+
+@pytest.mark.parametrize("content", ["{}", '{"request": {"words": 3}, "finished": []}', '{"request": 5, "finished": []}'])
+def test_a_damaged_project(tmp_path: Path, content: str) -> None:
+    (tmp_path / "new.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"new\.json is damaged .*; begin anew in another folder"):
+        Project(tmp_path).read()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"n_voices": 0}, "`n_voices` must be 1 to 100000, got 0"),
+        ({"n_near_misses": -1}, "`n_near_misses` must be 0 to 10000, got -1"),
+        ({"minutes": 0}, "`minutes` must be more than 0, got 0"),
+        ({"false_accepts_per_hour": 0}, "`false_accepts_per_hour` must be more than 0, got 0"),
+    ],
+)
+def test_numbers_out_of_range(given: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Request(("hey lamp",), **given)  # type: ignore[arg-type]
+
+
+def test_takes_are_named_by_their_content(tmp_path: Path) -> None:
+    """A recording under another name is the same recording: it stays in its set."""
+    project = Project(tmp_path / "lamp")
+    tone(tmp_path / "takes" / "one.wav", 300)
+    tone(tmp_path / "takes" / "sub" / "two.wav", 400)
+    assert add_takes(project, ["hey lamp"], tmp_path / "takes") == 2
+    before = sorted((project.recordings / "hey lamp").iterdir())
+    (tmp_path / "takes" / "one.wav").rename(tmp_path / "takes" / "renamed.wav")
+    assert add_takes(project, ["hey lamp"], tmp_path / "takes") == 0
+    assert sorted((project.recordings / "hey lamp").iterdir()) == before
+    assert all(path.name.startswith("take-") and path.name.endswith("_nohash_0.wav") for path in before)
+
+
+def test_takes_of_several_phrases_have_a_folder_each(tmp_path: Path) -> None:
+    project = Project(tmp_path / "lamp")
+    tone(tmp_path / "takes" / "hey lamp" / "a.wav", 300)
+    with pytest.raises(NotFoundError, match="hey radio: no such folder; expected recordings in it"):
+        add_takes(project, ["hey lamp", "hey radio"], tmp_path / "takes")
+    tone(tmp_path / "takes" / "hey radio" / "a.wav", 500)
+    assert add_takes(project, ["hey lamp", "hey radio"], tmp_path / "takes") == 1
+    assert len(list((project.recordings / "hey radio").iterdir())) == 1
+
+
+def test_a_folder_without_recordings(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty: no recordings found; expected sound files, at any depth"):
+        add_false_accepts(Project(tmp_path / "lamp"), tmp_path / "empty")
+
+
+def test_the_file_is_plain_json(tmp_path: Path) -> None:
+    Project(tmp_path).write(Request(("hey lamp",)), [])
+    value = json.loads((tmp_path / "new.json").read_text(encoding="utf-8"))
+    assert value["request"]["phrases"] == ["hey lamp"]
+    assert value["finished"] == []
