@@ -52,8 +52,11 @@ class WakeWord:
             f"{found.false_accepts.n} false accepts ({found.false_accepts.per_hour:.2f} an hour, at most "
             f"{found.false_accepts.interval[1]:.2f} with 95 % confidence)"
         )
-        if found.triggered_by:
-            lines.append("it still falls for: " + ", ".join(f"{text} ({n})" for text, n in list(found.triggered_by.items())[:8]))
+        near = self.measured.near_misses
+        lines.append(
+            f"near misses, never heard: {near.count} of {near.n} clips woke it"
+            + (f": {', '.join(self.measured.woken_by[:8])}" if near.count else "")
+        )
         uses = [
             command_line("wordspot", "listen", self.model),
             command_line("wordspot", "serve", self.model, "--open"),
