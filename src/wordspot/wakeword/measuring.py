@@ -73,13 +73,14 @@ def make_streams(project: Project, request: Request, split: str, speech: Path | 
     """Write the streams of a set, with their ground truth, and return their files.
 
     False accepts per hour are those of speech and noise. A stream with a near miss every few seconds, which no home has, would
-    decide the threshold alone, so near misses are in it only if there is no speech.
+    decide the threshold alone, so near misses are in it only if there is no speech; and there is no babble, since that is mixed
+    from the clips of the folder, most of which are the phrase.
     """
     seed = {"validation": 1, "testing": 2}[split] + 10 * request.seed
     words = project.streams / f"{split}.wav"
     make_stream(
         project.recordings, request.phrases, minutes=_MINUTES, kind="scene", split=split, seed=seed, out=words,
-        unknown_percent=_NEAR_MISSES_PERCENT if speech is None else 0, gap_s=(1, 10), force=True,
+        unknown_percent=_NEAR_MISSES_PERCENT if speech is None else 0, gap_s=(1, 10), babble=0.0, force=True,
     )  # fmt: skip
     return [words] if speech is None else [words, *_speech_stream(project, request, split, speech)]
 
