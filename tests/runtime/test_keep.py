@@ -105,6 +105,15 @@ def test_names_suit_any_system_and_never_collide(tmp_path: Path) -> None:
     assert {one.path for one in list_kept(tmp_path)} == set(paths)
 
 
+def test_files_of_one_second_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    folder = KeptFolder(tmp_path)
+    paths = [folder.promise("", "20261129-181530", "a", 0.5) for _ in range(11)]
+    for path in reversed(paths):
+        folder.write(path, np.zeros(50, np.float32), RATE)
+    assert paths[-1].name == "20261129-181530-a-0.50-11.wav"
+    assert [one.path for one in list_kept(tmp_path)] == paths
+
+
 @pytest.mark.parametrize(
     ("name", "folder"),
     [("Kitchen", "Kitchen"), ("192.168.1.7", "192.168.1.7"), ("../../etc", "_._._._._etc"), ("Meant", "Meant_"), ("", "_")],

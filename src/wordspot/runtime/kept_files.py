@@ -23,7 +23,7 @@ NEARLY, MEANT, NOT_MEANT = "nearly", "meant", "not-meant"
 #: How many megabytes (of a million bytes) are kept unless the caller says otherwise.
 SAVE_MB = 200.0
 _FEWEST_MB, _MOST_MB = 1.0, 1e6
-_NAME = re.compile(r"(\d{8}-\d{6})-(.+)-([01]\.\d\d)(-\d+)?\.wav")
+_NAME = re.compile(r"(\d{8}-\d{6})-(.+)-([01]\.\d\d)(?:-(\d+))?\.wav")
 _LONGEST_IN_A_NAME = 50  # letters; of four bytes each, they leave room in the 255 that a name may have
 
 
@@ -61,8 +61,9 @@ def list_kept(folder: Path) -> list[KeptFile]:
     for place in places:
         for path in place.iterdir() if place.is_dir() else ():
             if (name := _NAME.fullmatch(path.name)) and path.is_file() and not path.is_symlink():
-                found.append(KeptFile(path, name[1], name[2], float(name[3]), place.name == NEARLY))
-    return sorted(found, key=lambda one: (one.time, one.path.name, str(one.path)))
+                file = KeptFile(path, name[1], name[2], float(name[3]), place.name == NEARLY)
+                found.append((file.time, int(name[4] or 1), str(path), file))
+    return [file for *_, file in sorted(found, key=lambda one: one[:3])]
 
 
 def in_a_name(text: str) -> str:
