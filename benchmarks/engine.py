@@ -47,6 +47,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sound", type=Path, nargs="+", help="recordings, or folders of them")
     parser.add_argument("--minutes", type=float, default=10.0, help="of sound for the comparison (default: 10)")
+    parser.add_argument("--lanes", type=int, nargs="+", default=LANES, help="floats in a vector to compare (default: all)")
+    parser.add_argument("--sanitizers", action="store_true", help="compare builds with sanitizers as well")
     parser.add_argument("--rounds", type=int, default=20, help="of timing; the least counts (default: 20)")
     parser.add_argument("--json", type=Path, help="write the result here")
     args = parser.parse_args()
@@ -72,7 +74,7 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     return {
         "minutes": len(samples) / 16000 / 60,
         "compilers": {name: version(name) for name in compilers},
-        "difference": equality(folder, shipped, samples, compilers),
+        "difference": equality(folder, shipped, samples, compilers, args),
         "int8": int8_cost(folder, shipped, samples, compilers[0]),
         "us_a_hop": times(folder, files, samples, compilers, args.rounds),
     }
@@ -85,11 +87,12 @@ def default_network() -> bytes:
     return export_network(network.requires_grad_(False), config).model
 
 
-def equality(folder: Path, data: bytes, samples: Samples, compilers: list[str]) -> dict[str, float]:
+def equality(folder: Path, data: bytes, samples: Samples, compilers: list[str], args: argparse.Namespace) -> dict[str, float]:
     """The largest difference of a posterior from ONNX Runtime, for each build, over all lengths of calls."""
     expected = scores_of_file(data, samples)
-    builds = {f"{cc}, {n} floats": (cc, "-O3", "-march=native", f"-DWS_LANES={n}") for cc in compilers for n in LANES}
-    builds |= {f"{cc}, with sanitizers": (cc, *SANITIZERS, "-march=native") for cc in compilers}
+    builds = {f"{cc}, {n} floats": (cc, "-O3", "-march=native", f"-DWS_LANES={n}") for cc in compilers for n in args.lanes}
+    if args.sanitizers:
+        builds |= {f"{cc}, with sanitizers": (cc, *SANITIZERS, "-march=native") for cc in compilers}
     found = {}
     for name, (cc, *flags) in builds.items():
         program = compiled(folder / "program", cc, *flags)
