@@ -128,7 +128,7 @@ def read_key() -> str:
     number = sys.stdin.fileno()
     before = termios.tcgetattr(number)
     try:
-        tty.setcbreak(number)  # Ctrl-C still interrupts
+        tty.setcbreak(number, termios.TCSADRAIN)  # keeps what was typed ahead; Ctrl-C still interrupts
         return sys.stdin.read(1)
     finally:
         termios.tcsetattr(number, termios.TCSADRAIN, before)
