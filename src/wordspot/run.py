@@ -184,12 +184,14 @@ def train(
         Path(data), words, task=task, model=model, features=features, recipe=recipe, preset=preset, settings=chosen
     )
     note, show = on_note or ignore, progress or ignore
-    if init is None and (start := _usual_start(config)) is not None:
-        note("training starts from the weights of the model that comes with wordspot; `init` none starts from random weights")
+    if init is None:
+        start = _usual_start(config)
     trainer = begin_run(
         config, Path(data), Path(out), speech=None if speech is None else Path(speech), init=start, device=device, force=force,
         progress=show, on_note=note,
     )  # fmt: skip
+    if init is None and start is not None:
+        note("training starts from the weights of the model that comes with wordspot; `init` none starts from random weights")
     train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)
     return Run(Path(out))
 

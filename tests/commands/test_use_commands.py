@@ -293,7 +293,7 @@ def test_standard_input_that_ends_inside_a_sample(listen_to: Callable[..., tuple
     assert status == 0
     assert [line.split()[2] for line in out.splitlines()] == ["a", "b"]
     assert error == "the stream ended in the middle of a sample; its last byte was dropped\n"
-    assert listen_to(b"", model, "-") == (0, "", "")
+    assert listen_to(b"", model, "-") == (1, "", "wordspot: standard input is empty; expected samples\n")
 
 
 @pytest.mark.slow
