@@ -149,6 +149,11 @@ def progress_bar() -> Progress:
 @contextlib.contextmanager
 def show_progress() -> Iterator[OnProgress]:
     """Yield a callback for a library function's `progress`, which draws what it reports as a bar."""
+    from wordspot.progress import ignore
+
+    if not sys.stderr.isatty():  # a bar that is disabled still ends with an empty line in rich 13
+        yield ignore
+        return
     with progress_bar() as bar:
         task = bar.add_task("", total=None)
 
