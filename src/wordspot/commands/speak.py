@@ -32,10 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--voices", type=int, metavar="N", help="how many speakers; kokoro mixes its voices to have as many (default: all)"
     )
     parser.add_argument(
-        "--voice-files",
-        type=Path,
-        metavar="PATH",
-        help="a file or folder with voices of kokoro or piper (or set WORDSPOT_VOICES)",
+        "--voice-files", type=Path, metavar="PATH", help="a file or folder of voices for kokoro or piper (or set WORDSPOT_VOICES)"
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="threads for kokoro; 0 uses all cores (default: 1)")
     features = FeatureConfig()
