@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 import bank
 import cache
 import decode
+import fast_body
 import noise_bank
 import rooms
 import teacher
@@ -21,6 +23,8 @@ import teacher_frames
 import teacher_labels
 import train
 from scene_labels import label_windows
+from wordspot.export.read_weights import checkpoint_of_file
+from wordspot.runtime.model import read_model
 
 pytestmark = pytest.mark.slow
 RATE = cache.RATE
@@ -79,8 +83,34 @@ def prepared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(stage: str) -> train.TrainConfig:
     return train.TrainConfig(
-        stage, 0.001, 1.0, 0.001, 0.03, 0.6, 0.998, 0, (-3.0, 30.0), batch=3, n_frames=260, n_channels=16, dilations="1,1,2,4,8"
+        stage, 0.001, 1.0, 0.001, 0.03, 0.6, 0.998, 0, (-3.0, 30.0), batch=3, n_frames=260, n_channels=16, n_local=8, warp=0.1
     )
+
+
+def test_the_fast_body_is_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32 its frames are those of the model in training, and its statistics those of the norms."""
+    monkeypatch.setattr(fast_body, "_LOW", torch.float32)
+    torch.manual_seed(0)
+    model, features = config("words").make_model().train(), torch.randn(2, 200, 40)
+    assert model.local is not None
+    torch.nn.init.normal_(model.local.last_norm.weight)
+    frames, statistics = fast_body.body_frames(model, features)
+    whole: list[torch.Tensor] = []
+    model.pool.register_forward_pre_hook(lambda _, inputs: whole.append(inputs[0]))
+    before = model.local.second_norm.running_mean.clone()
+    model.windows(features, 1)
+    torch.testing.assert_close(frames, whole[0].transpose(1, 2), rtol=1e-4, atol=1e-4)
+    mean = statistics[2][0]  # of the stem, the first and the second norm of the local patterns
+    torch.testing.assert_close(model.local.second_norm.running_mean - 0.9 * before, 0.1 * mean, rtol=1e-4, atol=1e-5)
+
+
+def test_training_starts_from_an_exported_file(prepared: Path) -> None:
+    start = dataclasses.replace(config("words"), n_channels=96, rate=0.0)
+    name, content = read_model(None)
+    (prepared / "shipped.onnx").write_bytes(content)
+    weights = train.train(prepared, start, prepared / "shipped.onnx", keep_heads=False, compiled=False)
+    kept = weights["model.blocks.4.mix.3.weight"]
+    assert torch.equal(kept, checkpoint_of_file(name, content).weights["blocks.4.mix.3.weight"])
 
 
 def test_words_start_from_the_body_and_give_weights_of_the_model(prepared: Path) -> None:

@@ -45,16 +45,25 @@ class Scenes:
         batch: scenes in a batch.
         seed: of all draws.
         context: frames that the body's convolutions drop, if the teacher's frames are wanted.
+        warp: see `SceneFeatures`.
     """
 
     def __init__(
-        self, cache: Path, config: SceneConfig, n_window_frames: int, n_frames: int, batch: int, seed: int, context: int | None
+        self,
+        cache: Path,
+        config: SceneConfig,
+        n_window_frames: int,
+        n_frames: int,
+        batch: int,
+        seed: int,
+        context: int | None,
+        warp: float = 0.0,
     ) -> None:
         self._rng, self._config, self._batch, self._n_window = np.random.default_rng(seed), config, batch, n_window_frames
         encoded = None if context is None else np.load(cache / "teacher_sentences_at.npy") >= 0
         self._audio = SceneAudio(cache, config, WINDOW + HOP * (n_frames - 1), self._rng, encoded)
         self._noise = np.load(cache / "noise.npy")
-        self._features = SceneFeatures(self._rng)
+        self._features = SceneFeatures(self._rng, warp)
         self._ends = np.arange(n_window_frames - 1, n_frames, STRIDE)
         self.n_classes = 2 + len(self._audio.names)
         self._targets = None

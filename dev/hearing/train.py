@@ -28,7 +28,9 @@ from losses import label_loss, masked_error
 from scene_audio import BODY, SceneConfig
 from scenes import STRIDE, Batch, Scenes
 from wordspot.config import FeatureConfig
+from wordspot.export.read_weights import checkpoint_of_file
 from wordspot.models.residual import Residual1d
+from wordspot.training.weights import measure_norms
 
 _WEIGHT_DECAY, _DROPOUT = 0.02, 0.1
 _LAST_RATE = 0.01  # of the highest
@@ -43,6 +45,8 @@ class TrainConfig:
     Attributes:
         stage: `body` or `words`.
         n_window_frames: of the model's window: 148 are 1.5 s.
+        n_local: of the model.
+        warp: the most by which the frequencies of a scene are stretched or squeezed, as a part.
         n_frames: of a scene: 596 are 6 s.
         warmup: part of the minutes over which the rate rises.
         soft: weight of the teacher's posteriors against the label.
@@ -64,11 +68,13 @@ class TrainConfig:
     n_channels: int = 96
     expansion: int = 2
     dilations: str = "1,1,2,4,8"
+    n_local: int = 0
+    warp: float = 0.0
 
     def make_model(self) -> Residual1d:
         n_features = FeatureConfig().n_features
         return Residual1d(
-            self.n_window_frames, n_features, N_LABELS, self.n_channels, self.expansion, self.dilations, dropout=0.0
+            self.n_window_frames, n_features, N_LABELS, self.n_channels, self.expansion, self.dilations, 0.0, self.n_local
         )
 
 
@@ -87,10 +93,23 @@ class Student(nn.Module):
         return nn.functional.avg_pool1d(frames.transpose(1, 2), self.model.pool.n_frames, STRIDE).transpose(1, 2)
 
     def start_from(self, path: Path, *, keep_heads: bool) -> None:
-        """Take the body from a file that `train.py` wrote, and its output and classes too if `keep_heads`."""
+        """Take the body from a file that `train.py` wrote, and its output and classes too if `keep_heads`.
+
+        An exported file has no classes.
+        """
+        if path.suffix == ".onnx":
+            self.model.load_state_dict(checkpoint_of_file(path.name, path.read_bytes()).weights, strict=False)
+            return
         fresh = () if keep_heads else ("model.output.", "classes.")
         weights = {name: values for name, values in load_file(path).items() if not name.startswith(fresh)}
         self.load_state_dict(weights, strict=False)
+
+
+def prepare_norms(model: Residual1d, features: Tensor) -> None:
+    """Measure the folded norms; fresh local patterns are left as they are."""
+    local, model.local = model.local, None
+    measure_norms(model, features)
+    model.local = local
 
 
 class BodyLoss:
@@ -163,10 +182,12 @@ def train(cache: Path, config: TrainConfig, init: Path | None, *, keep_heads: bo
     model, is_body = config.make_model(), config.stage == "body"
     scene_config = BODY if is_body else SceneConfig(snr_db=config.snr_db)
     context = context_of(model) if is_body else None
-    scenes = Scenes(cache, scene_config, config.n_window_frames, config.n_frames, config.batch, config.seed, context)
+    scenes = Scenes(cache, scene_config, config.n_window_frames, config.n_frames, config.batch, config.seed, context, config.warp)
     student = Student(model, config.n_channels, scenes.n_classes)
     if init:
         student.start_from(init, keep_heads=keep_heads)
+        if init.suffix == ".onnx":
+            prepare_norms(model, scenes.batch().features)
     loss_of = BodyLoss(scenes) if is_body else WordsLoss(cache, config.soft)
     body: Body = torch.compile(body_frames, dynamic=False) if compiled else body_frames
     body(model, scenes.batch().features)[0].float().sum().backward()  # compiles before the clock starts
@@ -212,6 +233,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--soft", type=float, default=0.6, help="weight of the teacher's posteriors against the labels")
     parser.add_argument("--average", type=float, default=0.998, help="factor of the moving average of the weights")
     parser.add_argument("--snr-db", type=float, nargs=2, default=(-3.0, 30.0), help="range of the signal-to-noise ratio")
+    parser.add_argument("--n-local", type=int, default=0, help="channels of the local patterns")
+    parser.add_argument("--warp", type=float, default=0.0, help="the most by which frequencies are stretched")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 import wordspot as ws
+from support.made_exports import export_made
 from wordspot.errors import CheckpointError, NotFoundError
 from wordspot.export.read_weights import checkpoint_of_file as checkpoint_of
 from wordspot.features import make_front_end
 from wordspot.models import make_model
+from wordspot.models.residual import Residual1d
 from wordspot.runtime.detector import Classifier
 from wordspot.runtime.model import read_model
 from wordspot.runtime.modelfile.card import read_card, with_card
@@ -49,6 +51,14 @@ def test_the_scores_are_those_of_the_file(file: Path | None) -> None:
         for module in network.modules():  # the same in training, where norms use the statistics of their batch
             module.train(not isinstance(module, torch.nn.Dropout))
         assert np.abs(network(features).softmax(-1).numpy() - expected).max() < 1e-4
+
+
+def test_local_patterns_are_read_back() -> None:
+    exported = export_made("residual_1d", model__n_local=6)
+    network = network_of(checkpoint_of("local.onnx", exported.model))
+    assert isinstance(network, Residual1d)
+    assert network.local is not None
+    assert network.local.join.weight.abs().max() > 0
 
 
 def test_norms_that_are_measured_change_no_output() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 
@@ -10,13 +12,16 @@ from wordspot.errors import ConfigError
 from wordspot.features import make_front_end
 from wordspot.models import make_model
 from wordspot.models.layers import MeanOverTime, ValidConv2d
+from wordspot.models.residual import LocalPatterns, Residual1d
 from wordspot.presets import FEATURES
 
 
-def make(**options: object) -> torch.nn.Module:
+def make(**options: object) -> Residual1d:
     """A network whose norms have seen data, in evaluation."""
     torch.manual_seed(1)
-    model = make_model(ModelConfig("residual_1d", dict(options)), 98, 40, 12)
+    model = cast(Residual1d, make_model(ModelConfig("residual_1d", dict(options)), 98, 40, 12))
+    if model.local is not None:
+        torch.nn.init.normal_(model.local.last_norm.weight)
     with torch.no_grad():
         for _ in range(3):
             model(torch.randn(20, 98, 40) * 2 + 1)
@@ -30,6 +35,27 @@ def test_size() -> None:
     assert sum(parameter.numel() for parameter in make().parameters()) == expected == 56_124
 
 
+def test_size_with_local_patterns() -> None:
+    """By hand: 15·4 + 2·4 over both, 5·4·8 + 2·8 over frequency, 8·10 rows joined to 48 channels, 2·48."""
+    local = 15 * 4 + 2 * 4 + 5 * 4 * 8 + 2 * 8 + 8 * 10 * 48 + 2 * 48
+    assert sum(parameter.numel() for parameter in make(n_local=8).parameters()) == 56_124 + local
+
+
+@torch.no_grad()
+def test_local_patterns_know_a_pattern_at_any_height() -> None:
+    """A spectrum four coefficients higher gives rows before `join` that are one higher, but for the edges."""
+    torch.manual_seed(3)
+    local = LocalPatterns(40, 6, 8).eval()
+    rows: list[torch.Tensor] = []
+    local.join.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0].reshape(8, 10, -1)))
+    spectrum = torch.zeros(1, 40, 1, 9)
+    spectrum[:, 12:20] = torch.randn(1, 8, 1, 9)
+    assert local(spectrum).abs().max() == 0  # fresh patterns add nothing
+    assert local(spectrum.roll(4, dims=1)).shape == (1, 6, 1, 7)
+    assert rows[0].abs().max() > 0
+    torch.testing.assert_close(rows[1][:, 1:], rows[0][:, :-1])
+
+
 def test_it_sees_the_entire_clip_and_no_more() -> None:
     """3 frames of the stem, 8 more for each dilation of 1, 1, 2, 2 and 4: 83. The mean over 16 makes them 98."""
     model = make()
@@ -37,18 +63,19 @@ def test_it_sees_the_entire_clip_and_no_more() -> None:
     model(clip).sum().backward()
     assert clip.grad is not None
     assert (clip.grad.abs().sum(dim=2) > 0).all()
-    assert model.pool.n_frames == 16  # type: ignore[union-attr]
+    assert model.pool.n_frames == 16
 
 
+@pytest.mark.parametrize("n_local", [0, 8])
 @pytest.mark.parametrize("chunk", [1, 2, 7, 100])
 @torch.no_grad()
 @pytest.mark.slow
-def test_streamed_equals_whole(chunk: int) -> None:
-    model = make()
+def test_streamed_equals_whole(chunk: int, n_local: int) -> None:
+    model = make(n_local=n_local)
     stream = torch.randn(2, 300, 40)
-    state, answers = model.initial_state(2), []  # type: ignore[operator]
+    state, answers = model.initial_state(2), []
     for start in range(0, 300, chunk):
-        answer, state = model.step(stream[:, start : start + chunk], state)  # type: ignore[operator]
+        answer, state = model.step(stream[:, start : start + chunk], state)
         answers.append(answer)
     whole = torch.stack([model(stream[:, end - 98 : end]) for end in range(98, 301)], dim=1)
     # sums of some hundred float32 products in another order
@@ -61,10 +88,10 @@ def test_from_sound_to_scores_streamed_equals_whole(n_hops: int) -> None:
     """Front end and network together, hop by hop: at each hop the answer for the second of sound that ends there."""
     model, front_end = make(), make_front_end(FEATURES["logmel"])
     audio = 0.1 * torch.randn(1, 160 * 140)
-    sound, state, answers = front_end.initial_state(1), model.initial_state(1), []  # type: ignore[operator]
+    sound, state, answers = front_end.initial_state(1), model.initial_state(1), []
     for start in range(0, audio.shape[1], 160 * n_hops):
         features, sound = front_end.step(audio[:, start : start + 160 * n_hops], sound)
-        answer, state = model.step(features, state)  # type: ignore[operator]
+        answer, state = model.step(features, state)
         answers.append(answer)
     streamed = torch.cat(answers, dim=1)
     for hop in (100, 120, 139):  # a second is 100 hops

@@ -8,12 +8,13 @@ streams: its logits at a frame are those for the clip that ends there.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import math
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from wordspot.models.layers import Layers, MeanOverTime, TimeConv, ValidConv2d
+from wordspot.models.layers import Layers, MeanOverTime, TimeConv, ValidConv2d, last_frames
 from wordspot.models.recipes import SCENES
 
 _KERNEL = 9
@@ -33,6 +34,7 @@ class Residual1d(nn.Module):
         dilations: one block each, "1,1,2,2,4"; the kernel spans 9 frames. "auto": "1,1,2,4,8", which sees 131 frames, or fewer
             in shorter clips.
         dropout: before the last layer.
+        n_local: channels of `LocalPatterns` beside the first convolution; 0 for none.
     """
 
     recipe: ClassVar[dict[str, Any]] = {
@@ -51,10 +53,12 @@ class Residual1d(nn.Module):
         expansion: int = 2,
         dilations: str = "1,1,2,2,4",
         dropout: float = 0.1,
+        n_local: int = 0,
     ) -> None:
         super().__init__()
         self.stem = ValidConv2d(n_features, n_channels, (1, 3), bias=False)
         self.stem_norm = nn.BatchNorm2d(n_channels)
+        self.local = LocalPatterns(n_features, n_channels, n_local) if n_local else None
         if dilations == _AUTO:
             dilations = next((one for one in _WIDEST_FIRST if _n_seen(one) < n_frames), _WIDEST_FIRST[-1])
         steps = _parse(dilations)
@@ -74,11 +78,16 @@ class Residual1d(nn.Module):
 
     def windows(self, features: Tensor, stride: int) -> Tensor:
         """The logits of every window of a scene, `stride` frames apart: see `streaming.SceneNetwork`."""
-        x = self.stem_norm(self.stem(features_as_image(features))).relu()
+        x = self._first(features_as_image(features))
         for block in self.blocks:
             x = block(x)
         logits: Tensor = self.output(self.dropout(self.pool(x.squeeze(2), stride))).transpose(1, 2)
         return logits
+
+    def _first(self, x: Tensor) -> Tensor:
+        """The first layer: [batch, n_features, 1, frames] → [batch, channels, 1, frames - context of the stem]."""
+        y = self.stem_norm(self.stem(x))
+        return (y if self.local is None else y + self.local(x)).relu()
 
     def initial_state(self, batch: int) -> State:
         """The state before a stream begins: of the stem, each block and the mean, zeros."""
@@ -98,14 +107,45 @@ class Residual1d(nn.Module):
         Args:
             counts: [batch, 1, 1, k], 0 for frames that must not change the state, else 1.
         """
-        x, kept = self.stem.step(_counted(x, counts), state[0])
-        x, after = _counted(self.stem_norm(x).relu(), counts), [kept]
+        joined = torch.cat([state[0], _counted(x, counts)], dim=3)
+        x, after = _counted(self._first(joined), counts), [last_frames(joined, self.stem.context)]
         for block, before in zip(self.blocks, state[1:-1], strict=True):
             x, kept = block.step(x, before)
             x = _counted(x, counts)
             after.append(kept)
         x, kept = self.pool.step(x.squeeze(2), state[-1])
         return self.output(self.dropout(x)).transpose(1, 2), (*after, kept)
+
+
+class LocalPatterns(nn.Module):
+    """Two convolutions over neighbouring coefficients, which know a pattern at any height, and a 1 × 1 convolution.
+
+    It sees as many frames as the first convolution of `Residual1d`, to whose result its own is added. Its last norm starts at
+    zero, so that beside trained weights it changes nothing at first. The idea is that of BC-ResNet (Kim et al. 2021, arXiv
+    2106.04140).
+
+    Args:
+        n_features: coefficients of a frame.
+        n_out: channels of the result.
+        n_local: channels after the second convolution; half as many after the first.
+    """
+
+    def __init__(self, n_features: int, n_out: int, n_local: int) -> None:
+        super().__init__()
+        n_first, height = max(n_local // 2, 1), math.ceil(math.ceil(n_features / 2) / 2)
+        self.over_both = nn.Conv2d(1, n_first, (5, 3), stride=(2, 1), padding=(2, 0), bias=False)
+        self.first_norm = nn.BatchNorm2d(n_first)
+        self.over_frequency = nn.Conv2d(n_first, n_local, (5, 1), stride=(2, 1), padding=(2, 0), bias=False)
+        self.second_norm = nn.BatchNorm2d(n_local)
+        self.join = nn.Conv2d(n_local * height, n_out, 1, bias=False)
+        self.last_norm = nn.BatchNorm2d(n_out)
+        nn.init.zeros_(self.last_norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [batch, n_features, 1, frames] → [batch, n_out, 1, frames - 2]."""
+        y = self.first_norm(self.over_both(x.transpose(1, 2))).relu()
+        y = self.second_norm(self.over_frequency(y)).relu()
+        return cast(Tensor, self.last_norm(self.join(y.flatten(1, 2).unsqueeze(2))))
 
 
 class _Block(nn.Module):
