@@ -87,7 +87,7 @@ class Residual1d(nn.Module):
     def _first(self, x: Tensor) -> Tensor:
         """The first layer: [batch, n_features, 1, frames] → [batch, channels, 1, frames - context of the stem]."""
         y = self.stem_norm(self.stem(x))
-        return (y if self.local is None else y + self.local(x)).relu()
+        return cast(Tensor, (y if self.local is None else y + self.local(x)).relu())
 
     def initial_state(self, batch: int) -> State:
         """The state before a stream begins: of the stem, each block and the mean, zeros."""
