@@ -13,11 +13,11 @@ import numpy as np
 
 from wordspot import __version__
 from wordspot.errors import ConfigError, ExportError
-from wordspot.export.blob import WEIGHTS, make_blob
-from wordspot.export.engine_reference import check_understood
-from wordspot.export.recognise import EngineModel, recognise
 from wordspot.files import check_out, write_text
 from wordspot.runtime.modelfile.card import Card, read_card, read_content
+from wordspot.runtime.modelfile.engine.blob import WEIGHTS, make_blob
+from wordspot.runtime.modelfile.engine.recognise import EngineModel, recognise
+from wordspot.runtime.modelfile.engine.reference import check_understood
 from wordspot.runtime.modelfile.graph import walk
 
 _SOURCES = (

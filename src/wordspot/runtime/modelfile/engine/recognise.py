@@ -1,7 +1,7 @@
 """What the C engine can run, read back from an exported file: log-mel features and a `residual_1d` or `trigger_1d`.
 
 The file names no layers. Its operators are recognised by their order, its constants are computed as ONNX Runtime would, and
-`engine_reference` proves the result on the self-test of the card. No torch and no onnx are needed.
+`reference` proves the result on the self-test of the card. No torch and no onnx are needed.
 """
 
 from __future__ import annotations
