@@ -18,10 +18,10 @@ from support.made_engine import Stream, compiled, load_engine
 from support.made_exports import export_made
 from wordspot.config import DecoderConfig
 from wordspot.errors import ConfigError, ExportError
-from wordspot.export.blob import make_blob
 from wordspot.export.c_target import engine_model
-from wordspot.export.recognise import recognise
 from wordspot.runtime.modelfile.card import read_card, with_card
+from wordspot.runtime.modelfile.engine.blob import make_blob
+from wordspot.runtime.modelfile.engine.recognise import recognise
 from wordspot.runtime.modelfile.graph import walk
 
 OLD = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"

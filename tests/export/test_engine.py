@@ -17,13 +17,13 @@ from support.made_engine import HERE, Detection, Settings, Stream, aligned, comp
 from support.made_exports import export_made
 from wordspot.config import DecoderConfig
 from wordspot.errors import WordspotError
-from wordspot.export.blob import make_blob, rounded
 from wordspot.export.c_target import engine_model
-from wordspot.export.engine_reference import reference_scores
 from wordspot.overrides import decoder_from_json
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import read_model
 from wordspot.runtime.modelfile.card import read_card, self_test_signal
+from wordspot.runtime.modelfile.engine.blob import make_blob, rounded
+from wordspot.runtime.modelfile.engine.reference import reference_scores
 from wordspot.runtime.modelfile.session import open_session, run_stream
 
 OLD = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"

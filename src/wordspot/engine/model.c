@@ -2,7 +2,7 @@
  *
  * Nothing in it is trusted. Every number of the header is checked against a limit, the arrays follow from these numbers alone, and
  * they must fill the blob exactly; the two arrays of indices and the text are checked as well. Floats may have any value: none
- * becomes an index. src/wordspot/export/blob.py writes it. */
+ * becomes an index. src/wordspot/runtime/modelfile/engine/blob.py writes it. */
 #include "internal.h"
 
 enum { HEADER_WORDS = 64, ALIGNMENT = 64 };

@@ -1,7 +1,7 @@
 """What the C engine can run, read back from an exported file: log-mel features and a `residual_1d` or `trigger_1d`.
 
 The file names no layers. Its operators are recognised by their order, its constants are computed as ONNX Runtime would, and
-`engine_reference` proves the result on the self-test of the card. No torch and no onnx are needed.
+`reference` proves the result on the self-test of the card. No torch and no onnx are needed.
 """
 
 from __future__ import annotations
@@ -69,8 +69,7 @@ class LocalPatterns:
     @property
     def heights(self) -> tuple[int, int]:
         """Rows after the first and the second convolution."""
-        first = -(-self.n_features // 2)
-        return first, -(-first // 2)
+        return (self.n_features + 1) // 2, (self.n_features + 3) // 4
 
     @property
     def multiply_adds(self) -> int:
@@ -210,9 +209,9 @@ def _stem(node: Node, constants: dict[str, Any]) -> Product:
 def _local(nodes: list[Node], constants: dict[str, Any], n_features: int) -> LocalPatterns:
     first, second = (_over_frequency(node, constants) for node in nodes[:2])
     join = _product(nodes[2], constants)
-    height = -(-(-(-n_features // 2)) // 2)
-    weights = join.weights.reshape(-1, height, join.weights.shape[1]).transpose(1, 0, 2)  # from [channel][row]
-    return LocalPatterns(first, second, replace(join, weights=weights.reshape(join.weights.shape)), n_features)
+    local = LocalPatterns(first, second, join, n_features)
+    weights = join.weights.reshape(-1, local.heights[1], join.weights.shape[1]).transpose(1, 0, 2)  # from [channel][row]
+    return replace(local, join=replace(join, weights=weights.reshape(join.weights.shape)))
 
 
 def _over_frequency(node: Node, constants: dict[str, Any]) -> Product:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.export.engine_reference import self_test_rows
-from wordspot.export.recognise import Array, EngineModel, LocalPatterns, Product
 from wordspot.runtime.modelfile.card import Card
+from wordspot.runtime.modelfile.engine.recognise import Array, EngineModel, LocalPatterns, Product
+from wordspot.runtime.modelfile.engine.reference import self_test_rows
 
 MAGIC = b"wordspot"
 VERSION = 2

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.errors import ExportError
-from wordspot.export.recognise import SUPPORTED, Array, EngineModel, Product
 from wordspot.runtime.modelfile.card import Card, self_test_signal
+from wordspot.runtime.modelfile.engine.recognise import SUPPORTED, Array, EngineModel, Product
 from wordspot.runtime.modelfile.self_test import difference
 
 _SMALL = 32767  # the largest activation in 16 bits
