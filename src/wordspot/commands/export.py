@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,5 +211,10 @@ def _print(exported: ExportedFile) -> None:
         )
 
 
-_EXPORTS = {"onnx": _export_onnx, "c": _export_c, "tflite": _export_tflite, "esphome": _export_esphome}
-_PRINTS = {"onnx": _print, "c": _print_c, "tflite": _print_tflite, "esphome": _print_esphome}
+_EXPORTS: dict[str, Callable[[argparse.Namespace], Any]] = {
+    "onnx": _export_onnx,
+    "c": _export_c,
+    "tflite": _export_tflite,
+    "esphome": _export_esphome,
+}
+_PRINTS: dict[str, Callable[[Any], None]] = {"onnx": _print, "c": _print_c, "tflite": _print_tflite, "esphome": _print_esphome}

@@ -54,7 +54,8 @@ def scores_of(logits: Array, head: str) -> Array:
     """Logits [rows, n] → scores [rows, 1], or [rows, labels] of a head that has all."""
     if head == ALL:
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        result: Array = powers / powers.sum(axis=1, keepdims=True)
-        return result
-    one = logits if head == WORD else -logits.max(axis=1, keepdims=True)
-    return 1 / (1 + np.exp(-one.clip(-500, 500)))
+        shares: Array = powers / powers.sum(axis=1, keepdims=True)
+        return shares
+    one: Array = logits if head == WORD else -logits.max(axis=1, keepdims=True)
+    scores: Array = 1 / (1 + np.exp(-one.clip(-500, 500)))
+    return scores

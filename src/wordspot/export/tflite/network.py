@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import Tensor, nn
@@ -61,7 +61,7 @@ def read_network(module: nn.Module, name: str) -> Network:
         raise ExportError("a network with local patterns (model.n_local) has no TensorFlow Lite form; train one without")
     blocks = []
     for block in module.blocks:
-        wider, first, _, narrower, second = block.mix
+        wider, first, _, narrower, second = (cast(Any, part) for part in block.mix)
         taps = _array(block.over_time.weight)  # [channels, 1, 1, kernel]
         blocks.append(
             Block(
@@ -72,7 +72,7 @@ def read_network(module: nn.Module, name: str) -> Network:
             )
         )
     stem = _array(module.stem.weight)[:, :, 0].transpose(2, 1, 0)  # [kernel, features, channels]
-    output = Product(_array(module.output.weight)[:, :, 0].T, _array(module.output.bias))
+    output = Product(_array(module.output.weight)[:, :, 0].T, _array(cast(Tensor, module.output.bias)))
     return Network(
         stem=_folded(stem.reshape(-1, stem.shape[2]), module.stem_norm),
         blocks=tuple(blocks),
