@@ -83,14 +83,14 @@ def write_model(graphs: Sequence[Graph], description: str) -> bytes:
         )
         for name in names
     ]  # fmt: skip
-    datas = [writer.table("Buffer", **({"data": writer.data(data)} if data else {})) for data in buffers]
+    stored = [writer.table("Buffer", **({"data": writer.data(data)} if data else {})) for data in buffers]
     root = writer.table(
         "Model",
         version=VERSION,
         operatorCodes=writer.refs(codes),
         subgraphs=writer.refs(parts),
         description=writer.text(description),
-        buffers=writer.refs(datas),
+        buffers=writer.refs(stored),
     )
     writer.builder.Finish(root, file_identifier=IDENTIFIER)
     return bytes(writer.builder.Output())
