@@ -27,12 +27,12 @@ from results import write_result
 from wordspot.audio.files import read_audio
 from wordspot.audio.folder import is_audio_name
 from wordspot.config import RunConfig
-from wordspot.export.blob import make_blob
 from wordspot.export.c_target import engine_model
 from wordspot.export.run import export_network
 from wordspot.models import make_model
 from wordspot.runtime.detector import Scorer
 from wordspot.runtime.model import open_model, read_model
+from wordspot.runtime.modelfile.engine.blob import make_blob
 
 ENGINE = Path(wordspot.__file__).parent / "engine"
 FLAGS = ("-std=gnu99", "-ffp-contract=fast", "-Wno-psabi")

@@ -13,7 +13,6 @@ import torch
 
 from support.made_tflite import made_features, make_network, micro_runtime, run_on_device
 from wordspot.errors import ExportError
-from wordspot.export.recognise import Product
 from wordspot.export.tflite import fixed, schema
 from wordspot.export.tflite.flatbuffer import write_model
 from wordspot.export.tflite.graph import ESPHOME_OPERATORS, build_graphs
@@ -21,6 +20,7 @@ from wordspot.export.tflite.heads import find_word, scores_of, with_head
 from wordspot.export.tflite.making import MICRO_FEATURES, arena_bytes
 from wordspot.export.tflite.network import float_activations, read_network
 from wordspot.export.tflite.quantized import Quantized, quantize, quantized_scores
+from wordspot.runtime.modelfile.engine.recognise import Product
 
 LABELS = ("_silence_", "_unknown_", "yes", "no", "go")
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from wordspot.errors import ExportError
-from wordspot.export.recognise import Array, Product
 from wordspot.export.tflite.network import Network
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL
+from wordspot.runtime.modelfile.engine.recognise import Array, Product
 
 WORD, RIVALS, ALL = "word", "rivals", "all"
 

@@ -14,7 +14,6 @@ from wordspot.config import DecoderConfig, FeatureConfig, RunConfig
 from wordspot.data.calibration import calibration_streams, recordings_by_folder, validation_recordings
 from wordspot.errors import ConfigError, ExportError
 from wordspot.export.read_weights import checkpoint_of_file
-from wordspot.export.recognise import Array
 from wordspot.export.tflite import fixed
 from wordspot.export.tflite.fixed import Ints, Scale
 from wordspot.export.tflite.flatbuffer import Graph, write_model
@@ -26,6 +25,7 @@ from wordspot.features import make_front_end
 from wordspot.features.micro import FEATURE_SCALE
 from wordspot.models import make_model
 from wordspot.runtime.modelfile.card import read_card, read_content
+from wordspot.runtime.modelfile.engine.recognise import Array
 from wordspot.tasks import TASKS, labels_of_run
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.weights import load_weights

@@ -9,9 +9,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from wordspot.errors import ExportError
-from wordspot.export.recognise import Array, Block, Product
 from wordspot.models.residual import Residual1d
 from wordspot.models.trigger import Trigger1d
+from wordspot.runtime.modelfile.engine.recognise import Array, Block, Product
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.errors import ExportError
-from wordspot.export.recognise import Array, Product
 from wordspot.export.tflite import fixed
 from wordspot.export.tflite.fixed import Ints, Scale
 from wordspot.export.tflite.heads import ALL, RIVALS
 from wordspot.export.tflite.network import Network, earlier, float_activations
+from wordspot.runtime.modelfile.engine.recognise import Array, Product
 
 _QUANTILE, _MARGIN = 0.9999, 1.15  # of an activation: rare peaks are cut, and others have room
 _LARGEST = 127
