@@ -41,15 +41,9 @@ class Preset:
 
 #: Sizes by name: of `residual_1d`, with numbers of parameters for ten words, and of `trigger_1d`.
 PRESETS: dict[str, Preset] = {
-<<<<<<< HEAD
     "default": Preset("238,204 parameters"),
     "best": Preset("599,868 parameters, twice as slow", {"model.n_channels": 160}),
     "microcontroller": Preset("56,124 parameters", {"model.n_channels": 48, "model.n_local": 0}),
-}
-=======
-    "default": Preset("204,396 parameters"),
-    "best": Preset("545,452 parameters, twice as slow", {"model.n_channels": 160}),
-    "microcontroller": Preset("56,124 parameters", {"model.n_channels": 48}),
     "esphome": Preset(
         "55,634 parameters, a trigger on the features of ESPHome's devices",
         {
@@ -59,7 +53,6 @@ PRESETS: dict[str, Preset] = {
         task="trigger",
     ),
 }  # fmt: skip
->>>>>>> main
 
 #: RecognizeCommands of TensorFlow's speech_commands example.
 CLASSIC_DECODER = DecoderConfig(kind="classic", average_ms=1000, threshold=0.2)
