@@ -43,7 +43,8 @@ def test_the_folder_compiles_and_passes_its_self_test(tmp_path: Path, flags: tup
 @pytest.mark.slow
 def test_the_sizes_stated_are_those_of_the_engine(tmp_path: Path) -> None:
     """The exporter states the memory of a stream without a compiler; the engine must need no more, and not much less."""
-    for data in (OLD.read_bytes(), export_made("trigger_1d", model__dilations="1,4").model):
+    local = export_made("residual_1d", model__dilations="1", model__n_local=20).model
+    for data in (OLD.read_bytes(), export_made("trigger_1d", model__dilations="1,4").model, local):
         exported = ws.export_c(data, tmp_path / "c", force=True)
         model, card = engine_model(data)
         blob = make_blob(model, card)
@@ -61,6 +62,9 @@ def test_multiply_adds_are_those_counted_by_hand() -> None:
     model, card = engine_model(OLD)
     assert len(card.labels) == 4
     assert model.multiply_adds == 960 + 5 * (72 + 256) + 32
+    local = engine_model(export_made("residual_1d", model__dilations="1", model__n_channels=8, model__n_local=6).model)[0]
+    # 20 rows of 5 * 3 * 3, 10 of 5 * 3 * 6, and 60 inputs joined to 8
+    assert local.multiply_adds == 960 + (900 + 900 + 480) + (72 + 256) + 32
 
 
 @pytest.mark.slow
@@ -73,6 +77,7 @@ def test_multiply_adds_are_those_counted_by_hand() -> None:
             {"features__kind": "mfcc", "model__n_channels": 16},
             "another graph (network residual_1d, front end mfcc)",
         ),
+        ("residual_1d", {"model__n_local": 64, "model__dilations": "1"}, "640 local patterns of a frame (expected 1 to 512)"),
     ],
 )
 def test_a_network_that_the_engine_does_not_know_is_rejected(

@@ -17,7 +17,8 @@
 #endif
 
 /* Products of V vectors of outputs and T frames, all in registers. The weights of an input are read once for all frames. */
-WS_INLINE void tile(const int V, const int T, const ws_matrix *matrix, uint32_t out, const float *x, float *y, int relu) {
+WS_INLINE void tile(const int V, const int T, const ws_matrix *matrix, uint32_t out, const float *x, uint32_t step, float *y,
+                    int relu) {
     const uint32_t n_in = matrix->n_in, n_out = matrix->n_out;
     const float *weights = matrix->weights + out;
     ws_vector sums[16], row[16];
@@ -26,7 +27,7 @@ WS_INLINE void tile(const int V, const int T, const ws_matrix *matrix, uint32_t 
     for (uint32_t i = 0; i < n_in; i++, weights += n_out) {
         UNROLLED for (int v = 0; v < V; v++) row[v] = ws_load(weights + v * WS_LANES);
         UNROLLED for (int t = 0; t < T; t++) {
-            const ws_vector value = ws_splat(x[t * n_in + i]);
+            const ws_vector value = ws_splat(x[t * step + i]);
             UNROLLED for (int v = 0; v < V; v++) sums[t * V + v] += value * row[v];
         }
     }
@@ -41,22 +42,22 @@ WS_INLINE void tile(const int V, const int T, const ws_matrix *matrix, uint32_t 
 #define STEP (WS_WIDTH / WS_LANES)
 #define FRAMES (WS_LANES == 1 ? 1 : WS_LANES == 4 ? 3 : WS_LANES == 8 ? 6 : 12)
 
-static void multiply_floats(const ws_matrix *matrix, const float *x, float *y, uint32_t n_frames, int relu) {
-    uint32_t n_in = matrix->n_in, n_out = matrix->n_out, t = 0;
+static void multiply_floats(const ws_matrix *matrix, const float *x, uint32_t step, float *y, uint32_t n_frames, int relu) {
+    uint32_t n_out = matrix->n_out, t = 0;
 #if WS_LANES > 1
     for (; t + FRAMES <= n_frames; t += FRAMES)
         for (uint32_t out = 0; out < n_out; out += WS_WIDTH)
-            tile(STEP, FRAMES, matrix, out, x + t * n_in, y + t * n_out, relu);
+            tile(STEP, FRAMES, matrix, out, x + t * step, step, y + t * n_out, relu);
 #endif
     for (; t < n_frames; t++) {
         uint32_t out = 0;
 #if WS_LANES == 1
-        for (; out < n_out; out += 8) tile(8, 1, matrix, out, x + t * n_in, y + t * n_out, relu);
+        for (; out < n_out; out += 8) tile(8, 1, matrix, out, x + t * step, step, y + t * n_out, relu);
 #else
         for (; out + 12 * WS_LANES <= n_out; out += 12 * WS_LANES)
-            tile(12, 1, matrix, out, x + t * n_in, y + t * n_out, relu);
-        for (; out + 8 * WS_LANES <= n_out; out += 8 * WS_LANES) tile(8, 1, matrix, out, x + t * n_in, y + t * n_out, relu);
-        for (; out < n_out; out += WS_WIDTH) tile(STEP, 1, matrix, out, x + t * n_in, y + t * n_out, relu);
+            tile(12, 1, matrix, out, x + t * step, step, y + t * n_out, relu);
+        for (; out + 8 * WS_LANES <= n_out; out += 8 * WS_LANES) tile(8, 1, matrix, out, x + t * step, step, y + t * n_out, relu);
+        for (; out < n_out; out += WS_WIDTH) tile(STEP, 1, matrix, out, x + t * step, step, y + t * n_out, relu);
 #endif
     }
 }
@@ -177,13 +178,14 @@ WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, cons
 #define SWAPPED 1
 #endif
 
-static void multiply_integers(const ws_matrix *matrix, const float *x, float *y, uint32_t n_frames, int relu, int16_t *small) {
-    const uint32_t n_in = matrix->n_in, n_out = matrix->n_out;
-    for (uint32_t t = 0; t < n_frames; t++, x += n_in, y += n_out) {
-        const float scale = to_16_bits(x, small, n_in, SWAPPED);
-        for (uint32_t out = 0; out < n_out;) {
+/* Rows of inputs that begin `step` apart, all rounded with the same scale. */
+static void multiply_integers(const ws_matrix *matrix, const float *x, uint32_t step, float *y, uint32_t n_rows, int relu,
+                              int16_t *small) {
+    const float scale = to_16_bits(x, small, (n_rows - 1) * step + matrix->n_in, SWAPPED);
+    for (uint32_t row = 0; row < n_rows; row++, small += step, y += matrix->n_out) {
+        for (uint32_t out = 0; out < matrix->n_out;) {
             int32_t sums[48];
-            const uint32_t n = n_out - out >= 48 ? 48 : 16;
+            const uint32_t n = matrix->n_out - out >= 48 ? 48 : 16;
             if (n == 48)
                 integers(3, matrix, out, small, sums);
             else
@@ -198,8 +200,18 @@ static void multiply_integers(const ws_matrix *matrix, const float *x, float *y,
 
 /* x [n_frames][n_in] → y [n_frames][n_out]. `small` is scratch for n_in activations in 16 bits. */
 void ws_multiply(const ws_matrix *matrix, const float *x, float *y, uint32_t n_frames, int relu, int16_t *small) {
+    const uint32_t n_in = matrix->n_in;
+    if (!matrix->integers) {
+        multiply_floats(matrix, x, n_in, y, n_frames, relu);
+        return;
+    }
+    for (uint32_t t = 0; t < n_frames; t++) multiply_integers(matrix, x + t * n_in, 0, y + t * matrix->n_out, 1, relu, small);
+}
+
+/* The same for rows of inputs that begin `step` apart, a multiple of 4, and may overlap. `small` is scratch for all of them. */
+void ws_slide(const ws_matrix *matrix, const float *x, uint32_t step, float *y, uint32_t n_rows, int relu, int16_t *small) {
     if (matrix->integers)
-        multiply_integers(matrix, x, y, n_frames, relu, small);
+        multiply_integers(matrix, x, step, y, n_rows, relu, small);
     else
-        multiply_floats(matrix, x, y, n_frames, relu);
+        multiply_floats(matrix, x, step, y, n_rows, relu);
 }

@@ -28,12 +28,20 @@ static void lay_out(ws_stream *stream, const ws_model *model, arena *from, void 
     stream->other = give(from, m->n_fft, sizeof(float));
     stream->power = give(from, 2 * (uint64_t)(m->n_fft / 2 + 8), sizeof(float));
     stream->stem_in = give(from, (uint64_t)WS_BATCH * m->stem.n_in, sizeof(float));
+    const uint64_t n_first = m->local.first.n_out, n_rows = WS_LOCAL_ROWS((uint64_t)m->local.heights[1]);
+    uint64_t n_small = WS_MOST_INPUTS;
+    if (m->has_local) {
+        stream->patch = give(from, WS_LOCAL_ROWS((uint64_t)m->local.heights[0]) * m->stem_kernel, sizeof(float));
+        stream->first = give(from, n_rows * n_first, sizeof(float));
+        stream->local = give(from, (uint64_t)WS_BATCH * m->local.join.n_in, sizeof(float));
+        n_small = n_rows * n_first > n_small ? n_rows * n_first : n_small;
+    }
     stream->x = give(from, WS_BATCH * n_channels, sizeof(float));
     stream->y = give(from, WS_BATCH * n_channels, sizeof(float));
     stream->inside = give(from, (uint64_t)WS_BATCH * m->n_inside, sizeof(float));
     stream->logits = give(from, (uint64_t)WS_BATCH * m->n_scores, sizeof(float));
     stream->row = give(from, m->n_labels, sizeof(double));
-    stream->small = give(from, 512, sizeof(int16_t));
+    stream->small = give(from, n_small, sizeof(int16_t));
     *decoder_bytes = ws_decoder_size(&m->decoder, m->n_labels, m->most_rows);
     *decoder = give(from, *decoder_bytes, 1);
 }

@@ -21,11 +21,11 @@ from wordspot.runtime.modelfile.engine.reference import check_understood
 from wordspot.runtime.modelfile.graph import walk
 
 _SOURCES = (
-    "CMakeLists.txt", "decoder.c", "features.c", "internal.h", "main.c", "model.c", "network.c", "products.c", "self_test.c",
-    "stream.c", "wordspot.h",
+    "CMakeLists.txt", "decoder.c", "features.c", "internal.h", "local.c", "main.c", "model.c", "network.c", "products.c",
+    "self_test.c", "stream.c", "wordspot.h",
 )  # fmt: skip
 _A_LINE = 8  # words of the blob
-_CODE_KB = 17  # of the engine on a Cortex-M4 with -O2, arithmetic of doubles included, as measured
+_CODE_KB = 18  # of the engine on a Cortex-M4 with -O2, arithmetic of doubles included, as measured
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,23 @@ def _fixed_bytes(model: EngineModel, card: Card) -> int:
     n_labels = len(card.labels)
     floats = len(model.stem.weights) + (rings + model.pool) * n_channels + 3 * model.n_fft + 16
     decoder = n_rows * (4 * n_labels + 8) + n_labels * 40 + 512
-    return _up(2 * (kept + model.hop) + 4 * floats + decoder + 1024 + 5120 + 16 * 64, 64)
+    return _up(2 * (kept + model.hop) + 4 * floats + decoder + _local_bytes(model) + 1024 + 5120 + 16 * 64, 64)
+
+
+def _local_bytes(model: EngineModel) -> int:
+    """Of the local patterns: inputs of the first, of the second, and these in 16 bits."""
+    if model.local is None:
+        return 0
+    height, half = model.local.heights
+    kernel, n_first = len(model.stem.weights) // model.n_mels, _up(model.local.first.weights.shape[1], 16)
+    return 4 * (2 * height + 3) * kernel + 6 * (2 * half + 3) * n_first + 3 * 64
 
 
 def _bytes_a_hop(model: EngineModel, card: Card) -> int:
     """Of a stream's memory for each hop that is computed together with others."""
     n_channels, n_inside = (_up(part.weights.shape[1], 16) for part in (model.stem, model.blocks[0].wider))
-    return 4 * (_up(len(model.stem.weights), 4) + 2 * n_channels + n_inside + _up(len(card.labels), 16))
+    n_local = model.local.heights[1] * _up(model.local.second.weights.shape[1], 16) if model.local else 0
+    return 4 * (_up(len(model.stem.weights), 4) + n_local + 2 * n_channels + n_inside + _up(len(card.labels), 16))
 
 
 def _array(blob: bytes) -> str:
