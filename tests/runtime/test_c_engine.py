@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 import wordspot as ws
 from support.command_line import run
-from wordspot.errors import CardError, ConfigError
+from wordspot.errors import CardError, ConfigError, ExportError
 from wordspot.runtime.model import Model, open_model, read_model
 from wordspot.runtime.modelfile.card import read_card, with_card
 from wordspot.runtime.modelfile.engine import compile as engine_compile
 from wordspot.runtime.modelfile.engine import library as engine_library
 from wordspot.runtime.modelfile.engine.library import Library, load_from
+from wordspot.runtime.modelfile.engine.opening import open_engine
+from wordspot.runtime.modelfile.graph import walk
 
 OLD = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"
 OPENING = "wordspot.runtime.modelfile.engine.opening.load_library"
@@ -228,6 +230,19 @@ def test_a_damaged_file_is_rejected_as_ever(library: Library) -> None:
     with pytest.raises(CardError, match="its self-test failed"):
         open_model(other)
     assert open_model(other, self_test=False).engine == "ONNX Runtime"
+
+
+def test_a_weight_that_is_no_number_is_left_to_onnx_runtime(library: Library) -> None:
+    """A ReLU of the engine turns NaN into 0, so that its self-test might pass."""
+    data = content("0.1")
+    walked = walk(data)
+    bias = min((tensor for tensor in walked.initializers if tensor.shape[:1] == (16,)), key=lambda tensor: len(tensor.data))
+    at = data.index(bias.data.tobytes())
+    damaged = data[:at] + np.float32(np.nan).tobytes() + data[at + 4 :]
+    with pytest.raises(ExportError, match="weights that are no numbers"):
+        open_engine(damaged, read_card(damaged))
+    with pytest.raises(CardError, match="its self-test failed"):
+        open_model(damaged)
 
 
 def test_the_environment_and_the_argument_choose(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -50,11 +51,23 @@ def open_engine(data: bytes, card: Card) -> EngineSession | None:
 def _recognised(data: bytes, card: Card) -> EngineModel:
     try:
         with np.errstate(all="ignore"):
-            return recognise(walk(data), card)
+            model = recognise(walk(data), card)
     except ExportError:
         raise
     except Exception as error:  # whatever an odd file does to it: ONNX Runtime decides what becomes of the file
         raise ExportError(f"this file cannot be read by the C engine ({' '.join(str(error).split())})") from error
+    if not _is_finite(model):
+        raise ExportError("this file has weights that are no numbers, of which the C engine may lose track")
+    return model
+
+
+def _is_finite(part: Any) -> bool:
+    """Whether all arrays and numbers of a network, or of a part of it, are finite."""
+    if dataclasses.is_dataclass(part):
+        return all(_is_finite(getattr(part, field.name)) for field in dataclasses.fields(part))
+    if isinstance(part, tuple):
+        return all(map(_is_finite, part))
+    return part is None or bool(np.isfinite(part).all())
 
 
 def _self_test(session: EngineSession, card: Card) -> float:
