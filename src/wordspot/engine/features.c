@@ -90,10 +90,12 @@ static void turn_and_transpose(complexes x, complexes y, const float *turns, uin
             }
 }
 
-/* The spectrum of a real signal from that of its even and odd samples as one complex signal z: power of bins 0 to n. */
+/* The spectrum of a real signal from that of its even and odd samples as one complex signal z: power of bins 0 to n, and zeros to
+ * the end of the last four bins that a mel channel may use. */
 static void powers(complexes z, const float *restrict half_turns, uint32_t n, float *restrict power) {
     const float *restrict cosines = half_turns, *restrict sines = half_turns + n / 2 + 1;
     const float *restrict re = z.re, *restrict im = z.im;
+    for (uint32_t k = n + 1; k < n + 4; k++) power[k] = 0;
     power[0] = (re[0] + im[0]) * (re[0] + im[0]);
     power[n] = (re[0] - im[0]) * (re[0] - im[0]);
     for (uint32_t k = 1; k <= n / 2; k++) {
@@ -167,6 +169,7 @@ void ws_features(ws_stream *stream, const int16_t *hop, float *features) {
     complexes second = first.re == x.re ? y : x;
     turn_and_transpose(first, second, model->turns, model->rows, model->columns);
     complexes z = transforms(second, first, model->columns, model->rows, model->column_turns);
-    powers(z, model->half_turns, n, stream->power);
-    mel_channels(model, stream->power, features);
+    float *power = z.re == x.re ? y.re : x.re;
+    powers(z, model->half_turns, n, power);
+    mel_channels(model, power, features);
 }
