@@ -15,6 +15,13 @@ typedef int32_t ws_bits __attribute__((vector_size(4 * WS_LANES), aligned(4), ma
 
 #define WS_INLINE static inline __attribute__((always_inline, unused))
 
+/* A loop whose number of rounds the compiler knows, unrolled so that arrays become registers. */
+#if defined(__clang__)
+#define WS_UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define WS_UNROLLED _Pragma("GCC unroll 16")
+#endif
+
 WS_INLINE ws_vector ws_load(const float *from) {
     return *(const ws_vector *)from;
 }
