@@ -143,5 +143,5 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     assert "2,632 multiply-adds a hop" in readme
     fails(capsys, "contains files", "export", OLD, "--target", "c", "--out", tmp_path / "c")
     fails(capsys, "takes an exported file", "export", tmp_path, "--target", "c", "--out", tmp_path / "d")
-    fails(capsys, "--int8 is of no use", "export", OLD, "--target", "c", "--int8", "--out", tmp_path / "d")
+    fails(capsys, "--int8 belongs to --target onnx", "export", OLD, "--target", "c", "--int8", "--out", tmp_path / "d")
     fails(capsys, "--weights belongs to --target c", "export", tmp_path, "--weights", "int8", "--out", tmp_path / "d.onnx")
