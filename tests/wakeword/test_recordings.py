@@ -24,8 +24,8 @@ def test_a_word_that_exists_is_a_negative_however_near_it_is() -> None:
     assert not {"hey lamt", "hoy lamp"} & set(texts)
 
 
-def test_most_clips_are_by_neural_voices() -> None:
-    assert shares("espeak-ng,flite,kokoro", 300) == [("espeak-ng,flite", 90), ("kokoro", 210)]
-    assert shares("espeak-ng,kokoro", 1) == [("espeak-ng", 1), ("kokoro", 1)]
-    assert shares("espeak-ng,flite", 300) == [("espeak-ng,flite", 300)]
-    assert shares("kokoro,piper", 300) == [("kokoro,piper", 300)]
+def test_clips_are_divided_between_simple_engines_and_neural_ones() -> None:
+    assert shares("espeak-ng,flite,kokoro", 300, 0.3) == [("espeak-ng,flite", 90), ("kokoro", 210)]
+    assert shares("espeak-ng,kokoro", 1, 0.3) == [("espeak-ng", 1), ("kokoro", 1)]
+    assert shares("espeak-ng,flite", 300, 0.3) == [("espeak-ng,flite", 300)]
+    assert shares("kokoro,piper", 300, 0.3) == [("kokoro,piper", 300)]

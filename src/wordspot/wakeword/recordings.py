@@ -25,7 +25,8 @@ FALSE_ACCEPTS = "false accepts"
 _NOISE_SECONDS = 60.0
 _PER_NEAR_MISS = 0.03  # clips of each, as a part of those of the phrase
 _FEWEST = 4
-_SIMPLE_SHARE = 0.3  # of the clips, where there are neural voices, which are closer to people
+#: Of the clips of a phrase and of other texts, where there are neural voices, which are closer to people and much slower.
+_SIMPLE_SHARE, _SIMPLE_SHARE_OF_OTHERS = 0.3, 0.7
 #: Nearer to the phrase, an invented text ("atheno") is how some people say the phrase itself, and no word that is ever said.
 _LEAST_INVENTED = 0.8
 
@@ -51,31 +52,40 @@ def choose_engine(request: Request, on_note: OnNote) -> str:
 def speak_phrases(project: Project, request: Request, progress: OnProgress, on_note: OnNote) -> None:
     """Voices say the phrases, what sounds like them and what is excluded; noise is made too."""
     engine = choose_engine(request, on_note)
-    _speak(project, request, request.phrases, request.n_voices, engine, progress)
+    parts = shares(engine, request.n_voices, _SIMPLE_SHARE)
+    n_speakers = parts[-1][1]  # of neural ones, as many as there are clips
+    _speak(project, request, request.phrases, parts, n_speakers, progress)
     if others := other_texts(request):
-        _speak(project, request, others, max(round(_PER_NEAR_MISS * request.n_voices), _FEWEST), engine, progress)
-    quickest = shares(engine, 1)[0][0]  # of the simple ones, if there are any: minutes of babble are much to say
+        few = max(round(_PER_NEAR_MISS * request.n_voices), _FEWEST)
+        _speak(project, request, others, shares(engine, few, _SIMPLE_SHARE_OF_OTHERS), n_speakers, progress)
+    quickest = parts[0][0]  # of the simple ones, if there are any: minutes of babble are much to say
     make_noise(
         project.recordings, seed=request.seed, seconds=_NOISE_SECONDS, engines=find_engines(quickest), avoid=request.phrases
     )
 
 
-def _speak(project: Project, request: Request, texts: Sequence[str], per_text: int, engine: str, progress: OnProgress) -> None:
-    """Have simple engines and neural ones speak; of the latter as many speakers as there are clips of a phrase."""
-    for (names, n), (_, n_speakers) in zip(shares(engine, per_text), shares(engine, request.n_voices), strict=True):
+def _speak(
+    project: Project,
+    request: Request,
+    texts: Sequence[str],
+    parts: Sequence[tuple[str, int]],
+    n_speakers: int,
+    progress: OnProgress,
+) -> None:
+    for names, n in parts:
         speak(
             texts, project.recordings, per_word=n, seed=request.seed, engine=names, language=request.language, clip_ms=CLIP_MS,
             n_speakers=n_speakers if set(names.split(",")) & set(NEURAL) else None, force=True, jobs=0, progress=progress,
         )  # fmt: skip
 
 
-def shares(engine: str, n: int) -> list[tuple[str, int]]:
-    """How many of `n` clips simple engines speak, and how many neural ones; at least one each."""
+def shares(engine: str, n: int, simple_share: float) -> list[tuple[str, int]]:
+    """How many of `n` clips simple engines speak, and then how many neural ones; at least one each."""
     names = engine.split(",")
     simple, neural = [name for name in names if name not in NEURAL], [name for name in names if name in NEURAL]
     if not simple or not neural:
         return [(engine, n)]
-    few = max(round(_SIMPLE_SHARE * n), 1)
+    few = max(round(simple_share * n), 1)
     return [(",".join(simple), few), (",".join(neural), max(n - few, 1))]
 
 
