@@ -45,6 +45,8 @@ _HOME = {
     "download_voices": "wordspot.data.voices.download",
     "evaluate": "wordspot.run",
     "export_c": "wordspot.export.c_target",
+    "export_esphome": "wordspot.export.esphome",
+    "export_tflite": "wordspot.export.tflite_target",
     "export_web": "wordspot.server.site",
     "info": "wordspot.runtime.model",
     "label": "wordspot.runtime.label",
@@ -109,6 +111,8 @@ if TYPE_CHECKING:
     from wordspot.evaluation.streams import test_stream as test_stream
     from wordspot.evaluation.tuning import tune as tune
     from wordspot.export.c_target import export_c as export_c
+    from wordspot.export.esphome import export_esphome as export_esphome
+    from wordspot.export.tflite_target import export_tflite as export_tflite
     from wordspot.feature_picture import spectrogram as spectrogram
     from wordspot.reports.report import write_report as write_report
     from wordspot.run import Run as Run

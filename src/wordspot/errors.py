@@ -81,7 +81,7 @@ class ExportError(WordspotError, ValueError):
 _PACKAGES_OF = {
     "train": ("torch", "safetensors", "matplotlib", "PIL"),
     "tensorboard": ("tensorboard",),
-    "export": ("onnx", "onnxscript", "onnx_ir"),
+    "export": ("onnx", "onnxscript", "onnx_ir", "flatbuffers"),
     "voices": ("espeakng_loader",),
     "listen": ("sounddevice",),
     "serve": ("starlette", "uvicorn", "websockets", "h11", "anyio", "wyoming"),

@@ -32,18 +32,27 @@ FEATURES: dict[str, FeatureConfig] = {
 
 @dataclass(frozen=True)
 class Preset:
-    """A size of the task's default network for words, as settings over its recipe."""
+    """A size of a task's default network, as settings over its recipe."""
 
     help: str
     settings: dict[str, Any] = field(default_factory=dict)
+    task: str = "words"
 
 
-#: Sizes of `residual_1d` by name; numbers of parameters for ten words.
+#: Sizes by name: of `residual_1d`, with numbers of parameters for ten words, and of `trigger_1d`.
 PRESETS: dict[str, Preset] = {
     "default": Preset("204,396 parameters"),
     "best": Preset("545,452 parameters, twice as slow", {"model.n_channels": 160}),
     "microcontroller": Preset("56,124 parameters", {"model.n_channels": 48}),
-}
+    "esphome": Preset(
+        "55,634 parameters, a trigger on the features of ESPHome's devices",
+        {
+            "features.kind": "micro", "features.hop_ms": 10.0, "features.low_hz": 125.0, "features.high_hz": 7500.0,
+            "model.n_channels": 48,
+        },
+        task="trigger",
+    ),
+}  # fmt: skip
 
 #: RecognizeCommands of TensorFlow's speech_commands example.
 CLASSIC_DECODER = DecoderConfig(kind="classic", average_ms=1000, threshold=0.2)

@@ -152,7 +152,7 @@ def train(
         model: a built-in network, or ``package.module:make``. None: the task's default.
         features: the front end; None: the model's usual one.
         recipe: ``default``, or ``classic`` as in the original tutorial.
-        preset: a size of the default network for words, one of `wordspot.presets.PRESETS`. None: ``default``.
+        preset: a size of the task's default network, one of `wordspot.presets.PRESETS`. None: ``default``.
         steps: training steps, or those of each phase. None: the recipe's.
         seed: of the weights and of all that is drawn in training.
         settings: any other setting by its name, such as ``{"features.hop_ms": 20, "model.n_channels": 8}``.

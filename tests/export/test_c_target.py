@@ -14,16 +14,23 @@ import pytest
 
 import wordspot as ws
 from support.command_line import fails, run
-from support.made_engine import Stream, compiled, load_engine
+from support.made_engine import compiled
 from support.made_exports import export_made
 from wordspot.config import DecoderConfig
 from wordspot.errors import ConfigError, ExportError
-from wordspot.export.blob import make_blob
 from wordspot.export.c_target import engine_model
-from wordspot.export.recognise import recognise
 from wordspot.runtime.modelfile.card import read_card, with_card
+from wordspot.runtime.modelfile.engine.blob import make_blob
+from wordspot.runtime.modelfile.engine.recognise import recognise
 from wordspot.runtime.modelfile.graph import walk
 
+PRINT_SIZES = """
+#include <stdio.h>
+#include "wordspot_model.h"
+int main(void) {
+    return printf("%zu %zu", (size_t)WORDSPOT_STATE_BYTES, ws_size(wordspot_model, WORDSPOT_MODEL_BYTES)) < 0;
+}
+"""
 OLD = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"
 
 
@@ -43,17 +50,21 @@ def test_the_folder_compiles_and_passes_its_self_test(tmp_path: Path, flags: tup
 @pytest.mark.slow
 def test_the_sizes_stated_are_those_of_the_engine(tmp_path: Path) -> None:
     """The exporter states the memory of a stream without a compiler; the engine must need no more, and not much less."""
-    for data in (OLD.read_bytes(), export_made("trigger_1d", model__dilations="1,4").model):
+    local = export_made("residual_1d", model__dilations="1", model__n_local=20).model
+    for data in (OLD.read_bytes(), export_made("trigger_1d", model__dilations="1,4").model, local):
         exported = ws.export_c(data, tmp_path / "c", force=True)
         model, card = engine_model(data)
         blob = make_blob(model, card)
         assert exported.model_bytes == len(blob)
-        stream = Stream(load_engine(tmp_path, "-O1", "-DWS_BATCH=1"), blob, len(card.labels))
-        assert exported.state_bytes - 8192 < stream.n_bytes <= exported.state_bytes
-        header = (exported.folder / "wordspot_model.h").read_text()
-        fixed, each = map(int, re.search(r"STATE_BYTES \((\d+) \+ (\d+) \* WS_BATCH\)", header).groups())  # type: ignore[union-attr]
-        many = Stream(load_engine(tmp_path, "-O1", "-DWS_BATCH=24"), blob, len(card.labels))
-        assert fixed + 24 * each - 8192 < many.n_bytes <= fixed + 24 * each
+        for lanes, n_hops in ((1, 1), (4, 1), (4, 24)):
+            flags = ("-O1", f"-DWS_LANES={lanes}", f"-DWS_BATCH={n_hops}")
+            (tmp_path / "print.c").write_text(PRINT_SIZES)
+            sources = [path for path in sorted(exported.folder.glob("*.c")) if path.name != "main.c"]
+            program = compiled(tmp_path / "print", [*sources, tmp_path / "print.c"], f"-I{exported.folder}", *flags)
+            stated, needed = map(int, subprocess.run([program], capture_output=True, text=True, check=True).stdout.split())
+            assert stated - 64 * 25 <= needed <= stated  # an array is padded by up to 64 bytes
+            if lanes == 1:
+                assert 0 <= stated - exported.state_bytes < 1000  # pointers are larger here
 
 
 def test_multiply_adds_are_those_counted_by_hand() -> None:
@@ -61,6 +72,9 @@ def test_multiply_adds_are_those_counted_by_hand() -> None:
     model, card = engine_model(OLD)
     assert len(card.labels) == 4
     assert model.multiply_adds == 960 + 5 * (72 + 256) + 32
+    local = engine_model(export_made("residual_1d", model__dilations="1", model__n_channels=8, model__n_local=6).model)[0]
+    # 20 rows of 5 * 3 * 3, 10 of 5 * 3 * 6, and 60 inputs joined to 8
+    assert local.multiply_adds == 960 + (900 + 900 + 480) + (72 + 256) + 32
 
 
 @pytest.mark.slow
@@ -73,6 +87,7 @@ def test_multiply_adds_are_those_counted_by_hand() -> None:
             {"features__kind": "mfcc", "model__n_channels": 16},
             "another graph (network residual_1d, front end mfcc)",
         ),
+        ("residual_1d", {"model__n_local": 64, "model__dilations": "1"}, "640 local patterns of a frame (expected 1 to 512)"),
     ],
 )
 def test_a_network_that_the_engine_does_not_know_is_rejected(
@@ -128,5 +143,5 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     assert "2,632 multiply-adds a hop" in readme
     fails(capsys, "contains files", "export", OLD, "--target", "c", "--out", tmp_path / "c")
     fails(capsys, "takes an exported file", "export", tmp_path, "--target", "c", "--out", tmp_path / "d")
-    fails(capsys, "--int8 is of no use", "export", OLD, "--target", "c", "--int8", "--out", tmp_path / "d")
+    fails(capsys, "--int8 belongs to --target onnx", "export", OLD, "--target", "c", "--int8", "--out", tmp_path / "d")
     fails(capsys, "--weights belongs to --target c", "export", tmp_path, "--weights", "int8", "--out", tmp_path / "d.onnx")

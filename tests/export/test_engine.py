@@ -17,13 +17,13 @@ from support.made_engine import HERE, Detection, Settings, Stream, aligned, comp
 from support.made_exports import export_made
 from wordspot.config import DecoderConfig
 from wordspot.errors import WordspotError
-from wordspot.export.blob import make_blob, rounded
 from wordspot.export.c_target import engine_model
-from wordspot.export.engine_reference import reference_scores
 from wordspot.overrides import decoder_from_json
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import read_model
 from wordspot.runtime.modelfile.card import read_card, self_test_signal
+from wordspot.runtime.modelfile.engine.blob import make_blob, rounded
+from wordspot.runtime.modelfile.engine.reference import reference_scores
 from wordspot.runtime.modelfile.session import open_session, run_stream
 
 OLD = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"
@@ -44,6 +44,12 @@ MADE: dict[str, tuple[str, dict[str, Any]]] = {
         {"features__fft_size": 1024, "features__window_ms": 60.0, "features__hop_ms": 20.0, "model__n_channels": 32,
          "model__dilations": "1,2"},
     ),
+    "local patterns": ("residual_1d", {"model__n_local": 32, "model__n_channels": 24, "model__dilations": "1,2"}),
+    "local patterns of odd widths": (
+        "residual_1d",
+        {"features__n_mels": 23, "model__n_local": 37, "model__n_channels": 20, "model__dilations": "2"},
+    ),
+    "one local pattern": ("residual_1d", {"features__n_mels": 33, "model__n_local": 1, "model__dilations": "1"}),
     "a wake word": ("trigger_1d", {"model__dilations": "1,4"}),
     "a wake word whose window is no multiple of the hop": (
         "trigger_1d",
@@ -109,7 +115,7 @@ def test_weights_in_8_bits_give_the_scores_of_numpy(tmp_path: Path, flags: tuple
     if flags and (flags[0] == "-mavx2") and "avx2" not in Path("/proc/cpuinfo").read_text():
         pytest.skip("this processor has no AVX2")
     library = load_engine(tmp_path, "-O2", *flags)
-    for data in (content("shipped"), content("0.1")):
+    for data in (content("shipped"), content("0.1"), content("local patterns"), content("local patterns of odd widths")):
         model, card = engine_model(data)
         stream = Stream(library, make_blob(model, card, "int8"), len(card.labels))
         difference, tolerance = stream.self_test()
@@ -226,7 +232,7 @@ def test_the_decoder_rejects_what_is_out_of_range(one_library: Any, change: str)
 def test_a_blob_that_is_cut_or_too_long_or_of_another_version_is_rejected(one_library: Any) -> None:
     blob = make_blob(*engine_model(OLD))
     changed = bytearray(blob)
-    changed[8] = 2
+    changed[8] = 1
     for wrong in (blob[:-64], blob + bytes(64), blob[:100], b"", bytes(changed), b"W" + blob[1:]):
         kept, at = aligned(wrong)
         assert one_library.ws_size(at, len(wrong)) == 0
@@ -238,7 +244,8 @@ def test_a_blob_that_is_cut_or_too_long_or_of_another_version_is_rejected(one_li
 
 
 @pytest.mark.slow
-def test_mutated_blobs_neither_crash_nor_read_beyond_their_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["0.1", "local patterns of odd widths"])
+def test_mutated_blobs_neither_crash_nor_read_beyond_their_end(name: str, tmp_path: Path) -> None:
     """With AddressSanitizer and UndefinedBehaviorSanitizer; docs/devices.md says how many more were run by hand."""
     flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     program = tmp_path / "fuzz"
@@ -248,7 +255,7 @@ def test_mutated_blobs_neither_crash_nor_read_beyond_their_end(tmp_path: Path) -
         if "asan" in str(error) or "sanitize" in str(error):
             pytest.skip("the compiler has no sanitizers")
         raise
-    (tmp_path / "blob").write_bytes(make_blob(*engine_model(OLD)))
+    (tmp_path / "blob").write_bytes(make_blob(*engine_model(content(name))))
     done = subprocess.run([program, tmp_path / "blob", "4000", "7"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     accepted = int(done.stdout.split()[2])

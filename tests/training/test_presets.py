@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from wordspot.errors import ConfigError
-from wordspot.labels import labels_of
+from wordspot.export.esphome import FEATURES as DEVICE
 from wordspot.models import make_model
 from wordspot.presets import PRESETS
+from wordspot.tasks import labels_of_run
 from wordspot.training.recipes import make_config
 
 TEN = tuple("abcdefghij")
@@ -17,8 +19,9 @@ TEN = tuple("abcdefghij")
 
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_it_has_as_many_parameters_as_its_help_says(name: str) -> None:
-    config = make_config(Path("x"), TEN, preset=name)
-    model = make_model(config.model, config.features.n_frames, config.features.n_features, len(labels_of(TEN)))
+    task = PRESETS[name].task
+    config = make_config(Path("x"), TEN if task == "words" else "lamp", task=task, preset=name)
+    model = make_model(config.model, config.features.n_frames, config.features.n_features, len(labels_of_run(config)))
     assert PRESETS[name].help.startswith(f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters")
 
 
@@ -33,3 +36,11 @@ def test_presets_are_for_the_default_network() -> None:
         make_config(Path("x"), TEN, preset="tiny")
     with pytest.raises(ConfigError, match="`preset` is a size of residual_1d for the task words"):
         make_config(Path("x"), TEN, model="conv", preset="best")
+    with pytest.raises(ConfigError, match="`preset` is a size of trigger_1d for the task trigger"):
+        make_config(Path("x"), TEN, preset="esphome")
+    with pytest.raises(ConfigError, match="`features` is logmel, but the preset esphome has micro; leave it out"):
+        make_config(Path("x"), "lamp", task="trigger", preset="esphome", features="logmel")
+
+
+def test_the_preset_for_esphome_has_the_features_of_its_devices() -> None:
+    assert make_config(Path("x"), "lamp", task="trigger", preset="esphome").features == replace(DEVICE, clip_ms=10_000.0)

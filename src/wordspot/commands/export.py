@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wordspot.errors import ConfigError
 
 if TYPE_CHECKING:
     from wordspot.export.c_target import ExportedC
+    from wordspot.export.esphome import ExportedEsphome
     from wordspot.export.run import ExportedFile
+    from wordspot.export.tflite.making import Loss
+    from wordspot.export.tflite_target import ExportedTflite
 
-HELP = "write a trained model as one ONNX file that runs anywhere, or such a file as C sources"
+HELP = "write a trained model as one ONNX file that runs anywhere, as C sources, or for ESPHome and TensorFlow Lite"
 EXAMPLE = "wordspot export runs/four --out words.onnx"
+#: Flags that only some targets have.
+_FLAGS = {
+    "onnx": {"checkpoint", "int8", "data", "data_name", "licence", "attribution"},
+    "c": {"weights"},
+    "tflite": {"checkpoint", "data", "calibrate", "word", "stride"},
+    "esphome": {"checkpoint", "data", "calibrate", "word", "stride"},
+}
+_STRIDE = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="RUN", type=Path, help="the folder of a run; with --target c, an exported file")
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, required=True, help="the file to write, such as words.onnx; with --target c, a folder"
+        "source",
+        metavar="RUN|FILE.onnx",
+        type=Path,
+        help="the folder of a run; with --target c an exported file; tflite and esphome take either",
     )
     parser.add_argument(
-        "--target", choices=("onnx", "c"), default="onnx", help="onnx, or c: sources without dependencies (default: onnx)"
+        "--out",
+        metavar="FILE|DIR",
+        type=Path,
+        required=True,
+        help="the file to write, such as words.onnx or words.tflite; with --target c or esphome, a folder",
+    )
+    parser.add_argument(
+        "--target",
+        choices=tuple(_FLAGS),
+        default="onnx",
+        help="onnx; c: sources without dependencies; esphome: a wake word for ESPHome and Home Assistant Voice PE; tflite: its "
+        "network alone (default: onnx)",
     )
     parser.add_argument(
         "--weights", choices=("float32", "int8"), help="of --target c: float32, or int8, a quarter of the size (default: float32)"
@@ -38,14 +63,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         metavar="DIR",
         type=Path,
-        help="the recordings of the run, on whose validation clips the cost of --int8 is measured",
+        help="the recordings of the run: --int8 is measured on its validation clips, tflite and esphome are calibrated on them",
+    )
+    parser.add_argument(
+        "--calibrate", metavar="DIR", type=Path, help="tflite, esphome: other recordings to calibrate on, instead of --data"
+    )
+    parser.add_argument("--word", metavar="WORD", help="tflite, esphome: the word to export of a model with several")
+    parser.add_argument(
+        "--stride", metavar="FRAMES", type=int, help=f"tflite, esphome: frames of features a call takes (default: {_STRIDE})"
     )
     parser.add_argument(
         "--max-loss",
         metavar="POINTS",
         type=float,
         default=1.0,
-        help="percentage points of accuracy that --int8 may cost (default: 1)",
+        help="percentage points of accuracy that --int8 may cost, or percent of the decisions that tflite and esphome may change "
+        "(default: 1)",
     )
     parser.add_argument("--data-name", metavar="TEXT", default="", help="the name of the recordings, kept in the file")
     parser.add_argument(
@@ -59,14 +92,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
 
-    if args.target == "c":
-        _export_c(args)
-        return
-    if args.weights:
-        raise ConfigError("--weights belongs to --target c; for an ONNX file with weights in 8 bits use --int8")
+    _check_flags(args)
+    exported: Any = _EXPORTS[args.target](args)
+    if args.json:
+        console.print_json(exported.to_json())
+    else:
+        _PRINTS[args.target](exported)
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    """Raises ConfigError for a flag of another target."""
+    for name in sorted(set().union(*_FLAGS.values()) - _FLAGS[args.target]):
+        if getattr(args, name) not in (None, False, ""):
+            targets = " or ".join(target for target, flags in _FLAGS.items() if name in flags)
+            hint = "; for an ONNX file with weights in 8 bits use --int8" if (name, args.target) == ("weights", "onnx") else ""
+            raise ConfigError(
+                f"--{name.replace('_', '-')} belongs to --target {targets}, but the target is {args.target}; leave it out{hint}"
+            )
+
+
+def _export_onnx(args: argparse.Namespace) -> ExportedFile:
     from wordspot.run import load_run
 
-    exported = load_run(args.source).export(
+    return load_run(args.source).export(
         args.out,
         checkpoint=args.checkpoint,
         int8=args.int8,
@@ -75,26 +123,31 @@ def run(args: argparse.Namespace) -> None:
         about_data=_about_data(args),
         force=args.force,
     )
-    if args.json:
-        console.print_json(exported.to_json())
-    else:
-        _print(exported)
 
 
-def _export_c(args: argparse.Namespace) -> None:
-    from wordspot.commands import console
+def _export_c(args: argparse.Namespace) -> ExportedC:
     from wordspot.export.c_target import export_c
 
     if args.source.is_dir():
         raise ConfigError(f"{args.source} is a folder; --target c takes an exported file. Export the run to one first")
-    given = {"--checkpoint": args.checkpoint, "--int8": args.int8, "--data": args.data, **_about_data(args)}
-    if wrong := [name for name, value in given.items() if value]:
-        raise ConfigError(f"{wrong[0]} is of no use with --target c, which takes a finished file; leave it out")
-    exported = export_c(args.source, args.out, weights=args.weights or "float32", force=args.force)
-    if args.json:
-        console.print_json(exported.to_json())
-    else:
-        _print_c(exported)
+    return export_c(args.source, args.out, weights=args.weights or "float32", force=args.force)
+
+
+def _export_tflite(args: argparse.Namespace) -> ExportedTflite:
+    from wordspot.export.tflite_target import export_tflite
+
+    return export_tflite(args.source, args.out, **_calibration(args))
+
+
+def _export_esphome(args: argparse.Namespace) -> ExportedEsphome:
+    from wordspot.export.esphome import export_esphome
+
+    return export_esphome(args.source, args.out, **_calibration(args))
+
+
+def _calibration(args: argparse.Namespace) -> dict[str, Any]:
+    names = ("calibrate", "data", "word", "checkpoint", "max_loss", "force")
+    return {"stride": _STRIDE if args.stride is None else args.stride, **{name: getattr(args, name) for name in names}}
 
 
 def _print_c(exported: ExportedC) -> None:
@@ -105,6 +158,39 @@ def _print_c(exported: ExportedC) -> None:
         f"the model, {exported.state_bytes / 1000:.1f} kB of RAM, {exported.multiply_adds:,} multiply-adds a hop"
     )
     console.say("to build and test it, see README.md there")
+
+
+def _print_tflite(exported: ExportedTflite) -> None:
+    from wordspot.commands import console
+
+    console.say(
+        f"{exported.out}: {exported.bytes / 1000:.0f} kB, the scores of {', '.join(exported.labels)} each {exported.stride} "
+        f"frames; {exported.arena_bytes / 1000:.0f} kB of RAM, {exported.multiply_adds:,} multiply-adds a frame"
+    )
+    _print_loss(exported.loss)
+
+
+def _print_esphome(exported: ExportedEsphome) -> None:
+    from wordspot.commands import console
+
+    console.say(
+        f"{exported.folder / exported.name}.json: the wake word {exported.word}; {exported.bytes / 1000:.0f} kB of flash, "
+        f"{exported.arena_bytes / 1000:.0f} kB of RAM, {exported.multiply_adds:,} multiply-adds each 10 ms"
+    )
+    _print_loss(exported.loss)
+    console.say(
+        f"detected if the mean of {exported.window} scores exceeds {exported.cutoff:g}; both are in the manifest. "
+        f"For the device's configuration see {exported.name}.yaml"
+    )
+
+
+def _print_loss(loss: Loss) -> None:
+    from wordspot.commands import console
+
+    console.say(
+        f"8 bits change {loss.changed_percent:.2f} % of the decisions on {loss.seconds:.0f} s of recordings, and scores by "
+        f"{loss.mean:.3f} on average, at most {loss.largest:.2f}"
+    )
 
 
 def _about_data(args: argparse.Namespace) -> dict[str, str]:
@@ -123,3 +209,12 @@ def _print(exported: ExportedFile) -> None:
             f"int8: {100 * cost.accuracy_before:.1f} % → {100 * cost.accuracy:.1f} % correct of {cost.clips} validation "
             f"clips, {cost.changed} with another prediction"
         )
+
+
+_EXPORTS: dict[str, Callable[[argparse.Namespace], Any]] = {
+    "onnx": _export_onnx,
+    "c": _export_c,
+    "tflite": _export_tflite,
+    "esphome": _export_esphome,
+}
+_PRINTS: dict[str, Callable[[Any], None]] = {"onnx": _print, "c": _print_c, "tflite": _print_tflite, "esphome": _print_esphome}

@@ -57,7 +57,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         choices=tuple(PRESETS),
-        help=f"the size of {TASKS['words'].default_model} for words: {sizes} (default: default)",
+        help=f"the size of the task's default network: {sizes} (default: default)",
     )
     group = parser.add_argument_group("settings", "flags override the model's recipe")
     for setting in FLAGS:

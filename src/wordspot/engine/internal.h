@@ -15,6 +15,13 @@ typedef int32_t ws_bits __attribute__((vector_size(4 * WS_LANES), aligned(4), ma
 
 #define WS_INLINE static inline __attribute__((always_inline, unused))
 
+/* A loop whose number of rounds the compiler knows, unrolled so that arrays become registers. */
+#if defined(__clang__)
+#define WS_UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define WS_UNROLLED _Pragma("GCC unroll 16")
+#endif
+
 WS_INLINE ws_vector ws_load(const float *from) {
     return *(const ws_vector *)from;
 }
@@ -39,7 +46,12 @@ enum {
     WS_WIDTH = 16, /* channels are padded with zeros to a multiple of this, so that every vector width divides them */
     WS_MOST_BLOCKS = 16,
     WS_MOST_KERNEL = 32,
+    WS_MOST_INPUTS = 512, /* of a product: a sum of 512 * 127 * 32767 is below 2^31 */
+    WS_LOCAL_HEIGHT = 5,  /* coefficients that a local pattern sees; it moves by 2 */
 };
+
+/* Rows around `height` results of a local pattern: two of zeros before them, and what the last one sees. */
+#define WS_LOCAL_ROWS(height) (2 * (height) + WS_LOCAL_HEIGHT - 2)
 
 /* A matrix product: [n_in] inputs → [n_out] outputs, plus bias. */
 typedef struct {
@@ -56,6 +68,12 @@ typedef struct {
     ws_matrix wider, narrower;   /* n_channels → n_inside → n_channels */
 } ws_block;
 
+/* Convolutions over neighbouring coefficients, beside the stem; see local.c. */
+typedef struct {
+    uint32_t heights[2];           /* rows after the first and the second */
+    ws_matrix first, second, join; /* join: all rows → n_channels */
+} ws_local;
+
 typedef struct {
     uint32_t sample_rate, hop, window, kept; /* samples; kept: of the hops before the newest */
     uint32_t n_fft, rows, columns;           /* n_fft / 2 = rows * columns, the complex transform */
@@ -67,6 +85,8 @@ typedef struct {
     const uint32_t *mel_starts, *mel_quads;                     /* first bin, and how many times four bins */
     const float *mel_weights;
     ws_matrix stem, output;
+    int has_local;
+    ws_local local;
     ws_block blocks[WS_MOST_BLOCKS];
     ws_decoder_settings decoder;
     const double *thresholds;
@@ -87,21 +107,24 @@ struct ws_stream {
     float *rings[WS_MOST_BLOCKS]; /* [ring][n_channels] each */
     float *pool;                  /* ring [pool][n_channels] */
     uint32_t places[WS_MOST_BLOCKS], pool_place;
-    /* Scratch. */
-    float *wave, *other;        /* complex [n_fft / 2] each: real, then imaginary parts */
-    float *power;               /* [n_fft / 2 + 1], and zeros to the next multiple of four bins and beyond */
     float *stem_in;             /* [WS_BATCH][stem n_in] */
+    /* Scratch of the front end, and scratch of the network in the same memory. */
+    float *wave, *other;        /* complex [n_fft / 2] each: real, then imaginary parts */
+    float *patch, *first;       /* of a hop: the inputs of the first local patterns, and of the second; see local.c */
+    float *local;               /* [WS_BATCH][join n_in] */
     float *x, *y;               /* [WS_BATCH][n_channels] */
     float *inside;              /* [WS_BATCH][n_inside] */
     float *logits;              /* [WS_BATCH][n_scores] */
-    double *row;                /* [n_labels] */
     int16_t *small;             /* activations in 16 bits */
+    double *row;                /* [n_labels] */
 };
 
 int ws_read_model(ws_model *model, const void *blob, size_t blob_bytes);
 void ws_features(ws_stream *stream, const int16_t *hop, float *features);
 void ws_network(ws_stream *stream, uint32_t n_frames);
+void ws_local_patterns(ws_stream *stream, uint32_t n_frames);
 void ws_multiply(const ws_matrix *matrix, const float *x, float *y, uint32_t n_frames, int relu, int16_t *small);
+void ws_slide(const ws_matrix *matrix, const float *x, uint32_t step, float *y, uint32_t n_rows, int relu, int16_t *small);
 float ws_log(float x);
 float ws_exp(float x);
 

@@ -2,7 +2,7 @@
  *
  * Nothing in it is trusted. Every number of the header is checked against a limit, the arrays follow from these numbers alone, and
  * they must fill the blob exactly; the two arrays of indices and the text are checked as well. Floats may have any value: none
- * becomes an index. src/wordspot/export/blob.py writes it. */
+ * becomes an index. src/wordspot/runtime/modelfile/engine/blob.py writes it. */
 #include "internal.h"
 
 enum { HEADER_WORDS = 64, ALIGNMENT = 64 };
@@ -38,6 +38,26 @@ static ws_matrix take_matrix(reader *from, int in_bits_8, uint32_t n_in, uint32_
     }
     matrix.bias = take(from, n_out, 4);
     return matrix;
+}
+
+/* The local patterns: two convolutions over coefficients and a product. Returns 0 if their sizes are out of range. */
+static int size_local(ws_model *model, uint32_t n_first, uint32_t n_second) {
+    ws_local *local = &model->local;
+    model->has_local = n_first || n_second;
+    if (!model->has_local) return 1;
+    local->heights[0] = (model->n_mels + 1) / 2;
+    local->heights[1] = (local->heights[0] + 1) / 2;
+    local->first.n_out = n_first, local->second.n_out = n_second;
+    return n_first && n_second && n_first % WS_WIDTH == 0 && n_second % WS_WIDTH == 0 &&
+           n_first <= WS_MOST_INPUTS / WS_LOCAL_HEIGHT && n_second <= WS_MOST_INPUTS / local->heights[1];
+}
+
+static void take_local(reader *from, ws_model *model, int in_bits_8) {
+    ws_local *local = &model->local;
+    const uint32_t n_first = local->first.n_out, n_second = local->second.n_out;
+    local->first = take_matrix(from, 0, WS_LOCAL_HEIGHT * model->stem_kernel, n_first);
+    local->second = take_matrix(from, in_bits_8, WS_LOCAL_HEIGHT * n_first, n_second);
+    local->join = take_matrix(from, in_bits_8, local->heights[1] * n_second, model->n_channels);
 }
 
 static int within(uint32_t value, uint32_t low, uint32_t high) {
@@ -77,6 +97,7 @@ static int read_header(ws_model *model, const uint32_t *words) {
           within(m->kernel, 2, WS_MOST_KERNEL) && within(m->pool, 1, 4096) && within(m->n_labels, 1, 1000) &&
           m->early_frames <= 1000 && within(m->clip_rows, 1, 1 << 21) && good_decoder(&m->decoder)))
         return 0;
+    if (!size_local(m, words[43], words[44])) return 0;
     for (uint32_t i = 0; i < m->n_blocks; i++) {
         m->blocks[i].dilation = words[48 + i];
         if (!within(m->blocks[i].dilation, 1, 256)) return 0;
@@ -96,8 +117,8 @@ static int read_header(ws_model *model, const uint32_t *words) {
 static int good_mel(const ws_model *model, uint32_t n_quads) {
     uint32_t used = 0;
     for (uint32_t i = 0; i < model->n_mels; i++) {
-        uint32_t most = (model->n_fft / 2 + 4) / 4;
-        if (model->mel_quads[i] > most || model->mel_starts[i] > model->n_fft / 2) return 0;
+        const uint32_t n_bins = model->n_fft / 2 + 1, quads = model->mel_quads[i];
+        if (quads > n_bins || model->mel_starts[i] + 4 * (uint64_t)quads > n_bins + 3) return 0;
         used += model->mel_quads[i];
     }
     return used == n_quads;
@@ -149,7 +170,7 @@ int ws_read_model(ws_model *model, const void *blob, size_t blob_bytes) {
     memcpy(words, blob, sizeof words);
     for (int i = 0; i < 8; i++)
         if (((const unsigned char *)blob)[i] != magic[i]) return 0;
-    if (words[2] != 1 || words[3] > 1 || words[9] > 1 << 20 || words[19] > 1 << 20 || !read_header(model, words)) return 0;
+    if (words[2] != 2 || words[3] > 1 || words[9] > 1 << 20 || words[19] > 1 << 20 || !read_header(model, words)) return 0;
     reader from = {(const unsigned char *)blob + sizeof words, blob_bytes - sizeof words, 0};
     ws_model *m = model;
     uint32_t n = m->n_fft / 2, in_bits_8 = words[3], n_quads = words[9], n_label_bytes = words[19];
@@ -162,6 +183,7 @@ int ws_read_model(ws_model *model, const void *blob, size_t blob_bytes) {
     m->mel_quads = take(&from, m->n_mels, 4);
     m->mel_weights = take(&from, 4 * (uint64_t)n_quads, 4);
     m->stem = take_matrix(&from, in_bits_8, (m->stem_kernel * m->n_mels + 3) / 4 * 4, m->n_channels);
+    if (m->has_local) take_local(&from, m, in_bits_8);
     for (uint32_t i = 0; i < m->n_blocks; i++) {
         m->blocks[i].taps = take(&from, (uint64_t)m->kernel * m->n_channels, 4);
         m->blocks[i].wider = take_matrix(&from, in_bits_8, m->n_channels, m->n_inside);
@@ -173,6 +195,6 @@ int ws_read_model(ws_model *model, const void *blob, size_t blob_bytes) {
     m->test_ends = take(&from, m->n_test_ends, 4);
     m->test_logs = take(&from, (uint64_t)m->n_test_ends * m->n_labels, 4);
     m->most_rows = rows_averaged(m);
-    return !from.failed && from.left == 0 && m->most_rows && m->stem.n_in <= 512 && good_mel(m, n_quads) &&
+    return !from.failed && from.left == 0 && m->most_rows && m->stem.n_in <= WS_MOST_INPUTS && good_mel(m, n_quads) &&
            read_labels(m, labels, n_label_bytes) && good_ends(m);
 }

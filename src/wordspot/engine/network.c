@@ -46,14 +46,20 @@ static void over_time(ws_stream *stream, uint32_t number, const float *x, float 
         place += block->dilation;
         if (place >= block->ring) place -= block->ring;
     }
-    for (uint32_t c = 0; c < n_channels; c += WS_LANES) {
-        ws_vector sum = {0};
-        for (uint32_t i = 0; i < kernel; i++) sum += ws_load(block->taps + i * n_channels + c) * ws_load(frames[i] + c);
-        ws_store(y + c, sum);
+    enum { V = WS_LANES == 1 ? 8 : WS_WIDTH / WS_LANES }; /* vectors at a time */
+    for (uint32_t c = 0; c < n_channels; c += V * WS_LANES) {
+        const float *taps = block->taps + c;
+        ws_vector sums[V];
+        WS_UNROLLED for (int v = 0; v < V; v++) sums[v] = (ws_vector){0};
+        for (uint32_t i = 0; i < kernel; i++, taps += n_channels) {
+            const float *frame = frames[i] + c;
+            WS_UNROLLED for (int v = 0; v < V; v++) sums[v] += ws_load(taps + v * WS_LANES) * ws_load(frame + v * WS_LANES);
+        }
+        WS_UNROLLED for (int v = 0; v < V; v++) ws_store(y + c + v * WS_LANES, sums[v]);
     }
 }
 
-/* Add the block's input to its output, then ReLU: x = relu(x + y). */
+/* Add what runs beside, then ReLU: x = relu(x + y). */
 static void add(float *x, const float *y, uint32_t n) {
     for (uint32_t i = 0; i < n; i += WS_LANES) ws_store(x + i, ws_relu(ws_load(x + i) + ws_load(y + i)));
 }
@@ -84,7 +90,12 @@ void ws_network(ws_stream *stream, uint32_t n_frames) {
     const ws_model *model = &stream->model;
     const uint32_t n_channels = model->n_channels;
     float *x = stream->x, *y = stream->y;
-    ws_multiply(&model->stem, stream->stem_in, x, n_frames, 1, stream->small);
+    ws_multiply(&model->stem, stream->stem_in, x, n_frames, !model->has_local, stream->small);
+    if (model->has_local) {
+        ws_local_patterns(stream, n_frames);
+        ws_multiply(&model->local.join, stream->local, y, n_frames, 0, stream->small);
+        add(x, y, n_frames * n_channels);
+    }
     clear_early(stream, x, n_frames, n_channels);
     for (uint32_t i = 0; i < model->n_blocks; i++) {
         const ws_block *block = &model->blocks[i];

@@ -61,7 +61,7 @@ def make_config(
         model: the network; None: the task's default.
         features: the front end; None: the recipe's.
         recipe: ``default`` or ``classic``.
-        preset: a size of the task `words`' default network, one of `presets.PRESETS`; None: ``default``.
+        preset: a size of the task's default network, one of `presets.PRESETS`; None: ``default``.
         settings: ``section.field`` → value, over those of the recipe and of the preset.
 
     Raises:
@@ -71,7 +71,10 @@ def make_config(
     words = None if words is None else as_words(words)
     name = str(settings.pop("model.name", None) or model or default_model(kind, data, words))
     if preset is not None:
-        settings = {**_preset_settings(preset, kind, name, recipe), **settings}
+        own = _preset_settings(preset, kind, name, recipe)
+        if features not in (None, own.get("features.kind", features)):
+            raise ConfigError(f"`features` is {features}, but the preset {preset} has {own['features.kind']}; leave it out")
+        settings = {**own, **settings}
     if _n_phases(settings.get("training.steps")) > 1:
         settings.setdefault("training.schedule", "constant")  # learning rates of phases are meant as they are
     if kind.data == "trigger":
@@ -87,7 +90,7 @@ def make_config(
 def _preset_settings(preset: str, task: Task, model: str, recipe: str) -> dict[str, Any]:
     if preset not in PRESETS:
         raise ConfigError(f"`preset` must be one of {', '.join(PRESETS)}, got {preset!r}")
-    sized = TASKS["words"]
+    sized = TASKS[PRESETS[preset].task]
     if task != sized or model != sized.default_model or recipe != "default":
         raise ConfigError(
             f"`preset` is a size of {sized.default_model} for the task {sized.name} with its default recipe; leave it out"

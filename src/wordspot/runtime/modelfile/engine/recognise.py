@@ -1,7 +1,7 @@
 """What the C engine can run, read back from an exported file: log-mel features and a `residual_1d` or `trigger_1d`.
 
 The file names no layers. Its operators are recognised by their order, its constants are computed as ONNX Runtime would, and
-`engine_reference` proves the result on the self-test of the card. No torch and no onnx are needed.
+`reference` proves the result on the self-test of the card. No torch and no onnx are needed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ SUPPORTED = (
     "transform of 128 to 16384 samples, a power of two"
 )
 #: Operators that move values but compute nothing.
-_MOVES = {"Concat", "Slice", "Squeeze", "Unsqueeze", "Transpose"}
+_MOVES = {"Concat", "Reshape", "Slice", "Squeeze", "Unsqueeze", "Transpose"}
 _FRONT = "Conv Mul Conv Log Sub Mul"
-_WORDS = re.compile(rf"{_FRONT} Conv Relu( Conv Conv Relu Conv Add Relu)+ AveragePool Conv Softmax")
+_LOCAL = "Conv Relu Conv Relu Conv Add"
+_WORDS = re.compile(rf"{_FRONT} Conv( {_LOCAL})? Relu( Conv Conv Relu Conv Add Relu)+ AveragePool Conv Softmax")
 _TRIGGER = re.compile(rf"{_FRONT} Mul Add Mul Conv Relu Mul( Conv Conv Relu Conv Add Relu Mul)+ AveragePool Conv Softmax")
 
 
@@ -50,6 +51,33 @@ class Block:
 
 
 @dataclass(frozen=True)
+class LocalPatterns:
+    """Two convolutions over neighbouring coefficients, 5 high and moving by 2, and a product that joins their result.
+
+    Attributes:
+        first: inputs are 5 coefficients of the stem's frames, [coefficient][frame].
+        second: inputs are 5 rows of the first, [row][channel].
+        join: inputs are all rows of the second, [row][channel]; its result is added to the stem's before the ReLU.
+        n_features: coefficients of a frame.
+    """
+
+    first: Product
+    second: Product
+    join: Product
+    n_features: int
+
+    @property
+    def heights(self) -> tuple[int, int]:
+        """Rows after the first and the second convolution."""
+        return (self.n_features + 1) // 2, (self.n_features + 3) // 4
+
+    @property
+    def multiply_adds(self) -> int:
+        first, second = self.heights
+        return first * self.first.weights.size + second * self.second.weights.size + self.join.weights.size
+
+
+@dataclass(frozen=True)
 class EngineModel:
     """A network and its front end, as the C engine runs them.
 
@@ -62,6 +90,7 @@ class EngineModel:
         stem: inputs are frames of features, the oldest first.
         pool: frames of the mean over time.
         early_frames: frames at the start of a stream that leave no trace in its states.
+        local: beside the stem, or None.
     """
 
     hop: int
@@ -76,30 +105,28 @@ class EngineModel:
     pool: int
     output: Product
     early_frames: int
+    local: LocalPatterns | None = None
 
     @property
     def n_mels(self) -> int:
         return int(self.mel.shape[1])
 
     @property
-    def products(self) -> tuple[Product, ...]:
-        """All but the output, whose weights stay float32."""
-        return (self.stem, *(part for block in self.blocks for part in (block.wider, block.narrower)))
-
-    @property
     def multiply_adds(self) -> int:
         """Of the network, for each hop."""
-        taps = sum(block.taps.size for block in self.blocks)
-        return taps + sum(part.weights.size for part in (*self.products, self.output))
+        blocks = sum(block.taps.size + block.wider.weights.size + block.narrower.weights.size for block in self.blocks)
+        local = self.local.multiply_adds if self.local else 0
+        return self.stem.weights.size + local + blocks + self.output.weights.size
 
     def with_weights(self, change: Callable[[Array], Array]) -> EngineModel:
-        """The model with the weights of all its `products` changed."""
+        """The model with the weights changed that need not be float32: of all products but the output and the first local."""
 
         def changed(part: Product) -> Product:
             return Product(change(part.weights), part.bias)
 
         blocks = tuple(replace(block, wider=changed(block.wider), narrower=changed(block.narrower)) for block in self.blocks)
-        return replace(self, stem=changed(self.stem), blocks=blocks)
+        local = self.local and replace(self.local, second=changed(self.local.second), join=changed(self.local.join))
+        return replace(self, stem=changed(self.stem), blocks=blocks, local=local)
 
 
 def recognise(walked: Walked, card: Card) -> EngineModel:
@@ -135,6 +162,8 @@ def _read(nodes: list[Node], constants: dict[str, Any], card: Card, early_frames
     """Raises ValueError and the like if a constant has another shape."""
     convolutions = [node for node in nodes if node.op_type == "Conv"]
     front, mel_node, stem, *middle, output = convolutions
+    has_local = nodes[nodes.index(stem) + 1].op_type == "Conv"
+    local, middle = (middle[:3], middle[3:]) if has_local else ([], middle)
     before = nodes.index(stem)
     logarithm = next(index for index, node in enumerate(nodes) if node.op_type == "Log")
     assert logarithm < before
@@ -156,6 +185,7 @@ def _read(nodes: list[Node], constants: dict[str, Any], card: Card, early_frames
         pool=int(pool.attributes["kernel_shape"][-1]),
         output=_product(output, constants),
         early_frames=int(early_frames),
+        local=_local(local, constants, mel.shape[1]) if has_local else None,
     )
 
 
@@ -174,6 +204,25 @@ def _stem(node: Node, constants: dict[str, Any]) -> Product:
     if height != 1 or "dilations" in node.attributes or "strides" in node.attributes:
         raise ValueError(f"a first convolution of shape {list(weights.shape)}")
     return Product(weights[:, :, 0].transpose(2, 1, 0).reshape(-1, n_channels), _bias(node, constants, n_channels))
+
+
+def _local(nodes: list[Node], constants: dict[str, Any], n_features: int) -> LocalPatterns:
+    first, second = (_over_frequency(node, constants) for node in nodes[:2])
+    join = _product(nodes[2], constants)
+    local = LocalPatterns(first, second, join, n_features)
+    weights = join.weights.reshape(-1, local.heights[1], join.weights.shape[1]).transpose(1, 0, 2)  # from [channel][row]
+    return replace(local, join=replace(join, weights=weights.reshape(join.weights.shape)))
+
+
+def _over_frequency(node: Node, constants: dict[str, Any]) -> Product:
+    """A convolution over coefficients, inputs [5 coefficients][channels or frames]."""
+    weights = _array(constants[node.inputs[1]])  # [channels, channels before, 5, frames]
+    n_channels, n_before, height, n_frames = weights.shape
+    attributes = node.attributes
+    moves = list(attributes.get("strides", [])), list(attributes.get("pads", []))
+    if height != 5 or min(n_before, n_frames) != 1 or moves != ([2, 1], [2, 0, 2, 0]) or {"dilations", "group"} & {*attributes}:
+        raise ValueError(f"a convolution over coefficients of shape {list(weights.shape)}")
+    return Product(weights.transpose(2, 1, 3, 0).reshape(-1, n_channels), _bias(node, constants, n_channels))
 
 
 def _product(node: Node, constants: dict[str, Any]) -> Product:
@@ -228,6 +277,7 @@ def _check_sizes(model: EngineModel, card: Card) -> None:
         "early frames": (model.early_frames, 0, 1000),
         "frames between two taps": (max(block.dilation for block in model.blocks), 1, 256),
         "rows in the decoder's mean": (int(card.decoder.average_ms * card.sample_rate / 1000 / hop), 0, (1 << 16) - 1),
+        **(_local_limits(model.local, model) if model.local else {}),
     }
     for what, (value, low, high) in limits.items():
         if not low <= value <= high:
@@ -236,6 +286,16 @@ def _check_sizes(model: EngineModel, card: Card) -> None:
         raise _unsupported(f"has a Fourier transform of {n_fft} samples")
     if hop != card.step_samples or card.states[0].shape != (1, kept):
         raise _unsupported(f"moves by {hop} samples and keeps {card.states[0].shape[-1]}")
+
+
+def _local_limits(local: LocalPatterns, model: EngineModel) -> dict[str, tuple[int, int, int]]:
+    n_first, n_local = (-(-part.weights.shape[1] // 16) * 16 for part in (local.first, local.second))  # as the engine pads them
+    n_inputs = 5 * len(model.stem.weights) // model.n_mels
+    return {
+        "inputs of the first local pattern": (len(local.first.weights), n_inputs, n_inputs),
+        "inputs of the second local pattern": (5 * n_first, 1, 512),
+        "local patterns of a frame": (n_local * local.heights[1], 1, 512),
+    }
 
 
 def _constants(walked: Walked) -> dict[str, Any]:

@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.export.engine_reference import self_test_rows
-from wordspot.export.recognise import Array, EngineModel, Product
 from wordspot.runtime.modelfile.card import Card
+from wordspot.runtime.modelfile.engine.recognise import Array, EngineModel, LocalPatterns, Product
+from wordspot.runtime.modelfile.engine.reference import self_test_rows
 
 MAGIC = b"wordspot"
-VERSION = 1
+VERSION = 2
 WEIGHTS = ("float32", "int8")
 _HEADER_WORDS, _ALIGNMENT, _LANES = 64, 64, 16
 _KINDS = ("peak", "classic", "micro")
@@ -35,6 +36,8 @@ def make_blob(model: EngineModel, card: Card, weights: str = "float32") -> bytes
     rows = self_test_rows(model.with_weights(rounded) if in_8_bits else model, card, small=in_8_bits)
     quads = [_quads(channel) for channel in model.mel.T]
     parts: list[NDArray[Any]] = [*_tables(model), *_mel_arrays(quads), *_product(model.stem, in_8_bits, inputs=4)]
+    if model.local:
+        parts += _local(model.local, in_8_bits)
     for block in model.blocks:
         parts += [_f32(_padded(block.taps, axes=(1,)))]
         parts += [*_product(block.wider, in_8_bits), *_product(block.narrower, in_8_bits)]
@@ -81,6 +84,8 @@ def _header(model: EngineModel, card: Card, in_8_bits: bool, n_quads: int, n_lab
     words[32:35] = _f32(np.array([model.floor, model.mean, model.scale])).view("<u4")
     words[35:42] = (test.n_samples, test.seed, *test.tones[0], *test.tones[1], len(test.ends))
     words[42:43] = _f32(np.array([_INT8_TOLERANCE if in_8_bits else test.tolerance])).view("<u4")
+    if model.local:
+        words[43:45] = [_up(part.weights.shape[1], _LANES) for part in (model.local.first, model.local.second)]
     words[48 : 48 + len(model.blocks)] = [block.dilation for block in model.blocks]
     return words.tobytes()
 
@@ -119,6 +124,16 @@ def _quads(channel: Array) -> tuple[int, Array]:
 def _mel_arrays(quads: list[tuple[int, Array]]) -> list[NDArray[Any]]:
     starts, counts = [start for start, _ in quads], [len(weights) // 4 for _, weights in quads]
     return [np.array(starts, "<u4"), np.array(counts, "<u4"), _f32(np.concatenate([weights for _, weights in quads]))]
+
+
+def _local(local: LocalPatterns, in_8_bits: bool) -> list[NDArray[Any]]:
+    """Three products; the first stays float32. The channels of their inputs are padded as the outputs before them."""
+    arrays = _product(local.first, in_8_bits=False, inputs=1)
+    for part, before in ((local.second, local.first), (local.join, local.second)):
+        n_before, n_out = before.weights.shape[1], part.weights.shape[1]
+        weights = _padded(part.weights.reshape(-1, n_before, n_out), (1,)).reshape(-1, n_out)
+        arrays += _product(replace(part, weights=weights), in_8_bits)
+    return arrays
 
 
 def _product(part: Product, in_8_bits: bool, inputs: int = _LANES) -> list[NDArray[Any]]:

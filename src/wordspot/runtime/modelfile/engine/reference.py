@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.errors import ExportError
-from wordspot.export.recognise import SUPPORTED, Array, EngineModel, Product
 from wordspot.runtime.modelfile.card import Card, self_test_signal
+from wordspot.runtime.modelfile.engine.recognise import SUPPORTED, Array, EngineModel, Product
 from wordspot.runtime.modelfile.self_test import difference
 
 _SMALL = 32767  # the largest activation in 16 bits
@@ -27,8 +27,7 @@ def reference_scores(model: EngineModel, audio: NDArray[np.float32], *, small: b
     x = _features(model, audio)
     held = np.arange(len(x)) < model.early_frames
     x[held] = 0
-    kernel = len(model.stem.weights) // model.n_mels
-    x = np.maximum(_product(model.stem, np.concatenate([_earlier(x, step) for step in range(kernel)][::-1], axis=1), small), 0)
+    x = np.maximum(_first(model, x, small), 0)
     x[held] = 0
     for block in model.blocks:
         y = np.zeros_like(x)
@@ -74,6 +73,28 @@ def _features(model: EngineModel, audio: NDArray[np.float32]) -> Array:
     return features
 
 
+def _first(model: EngineModel, x: Array, small: bool) -> Array:
+    """The stem, and the local patterns beside it, before the ReLU: [frames, features] → [frames, channels]."""
+    kernel = len(model.stem.weights) // model.n_mels
+    seen = np.stack([_earlier(x, step) for step in range(kernel)][::-1], axis=1)  # [frames, kernel, features]
+    y = _product(model.stem, seen.reshape(len(x), -1), small)
+    if model.local is None:
+        return y
+    first = np.maximum(_over_frequency(model.local.first, seen.transpose(0, 2, 1), small=False), 0)
+    second = np.maximum(_over_frequency(model.local.second, first, small), 0)
+    return y + _product(model.local.join, second.reshape(len(x), -1), small)
+
+
+def _over_frequency(part: Product, x: Array, small: bool) -> Array:
+    """A convolution, 5 high and moving by 2: [frames, rows, inputs] → [frames, rows / 2, outputs]."""
+    n_frames, n_rows, _ = x.shape
+    if small:
+        x = _in_16_bits(x.reshape(n_frames, -1)).reshape(x.shape)
+    padded = np.pad(x, ((0, 0), (2, 4), (0, 0)))
+    patches = np.stack([padded[:, row : row + 5].reshape(n_frames, -1) for row in range(0, n_rows, 2)], axis=1)
+    return _product(part, patches, small=False)
+
+
 def _earlier(x: Array, n_frames: int) -> Array:
     """x [frames, channels] some frames later, after zeros."""
     return np.concatenate([np.zeros((min(n_frames, len(x)), x.shape[1])), x[: max(len(x) - n_frames, 0)]])
@@ -81,7 +102,13 @@ def _earlier(x: Array, n_frames: int) -> Array:
 
 def _product(part: Product, x: Array, small: bool) -> Array:
     if small:
-        scale = np.abs(x).max(axis=1, keepdims=True) / _SMALL
-        x = np.rint(x / np.where(scale > 0, scale, 1)) * scale
+        x = _in_16_bits(x)
     result: Array = x @ part.weights + part.bias
     return result
+
+
+def _in_16_bits(x: Array) -> Array:
+    """x [frames, inputs] rounded to 16 bits, scaled for each frame."""
+    scale = np.abs(x).max(axis=1, keepdims=True) / _SMALL
+    rounded: Array = np.rint(x / np.where(scale > 0, scale, 1)) * scale
+    return rounded

@@ -1,0 +1,94 @@
+"""Recordings that show what a network meets: the ranges of its activations are measured on some, its 8-bit form on others."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from wordspot.audio.files import read_audio
+from wordspot.audio.folder import walk_folder
+from wordspot.audio.samples import Samples
+from wordspot.errors import AudioError, DataError, NotFoundError
+from wordspot.files import read_text
+
+_MOST_S, _LONGEST_S, _LEAST_S = 300.0, 10.0, 10.0
+
+
+def calibration_streams(groups: Iterable[list[Path]], sample_rate: int, where: str) -> tuple[Samples, Samples]:
+    """Two streams of recordings one after another, of up to 150 s each: one to measure ranges on, one for the rest.
+
+    Args:
+        groups: recordings by label, which take turns, so that rare labels are heard too.
+        sample_rate: in Hz.
+        where: the source of the recordings, for messages.
+
+    Raises:
+        DataError: they hold less than 10 s of audio that can be read.
+    """
+    parts: list[Samples] = []
+    wanted = int(_MOST_S * sample_rate)
+    for path in _in_turns(groups):
+        if wanted <= 0:
+            break
+        try:
+            audio = read_audio(path, sample_rate, thorough=False)[0][: int(_LONGEST_S * sample_rate)]
+        except (AudioError, NotFoundError):
+            continue
+        parts.append(audio)
+        wanted -= len(audio)
+    seconds = sum(map(len, parts)) / sample_rate
+    if seconds < _LEAST_S:
+        raise DataError(f"{where} has {seconds:.1f} s of audio to calibrate on; expected at least {_LEAST_S:g} s, better minutes")
+    if len(parts) == 1:
+        half = len(parts[0]) // 2
+        return parts[0][:half], parts[0][half:]
+    return np.concatenate(parts[::2]), np.concatenate(parts[1::2])
+
+
+def recordings_by_folder(folder: Path) -> list[list[Path]]:
+    """The recordings in a folder, by the folder below it that they lie in.
+
+    Raises:
+        NotFoundError: no such folder.
+    """
+    if not folder.is_dir():
+        raise NotFoundError(f"{folder}: no such folder; expected one of recordings")
+    sounds = sorted(walk_folder(folder).sounds, key=lambda path: (str(path.parent), path.name))
+    return [list(group) for _, group in itertools.groupby(sounds, key=lambda path: path.parent)]
+
+
+def validation_recordings(listing: Path, data: Path) -> list[list[Path]]:
+    """The validation recordings of a run, by label.
+
+    Args:
+        listing: its ``data.csv``.
+        data: the folder of its recordings.
+
+    Raises:
+        NotFoundError: no such listing or folder.
+        DataError: it lists none for validation.
+    """
+    if not data.is_dir():
+        raise NotFoundError(f"{data}: no such folder; expected the recordings of the run")
+    groups: dict[str, dict[Path, None]] = {}
+    for row in csv.DictReader(io.StringIO(read_text(listing))):
+        if row.get("set") == "validation":
+            groups.setdefault(row.get("label") or "", {})[data / (row.get("path") or "")] = None
+    if not groups:
+        raise DataError(f"{listing} lists no recordings for validation; name others with `calibrate`")
+    return [list(paths) for paths in groups.values()]
+
+
+def _in_turns(groups: Iterable[list[Path]]) -> Iterable[Path]:
+    """One of each group, then another of each, evenly spread over each group in an order that never changes."""
+    shuffled = []
+    for group in groups:
+        order = np.random.default_rng(0).permutation(len(group))
+        shuffled.append([group[at] for at in order.tolist()])
+    for turn in itertools.zip_longest(*shuffled):
+        yield from (path for path in turn if path is not None)

@@ -1,0 +1,1 @@
+"""Files that the C engine of wordspot can run: recognised, made into its data, and run by its compiled form."""

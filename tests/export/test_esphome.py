@@ -1,0 +1,154 @@
+"""`wordspot export --target esphome` and `tflite`: a word in a WAV file is detected by the interpreter of devices."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wordspot as ws
+from support.command_line import fails, run
+from support.made_exports import export_made
+from support.made_tflite import detected_by_pymicro, detected_on_device
+from support.made_trigger import RATE, make_trigger_folder, rng, take, write
+from wordspot.audio.files import read_audio
+from wordspot.audio.samples import to_int16
+from wordspot.config import DecoderConfig
+from wordspot.errors import ConfigError, DataError, ExportError, NotFoundError
+from wordspot.export.esphome import file_name, window_of
+from wordspot.export.tflite.making import Loss, check_loss
+
+pytestmark = pytest.mark.slow
+OLD = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"
+SETTINGS = {
+    "features.hop_ms": 10,
+    "features.clip_ms": 4000,
+    "model.n_channels": 16,
+    "model.window_frames": 60,
+    "model.dilations": "1,1,2",
+    "training.steps": (80,),
+    "training.batch_size": 6,
+    "training.evaluate_every": 80,
+    "trigger.validation_minutes": 0.2,
+    "trigger.testing_minutes": 0.2,
+    "trigger.workers": 0,
+    "data.validation_percent": 25,
+    "data.testing_percent": 25,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made word, other words and backgrounds."""
+    return make_trigger_folder(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on the front end of devices."""
+    out = tmp_path_factory.mktemp("run") / "deep"
+    ws.train(folder, task="trigger", words=["Deep Voice"], features="micro", out=out, device="cpu", settings=SETTINGS)
+    return out
+
+
+def test_a_word_in_a_wav_is_detected_on_a_device(trained: Path, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "esphome"
+    exported = ws.export_esphome(trained, out, data=folder)
+    assert exported.loss.changed_percent < 1
+    assert exported.bytes < 30_000
+    write(tmp_path / "word.wav", take(1.5, 1.0, seed=99))
+    write(tmp_path / "noise.wav", 0.01 * rng(9).standard_normal(4 * RATE))
+    for detected in (detected_on_device, detected_by_pymicro):
+        sounds = [to_int16(read_audio(tmp_path / f"{name}.wav", RATE)[0]) for name in ("word", "noise")]
+        assert [detected(out, "deep_voice", sound) for sound in sounds] == [True, False]
+
+
+def test_the_manifest_is_what_esphome_reads(trained: Path, folder: Path, tmp_path: Path) -> None:
+    """The fields that ESPHome's schema of manifests, version 2, requires, with their types."""
+    exported = ws.export_esphome(trained, tmp_path / "out", calibrate=folder)
+    manifest = json.loads((tmp_path / "out" / "deep_voice.json").read_text(encoding="utf-8"))
+    settings = manifest.pop("micro")
+    assert isinstance(manifest.pop("author"), str)
+    assert manifest.pop("trained_languages") == []
+    assert manifest == {"type": "micro", "wake_word": "Deep Voice", "model": "deep_voice.tflite", "version": 2}
+    assert settings.pop("minimum_esphome_version") == "2024.7.0"
+    assert settings.pop("tensor_arena_size") == exported.arena_bytes < 40_000
+    assert settings == {"probability_cutoff": 0.5, "feature_step_size": 10, "sliding_window_size": 3}
+    assert "- model: deep_voice.json" in (tmp_path / "out" / "deep_voice.yaml").read_text(encoding="utf-8")
+
+
+def test_a_file_of_words_is_exported_word_by_word(folder: Path, tmp_path: Path) -> None:
+    """An exported file on the front end of devices holds the weights too."""
+    small = {"features__clip_ms": 300.0, "model__n_channels": 8, "model__dilations": "1"}
+    exported = export_made("residual_1d", features__kind="micro", features__low_hz=125, features__high_hz=7500, **small)
+    (tmp_path / "words.onnx").write_bytes(exported.model)
+    words = ws.export_esphome(tmp_path / "words.onnx", tmp_path / "no", calibrate=folder, word="no", max_loss=100)
+    assert (words.name, words.word) == ("no", "no")
+    every = ws.export_tflite(tmp_path / "words.onnx", tmp_path / "words.tflite", calibrate=folder, max_loss=100)
+    assert every.labels == ("_silence_", "_unknown_", "yes", "no")
+    with pytest.raises(ExportError, match="one word, but this model knows yes, no; name one with `word`"):
+        ws.export_esphome(tmp_path / "words.onnx", tmp_path / "other", calibrate=folder)
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str], trained: Path, folder: Path, tmp_path: Path) -> None:
+    base = ("export", trained, "--target", "esphome", "--out", tmp_path / "out")
+    status, out, error = run(capsys, *base, "--data", folder)
+    assert (status, error) == (0, "")
+    assert "the wake word Deep Voice" in out
+    assert re.search(r"8 bits change 0\.\d\d % of the decisions on \d+ s of recordings", out)
+    fails(capsys, "contains files", *base, "--data", folder)
+    status, out, _ = run(capsys, *base, "--data", folder, "--force", "--stride", 1, "--json")
+    assert (status, json.loads(out)["window"]) == (0, 8)
+    tflite = ("export", trained, "--target", "tflite", "--calibrate", folder, "--out")
+    status, out, error = run(capsys, *tflite, tmp_path / "deep.tflite")
+    assert (status, error) == (0, "")
+    assert "the scores of Deep Voice each 3 frames" in out
+    fails(capsys, "already exists", *tflite, tmp_path / "deep.tflite")
+    fails(capsys, "must end in .tflite", *tflite, tmp_path / "deep.onnx")
+    other = ("export", trained, "--target", "esphome", "--out", tmp_path / "other")
+    fails(capsys, "name a folder of them with --calibrate", *other)
+    fails(capsys, "with --data, not both", *other, "--data", folder, "--calibrate", folder)
+    fails(capsys, "--stride must be from 1 to 16 frames, got 17", *other, "--data", folder, "--stride", 17)
+    fails(capsys, "does not know the word 'lamp'; it knows Deep Voice", *other, "--data", folder, "--word", "lamp")
+    fails(capsys, "--weights belongs to --target c", *other, "--weights", "int8")
+    fails(capsys, "--int8 belongs to --target onnx, but the target is esphome", *other, "--int8")
+    fails(capsys, "--word belongs to --target tflite or esphome", "export", OLD, "--target", "c", "--out", "x", "--word", "y")
+    assert not (tmp_path / "other").exists()
+
+
+def test_recordings_that_cannot_calibrate_are_rejected(trained: Path, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no such folder; expected one of recordings"):
+        ws.export_esphome(trained, tmp_path / "out", calibrate=tmp_path / "nowhere")
+    write(tmp_path / "little" / "one.wav", np.zeros(RATE))
+    with pytest.raises(DataError, match=r"has 1.0 s of audio to calibrate on; expected at least 10 s"):
+        ws.export_esphome(trained, tmp_path / "out", calibrate=tmp_path / "little")
+    with pytest.raises(NotFoundError, match="expected the recordings of the run"):
+        ws.export_esphome(trained, tmp_path / "out", data=tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="is a file, which does not list its recordings"):
+        ws.export_tflite(OLD, tmp_path / "out.tflite", data=folder)
+    with pytest.raises(ConfigError, match="is a file and has no checkpoints"):
+        ws.export_tflite(OLD, tmp_path / "out.tflite", calibrate=folder, checkpoint=3)
+
+
+def test_another_front_end_is_rejected(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ExportError, match=r"features.kind is logmel, but ESPHome's devices compute features with micro; train with"
+    ):
+        ws.export_esphome(OLD, tmp_path / "out", calibrate=folder, word="yes")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_loss_beyond_the_limit_is_rejected() -> None:
+    loss = Loss(60.0, 0.5, 0.1, 2.5)
+    check_loss(loss, 2.5)
+    with pytest.raises(ExportError, match=r"8 bits change 2.50 % of the decisions on 60 s of recordings, more than 1 %"):
+        check_loss(loss, 1.0)
+
+
+def test_names_and_windows() -> None:
+    assert [file_name(word) for word in ("Hey Lamp", "naïve", "麦克")] == ["hey_lamp", "naive", "wake_word"]
+    assert window_of(DecoderConfig(average_ms=150), 3) == 5
+    assert window_of(DecoderConfig(average_ms=0), 3) == 1
