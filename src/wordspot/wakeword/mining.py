@@ -18,7 +18,7 @@ from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import Model, open_model
 
 #: A detection above this is worth training on, far below the threshold of a finished model.
-THRESHOLD = 0.1
+THRESHOLD = 0.05
 _AFTER_MS = (50.0, 200.0, 350.0)  # of sound after a detection: the same error at several places of the window
 _BATCH = 500  # recordings fed as one stream
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from wordspot.audio.folder import walk_folder
-from wordspot.data.folders import NOISE_FOLDER
+from wordspot.config import DataConfig
+from wordspot.data.few_recordings import split_recordings
+from wordspot.data.folders import NOISE_FOLDER, list_recordings
 from wordspot.data.voices import find_engines, make_noise, speak
 from wordspot.data.voices.find import NEURAL
 from wordspot.data.voices.near_misses import NearMiss, near_misses
@@ -25,6 +28,7 @@ FALSE_ACCEPTS = "false accepts"
 _NOISE_SECONDS = 60.0
 _PER_NEAR_MISS = 0.03  # clips of each, as a part of those of the phrase
 _FEWEST = 4
+_TAKES_SHARE, _MOST_REPEATS = 0.5, 25  # of recordings of people, as a part of the clips by voices
 #: Of the clips of a phrase and of other texts, where there are neural voices, which are closer to people and much slower.
 _SIMPLE_SHARE, _SIMPLE_SHARE_OF_OTHERS = 0.3, 0.7
 #: Nearer to the phrase, an invented text ("atheno") is how some people say the phrase itself, and no word that is ever said.
@@ -118,6 +122,28 @@ def add_takes(project: Project, phrases: Sequence[str], takes: Path) -> int:
     if len(phrases) == 1:
         return _copy(takes, project.recordings / normalize_word(phrases[0]))
     return sum(_copy(takes / phrase, project.recordings / normalize_word(phrase)) for phrase in phrases)
+
+
+def weigh_takes(project: Project, request: Request) -> None:
+    """Repeat the training recordings of people, so that they are a part of the phrase's clips that counts beside the voices.
+
+    Those of the other sets stay alone, so that each is measured once.
+    """
+    wanted = {normalize_word(phrase) for phrase in request.phrases}
+    listing = list_recordings(project.recordings)
+    sets = split_recordings(listing, DataConfig(), wanted).sets
+    for phrase in wanted:
+        takes = [
+            project.recordings / clip.path
+            for clip, name in zip(listing.clips, sets, strict=True)
+            if clip.word == phrase and name == "training" and Path(clip.path).name.startswith(TAKE)
+        ]
+        firsts = [path for path in takes if path.stem.endswith("_0")]
+        for path in set(takes) - set(firsts):
+            path.unlink()
+        n = min(round(_TAKES_SHARE * request.n_voices / max(len(firsts), 1)), _MOST_REPEATS)
+        for path, number in itertools.product(firsts, range(1, n)):
+            shutil.copyfile(path, path.with_stem(f"{path.stem.removesuffix('_0')}_{number}"))
 
 
 def add_false_accepts(project: Project, folder: Path) -> int:
