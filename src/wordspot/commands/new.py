@@ -57,8 +57,9 @@ def run(args: argparse.Namespace) -> None:
         made = new(
             args.phrases, out=args.out, takes=args.takes, false_accepts=args.false_accepts, speech=args.speech,
             backgrounds=args.backgrounds, excluded=args.excluded, said=args.said,
-            false_accepts_per_hour=args.false_accepts_per_hour, minutes=args.minutes, n_voices=args.voices, n_near_misses=args.near_misses, language=args.language,
-            engine=args.engine, seed=args.seed, resume=args.resume, force=args.force, **callbacks,
+            false_accepts_per_hour=args.false_accepts_per_hour, minutes=args.minutes, n_voices=args.voices,
+            n_near_misses=args.near_misses, language=args.language, engine=args.engine, seed=args.seed, resume=args.resume,
+            force=args.force, **callbacks,
         )  # fmt: skip
     if args.json:
         console.print_json(made.to_json())
