@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.resources
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from wordspot.config import DecoderConfig
 from wordspot.errors import CardError, ConfigError, NotFoundError
 from wordspot.runtime.modelfile.card import Card, read_card, read_content, to_json
 from wordspot.runtime.modelfile.self_test import SelfTestResult, run_self_test
@@ -15,19 +16,33 @@ from wordspot.runtime.modelfile.session import open_session
 DEFAULT_MODEL = "default.onnx"
 
 
+class OtherFormat(Protocol):
+    """A streaming model in another format than ONNX."""
+
+    suffix: str
+
+    def make_runner(self) -> Any:
+        """What turns samples into scores, as `streams.StreamRunner` does."""
+
+    def write_copy(self, decoder: DecoderConfig, out: Path) -> None:
+        """Write a copy with other decoder settings."""
+
+
 @dataclass(frozen=True)
 class Model:
     """An exported file, loaded. Any number of streams can share it.
 
     Attributes:
         card: the model card.
-        session: an `onnxruntime.InferenceSession`.
+        session: an `onnxruntime.InferenceSession`; None if `other` runs the model.
         name: the file's path, for messages.
+        other: of a model in another format.
     """
 
     card: Card
     session: Any
     name: str = "the model"
+    other: OtherFormat | None = None
 
 
 #: What functions accept as a model: an exported file, its content, an opened model, or None for the one that comes with

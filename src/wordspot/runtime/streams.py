@@ -27,7 +27,7 @@ _BLOCK_SECONDS = 4.0  # the longest call of a stream: long enough to be fast, sh
 _BUFFERS_KEPT = 8  # call lengths whose buffers are kept; a live stream has one or two
 
 
-def make_runner(model: Model, stride_ms: float = 30.0) -> StreamRunner | WindowRunner:
+def make_runner(model: Model, stride_ms: float = 30.0) -> Any:
     """Make the runner for `model`.
 
     Args:
@@ -38,6 +38,8 @@ def make_runner(model: Model, stride_ms: float = 30.0) -> StreamRunner | WindowR
         ConfigError: a stride shorter than a sample or longer than a clip.
     """
     card = model.card
+    if model.other is not None:
+        return model.other.make_runner()
     if card.kind == "stream":
         return StreamRunner(model)
     stride = card.sample_rate * stride_ms / 1000
