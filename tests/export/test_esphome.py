@@ -220,5 +220,5 @@ def test_a_manifest_that_wordspot_did_not_write_is_rejected(trained: Path, folde
         with contextlib.suppress(CardError):
             open_esphome(path)
     model.unlink()
-    with pytest.raises(NotFoundError, match="no such file, but deep_voice.json names it"):
+    with pytest.raises(NotFoundError, match=r"no such file, but deep_voice\.json names it"):
         open_esphome(path)

@@ -20,7 +20,7 @@ from wordspot.runtime.kept_files import SAVE_MB
 from wordspot.tasks import TASKS, Task
 
 if TYPE_CHECKING:
-    from wordspot.runtime.model import Model
+    from wordspot.export.esphome_model import EsphomeFile
 
 #: Fields that have a flag of their own; all others are reached by ``--set``.
 FLAGS = (
@@ -199,6 +199,7 @@ def _field(section: str, name: str) -> dataclasses.Field[Any]:
 
 
 MODEL_HELP = "if the first name ends in .onnx, it is the model; else the model that comes with wordspot is used"
+ANY_MODEL_HELP = MODEL_HELP.replace(".onnx", ".onnx, or .json for ESPHome")
 _MODELS = (".onnx", ".json")
 
 
@@ -227,7 +228,7 @@ def split_model(paths: list[Path], suffixes: tuple[str, ...] = (".onnx",)) -> tu
     return None, paths
 
 
-def split_any_model(paths: list[Path]) -> tuple[Model | Path | None, list[Path]]:
+def split_any_model(paths: list[Path]) -> tuple[EsphomeFile | Path | None, list[Path]]:
     """`split_model`, but the model may also be the manifest of one for ESPHome, which is opened.
 
     Raises:
@@ -314,7 +315,7 @@ DECODER_FLAGS = (
 def add_stream_flags(parser: argparse.ArgumentParser) -> None:
     """Add the streams, their annotations and the decoder's settings."""
     parser.add_argument(
-        "paths", metavar="STREAM", nargs="+", type=Path, help=f"recordings in which the spoken words are known; {MODEL_HELP}"
+        "paths", metavar="STREAM", nargs="+", type=Path, help=f"recordings in which the spoken words are known; {ANY_MODEL_HELP}"
     )
     parser.add_argument(
         "--truth",

@@ -20,7 +20,7 @@ from wordspot.presets import CLASSIC_TEST_DECODER, ESPHOME_DECODER, MICRO_DECODE
 from wordspot.progress import OnProgress, Progress, ignore
 from wordspot.runtime.batch import Recordings, as_paths
 from wordspot.runtime.decoder import make_decoder
-from wordspot.runtime.model import Model, as_model, check_detects
+from wordspot.runtime.model import Model, Source, as_model, check_detects
 
 _DECODERS = {
     "peak": DecoderConfig(),
@@ -91,7 +91,7 @@ class StreamResult:
 
 
 def test_stream(
-    model: Model | Path | str | None,
+    model: Source,
     streams: Recordings,
     *,
     truth: Recordings | None = None,
@@ -125,7 +125,7 @@ def test_stream(
     return StreamResult(opened.name, files, metrics, (*warnings, *doubts(bench)), bench)
 
 
-def open_for_streams(model: Model | Path | str | None) -> Model:
+def open_for_streams(model: Source) -> Model:
     """Open a model that detects words in streams.
 
     Raises:

@@ -30,7 +30,7 @@ from wordspot.overrides import decoder_to_json
 from wordspot.presets import TIME_TOLERANCE_MS
 from wordspot.progress import OnProgress, Progress, ignore
 from wordspot.runtime.batch import Recordings, as_paths
-from wordspot.runtime.model import Model, read_model
+from wordspot.runtime.model import OtherFormat, read_model
 from wordspot.runtime.modelfile.card import Card, read_card, with_card
 
 _MAX_PER_HOUR = 3600.0
@@ -85,7 +85,7 @@ class StreamTuning:
 
 
 def tune(
-    model: Model | Path | str | None,
+    model: OtherFormat | Path | str | None,
     streams: Recordings,
     *,
     out: Path | str,
@@ -120,9 +120,9 @@ def tune(
         NotFoundError, AudioError, CardError: a file that is missing or damaged.
     """
     out, report = Path(out), progress or ignore
-    other = model.other if isinstance(model, Model) else None
+    other = model if isinstance(model, OtherFormat) else None
     _check_out(out, other.suffix if other else ".onnx", force=force)
-    if model is not None and not isinstance(model, Model) and read_card(Path(model)).task.predicts_recordings:
+    if model is not None and not isinstance(model, OtherFormat) and read_card(Path(model)).task.predicts_recordings:
         _refuse_for_recordings(
             false_accepts_per_hour=false_accepts_per_hour,
             truth=truth,
@@ -142,11 +142,10 @@ def tune(
         raise ConfigError(f"the decoder {DEVICE_DECODER} is that of a manifest for ESPHome, and the only one that it can have")
     bench, files, warnings = load_bench(opened, prepared, time_tolerance_ms, config, report)
     before, after, notes = _tune_bench(bench, config, false_accepts_per_hour, report)
-    if other is None:
-        assert not isinstance(model, Model)
+    if not isinstance(model, OtherFormat):
         _write_copy(model, opened.card, after.decoder, out)
     else:
-        other.write_copy(after.decoder, out)
+        model.write_copy(after.decoder, out)
     return StreamTuning(opened.name, files, out, time_tolerance_ms, false_accepts_per_hour, before, after, (*warnings, *notes))
 
 

@@ -22,7 +22,6 @@ from wordspot.features.micro import MicroFrontEnd
 from wordspot.files import atomic_path, read_json, write_json
 from wordspot.labels import SILENCE_LABEL
 from wordspot.presets import ESPHOME_DECODER
-from wordspot.runtime.model import Model
 from wordspot.runtime.modelfile.card import Card, SelfTest
 
 _FRAME = FEATURES.hop_samples
@@ -30,12 +29,13 @@ _MOST_FRAMES = 6000  # of one piece, which bounds memory
 
 
 class EsphomeFile:
-    """A manifest and its network."""
+    """A manifest and its network: a model in another format, as `wordspot.runtime.model.OtherFormat` describes it."""
 
     suffix = ".json"
 
     def __init__(self, path: Path, manifest: dict[str, Any], network: Quantized, stride: int) -> None:
         self.path, self.manifest, self.network, self.stride = path, manifest, network, stride
+        self.name, self.card = str(path), _card(manifest, self.decoder, stride)
 
     @property
     def decoder(self) -> DecoderConfig:
@@ -125,7 +125,7 @@ class DeviceRunner:
         return scores
 
 
-def open_esphome(path: Path | str) -> Model:
+def open_esphome(path: Path | str) -> EsphomeFile:
     """Open the manifest of a wake word that wordspot exported, to run it as a device does.
 
     Raises:
@@ -144,25 +144,23 @@ def open_esphome(path: Path | str) -> Model:
     network, stride = read_tflite(content, str(model))
     if network.n_features != FEATURES.n_mels or network.head == heads.ALL:
         raise CardError(f"{model}: not the network of a wake word for ESPHome")
-    opened = EsphomeFile(path, manifest, network, stride)
     try:
-        card = _card(opened)
+        return EsphomeFile(path, manifest, network, stride)
     except ConfigError as error:
         raise CardError(f"{path}: {error}") from error
-    return Model(card, None, str(path), opened)
 
 
-def _card(opened: EsphomeFile) -> Card:
+def _card(manifest: dict[str, Any], decoder: DecoderConfig, stride: int) -> Card:
     """The card of a streaming model with a row for each call."""
-    step = _FRAME * opened.stride
+    step = _FRAME * stride
     return Card(
         kind="stream",
-        labels=(SILENCE_LABEL, opened.manifest["wake_word"]),
+        labels=(SILENCE_LABEL, manifest["wake_word"]),
         sample_rate=FEATURES.sample_rate,
         clip_samples=step,
         step_samples=step,
         states=(),
-        decoder=opened.decoder,
+        decoder=decoder,
         self_test=SelfTest(0, 1, ((0, 0), (0, 0)), (), ()),
         config={"task": "trigger"},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from wordspot.config import DecoderConfig
 from wordspot.errors import CardError, ConfigError, NotFoundError
@@ -16,9 +16,18 @@ from wordspot.runtime.modelfile.session import open_session
 DEFAULT_MODEL = "default.onnx"
 
 
+@runtime_checkable
 class OtherFormat(Protocol):
-    """A streaming model in another format than ONNX."""
+    """A streaming model in another format than ONNX.
 
+    Attributes:
+        card: a card for it.
+        name: its path, for messages.
+        suffix: of its path.
+    """
+
+    card: Card
+    name: str
     suffix: str
 
     def make_runner(self) -> Any:
@@ -45,9 +54,9 @@ class Model:
     other: OtherFormat | None = None
 
 
-#: What functions accept as a model: an exported file, its content, an opened model, or None for the one that comes with
-#: wordspot.
-Source = Model | Path | str | bytes | None
+#: What functions accept as a model: an exported file, its content, an opened model of any format, or None for the one that
+#: comes with wordspot.
+Source = Model | OtherFormat | Path | str | bytes | None
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,8 @@ def open_model(model: Path | str | bytes | None = None, *, threads: int = 1, sel
 
 def as_model(model: Source, *, threads: int = 1, self_test: bool = True) -> Model:
     """`model` itself if it is already open, else as `open_model` opens it."""
+    if isinstance(model, OtherFormat):
+        return Model(model.card, None, model.name, model)
     return model if isinstance(model, Model) else open_model(model, threads=threads, self_test=self_test)
 
 
