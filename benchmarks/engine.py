@@ -1,10 +1,10 @@
-"""The C engine beside ONNX Runtime: how equal its posteriors are on real sound, and how long a hop takes.
+"""The C engine beside ONNX Runtime: how equal its posteriors are on real sound, what a hop costs, what loading costs.
 
     python benchmarks/engine.py data/english_speech --json benchmarks/results/engine.json
 
-Every compiler of this machine (gcc, clang) is tried with vectors of 16, 8, 4 and 1 floats. Times are the least of many short
-passes over one second of sound, in one thread, the engine and ONNX Runtime in turn: on a machine with other work the least is
-what repeats. The files are the model that comes with wordspot and one of the default network with random weights.
+Times are processor time of one thread, medians of passes over a second of sound; the engine and ONNX Runtime take turns, so
+that both meet the same machine. Instructions (valgrind; qemu for a Cortex-M4F) repeat exactly. The files are the model that
+comes with wordspot, and networks with random weights.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import statistics
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+import cortex_m
 import wordspot
 from results import write_result
 from wordspot.audio.files import read_audio
@@ -30,16 +32,27 @@ from wordspot.config import RunConfig
 from wordspot.export.c_target import engine_model
 from wordspot.export.run import export_network
 from wordspot.models import make_model
-from wordspot.runtime.detector import Scorer
-from wordspot.runtime.model import open_model, read_model
+from wordspot.overrides import override
+from wordspot.runtime.model import read_model
+from wordspot.runtime.modelfile.card import read_card
 from wordspot.runtime.modelfile.engine.blob import make_blob
+from wordspot.runtime.modelfile.session import open_session, run_stream
 
 ENGINE = Path(wordspot.__file__).parent / "engine"
 FLAGS = ("-std=gnu99", "-ffp-contract=fast", "-Wno-psabi")
 CHUNKS, LANES = (1, 2, 7, 48), (16, 8, 4, 1)
 SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+AVX2 = ("-O3", "-mavx2", "-mfma")
 #: What is timed: a name and the compiler's flags.
-BUILDS = {"this processor (-march=native)": ("-O3", "-march=native"), "any x86-64 or ARM (-O3)": ("-O3",)}
+BUILDS = {"this processor": ("-O3", "-march=native"), "AVX2": AVX2, "SSE2": ("-O3",)}
+CALLS = {"live": 1, "bulk": 240}
+LIVE_PYTHON = """
+import time
+begun = time.perf_counter()
+import wordspot as ws
+ws.Detector()
+print(1000 * (time.perf_counter() - begun), next(line.split()[1] for line in open("/proc/self/status") if "VmHWM" in line))
+"""
 Samples = NDArray[np.int16]
 
 
@@ -49,7 +62,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="of sound for the comparison (default: 10)")
     parser.add_argument("--lanes", type=int, nargs="+", default=LANES, help="floats in a vector to compare (default: all)")
     parser.add_argument("--sanitizers", action="store_true", help="compare builds with sanitizers as well")
-    parser.add_argument("--rounds", type=int, default=20, help="of timing; the least counts (default: 20)")
+    parser.add_argument("--rounds", type=int, default=5, help="of timing (default: 5)")
     parser.add_argument("--json", type=Path, help="write the result here")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +78,11 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     samples = recordings(args.sound, int(args.minutes * 60 * 16000))
     (folder / "samples").write_bytes(samples.tobytes())
     shipped = read_model(None)[1]
-    files = {"shipped": shipped, "48 channels": default_network()}
+    files = {
+        "shipped": shipped,
+        "96 + 32 local": random_network({"model.n_channels": 96, "model.n_local": 32, "features.clip_ms": 1500.0}),
+        "48": random_network({}),
+    }
     for name, data in files.items():
         model, card = engine_model(data)
         for weights in ("float32", "int8"):
@@ -77,12 +94,16 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         "difference": equality(folder, shipped, samples, compilers, args),
         "int8": int8_cost(folder, shipped, samples, compilers[0]),
         "us_a_hop": times(folder, files, samples, compilers, args.rounds),
+        "instructions": instructions(folder, files, compilers[0]),
+        "loading": loading(folder, compilers[0]),
+        "cortex_m4": cortex_m4(folder, files),
     }
 
 
-def default_network() -> bytes:
-    """`residual_1d` with its default of 48 channels, ten words and random weights."""
+def random_network(changes: dict[str, Any]) -> bytes:
+    """`residual_1d` for ten words with random weights, and some settings changed."""
     config = RunConfig(words=("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"))
+    config = override(config, {"model.name": "residual_1d", "model.dilations": "auto", **changes})
     network = make_model(config.model, config.features.n_frames, config.features.n_features, 12).eval()
     return export_network(network.requires_grad_(False), config).model
 
@@ -116,47 +137,96 @@ def int8_cost(folder: Path, data: bytes, samples: Samples, cc: str) -> dict[str,
 def times(
     folder: Path, files: dict[str, bytes], samples: Samples, compilers: list[str], rounds: int
 ) -> dict[str, dict[str, float]]:
-    """Microseconds a hop, live (one hop a call) and in bulk (240 a call): the least of all rounds."""
-    programs = {
-        f"{cc}, {build}": compiled(folder / f"{cc} {number}", cc, *flags)
-        for cc in compilers
-        for number, (build, flags) in enumerate(BUILDS.items())
+    """Microseconds a hop, live and in bulk: the median of all rounds, and the least."""
+    builds = {
+        f"{cc}, {build}": compiled(folder / f"{cc} {build}", cc, *flags) for cc in compilers for build, flags in BUILDS.items()
     }
-    least: dict[str, dict[str, float]] = {}
+    sessions = {name: open_session(data) for name, data in files.items()}
+    found: dict[str, list[tuple[float, float]]] = {}
     for _ in range(rounds):
         for name, data in files.items():
-            for key, value in onnx_runtime_times(data, samples):
-                note(least, f"{name}, ONNX Runtime", key, value)
-            for build, program in programs.items():
-                for weights in ("float32", "int8"):
-                    for key, size in (("live", 1), ("bulk", 240)):
-                        command = [program, "time", folder / f"{name} {weights}", folder / "samples", str(size), "10"]
-                        done = subprocess.run(command, check=True, capture_output=True, text=True)
-                        note(least, f"{name}, {weights}, {build}", key, 1e6 * float(done.stdout))
-    return least
+            for call, size in CALLS.items():
+                row = onnx_runtime_times(sessions[name], data, samples, size)
+                found.setdefault(f"{name}, ONNX Runtime, {call}", []).append(row)
+                for build, program in builds.items():
+                    for weights in ("float32", "int8"):
+                        row = run(program, "time", folder / f"{name} {weights}", folder / "samples", size, 50)
+                        found.setdefault(f"{name}, {weights}, {build}, {call}", []).append((row[0], row[1]))
+    return {
+        name: {"median": statistics.median(row[0] for row in rows), "least": min(row[1] for row in rows)}
+        for name, rows in found.items()
+    }
 
 
-def note(least: dict[str, dict[str, float]], name: str, key: str, value: float) -> None:
-    row = least.setdefault(name, {})
-    row[key] = min(value, row.get(key, value))
+def onnx_runtime_times(session: Any, data: bytes, samples: Samples, size: int) -> tuple[float, float]:
+    card = read_card(data)
+    audio = samples[None, : card.step_samples * max(100, size)].astype(np.float32) / 32768
+    passes = []
+    for _ in range(5):
+        begun = time.thread_time()
+        run_stream(session, card, audio, size)
+        passes.append(1e6 * (time.thread_time() - begun) / (audio.shape[1] // card.step_samples))
+    return statistics.median(passes), min(passes)
 
 
-def onnx_runtime_times(data: bytes, samples: Samples) -> Iterator[tuple[str, float]]:
-    model = open_model(data)
-    audio = samples[: 16000 * 3].astype(np.float32) / 32768
-    for key, size in (("live", 1), ("bulk", 240)):
-        scorer = Scorer(model)
-        best = 1e9
-        for _ in range(3):
-            begun = time.perf_counter()
-            for start in range(0, 240 * 160, size * 160):
-                scorer.feed(audio[start : start + size * 160])
-            best = min(best, (time.perf_counter() - begun) / 240)
-        yield key, 1e6 * best
+def instructions(folder: Path, files: dict[str, bytes], cc: str) -> dict[str, float]:
+    """Of a hop with AVX2, as valgrind counts them; empty without it."""
+    if not shutil.which("valgrind"):
+        return {}
+    program = compiled(folder / "program", cc, *AVX2)
+
+    def counted(blob: Path, size: int, passes: int) -> int:
+        command = ["valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={os.devnull}"]
+        done = subprocess.run(
+            [*command, program, "time", blob, folder / "samples", str(size), str(passes)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return int(done.stderr.split("refs:")[1].split()[0].replace(",", ""))
+
+    found = {}
+    for name in files:
+        for weights in ("float32", "int8"):
+            for call, size in CALLS.items():
+                blob = folder / f"{name} {weights}"
+                found[f"{name}, {weights}, {call}"] = (counted(blob, size, 2) - counted(blob, size, 1)) / max(100, size)
+    return found
+
+
+def loading(folder: Path, cc: str) -> dict[str, dict[str, float]]:
+    """Milliseconds until a stream of the shipped model is there, and resident memory: a C program, and `ws.Detector()`."""
+    (folder / "second").write_bytes((folder / "samples").read_bytes()[:32000])
+    program = compiled(folder / "program", cc, "-O3", "-march=native")
+    in_c = [run(program, "load", folder / "shipped float32", folder / "second", 1, 0) for _ in range(9)]
+    in_python = [run(sys.executable, "-c", LIVE_PYTHON) for _ in range(5)]
+    return {
+        name: {"ms": statistics.median(row[0] for row in rows), "kB": statistics.median(row[1] for row in rows)}
+        for name, rows in (("a C program", in_c), ("Python", in_python))
+    }
+
+
+def cortex_m4(folder: Path, files: dict[str, bytes]) -> dict[str, dict[str, int]]:
+    if not cortex_m.has_tools():
+        return {}
+    return {
+        f"{name}, {weights}": cortex_m.cost(data, weights, folder)
+        for name, data in files.items()
+        for weights in ("float32", "int8")
+    }
+
+
+def run(*command: object) -> list[float]:
+    """The numbers that a command prints."""
+    done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
+    return [float(word) for word in done.stdout.split()]
 
 
 def scores_of_file(data: bytes, samples: Samples) -> NDArray[np.float32]:
-    return Scorer(open_model(data)).feed(samples)[0]
+    """Of ONNX Runtime, without the rows that see what was before the sound."""
+    card = read_card(data)
+    audio = samples[None].astype(np.float32) / 32768
+    return run_stream(open_session(data), card, audio, 200)[0, card.clip_samples // card.step_samples :]
 
 
 def run_engine(program: Path, folder: Path, blob: str, n_hops: int, n_labels: int) -> NDArray[np.float32]:
@@ -198,9 +268,14 @@ def table(measured: dict[str, Any]) -> list[tuple[str, str]]:
         ),
     ]
     for name, row in measured["us_a_hop"].items():
-        rows.append(
-            (name, f"live {row['live']:.1f} µs a hop, bulk {row['bulk']:.2f} µs = {10_000 / row['bulk']:,.0f} × real time")
-        )
+        fast = f" = {10_000 / row['median']:,.0f} × real time" if name.endswith("bulk") else ""
+        rows.append((name, f"{row['median']:.2f} µs a hop (least: {row['least']:.2f}){fast}"))
+    rows += [(f"{name}, AVX2", f"{count:,.0f} instructions a hop") for name, count in measured["instructions"].items()]
+    for name, row in measured["loading"].items():
+        rows.append((f"loading the shipped model, {name}", f"{row['ms']:.1f} ms, {row['kB'] / 1000:.1f} MB resident"))
+    for name, row in measured["cortex_m4"].items():
+        sizes = f"{row['flash'] / 1000:.0f} kB of flash, {row['ram'] / 1000:.1f} kB of RAM with the stack"
+        rows.append((f"{name}, Cortex-M4F", f"{row['instructions']:,} instructions a hop, {sizes}"))
     return rows
 
 

@@ -69,7 +69,7 @@ void start(void) {
     fill_stack();
     ws_stream *stream = ws_init(memory, sizeof memory, wordspot_model, WORDSPOT_MODEL_BYTES);
     if (!stream) leave(2);
-    print("state", (uint32_t)ws_size(wordspot_model, WORDSPOT_MODEL_BYTES));
+    print("state", sizeof memory);
     print("instructions", instructions_of_hops(stream, 300));
     float tolerance, difference = ws_self_test(stream, &tolerance);
     print("difference", (uint32_t)(difference * 1e9f));

@@ -5,8 +5,28 @@
 #define LANES (WS_LANES > 8 ? 8 : WS_LANES)
 #if LANES == 1
 typedef float lanes;
+typedef uint32_t words;
+typedef int32_t wholes;
+#define TO_FLOATS(numbers) ((float)(numbers))
+#define BACKWARD(values) (values)
 #else
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+typedef int32_t wholes __attribute__((vector_size(4 * LANES)));
+typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
+#define TO_FLOATS(numbers) __builtin_convertvector(numbers, lanes)
+#if LANES == 4
+#define ORDER 3, 2, 1, 0
+#else
+#define ORDER 7, 6, 5, 4, 3, 2, 1, 0
+#endif
+#if defined(__clang__) || __GNUC__ >= 12
+#define BACKWARD(values) __builtin_shufflevector(values, values, ORDER)
+#define SHUFFLED(left, right, ...) __builtin_shufflevector(left, right, __VA_ARGS__)
+#else
+#define BACKWARD(values) __builtin_shuffle(values, (wholes){ORDER})
+#define SHUFFLED(left, right, ...) __builtin_shuffle(left, right, (int32_t __attribute__((vector_size(16)))){__VA_ARGS__})
+#endif
 #endif
 
 typedef struct {
@@ -14,6 +34,7 @@ typedef struct {
 } complexes;
 
 #define AT(pointer, place) (*(lanes *)((pointer) + (place)))
+#define QUAD(pointer) (*(quad *)(pointer))
 
 /* One stage of radix 4 of Stockham's transform: `stride` independent ones of length `n` from x to y. `turn` is the step through
  * the table of turns of the whole transform, of length `whole`: exp(-2 pi i k / whole). */
@@ -74,6 +95,28 @@ static complexes transforms(complexes x, complexes y, uint32_t n, uint32_t strid
     return x;
 }
 
+/* y [columns][rows] from x [rows][columns]. */
+static void transpose(const float *x, float *y, uint32_t rows, uint32_t columns) {
+#if LANES == 1
+    for (uint32_t row = 0; row < rows; row += 8)
+        for (uint32_t column = 0; column < columns; column++)
+            for (uint32_t i = 0; i < 8; i++) y[column * rows + row + i] = x[(row + i) * columns + column];
+#else
+    for (uint32_t row = 0; row < rows; row += 4)
+        for (uint32_t column = 0; column < columns; column += 4) {
+            const float *from = x + row * columns + column;
+            float *to = y + column * rows + row;
+            const quad a = QUAD(from), b = QUAD(from + columns), c = QUAD(from + 2 * columns), d = QUAD(from + 3 * columns);
+            const quad left_ab = SHUFFLED(a, b, 0, 4, 1, 5), right_ab = SHUFFLED(a, b, 2, 6, 3, 7);
+            const quad left_cd = SHUFFLED(c, d, 0, 4, 1, 5), right_cd = SHUFFLED(c, d, 2, 6, 3, 7);
+            QUAD(to) = SHUFFLED(left_ab, left_cd, 0, 1, 4, 5);
+            QUAD(to + rows) = SHUFFLED(left_ab, left_cd, 2, 3, 6, 7);
+            QUAD(to + 2 * rows) = SHUFFLED(right_ab, right_cd, 0, 1, 4, 5);
+            QUAD(to + 3 * rows) = SHUFFLED(right_ab, right_cd, 2, 3, 6, 7);
+        }
+#endif
+}
+
 /* Multiply x [rows][columns] by its turns, and transpose it into y [columns][rows]. */
 static void turn_and_transpose(complexes x, complexes y, const float *turns, uint32_t rows, uint32_t columns) {
     uint32_t n = rows * columns;
@@ -82,44 +125,42 @@ static void turn_and_transpose(complexes x, complexes y, const float *turns, uin
         AT(x.re, i) = re * c - im * s;
         AT(x.im, i) = re * s + im * c;
     }
-    for (uint32_t row = 0; row < rows; row += 8)
-        for (uint32_t column = 0; column < columns; column++)
-            for (uint32_t i = 0; i < 8; i++) {
-                y.re[column * rows + row + i] = x.re[(row + i) * columns + column];
-                y.im[column * rows + row + i] = x.im[(row + i) * columns + column];
-            }
+    transpose(x.re, y.re, rows, columns);
+    transpose(x.im, y.im, rows, columns);
 }
 
-/* The spectrum of a real signal from that of its even and odd samples as one complex signal z: power of bins 0 to n. */
+/* The spectrum of a real signal from that of its even and odd samples as one complex signal z: power of bins 0 to n, and zeros to
+ * the end of the last four bins that a mel channel may use. */
 static void powers(complexes z, const float *restrict half_turns, uint32_t n, float *restrict power) {
-    const float *restrict cosines = half_turns, *restrict sines = half_turns + n / 2 + 1;
-    const float *restrict re = z.re, *restrict im = z.im;
+    const float *re = z.re, *im = z.im, *cosines = half_turns, *sines = half_turns + n / 2 + 1;
+    for (uint32_t k = n + 1; k < n + 4; k++) power[k] = 0;
     power[0] = (re[0] + im[0]) * (re[0] + im[0]);
     power[n] = (re[0] - im[0]) * (re[0] - im[0]);
-    for (uint32_t k = 1; k <= n / 2; k++) {
-        float even_r = 0.5f * (re[k] + re[n - k]), even_i = 0.5f * (im[k] - im[n - k]);
-        float odd_r = 0.5f * (im[k] + im[n - k]), odd_i = 0.5f * (re[n - k] - re[k]);
-        float turned_r = odd_r * cosines[k] - odd_i * sines[k], turned_i = odd_r * sines[k] + odd_i * cosines[k];
-        float above_r = even_r + turned_r, above_i = even_i + turned_i;
-        float below_r = even_r - turned_r, below_i = even_i - turned_i;
-        power[k] = above_r * above_r + above_i * above_i;
-        power[n - k] = below_r * below_r + below_i * below_i;
+    for (uint32_t k = 1; k <= n / 2; k += LANES) {
+        const uint32_t last = n - k - (LANES - 1);
+        const lanes low_r = AT(re, k), low_i = AT(im, k), high_r = BACKWARD(AT(re, last)), high_i = BACKWARD(AT(im, last));
+        const lanes c = AT(cosines, k), s = AT(sines, k);
+        const lanes even_r = low_r + high_r, even_i = low_i - high_i, odd_r = low_i + high_i, odd_i = high_r - low_r;
+        const lanes turned_r = odd_r * c - odd_i * s, turned_i = odd_r * s + odd_i * c;
+        const lanes above_r = even_r + turned_r, above_i = even_i + turned_i;
+        const lanes below_r = even_r - turned_r, below_i = even_i - turned_i;
+        AT(power, last) = BACKWARD(0.25f * (below_r * below_r + below_i * below_i));
+        AT(power, k) = 0.25f * (above_r * above_r + above_i * above_i);
     }
 }
 
-/* Natural logarithm of a normal positive number, as Cephes' logf. */
-float ws_log(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, 4);
-    int32_t exponent = (int32_t)(bits >> 23) - 126;
-    bits = (bits & 0x7fffff) | 0x3f000000; /* 0.5 to 1 */
-    float m;
-    memcpy(&m, &bits, 4);
-    int32_t is_low = m < 0.70710678f;
-    m = m + (is_low ? m : 0.0f) - 1.0f;
-    float e = (float)(exponent - is_low), z = m * m;
-    float p = 7.0376836292e-2f;
-    p = p * m - 1.1514610310e-1f;
+/* Natural logarithms of normal positive numbers, as Cephes' logf: of the part between sqrt(1/2) and sqrt(2), and the exponent. */
+static inline lanes logarithms(lanes x) {
+    words bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits += 0x3f800000 - 0x3f3504f3;
+    const lanes e = TO_FLOATS((wholes)(bits >> 23) - 127);
+    bits = (bits & 0x7fffff) + 0x3f3504f3;
+    lanes m;
+    memcpy(&m, &bits, sizeof m);
+    m = m - 1.0f;
+    const lanes z = m * m;
+    lanes p = m * 7.0376836292e-2f - 1.1514610310e-1f;
     p = p * m + 1.1676998740e-1f;
     p = p * m - 1.2420140846e-1f;
     p = p * m + 1.4249322787e-1f;
@@ -130,32 +171,50 @@ float ws_log(float x) {
     return m + (m * z * p - 2.12194440e-4f * e - 0.5f * z) + 0.693359375f * e;
 }
 
+float ws_log(float x) {
+    const lanes all = logarithms(x - (lanes){0});
+    memcpy(&x, &all, sizeof x);
+    return x;
+}
+
+/* The sum of `n_quads` times four products. */
+static inline float sum_of_products(const float *weights, const float *bins, uint32_t n_quads) {
+#if LANES == 1
+    float sums[4] = {0};
+    for (uint32_t i = 0; i < 4 * n_quads; i += 4) {
+        sums[0] += weights[i] * bins[i];
+        sums[1] += weights[i + 1] * bins[i + 1];
+        sums[2] += weights[i + 2] * bins[i + 2];
+        sums[3] += weights[i + 3] * bins[i + 3];
+    }
+#else
+    quad sums = {0};
+    for (uint32_t i = 0; i < 4 * n_quads; i += 4) sums += QUAD(weights + i) * QUAD(bins + i);
+#endif
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
 static void mel_channels(const ws_model *model, const float *power, float *features) {
     const float *weights = model->mel_weights;
-    for (uint32_t i = 0; i < model->n_mels; i++) {
-        const float *bins = power + model->mel_starts[i];
-        float a = 0, b = 0, c = 0, d = 0;
-        for (uint32_t j = 0; j < model->mel_quads[i]; j++, weights += 4, bins += 4) {
-            a += weights[0] * bins[0];
-            b += weights[1] * bins[1];
-            c += weights[2] * bins[2];
-            d += weights[3] * bins[3];
-        }
-        features[i] = (a + b) + (c + d) + model->log_floor;
+    const uint32_t n_mels = model->n_mels;
+    for (uint32_t i = 0; i < n_mels; i++) {
+        features[i] = sum_of_products(weights, power + model->mel_starts[i], model->mel_quads[i]) + model->log_floor;
+        weights += 4 * model->mel_quads[i];
     }
-    for (uint32_t i = 0; i < model->n_mels; i++)
-        features[i] = (ws_log(features[i]) - model->log_mean) * model->log_scale;
+    uint32_t i = 0;
+    for (; i + LANES <= n_mels; i += LANES) AT(features, i) = (logarithms(AT(features, i)) - model->log_mean) * model->log_scale;
+    for (; i < n_mels; i++) features[i] = (ws_log(features[i]) - model->log_mean) * model->log_scale;
 }
 
 /* Take in a hop of samples, and compute the features [n_mels] of the newest window. */
-void ws_features(ws_stream *stream, const int16_t *hop, float *features) {
+void ws_features(ws_stream *stream, const ws_sample *hop, float *features) {
     const ws_model *model = &stream->model;
     uint32_t n = model->n_fft / 2, used = (model->window + 1) / 2;
     for (uint32_t start = 0; start < model->kept; start += model->hop)
         memcpy(stream->sound + start, stream->sound + start + model->hop, model->hop * sizeof *hop);
     memcpy(stream->sound + model->kept, hop, model->hop * sizeof *hop);
     complexes x = {stream->wave, stream->wave + n}, y = {stream->other, stream->other + n};
-    const int16_t *restrict sound = stream->sound;
+    const ws_sample *restrict sound = stream->sound;
     const float *restrict window = model->window_values;
     for (uint32_t i = 0; i < used; i++) {
         x.re[i] = (float)sound[2 * i] * window[2 * i];
@@ -167,6 +226,7 @@ void ws_features(ws_stream *stream, const int16_t *hop, float *features) {
     complexes second = first.re == x.re ? y : x;
     turn_and_transpose(first, second, model->turns, model->rows, model->columns);
     complexes z = transforms(second, first, model->columns, model->rows, model->column_turns);
-    powers(z, model->half_turns, n, stream->power);
-    mel_channels(model, stream->power, features);
+    float *power = z.re == x.re ? y.re : x.re;
+    powers(z, model->half_turns, n, power);
+    mel_channels(model, power, features);
 }

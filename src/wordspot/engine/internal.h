@@ -15,6 +15,13 @@ typedef int32_t ws_bits __attribute__((vector_size(4 * WS_LANES), aligned(4), ma
 
 #define WS_INLINE static inline __attribute__((always_inline, unused))
 
+/* A loop whose number of rounds the compiler knows, unrolled so that arrays become registers. */
+#if defined(__clang__)
+#define WS_UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define WS_UNROLLED _Pragma("GCC unroll 16")
+#endif
+
 WS_INLINE ws_vector ws_load(const float *from) {
     return *(const ws_vector *)from;
 }
@@ -95,26 +102,25 @@ struct ws_stream {
     ws_model model;
     uint64_t n_hops; /* that were fed */
     ws_decoder *decoder;
-    int16_t *sound;       /* [kept + hop] */
+    ws_sample *sound;     /* [kept + hop] */
     float *features;      /* ring [stem_kernel - 1][n_mels] */
     float *rings[WS_MOST_BLOCKS]; /* [ring][n_channels] each */
     float *pool;                  /* ring [pool][n_channels] */
     uint32_t places[WS_MOST_BLOCKS], pool_place;
-    /* Scratch. */
-    float *wave, *other;        /* complex [n_fft / 2] each: real, then imaginary parts */
-    float *power;               /* [n_fft / 2 + 1], and zeros to the next multiple of four bins and beyond */
     float *stem_in;             /* [WS_BATCH][stem n_in] */
+    /* Scratch of the front end, and scratch of the network in the same memory. */
+    float *wave, *other;        /* complex [n_fft / 2] each: real, then imaginary parts */
     float *patch, *first;       /* of a hop: the inputs of the first local patterns, and of the second; see local.c */
     float *local;               /* [WS_BATCH][join n_in] */
     float *x, *y;               /* [WS_BATCH][n_channels] */
     float *inside;              /* [WS_BATCH][n_inside] */
     float *logits;              /* [WS_BATCH][n_scores] */
-    double *row;                /* [n_labels] */
     int16_t *small;             /* activations in 16 bits */
+    double *row;                /* [n_labels] */
 };
 
 int ws_read_model(ws_model *model, const void *blob, size_t blob_bytes);
-void ws_features(ws_stream *stream, const int16_t *hop, float *features);
+void ws_features(ws_stream *stream, const ws_sample *hop, float *features);
 void ws_network(ws_stream *stream, uint32_t n_frames);
 void ws_local_patterns(ws_stream *stream, uint32_t n_frames);
 void ws_multiply(const ws_matrix *matrix, const float *x, float *y, uint32_t n_frames, int relu, int16_t *small);

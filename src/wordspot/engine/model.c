@@ -117,8 +117,8 @@ static int read_header(ws_model *model, const uint32_t *words) {
 static int good_mel(const ws_model *model, uint32_t n_quads) {
     uint32_t used = 0;
     for (uint32_t i = 0; i < model->n_mels; i++) {
-        uint32_t most = (model->n_fft / 2 + 4) / 4;
-        if (model->mel_quads[i] > most || model->mel_starts[i] > model->n_fft / 2) return 0;
+        const uint32_t n_bins = model->n_fft / 2 + 1, quads = model->mel_quads[i];
+        if (quads > n_bins || model->mel_starts[i] + 4 * (uint64_t)quads > n_bins + 3) return 0;
         used += model->mel_quads[i];
     }
     return used == n_quads;

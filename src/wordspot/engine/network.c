@@ -46,10 +46,16 @@ static void over_time(ws_stream *stream, uint32_t number, const float *x, float 
         place += block->dilation;
         if (place >= block->ring) place -= block->ring;
     }
-    for (uint32_t c = 0; c < n_channels; c += WS_LANES) {
-        ws_vector sum = {0};
-        for (uint32_t i = 0; i < kernel; i++) sum += ws_load(block->taps + i * n_channels + c) * ws_load(frames[i] + c);
-        ws_store(y + c, sum);
+    enum { V = WS_LANES == 1 ? 8 : WS_WIDTH / WS_LANES }; /* vectors at a time */
+    for (uint32_t c = 0; c < n_channels; c += V * WS_LANES) {
+        const float *taps = block->taps + c;
+        ws_vector sums[V];
+        WS_UNROLLED for (int v = 0; v < V; v++) sums[v] = (ws_vector){0};
+        for (uint32_t i = 0; i < kernel; i++, taps += n_channels) {
+            const float *frame = frames[i] + c;
+            WS_UNROLLED for (int v = 0; v < V; v++) sums[v] += ws_load(taps + v * WS_LANES) * ws_load(frame + v * WS_LANES);
+        }
+        WS_UNROLLED for (int v = 0; v < V; v++) ws_store(y + c + v * WS_LANES, sums[v]);
     }
 }
 

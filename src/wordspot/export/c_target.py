@@ -13,6 +13,7 @@ import numpy as np
 
 from wordspot import __version__
 from wordspot.errors import ConfigError, ExportError
+from wordspot.export.c_memory import stream_memory
 from wordspot.files import check_out, write_text
 from wordspot.runtime.modelfile.card import Card, read_card, read_content
 from wordspot.runtime.modelfile.engine.blob import WEIGHTS, make_blob
@@ -37,7 +38,7 @@ class ExportedC:
         labels: of the model.
         weights: ``"float32"`` or ``"int8"``.
         model_bytes: of the model's data, which stays in flash.
-        state_bytes: of RAM for a stream that is computed hop by hop.
+        state_bytes: of RAM for a stream that is computed hop by hop on a microcontroller.
         multiply_adds: of the network for each hop.
     """
 
@@ -97,7 +98,7 @@ def export_c(model: Path | str | bytes, out: Path | str, *, weights: str = "floa
     check_out(folder, force=force, hint="use force to write into it all the same")
     read, card = engine_model(model)
     blob = make_blob(read, card, weights)
-    state_bytes = _fixed_bytes(read, card) + _bytes_a_hop(read, card)
+    state_bytes = stream_memory(read, card).on_microcontroller
     exported = ExportedC(folder, card.labels, weights, len(blob), state_bytes, read.multiply_adds)
     folder.mkdir(parents=True, exist_ok=True)
     sources = importlib.resources.files("wordspot") / "engine"
@@ -108,34 +109,6 @@ def export_c(model: Path | str | bytes, out: Path | str, *, weights: str = "floa
     write_text(folder / "wordspot_model.h", _header(read, card, blob))
     write_text(folder / "README.md", _readme(exported, card))
     return exported
-
-
-def _fixed_bytes(model: EngineModel, card: Card) -> int:
-    """Of a stream's memory, an upper bound on 64-bit machines, without what each hop of a batch needs."""
-    n_channels = _up(model.stem.weights.shape[1], 16)
-    kept = -(-(len(model.window) - model.hop) // model.hop) * model.hop
-    rings = sum((len(block.taps) - 1) * block.dilation + 1 for block in model.blocks)
-    n_rows = int(card.decoder.average_ms * card.sample_rate / 1000 / model.hop) + 2
-    n_labels = len(card.labels)
-    floats = len(model.stem.weights) + (rings + model.pool) * n_channels + 3 * model.n_fft + 16
-    decoder = n_rows * (4 * n_labels + 8) + n_labels * 40 + 512
-    return _up(2 * (kept + model.hop) + 4 * floats + decoder + _local_bytes(model) + 1024 + 5120 + 16 * 64, 64)
-
-
-def _local_bytes(model: EngineModel) -> int:
-    """Of the local patterns: inputs of the first, of the second, and these in 16 bits."""
-    if model.local is None:
-        return 0
-    height, half = model.local.heights
-    kernel, n_first = len(model.stem.weights) // model.n_mels, _up(model.local.first.weights.shape[1], 16)
-    return 4 * (2 * height + 3) * kernel + 6 * (2 * half + 3) * n_first + 3 * 64
-
-
-def _bytes_a_hop(model: EngineModel, card: Card) -> int:
-    """Of a stream's memory for each hop that is computed together with others."""
-    n_channels, n_inside = (_up(part.weights.shape[1], 16) for part in (model.stem, model.blocks[0].wider))
-    n_local = model.local.heights[1] * _up(model.local.second.weights.shape[1], 16) if model.local else 0
-    return 4 * (_up(len(model.stem.weights), 4) + n_local + 2 * n_channels + n_inside + _up(len(card.labels), 16))
 
 
 def _array(blob: bytes) -> str:
@@ -152,8 +125,7 @@ def _header(model: EngineModel, card: Card, blob: bytes) -> str:
         hop=model.hop,
         n_labels=len(card.labels),
         model_bytes=len(blob),
-        fixed=_fixed_bytes(model, card),
-        each=_bytes_a_hop(model, card),
+        state_bytes=stream_memory(model, card).in_c,
     )
 
 
@@ -174,10 +146,6 @@ def _readme(exported: ExportedC, card: Card) -> str:
     )
 
 
-def _up(n: int, multiple: int) -> int:
-    return -(-n // multiple) * multiple
-
-
 _HEADER = Template("""\
 /* The model: $labels. Made by `wordspot export --target c`. */
 #ifndef WORDSPOT_MODEL_H
@@ -193,7 +161,8 @@ _HEADER = Template("""\
 #define WORDSPOT_MODEL_BYTES $model_bytes
 
 /* Memory for a stream; `ws_size` says what exactly is needed. */
-#define WORDSPOT_STATE_BYTES ($fixed + $each * WS_BATCH)
+#define WORDSPOT_STATE_BYTES \\
+    $state_bytes
 
 #ifdef __cplusplus
 extern "C" {
@@ -217,7 +186,7 @@ $attribution
 | weights | $weights |
 | a hop | $hop |
 | flash | $model_kb kB of data, and $code_kb kB of code (on a Cortex-M4 with `-O2`) |
-| RAM | at most $state_kb kB for each stream that is computed hop by hop (`WS_BATCH` 1), and 3.5 kB of stack |
+| RAM | $state_kb kB for each stream on a microcontroller, and 2 kB of stack; `ws_size` says what other builds need |
 | network | $multiply_adds multiply-adds a hop, $a_second million a second; the front end adds about 6,000 a hop |
 
 Build it, and run the self-test of the model:
