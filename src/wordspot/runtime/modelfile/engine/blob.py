@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.errors import ExportError
 from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.modelfile.engine.recognise import Array, EngineModel, LocalPatterns, Product
 from wordspot.runtime.modelfile.engine.reference import self_test_rows
@@ -24,16 +25,18 @@ _LARGEST = 127
 _INT8_TOLERANCE = 2e-3  # of a log posterior: activations in 16 bits are rounded another way on other machines
 
 
-def make_blob(model: EngineModel, card: Card, weights: str = "float32") -> bytes:
+def make_blob(model: EngineModel, card: Card, weights: str = "float32", *, rows: Array | None = None) -> bytes:
     """The blob of a model.
 
     Args:
         model: as `recognise` reads it.
         card: of the same file.
         weights: ``"float32"``, or ``"int8"``: those of the products in 8 bits, with a factor for each output.
+        rows: what the self-test expects; None: what numpy computes, which takes long.
     """
     in_8_bits = weights == "int8"
-    rows = self_test_rows(model.with_weights(rounded) if in_8_bits else model, card, small=in_8_bits)
+    if rows is None:
+        rows = self_test_rows(model.with_weights(rounded) if in_8_bits else model, card, small=in_8_bits)
     quads = [_quads(channel) for channel in model.mel.T]
     parts: list[NDArray[Any]] = [*_tables(model), *_mel_arrays(quads), *_product(model.stem, in_8_bits, inputs=4)]
     if model.local:
@@ -69,6 +72,8 @@ def rounded(weights: Array) -> Array:
 
 def _header(model: EngineModel, card: Card, in_8_bits: bool, n_quads: int, n_label_bytes: int) -> bytes:
     decoder, test = card.decoder, card.self_test
+    if decoder.kind not in _KINDS:
+        raise ExportError(f"the C engine has the decoders {', '.join(_KINDS)}, not {decoder.kind}")
     words = np.zeros(_HEADER_WORDS, "<u4")
     words[:2] = np.frombuffer(MAGIC, "<u4")
     words[2:4] = VERSION, in_8_bits
