@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.modelfile.engine.recognise import EngineModel
 
-_STREAM_BYTES, _ALIGNMENT = 1536, 8  # WS_STREAM_BYTES and WS_ALIGNMENT of a 32-bit processor without vectors
+_STREAM_BYTES, _ALIGNMENT = 1664, 8  # WS_STREAM_BYTES and WS_ALIGNMENT of a 32-bit processor without vectors
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,13 @@ class StreamMemory:
         )
 
 
-def stream_memory(model: EngineModel, card: Card) -> StreamMemory:
-    """The memory that a stream of a model needs."""
+def stream_memory(model: EngineModel, card: Card, weights: str) -> StreamMemory:
+    """The memory that a stream of a model needs; with weights in 8 bits, past frames are kept in 16."""
     n_channels, n_inside = (_up(part.weights.shape[1], 16) for part in (model.stem, model.blocks[0].wider))
     kept = -(-(len(model.window) - model.hop) // model.hop) * model.hop
     rings = sum((len(block.taps) - 1) * block.dilation + 1 for block in model.blocks)
-    floats = len(model.stem.weights) - model.n_mels + (rings + model.pool) * n_channels
+    frame = 1 + n_channels // 2 if weights == "int8" else n_channels
+    floats = len(model.stem.weights) - model.n_mels + (rings + model.pool) * frame
     n_rows, n_labels = int(card.decoder.average_ms * card.sample_rate / 1000 / model.hop) + 2, len(card.labels)
     decoder = 192 + n_rows * (4 * n_labels + 8) + n_labels * 32 + 16
     network, local = _local_patterns(model)
