@@ -1,16 +1,35 @@
-"""What pyproject.toml cannot say: a build tells when the web page's runtime is missing from it."""
+"""What pyproject.toml cannot say: the C engine is compiled if there is a compiler, and a build tells what is missing from it.
+
+The engine's libraries know nothing of Python, so a wheel that has them is for one platform and every Python, and its name ends in
+``py3-none-PLATFORM``. Without a compiler the wheel is for any platform, and ONNX Runtime runs all models. In the environment,
+``WORDSPOT_NO_ENGINE=1`` acts as if there were no compiler, and with ``WORDSPOT_NEEDS_ENGINE=1`` a build without the engine fails.
+"""
 
 from __future__ import annotations
 
+import functools
+import os
+import sys
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Distribution, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
-RUNTIME = Path(__file__).resolve().parent / "src" / "wordspot" / "web" / "vendor" / "ort" / "version.json"
+PACKAGE = Path(__file__).resolve().parent / "src" / "wordspot"
+RUNTIME = PACKAGE / "web" / "vendor" / "ort" / "version.json"
+
+sys.path.insert(0, str(PACKAGE.parent))
+from wordspot.runtime.modelfile.engine.compile import compile_engine, find_compiler  # noqa: E402
+from wordspot.runtime.modelfile.engine.library import COMPILED  # noqa: E402
 
 
-class BuildWithPage(build_py):
+@functools.cache
+def compiler() -> list[str] | None:
+    return None if os.environ.get("WORDSPOT_NO_ENGINE") == "1" else find_compiler()
+
+
+class BuildWithEngineAndPage(build_py):
     def run(self) -> None:
         if not RUNTIME.is_file():
             self.warn(
@@ -18,6 +37,34 @@ class BuildWithPage(build_py):
                 "works. `make web` (it needs npm) fetches it; build again then."
             )
         super().run()
+        package = PACKAGE if self.editable_mode else Path(self.build_lib) / "wordspot"
+        try:
+            self._compile(package / "engine" / COMPILED)
+        except OSError as error:
+            self._without_engine(str(error))
+
+    def _compile(self, folder: Path) -> None:
+        command = compiler()
+        if command is None:
+            self._without_engine("there is no C compiler (cc, gcc or clang; on Windows clang)")
+        else:
+            compile_engine(folder, command)
+
+    def _without_engine(self, reason: str) -> None:
+        if os.environ.get("WORDSPOT_NEEDS_ENGINE") == "1":  # as when wheels are made for others
+            raise SystemExit(f"the C engine cannot be compiled: {reason}")
+        self.warn(f"the C engine is not in this build, so ONNX Runtime runs all models, slower: {reason}")
 
 
-setup(cmdclass={"build_py": BuildWithPage})
+class WithLibraries(Distribution):
+    def has_ext_modules(self) -> bool:
+        return compiler() is not None
+
+
+class AnyPython(bdist_wheel):
+    def get_tag(self) -> tuple[str, str, str]:
+        tag = super().get_tag()
+        return tag if self.root_is_pure else ("py3", "none", tag[2])
+
+
+setup(distclass=WithLibraries, cmdclass={"build_py": BuildWithEngineAndPage, "bdist_wheel": AnyPython})

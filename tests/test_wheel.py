@@ -17,6 +17,8 @@ import pytest
 
 import wordspot
 from wordspot.commands import serve
+from wordspot.runtime.modelfile.engine.compile import find_compiler
+from wordspot.runtime.modelfile.engine.library import BASELINE, ENDING
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,12 +44,12 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("checkout")
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, copy)
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "vendor")
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "vendor", "compiled")
     shutil.copytree(ROOT / "src", copy / "src", ignore=ignored)
     return copy
 
 
-def build(checkout: Path, out: str) -> Built:
+def build(checkout: Path, out: str, **environment: str) -> Built:
     command = [
         sys.executable,
         "-m",
@@ -58,15 +60,15 @@ def build(checkout: Path, out: str) -> Built:
         str(checkout / out),
         str(checkout),
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
     assert done.returncode == 0, done.stderr
     return Built(next((checkout / out).glob("*.whl")), done.stdout + done.stderr)
 
 
 @pytest.fixture(scope="module")
 def bare(checkout: Path) -> Built:
-    """As someone without npm builds it."""
-    return build(checkout, "bare")
+    """As someone without npm and without a C compiler builds it."""
+    return build(checkout, "bare", WORDSPOT_NO_ENGINE="1")
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def wheel(complete: Built) -> Path:
 def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "wordspot").rglob("*.py")}
-    engine = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "wordspot" / "engine").iterdir()}
+    engine = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "wordspot" / "engine").glob("*.*")}
     assert "wordspot/engine/wordspot.h" in engine
     assert sources | engine | {"wordspot/py.typed", "wordspot/server/openapi.json"} <= names
     assert all(name.startswith(("wordspot/", f"wordspot-{wordspot.__version__}.dist-info/")) for name in names)
@@ -135,6 +137,33 @@ def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
         env=environment,
     )
     assert where.stdout.startswith(str(site))
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
+def test_it_holds_the_compiled_engine_which_runs_the_model(complete: Built, tmp_path: Path) -> None:
+    assert re.search(r"-py3-none-(?!any)\w+\.whl$", complete.wheel.name)
+    names = zipfile.ZipFile(complete.wheel).namelist()
+    assert f"wordspot/engine/compiled/{BASELINE}{ENDING}" in names
+    zipfile.ZipFile(complete.wheel).extractall(tmp_path)
+    program = "import wordspot; print(wordspot.__file__, wordspot.open_model(engine='c').engine)"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{tmp_path / 'wordspot' / '__init__.py'} C engine")
+
+
+def test_without_a_compiler_the_wheel_is_for_any_platform_and_has_no_engine(bare: Built) -> None:
+    assert bare.wheel.name.endswith("-py3-none-any.whl")
+    assert not any("/compiled/" in name for name in zipfile.ZipFile(bare.wheel).namelist())
+    assert "the C engine is not in this build, so ONNX Runtime runs all models" in bare.output
+
+
+def test_a_build_for_others_fails_without_the_engine(checkout: Path) -> None:
+    environment = os.environ | {"WORDSPOT_NO_ENGINE": "1", "WORDSPOT_NEEDS_ENGINE": "1"}
+    command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(checkout / "unused")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=checkout, env=environment)
+    assert done.returncode != 0
+    assert "the C engine cannot be compiled: there is no C compiler" in done.stderr
 
 
 # ---------------------------------------------------------------------------------------- the container and the add-on

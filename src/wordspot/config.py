@@ -89,6 +89,9 @@ class AugmentConfig(Section):
     equaliser_db: float = setting(0.0, "largest gain of a random smooth equaliser, up or down", 0, 40)
     band_frequency: float = setting(0.0, "fraction of the clips that lose their lowest and highest frequencies", 0, 1)
     colour_db: float = setting(0.0, "largest deviation of a random smooth curve over frequency, applied to the features", 0, 40)
+    warp: float = setting(
+        0.0, "largest stretch of the frequencies of the features, another length of the vocal tract (0.1: ten percent)", 0, 0.5
+    )
     codec_frequency: float = setting(0.0, "fraction of the clips that pass through an 8-bit telephone codec", 0, 1)
     time_masks: int = setting(0, "time masks in the features (SpecAugment)", 0, 10_000)
     time_mask_frames: int = setting(20, "longest time mask", 0, 10_000)

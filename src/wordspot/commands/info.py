@@ -30,11 +30,11 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         console.print_json(found.to_json())
         return
-    for entry, value in _lines(found.card, found.n_bytes):
+    for entry, value in _lines(found.card, found.n_bytes, found.engine):
         console.say(f"{entry:14} {value}")
 
 
-def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
+def _lines(card: Card, size: int, engine: str) -> list[tuple[str, Any]]:
     features, model = _section(card, "features"), _section(card, "model")
     judged = f"{1000 * card.clip_samples / card.sample_rate:g} ms of audio at {card.sample_rate} Hz"
     if card.task.predicts_steps:
@@ -48,6 +48,7 @@ def _lines(card: Card, size: int) -> list[tuple[str, Any]]:
         ("network", f"{model.get('name', '?')} on {features.get('kind', '?')}"),
         ("size", f"{size / 1000:.0f} kB" + (", int8" if card.quantization == "int8" else "")),
         _decision(card),
+        ("runs in", engine),
         *(
             (_DATA.get(name, name), f"{value} recordings" if name == "clips" else value)
             for name, value in card.data.items()

@@ -27,6 +27,6 @@ def run(args: argparse.Namespace) -> int:
         result = found.result
         console.say(
             f"{found.model}: {'as it was exported' if found.passed else 'NOT as it was exported'}; {result.rows} "
-            f"rows of scores differ by up to {result.difference:.1e}, {result.tolerance:g} is allowed"
+            f"rows of scores differ by up to {result.difference:.1e}, {result.tolerance:g} is allowed ({found.engine})"
         )
     return 0 if found.passed else 1

@@ -207,14 +207,14 @@ static void mel_channels(const ws_model *model, const float *power, float *featu
 }
 
 /* Take in a hop of samples, and compute the features [n_mels] of the newest window. */
-void ws_features(ws_stream *stream, const int16_t *hop, float *features) {
+void ws_features(ws_stream *stream, const ws_sample *hop, float *features) {
     const ws_model *model = &stream->model;
     uint32_t n = model->n_fft / 2, used = (model->window + 1) / 2;
     for (uint32_t start = 0; start < model->kept; start += model->hop)
         memcpy(stream->sound + start, stream->sound + start + model->hop, model->hop * sizeof *hop);
     memcpy(stream->sound + model->kept, hop, model->hop * sizeof *hop);
     complexes x = {stream->wave, stream->wave + n}, y = {stream->other, stream->other + n};
-    const int16_t *restrict sound = stream->sound;
+    const ws_sample *restrict sound = stream->sound;
     const float *restrict window = model->window_values;
     for (uint32_t i = 0; i < used; i++) {
         x.re[i] = (float)sound[2 * i] * window[2 * i];

@@ -105,7 +105,7 @@ struct ws_stream {
     ws_model model;
     uint64_t n_hops; /* that were fed */
     ws_decoder *decoder;
-    int16_t *sound;       /* [kept + hop] */
+    ws_sample *sound;     /* [kept + hop] */
     float *features;      /* ring [stem_kernel - 1][n_mels] */
     float *rings[WS_MOST_BLOCKS]; /* [ring][frame] each */
     float *pool;                  /* ring [pool][frame] */
@@ -123,7 +123,7 @@ struct ws_stream {
 };
 
 int ws_read_model(ws_model *model, const void *blob, size_t blob_bytes);
-void ws_features(ws_stream *stream, const int16_t *hop, float *features);
+void ws_features(ws_stream *stream, const ws_sample *hop, float *features);
 void ws_network(ws_stream *stream, uint32_t n_frames);
 void ws_local_patterns(ws_stream *stream, uint32_t n_frames);
 void ws_over_time(ws_stream *stream, uint32_t number, const float *x, float *y);

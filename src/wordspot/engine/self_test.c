@@ -51,7 +51,7 @@ float ws_self_test(ws_stream *stream, float *tolerance) {
     const ws_model *model = &stream->model;
     uint32_t random = model->test_seed, row = 0;
     float most = 0;
-    int16_t *hop = (int16_t *)stream->wave; /* large enough, and not used before the hop is copied */
+    ws_sample *hop = (ws_sample *)stream->wave; /* large enough, and not used before the hop is copied */
     if (tolerance) *tolerance = model->test_tolerance;
     ws_reset(stream);
     for (uint32_t end = model->hop; row < model->n_test_ends; end += model->hop) {

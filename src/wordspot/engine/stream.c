@@ -35,7 +35,7 @@ static void lay_out_network(ws_stream *stream, arena *from) {
 /* Set the arrays of a stream. The same for counting and for giving, so that they cannot differ. Returns the decoder's memory. */
 static void *lay_out(ws_stream *stream, arena *from, size_t decoder_bytes) {
     const ws_model *m = &stream->model;
-    stream->sound = give(from, m->kept + m->hop + m->window % 2, sizeof(int16_t));
+    stream->sound = give(from, m->kept + m->hop + m->window % 2, sizeof(ws_sample));
     stream->features = give(from, (uint64_t)(m->stem_kernel - 1) * m->n_mels, sizeof(float));
     for (uint32_t i = 0; i < m->n_blocks; i++)
         stream->rings[i] = give(from, (uint64_t)m->blocks[i].ring * m->frame, sizeof(float));
@@ -91,7 +91,7 @@ ws_stream *ws_init(void *memory, size_t memory_bytes, const void *blob, size_t b
 void ws_reset(ws_stream *stream) {
     const ws_model *model = &stream->model;
     const size_t frame = model->frame * sizeof(float);
-    memset(stream->sound, 0, (model->kept + model->hop + model->window % 2) * sizeof(int16_t));
+    memset(stream->sound, 0, (model->kept + model->hop + model->window % 2) * sizeof(ws_sample));
     memset(stream->features, 0, (model->stem_kernel - 1) * model->n_mels * sizeof(float));
     for (uint32_t i = 0; i < model->n_blocks; i++) memset(stream->rings[i], 0, model->blocks[i].ring * frame);
     memset(stream->pool, 0, model->pool * frame);
@@ -102,7 +102,7 @@ void ws_reset(ws_stream *stream) {
 }
 
 /* The features of up to WS_BATCH hops as inputs of the stem: each frame after those before it, [n_hops][stem_kernel * n_mels]. */
-static void stem_inputs(ws_stream *stream, const int16_t *audio, uint32_t n_hops) {
+static void stem_inputs(ws_stream *stream, const ws_sample *audio, uint32_t n_hops) {
     const ws_model *model = &stream->model;
     const uint32_t n_mels = model->n_mels, n_before = (model->stem_kernel - 1) * n_mels, n_in = model->stem.n_in;
     for (uint32_t t = 0; t < n_hops; t++) {
@@ -124,7 +124,7 @@ static int decode_row(ws_stream *stream, const float *scores, ws_detection found
     return n > 0 ? n : 0; /* a model with damaged weights may give scores that are no numbers */
 }
 
-size_t ws_feed(ws_stream *stream, const int16_t *audio, size_t n_hops, float *scores, ws_detection *found, size_t n_found) {
+size_t ws_feed(ws_stream *stream, const ws_sample *audio, size_t n_hops, float *scores, ws_detection *found, size_t n_found) {
     const ws_model *model = &stream->model;
     size_t n_all = 0;
     while (n_hops) {

@@ -39,9 +39,16 @@
 #define WS_STREAM_BYTES (sizeof(void *) > 4 ? 2688 : 1664)
 #define WS_ALIGNMENT (WS_LANES > 1 ? 64 : 8)
 
+/* The type of samples: whole numbers from -32768 to 32767, or float for sound that was resampled or amplified, of the same scale. */
+#ifndef WS_SAMPLE
+#define WS_SAMPLE int16_t
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+typedef WS_SAMPLE ws_sample;
 
 /* The state of one stream. It lives in memory of the caller and must not be copied or moved. */
 typedef struct ws_stream ws_stream;
@@ -74,7 +81,7 @@ ws_stream *ws_init(void *memory, size_t memory_bytes, const void *blob, size_t b
  * found:  receives the first `n_found` detections that these hops complete; 2 * n_hops is always enough; may be NULL.
  *
  * Returns how many detections there were. The results do not depend on how the sound is divided into calls, except for rounding. */
-size_t ws_feed(ws_stream *stream, const int16_t *audio, size_t n_hops, float *scores, ws_detection *found, size_t n_found);
+size_t ws_feed(ws_stream *stream, const ws_sample *audio, size_t n_hops, float *scores, ws_detection *found, size_t n_found);
 
 /* End the stream: returns 1 if a detection was still pending, which `found` receives, else 0. The next `ws_feed` starts anew. */
 size_t ws_flush(ws_stream *stream, ws_detection *found);

@@ -35,19 +35,23 @@ class SpectralFrontEnd(nn.Module):
         features: Tensor = self.head(self._power(frames_of(audio, self.config)))
         return features
 
-    def coloured(self, audio: Tensor, gains_db: Tensor) -> Tensor:
-        """The features of audio whose spectrum is changed by a smooth curve.
+    def coloured(self, audio: Tensor, gains_db: Tensor, stretches: Tensor | None = None) -> Tensor:
+        """The features of audio whose spectrum is changed by a smooth curve, and stretched.
 
-        A head that begins with a sum over bins is given the curve after the sum, which costs next to nothing; others before.
+        A head that begins with a sum over bins is changed after the sum, which costs next to nothing; others before, and they
+        are not stretched.
 
         Args:
             audio: float32 [batch, samples].
             gains_db: [batch, knots], the curve at evenly spaced sums, or bins of the whole spectrum.
+            stretches: [batch], see `stretch`; None: 1.
         """
         power = self._power(frames_of(audio, self.config))
         if isinstance(self.head, (LogMel, Average)):
             weights, constant = self.head.of_power()
             sums = power @ weights
+            if stretches is not None:
+                sums = stretch(sums, stretches)
             return self.head.after_power(sums * _curve(gains_db, sums.shape[2]) + constant)
         features: Tensor = self.head(power * _curve(gains_db, self.config.n_bins)[..., self._bins])
         return features
@@ -78,6 +82,22 @@ class SpectralFrontEnd(nn.Module):
 
     def _power(self, frames: Tensor) -> Tensor:
         return power_of(torch.fft.rfft(frames * self.window, self.config.n_fft)[..., self._bins])
+
+
+def stretch(x: Tensor, factors: Tensor) -> Tensor:
+    """Stretch the last axis of each of [batch, frames, size]: value i becomes that at i · factor, by linear interpolation.
+
+    On a mel scale that is a voice with another length of the vocal tract (Jaitly and Hinton 2013). What would lie beyond the
+    last value is the last value.
+    """
+    size = x.shape[2]
+    new = torch.arange(size, device=x.device)
+    at = (new * factors[:, None]).clamp(0, size - 1)  # of each new value, among the old ones: [batch, size]
+    low = at.long().clamp(max=size - 2)
+    part = at - low
+    weights = x.new_zeros(len(x), size, size)
+    weights.scatter_(1, low[:, None], (1 - part)[:, None]).scatter_(1, low[:, None] + 1, part[:, None])
+    return x @ weights
 
 
 def _curve(gains_db: Tensor, size: int) -> Tensor:

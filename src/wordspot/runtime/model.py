@@ -1,18 +1,28 @@
-"""Open an exported model file, run its self-test and read its model card."""
+"""Open an exported model file, run its self-test and read its model card.
+
+Two engines run files: the C engine of wordspot, where this installation has its compiled form and it knows the file's network,
+and ONNX Runtime, which runs all of them. ``WORDSPOT_ENGINE=onnx`` or ``c`` in the environment chooses one.
+"""
 
 from __future__ import annotations
 
 import importlib.resources
+import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wordspot.errors import CardError, ConfigError, NotFoundError
+from wordspot.errors import CardError, ConfigError, ExportError, NotFoundError
 from wordspot.runtime.modelfile.card import Card, read_card, read_content, to_json
+from wordspot.runtime.modelfile.engine.opening import open_engine
+from wordspot.runtime.modelfile.engine.session import EngineSession
 from wordspot.runtime.modelfile.self_test import SelfTestResult, run_self_test
 from wordspot.runtime.modelfile.session import open_session
 
 DEFAULT_MODEL = "default.onnx"
+ENGINE_VARIABLE = "WORDSPOT_ENGINE"
+ENGINES = ("auto", "c", "onnx")
 
 
 @dataclass(frozen=True)
@@ -21,13 +31,18 @@ class Model:
 
     Attributes:
         card: the model card.
-        session: an `onnxruntime.InferenceSession`.
+        session: an `onnxruntime.InferenceSession`, or an `EngineSession` of the C engine.
         name: the file's path, for messages.
     """
 
     card: Card
     session: Any
     name: str = "the model"
+
+    @property
+    def engine(self) -> str:
+        """What runs the network: ``"C engine, AVX2"``, ``"C engine"`` or ``"ONNX Runtime"``."""
+        return self.session.name if isinstance(self.session, EngineSession) else "ONNX Runtime"
 
 
 #: What functions accept as a model: an exported file, its content, an opened model, or None for the one that comes with
@@ -37,10 +52,11 @@ Source = Model | Path | str | bytes | None
 
 @dataclass(frozen=True)
 class Verification:
-    """Whether a file gives the same scores on this machine as at export."""
+    """Whether a file gives the same scores on this machine as at export, and what ran it, as `Model.engine` says."""
 
     model: str
     result: SelfTestResult
+    engine: str
 
     @property
     def passed(self) -> bool:
@@ -49,43 +65,86 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """The result as a JSON object."""
-        return {"model": self.model, **self.result.to_json()}
+        return {"model": self.model, "engine": self.engine, **self.result.to_json()}
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model file's name, size and card."""
+    """A model file's name, size and card, and what runs it on this machine, as `Model.engine` says."""
 
     model: str
     n_bytes: int
     card: Card
+    engine: str
 
     def to_json(self) -> dict[str, Any]:
-        """The entire card as a JSON object, with the file's name and size."""
-        return {"model": self.model, "bytes": self.n_bytes, **to_json(self.card)}
+        """The entire card as a JSON object, with the file's name and size and the engine."""
+        return {"model": self.model, "bytes": self.n_bytes, "engine": self.engine, **to_json(self.card)}
 
 
-def open_model(model: Path | str | bytes | None = None, *, threads: int = 1, self_test: bool = True) -> Model:
+def open_model(
+    model: Path | str | bytes | None = None, *, threads: int = 1, self_test: bool = True, engine: str | None = None
+) -> Model:
     """Check and load an exported file.
 
     Args:
         model: the file, or its content; None opens the model that comes with wordspot.
-        threads: how many threads one call may use.
+        threads: how many threads one call of ONNX Runtime may use; the C engine needs one.
         self_test: run the file's self-test, and reject the file if it fails.
+        engine: what runs the file: ``"c"``, ``"onnx"``, or ``"auto"``, the C engine if it can and else ONNX Runtime. None: as
+            the environment variable ``WORDSPOT_ENGINE`` says, else ``"auto"``.
 
     Raises:
         NotFoundError: no such file.
         CardError: not a file that wordspot wrote, or ONNX Runtime cannot run it, or its self-test fails.
+        ConfigError: an unknown engine, or ``"c"`` for a file that it cannot run, or where it is not compiled.
     """
     name, data = read_model(model)
     card = read_card(data, name)
+    session, difference = _open_in_c(name, data, card, engine)
+    if session:
+        return Model(card, session, name)
     try:
         opened = Model(card, open_session(data, threads), name)
         if self_test:
             _check_self_test(opened)
     except CardError as error:
         raise CardError(f"{name}: {error}; copy or export it again") from error
+    if difference and self_test:  # without a self-test, the file may be what is wrong
+        warnings.warn(f"{name}: in the C engine {difference}; ONNX Runtime runs it, slower", RuntimeWarning, stacklevel=2)
     return opened
+
+
+def _open_in_c(name: str, data: bytes, card: Card, engine: str | None) -> tuple[EngineSession | None, str]:
+    """The file in the C engine, unless another engine is chosen or it cannot run there; and what is wrong with its scores there.
+
+    Raises:
+        ConfigError: as `open_model`.
+    """
+    chosen, reason, difference = _chosen_engine(engine), _NOT_COMPILED, ""
+    if chosen == "onnx":
+        return None, ""
+    try:
+        if session := open_engine(data, card):
+            return session, ""
+    except ExportError as error:
+        reason = str(error)
+    except CardError as error:
+        reason = difference = str(error)
+    if chosen == "c":
+        raise ConfigError(f"{name} cannot run in the C engine: {reason}")
+    return None, difference
+
+
+_NOT_COMPILED = "this installation has no compiled engine; install a wheel for this machine, or build with a C compiler"
+
+
+def _chosen_engine(engine: str | None) -> str:
+    chosen = engine or os.environ.get(ENGINE_VARIABLE) or "auto"
+    if chosen not in ENGINES:
+        source = "`engine`" if engine else ENGINE_VARIABLE
+        raise ConfigError(f"{source} must be {', '.join(ENGINES[:-1])} or {ENGINES[-1]}, got {chosen!r}")
+    return chosen
 
 
 def as_model(model: Source, *, threads: int = 1, self_test: bool = True) -> Model:
@@ -103,11 +162,11 @@ def verify(model: Path | str | None = None) -> Verification:
         NotFoundError, CardError: as `open_model`.
     """
     opened = open_model(model, self_test=False)
-    return Verification(opened.name, run_self_test(opened.session, opened.card))
+    return Verification(opened.name, run_self_test(opened.session, opened.card), opened.engine)
 
 
 def info(model: Path | str | None = None) -> ModelInfo:
-    """Read the card of a model file, without loading its network.
+    """Read the card of a model file, without loading its network into ONNX Runtime.
 
     Args:
         model: an exported file; None reads the model that comes with wordspot.
@@ -116,7 +175,9 @@ def info(model: Path | str | None = None) -> ModelInfo:
         NotFoundError, CardError: as `open_model`.
     """
     name, data = read_model(model)
-    return ModelInfo(name, len(data), read_card(data, name))
+    card = read_card(data, name)
+    session, _ = _open_in_c(name, data, card, None)
+    return ModelInfo(name, len(data), card, Model(card, session).engine)
 
 
 def read_model(model: Path | str | bytes | None) -> tuple[str, bytes]:

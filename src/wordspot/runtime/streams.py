@@ -1,8 +1,8 @@
 """Run a loaded model over a stream.
 
-`make_runner` returns what turns samples at the model's rate into scores: `StreamRunner` carries the states of a streaming
-network, `WindowRunner` slides a window over the audio for a network that scores entire clips. Both return the posteriors of
-every clip's length of audio, row by row, with the sample at which each ends.
+`make_runner` returns what turns samples at the model's rate into scores: `EngineRunner` and `StreamRunner` carry the states of a
+streaming network, in the C engine or in ONNX Runtime; `WindowRunner` slides a window over the audio for a network that scores
+entire clips. All return the posteriors of every clip's length of audio, row by row, with the sample at which each ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from wordspot.audio.samples import Samples
 from wordspot.errors import ConfigError
 from wordspot.runtime.model import Model
-from wordspot.runtime.modelfile.card import most_at_once
+from wordspot.runtime.modelfile.card import Card, most_at_once
+from wordspot.runtime.modelfile.engine.session import EngineSession
 from wordspot.runtime.modelfile.onnx_runtime import import_onnxruntime
 from wordspot.runtime.modelfile.session import judge_clips
 
@@ -27,7 +28,7 @@ _BLOCK_SECONDS = 4.0  # the longest call of a stream: long enough to be fast, sh
 _BUFFERS_KEPT = 8  # call lengths whose buffers are kept; a live stream has one or two
 
 
-def make_runner(model: Model, stride_ms: float = 30.0) -> StreamRunner | WindowRunner:
+def make_runner(model: Model, stride_ms: float = 30.0) -> HopRunner | WindowRunner:
     """Make the runner for `model`.
 
     Args:
@@ -39,7 +40,7 @@ def make_runner(model: Model, stride_ms: float = 30.0) -> StreamRunner | WindowR
     """
     card = model.card
     if card.kind == "stream":
-        return StreamRunner(model)
+        return EngineRunner(model) if isinstance(model.session, EngineSession) else StreamRunner(model)
     stride = card.sample_rate * stride_ms / 1000
     if not 1 <= stride <= card.clip_samples:
         raise ConfigError(
@@ -49,33 +50,23 @@ def make_runner(model: Model, stride_ms: float = 30.0) -> StreamRunner | WindowR
     return WindowRunner(model, round(stride))
 
 
-class StreamRunner:
-    """Runs a streaming network. Its states are in two sets of buffers, input and output in turn.
-
-    Samples wait until a hop is complete. Scores before the first complete clip are not returned.
+class HopRunner:
+    """Runs a streaming network hop by hop. Samples wait until a hop is complete; scores before the first clip are not returned.
 
     Args:
-        model: an opened model.
+        card: of the model.
         block_seconds: the most audio in one call.
     """
 
-    def __init__(self, model: Model, block_seconds: float = _BLOCK_SECONDS) -> None:
-        card = model.card
-        self._session, self._step, self._n_labels = model.session, card.step_samples, len(card.labels)
-        self._shapes = [(state.name, state.shape) for state in card.states]
+    def __init__(self, card: Card, block_seconds: float) -> None:
+        self._step, self._n_labels = card.step_samples, len(card.labels)
         self._n_early = card.clip_samples // card.step_samples - 1
         self.most_hops = max(min(int(block_seconds * card.sample_rate) // self._step, most_at_once(card)), 1)
-        self._states = tuple([np.zeros(shape, np.float32) for _, shape in self._shapes] for _ in range(2))
-        self._calls: dict[int, tuple[_Call, _Call]] = {}
-        self.reset()
+        self._n_hops, self._waiting = 0, np.zeros(0, np.float32)
 
     def reset(self) -> None:
         """Return to the state before the stream."""
-        for buffers in self._states:
-            for buffer in buffers:
-                buffer.fill(0)
-        self._turn, self._n_hops = 0, 0
-        self._waiting = np.zeros(0, np.float32)
+        self._n_hops, self._waiting = 0, np.zeros(0, np.float32)
 
     def feed(self, audio: Samples) -> tuple[Scores, NDArray[np.int64]]:
         """Feed float32 [samples]; return scores [n, labels] and the sample at which the clip of each row ends, int64 [n]."""
@@ -96,6 +87,51 @@ class StreamRunner:
         early = min(max(self._n_early - first, 0), n_hops)
         ends = np.arange(first + early + 1, first + n_hops + 1, dtype=np.int64) * self._step
         return (scores[early:] if early else scores), ends
+
+    def _run(self, audio: Samples, n_hops: int) -> Scores:
+        raise NotImplementedError
+
+
+class EngineRunner(HopRunner):
+    """Runs a streaming network in the C engine."""
+
+    def __init__(self, model: Model, block_seconds: float = _BLOCK_SECONDS) -> None:
+        super().__init__(model.card, block_seconds)
+        self._stream = model.session.start_stream()
+
+    def reset(self) -> None:
+        """Return to the state before the stream."""
+        super().reset()
+        self._stream.reset()
+
+    def _run(self, audio: Samples, n_hops: int) -> Scores:
+        scores: Scores = self._stream.feed(audio, n_hops)
+        return scores
+
+
+class StreamRunner(HopRunner):
+    """Runs a streaming network in ONNX Runtime. Its states are in two sets of buffers, input and output in turn.
+
+    Args:
+        model: an opened model.
+        block_seconds: the most audio in one call.
+    """
+
+    def __init__(self, model: Model, block_seconds: float = _BLOCK_SECONDS) -> None:
+        super().__init__(model.card, block_seconds)
+        self._session = model.session
+        self._shapes = [(state.name, state.shape) for state in model.card.states]
+        self._states = tuple([np.zeros(shape, np.float32) for _, shape in self._shapes] for _ in range(2))
+        self._calls: dict[int, tuple[_Call, _Call]] = {}
+        self._turn = 0
+
+    def reset(self) -> None:
+        """Return to the state before the stream."""
+        super().reset()
+        for buffers in self._states:
+            for buffer in buffers:
+                buffer.fill(0)
+        self._turn = 0
 
     def _run(self, audio: Samples, n_hops: int) -> Scores:
         calls = self._calls.get(n_hops) or self._prepare(n_hops)

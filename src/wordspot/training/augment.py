@@ -204,13 +204,16 @@ class Augmenter:
         return self.through_channel(audio, generator).clamp(-1, 1)
 
     def features(self, front_end: Any, audio: Tensor, generator: Generator) -> Tensor:
-        """Features [batch, frames, features] of audio [batch, samples], with random colour and masks."""
-        if self.config.colour_db <= 0:
+        """Features [batch, frames, features] of audio [batch, samples], with random colour, stretch and masks."""
+        if self.config.colour_db <= 0 and self.config.warp <= 0:
             return self.mask(front_end(audio), generator)
         colours = self._colours(len(audio), generator, audio.device)
         if hasattr(front_end, "coloured"):
             size = _SCENES_AT_ONCE if audio.device.type == "cpu" else len(audio)
-            parts = zip(torch.split(audio, size), torch.split(colours, size), strict=True)
+            changes = [audio, colours]
+            if self.config.warp > 0:
+                changes.append(self._stretches(len(audio), generator, audio.device))
+            parts = zip(*(torch.split(one, size) for one in changes), strict=True)
             return self.mask(torch.cat([front_end.coloured(*part) for part in parts]), generator)
         everything = audio.new_full((len(audio),), float(self.sample_rate))
         return self.mask(front_end(equalise(audio, colours, -everything, everything, self.sample_rate)), generator)
@@ -219,6 +222,11 @@ class Augmenter:
         """Curves in dB at `COLOURS` frequencies: [n, COLOURS]. Their deviation is up to `colour_db`."""
         curves = torch.randn(n, COLOURS, generator=generator, device=device)
         return curves * self.config.colour_db * torch.rand(n, 1, generator=generator, device=device)
+
+    def _stretches(self, n: int, generator: Generator, device: torch.device) -> Tensor:
+        """Factors 1 - `warp` to 1 + `warp`; half of them are 1: [n]."""
+        one, drawn = (torch.rand(n, generator=generator, device=device) for _ in range(2))
+        return 1 + self.config.warp * torch.where(one < 0.5, 0.0, 2 * drawn - 1)
 
     def mask(self, features: Tensor, generator: Generator) -> Tensor:
         """Mask random times and frequency bands in features [batch, frames, features]."""

@@ -13,6 +13,7 @@ from wordspot.config import RunConfig
 from wordspot.data.cache import DecodedClips
 from wordspot.data.clips import ClipSet
 from wordspot.data.silence import noise_stretches
+from wordspot.labels import UNKNOWN
 
 _MADE_SECONDS, _SHORTEST_SECONDS, _MOST_SECONDS = 240, 10, 3840  # of a piece of synthetic noise, and of all
 
@@ -20,7 +21,13 @@ _MADE_SECONDS, _SHORTEST_SECONDS, _MOST_SECONDS = 240, 10, 3840  # of a piece of
 def training_noise(config: RunConfig, decoded: DecodedClips, clips: ClipSet) -> list[NDArray[np.int16]]:
     """Pieces of noise, int16, none shorter than a clip; synthetic noise comes last."""
     pieces = noise_stretches(config, decoded, "training")
-    return pieces + _made_noise(config, decoded.clips[clips.rows[clips.rows >= 0]], len(pieces))
+    return pieces + _made_noise(config, decoded.clips[_babble_rows(clips)], len(pieces))
+
+
+def _babble_rows(clips: ClipSet) -> NDArray[np.int64]:
+    """The clips that babble is mixed from: unknown words if there are any, since babble is no keyword."""
+    unknown: NDArray[np.int64] = clips.rows[clips.labels == UNKNOWN]
+    return unknown if len(unknown) else clips.rows[clips.rows >= 0]
 
 
 def _made_noise(config: RunConfig, clips: NDArray[np.int16], n_recorded: int) -> list[NDArray[np.int16]]:

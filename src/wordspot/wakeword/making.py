@@ -192,6 +192,7 @@ def _gather(
         n_new += (n := recordings.add_backgrounds(project, Path(backgrounds)))
         recordings.note_new(callbacks.on_note, n, "recordings of noise")
     if n_new:
+        recordings.weigh_takes(project, request)
         del finished[1:]
         project.write(request, finished)
         for number in range(1, len(rounds.ROUNDS) + 1):

@@ -18,44 +18,46 @@ from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import Model, open_model
 
 #: A detection above this is worth training on, far below the threshold of a finished model.
-THRESHOLD = 0.3
-_AFTER_MS = 100.0  # of sound after a detection
+THRESHOLD = 0.05
+_AFTER_MS = (50.0, 200.0, 350.0)  # of sound after a detection: the same error at several places of the window
 _BATCH = 500  # recordings fed as one stream
 
 
 def mine(model: Path, negatives: Iterable[NDArray[np.int16]], sample_rate: int, out: Path, name: str, at_most: int) -> int:
-    """Write the windows of `negatives` in which the model detects anything, one WAV each.
+    """Write the windows of `negatives` in which the model detects anything, each cut at several places, one WAV each.
 
     Args:
         model: an exported file.
         negatives: recordings in which none of its words is said, int16 [samples] at `sample_rate`.
         out: the folder to write into.
-        name: the files are ``NAME-<number>_nohash_0.wav``.
-        at_most: windows; those with the highest scores are kept.
+        name: the files are ``NAME-<number>_nohash_<place>.wav``.
+        at_most: detections; those with the highest scores are kept.
 
     Returns:
-        how many were written.
+        how many detections there were, at most `at_most`.
     """
     opened = open_model(model)
-    found: list[tuple[float, NDArray[np.int16]]] = []
+    found: list[tuple[float, list[NDArray[np.int16]]]] = []
     for audio in negatives:
         found += _detected(opened, audio, sample_rate)
     found.sort(key=lambda one: -one[0])
     out.mkdir(parents=True, exist_ok=True)
-    for number, (_, window) in enumerate(found[:at_most]):
-        write_audio(out / f"{name}-{number}_nohash_0.wav", to_float32(window), sample_rate)
+    for number, (_, windows) in enumerate(found[:at_most]):
+        for place, window in enumerate(windows):
+            write_audio(out / f"{name}-{number}_nohash_{place}.wav", to_float32(window), sample_rate)
     return min(len(found), at_most)
 
 
-def _detected(model: Model, audio: NDArray[np.int16], sample_rate: int) -> list[tuple[float, NDArray[np.int16]]]:
+def _detected(model: Model, audio: NDArray[np.int16], sample_rate: int) -> list[tuple[float, list[NDArray[np.int16]]]]:
+    """The score of each detection, and windows that end some time after it."""
     detector = Detector(model, easily(model.card.decoder), sample_rate, self_test=False)
     size = model.card.clip_samples * sample_rate // model.card.sample_rate
     found = []
     for one in (*detector.feed(audio), *detector.flush()):
-        stop = min(int((one.time_ms + _AFTER_MS) * sample_rate / 1000), len(audio))
-        window = audio[max(stop - size, 0) : stop]
-        if len(window) > size // 4:
-            found.append((one.score, window))
+        stops = dict.fromkeys(min(int((one.time_ms + after) * sample_rate / 1000), len(audio)) for after in _AFTER_MS)
+        windows = [audio[max(stop - size, 0) : stop] for stop in stops]
+        if len(windows[0]) > size // 4:
+            found.append((one.score, windows))
     return found
 
 

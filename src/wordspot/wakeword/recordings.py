@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from wordspot.audio.folder import walk_folder
-from wordspot.data.folders import NOISE_FOLDER
-from wordspot.data.voices import find_engines, speak
-from wordspot.data.voices.near_misses import near_misses
+from wordspot.config import DataConfig
+from wordspot.data.few_recordings import split_recordings
+from wordspot.data.folders import NOISE_FOLDER, list_recordings
+from wordspot.data.voices import find_engines, make_noise, speak
+from wordspot.data.voices.find import NEURAL
+from wordspot.data.voices.near_misses import NearMiss, near_misses
+from wordspot.data.voices.near_misses.candidates import common_words
 from wordspot.errors import DataError, MissingExtraError, NotFoundError
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress
@@ -24,38 +28,86 @@ FALSE_ACCEPTS = "false accepts"
 _NOISE_SECONDS = 60.0
 _PER_NEAR_MISS = 0.03  # clips of each, as a part of those of the phrase
 _FEWEST = 4
+_TAKES_SHARE, _MOST_REPEATS = 0.5, 25  # of recordings of people, as a part of the clips by voices
+#: Of the clips of a phrase and of other texts, where there are neural voices, which are closer to people and much slower.
+_SIMPLE_SHARE, _SIMPLE_SHARE_OF_OTHERS = 0.3, 0.7
+#: Nearer to the phrase, an invented text ("atheno") is how some people say the phrase itself, and no word that is ever said.
+_LEAST_INVENTED = 0.8
 
 
 def choose_engine(request: Request, on_note: OnNote) -> str:
-    """The engines that speak: those asked for, or for ``best`` all simple ones, and kokoro where its files are."""
+    """The engines that speak: those asked for, or for ``best`` all simple ones, and kokoro where its files are.
+
+    Neural engines that do not speak the language are left out if there are others.
+    """
     if request.engine != "best":
-        return request.engine
+        names = request.engine.split(",")
+        speaking = [name for name in names if name not in NEURAL or find_engines(name)[name].voices(request.language)]
+        return ",".join(speaking or names)
     simple = ",".join(find_engines("all"))
     try:
-        find_engines("kokoro")
+        kokoro = find_engines("kokoro")["kokoro"]
     except (NotFoundError, MissingExtraError) as error:
         on_note(f"without neural voices people are found less often: {error}")
         return simple
-    return f"{simple},kokoro"
+    return f"{simple},kokoro" if kokoro.voices(request.language) else simple
 
 
 def speak_phrases(project: Project, request: Request, progress: OnProgress, on_note: OnNote) -> None:
     """Voices say the phrases, what sounds like them and what is excluded; noise is made too."""
-    seed, out, engine = request.seed, project.recordings, choose_engine(request, on_note)
-    spoken: dict[str, Any] = {
-        "engine": engine, "language": request.language, "clip_ms": CLIP_MS, "force": True, "jobs": 0, "progress": progress,
-    }  # fmt: skip
-    speak(request.phrases, out, per_word=request.n_voices, seed=seed, noise_seconds=_NOISE_SECONDS, **spoken)
-    others = [*request.excluded]
+    engine = choose_engine(request, on_note)
+    parts = shares(engine, request.n_voices, _SIMPLE_SHARE)
+    n_speakers = parts[-1][1]  # of neural ones, as many as there are clips
+    _speak(project, request, request.phrases, parts, n_speakers, progress)
+    if others := other_texts(request):
+        few = max(round(_PER_NEAR_MISS * request.n_voices), _FEWEST)
+        _speak(project, request, others, shares(engine, few, _SIMPLE_SHARE_OF_OTHERS), n_speakers, progress)
+    quickest = parts[0][0]  # of the simple ones, if there are any: minutes of babble are much to say
+    make_noise(
+        project.recordings, seed=request.seed, seconds=_NOISE_SECONDS, engines=find_engines(quickest), avoid=request.phrases
+    )
+
+
+def _speak(
+    project: Project,
+    request: Request,
+    texts: Sequence[str],
+    parts: Sequence[tuple[str, int]],
+    n_speakers: int,
+    progress: OnProgress,
+) -> None:
+    for names, n in parts:
+        speak(
+            texts, project.recordings, per_word=n, seed=request.seed, engine=names, language=request.language, clip_ms=CLIP_MS,
+            n_speakers=n_speakers if set(names.split(",")) & set(NEURAL) else None, force=True, jobs=0, progress=progress,
+        )  # fmt: skip
+
+
+def shares(engine: str, n: int, simple_share: float) -> list[tuple[str, int]]:
+    """How many of `n` clips simple engines speak, and then how many neural ones; at least one each."""
+    names = engine.split(",")
+    simple, neural = [name for name in names if name not in NEURAL], [name for name in names if name in NEURAL]
+    if not simple or not neural:
+        return [(engine, n)]
+    few = max(round(simple_share * n), 1)
+    return [(",".join(simple), few), (",".join(neural), max(n - few, 1))]
+
+
+def other_texts(request: Request) -> list[str]:
+    """What is spoken besides the phrases and must not be detected: what sounds like them, and what is excluded."""
+    texts = [*request.excluded]
     for phrase in request.phrases if request.n_near_misses else ():
         found = near_misses(phrase, n=request.n_near_misses, language=request.language, excluded=request.phrases)
-        others += [one.text for one in found]
-    unique = {normalize_word(text): text for text in others}
+        texts += [one.text for one in found if one.distance >= _LEAST_INVENTED or not _is_invented(one)]
+    unique = {normalize_word(text): text for text in texts}
     for phrase in request.phrases:
         unique.pop(normalize_word(phrase), None)
-    if unique:
-        few = max(round(_PER_NEAR_MISS * request.n_voices), _FEWEST)
-        speak(list(unique.values()), out, per_word=few, seed=seed, **spoken)
+    return list(unique.values())
+
+
+def _is_invented(near: NearMiss) -> bool:
+    """Whether a text is the phrase in another spelling, with a word that is none."""
+    return near.kind == "exchanged" and not set(near.text.split()) <= set(common_words())
 
 
 def add_takes(project: Project, phrases: Sequence[str], takes: Path) -> int:
@@ -70,6 +122,28 @@ def add_takes(project: Project, phrases: Sequence[str], takes: Path) -> int:
     if len(phrases) == 1:
         return _copy(takes, project.recordings / normalize_word(phrases[0]))
     return sum(_copy(takes / phrase, project.recordings / normalize_word(phrase)) for phrase in phrases)
+
+
+def weigh_takes(project: Project, request: Request) -> None:
+    """Repeat the training recordings of people, so that they are a part of the phrase's clips that counts beside the voices.
+
+    Those of the other sets stay alone, so that each is measured once.
+    """
+    wanted = {normalize_word(phrase) for phrase in request.phrases}
+    listing = list_recordings(project.recordings)
+    sets = split_recordings(listing, DataConfig(), wanted).sets
+    for phrase in wanted:
+        takes = [
+            project.recordings / clip.path
+            for clip, name in zip(listing.clips, sets, strict=True)
+            if clip.word == phrase and name == "training" and Path(clip.path).name.startswith(TAKE)
+        ]
+        firsts = [path for path in takes if path.stem.endswith("_0")]
+        for path in set(takes) - set(firsts):
+            path.unlink()
+        n = min(round(_TAKES_SHARE * request.n_voices / max(len(firsts), 1)), _MOST_REPEATS)
+        for path, number in itertools.product(firsts, range(1, n)):
+            shutil.copyfile(path, path.with_stem(f"{path.stem.removesuffix('_0')}_{number}"))
 
 
 def add_false_accepts(project: Project, folder: Path) -> int:

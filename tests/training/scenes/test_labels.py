@@ -14,9 +14,9 @@ EITHER = SILENCE_OR_UNKNOWN
 Places = list[tuple[int, int, int]]
 
 
-def label(words: Places, begin: int) -> int:
+def label(words: Places, begin: int, recent_ms: float = 0) -> int:
     places = np.array([words or np.zeros((0, 3))], np.int64).reshape(1, -1, 3)
-    return int(label_windows(places, np.array([begin]), 1000, 1000)[0, 0])
+    return int(label_windows(places, np.array([begin]), 1000, 1000, recent_ms)[0, 0])
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,23 @@ def test_a_word_enters_and_leaves(begin: int, expected: int) -> None:
 )
 def test_several_words(words: Places, expected: int) -> None:
     assert label(words, 0) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "begin", "expected"),
+    [
+        ([(2000, 2400, A)], 1370, A),
+        ([(2000, 2400, A)], 1700, A),  # the window ends 300 ms after the word
+        ([(2000, 2400, A)], 1701, IGNORED),
+        ([(2000, 2400, A)], 2000, IGNORED),
+        ([(2000, 2400, A)], 2100, EITHER),  # it is leaving
+        ([(2000, 2400, UNKNOWN)], 2000, UNKNOWN),  # an unknown word is one as long as it is inside
+        ([(2000, 2400, A), (2500, 2800, UNKNOWN)], 2000, UNKNOWN),
+        ([(2000, 2400, A), (2500, 2800, B)], 2000, B),
+    ],
+)
+def test_a_word_that_ended_long_ago_does_not_count(words: Places, begin: int, expected: int) -> None:
+    assert label(words, begin, recent_ms=300) == expected
 
 
 def test_every_scene_and_window_has_its_own() -> None:

@@ -47,7 +47,7 @@ def run_self_test(session: Any, card: Card) -> SelfTestResult:
     """Run the self-test of a file.
 
     Args:
-        session: of the file, as `open_session` opens it.
+        session: of the file, as `open_session` or `open_engine` opens it.
         card: of the file.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The ONNX Runtime session of an exported file, and running clips or a stream through it."""
+"""What runs an exported file, ONNX Runtime or the C engine, and running clips or a stream through it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wordspot.errors import CardError
 from wordspot.runtime.modelfile.card import Card, most_at_once
+from wordspot.runtime.modelfile.engine.session import EngineSession
 from wordspot.runtime.modelfile.onnx_runtime import import_onnxruntime
 
 Array = NDArray[np.float32]
@@ -44,6 +45,8 @@ def judge_clips(session: Any, card: Card, clips: Array) -> Array:
         CardError: ONNX Runtime cannot run the file.
     """
     most = most_at_once(card)
+    if isinstance(session, EngineSession):
+        return session.score_clips(clips)
     if card.kind == "clip":
         starts = range(0, len(clips), most)
         rows = [run_clips(session, np.ascontiguousarray(clips[start : start + most])) for start in starts]
@@ -68,6 +71,8 @@ def run_stream(session: Any, card: Card, audio: Array, n_steps: int) -> Array:
     Raises:
         CardError: ONNX Runtime cannot run the file.
     """
+    if isinstance(session, EngineSession):
+        return session.score_stream(audio[0])[None]
     states = {state.name: np.zeros(state.shape, np.float32) for state in card.states}
     whole, size = audio.shape[1] // card.step_samples * card.step_samples, n_steps * card.step_samples
     rows = []

@@ -18,6 +18,7 @@ from wordspot.training.scenes.labels import Ints, label_windows
 from wordspot.training.scenes.layout import Layout
 from wordspot.training.scenes.speech import SpeechReader
 
+_SENTENCE_COPIES = 4  # they are long, so that each takes time, and each is cut anew for every scene
 _PURPOSE = 2  # of random numbers: the last number of a step's seed; see `trainer`
 
 
@@ -37,6 +38,7 @@ class SceneBatches:
     ) -> None:
         features, seed = config.features, config.training.seed
         self._features, self._seed, self._batch_size = features, seed, config.training.batch_size
+        self._recent_ms = config.scenes.recent_ms
         self.stride = hop_frames * max(round(config.scenes.stride_ms / features.hop_ms / hop_frames), 1)
         n_more = int(
             (config.scenes.length_s * features.sample_rate - features.clip_samples) / (self.stride * features.hop_samples)
@@ -50,7 +52,7 @@ class SceneBatches:
         if speech is not None:
             sentences = SpeechReader(speech, config.words)
             of_speech, n_speech = (
-                Copies(sentences, len(sentences), config.augment, features.sample_rate, seed + 1),
+                Copies(sentences, len(sentences), config.augment, features.sample_rate, seed + 1, _SENTENCE_COPIES),
                 len(sentences),
             )
         noise = training_noise(config, decoded, clips)
@@ -64,7 +66,8 @@ class SceneBatches:
         words = np.tile(nowhere, (len(found), max(map(len, found)), 1))
         for row, places in zip(words, found, strict=True):
             row[: len(places)] = places
-        return np.stack(audio), label_windows(words, self._begins, self._features.clip_samples, self._features.sample_rate)
+        labels = label_windows(words, self._begins, self._features.clip_samples, self._features.sample_rate, self._recent_ms)
+        return np.stack(audio), labels
 
 
 class ClipReader:

@@ -38,12 +38,21 @@ class Copies:
         config: the range of speeds, and which part is in a room.
         sample_rate: in Hz.
         seed: of all changes.
+        most: copies of a recording.
     """
 
-    def __init__(self, read: Callable[[int], Recording], n: int, config: AugmentConfig, sample_rate: int, seed: int) -> None:
+    def __init__(
+        self,
+        read: Callable[[int], Recording],
+        n: int,
+        config: AugmentConfig,
+        sample_rate: int,
+        seed: int,
+        most: int = _MOST_COPIES,
+    ) -> None:
         self._read, self._config, self._sample_rate, self._seed = read, config, sample_rate, seed
         changes = config.speed > 0 or config.room_frequency > 0
-        self._n_copies = min(max(_COPIES // max(n, 1), 1), _MOST_COPIES) if changes else 0
+        self._n_copies = min(max(_COPIES // max(n, 1), 1), most) if changes else 0
         self._kept: dict[tuple[int, int], Recording] = {}
         self._n_bytes = 0
 

@@ -2,6 +2,9 @@
 
 A window without a word is silence. One with a part of a word is silence or unknown, whichever the network prefers. One that
 may or may not hold its last word, or that holds a word which does not count, has no label.
+
+If the label of a word is only wanted for some time after its end, later windows that still hold the word have no label either.
+The network then need not know the word at every place of its window.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ _PART_MS = 50.0  # what is inside of a word is more than silence from here on
 _DOUBTFUL = 0.25  # a word of which less is missing might be recognised
 
 
-def label_windows(words: Ints, begins: Ints, n_samples: int, sample_rate: int) -> Ints:
+def label_windows(words: Ints, begins: Ints, n_samples: int, sample_rate: int, recent_ms: float = 0.0) -> Ints:
     """The label of each window of each scene.
 
     Args:
@@ -29,6 +32,7 @@ def label_windows(words: Ints, begins: Ints, n_samples: int, sample_rate: int) -
         begins: [windows], the first sample of each.
         n_samples: length of a window.
         sample_rate: in Hz.
+        recent_ms: how long after its end a word is the label; 0: as long as it is inside.
 
     Returns:
         [batch, windows].
@@ -49,4 +53,7 @@ def label_windows(words: Ints, begins: Ints, n_samples: int, sample_rate: int) -
     doubt = doubtful & (label > UNKNOWN) & (stop > last_stop) | (whole | doubtful) & (label == IGNORED)
     result: Ints = np.where(whole.any(axis=1), found, part)
     result[doubt.any(axis=1)] = IGNORED
+    if recent_ms:
+        since = begins + n_samples - last_stop[:, 0]
+        result[(result > UNKNOWN) & (since > recent_ms * sample_rate / 1000)] = IGNORED
     return result

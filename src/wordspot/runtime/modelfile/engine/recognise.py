@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from wordspot.errors import ExportError
 from wordspot.runtime.modelfile.card import Card
-from wordspot.runtime.modelfile.graph import Node, Tensor, Walked
+from wordspot.runtime.modelfile.engine.constants import find_constants
+from wordspot.runtime.modelfile.graph import Node, Walked
 
 Array = NDArray[np.float64]
 
@@ -24,6 +25,7 @@ SUPPORTED = (
     "the C engine runs streaming files of the networks residual_1d and trigger_1d with the front end logmel and a Fourier "
     "transform of 128 to 16384 samples, a power of two"
 )
+_MOST_FFT = 1 << 20  # far beyond what the engine runs, so that no odd file allocates much
 #: Operators that move values but compute nothing.
 _MOVES = {"Concat", "Reshape", "Slice", "Squeeze", "Unsqueeze", "Transpose"}
 _FRONT = "Conv Mul Conv Log Sub Mul"
@@ -140,8 +142,7 @@ def recognise(walked: Walked, card: Card) -> EngineModel:
     """
     if card.kind != "stream":
         raise _unsupported("scores clips and does not stream")
-    constants = _constants(walked)
-    nodes = [node for node in walked.nodes if node.outputs[0] not in constants]
+    constants, nodes = find_constants(walked)
     kept = [node for node in nodes if node.op_type not in _MOVES]
     order = " ".join(node.op_type for node in kept)
     is_trigger = bool(_TRIGGER.fullmatch(order))
@@ -249,9 +250,16 @@ def _window(kernel: Array) -> tuple[Array, int, int]:
     turns = np.arctan2(np.abs(sines[:, 1]), cosines[:, 1]) / (2 * np.pi)
     n_fft = round((len(turns) - 1) / (turns[-1] - turns[0]))
     first = round(turns[0] * n_fft)
-    phase = np.outer(np.arange(first, first + len(turns)), np.arange(len(window))) % n_fft * (2 * np.pi / n_fft)
-    if max(_apart(cosines, np.cos(phase) * window), _apart(np.abs(sines), np.abs(np.sin(phase) * window))) > 1e-4:
+    if not (0 < n_fft <= _MOST_FFT and first + len(turns) <= n_fft // 2 + 1):
         raise ValueError("a first convolution that is no Fourier transform")
+    angles = np.arange(n_fft) * (2 * np.pi / n_fft)
+    circle = np.cos(angles), np.abs(np.sin(angles))
+    samples = np.arange(len(window))
+    for bin_cosines, bin_sines, number in zip(cosines, sines, range(first, first + len(turns)), strict=True):
+        turned = number * samples % n_fft
+        parts = (bin_cosines, circle[0][turned]), (np.abs(bin_sines), circle[1][turned])
+        if not max(_apart(found, expected * window) for found, expected in parts) <= 1e-4:
+            raise ValueError("a first convolution that is no Fourier transform")
     return window, n_fft, first
 
 
@@ -301,42 +309,17 @@ def _local_limits(local: LocalPatterns, model: EngineModel) -> dict[str, tuple[i
     }
 
 
-def _constants(walked: Walked) -> dict[str, Any]:
-    """All values that follow from constants alone: arrays by name."""
-    known = {tensor.name: _values(tensor) for tensor in walked.initializers}
-    for node in walked.nodes:
-        if node.op_type in _FORMULAS and all(name in known for name in node.inputs):
-            known[node.outputs[0]] = _FORMULAS[node.op_type]([known[name] for name in node.inputs], node.attributes)
-    return known
-
-
-_FORMULAS: dict[str, Callable[[list[Any], dict[str, Any]], Any]] = {
-    "Add": lambda values, _: values[0] + values[1],
-    "Cast": lambda values, to: values[0].astype(np.float32 if to["to"] == 1 else np.float64),
-    "Concat": lambda values, at: np.concatenate(values, axis=at["axis"]),
-    "Cos": lambda values, _: np.cos(values[0]),
-    "Equal": lambda values, _: values[0] == values[1],
-    "Mod": lambda values, _: values[0] % values[1],
-    "Mul": lambda values, _: values[0] * values[1],
-    "Reshape": lambda values, _: values[0].reshape(values[1]),
-    "Sin": lambda values, _: np.sin(values[0]),
-}
-
-
-def _values(tensor: Tensor) -> Any:
-    return np.frombuffer(tensor.data, np.dtype(tensor.element_type).newbyteorder("<")).reshape(tensor.shape)
-
-
 def _array(values: Any) -> Array:
     return np.asarray(values, np.float64)
 
 
 def _only(values: Any) -> float:
     """The one number that all values have."""
-    numbers = np.unique(_array(values))
-    if len(numbers) != 1:
-        raise ValueError(f"{len(numbers)} numbers where one was expected")
-    return float(numbers[0])
+    numbers = _array(values)
+    least, most = float(numbers.min()), float(numbers.max())
+    if least != most:
+        raise ValueError(f"numbers from {least:g} to {most:g} where one was expected")
+    return least
 
 
 def _apart(left: Array, right: Array) -> float:

@@ -1,0 +1,78 @@
+"""Open an exported file in the compiled C engine, if there is one and it knows the file's network."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from wordspot.config import DecoderConfig
+from wordspot.errors import CardError, ExportError
+from wordspot.runtime.modelfile.card import Card, self_test_signal
+from wordspot.runtime.modelfile.engine.blob import make_blob
+from wordspot.runtime.modelfile.engine.library import load_library
+from wordspot.runtime.modelfile.engine.recognise import EngineModel, recognise
+from wordspot.runtime.modelfile.engine.session import EngineSession
+from wordspot.runtime.modelfile.graph import walk
+from wordspot.runtime.modelfile.self_test import difference
+
+
+def open_engine(data: bytes, card: Card) -> EngineSession | None:
+    """Open a file in the C engine, and check it on the self-test of its card.
+
+    Args:
+        data: the file's content.
+        card: of the file, which `read_card` has accepted.
+
+    Returns:
+        None if this installation has no compiled engine.
+
+    Raises:
+        ExportError: the engine does not know the file's network; the message says what it runs.
+        CardError: in the engine the file gives other scores than its card says.
+    """
+    library = load_library()
+    if library is None:
+        return None
+    model = _recognised(data, card)
+    expected = np.exp(np.array(card.self_test.log_posteriors))
+    blob = make_blob(model, dataclasses.replace(card, decoder=DecoderConfig()), rows=expected)  # its decoder is not used
+    try:
+        session = EngineSession(library, blob, card)
+        apart = _self_test(session, card)
+    except ValueError as error:
+        raise CardError(str(error)) from error
+    if not apart <= card.self_test.tolerance:
+        raise CardError(f"its scores differ from those at export by {apart:.2g}, {card.self_test.tolerance:.2g} is allowed")
+    return session
+
+
+def _recognised(data: bytes, card: Card) -> EngineModel:
+    try:
+        with np.errstate(all="ignore"):
+            model = recognise(walk(data), card)
+    except ExportError:
+        raise
+    except Exception as error:  # whatever an odd file does to it: ONNX Runtime decides what becomes of the file
+        raise ExportError(f"this file cannot be read by the C engine ({' '.join(str(error).split())})") from error
+    if not _is_finite(model):
+        raise ExportError("this file has weights that are no numbers, of which the C engine may lose track")
+    return model
+
+
+def _is_finite(part: Any) -> bool:
+    """Whether all arrays and numbers of a network, or of a part of it, are finite."""
+    if dataclasses.is_dataclass(part):
+        return all(_is_finite(getattr(part, field.name)) for field in dataclasses.fields(part))
+    if isinstance(part, tuple):
+        return all(map(_is_finite, part))
+    return part is None or bool(np.isfinite(part).all())
+
+
+def _self_test(session: EngineSession, card: Card) -> float:
+    """The largest difference to the card, hop by hop and many hops a call: the engine computes these in different ways."""
+    rows = [end // card.step_samples - 1 for end in card.self_test.ends]
+    at_once = session.score_stream(self_test_signal(card.self_test))[rows]
+    expected = np.exp(np.array(card.self_test.log_posteriors))
+    return max(session.start_stream().self_test(), difference(at_once, expected))

@@ -1,0 +1,67 @@
+"""What is spoken besides the phrase."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wordspot.audio.files import write_audio
+from wordspot.config import DataConfig
+from wordspot.data.split import which_set
+
+pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip install 'wordspot[voices]'")
+
+from wordspot.wakeword.project import Project, Request
+from wordspot.wakeword.recordings import TAKE, add_takes, other_texts, shares, weigh_takes
+
+
+def test_how_people_say_the_phrase_is_no_negative() -> None:
+    """Most dictionaries have "uthena", with a schwa, as the pronunciation of "Athena"; espeak-ng says it with the a of "at"."""
+    texts = other_texts(Request(("athena",), n_near_misses=80, excluded=("a theme", "Athena")))
+    assert not {"uthena", "ethena", "othena", "atheno", "athena", "Athena"} & set(texts)
+    assert {"a theme", "attain", "arena", "alexa"} <= set(texts)
+    assert len(texts) == len(set(texts))
+
+
+def test_a_word_that_exists_is_a_negative_however_near_it_is() -> None:
+    texts = other_texts(Request(("hey lamp",), n_near_misses=60))
+    assert {"high lamp", "hey damp"} <= set(texts)
+    assert not {"hey lamt", "hoy lamp"} & set(texts)
+
+
+def test_clips_are_divided_between_simple_engines_and_neural_ones() -> None:
+    assert shares("espeak-ng,flite,kokoro", 300, 0.3) == [("espeak-ng,flite", 90), ("kokoro", 210)]
+    assert shares("espeak-ng,kokoro", 1, 0.3) == [("espeak-ng", 1), ("kokoro", 1)]
+    assert shares("espeak-ng,flite", 300, 0.3) == [("espeak-ng,flite", 300)]
+    assert shares("kokoro,piper", 300, 0.3) == [("kokoro,piper", 300)]
+
+
+def add(project: Project, folder: Path, numbers: range) -> None:
+    for number in numbers:
+        write_audio(folder / f"{number}.wav", np.full(1600, number / 200, np.float32), 16_000)
+    assert add_takes(project, ["hey lamp"], folder) == len(numbers)
+
+
+def test_recordings_of_people_count_beside_the_voices(tmp_path: Path) -> None:
+    """With 40 clips by voices, the recordings for training are half as many, however few there are."""
+    project, request = Project(tmp_path / "lamp"), Request(("hey lamp",), n_voices=40)
+    for voice in range(40):
+        write_audio(project.recordings / "hey lamp" / f"voice{voice}_nohash_0.wav", np.zeros(1600, np.float32), 16_000)
+    add(project, tmp_path / "takes", range(1, 13))
+    for _ in range(2):  # the second time changes nothing
+        weigh_takes(project, request)
+        names = [path.name.partition("_nohash_")[0] for path in (project.recordings / "hey lamp").iterdir()]
+        counts = Counter(name for name in names if name.startswith(TAKE))
+        of_set = Counter[str]()
+        for name, count in counts.items():
+            kind = which_set(name, DataConfig().validation_percent, DataConfig().testing_percent)
+            assert count == 1 or kind == "training"
+            of_set[kind] += count
+        assert len(counts) == 12
+        assert 15 <= of_set["training"] <= 25
+    add(project, tmp_path / "more", range(13, 100))
+    weigh_takes(project, request)
+    assert len(list((project.recordings / "hey lamp").glob(f"{TAKE}*"))) == 99  # enough, so that each is there once
