@@ -36,6 +36,7 @@ from wordspot.overrides import override
 from wordspot.runtime.model import read_model
 from wordspot.runtime.modelfile.card import read_card
 from wordspot.runtime.modelfile.engine.blob import make_blob
+from wordspot.runtime.modelfile.engine.library import load_library
 from wordspot.runtime.modelfile.session import open_session, run_stream
 
 ENGINE = Path(wordspot.__file__).parent / "engine"
@@ -201,10 +202,14 @@ def loading(folder: Path, cc: str) -> dict[str, dict[str, float]]:
     (folder / "second").write_bytes((folder / "samples").read_bytes()[:32000])
     program = compiled(folder / "program", cc, "-O3", "-march=native")
     in_c = [run(program, "load", folder / "shipped float32", folder / "second", 1, 0) for _ in range(9)]
-    in_python = [run(sys.executable, "-c", LIVE_PYTHON) for _ in range(5)]
+    found = {"a C program": in_c}
+    for engine, name in (("c", "Python with the compiled engine"), ("onnx", "Python with ONNX Runtime")):
+        if engine == "onnx" or load_library():
+            environment = {**os.environ, "WORDSPOT_ENGINE": engine}
+            found[name] = [run(sys.executable, "-c", LIVE_PYTHON, environment=environment) for _ in range(5)]
     return {
         name: {"ms": statistics.median(row[0] for row in rows), "kB": statistics.median(row[1] for row in rows)}
-        for name, rows in (("a C program", in_c), ("Python", in_python))
+        for name, rows in found.items()
     }
 
 
@@ -218,9 +223,9 @@ def cortex_m4(folder: Path, files: dict[str, bytes]) -> dict[str, dict[str, int]
     }
 
 
-def run(*command: object) -> list[float]:
+def run(*command: object, environment: dict[str, str] | None = None) -> list[float]:
     """The numbers that a command prints."""
-    done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
+    done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True, env=environment)
     return [float(word) for word in done.stdout.split()]
 
 
@@ -239,7 +244,10 @@ def run_engine(program: Path, folder: Path, blob: str, n_hops: int, n_labels: in
 
 
 def compiled(out: Path, cc: str, *flags: str) -> Path:
-    sources = [*(path for path in sorted(ENGINE.glob("*.c")) if path.name != "main.c"), Path(__file__).with_suffix(".c")]
+    sources = [
+        *(path for path in sorted(ENGINE.glob("*.c")) if path.name not in ("main.c", "library.c")),
+        Path(__file__).with_suffix(".c"),
+    ]
     subprocess.run([cc, *FLAGS, *flags, f"-I{ENGINE}", "-o", out, *sources], check=True)
     return out
 
