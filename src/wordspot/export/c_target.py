@@ -26,7 +26,7 @@ _SOURCES = (
     "rings.c", "self_test.c", "stream.c", "wordspot.h",
 )  # fmt: skip
 _A_LINE = 8  # words of the blob
-_CODE_KB = 18  # of the engine on a Cortex-M4 with -O2, arithmetic of doubles included, as measured
+_CODE_KB = 19  # of the engine on a Cortex-M4 with -O2, arithmetic of doubles included, as measured
 
 
 @dataclass(frozen=True)
