@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.errors import ExportError
 from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.modelfile.engine.recognise import Array, EngineModel, LocalPatterns, Product
 from wordspot.runtime.modelfile.engine.reference import self_test_rows
@@ -71,6 +72,8 @@ def rounded(weights: Array) -> Array:
 
 def _header(model: EngineModel, card: Card, in_8_bits: bool, n_quads: int, n_label_bytes: int) -> bytes:
     decoder, test = card.decoder, card.self_test
+    if decoder.kind not in _KINDS:
+        raise ExportError(f"the C engine has the decoders {', '.join(_KINDS)}, not {decoder.kind}")
     words = np.zeros(_HEADER_WORDS, "<u4")
     words[:2] = np.frombuffer(MAGIC, "<u4")
     words[2:4] = VERSION, in_8_bits
