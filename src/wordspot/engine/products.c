@@ -67,7 +67,7 @@ static inline int16_t rounded(float x) {
 
 /* Round activations to 16 bits, scaled so that the largest becomes 32767; of every four, the middle two change places if
  * `swapped`. Returns the scale. */
-static float to_16_bits(const float *restrict x, int16_t *restrict small, uint32_t n, int swapped) {
+float ws_to_16_bits(const float *restrict x, int16_t *restrict small, uint32_t n, int swapped) {
     float most = 0;
     for (uint32_t i = 0; i < n; i++) {
         float size = x[i] < 0 ? -x[i] : x[i];
@@ -199,7 +199,7 @@ WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, cons
 /* Rows of inputs that begin `step` apart, all rounded with the same scale. */
 static void multiply_integers(const ws_matrix *matrix, const float *x, uint32_t step, float *y, uint32_t n_rows, int relu,
                               int16_t *small) {
-    const float scale = to_16_bits(x, small, (n_rows - 1) * step + matrix->n_in, SWAPPED);
+    const float scale = ws_to_16_bits(x, small, (n_rows - 1) * step + matrix->n_in, SWAPPED);
     for (uint32_t row = 0; row < n_rows; row++, small += step, y += matrix->n_out) {
         for (uint32_t out = 0; out < matrix->n_out;) {
             int32_t sums[48];
