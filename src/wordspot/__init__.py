@@ -47,6 +47,7 @@ _HOME = {
     "export_c": "wordspot.export.c_target",
     "export_esphome": "wordspot.export.esphome",
     "export_tflite": "wordspot.export.tflite_target",
+    "export_wasm": "wordspot.export.wasm_target",
     "export_web": "wordspot.server.site",
     "info": "wordspot.runtime.model",
     "label": "wordspot.runtime.label",
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
     from wordspot.export.esphome import export_esphome as export_esphome
     from wordspot.export.esphome_model import open_esphome as open_esphome
     from wordspot.export.tflite_target import export_tflite as export_tflite
+    from wordspot.export.wasm_target import export_wasm as export_wasm
     from wordspot.feature_picture import spectrogram as spectrogram
     from wordspot.reports.report import write_report as write_report
     from wordspot.run import Run as Run
