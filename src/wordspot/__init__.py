@@ -47,6 +47,7 @@ _HOME = {
     "export_c": "wordspot.export.c_target",
     "export_esphome": "wordspot.export.esphome",
     "export_tflite": "wordspot.export.tflite_target",
+    "export_wasm": "wordspot.export.wasm_target",
     "export_web": "wordspot.server.site",
     "info": "wordspot.runtime.model",
     "label": "wordspot.runtime.label",
@@ -57,6 +58,7 @@ _HOME = {
     "make_stream": "wordspot.data.scenes.make_stream",
     "near_misses": "wordspot.data.voices.near_misses",
     "new": "wordspot.wakeword.making",
+    "open_esphome": "wordspot.export.esphome_model",
     "open_model": "wordspot.runtime.model",
     "resume": "wordspot.run",
     "review": "wordspot.runtime.review",
@@ -112,7 +114,9 @@ if TYPE_CHECKING:
     from wordspot.evaluation.tuning import tune as tune
     from wordspot.export.c_target import export_c as export_c
     from wordspot.export.esphome import export_esphome as export_esphome
+    from wordspot.export.esphome_model import open_esphome as open_esphome
     from wordspot.export.tflite_target import export_tflite as export_tflite
+    from wordspot.export.wasm_target import export_wasm as export_wasm
     from wordspot.feature_picture import spectrogram as spectrogram
     from wordspot.reports.report import write_report as write_report
     from wordspot.run import Run as Run

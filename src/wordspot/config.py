@@ -22,7 +22,9 @@ from wordspot.tasks import TASKS
 SETS = ("training", "validation", "testing")
 SCENES = ("soundscape", "classic")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw")
-DECODERS = ("peak", "classic", "micro")
+DECODERS = ("peak", "classic", "micro")  # of exported files
+DEVICE_DECODER = "esphome"  # of ESPHome's manifests
+ALL_DECODERS = (*DECODERS, DEVICE_DECODER)
 LOSSES = ("cross_entropy", "squared_error")
 MAX_STEPS = 100_000_000
 _MAX_MS = 1_000_000
@@ -228,13 +230,15 @@ class TrainingConfig(Section):
 class DecoderConfig(Section):
     """From scores to detections. Part of an exported file's card, not of a run's configuration."""
 
-    kind: str = setting("peak", f"the algorithm, one of {', '.join(DECODERS)}", choices=DECODERS)
+    kind: str = setting("peak", f"the algorithm, one of {', '.join(ALL_DECODERS)}", choices=ALL_DECODERS)
     average_ms: float = setting(150.0, "a score is the mean of the posteriors over this time", 0, _MAX_MS)
     threshold: float = setting(0.6, "a detection needs a score above this, unless the word has its own threshold", 0, 1)
     thresholds: dict[str, float] = field(default_factory=dict, metadata={"help": "thresholds of single words"})
     suppression_ms: float = setting(500.0, "classic, micro: no new label so soon after the previous one", 0, _MAX_MS)
     minimum_count: int = setting(3, "classic, micro: posteriors that a mean needs", 1, MANY)
-    refractory_ms: float = setting(750.0, "peak: no repeat of a word within this time, of other words within half", 0, _MAX_MS)
+    refractory_ms: float = setting(
+        750.0, "peak: no repeat of a word within this time, of other words within half; esphome: deaf for this long", 0, _MAX_MS
+    )
     confirm_ms: float = setting(100.0, "peak: report a peak once nothing has exceeded it for this long", 0, _MAX_MS)
     stride_ms: float = setting(0.0, "use one posterior per so many milliseconds; 0: all", 0, _MAX_MS)
 

@@ -60,6 +60,8 @@ CLASSIC_DECODER = DecoderConfig(kind="classic", average_ms=1000, threshold=0.2)
 CLASSIC_TEST_DECODER = DecoderConfig(kind="classic", average_ms=500, threshold=0.7, suppression_ms=1500, stride_ms=30)
 #: Its variant for microcontrollers, with the settings from there: a repeated word is detected again.
 MICRO_DECODER = DecoderConfig(kind="micro", average_ms=1000, threshold=200 / 255, suppression_ms=1500)
+#: ESPHome's `micro_wake_word`: five scores, one each 30 ms; it is deaf for a second.
+ESPHOME_DECODER = DecoderConfig(kind="esphome", average_ms=120, threshold=0.5, refractory_ms=1000)
 #: For a network that gives a posterior at every step.
 TRIGGER_DECODER = DecoderConfig(**TASKS["trigger"].decoder)
 

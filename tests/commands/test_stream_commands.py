@@ -347,7 +347,7 @@ def test_what_tune_rejects(capsys: pytest.CaptureFixture[str], files: Path, tmp_
     fails(capsys, "--false-accepts-per-hour is missing", *base, *new)
     fails(capsys, "between 0 and 3600, got -1", *base, *new, "--false-accepts-per-hour", -1)
     fails(capsys, "between 0 and 3600, got nan", *base, *new, "--false-accepts-per-hour", "nan")
-    fails(capsys, "is for the peak decoder", *base, *new, "--false-accepts-per-hour", 1, "--decoder", "classic")
+    fails(capsys, "is for the decoders peak and esphome", *base, *new, "--false-accepts-per-hour", 1, "--decoder", "classic")
     fails(capsys, r"must end in \.onnx", *base, "--out", tmp_path / "x.txt", "--false-accepts-per-hour", 1)
     fails(capsys, "already exists", *base, "--out", files / "model.onnx", "--false-accepts-per-hour", 1)
     fails(

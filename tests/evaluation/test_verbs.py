@@ -58,7 +58,7 @@ def test_a_stream_is_tested(folder: Path) -> None:
     assert single.to_json() == result.to_json()
     with pytest.raises(ConfigError, match="`streams` is empty"):
         ws.test_stream(folder / "stream.onnx", [])
-    with pytest.raises(ConfigError, match="`decoder` must be one of peak, classic, micro, got 'best'"):
+    with pytest.raises(ConfigError, match="`decoder` must be one of peak, classic, micro, esphome, got 'best'"):
         ws.test_stream(folder / "stream.onnx", [folder / "stream.wav"], decoder="best")
 
 

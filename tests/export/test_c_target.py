@@ -64,7 +64,7 @@ def test_the_sizes_stated_are_those_of_the_engine(tmp_path: Path) -> None:
             stated, needed = map(int, subprocess.run([program], capture_output=True, text=True, check=True).stdout.split())
             assert stated - 64 * 25 <= needed <= stated  # an array is padded by up to 64 bytes
             if lanes == 1:
-                assert 0 <= stated - exported.state_bytes < 1000  # pointers are larger here
+                assert 0 <= stated - exported.state_bytes <= 1024  # pointers are larger here
 
 
 def test_multiply_adds_are_those_counted_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -12,13 +13,14 @@ import pytest
 import wordspot as ws
 from support.command_line import fails, run
 from support.made_exports import export_made
-from support.made_tflite import detected_by_pymicro, detected_on_device
+from support.made_tflite import detected_by_pymicro, detected_on_device, device_features, run_on_device
 from support.made_trigger import RATE, make_trigger_folder, rng, take, write
 from wordspot.audio.files import read_audio
 from wordspot.audio.samples import to_int16
 from wordspot.config import DecoderConfig
-from wordspot.errors import ConfigError, DataError, ExportError, NotFoundError
+from wordspot.errors import CardError, ConfigError, DataError, ExportError, NotFoundError
 from wordspot.export.esphome import file_name, window_of
+from wordspot.export.esphome_model import open_esphome
 from wordspot.export.tflite.making import Loss, check_loss
 
 pytestmark = pytest.mark.slow
@@ -152,3 +154,71 @@ def test_names_and_windows() -> None:
     assert [file_name(word) for word in ("Hey Lamp", "naïve", "麦克")] == ["hey_lamp", "naive", "wake_word"]
     assert window_of(DecoderConfig(average_ms=150), 3) == 5
     assert window_of(DecoderConfig(average_ms=0), 3) == 1
+
+
+def test_recordings_are_measured_as_on_a_device(
+    capsys: pytest.CaptureFixture[str], trained: Path, folder: Path, tmp_path: Path
+) -> None:
+    """`test-stream`, `tune` and `detect` run the manifest; scores are those of the interpreter, however the sound is fed."""
+    ws.export_esphome(trained, tmp_path / "out", data=folder)
+    path = tmp_path / "out" / "deep_voice.json"
+    sound = np.concatenate([take(1.5, 1.0, seed=99), take(1.5, 1.0, seed=98), take(1.5, 1.0, seed=97)])
+    write(tmp_path / "stream.wav", sound)
+    samples = to_int16(read_audio(tmp_path / "stream.wav", RATE)[0])
+    model = open_esphome(path)
+    scorer, parts = ws.Scorer(model), []
+    for piece in np.split(samples, [1000, 1010, 9000, 30_000]):
+        parts.append(scorer.feed(piece))
+    scores, ends = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    expected = run_on_device((tmp_path / "out" / "deep_voice.tflite").read_bytes(), device_features(samples), 3)
+    assert np.abs(scores[:, 1] * 256 - expected[:, 0]).max() <= 1  # the sigmoid
+    assert np.array_equal(ends, 50 + 30 * np.arange(len(ends)))
+    whole = ws.Scorer(model).feed(samples)[0]
+    assert np.array_equal(whole, scores)
+
+    times = "".join(f"Deep Voice,{start},{start + 500}\n" for start in (1500, 4500, 7500))
+    (tmp_path / "stream.csv").write_text(f"label,start_ms,end_ms\n{times}", encoding="utf-8")
+    status, out, _ = run(capsys, "test-stream", path, tmp_path / "stream.wav", "--json")
+    measured = json.loads(out)
+    assert (status, measured["decoder"]["kind"], measured["n_hits"]) == (0, "esphome", 3)
+    tuned = tmp_path / "tuned" / "deep.json"
+    base = ("tune", path, tmp_path / "stream.wav", "--false-accepts-per-hour", 1, "--out")
+    status, out, _ = run(capsys, *base, tuned, "--average-ms", 120, "--json")
+    settings = json.loads(tuned.read_text(encoding="utf-8"))["micro"]
+    assert (status, settings["sliding_window_size"]) == (0, 5)
+    assert settings["probability_cutoff"] == pytest.approx(
+        json.loads(out)["after"]["decoder"]["thresholds"]["Deep Voice"], abs=1e-4
+    )
+    assert (tuned.parent / "deep.tflite").read_bytes() == (tmp_path / "out" / "deep_voice.tflite").read_bytes()
+    status, out, _ = run(capsys, "detect", tuned, tmp_path / "stream.wav", "--json")
+    assert (status, out.count("Deep Voice")) == (0, 3)
+    fails(capsys, "`?--out`? must end in .json", *base, tmp_path / "x.onnx")
+    fails(capsys, "is that of a manifest for ESPHome, and the only one", *base, tmp_path / "x.json", "--decoder", "peak")
+
+
+def test_a_manifest_that_wordspot_did_not_write_is_rejected(trained: Path, folder: Path, tmp_path: Path) -> None:
+    ws.export_esphome(trained, tmp_path / "out", data=folder)
+    path, model = tmp_path / "out" / "deep_voice.json", tmp_path / "out" / "deep_voice.tflite"
+    good, content = json.loads(path.read_text(encoding="utf-8")), model.read_bytes()
+    with pytest.raises(NotFoundError, match="no such file; expected a manifest"):
+        open_esphome(tmp_path / "none.json")
+    for changes in ({"type": "other"}, {"wake_word": 3}, {"model": "../x.tflite"}, {"micro": {}}):
+        path.write_text(json.dumps({**good, **changes}), encoding="utf-8")
+        with pytest.raises(CardError, match="not a manifest that `wordspot export --target esphome` wrote"):
+            open_esphome(path)
+    path.write_text(json.dumps(good), encoding="utf-8")
+    for bad in (b"", content[:100], b"nonsense" * 100, content[:4] + b"ABCD" + content[8:]):
+        model.write_bytes(bad)
+        with pytest.raises(CardError, match="not a TensorFlow Lite file that wordspot wrote, or damaged"):
+            open_esphome(path)
+    random = np.random.default_rng(0)
+    for _ in range(300):  # anything else that goes wrong with a damaged file would be a traceback
+        damaged = bytearray(content)
+        for at in random.integers(0, len(content), 3):
+            damaged[at] = int(random.integers(256))
+        model.write_bytes(damaged)
+        with contextlib.suppress(CardError):
+            open_esphome(path)
+    model.unlink()
+    with pytest.raises(NotFoundError, match=r"no such file, but deep_voice\.json names it"):
+        open_esphome(path)

@@ -266,7 +266,7 @@ def test_json_there_and_back() -> None:
         ({"thresholds": {"a": "0.5"}}, "got 'a': '0.5'"),
         ({"thresholds": {"a": float("nan")}}, "got 'a': nan"),
         ({"thresholds": [0.5]}, "thresholds must be a JSON object"),
-        ({"kind": "best"}, "kind must be one of peak, classic, micro, got 'best'"),
+        ({"kind": "best"}, "kind must be one of peak, classic, micro, esphome, got 'best'"),
         ({"minimum_count": 0}, "minimum_count must lie between 1"),
         ({"stride_ms": -1}, "stride_ms must lie between 0"),
     ],

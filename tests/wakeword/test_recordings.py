@@ -11,11 +11,12 @@ import pytest
 from wordspot.audio.files import write_audio
 from wordspot.config import DataConfig
 from wordspot.data.split import which_set
+from wordspot.errors import ConfigError
 
 pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip install 'wordspot[voices]'")
 
 from wordspot.wakeword.project import Project, Request
-from wordspot.wakeword.recordings import TAKE, add_takes, other_texts, shares, weigh_takes
+from wordspot.wakeword.recordings import TAKE, add_takes, other_texts, shares, speak_phrases, weigh_takes
 
 
 def test_how_people_say_the_phrase_is_no_negative() -> None:
@@ -65,3 +66,21 @@ def test_recordings_of_people_count_beside_the_voices(tmp_path: Path) -> None:
     add(project, tmp_path / "more", range(13, 100))
     weigh_takes(project, request)
     assert len(list((project.recordings / "hey lamp").glob(f"{TAKE}*"))) == 99  # enough, so that each is there once
+
+
+@pytest.mark.parametrize("said", [(), ("a theena",)])
+def test_spellings_as_people_say_it_are_clips_of_the_phrase(tmp_path: Path, said: tuple[str, ...]) -> None:
+    """A quarter of 40 clips more, by "uthena" and by what the user names."""
+    project = Project(tmp_path)
+    request = Request(("athena",), engine="espeak-ng", n_voices=40, n_near_misses=0, said=said)
+    speak_phrases(project, request, lambda _: None, lambda _: None)
+    names = [path.name for path in (project.recordings / "athena").iterdir()]
+    n_each = 10 // (1 + len(said))
+    assert len(names) == 40 + 10
+    assert [sum(f"_nohash_{text}-" in name for name in names) for text in ("uthena", *said)] == [n_each] * (1 + len(said))
+    assert {path.name for path in project.recordings.iterdir()} == {"athena", "_background_noise_"}
+
+
+def test_spellings_are_of_one_phrase() -> None:
+    with pytest.raises(ConfigError, match="`said` are spellings of one phrase, got several"):
+        Request(("hey lamp", "athena"), said=("uthena",))

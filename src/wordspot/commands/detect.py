@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordspot.commands.options import MODEL_HELP, add_channel, add_gain, add_threshold, split_model
+from wordspot.commands.options import ANY_MODEL_HELP, add_channel, add_gain, add_threshold, split_any_model
 
 if TYPE_CHECKING:
     from wordspot.runtime.decoder import Detection
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="FILE|DIR",
         type=Path,
-        help=f"recordings of any length, format and sample rate, and folders of them at any depth; {MODEL_HELP}",
+        help=f"recordings of any length, format and sample rate, and folders of them at any depth; {ANY_MODEL_HELP}",
     )
     add_threshold(parser)
     add_channel(parser)
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from wordspot.errors import ConfigError
     from wordspot.runtime.detect import detect
 
-    model, paths = split_model(args.paths)
+    model, paths = split_any_model(args.paths)
     n_files = len(find_clips(paths))
     if n_files > 1 and (args.audacity or args.chime):
         raise ConfigError(f"--audacity and --chime take one FILE, got {n_files}; give them one by one")

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from wordspot.export.run import ExportedFile
     from wordspot.export.tflite.making import Loss
     from wordspot.export.tflite_target import ExportedTflite
+    from wordspot.export.wasm_target import ExportedWasm
 
-HELP = "write a trained model as one ONNX file that runs anywhere, as C sources, or for ESPHome and TensorFlow Lite"
+HELP = "write a trained model as one ONNX file that runs anywhere, as C sources, for browsers, or for ESPHome and TensorFlow Lite"
 EXAMPLE = "wordspot export runs/four --out words.onnx"
 #: Flags that only some targets have.
 _FLAGS = {
     "onnx": {"checkpoint", "int8", "data", "data_name", "licence", "attribution"},
     "c": {"weights"},
+    "wasm": {"weights"},
     "tflite": {"checkpoint", "data", "calibrate", "word", "stride"},
     "esphome": {"checkpoint", "data", "calibrate", "word", "stride"},
 }
@@ -33,24 +35,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source",
         metavar="RUN|FILE.onnx",
         type=Path,
-        help="the folder of a run; with --target c an exported file; tflite and esphome take either",
+        help="the folder of a run; with --target c or wasm an exported file; tflite and esphome take either",
     )
     parser.add_argument(
         "--out",
         metavar="FILE|DIR",
         type=Path,
         required=True,
-        help="the file to write, such as words.onnx or words.tflite; with --target c or esphome, a folder",
+        help="the file to write, such as words.onnx or words.tflite; with --target c, wasm or esphome, a folder",
     )
     parser.add_argument(
         "--target",
         choices=tuple(_FLAGS),
         default="onnx",
-        help="onnx; c: sources without dependencies; esphome: a wake word for ESPHome and Home Assistant Voice PE; tflite: its "
-        "network alone (default: onnx)",
+        help="onnx; c: sources without dependencies; wasm: a web page without dependencies; esphome: a wake word for ESPHome and "
+        "Home Assistant Voice PE; tflite: its network alone (default: onnx)",
     )
     parser.add_argument(
-        "--weights", choices=("float32", "int8"), help="of --target c: float32, or int8, a quarter of the size (default: float32)"
+        "--weights",
+        choices=("float32", "int8"),
+        help="of --target c and wasm: float32, or int8, a quarter of the size (default: float32 for c, int8 for wasm)",
     )
     parser.add_argument(
         "--checkpoint",
@@ -128,9 +132,22 @@ def _export_onnx(args: argparse.Namespace) -> ExportedFile:
 def _export_c(args: argparse.Namespace) -> ExportedC:
     from wordspot.export.c_target import export_c
 
-    if args.source.is_dir():
-        raise ConfigError(f"{args.source} is a folder; --target c takes an exported file. Export the run to one first")
+    _check_file(args)
     return export_c(args.source, args.out, weights=args.weights or "float32", force=args.force)
+
+
+def _export_wasm(args: argparse.Namespace) -> ExportedWasm:
+    from wordspot.export.wasm_target import export_wasm
+
+    _check_file(args)
+    return export_wasm(args.source, args.out, weights=args.weights or "int8", force=args.force)
+
+
+def _check_file(args: argparse.Namespace) -> None:
+    if args.source.is_dir():
+        raise ConfigError(
+            f"{args.source} is a folder; --target {args.target} takes an exported file. Export the run to one first"
+        )
 
 
 def _export_tflite(args: argparse.Namespace) -> ExportedTflite:
@@ -158,6 +175,17 @@ def _print_c(exported: ExportedC) -> None:
         f"the model, {exported.state_bytes / 1000:.1f} kB of RAM, {exported.multiply_adds:,} multiply-adds a hop"
     )
     console.say("to build and test it, see README.md there")
+
+
+def _print_wasm(exported: ExportedWasm) -> None:
+    from wordspot.commands import console
+
+    compressed = exported.engine_compressed + exported.model_compressed
+    console.say(
+        f"{exported.folder}: a web page for {', '.join(exported.labels)}; engine {exported.engine_bytes / 1000:.0f} kB, model "
+        f"{exported.model_bytes / 1000:.0f} kB, together {compressed / 1000:.0f} kB compressed"
+    )
+    console.say("to try it, see README.md there")
 
 
 def _print_tflite(exported: ExportedTflite) -> None:
@@ -214,7 +242,14 @@ def _print(exported: ExportedFile) -> None:
 _EXPORTS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "onnx": _export_onnx,
     "c": _export_c,
+    "wasm": _export_wasm,
     "tflite": _export_tflite,
     "esphome": _export_esphome,
 }
-_PRINTS: dict[str, Callable[[Any], None]] = {"onnx": _print, "c": _print_c, "tflite": _print_tflite, "esphome": _print_esphome}
+_PRINTS: dict[str, Callable[[Any], None]] = {
+    "onnx": _print,
+    "c": _print_c,
+    "wasm": _print_wasm,
+    "tflite": _print_tflite,
+    "esphome": _print_esphome,
+}

@@ -28,6 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--not", dest="excluded", action="append", default=[], metavar="PHRASE", help="a phrase that must not be detected"
     )
     parser.add_argument(
+        "--said", action="append", default=[], metavar="TEXT",
+        help="another spelling of the phrase, which voices say as people do: hadoken for hadouken",
+    )  # fmt: skip
+    parser.add_argument(
         "--false-accepts-per-hour", type=float, default=0.5, metavar="R", help="wanted, over all phrases (default: 0.5)"
     )
     parser.add_argument("--minutes", type=float, default=20.0, metavar="M", help="of training (default: 20)")
@@ -52,9 +56,10 @@ def run(args: argparse.Namespace) -> None:
     with console.watch_training("the same command with --resume goes on from there") as callbacks:
         made = new(
             args.phrases, out=args.out, takes=args.takes, false_accepts=args.false_accepts, speech=args.speech,
-            backgrounds=args.backgrounds, excluded=args.excluded, false_accepts_per_hour=args.false_accepts_per_hour,
-            minutes=args.minutes, n_voices=args.voices, n_near_misses=args.near_misses, language=args.language,
-            engine=args.engine, seed=args.seed, resume=args.resume, force=args.force, **callbacks,
+            backgrounds=args.backgrounds, excluded=args.excluded, said=args.said,
+            false_accepts_per_hour=args.false_accepts_per_hour, minutes=args.minutes, n_voices=args.voices,
+            n_near_misses=args.near_misses, language=args.language, engine=args.engine, seed=args.seed, resume=args.resume,
+            force=args.force, **callbacks,
         )  # fmt: skip
     if args.json:
         console.print_json(made.to_json())

@@ -8,16 +8,19 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wordspot.audio.folder import is_audio_name, is_unreadable_kind
-from wordspot.config import DECODERS, DecoderConfig, RunConfig, TriggerConfig
+from wordspot.config import ALL_DECODERS, DecoderConfig, RunConfig, TriggerConfig
 from wordspot.errors import ConfigError
 from wordspot.models import MODELS
 from wordspot.overrides import parse_settings
 from wordspot.presets import FEATURES, PRESETS, TIME_TOLERANCE_MS
 from wordspot.runtime.kept_files import SAVE_MB
 from wordspot.tasks import TASKS, Task
+
+if TYPE_CHECKING:
+    from wordspot.export.esphome_model import EsphomeFile
 
 #: Fields that have a flag of their own; all others are reached by ``--set``.
 FLAGS = (
@@ -196,19 +199,25 @@ def _field(section: str, name: str) -> dataclasses.Field[Any]:
 
 
 MODEL_HELP = "if the first name ends in .onnx, it is the model; else the model that comes with wordspot is used"
+ANY_MODEL_HELP = MODEL_HELP.replace(".onnx", ".onnx, or .json for ESPHome")
+_MODELS = (".onnx", ".json")
 
 
-def split_model(paths: list[Path]) -> tuple[Path | None, list[Path]]:
+def split_model(paths: list[Path], suffixes: tuple[str, ...] = (".onnx",)) -> tuple[Path | None, list[Path]]:
     """Split positional arguments into the model (None: the one that comes with wordspot) and the paths after it.
+
+    Args:
+        paths: the arguments.
+        suffixes: of models.
 
     Raises:
         ConfigError: a model and nothing else, a model that is not the first name, or a first name that is neither a model
             nor a recording.
     """
     first, others = paths[0], paths[1:]
-    if misplaced := [path for path in others if path.suffix.lower() == ".onnx"]:
+    if misplaced := [path for path in others if path.suffix.lower() in suffixes]:
         raise ConfigError(f"{misplaced[0]} is a model; name a single model, before the recordings")
-    if first.suffix.lower() == ".onnx":
+    if first.suffix.lower() in suffixes:
         if not others:
             raise ConfigError(f"got the model {first} and no recordings; name files or folders after it")
         return first, others
@@ -217,6 +226,21 @@ def split_model(paths: list[Path]) -> tuple[Path | None, list[Path]]:
         hint = f"did you mean {meant}?" if meant.exists() else "the name of a model ends in .onnx"
         raise ConfigError(f"{first}: neither a model nor a recording, and there is no such file; {hint}")
     return None, paths
+
+
+def split_any_model(paths: list[Path]) -> tuple[EsphomeFile | Path | None, list[Path]]:
+    """`split_model`, but the model may also be the manifest of one for ESPHome, which is opened.
+
+    Raises:
+        ConfigError: as `split_model`.
+        NotFoundError, CardError: no such manifest, or not one that wordspot wrote.
+    """
+    model, others = split_model(paths, _MODELS)
+    if model is not None and model.suffix.lower() == ".json":
+        from wordspot.export.esphome_model import open_esphome
+
+        return open_esphome(model), others
+    return model, others
 
 
 def _is_unknown(path: Path) -> bool:
@@ -291,7 +315,7 @@ DECODER_FLAGS = (
 def add_stream_flags(parser: argparse.ArgumentParser) -> None:
     """Add the streams, their annotations and the decoder's settings."""
     parser.add_argument(
-        "paths", metavar="STREAM", nargs="+", type=Path, help=f"recordings in which the spoken words are known; {MODEL_HELP}"
+        "paths", metavar="STREAM", nargs="+", type=Path, help=f"recordings in which the spoken words are known; {ANY_MODEL_HELP}"
     )
     parser.add_argument(
         "--truth",
@@ -312,7 +336,7 @@ def add_stream_flags(parser: argparse.ArgumentParser) -> None:
         help="how long after a word's end its detection counts; classic: how far from its start (default: %(default)g)",
     )
     group = parser.add_argument_group("decoder", "the model's own settings, unless set here")
-    group.add_argument("--decoder", choices=DECODERS, help="the rule; classic has the settings of the classic streaming test")
+    group.add_argument("--decoder", choices=ALL_DECODERS, help="the rule; classic has the settings of the classic streaming test")
     fields = {field.name: field for field in dataclasses.fields(DecoderConfig)}
     for name in DECODER_FLAGS:
         kind = "A=X,B=Y" if name == "thresholds" else "X"

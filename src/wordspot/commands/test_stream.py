@@ -20,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from wordspot.audio.spool import local_files
     from wordspot.commands import console
-    from wordspot.commands.options import decoder_settings, split_model
+    from wordspot.commands.options import decoder_settings, split_any_model
     from wordspot.evaluation.streams import test_stream
     from wordspot.reports.report import write_report
 
-    model, paths = split_model(args.paths)
+    model, paths = split_any_model(args.paths)
     with local_files(paths) as streams, console.show_progress() as progress:
         result = test_stream(
             model,

@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--false-accepts-per-hour",
         metavar="X",
         type=float,
-        help="target rate over all words. Required for the peak decoder (classic and micro instead maximise correct words "
-        "with at most 2 %% wrong and 2 %% false positives)",
+        help="target rate over all words. Required for the decoders peak and esphome (classic and micro instead maximise "
+        "correct words with at most 2 %% wrong and 2 %% false positives)",
     )
     parser.add_argument(
         "--false-alarm-rate",
@@ -27,7 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for a model of whole recordings, with a list of them: the fraction of the other class that may be predicted as "
         "the first label (0.01: one in a hundred); chosen on the list's validation set",
     )
-    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the copy of the model, an .onnx file")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="the copy of the model: an .onnx file, or the manifest of one for ESPHome",
+    )
     parser.add_argument("--force", action="store_true", help="replace --out if it exists")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
@@ -35,10 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from wordspot.audio.spool import local_files
     from wordspot.commands import console
-    from wordspot.commands.options import decoder_settings, split_model
+    from wordspot.commands.options import decoder_settings, split_any_model
     from wordspot.evaluation.tuning import tune
 
-    model, paths = split_model(args.paths)
+    model, paths = split_any_model(args.paths)
     with local_files(paths) as streams, console.show_progress() as progress:
         result = tune(
             model,

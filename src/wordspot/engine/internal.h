@@ -64,7 +64,9 @@ typedef struct {
 
 typedef struct {
     uint32_t dilation, ring;     /* frames between two taps; frames that are kept */
-    const float *taps;           /* depthwise over time [kernel][n_channels] */
+    const float *taps;           /* depthwise over time [kernel][n_channels], or NULL */
+    const int8_t *tap_integers;  /* the same in 8 bits, or NULL */
+    const float *tap_factors;    /* of the integers, [n_channels] */
     ws_matrix wider, narrower;   /* n_channels → n_inside → n_channels */
 } ws_block;
 
@@ -79,6 +81,7 @@ typedef struct {
     uint32_t n_fft, rows, columns;           /* n_fft / 2 = rows * columns, the complex transform */
     uint32_t n_mels, stem_kernel, n_channels, n_inside, n_blocks, kernel, pool, n_labels, n_scores;
     uint32_t early_frames, clip_rows;
+    uint32_t in_bits_8, frame;               /* whether weights are; floats of a frame in a ring, see rings.c */
     float log_floor, log_mean, log_scale;
     const float *window_values; /* / 32768 */
     const float *row_turns, *column_turns, *turns, *half_turns; /* cosines, then sines */
@@ -104,8 +107,8 @@ struct ws_stream {
     ws_decoder *decoder;
     ws_sample *sound;     /* [kept + hop] */
     float *features;      /* ring [stem_kernel - 1][n_mels] */
-    float *rings[WS_MOST_BLOCKS]; /* [ring][n_channels] each */
-    float *pool;                  /* ring [pool][n_channels] */
+    float *rings[WS_MOST_BLOCKS]; /* [ring][frame] each */
+    float *pool;                  /* ring [pool][frame] */
     uint32_t places[WS_MOST_BLOCKS], pool_place;
     float *stem_in;             /* [WS_BATCH][stem n_in] */
     /* Scratch of the front end, and scratch of the network in the same memory. */
@@ -123,6 +126,9 @@ int ws_read_model(ws_model *model, const void *blob, size_t blob_bytes);
 void ws_features(ws_stream *stream, const ws_sample *hop, float *features);
 void ws_network(ws_stream *stream, uint32_t n_frames);
 void ws_local_patterns(ws_stream *stream, uint32_t n_frames);
+void ws_over_time(ws_stream *stream, uint32_t number, const float *x, float *y);
+void ws_mean_over_time(ws_stream *stream, const float *x, float *y);
+float ws_to_16_bits(const float *restrict x, int16_t *restrict small, uint32_t n, int swapped);
 void ws_multiply(const ws_matrix *matrix, const float *x, float *y, uint32_t n_frames, int relu, int16_t *small);
 void ws_slide(const ws_matrix *matrix, const float *x, uint32_t step, float *y, uint32_t n_rows, int relu, int16_t *small);
 float ws_log(float x);

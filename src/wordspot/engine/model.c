@@ -26,7 +26,7 @@ static const void *take(reader *from, uint64_t count, uint64_t size) {
     return here;
 }
 
-static ws_matrix take_matrix(reader *from, int in_bits_8, uint32_t n_in, uint32_t n_out) {
+static ws_matrix take_matrix(reader *from, uint32_t in_bits_8, uint32_t n_in, uint32_t n_out) {
     ws_matrix matrix = {0};
     matrix.n_in = n_in;
     matrix.n_out = n_out;
@@ -52,12 +52,24 @@ static int size_local(ws_model *model, uint32_t n_first, uint32_t n_second) {
            n_first <= WS_MOST_INPUTS / WS_LOCAL_HEIGHT && n_second <= WS_MOST_INPUTS / local->heights[1];
 }
 
-static void take_local(reader *from, ws_model *model, int in_bits_8) {
+static void take_block(reader *from, ws_model *model, ws_block *block) {
+    const uint32_t n_channels = model->n_channels, in_bits_8 = model->in_bits_8;
+    if (in_bits_8) {
+        block->tap_integers = take(from, (uint64_t)model->kernel * n_channels, 1);
+        block->tap_factors = take(from, n_channels, 4);
+    } else {
+        block->taps = take(from, (uint64_t)model->kernel * n_channels, 4);
+    }
+    block->wider = take_matrix(from, in_bits_8, n_channels, model->n_inside);
+    block->narrower = take_matrix(from, in_bits_8, model->n_inside, n_channels);
+}
+
+static void take_local(reader *from, ws_model *model) {
     ws_local *local = &model->local;
     const uint32_t n_first = local->first.n_out, n_second = local->second.n_out;
     local->first = take_matrix(from, 0, WS_LOCAL_HEIGHT * model->stem_kernel, n_first);
-    local->second = take_matrix(from, in_bits_8, WS_LOCAL_HEIGHT * n_first, n_second);
-    local->join = take_matrix(from, in_bits_8, local->heights[1] * n_second, model->n_channels);
+    local->second = take_matrix(from, model->in_bits_8, WS_LOCAL_HEIGHT * n_first, n_second);
+    local->join = take_matrix(from, model->in_bits_8, local->heights[1] * n_second, model->n_channels);
 }
 
 static int within(uint32_t value, uint32_t low, uint32_t high) {
@@ -105,6 +117,8 @@ static int read_header(ws_model *model, const uint32_t *words) {
     }
     m->kept = (m->window - 1) / m->hop * m->hop;
     m->n_scores = ws_padded(m->n_labels);
+    m->in_bits_8 = words[3];
+    m->frame = m->in_bits_8 ? 1 + m->n_channels / 2 : m->n_channels;
     m->rows = 8;
     while (m->rows * m->rows < m->n_fft / 2) m->rows *= 2;
     m->columns = m->n_fft / 2 / m->rows;
@@ -173,7 +187,7 @@ int ws_read_model(ws_model *model, const void *blob, size_t blob_bytes) {
     if (words[2] != 2 || words[3] > 1 || words[9] > 1 << 20 || words[19] > 1 << 20 || !read_header(model, words)) return 0;
     reader from = {(const unsigned char *)blob + sizeof words, blob_bytes - sizeof words, 0};
     ws_model *m = model;
-    uint32_t n = m->n_fft / 2, in_bits_8 = words[3], n_quads = words[9], n_label_bytes = words[19];
+    uint32_t n = m->n_fft / 2, n_quads = words[9], n_label_bytes = words[19];
     m->window_values = take(&from, (m->window + 1) / 2 * 2, 4);
     m->row_turns = take(&from, 2 * m->rows, 4);
     m->column_turns = take(&from, 2 * m->columns, 4);
@@ -182,14 +196,10 @@ int ws_read_model(ws_model *model, const void *blob, size_t blob_bytes) {
     m->mel_starts = take(&from, m->n_mels, 4);
     m->mel_quads = take(&from, m->n_mels, 4);
     m->mel_weights = take(&from, 4 * (uint64_t)n_quads, 4);
-    m->stem = take_matrix(&from, in_bits_8, (m->stem_kernel * m->n_mels + 3) / 4 * 4, m->n_channels);
-    if (m->has_local) take_local(&from, m, in_bits_8);
-    for (uint32_t i = 0; i < m->n_blocks; i++) {
-        m->blocks[i].taps = take(&from, (uint64_t)m->kernel * m->n_channels, 4);
-        m->blocks[i].wider = take_matrix(&from, in_bits_8, m->n_channels, m->n_inside);
-        m->blocks[i].narrower = take_matrix(&from, in_bits_8, m->n_inside, m->n_channels);
-    }
-    m->output = take_matrix(&from, 0, m->n_channels, m->n_scores);
+    m->stem = take_matrix(&from, m->in_bits_8, (m->stem_kernel * m->n_mels + 3) / 4 * 4, m->n_channels);
+    if (m->has_local) take_local(&from, m);
+    for (uint32_t i = 0; i < m->n_blocks; i++) take_block(&from, m, &m->blocks[i]);
+    m->output = take_matrix(&from, m->in_bits_8, m->n_channels, m->n_scores);
     m->thresholds = take(&from, m->n_labels, 8);
     const char *labels = take(&from, n_label_bytes, 1);
     m->test_ends = take(&from, m->n_test_ends, 4);

@@ -1,6 +1,6 @@
 /* The network: a convolution over all coefficients, residual blocks, the mean over time, a linear layer, softmax.
  *
- * Channels are the lanes of vectors. States are rings of frames, which are never moved. */
+ * Channels are the lanes of vectors. */
 #include "internal.h"
 
 /* e^x for x <= 0, as Cephes' expf; NaN gives e^-80. */
@@ -30,52 +30,9 @@ static void softmax(float *scores, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) scores[i] *= scale;
 }
 
-/* Put the frame x into a block's ring, and convolve the ring over time: y [n_channels]. */
-static void over_time(ws_stream *stream, uint32_t number, const float *x, float *y) {
-    const ws_model *model = &stream->model;
-    const ws_block *block = &model->blocks[number];
-    const uint32_t n_channels = model->n_channels, kernel = model->kernel;
-    float *ring = stream->rings[number];
-    uint32_t place = stream->places[number];
-    memcpy(ring + place * n_channels, x, n_channels * sizeof *x);
-    place = place + 1 == block->ring ? 0 : place + 1; /* the oldest frame */
-    stream->places[number] = place;
-    const float *frames[WS_MOST_KERNEL];
-    for (uint32_t i = 0; i < kernel; i++) {
-        frames[i] = ring + place * n_channels;
-        place += block->dilation;
-        if (place >= block->ring) place -= block->ring;
-    }
-    enum { V = WS_LANES == 1 ? 8 : WS_WIDTH / WS_LANES }; /* vectors at a time */
-    for (uint32_t c = 0; c < n_channels; c += V * WS_LANES) {
-        const float *taps = block->taps + c;
-        ws_vector sums[V];
-        WS_UNROLLED for (int v = 0; v < V; v++) sums[v] = (ws_vector){0};
-        for (uint32_t i = 0; i < kernel; i++, taps += n_channels) {
-            const float *frame = frames[i] + c;
-            WS_UNROLLED for (int v = 0; v < V; v++) sums[v] += ws_load(taps + v * WS_LANES) * ws_load(frame + v * WS_LANES);
-        }
-        WS_UNROLLED for (int v = 0; v < V; v++) ws_store(y + c + v * WS_LANES, sums[v]);
-    }
-}
-
 /* Add what runs beside, then ReLU: x = relu(x + y). */
 static void add(float *x, const float *y, uint32_t n) {
     for (uint32_t i = 0; i < n; i += WS_LANES) ws_store(x + i, ws_relu(ws_load(x + i) + ws_load(y + i)));
-}
-
-/* Put the frame x into the ring of the mean, and compute the mean over it: y [n_channels]. */
-static void mean_over_time(ws_stream *stream, const float *x, float *y) {
-    const ws_model *model = &stream->model;
-    const uint32_t n_channels = model->n_channels, n_frames = model->pool;
-    memcpy(stream->pool + stream->pool_place * n_channels, x, n_channels * sizeof *x);
-    stream->pool_place = stream->pool_place + 1 == n_frames ? 0 : stream->pool_place + 1;
-    const float scale = 1.0f / (float)n_frames;
-    for (uint32_t c = 0; c < n_channels; c += WS_LANES) {
-        ws_vector sum = {0};
-        for (uint32_t i = 0; i < n_frames; i++) sum += ws_load(stream->pool + i * n_channels + c);
-        ws_store(y + c, sum * scale);
-    }
 }
 
 /* Frames that reach back before the stream must leave no trace in the states of a trigger. */
@@ -99,13 +56,13 @@ void ws_network(ws_stream *stream, uint32_t n_frames) {
     clear_early(stream, x, n_frames, n_channels);
     for (uint32_t i = 0; i < model->n_blocks; i++) {
         const ws_block *block = &model->blocks[i];
-        for (uint32_t t = 0; t < n_frames; t++) over_time(stream, i, x + t * n_channels, y + t * n_channels);
+        for (uint32_t t = 0; t < n_frames; t++) ws_over_time(stream, i, x + t * n_channels, y + t * n_channels);
         ws_multiply(&block->wider, y, stream->inside, n_frames, 1, stream->small);
         ws_multiply(&block->narrower, stream->inside, y, n_frames, 0, stream->small);
         add(x, y, n_frames * n_channels);
         clear_early(stream, x, n_frames, n_channels);
     }
-    for (uint32_t t = 0; t < n_frames; t++) mean_over_time(stream, x + t * n_channels, y + t * n_channels);
+    for (uint32_t t = 0; t < n_frames; t++) ws_mean_over_time(stream, x + t * n_channels, y + t * n_channels);
     ws_multiply(&model->output, y, stream->logits, n_frames, 0, stream->small);
     for (uint32_t t = 0; t < n_frames; t++) softmax(stream->logits + (size_t)t * model->n_scores, model->n_labels);
 }

@@ -5,6 +5,8 @@
 #include <immintrin.h>
 #elif defined(__SSE2__)
 #include <emmintrin.h>
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
 #elif defined(__ARM_FEATURE_DSP)
 #include <arm_acle.h>
 #endif
@@ -65,7 +67,7 @@ static inline int16_t rounded(float x) {
 
 /* Round activations to 16 bits, scaled so that the largest becomes 32767; of every four, the middle two change places if
  * `swapped`. Returns the scale. */
-static float to_16_bits(const float *restrict x, int16_t *restrict small, uint32_t n, int swapped) {
+float ws_to_16_bits(const float *restrict x, int16_t *restrict small, uint32_t n, int swapped) {
     float most = 0;
     for (uint32_t i = 0; i < n; i++) {
         float size = x[i] < 0 ? -x[i] : x[i];
@@ -131,6 +133,27 @@ WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, cons
     }
 }
 #define SWAPPED 1
+#elif defined(__wasm_simd128__)
+WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, const int16_t *x, int32_t *sums) {
+    const int8_t *weights = matrix->integers + 4 * out;
+    for (int half = 0; half < 2 * G; half++, weights += 32) {
+        v128_t parts[4];
+        const int8_t *from = weights;
+        WS_UNROLLED for (int g = 0; g < 4; g++) parts[g] = wasm_i32x4_const_splat(0);
+        for (uint32_t i = 0; i < matrix->n_in; i += 4, from += 4 * matrix->n_out) {
+            const v128_t inputs = wasm_v128_load64_splat(x + i);
+            WS_UNROLLED for (int g = 0; g < 2; g++) {
+                const v128_t low = wasm_i16x8_load8x8(from + 16 * g), high = wasm_i16x8_load8x8(from + 16 * g + 8);
+                parts[2 * g] = wasm_i32x4_add(parts[2 * g], wasm_i32x4_dot_i16x8(low, inputs));
+                parts[2 * g + 1] = wasm_i32x4_add(parts[2 * g + 1], wasm_i32x4_dot_i16x8(high, inputs));
+            }
+        }
+        int32_t all[16];
+        WS_UNROLLED for (int g = 0; g < 4; g++) wasm_v128_store(all + 4 * g, parts[g]);
+        for (int i = 0; i < 8; i++) sums[8 * half + i] = all[2 * i] + all[2 * i + 1];
+    }
+}
+#define SWAPPED 1
 #elif defined(__ARM_FEATURE_DSP)
 typedef uint32_t word __attribute__((may_alias));
 
@@ -176,7 +199,7 @@ WS_INLINE void integers(const int G, const ws_matrix *matrix, uint32_t out, cons
 /* Rows of inputs that begin `step` apart, all rounded with the same scale. */
 static void multiply_integers(const ws_matrix *matrix, const float *x, uint32_t step, float *y, uint32_t n_rows, int relu,
                               int16_t *small) {
-    const float scale = to_16_bits(x, small, (n_rows - 1) * step + matrix->n_in, SWAPPED);
+    const float scale = ws_to_16_bits(x, small, (n_rows - 1) * step + matrix->n_in, SWAPPED);
     for (uint32_t row = 0; row < n_rows; row++, small += step, y += matrix->n_out) {
         for (uint32_t out = 0; out < matrix->n_out;) {
             int32_t sums[48];

@@ -38,8 +38,8 @@ static void *lay_out(ws_stream *stream, arena *from, size_t decoder_bytes) {
     stream->sound = give(from, m->kept + m->hop + m->window % 2, sizeof(ws_sample));
     stream->features = give(from, (uint64_t)(m->stem_kernel - 1) * m->n_mels, sizeof(float));
     for (uint32_t i = 0; i < m->n_blocks; i++)
-        stream->rings[i] = give(from, (uint64_t)m->blocks[i].ring * m->n_channels, sizeof(float));
-    stream->pool = give(from, (uint64_t)m->pool * m->n_channels, sizeof(float));
+        stream->rings[i] = give(from, (uint64_t)m->blocks[i].ring * m->frame, sizeof(float));
+    stream->pool = give(from, (uint64_t)m->pool * m->frame, sizeof(float));
     stream->stem_in = give(from, (uint64_t)WS_BATCH * m->stem.n_in, sizeof(float));
     stream->row = give(from, m->n_labels, sizeof(double));
     void *decoder = give(from, decoder_bytes, 1);
@@ -90,7 +90,7 @@ ws_stream *ws_init(void *memory, size_t memory_bytes, const void *blob, size_t b
 
 void ws_reset(ws_stream *stream) {
     const ws_model *model = &stream->model;
-    const size_t frame = model->n_channels * sizeof(float);
+    const size_t frame = model->frame * sizeof(float);
     memset(stream->sound, 0, (model->kept + model->hop + model->window % 2) * sizeof(ws_sample));
     memset(stream->features, 0, (model->stem_kernel - 1) * model->n_mels * sizeof(float));
     for (uint32_t i = 0; i < model->n_blocks; i++) memset(stream->rings[i], 0, model->blocks[i].ring * frame);

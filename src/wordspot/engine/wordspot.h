@@ -36,7 +36,7 @@
 #endif
 
 /* Of a stream's memory: what is there whatever the model, and the multiple that every array begins at. */
-#define WS_STREAM_BYTES (sizeof(void *) > 4 ? 2432 : 1536)
+#define WS_STREAM_BYTES (sizeof(void *) > 4 ? 2688 : 1664)
 #define WS_ALIGNMENT (WS_LANES > 1 ? 64 : 8)
 
 /* The type of samples: whole numbers from -32768 to 32767, or float for sound that was resampled or amplified, of the same scale. */

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wordspot.config import DecoderConfig
+from wordspot.config import DEVICE_DECODER, DecoderConfig
 from wordspot.errors import ConfigError
 from wordspot.evaluation.bench import MS_PER_HOUR, Bench, BenchMetrics, measure_bench, score_stream
 from wordspot.evaluation.curves import THRESHOLDS, make_curves, sweep
@@ -16,13 +16,18 @@ from wordspot.evaluation.ground_truth import check_times, find_truths, read_grou
 from wordspot.evaluation.matching import words_of
 from wordspot.metrics import StreamCurve
 from wordspot.overrides import override_decoder
-from wordspot.presets import CLASSIC_TEST_DECODER, MICRO_DECODER, TIME_TOLERANCE_MS
+from wordspot.presets import CLASSIC_TEST_DECODER, ESPHOME_DECODER, MICRO_DECODER, TIME_TOLERANCE_MS
 from wordspot.progress import OnProgress, Progress, ignore
 from wordspot.runtime.batch import Recordings, as_paths
 from wordspot.runtime.decoder import make_decoder
-from wordspot.runtime.model import Model, check_detects, open_model
+from wordspot.runtime.model import Model, Source, as_model, check_detects
 
-_DECODERS = {"peak": DecoderConfig(), "classic": CLASSIC_TEST_DECODER, "micro": MICRO_DECODER}
+_DECODERS = {
+    "peak": DecoderConfig(),
+    "classic": CLASSIC_TEST_DECODER,
+    "micro": MICRO_DECODER,
+    DEVICE_DECODER: ESPHOME_DECODER,
+}
 _MAX_TOLERANCE_MS = 60_000.0
 
 
@@ -86,7 +91,7 @@ class StreamResult:
 
 
 def test_stream(
-    model: Path | str | None,
+    model: Source,
     streams: Recordings,
     *,
     truth: Recordings | None = None,
@@ -99,7 +104,7 @@ def test_stream(
     """Measure a model on streams in which the spoken words are known.
 
     Args:
-        model: an exported file; None for the model that comes with wordspot.
+        model: an exported file, or an opened one; None for the model that comes with wordspot.
         streams: a sound file of any length and sample rate, or several.
         truth: a file of annotations per stream (CSV, Audacity labels or the classic text), in the same order; None for the
             CSV file beside each stream.
@@ -120,14 +125,14 @@ def test_stream(
     return StreamResult(opened.name, files, metrics, (*warnings, *doubts(bench)), bench)
 
 
-def open_for_streams(model: Path | str | None) -> Model:
+def open_for_streams(model: Source) -> Model:
     """Open a model that detects words in streams.
 
     Raises:
         ConfigError: a model of whole recordings.
         NotFoundError, CardError: see `open_model`.
     """
-    opened = open_model(model)
+    opened = as_model(model)
     check_detects(opened)
     return opened
 
@@ -139,8 +144,8 @@ def choose_decoder(
 
     Args:
         own: those of the model.
-        decoder: other settings, or a rule: ``peak``, ``classic`` or ``micro``. A rule other than the model's has its own
-            defaults; those of ``classic`` are the ones of the classic streaming test, stricter than the recogniser's.
+        decoder: other settings, or a rule: ``peak``, ``classic``, ``micro`` or ``esphome``. A rule other than the model's has
+            its own defaults; those of ``classic`` are the ones of the classic streaming test, stricter than the recogniser's.
         settings: single settings by name. A ``threshold`` without ``thresholds`` is that of every word.
 
     Raises:

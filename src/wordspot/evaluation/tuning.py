@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wordspot.config import DecoderConfig
+from wordspot.config import DEVICE_DECODER, DecoderConfig
 from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.bench import Bench
 from wordspot.evaluation.false_accepts import DetectionMetrics, measure_detections
@@ -30,7 +30,7 @@ from wordspot.overrides import decoder_to_json
 from wordspot.presets import TIME_TOLERANCE_MS
 from wordspot.progress import OnProgress, Progress, ignore
 from wordspot.runtime.batch import Recordings, as_paths
-from wordspot.runtime.model import read_model
+from wordspot.runtime.model import OtherFormat, read_model
 from wordspot.runtime.modelfile.card import Card, read_card, with_card
 
 _MAX_PER_HOUR = 3600.0
@@ -85,7 +85,7 @@ class StreamTuning:
 
 
 def tune(
-    model: Path | str | None,
+    model: OtherFormat | Path | str | None,
     streams: Recordings,
     *,
     out: Path | str,
@@ -102,12 +102,12 @@ def tune(
     """Choose a threshold for each word and write a copy of the model with them.
 
     Args:
-        model: an exported file; None for the model that comes with wordspot.
+        model: an exported file, or an opened one of another format; None for the model that comes with wordspot.
         streams: sound files with ground truth; for a model of entire recordings one list of them, whose validation set is
             used.
-        out: the copy, an ``.onnx`` file.
-        false_accepts_per_hour: the wanted rate over all words together. Required for the ``peak`` decoder; ``classic`` and
-            ``micro`` instead maximise correct words with at most 2 % wrong and 2 % false positives.
+        out: the copy, an ``.onnx`` file, or the manifest of a model for ESPHome.
+        false_accepts_per_hour: the wanted rate over all words together. Required for the decoders ``peak`` and ``esphome``;
+            ``classic`` and ``micro`` instead maximise correct words with at most 2 % wrong and 2 % false positives.
         false_alarm_rate: for a model of entire recordings: the fraction of the other class that may be accepted as the
             first label.
         truth, no_words, time_tolerance_ms, decoder, settings: as in `test_stream`.
@@ -120,8 +120,9 @@ def tune(
         NotFoundError, AudioError, CardError: a file that is missing or damaged.
     """
     out, report = Path(out), progress or ignore
-    _check_out(out, force=force)
-    if model is not None and read_card(Path(model)).task.predicts_recordings:
+    other = model if isinstance(model, OtherFormat) else None
+    _check_out(out, other.suffix if other else ".onnx", force=force)
+    if model is not None and not isinstance(model, OtherFormat) and read_card(Path(model)).task.predicts_recordings:
         _refuse_for_recordings(
             false_accepts_per_hour=false_accepts_per_hour,
             truth=truth,
@@ -137,9 +138,14 @@ def tune(
     opened, prepared = open_for_streams(model), prepare_streams(streams, truth, no_words, time_tolerance_ms)
     config = choose_decoder(opened.card.decoder, decoder, settings)
     _check_rate(false_accepts_per_hour, config)
+    if (config.kind == DEVICE_DECODER) != (other is not None):
+        raise ConfigError(f"the decoder {DEVICE_DECODER} is that of a manifest for ESPHome, and the only one that it can have")
     bench, files, warnings = load_bench(opened, prepared, time_tolerance_ms, config, report)
     before, after, notes = _tune_bench(bench, config, false_accepts_per_hour, report)
-    _write_copy(model, opened.card, after.decoder, out)
+    if not isinstance(model, OtherFormat):
+        _write_copy(model, opened.card, after.decoder, out)
+    else:
+        model.write_copy(after.decoder, out)
     return StreamTuning(opened.name, files, out, time_tolerance_ms, false_accepts_per_hour, before, after, (*warnings, *notes))
 
 
@@ -161,19 +167,19 @@ def _tune_bench(
     return _measure(bench, config), after, [*notes, *_limits(bench, per_hour, after.detections), *doubts(bench)]
 
 
-def _check_out(out: Path, *, force: bool) -> None:
-    if out.suffix.lower() != ".onnx":
-        raise ConfigError(f"`out` must end in .onnx, got {out}")
+def _check_out(out: Path, suffix: str, *, force: bool) -> None:
+    if out.suffix.lower() != suffix:
+        raise ConfigError(f"`out` must end in {suffix}, got {out}")
     if out.is_dir() or (out.exists() and not force):
         raise ConfigError(f"{out} already exists; choose another `out`, or `force` to replace it")
 
 
 def _check_rate(per_hour: float | None, config: DecoderConfig) -> None:
-    if config.kind != "peak":
+    if config.kind in ("classic", "micro"):
         if per_hour is not None:
             raise ConfigError(
-                f"`false_accepts_per_hour` is for the peak decoder; the settings of the {config.kind} one are chosen by the "
-                "classic streaming test: leave it out, or set `decoder` to peak"
+                f"`false_accepts_per_hour` is for the decoders peak and esphome; the settings of the {config.kind} one are "
+                "chosen by the classic streaming test: leave it out, or set `decoder` to peak"
             )
     elif per_hour is None:
         raise ConfigError("`false_accepts_per_hour` is missing: how many false accepts to allow, over all words together")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.modelfile.engine.recognise import EngineModel
 
-_STREAM_BYTES, _ALIGNMENT = 1536, 8  # WS_STREAM_BYTES and WS_ALIGNMENT of a 32-bit processor without vectors
+_STREAM_BYTES, _ALIGNMENT = 1664, 8  # WS_STREAM_BYTES and WS_ALIGNMENT of a 32-bit processor without vectors
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class StreamMemory:
     """Bytes of a stream, without what depends on the compiler.
 
     Attributes:
-        kept: from hop to hop.
+        n_samples: kept from hop to hop.
+        kept: the same, all other arrays.
         n_arrays: how many arrays there are; each begins at a multiple of `WS_ALIGNMENT`.
         inputs_a_hop: of the stem, for each hop that is computed together with others.
         front: scratch of the front end.
@@ -23,6 +24,7 @@ class StreamMemory:
         network_a_hop: the same, for each hop that is computed together with others.
     """
 
+    n_samples: int
     kept: int
     n_arrays: int
     inputs_a_hop: int
@@ -34,29 +36,32 @@ class StreamMemory:
     def on_microcontroller(self) -> int:
         """The entire memory, computed hop by hop on a 32-bit processor without vectors."""
         scratch = max(self.front, self.network + self.network_a_hop)
-        return _STREAM_BYTES + self.kept + self.n_arrays * _ALIGNMENT + self.inputs_a_hop + scratch
+        return _STREAM_BYTES + 2 * self.n_samples + self.kept + self.n_arrays * _ALIGNMENT + self.inputs_a_hop + scratch
 
     @property
     def in_c(self) -> str:
         """The entire memory as an expression in C."""
         network = f"{self.network} + {self.network_a_hop} * WS_BATCH"
         return (
-            f"(WS_STREAM_BYTES + {self.kept} + {self.n_arrays} * WS_ALIGNMENT + {self.inputs_a_hop} * WS_BATCH + "
+            f"(WS_STREAM_BYTES + {self.n_samples} * sizeof(ws_sample) + {self.kept} + {self.n_arrays} * WS_ALIGNMENT + "
+            f"{self.inputs_a_hop} * WS_BATCH + "
             f"({network} > {self.front} ? {network} : {self.front}))"
         )
 
 
-def stream_memory(model: EngineModel, card: Card) -> StreamMemory:
-    """The memory that a stream of a model needs."""
+def stream_memory(model: EngineModel, card: Card, weights: str) -> StreamMemory:
+    """The memory that a stream of a model needs; with weights in 8 bits, past frames are kept in 16."""
     n_channels, n_inside = (_up(part.weights.shape[1], 16) for part in (model.stem, model.blocks[0].wider))
     kept = -(-(len(model.window) - model.hop) // model.hop) * model.hop
     rings = sum((len(block.taps) - 1) * block.dilation + 1 for block in model.blocks)
-    floats = len(model.stem.weights) - model.n_mels + (rings + model.pool) * n_channels
+    frame = 1 + n_channels // 2 if weights == "int8" else n_channels
+    floats = len(model.stem.weights) - model.n_mels + (rings + model.pool) * frame
     n_rows, n_labels = int(card.decoder.average_ms * card.sample_rate / 1000 / model.hop) + 2, len(card.labels)
     decoder = 192 + n_rows * (4 * n_labels + 8) + n_labels * 32 + 16
     network, local = _local_patterns(model)
     return StreamMemory(
-        kept=2 * (kept + model.hop + 1) + 4 * floats + decoder + 8 * n_labels,
+        n_samples=kept + model.hop + 1,
+        kept=4 * floats + decoder + 8 * n_labels,
         n_arrays=17 + len(model.blocks),
         inputs_a_hop=4 * _up(len(model.stem.weights), 4),
         front=8 * model.n_fft,

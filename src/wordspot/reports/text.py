@@ -206,7 +206,7 @@ def describe_stream_tuning(result: StreamTuning) -> Text:
     """Settings, misses and false accepts, before and after."""
     before, after = result.before, result.after
     text: Text = []
-    if after.decoder.kind == "peak":
+    if after.decoder.kind in ("peak", "esphome"):
         columns = ("", "before", "after", "spoken", "missed before", "after", "false accepts before", "after")
         rows = [
             (word, f"{before.decoder.threshold_of(word):.5g}", f"{after.decoder.threshold_of(word):.5g}", now.n_words,

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from wordspot.config import DecoderConfig
+from wordspot.config import DEVICE_DECODER, DecoderConfig
 from wordspot.errors import ConfigError
-from wordspot.runtime.moving_mean import Means, MovingMean, Rows, ScoreError, in_units
+from wordspot.runtime.device_rule import FIRST_MS, DeviceRule
+from wordspot.runtime.moving_mean import UNIT, Means, MovingMean, Rows, ScoreError, in_units
 
 _LOWEST = -sys.float_info.max
 _NO_WORDS = ("_silence_", "_unknown_")
@@ -278,7 +279,36 @@ class PeakDecoder(Decoder):
         return Detection(self.labels[word], time, score, now)
 
 
-_DECODERS: dict[str, type[Decoder]] = {"peak": PeakDecoder, "classic": RecognizeCommands, "micro": RecognizeCommands}
+class DeviceDecoder(Decoder):
+    """The rule of ESPHome's `micro_wake_word`, `DeviceRule`, for each word by itself; `refractory_ms` is how long it is deaf."""
+
+    def reset(self) -> None:
+        super().reset()
+        words = [(at, label) for at, label in enumerate(self.labels) if label not in _NO_WORDS]
+        self._rules = {at: DeviceRule(self.config.threshold_of(label), self.config.refractory_ms) for at, label in words}
+        self._before_ms = FIRST_MS
+
+    def _one(self, mean: Rows, time: float, found: list[Detection]) -> None:
+        self._rows(mean[None], self._mean.newest[None], np.array([time]), found)
+
+    def _many(self, means: Means, times: Rows, found: list[Detection]) -> None:
+        self._rows(means.rows, means.newest, times, found)
+
+    def _rows(self, means: Rows, newest: Rows, times: Rows, found: list[Detection]) -> None:
+        passed = np.diff(times, prepend=min(self._before_ms, times[0]))
+        self._before_ms = float(times[-1])
+        rules = self._rules.items()
+        hits = [(at, word) for word, rule in rules for at in rule.hits(means[:, word], newest[:, word] / UNIT, passed)]
+        for at, word in sorted(hits):
+            found.append(Detection(self.labels[word], float(times[at]), float(means[at, word]), float(times[at])))
+
+
+_DECODERS: dict[str, type[Decoder]] = {
+    "peak": PeakDecoder,
+    "classic": RecognizeCommands,
+    "micro": RecognizeCommands,
+    DEVICE_DECODER: DeviceDecoder,
+}
 
 
 def make_decoder(config: DecoderConfig, labels: Sequence[str]) -> Decoder:

@@ -11,8 +11,9 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+from wordspot.config import DecoderConfig
 from wordspot.errors import CardError, ConfigError, ExportError, NotFoundError
 from wordspot.runtime.modelfile.card import Card, read_card, read_content, to_json
 from wordspot.runtime.modelfile.engine.opening import open_engine
@@ -25,29 +26,54 @@ ENGINE_VARIABLE = "WORDSPOT_ENGINE"
 ENGINES = ("auto", "c", "onnx")
 
 
+@runtime_checkable
+class OtherFormat(Protocol):
+    """A streaming model in another format than ONNX.
+
+    Attributes:
+        card: a card for it.
+        name: its path, for messages.
+        suffix: of its path.
+    """
+
+    card: Card
+    name: str
+    suffix: str
+
+    def make_runner(self) -> Any:
+        """What turns samples into scores, as `streams.StreamRunner` does."""
+
+    def write_copy(self, decoder: DecoderConfig, out: Path) -> None:
+        """Write a copy with other decoder settings."""
+
+
 @dataclass(frozen=True)
 class Model:
     """An exported file, loaded. Any number of streams can share it.
 
     Attributes:
         card: the model card.
-        session: an `onnxruntime.InferenceSession`, or an `EngineSession` of the C engine.
+        session: an `onnxruntime.InferenceSession`, or an `EngineSession` of the C engine; None if `other` runs the model.
         name: the file's path, for messages.
+        other: of a model in another format.
     """
 
     card: Card
     session: Any
     name: str = "the model"
+    other: OtherFormat | None = None
 
     @property
     def engine(self) -> str:
-        """What runs the network: ``"C engine, AVX2"``, ``"C engine"`` or ``"ONNX Runtime"``."""
+        """What runs the network: ``"C engine, AVX2"``, ``"C engine"``, ``"ONNX Runtime"`` or, of another format, numpy."""
+        if self.other is not None:
+            return "numpy, as a device"
         return self.session.name if isinstance(self.session, EngineSession) else "ONNX Runtime"
 
 
-#: What functions accept as a model: an exported file, its content, an opened model, or None for the one that comes with
-#: wordspot.
-Source = Model | Path | str | bytes | None
+#: What functions accept as a model: an exported file, its content, an opened model of any format, or None for the one that
+#: comes with wordspot.
+Source = Model | OtherFormat | Path | str | bytes | None
 
 
 @dataclass(frozen=True)
@@ -149,6 +175,8 @@ def _chosen_engine(engine: str | None) -> str:
 
 def as_model(model: Source, *, threads: int = 1, self_test: bool = True) -> Model:
     """`model` itself if it is already open, else as `open_model` opens it."""
+    if isinstance(model, OtherFormat):
+        return Model(model.card, None, model.name, model)
     return model if isinstance(model, Model) else open_model(model, threads=threads, self_test=self_test)
 
 

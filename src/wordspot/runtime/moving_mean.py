@@ -33,11 +33,13 @@ class Means:
         rows: float64 [n, labels], mean scores.
         counts: int64 [n], how many rows each mean is of.
         oldest: float64 [n], the time of the oldest of those rows.
+        newest: float64 [n, labels], the new rows themselves, in units of 2**-30.
     """
 
     rows: Rows
     counts: NDArray[np.int64]
     oldest: Rows
+    newest: Rows
 
 
 class MovingMean:
@@ -54,6 +56,11 @@ class MovingMean:
     @property
     def oldest_ms(self) -> float:
         return self._kept[0][0] if self._kept else -math.inf
+
+    @property
+    def newest(self) -> Rows:
+        """The row that was added last."""
+        return self._kept[-1][1]
 
     def add(self, row: Rows, time: float) -> Rows:
         """Add a row float64 [labels]; return the mean float64 [labels] that includes it."""
@@ -78,7 +85,7 @@ class MovingMean:
         self._kept = deque((time, row.copy()) for time, row in zip(times[keep:].tolist(), rows[keep:], strict=True))
         self._sum = kept_sums[-1].copy()
         counts = stops - starts
-        return Means(kept_sums / (counts[:, None] * UNIT), counts, times[starts])
+        return Means(kept_sums / (counts[:, None] * UNIT), counts, times[starts], rows[n_kept:])
 
 
 def in_units(scores: NDArray[np.floating]) -> Rows:

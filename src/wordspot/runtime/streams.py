@@ -28,7 +28,7 @@ _BLOCK_SECONDS = 4.0  # the longest call of a stream: long enough to be fast, sh
 _BUFFERS_KEPT = 8  # call lengths whose buffers are kept; a live stream has one or two
 
 
-def make_runner(model: Model, stride_ms: float = 30.0) -> HopRunner | WindowRunner:
+def make_runner(model: Model, stride_ms: float = 30.0) -> Any:
     """Make the runner for `model`.
 
     Args:
@@ -39,6 +39,8 @@ def make_runner(model: Model, stride_ms: float = 30.0) -> HopRunner | WindowRunn
         ConfigError: a stride shorter than a sample or longer than a clip.
     """
     card = model.card
+    if model.other is not None:
+        return model.other.make_runner()
     if card.kind == "stream":
         return EngineRunner(model) if isinstance(model.session, EngineSession) else StreamRunner(model)
     stride = card.sample_rate * stride_ms / 1000

@@ -85,6 +85,7 @@ def new(
     speech: Path | str | None = None,
     backgrounds: Path | str | None = None,
     excluded: Sequence[str] = (),
+    said: Sequence[str] = (),
     false_accepts_per_hour: float = 0.5,
     minutes: float = 20.0,
     n_voices: int = 300,
@@ -111,6 +112,8 @@ def new(
             many more false accepts.
         backgrounds: a folder of noise, copied into the project; without it noise is synthetic.
         excluded: phrases that must not be detected, besides those that are found to sound like the phrase.
+        said: other spellings of the phrase, in which voices say it as people do: "hadoken" for "hadouken". A vowel that English
+            speakers reduce is found without.
         false_accepts_per_hour: wanted, on validation, over all phrases together.
         minutes: of training. Speaking and measuring come on top.
         n_voices: clips of each phrase.
@@ -137,6 +140,7 @@ def new(
         false_accepts_per_hour,
         minutes,
         seed,
+        tuple(said),
     )
     project, note = Project(Path(out)), on_note or ignore_note
     finished = _begin(project, request, resume=resume, force=force)

@@ -28,6 +28,7 @@ class Request:
         false_accepts_per_hour: wanted, over all phrases together.
         minutes: of training.
         seed: of everything that is drawn.
+        said: other spellings of the one phrase, as people say it.
     """
 
     phrases: tuple[str, ...]
@@ -39,8 +40,11 @@ class Request:
     false_accepts_per_hour: float = 0.5
     minutes: float = 20.0
     seed: int = 0
+    said: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.said and len(self.phrases) > 1:
+            raise ConfigError("`said` are spellings of one phrase, got several phrases; make one project for each")
         if not 1 <= self.n_voices <= 100_000:
             raise ConfigError(f"`n_voices` must be 1 to 100000, got {self.n_voices}")
         if not 0 <= self.n_near_misses <= 10_000:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from wordspot.errors import DataError, MissingExtraError, NotFoundError
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress
 from wordspot.wakeword.project import CLIP_MS, Project, Request
+from wordspot.wakeword.spellings import reduced_spellings
 
 #: Names of recordings of people begin with this.
 TAKE = "take-"
@@ -28,6 +30,7 @@ FALSE_ACCEPTS = "false accepts"
 _NOISE_SECONDS = 60.0
 _PER_NEAR_MISS = 0.03  # clips of each, as a part of those of the phrase
 _FEWEST = 4
+_SAID_SHARE = 0.25  # of all other spellings of a phrase, as a part of its own clips
 _TAKES_SHARE, _MOST_REPEATS = 0.5, 25  # of recordings of people, as a part of the clips by voices
 #: Of the clips of a phrase and of other texts, where there are neural voices, which are closer to people and much slower.
 _SIMPLE_SHARE, _SIMPLE_SHARE_OF_OTHERS = 0.3, 0.7
@@ -58,29 +61,41 @@ def speak_phrases(project: Project, request: Request, progress: OnProgress, on_n
     engine = choose_engine(request, on_note)
     parts = shares(engine, request.n_voices, _SIMPLE_SHARE)
     n_speakers = parts[-1][1]  # of neural ones, as many as there are clips
-    _speak(project, request, request.phrases, parts, n_speakers, progress)
+    _speak(project.recordings, request, request.phrases, parts, n_speakers, progress)
+    for phrase in request.phrases:
+        spellings = [*request.said, *reduced_spellings(phrase, request.language)]
+        for text in dict.fromkeys(map(normalize_word, spellings)):
+            n = max(round(_SAID_SHARE * request.n_voices / len(spellings)), 1)
+            _speak_as(project, request, phrase, text, shares(engine, n, _SIMPLE_SHARE), n_speakers, progress)
     if others := other_texts(request):
         few = max(round(_PER_NEAR_MISS * request.n_voices), _FEWEST)
-        _speak(project, request, others, shares(engine, few, _SIMPLE_SHARE_OF_OTHERS), n_speakers, progress)
+        _speak(project.recordings, request, others, shares(engine, few, _SIMPLE_SHARE_OF_OTHERS), n_speakers, progress)
     quickest = parts[0][0]  # of the simple ones, if there are any: minutes of babble are much to say
     make_noise(
         project.recordings, seed=request.seed, seconds=_NOISE_SECONDS, engines=find_engines(quickest), avoid=request.phrases
     )
 
 
-def _speak(
-    project: Project,
-    request: Request,
-    texts: Sequence[str],
-    parts: Sequence[tuple[str, int]],
-    n_speakers: int,
-    progress: OnProgress,
-) -> None:
+_Parts = Sequence[tuple[str, int]]
+
+
+def _speak(out: Path, request: Request, texts: Sequence[str], parts: _Parts, n_speakers: int, progress: OnProgress) -> None:
     for names, n in parts:
         speak(
-            texts, project.recordings, per_word=n, seed=request.seed, engine=names, language=request.language, clip_ms=CLIP_MS,
+            texts, out, per_word=n, seed=request.seed, engine=names, language=request.language, clip_ms=CLIP_MS,
             n_speakers=n_speakers if set(names.split(",")) & set(NEURAL) else None, force=True, jobs=0, progress=progress,
         )  # fmt: skip
+
+
+def _speak_as(
+    project: Project, request: Request, phrase: str, text: str, parts: _Parts, n_speakers: int, progress: OnProgress
+) -> None:
+    """Add a text, spoken, to the clips of a phrase."""
+    with tempfile.TemporaryDirectory(dir=project.path) as folder:
+        _speak(Path(folder), request, [text], parts, n_speakers, progress)
+        for path in (Path(folder) / normalize_word(text)).iterdir():
+            speaker, mark, manner = path.name.partition("_nohash_")
+            path.replace(project.recordings / normalize_word(phrase) / f"{speaker}{mark}{normalize_word(text)}-{manner}")
 
 
 def shares(engine: str, n: int, simple_share: float) -> list[tuple[str, int]]:
@@ -95,13 +110,15 @@ def shares(engine: str, n: int, simple_share: float) -> list[tuple[str, int]]:
 
 def other_texts(request: Request) -> list[str]:
     """What is spoken besides the phrases and must not be detected: what sounds like them, and what is excluded."""
-    texts = [*request.excluded]
+    texts, known = [*request.excluded], [*request.phrases, *request.said]
     for phrase in request.phrases if request.n_near_misses else ():
-        found = near_misses(phrase, n=request.n_near_misses, language=request.language, excluded=request.phrases)
+        found = near_misses(
+            phrase, n=request.n_near_misses, language=request.language, excluded=[*request.phrases, *request.said]
+        )
         texts += [one.text for one in found if one.distance >= _LEAST_INVENTED or not _is_invented(one)]
     unique = {normalize_word(text): text for text in texts}
-    for phrase in request.phrases:
-        unique.pop(normalize_word(phrase), None)
+    for text in known:
+        unique.pop(normalize_word(text), None)
     return list(unique.values())
 
 

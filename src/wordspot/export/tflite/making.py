@@ -151,7 +151,7 @@ def make_tflite(source: Source, sounds: tuple[Any, Any], *, word: str | None, st
     features = source.config.features
     streams = [_features(sound, features) for sound in sounds]
     scale = MICRO_FEATURES if features.kind == "micro" else fixed.scale_of(*np.quantile(streams[0], [1e-4, 1 - 1e-4]).tolist())
-    ints = [_as_ints(stream, scale, features) for stream in streams]
+    ints = [as_ints(stream, scale, features) for stream in streams]
     model = quantize(network, scale, [scale.numbers(ints[0])], head)
     exact = scores_of(float_activations(network, scale.numbers(ints[1]))["logits"], head)[stride - 1 :: stride]
     given = quantized_scores(model, ints[1], stride) / 256
@@ -190,7 +190,7 @@ def _features(sound: Any, config: FeatureConfig) -> Array:
     return features
 
 
-def _as_ints(features: Array, scale: Scale, config: FeatureConfig) -> Ints:
+def as_ints(features: Array, scale: Scale, config: FeatureConfig) -> Ints:
     """Features as the device's integers: of the micro front end by ESPHome's formula."""
     if config.kind != "micro":
         return scale.ints(features)

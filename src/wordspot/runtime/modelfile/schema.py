@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
 
-from wordspot.config import MAX_SAMPLE_RATE, DecoderConfig
+from wordspot.config import DECODERS, MAX_SAMPLE_RATE, DecoderConfig
 from wordspot.errors import CardError, ConfigError
 from wordspot.formats import shown
 from wordspot.overrides import decoder_from_json, decoder_to_json
@@ -192,6 +192,8 @@ def _decoder(value: dict[str, Any], labels: tuple[str, ...]) -> DecoderConfig:
         decoder = decoder_from_json(_entry(value, "decoder", dict))
     except ConfigError as error:
         raise CardError(f"the card's decoder settings are invalid: {error}") from error
+    if decoder.kind not in DECODERS:
+        raise CardError(f"the card's decoder is {decoder.kind}; an exported file has {', '.join(DECODERS)}")
     if strange := sorted(set(decoder.thresholds) - set(labels)):
         raise CardError(f"the card has a threshold for {shown(strange[0])}, which is not one of its labels")
     return decoder

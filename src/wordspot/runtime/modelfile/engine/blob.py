@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.errors import ExportError
 from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.modelfile.engine.recognise import Array, EngineModel, LocalPatterns, Product
 from wordspot.runtime.modelfile.engine.reference import self_test_rows
@@ -30,7 +31,7 @@ def make_blob(model: EngineModel, card: Card, weights: str = "float32", *, rows:
     Args:
         model: as `recognise` reads it.
         card: of the same file.
-        weights: ``"float32"``, or ``"int8"``: those of the products in 8 bits, with a factor for each output.
+        weights: ``"float32"``, or ``"int8"``: in 8 bits, with a factor for each output.
         rows: what the self-test expects; None: what numpy computes, which takes long.
     """
     in_8_bits = weights == "int8"
@@ -41,11 +42,11 @@ def make_blob(model: EngineModel, card: Card, weights: str = "float32", *, rows:
     if model.local:
         parts += _local(model.local, in_8_bits)
     for block in model.blocks:
-        parts += [_f32(_padded(block.taps, axes=(1,)))]
+        parts += _taps(_padded(block.taps, axes=(1,)), in_8_bits)
         parts += [*_product(block.wider, in_8_bits), *_product(block.narrower, in_8_bits)]
     labels = b"".join(label.encode() + b"\0" for label in card.labels)
     parts += [
-        *_product(model.output, in_8_bits=False),
+        *_product(model.output, in_8_bits),
         np.array([card.decoder.threshold_of(label) for label in card.labels], "<f8"),
         np.frombuffer(labels, np.uint8),
         np.array(card.self_test.ends, "<u4"),
@@ -71,6 +72,8 @@ def rounded(weights: Array) -> Array:
 
 def _header(model: EngineModel, card: Card, in_8_bits: bool, n_quads: int, n_label_bytes: int) -> bytes:
     decoder, test = card.decoder, card.self_test
+    if decoder.kind not in _KINDS:
+        raise ExportError(f"the C engine has the decoders {', '.join(_KINDS)}, not {decoder.kind}")
     words = np.zeros(_HEADER_WORDS, "<u4")
     words[:2] = np.frombuffer(MAGIC, "<u4")
     words[2:4] = VERSION, in_8_bits
@@ -136,6 +139,13 @@ def _local(local: LocalPatterns, in_8_bits: bool) -> list[NDArray[Any]]:
         weights = _padded(part.weights.reshape(-1, n_before, n_out), (1,)).reshape(-1, n_out)
         arrays += _product(replace(part, weights=weights), in_8_bits)
     return arrays
+
+
+def _taps(taps: Array, in_8_bits: bool) -> list[NDArray[Any]]:
+    if not in_8_bits:
+        return [_f32(taps)]
+    numbers, factors = quantized(taps)
+    return [numbers, factors.astype("<f4")]
 
 
 def _product(part: Product, in_8_bits: bool, inputs: int = _LANES) -> list[NDArray[Any]]:

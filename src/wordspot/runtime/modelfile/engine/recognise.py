@@ -123,14 +123,17 @@ class EngineModel:
         return self.stem.weights.size + local + blocks + self.output.weights.size
 
     def with_weights(self, change: Callable[[Array], Array]) -> EngineModel:
-        """The model with the weights changed that need not be float32: of all products but the output and the first local."""
+        """The model with all weights changed except those of the first local patterns, which stay float32."""
 
         def changed(part: Product) -> Product:
             return Product(change(part.weights), part.bias)
 
-        blocks = tuple(replace(block, wider=changed(block.wider), narrower=changed(block.narrower)) for block in self.blocks)
+        blocks = tuple(
+            replace(block, taps=change(block.taps), wider=changed(block.wider), narrower=changed(block.narrower))
+            for block in self.blocks
+        )
         local = self.local and replace(self.local, second=changed(self.local.second), join=changed(self.local.join))
-        return replace(self, stem=changed(self.stem), blocks=blocks, local=local)
+        return replace(self, stem=changed(self.stem), blocks=blocks, local=local, output=changed(self.output))
 
 
 def recognise(walked: Walked, card: Card) -> EngineModel:

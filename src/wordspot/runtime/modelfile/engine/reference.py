@@ -30,16 +30,16 @@ def reference_scores(model: EngineModel, audio: NDArray[np.float32], *, small: b
     x = np.maximum(_first(model, x, small), 0)
     x[held] = 0
     for block in model.blocks:
-        y = np.zeros_like(x)
+        y, kept = np.zeros_like(x), _in_16_bits(x) if small else x
         for step, tap in enumerate(block.taps[::-1]):
-            y += tap * _earlier(x, step * block.dilation)
+            y += tap * _earlier(kept, step * block.dilation)
         inside = np.maximum(_product(block.wider, y, small), 0)
         x = np.maximum(_product(block.narrower, inside, small) + x, 0)
         x[held] = 0
-    mean = np.zeros_like(x)
+    mean, kept = np.zeros_like(x), _in_16_bits(x) if small else x
     for step in range(model.pool):
-        mean += _earlier(x, step) / model.pool
-    logits = _product(model.output, mean, small=False)
+        mean += _earlier(kept, step) / model.pool
+    logits = _product(model.output, mean, small)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores: Array = powers / powers.sum(axis=1, keepdims=True)
     return scores
