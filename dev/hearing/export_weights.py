@@ -58,7 +58,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--unknown-bias", type=float, default=-1.25, help="added to the bias of unknown (default: -1.25)")
+    parser.add_argument("--unknown-bias", type=float, default=-1.5, help="added to the bias of unknown (default: -1.5)")
     args = parser.parse_args()
     run = args.cache / f"run_{args.weights.stem}"
     make_run(args.data / "speech_commands", args.weights, run, args.unknown_bias)
