@@ -1,7 +1,7 @@
 """Make the training speech once: each clip and sentence as recorded, at another speed, and in rooms.
 
-Writes clips_fast.npy, clips_room.npy and another of each (int16 [clips, 16000]; rows of other sets are zeros) with their bounds and maps, and
-train_sentences.npy with the places of all words. A map is float32 [clips, 2]: sample s of the version is sample
+Writes clips_fast.npy, clips_room.npy and another of each (int16 [clips, 16000]; rows of other sets are zeros) with their bounds
+and maps, and train_sentences.npy with the places of all words. A map is float32 [clips, 2]: sample s of the version is sample
 (s + offset) * speed of the clip.
 """
 
