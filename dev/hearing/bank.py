@@ -1,7 +1,7 @@
 """Make the training speech once: each clip and sentence as recorded, at another speed, and in rooms.
 
-Writes clips_fast.npy and clips_room.npy (int16 [clips, 16000]; rows of other sets are zeros) with their bounds and maps, and
-train_sentences.npy with the places of all words. A map is float32 [clips, 2]: sample s of the version is sample
+Writes clips_fast.npy, clips_room.npy and another of each (int16 [clips, 16000]; rows of other sets are zeros) with their bounds
+and maps, and train_sentences.npy with the places of all words. A map is float32 [clips, 2]: sample s of the version is sample
 (s + offset) * speed of the clip.
 """
 
@@ -23,7 +23,7 @@ _IN_ROOM = 0.6  # part of the changed sentences
 
 
 def make_versions(cache: Path, rooms: Rooms, rng: Generator) -> None:
-    """Both changed versions of every training clip."""
+    """The changed versions of every training clip."""
     clips, bounds = np.load(cache / "clips.npy", mmap_mode="r"), np.load(cache / "clips_bounds.npy")
     rows = [row for row, clip in enumerate(read_clips(cache, "clips")) if clip.split == "training"]
     for version in VERSIONS[1:]:
@@ -32,7 +32,7 @@ def make_versions(cache: Path, rooms: Rooms, rng: Generator) -> None:
         for row in rows:
             speed = rng.uniform(*SPEEDS)
             audio, first, stop, offset = _one_second(to_float32(clips[row]), bounds[row], speed)
-            out[row] = to_int16(rooms.place(audio) if version == "_room" else audio)
+            out[row] = to_int16(rooms.place(audio) if version.startswith("_room") else audio)
             new_bounds[row], maps[row] = np.clip([first, stop], 0, RATE), (speed, offset)
         np.save(cache / f"clips{version}_bounds.npy", new_bounds)
         np.save(cache / f"clips{version}_maps.npy", maps)

@@ -17,8 +17,8 @@ N_LABELS = 2 + len(WORDS)
 IGNORE = -1
 #: Components of the teacher's frames that the body learns.
 N_COMPONENTS = 64
-#: The three versions of each clip: as recorded, at another speed, at another speed in a room.
-VERSIONS = ("", "_fast", "_room")
+#: The versions of each clip: as recorded, twice at another speed, twice at another speed in a room.
+VERSIONS = ("", "_fast", "_room", "_fast2", "_room2")
 
 
 class Clip(NamedTuple):

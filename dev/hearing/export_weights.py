@@ -40,7 +40,7 @@ def make_run(data: Path, weights: Path, run: Path, unknown_bias: float) -> None:
     config = TrainConfig(**trained)
     clip_ms = 10.0 * config.n_window_frames + 20.0
     settings = {"features.clip_ms": clip_ms, "model.dilations": config.dilations}
-    settings |= {"model.n_channels": config.n_channels, "model.expansion": config.expansion}
+    settings |= {"model.n_channels": config.n_channels, "model.expansion": config.expansion, "model.n_local": config.n_local}
     run_config = make_config(data, list(WORDS), task="words", settings=settings)
     model = config.make_model()
     model.load_state_dict(model_weights(weights), strict=False)  # all but the number of batches of the norms
@@ -58,7 +58,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--unknown-bias", type=float, default=-1.25, help="added to the bias of unknown (default: -1.25)")
+    parser.add_argument("--unknown-bias", type=float, default=-1.5, help="added to the bias of unknown (default: -1.5)")
     args = parser.parse_args()
     run = args.cache / f"run_{args.weights.stem}"
     make_run(args.data / "speech_commands", args.weights, run, args.unknown_bias)

@@ -35,7 +35,7 @@ from wordspot.audio.speech import speech_bounds
 SOUNDALIKES = {*WORDS, "know", "write", "wright", "rite", "know's", "ewe", "oh", "stopped", "goes", "downs", "ups", "upped"}
 ALONE, WHOLE_CLIPS, READING, EMPTY = range(4)
 _RAMP = 160
-_VERSION_ODDS = (0.35, 0.35, 0.3)
+_VERSION_ODDS = (0.25, 0.19, 0.18, 0.19, 0.19)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ average of the weights, with the heads that only training needs (`classes`, `fra
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import time
@@ -35,6 +36,7 @@ from wordspot.training.weights import measure_norms
 _WEIGHT_DECAY, _DROPOUT = 0.02, 0.1
 _LAST_RATE = 0.01  # of the highest
 _CLASSES_WEIGHT = 0.5
+_SAVE_EVERY = 2000  # steps
 Body = Callable[[Residual1d, Tensor], tuple[Tensor, Statistics]]
 
 
@@ -176,8 +178,16 @@ def _optimizer(student: Student, rate: float) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 
-def train(cache: Path, config: TrainConfig, init: Path | None, *, keep_heads: bool, compiled: bool) -> dict[str, Tensor]:
-    """Run one stage, for at least one step. Returns the averaged weights."""
+def train(
+    cache: Path,
+    config: TrainConfig,
+    init: Path | None,
+    *,
+    keep_heads: bool,
+    compiled: bool,
+    save: Callable[[dict[str, Tensor]], None] | None = None,
+) -> dict[str, Tensor]:
+    """Run one stage, for at least one step. Returns the averaged weights, and gives them to `save` now and then."""
     torch.manual_seed(config.seed)
     model, is_body = config.make_model(), config.stage == "body"
     scene_config = BODY if is_body else SceneConfig(snr_db=config.snr_db)
@@ -211,6 +221,8 @@ def train(cache: Path, config: TrainConfig, init: Path | None, *, keep_heads: bo
             print(
                 f"step {step}, {(time.monotonic() - begun) / 60:.1f} min: {np.mean(recent[-200:], axis=0).round(3)}", flush=True
             )
+        if save and step % _SAVE_EVERY == 0:
+            save(average.weights)
     print(f"{step} steps in {(time.monotonic() - begun) / 60:.1f} min")
     return average.weights
 
@@ -244,9 +256,9 @@ def main() -> None:
     cache, out, init, keep_heads = (args.pop(name) for name in ("cache", "out", "init", "keep_heads"))
     config = TrainConfig(**{**args, "snr_db": tuple(args["snr_db"])})
     torch.set_num_threads(1)
-    weights = train(cache, config, init, keep_heads=keep_heads, compiled=True)
-    save_file(weights, out)
     out.with_suffix(".json").write_text(json.dumps(asdict(config), indent=1), encoding="utf-8")
+    save = functools.partial(save_file, filename=out)
+    save(train(cache, config, init, keep_heads=keep_heads, compiled=True, save=save))
 
 
 if __name__ == "__main__":

@@ -41,9 +41,9 @@ class Preset:
 
 #: Sizes by name: of `residual_1d`, with numbers of parameters for ten words, and of `trigger_1d`.
 PRESETS: dict[str, Preset] = {
-    "default": Preset("204,396 parameters"),
-    "best": Preset("545,452 parameters, twice as slow", {"model.n_channels": 160}),
-    "microcontroller": Preset("56,124 parameters", {"model.n_channels": 48}),
+    "default": Preset("238,204 parameters"),
+    "best": Preset("599,868 parameters, twice as slow", {"model.n_channels": 160}),
+    "microcontroller": Preset("56,124 parameters", {"model.n_channels": 48, "model.n_local": 0}),
     "esphome": Preset(
         "55,634 parameters, a trigger on the features of ESPHome's devices",
         {

@@ -51,6 +51,7 @@ MADE: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "one local pattern": ("residual_1d", {"features__n_mels": 33, "model__n_local": 1, "model__dilations": "1"}),
     "a wake word": ("trigger_1d", {"model__dilations": "1,4"}),
+    "a wake word with local patterns": ("trigger_1d", {"model__dilations": "2", "model__n_channels": 20, "model__n_local": 12}),
     "a wake word whose window is no multiple of the hop": (
         "trigger_1d",
         {"features__window_ms": 25.0, "model__n_channels": 18, "model__dilations": "2", "model__window_frames": 60},

@@ -126,13 +126,13 @@ def test_trigger_gru_by_numpy() -> None:
 
 
 @pytest.mark.parametrize("early_frames", [0, 1, 2, 3])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "options"), [("trigger_1d", {}), ("trigger_1d", {"n_local": 6}), ("trigger_gru", {})])
 @pytest.mark.slow
-def test_a_stream_gives_what_one_pass_gives(name: str, early_frames: int) -> None:
+def test_a_stream_gives_what_one_pass_gives(name: str, options: dict[str, Any], early_frames: int) -> None:
     """From the first logit on, for any values of the frames that the front end sees only in part."""
-    model, scene = make(name), random(2, 403, 10)
+    model, scene = make(name, **options), random(2, 403, 10)
     whole = model(scene)
-    assert whole[..., 1].std() > 0.05
+    assert whole[..., 1].std() > 0.03
     stream = torch.cat([100 * random(2, early_frames, 10, seed=6), scene], dim=1)
     assert not any(state.any() for state in model.initial_state(2, early_frames))
     for chunk in (1, 2, 7, 100):

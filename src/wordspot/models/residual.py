@@ -40,6 +40,7 @@ class Residual1d(nn.Module):
     recipe: ClassVar[dict[str, Any]] = {
         **SCENES,
         "model.n_channels": 96,
+        "model.n_local": 32,
         "model.dilations": _AUTO,
         "training.steps": (6_000,),
     }

@@ -34,8 +34,9 @@ class Trigger1d(Residual1d):
 
     Args:
         window_frames: frames that a step sees: the context of the blocks, and the mean over the rest.
-        n_channels: width between the blocks; use 96, with dilations 1,1,2,4,8, to start from the weights of a `residual_1d`.
-        expansion, dilations, dropout: as in `Residual1d`.
+        n_channels: width between the blocks; use 96, with dilations 1,1,2,4,8 and n_local 32, to start from the weights of the
+            model in the package.
+        expansion, dilations, dropout, n_local: as in `Residual1d`.
     """
 
     per_step, hop_frames = True, 1
@@ -61,11 +62,12 @@ class Trigger1d(Residual1d):
         expansion: int = 2,
         dilations: str = "1,1,2,2,4",
         dropout: float = 0.1,
+        n_local: int = 0,
     ) -> None:
         _check_labels(n_labels)
         if not 1 <= window_frames <= n_frames:
             raise ValueError(f"window_frames is {window_frames}, but must be 1 to {n_frames}, the frames of a scene")
-        super().__init__(window_frames, n_features, n_labels, n_channels, expansion, dilations, dropout)
+        super().__init__(window_frames, n_features, n_labels, n_channels, expansion, dilations, dropout, n_local)
 
     def early_steps(self, early_frames: int = EARLY_FRAMES) -> int:
         """Steps at the beginning of a stream whose logits see early frames and are meaningless."""

@@ -31,7 +31,9 @@ _MOVES = {"Concat", "Reshape", "Slice", "Squeeze", "Unsqueeze", "Transpose"}
 _FRONT = "Conv Mul Conv Log Sub Mul"
 _LOCAL = "Conv Relu Conv Relu Conv Add"
 _WORDS = re.compile(rf"{_FRONT} Conv( {_LOCAL})? Relu( Conv Conv Relu Conv Add Relu)+ AveragePool Conv Softmax")
-_TRIGGER = re.compile(rf"{_FRONT} Mul Add Mul Conv Relu Mul( Conv Conv Relu Conv Add Relu Mul)+ AveragePool Conv Softmax")
+_TRIGGER = re.compile(
+    rf"{_FRONT} Mul Add Mul Conv( {_LOCAL})? Relu Mul( Conv Conv Relu Conv Add Relu Mul)+ AveragePool Conv Softmax"
+)
 
 
 @dataclass(frozen=True)
