@@ -15,7 +15,7 @@ from typing import Any
 import wordspot as ws
 
 #: The wake word's network has the blocks of the one that it starts from, and sees as many frames.
-SAME_BODY = {"model.n_channels": 96, "model.dilations": "1,1,2,4,8", "model.window_frames": 148}
+SAME_BODY = {"model.n_channels": 96, "model.dilations": "1,1,2,4,8", "model.n_local": 32, "model.window_frames": 148}
 
 
 def finetune(data: str, init: str | None, out: Path, settings: dict[str, Any], steps: int | None = None) -> None:

@@ -105,7 +105,7 @@ def test_the_fast_body_is_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_training_starts_from_an_exported_file(prepared: Path) -> None:
-    start = dataclasses.replace(config("words"), n_channels=96, rate=0.0)
+    start = dataclasses.replace(config("words"), n_channels=96, n_local=32, rate=0.0)
     name, content = read_model(None)
     (prepared / "shipped.onnx").write_bytes(content)
     weights = train.train(prepared, start, prepared / "shipped.onnx", keep_heads=False, compiled=False)
