@@ -124,6 +124,7 @@ def test_a_help_phrase_is_a_phrase(name: str) -> None:
             "unrecognized arguments: --backgrund z; did you mean --backgrounds?",
         ),
         (["check", "x", "y"], "unrecognized arguments: y\n"),
+        (["detect", "x.wav", "--model", "y"], "unrecognized arguments: --model\n"),
     ],
 )
 def test_wrong_usage_is_status_2(args: list[str], match: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,9 +57,9 @@ def note(text: str) -> None:
     stderr().print(shown(text), markup=False)
 
 
-def note_of_input(text: str) -> None:
-    """A note of the library about what was read, with the flag of a setting that it names."""
-    note(text.replace("`gain`", "--gain"))
+def note_of_library(text: str) -> None:
+    """A note of the library, with the flag of a setting that it names."""
+    note(text.replace("`gain`", "--gain").replace("`init`", "--init"))
 
 
 def print_json(value: Any) -> None:
@@ -203,7 +203,7 @@ def watch_training(when_stopped: str) -> Iterator[dict[str, Any]]:
                 else:
                     note(record.summary())
 
-            yield {"stop": lambda: asked, "on_record": on_record, "on_note": note, "progress": on_progress}
+            yield {"stop": lambda: asked, "on_record": on_record, "on_note": note_of_library, "progress": on_progress}
     except KeyboardInterrupt:
         if step:
             note(f"stopped after step {step}; {when_stopped}")

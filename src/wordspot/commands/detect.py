@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
     result = detect(
         paths, model, threshold=args.threshold, channel=args.channel, gain=args.gain, chime=args.chime,
-        on_detection=show, on_result=_note_short, on_failed=console.note_failed, on_note=console.note_of_input,
+        on_detection=show, on_result=_note_short, on_failed=console.note_failed, on_note=console.note_of_library,
     )  # fmt: skip
     if args.csv:
         table.write()

@@ -126,7 +126,7 @@ class _Meter:
         from wordspot.commands import console
 
         self.clear()
-        console.note_of_input(text)
+        console.note_of_library(text)
 
     def clear(self) -> None:
         """Erase the line, so that another can be printed."""

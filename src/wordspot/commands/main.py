@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _meant(unknown: Sequence[str], parser: argparse.ArgumentParser) -> str:
     """The option that is most similar to a mistyped one."""
-    known = re.findall(r"--[\w-]+", parser.format_help())
+    known = sorted({*re.findall(r"--[\w-]+", parser.format_help())} - {"--help"})
     for text in unknown:
         if text.startswith("--") and (near := difflib.get_close_matches(text.partition("=")[0], known, n=1)):
             return f"; did you mean {near[0]}?"

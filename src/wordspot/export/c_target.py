@@ -95,7 +95,7 @@ def export_c(model: Path | str | bytes, out: Path | str, *, weights: str = "floa
     folder = Path(out)
     if weights not in WEIGHTS:
         raise ConfigError(f"`weights` must be {' or '.join(WEIGHTS)}, got {weights!r}")
-    check_out(folder, force=force, hint="use force to write into it all the same")
+    check_out(folder, force=force)
     read, card = engine_model(model)
     blob = make_blob(read, card, weights)
     state_bytes = stream_memory(read, card, weights).on_microcontroller

@@ -86,7 +86,7 @@ def export_esphome(
         ExportError: another network or front end, several words and none named, or 8 bits cost too much; nothing is written.
     """
     folder = Path(out)
-    check_out(folder, force=force, hint="use force to write into it all the same")
+    check_out(folder, force=force)
     loaded = load_source(Path(source), checkpoint)
     _check_features(loaded.name, loaded.config.features)
     word = find_word(loaded.labels, word)
@@ -157,7 +157,7 @@ def _check_features(name: str, features: FeatureConfig) -> None:
         if (given := getattr(features, key)) != value:
             raise ExportError(
                 f"{name}: features.{key} is {given}, but ESPHome's devices compute features with {value}; train with "
-                "--features micro --set features.hop_ms=10"
+                "--task trigger --preset esphome"
             )
 
 

@@ -62,7 +62,7 @@ def export_wasm(model: Path | str | bytes, out: Path | str, *, weights: str = "i
     folder = Path(out)
     if weights not in WEIGHTS:
         raise ConfigError(f"`weights` must be {' or '.join(WEIGHTS)}, got {weights!r}")
-    check_out(folder, force=force, hint="use force to write into it all the same")
+    check_out(folder, force=force)
     sources = importlib.resources.files("wordspot") / "engine" / "wasm"
     if not (sources / _ENGINE).is_file():
         raise NotFoundError(

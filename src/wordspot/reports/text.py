@@ -63,7 +63,7 @@ def describe_words(result: WordsResult) -> Text:
     if speakers.n_speakers > 1:
         low, middle, _ = (percent(value) for value in speakers.quartiles)
         text.append(
-            f"{speakers.n_speakers} speakers: accuracy is below {low} % for a quarter of them, below {middle} % for half, "
+            f"{speakers.n_speakers} speakers: accuracy is at most {low} % for a quarter of them, at most {middle} % for half, "
             f"lowest {percent(speakers.lowest)} %"
         )
     text.append(f"calibration error {percent(finite(metrics.calibration.error))} %")

@@ -54,7 +54,7 @@ def export_web(models: Path | str | Sequence[Path | str] | None, out: Path | str
         CardError: not a model, or a damaged one.
     """
     folder = Path(out)
-    check_out(folder, force=force, hint="use force to write into it all the same")
+    check_out(folder, force=force)
     served = load_models(model_paths(models))
     n_bytes = write_site(served, folder)
     return ExportedSite(folder, tuple(model.name for model in served), n_bytes)
