@@ -14,7 +14,7 @@ from support.command_line import fails
 from wordspot.audio.files import write_audio
 from wordspot.errors import ConfigError
 from wordspot.wakeword import measuring, rounds
-from wordspot.wakeword.project import Project
+from wordspot.wakeword.project import Project, Request
 
 pytest.importorskip("torch")
 pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip install 'wordspot[voices]'")
@@ -42,7 +42,7 @@ def test_a_phrase_becomes_a_model(tmp_path: Path, quick: None) -> None:
     assert read[1] == ["speak"]
     with pytest.raises(ConfigError, match="set `resume` to go on with it"):
         ws.new("hey lamp", out=out, **SMALL)
-    with pytest.raises(ConfigError, match=r"begun with other arguments \(n_voices 24\); repeat them"):
+    with pytest.raises(ConfigError, match=r"begun with other arguments \(`n_voices` 24\); repeat them"):
         ws.new("hey lamp", out=out, resume=True, **{**SMALL, "n_voices": 30})
 
     takes = tmp_path / "takes"
@@ -69,4 +69,16 @@ def test_arguments_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[
     out = str(tmp_path / "lamp")
     fails(capsys, "--minutes must be more than 0, got 0", "new", "hey lamp", "--out", out, "--minutes", "0")
     fails(capsys, "lamp holds no project of `new`; leave out --resume to begin one", "new", "hey lamp", "--out", out, "--resume")
+    typed = tmp_path / "speach"
+    for flag in ("--speech", "--add", "--add-false", "--backgrounds"):
+        fails(capsys, "speach: no such folder; expected recordings", "new", "hey lamp", "--out", out, flag, typed)
     assert not Path(out).exists()
+
+
+def test_a_project_that_was_begun_otherwise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = Request(("hey lamp",), "en", "espeak-ng", 24, 60, (), 0.5, 20.0, 0, ())
+    project = Project(tmp_path / "lamp")
+    project.path.mkdir()
+    project.write(request, [])
+    words = "new", "hey lamp", "--out", project.path, "--engine", "espeak-ng", "--resume"
+    fails(capsys, r"was begun with other arguments \(--voices 24\); repeat them", *words)

@@ -59,7 +59,9 @@ def note(text: str) -> None:
 
 def note_of_library(text: str) -> None:
     """A note of the library, with the flag of a setting that it names."""
-    note(text.replace("`gain`", "--gain").replace("`init`", "--init"))
+    for name in ("gain", "init", "speech"):
+        text = text.replace(f"`{name}`", f"--{name}")
+    note(text)
 
 
 def print_json(value: Any) -> None:

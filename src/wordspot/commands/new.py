@@ -35,10 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--false-accepts-per-hour", type=float, default=0.5, metavar="R", help="wanted, over all phrases (default: 0.5)"
     )
     parser.add_argument("--minutes", type=float, default=20.0, metavar="M", help="of training (default: 20)")
-    parser.add_argument("--voices", type=int, default=300, metavar="N", help="spoken clips of each phrase (default: 300)")
     parser.add_argument(
-        "--near-misses", type=int, default=60, metavar="N", help="phrases that sound like it, for each (default: 60)"
+        "--voices", dest="n_voices", type=int, default=300, metavar="N", help="spoken clips of each phrase (default: 300)"
     )
+    parser.add_argument(
+        "--near-misses", dest="n_near_misses", type=int, default=60, metavar="N",
+        help="phrases that sound like it, for each (default: 60)",
+    )  # fmt: skip
     parser.add_argument("--language", default="en", help="of the voices: en, de, zh, ... (default: en)")
     parser.add_argument(
         "--engine", default="best", help="of the voices, as for speak (default: all simple ones, and kokoro if it is there)"
@@ -57,13 +60,13 @@ def run(args: argparse.Namespace) -> None:
         made = new(
             args.phrases, out=args.out, takes=args.takes, false_accepts=args.false_accepts, speech=args.speech,
             backgrounds=args.backgrounds, excluded=args.excluded, said=args.said,
-            false_accepts_per_hour=args.false_accepts_per_hour, minutes=args.minutes, n_voices=args.voices,
-            n_near_misses=args.near_misses, language=args.language, engine=args.engine, seed=args.seed, resume=args.resume,
+            false_accepts_per_hour=args.false_accepts_per_hour, minutes=args.minutes, n_voices=args.n_voices,
+            n_near_misses=args.n_near_misses, language=args.language, engine=args.engine, seed=args.seed, resume=args.resume,
             force=args.force, **callbacks,
         )  # fmt: skip
     if args.json:
         console.print_json(made.to_json())
         return
     for warning in made.warnings:
-        console.note(warning)
+        console.note_of_library(warning)
     console.say(made.summary())

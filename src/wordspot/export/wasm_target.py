@@ -66,8 +66,8 @@ def export_wasm(model: Path | str | bytes, out: Path | str, *, weights: str = "i
     sources = importlib.resources.files("wordspot") / "engine" / "wasm"
     if not (sources / _ENGINE).is_file():
         raise NotFoundError(
-            f"{_ENGINE}: the engine in WebAssembly is missing from this installation; wheels have it, and a checkout after "
-            "`python tools/build_wasm.py`, which needs clang and lld"
+            f"{_ENGINE}: the engine in WebAssembly is missing from this installation; wheels have it. In a checkout run "
+            "`python tools/build_wasm.py`, which needs clang and lld, and install again"
         )
     read, card = engine_model(model)
     blob, engine = make_blob(read, card, weights), (sources / _ENGINE).read_bytes()

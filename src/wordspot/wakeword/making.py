@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wordspot.errors import ConfigError
+from wordspot.errors import ConfigError, NotFoundError
 from wordspot.files import check_out
 from wordspot.formats import command_line
 from wordspot.labels import as_words, normalize_word
@@ -129,6 +129,7 @@ def new(
             than that of the project.
         DataError: a phrase that no voice can speak, or that is too long.
         MissingExtraError: no voices are installed.
+        NotFoundError: a folder of recordings is not there; nothing is begun.
     """
     request = Request(
         tuple(as_words(phrases)),
@@ -142,6 +143,9 @@ def new(
         seed,
         tuple(said),
     )
+    for folder in (takes, false_accepts, speech, backgrounds):
+        if folder is not None and not Path(folder).is_dir():
+            raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
     project, note = Project(Path(out)), on_note or ignore_note
     finished = _begin(project, request, resume=resume, force=force)
     callbacks = rounds.Callbacks(progress or ignore, note, on_record or (lambda _: None), stop or (lambda: False))
@@ -168,7 +172,7 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
 
 def _difference(before: Request, now: Request) -> str:
     names = [name for name in vars(before) if getattr(before, name) != getattr(now, name)]
-    return ", ".join(f"{name} {getattr(before, name)!r}" for name in names)
+    return ", ".join(f"`{name}` {getattr(before, name)!r}" for name in names)
 
 
 def _gather(

@@ -51,7 +51,8 @@ def choose_engine(request: Request, on_note: OnNote) -> str:
     try:
         kokoro = find_engines("kokoro")["kokoro"]
     except (NotFoundError, MissingExtraError) as error:
-        on_note(f"without neural voices people are found less often: {error}")
+        why = str(error).replace("`voice_files` or ", "")  # which `new` does not have
+        on_note(f"without neural voices people are found less often: {why}")
         return simple
     return f"{simple},kokoro" if kokoro.voices(request.language) else simple
 
