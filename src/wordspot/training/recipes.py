@@ -92,7 +92,9 @@ def _preset_settings(preset: str, task: Task, model: str, recipe: str) -> dict[s
         raise ConfigError(f"`preset` must be one of {', '.join(PRESETS)}, got {preset!r}")
     sized = TASKS[PRESETS[preset].task]
     if task != sized:
-        raise ConfigError(f"`preset` {preset} is for `task` {sized.name}, but the task is {task.name}; leave it out or set `task`")
+        raise ConfigError(
+            f"`preset` {preset} is for `task` {sized.name}, but the task is {task.name}; leave it out or set `task`"
+        )
     if model != sized.default_model or recipe != "default":
         raise ConfigError(f"`preset` {preset} is a size of {sized.default_model} with its default recipe; leave it out")
     return PRESETS[preset].settings

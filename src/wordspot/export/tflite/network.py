@@ -58,7 +58,10 @@ def read_network(module: nn.Module, name: str) -> Network:
         raise ExportError(f"only the networks residual_1d and trigger_1d become TensorFlow Lite files, this one is {name}")
     assert isinstance(module, Residual1d)
     if module.local is not None:
-        raise ExportError("a network with local patterns (model.n_local) has no TensorFlow Lite form; train one without, such as with --preset esphome")
+        raise ExportError(
+            "a network with local patterns (model.n_local) has no TensorFlow Lite form; train one without, such as with "
+            "--preset esphome"
+        )
     blocks = []
     for block in module.blocks:
         wider, first, _, narrower, second = (cast(Any, part) for part in block.mix)
