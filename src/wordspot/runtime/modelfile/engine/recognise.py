@@ -1,7 +1,7 @@
-"""What the C engine can run, read back from an exported file: log-mel features and a `residual_1d` or `trigger_1d`.
+"""Read a network for the C engine back from an exported file: log-mel features and a `residual_1d` or `trigger_1d`.
 
-The file names no layers. Its operators are recognised by their order, its constants are computed as ONNX Runtime would, and
-`reference` proves the result on the self-test of the card. No torch and no onnx are needed.
+The file does not name its layers. They are recognised by the order of the operators, constants are folded as in ONNX Runtime,
+and `reference` checks the result on the self-test of the card. Neither torch nor onnx is needed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SUPPORTED = (
     "the C engine runs streaming files of the networks residual_1d and trigger_1d with the front end logmel and a Fourier "
     "transform of 128 to 16384 samples, a power of two"
 )
-_MOST_FFT = 1 << 20  # far beyond what the engine runs, so that no odd file allocates much
+_MOST_FFT = 1 << 20  # far above the engine's limit; bounds what an odd file allocates
 #: Operators that move values but compute nothing.
 _MOVES = {"Concat", "Reshape", "Slice", "Squeeze", "Unsqueeze", "Transpose"}
 _FRONT = "Conv Mul Conv Log Sub Mul"
@@ -140,7 +140,7 @@ def recognise(walked: Walked, card: Card) -> EngineModel:
     """Read a network and its front end from the graph of an exported file.
 
     Raises:
-        ExportError: the engine cannot run it; the message says what it runs.
+        ExportError: the engine cannot run it; the message says what it supports.
     """
     if card.kind != "stream":
         raise _unsupported("scores clips and does not stream")
@@ -276,7 +276,7 @@ def _mel(weights: Array, n_fft: int, first_bin: int) -> Array:
 
 
 def _check_sizes(model: EngineModel, card: Card) -> None:
-    """Check what the engine's reader would refuse, and that the card fits the graph."""
+    """Check the limits of the engine's reader, and that the card fits the graph."""
     n_fft, hop = model.n_fft, model.hop
     kept = -(-(len(model.window) - hop) // hop) * hop
     limits = {
