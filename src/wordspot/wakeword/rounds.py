@@ -27,7 +27,7 @@ from wordspot.wakeword.recordings import FALSE_ACCEPTS
 
 #: Part of the minutes for each round.
 ROUNDS = (0.3, 0.3, 0.4)
-#: Over the recipe of the network: more speech and other words than for ten words, since false accepts decide.
+#: Changes of the network's recipe: more speech and other words than for ten words, because false accepts matter most.
 RECIPE: dict[str, Any] = {
     "training.precision": "auto",
     "scenes.recent_ms": 400.0,
@@ -37,7 +37,7 @@ RECIPE: dict[str, Any] = {
     "data.unknown_weight": 10.0,
     "augment.warp": 0.12,
 }
-_LATER_RATE = 0.003  # of learning, in the rounds after the first
+_LATER_RATE = 0.003  # learning rate after the first round
 _PROBE_STEPS, _PROBE_SKIPPED = 8, 3
 _FEWEST_STEPS = 20
 _MOST_MINED = 400
