@@ -20,7 +20,7 @@ from wordspot.export.tflite.heads import find_word, scores_of, with_head
 from wordspot.export.tflite.making import MICRO_FEATURES, arena_bytes
 from wordspot.export.tflite.network import float_activations, read_network
 from wordspot.export.tflite.quantized import Quantized, quantize, quantized_scores
-from wordspot.runtime.modelfile.engine.recognise import Product
+from wordspot.runtime.modelfile.engine.model import Product
 
 LABELS = ("_silence_", "_unknown_", "yes", "no", "go")
 

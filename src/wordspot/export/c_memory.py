@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wordspot.runtime.modelfile.card import Card
-from wordspot.runtime.modelfile.engine.blob import round_up
-from wordspot.runtime.modelfile.engine.recognise import EngineModel
+from wordspot.runtime.modelfile.engine.model import EngineModel, round_up
 
 _STREAM_BYTES, _ALIGNMENT = 1664, 8  # WS_STREAM_BYTES and WS_ALIGNMENT of a 32-bit processor without vectors
 
@@ -53,7 +52,6 @@ class StreamMemory:
 def stream_memory(model: EngineModel, card: Card, weights: str) -> StreamMemory:
     """The memory that a stream of a model needs; with weights in 8 bits, past frames are kept in 16."""
     n_channels, n_inside = (round_up(part.weights.shape[1], 16) for part in (model.stem, model.blocks[0].wider))
-    kept = round_up(len(model.window) - model.hop, model.hop)
     rings = sum((len(block.taps) - 1) * block.dilation + 1 for block in model.blocks)
     frame = 1 + n_channels // 2 if weights == "int8" else n_channels
     floats = len(model.stem.weights) - model.n_mels + (rings + model.pool) * frame
@@ -61,7 +59,7 @@ def stream_memory(model: EngineModel, card: Card, weights: str) -> StreamMemory:
     decoder = 192 + n_rows * (4 * n_labels + 8) + n_labels * 32 + 16
     network, local = _local_patterns(model)
     return StreamMemory(
-        n_samples=kept + model.hop + 1,
+        n_samples=model.kept + model.hop + 1,
         kept=4 * floats + decoder + 8 * n_labels,
         n_arrays=17 + len(model.blocks),
         inputs_a_hop=4 * round_up(len(model.stem.weights), 4),

@@ -10,7 +10,7 @@ import numpy as np
 from wordspot.errors import ExportError
 from wordspot.export.tflite.network import Network
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL
-from wordspot.runtime.modelfile.engine.recognise import Array, Product
+from wordspot.runtime.modelfile.engine.model import Array, Product
 from wordspot.runtime.modelfile.engine.reference import softmax
 
 WORD, RIVALS, ALL = "word", "rivals", "all"

@@ -25,7 +25,7 @@ from wordspot.features import make_front_end
 from wordspot.features.micro import FEATURE_SCALE
 from wordspot.models import make_model
 from wordspot.runtime.modelfile.card import read_card, read_content
-from wordspot.runtime.modelfile.engine.recognise import Array
+from wordspot.runtime.modelfile.engine.model import Array
 from wordspot.tasks import TASKS, labels_of_run
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.weights import load_weights

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from wordspot.errors import ExportError
 from wordspot.models.residual import Residual1d
 from wordspot.models.trigger import Trigger1d
-from wordspot.runtime.modelfile.engine.recognise import Array, Block, Product
+from wordspot.runtime.modelfile.engine.model import Array, Block, Product
 from wordspot.runtime.modelfile.engine.reference import earlier
 
 

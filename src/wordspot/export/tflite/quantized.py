@@ -13,7 +13,7 @@ from wordspot.export.tflite import fixed
 from wordspot.export.tflite.fixed import Ints, Scale
 from wordspot.export.tflite.heads import ALL, RIVALS
 from wordspot.export.tflite.network import Network, float_activations
-from wordspot.runtime.modelfile.engine.recognise import Array, Product
+from wordspot.runtime.modelfile.engine.model import Array, Product
 from wordspot.runtime.modelfile.engine.reference import earlier, softmax
 
 _QUANTILE, _MARGIN = 0.9999, 1.15  # of an activation's range: rare peaks are clipped, the rest has some headroom

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wordspot.errors import ExportError
 from wordspot.runtime.modelfile.card import Card
-from wordspot.runtime.modelfile.engine.recognise import Array, EngineModel, LocalPatterns, Product
+from wordspot.runtime.modelfile.engine.model import Array, EngineModel, LocalPatterns, Product, round_up
 from wordspot.runtime.modelfile.engine.reference import self_test_rows
 
 MAGIC = b"wordspot"
@@ -163,11 +163,6 @@ def _product(part: Product, in_8_bits: bool, inputs: int = _LANES) -> list[NDArr
 def _padded(values: Array, axes: tuple[int, ...]) -> Array:
     """Pad some axes with zeros to a multiple of 16."""
     return np.pad(values, [(0, round_up(size, _LANES) - size if axis in axes else 0) for axis, size in enumerate(values.shape)])
-
-
-def round_up(n: int, multiple: int) -> int:
-    """The next multiple."""
-    return -(-n // multiple) * multiple
 
 
 def _f32(values: Array) -> NDArray[np.float32]:

@@ -12,7 +12,8 @@ from wordspot.errors import CardError, ExportError
 from wordspot.runtime.modelfile.card import Card, self_test_signal
 from wordspot.runtime.modelfile.engine.blob import make_blob
 from wordspot.runtime.modelfile.engine.library import load_library
-from wordspot.runtime.modelfile.engine.recognise import EngineModel, recognise
+from wordspot.runtime.modelfile.engine.model import EngineModel
+from wordspot.runtime.modelfile.engine.recognise import recognise
 from wordspot.runtime.modelfile.engine.session import EngineSession
 from wordspot.runtime.modelfile.graph import walk
 from wordspot.runtime.modelfile.self_test import difference

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from wordspot.errors import ExportError
 from wordspot.runtime.modelfile.card import Card, self_test_signal
-from wordspot.runtime.modelfile.engine.recognise import SUPPORTED, Array, EngineModel, Product
+from wordspot.runtime.modelfile.engine.model import Array, EngineModel, Product
+from wordspot.runtime.modelfile.engine.recognise import SUPPORTED
 from wordspot.runtime.modelfile.self_test import difference
 
 _SMALL = 32767  # the largest activation in 16 bits
@@ -63,9 +64,8 @@ def check_understood(model: EngineModel, card: Card) -> None:
 
 def _features(model: EngineModel, audio: NDArray[np.float32]) -> Array:
     hop, size = model.hop, len(model.window)
-    kept = -(-(size - hop) // hop) * hop
     n_hops = len(audio) // hop
-    joined = np.concatenate([np.zeros(kept), audio[: n_hops * hop]])
+    joined = np.concatenate([np.zeros(model.kept), audio[: n_hops * hop]])
     windows = np.lib.stride_tricks.sliding_window_view(joined, size)[::hop][:n_hops]
     power = np.abs(np.fft.rfft(windows * model.window, model.n_fft)) ** 2
     features: Array = (np.log(power @ model.mel + model.floor) - model.mean) * model.scale
