@@ -1,8 +1,9 @@
-"""What pyproject.toml cannot say: the C engine is compiled if there is a compiler, and a build tells what is missing from it.
+"""The parts of the build that pyproject.toml cannot express: compile the C engine, and warn if a part of the package is missing.
 
-The engine's libraries know nothing of Python, so a wheel that has them is for one platform and every Python, and its name ends in
-``py3-none-PLATFORM``. Without a compiler the wheel is for any platform, and ONNX Runtime runs all models. In the environment,
-``WORDSPOT_NO_ENGINE=1`` acts as if there were no compiler, and with ``WORDSPOT_NEEDS_ENGINE=1`` a build without the engine fails.
+The engine's libraries do not use Python's API, so a wheel with them is for one platform and every version of Python: its name
+ends in ``py3-none-PLATFORM``. Without a compiler the wheel is for any platform, and ONNX Runtime runs all models. Of the
+environment variables, ``WORDSPOT_NO_ENGINE=1`` leaves the engine out, and ``WORDSPOT_NEEDS_ENGINE=1`` makes a build without the
+engine fail.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ def compiler() -> list[str] | None:
     return None if os.environ.get("WORDSPOT_NO_ENGINE") == "1" else find_compiler()
 
 
-class BuildWithEngineAndPage(build_py):
+class BuildWithEngine(build_py):
     def run(self) -> None:
         if not RUNTIME.is_file():
             self.warn(
-                "src/wordspot/web/vendor/ort is missing: `wordspot serve` from this build has no page that listens, all else "
-                "works. `make web` (it needs npm) fetches it; build again then."
+                "src/wordspot/web/vendor/ort is missing, so the page of `wordspot serve` from this build cannot listen; all else "
+                "works. Run `make web` (it needs npm) and build again."
             )
         super().run()
         package = PACKAGE if self.editable_mode else Path(self.build_lib) / "wordspot"
@@ -67,4 +68,4 @@ class AnyPython(bdist_wheel):
         return tag if self.root_is_pure else ("py3", "none", tag[2])
 
 
-setup(distclass=WithLibraries, cmdclass={"build_py": BuildWithEngineAndPage, "bdist_wheel": AnyPython})
+setup(distclass=WithLibraries, cmdclass={"build_py": BuildWithEngine, "bdist_wheel": AnyPython})

@@ -53,7 +53,10 @@ def test_every_command_shown_is_one_the_parser_takes(page: Path) -> None:
         if Path(words[0]).name != "wordspot" or words[1:] == ["--version"]:
             continue
         args = build_parser().parse_args(words[1:])
-        override(RunConfig(words=("a",)), parse_settings(getattr(args, "settings", [])))
+        settings = parse_settings(getattr(args, "settings", []))
+        if "training.learning_rates" in settings:  # one for each of the numbers of steps, which are a flag
+            settings.setdefault("training.steps", getattr(args, "training.steps"))
+        override(RunConfig(words=("a",)), settings)
 
 
 def test_python_shown_uses_names_that_exist() -> None:

@@ -1,6 +1,6 @@
 """Build the C engine as WebAssembly, which `wordspot export --target wasm` copies: `python tools/build_wasm.py`.
 
-Needs clang and wasm-ld (on Debian the packages clang and lld). The result is no part of the repository; wheels carry it.
+Needs clang and wasm-ld (on Debian the packages clang and lld). The result is not in the repository; wheels contain it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FLAGS = (
     "-DWS_SAMPLE=float", "-DWS_BATCH=1",
 )  # fmt: skip
 _EXPORTS = ("ws_size", "ws_init", "ws_feed", "ws_flush", "ws_label", "ws_about", "ws_self_test", "__heap_base")
-#: There is no libc; the instructions of bulk memory do what the engine needs of it.
+#: There is no libc; the compiler's built-ins, which use the bulk memory instructions, replace what the engine needs of it.
 _STRING_H = "#define memcpy __builtin_memcpy\n#define memset __builtin_memset\n"
 
 

@@ -237,7 +237,7 @@ class DecoderConfig(Section):
     suppression_ms: float = setting(500.0, "classic, micro: no new label so soon after the previous one", 0, _MAX_MS)
     minimum_count: int = setting(3, "classic, micro: posteriors that a mean needs", 1, MANY)
     refractory_ms: float = setting(
-        750.0, "peak: no repeat of a word within this time, of other words within half; esphome: deaf for this long", 0, _MAX_MS
+        750.0, "peak: no repeat of a word within this time, of other words within half; esphome: no repeat", 0, _MAX_MS
     )
     confirm_ms: float = setting(100.0, "peak: report a peak once nothing has exceeded it for this long", 0, _MAX_MS)
     stride_ms: float = setting(0.0, "use one posterior per so many milliseconds; 0: all", 0, _MAX_MS)

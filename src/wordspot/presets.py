@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wordspot.config import DecoderConfig, FeatureConfig
 from wordspot.tasks import TASKS
-
-if TYPE_CHECKING:
-    pass
 
 #: Front ends by name, each with its usual settings.
 FEATURES: dict[str, FeatureConfig] = {
@@ -39,7 +36,7 @@ class Preset:
     task: str = "words"
 
 
-#: Sizes by name: of `residual_1d`, with numbers of parameters for ten words, and of `trigger_1d`.
+#: By name: sizes of `residual_1d`, with the number of parameters for ten words, and of `trigger_1d`.
 PRESETS: dict[str, Preset] = {
     "default": Preset("238,204 parameters"),
     "best": Preset("599,868 parameters, twice as slow", {"model.n_channels": 160}),
@@ -60,7 +57,7 @@ CLASSIC_DECODER = DecoderConfig(kind="classic", average_ms=1000, threshold=0.2)
 CLASSIC_TEST_DECODER = DecoderConfig(kind="classic", average_ms=500, threshold=0.7, suppression_ms=1500, stride_ms=30)
 #: Its variant for microcontrollers, with the settings from there: a repeated word is detected again.
 MICRO_DECODER = DecoderConfig(kind="micro", average_ms=1000, threshold=200 / 255, suppression_ms=1500)
-#: ESPHome's `micro_wake_word`: five scores, one each 30 ms; it is deaf for a second.
+#: ESPHome's `micro_wake_word`: the mean of five scores, one every 30 ms; a word is not detected again for a second.
 ESPHOME_DECODER = DecoderConfig(kind="esphome", average_ms=120, threshold=0.5, refractory_ms=1000)
 #: For a network that gives a posterior at every step.
 TRIGGER_DECODER = DecoderConfig(**TASKS["trigger"].decoder)

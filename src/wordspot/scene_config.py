@@ -22,7 +22,7 @@ class ScenesConfig(Section):
     whole_clips: float = setting(0.26, "fraction of the scenes with entire clips instead of words cut out of them", 0, 1)
     reading: float = setting(0.12, "fraction of the scenes that are read sentences, if there is speech", 0, 1)
     phrases: float = setting(0.25, "fraction of the words replaced by a few words of speech, if there is any", 0, 1)
-    recent_ms: float = setting(0.0, "a word is the label of a window so long after its end; 0: while it is inside", 0, 60_000)
+    recent_ms: float = setting(0.0, "how long a word is the label of windows after its end; 0: while they hold it", 0, 60_000)
     level_db: tuple[float, ...] = setting((-40.0, 3.0), "LOW,HIGH: gain of a scene", -80, 40, pair=True)
 
     def __post_init__(self) -> None:

@@ -107,7 +107,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], trained: Path, folder: 
     tflite = ("export", trained, "--target", "tflite", "--calibrate", folder, "--out")
     status, out, error = run(capsys, *tflite, tmp_path / "deep.tflite")
     assert (status, error) == (0, "")
-    assert "the scores of Deep Voice each 3 frames" in out
+    assert "the scores of Deep Voice every 3 frames" in out
     fails(capsys, "already exists", *tflite, tmp_path / "deep.tflite")
     fails(capsys, "must end in .tflite", *tflite, tmp_path / "deep.onnx")
     other = ("export", trained, "--target", "esphome", "--out", tmp_path / "other")
@@ -122,7 +122,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], trained: Path, folder: 
 
 
 def test_recordings_that_cannot_calibrate_are_rejected(trained: Path, folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="no such folder; expected one of recordings"):
+    with pytest.raises(NotFoundError, match="no such folder; expected recordings in it"):
         ws.export_esphome(trained, tmp_path / "out", calibrate=tmp_path / "nowhere")
     write(tmp_path / "little" / "one.wav", np.zeros(RATE))
     with pytest.raises(DataError, match=r"has 1.0 s of audio to calibrate on; expected at least 10 s"):

@@ -20,7 +20,7 @@ from wordspot.export.tflite.heads import find_word, scores_of, with_head
 from wordspot.export.tflite.making import MICRO_FEATURES, arena_bytes
 from wordspot.export.tflite.network import float_activations, read_network
 from wordspot.export.tflite.quantized import Quantized, quantize, quantized_scores
-from wordspot.runtime.modelfile.engine.recognise import Product
+from wordspot.runtime.modelfile.engine.model import Product
 
 LABELS = ("_silence_", "_unknown_", "yes", "no", "go")
 
@@ -158,7 +158,7 @@ def test_the_size_of_a_file_of_the_usual_width() -> None:
 
 def test_other_networks_are_rejected() -> None:
     local = make_network("residual_1d", 2, n_channels=8, n_local=4)
-    with pytest.raises(ExportError, match=r"local patterns \(model.n_local\) has no TensorFlow Lite form"):
+    with pytest.raises(ExportError, match=r"local patterns \(model.n_local\) cannot be written as TensorFlow Lite"):
         read_network(local, "residual_1d")
     with pytest.raises(ExportError, match=r"only the networks residual_1d and trigger_1d .* this one is gru"):
         read_network(torch.nn.Linear(2, 2), "gru")

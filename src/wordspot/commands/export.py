@@ -48,13 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--target",
         choices=tuple(_FLAGS),
         default="onnx",
-        help="onnx; c: sources without dependencies; wasm: a web page without dependencies; esphome: a wake word for ESPHome and "
-        "Home Assistant Voice PE; tflite: its network alone (default: onnx)",
-    )
-    parser.add_argument(
-        "--weights",
-        choices=("float32", "int8"),
-        help="of --target c and wasm: float32, or int8, a quarter of the size (default: float32 for c, int8 for wasm)",
+        help="onnx; c: C sources without dependencies; wasm: a web page without dependencies; esphome: a wake word for ESPHome "
+        "and Home Assistant Voice PE; tflite: its network alone (default: onnx)",
     )
     parser.add_argument(
         "--checkpoint",
@@ -62,7 +57,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="use the checkpoint of this step (default: the best one on the validation set)",
     )
+    _add_8_bits(parser)
+    parser.add_argument("--data-name", metavar="TEXT", default="", help="the name of the recordings, kept in the file")
+    parser.add_argument(
+        "--licence", metavar="TEXT", default="", help="the licence of the recordings, kept in the file, such as CC BY 4.0"
+    )
+    parser.add_argument("--attribution", metavar="TEXT", default="", help="who made the recordings, kept in the file")
+    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
+    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
+
+
+def _add_8_bits(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of files in 8 bits, and of the recordings that they are measured and calibrated on."""
     parser.add_argument("--int8", action="store_true", help="weights in 8 bits: a file of a third of the size")
+    parser.add_argument(
+        "--weights",
+        choices=("float32", "int8"),
+        help="c, wasm: float32, or int8, a quarter of the size (default: float32 for c, int8 for wasm)",
+    )
     parser.add_argument(
         "--data",
         metavar="DIR",
@@ -72,9 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate", metavar="DIR", type=Path, help="tflite, esphome: other recordings to calibrate on, instead of --data"
     )
-    parser.add_argument("--word", metavar="WORD", help="tflite, esphome: the word to export of a model with several")
+    parser.add_argument("--word", metavar="WORD", help="tflite, esphome: the word to export, if the model has several")
     parser.add_argument(
-        "--stride", metavar="FRAMES", type=int, help=f"tflite, esphome: frames of features a call takes (default: {_STRIDE})"
+        "--stride", metavar="FRAMES", type=int, help=f"tflite, esphome: frames of features in a call (default: {_STRIDE})"
     )
     parser.add_argument(
         "--max-loss",
@@ -84,13 +96,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="percentage points of accuracy that --int8 may cost, or percent of the decisions that tflite and esphome may change "
         "(default: 1)",
     )
-    parser.add_argument("--data-name", metavar="TEXT", default="", help="the name of the recordings, kept in the file")
-    parser.add_argument(
-        "--licence", metavar="TEXT", default="", help="the licence of the recordings, kept in the file, such as CC BY 4.0"
-    )
-    parser.add_argument("--attribution", metavar="TEXT", default="", help="who made the recordings, kept in the file")
-    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
-    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -185,14 +190,14 @@ def _print_wasm(exported: ExportedWasm) -> None:
         f"{exported.folder}: a web page for {', '.join(exported.labels)}; engine {exported.engine_bytes / 1000:.0f} kB, model "
         f"{exported.model_bytes / 1000:.0f} kB, together {compressed / 1000:.0f} kB compressed"
     )
-    console.say("to try it, see README.md there")
+    console.say("README.md in the folder explains how to try it")
 
 
 def _print_tflite(exported: ExportedTflite) -> None:
     from wordspot.commands import console
 
     console.say(
-        f"{exported.out}: {exported.bytes / 1000:.0f} kB, the scores of {', '.join(exported.labels)} each {exported.stride} "
+        f"{exported.out}: {exported.bytes / 1000:.0f} kB, the scores of {', '.join(exported.labels)} every {exported.stride} "
         f"frames; {exported.arena_bytes / 1000:.0f} kB of RAM, {exported.multiply_adds:,} multiply-adds a frame"
     )
     _print_loss(exported.loss)
@@ -203,7 +208,7 @@ def _print_esphome(exported: ExportedEsphome) -> None:
 
     console.say(
         f"{exported.folder / exported.name}.json: the wake word {exported.word}; {exported.bytes / 1000:.0f} kB of flash, "
-        f"{exported.arena_bytes / 1000:.0f} kB of RAM, {exported.multiply_adds:,} multiply-adds each 10 ms"
+        f"{exported.arena_bytes / 1000:.0f} kB of RAM, {exported.multiply_adds:,} multiply-adds every 10 ms"
     )
     _print_loss(exported.loss)
     console.say(

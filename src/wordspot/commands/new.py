@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--said", action="append", default=[], metavar="TEXT",
-        help="another spelling of the phrase, which voices say as people do: hadoken for hadouken",
+        help="another spelling of the phrase, closer to how people say it: hadoken for hadouken",
     )  # fmt: skip
     parser.add_argument(
         "--false-accepts-per-hour", type=float, default=0.5, metavar="R", help="wanted, over all phrases (default: 0.5)"

@@ -1,4 +1,4 @@
-"""Recordings that show what a network meets: the ranges of its activations are measured on some, its 8-bit form on others."""
+"""Recordings for calibration in 8 bits: ranges of activations are measured on some, the loss of accuracy on others."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MOST_S, _LONGEST_S, _LEAST_S = 300.0, 10.0, 10.0
 
 
 def calibration_streams(groups: Iterable[list[Path]], sample_rate: int, where: str) -> tuple[Samples, Samples]:
-    """Two streams of recordings one after another, of up to 150 s each: one to measure ranges on, one for the rest.
+    """Join recordings into two streams of up to 150 s each: one to measure ranges on, one to measure the loss on.
 
     Args:
-        groups: recordings by label, which take turns, so that rare labels are heard too.
+        groups: recordings by label, which take turns, so that rare labels are included too.
         sample_rate: in Hz.
         where: the source of the recordings, for messages.
 
@@ -51,13 +51,13 @@ def calibration_streams(groups: Iterable[list[Path]], sample_rate: int, where: s
 
 
 def recordings_by_folder(folder: Path) -> list[list[Path]]:
-    """The recordings in a folder, by the folder below it that they lie in.
+    """The recordings in a folder, grouped by subfolder.
 
     Raises:
         NotFoundError: no such folder.
     """
     if not folder.is_dir():
-        raise NotFoundError(f"{folder}: no such folder; expected one of recordings")
+        raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
     sounds = sorted(walk_folder(folder).sounds, key=lambda path: (str(path.parent), path.name))
     return [list(group) for _, group in itertools.groupby(sounds, key=lambda path: path.parent)]
 
@@ -71,7 +71,7 @@ def validation_recordings(listing: Path, data: Path) -> list[list[Path]]:
 
     Raises:
         NotFoundError: no such listing or folder.
-        DataError: it lists none for validation.
+        DataError: it lists no recordings for validation.
     """
     if not data.is_dir():
         raise NotFoundError(f"{data}: no such folder; expected the recordings of the run")
@@ -85,7 +85,7 @@ def validation_recordings(listing: Path, data: Path) -> list[list[Path]]:
 
 
 def _in_turns(groups: Iterable[list[Path]]) -> Iterable[Path]:
-    """One of each group, then another of each, evenly spread over each group in an order that never changes."""
+    """One path of each group, then the next of each; each group is shuffled in an order that is always the same."""
     shuffled = []
     for group in groups:
         order = np.random.default_rng(0).permutation(len(group))

@@ -1,6 +1,6 @@
-/* What Python loads: the engine for samples in float, under names of its own, and whether this processor has AVX2.
+/* The library that Python loads: the engine for float samples, and a test whether this processor has AVX2.
  *
- * src/wordspot/runtime/modelfile/engine/compile.py builds it once for each kind of vectors. It is no part of exported sources. */
+ * src/wordspot/runtime/modelfile/engine/compile.py builds it once for each kind of vectors. Exported sources do not contain it. */
 #include "wordspot.h"
 
 #if defined(__x86_64__)

@@ -1,10 +1,10 @@
 /* Local patterns: two convolutions over neighbouring coefficients, each 5 high and moving by 2, then a product that joins them.
  *
- * A row's inputs lie one after another in memory, and those of the next row begin two rows later, so that a convolution is a
+ * The inputs of a row are contiguous in memory, and those of the next row begin two rows later, so a convolution is a matrix
  * product whose inputs overlap. */
 #include "internal.h"
 
-/* The two rows of zeros before `height` rows that are there, and those after them. */
+/* Clear the border: two rows before the `height` rows of data, and the rows after them. */
 static void clear_border(float *rows, uint32_t n_rows, uint32_t height, uint32_t size) {
     memset(rows, 0, 2 * size * sizeof *rows);
     memset(rows + (2 + height) * size, 0, (n_rows - 2 - height) * size * sizeof *rows);

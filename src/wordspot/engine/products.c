@@ -59,7 +59,7 @@ static void multiply_floats(const ws_matrix *matrix, const float *x, uint32_t st
     }
 }
 
-/* The nearest whole number; x >= -32767, or no number, as a damaged model may give. */
+/* The nearest integer; x >= -32767, or NaN, which a damaged model may give. */
 static inline int16_t rounded(float x) {
     x = x < 32767.0f ? x : 32767.0f;
     return (int16_t)(x < 0 ? x - 0.5f : x + 0.5f);

@@ -1,11 +1,11 @@
 /* States are rings of frames, which are never moved: a convolution of each channel over time, and the mean over time.
  *
- * A frame is [n_channels] floats or, if weights are in 8 bits, a scale and [n_channels] whole numbers in 16 bits. */
+ * A frame is [n_channels] floats or, if weights are in 8 bits, a scale and [n_channels] 16-bit integers. */
 #include "internal.h"
 
 enum {
     VECTORS = WS_LANES == 1 ? 8 : WS_WIDTH / WS_LANES, /* at a time */
-    GROUP = 8,                                         /* whole numbers at a time */
+    GROUP = 8,                                         /* integers at a time */
 };
 
 /* Put x [n_channels] into a frame. */

@@ -1,4 +1,4 @@
-/* The self-test of a model's card: a signal that is made of whole numbers and sines, and a few rows of scores for it. */
+/* The self-test of a model's card: a signal that is made of integers and sines, and a few rows of scores for it. */
 #include "internal.h"
 
 static const double PI = 3.14159265358979323846;

@@ -39,7 +39,7 @@
 #define WS_STREAM_BYTES (sizeof(void *) > 4 ? 2688 : 1664)
 #define WS_ALIGNMENT (WS_LANES > 1 ? 64 : 8)
 
-/* The type of samples: whole numbers from -32768 to 32767, or float for sound that was resampled or amplified, of the same scale. */
+/* The type of samples: integers from -32768 to 32767, or float on the same scale, for audio that was resampled or amplified. */
 #ifndef WS_SAMPLE
 #define WS_SAMPLE int16_t
 #endif

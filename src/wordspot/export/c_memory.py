@@ -1,11 +1,11 @@
-"""The memory of a stream of the C engine, stated without a compiler. `lay_out` of stream.c deals it out."""
+"""The memory that a stream of the C engine needs, computed without a compiler. `lay_out` of stream.c divides it up."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from wordspot.runtime.modelfile.card import Card
-from wordspot.runtime.modelfile.engine.recognise import EngineModel
+from wordspot.runtime.modelfile.engine.model import EngineModel, round_up
 
 _STREAM_BYTES, _ALIGNMENT = 1664, 8  # WS_STREAM_BYTES and WS_ALIGNMENT of a 32-bit processor without vectors
 
@@ -51,8 +51,7 @@ class StreamMemory:
 
 def stream_memory(model: EngineModel, card: Card, weights: str) -> StreamMemory:
     """The memory that a stream of a model needs; with weights in 8 bits, past frames are kept in 16."""
-    n_channels, n_inside = (_up(part.weights.shape[1], 16) for part in (model.stem, model.blocks[0].wider))
-    kept = -(-(len(model.window) - model.hop) // model.hop) * model.hop
+    n_channels, n_inside = (round_up(part.weights.shape[1], 16) for part in (model.stem, model.blocks[0].wider))
     rings = sum((len(block.taps) - 1) * block.dilation + 1 for block in model.blocks)
     frame = 1 + n_channels // 2 if weights == "int8" else n_channels
     floats = len(model.stem.weights) - model.n_mels + (rings + model.pool) * frame
@@ -60,13 +59,13 @@ def stream_memory(model: EngineModel, card: Card, weights: str) -> StreamMemory:
     decoder = 192 + n_rows * (4 * n_labels + 8) + n_labels * 32 + 16
     network, local = _local_patterns(model)
     return StreamMemory(
-        n_samples=kept + model.hop + 1,
+        n_samples=model.kept + model.hop + 1,
         kept=4 * floats + decoder + 8 * n_labels,
         n_arrays=17 + len(model.blocks),
-        inputs_a_hop=4 * _up(len(model.stem.weights), 4),
+        inputs_a_hop=4 * round_up(len(model.stem.weights), 4),
         front=8 * model.n_fft,
         network=network,
-        network_a_hop=4 * (2 * n_channels + n_inside + _up(n_labels, 16)) + local,
+        network_a_hop=4 * (2 * n_channels + n_inside + round_up(n_labels, 16)) + local,
     )
 
 
@@ -75,12 +74,7 @@ def _local_patterns(model: EngineModel) -> tuple[int, int]:
     if model.local is None:
         return 2 * 512, 0
     height, half = model.local.heights
-    kernel, n_first = len(model.stem.weights) // model.n_mels, _up(model.local.first.weights.shape[1], 16)
+    kernel, n_first = len(model.stem.weights) // model.n_mels, round_up(model.local.first.weights.shape[1], 16)
     inputs = (2 * half + 3) * n_first
-    return 4 * ((2 * height + 3) * kernel + inputs) + 2 * max(512, inputs), 4 * half * _up(
-        model.local.second.weights.shape[1], 16
-    )
-
-
-def _up(n: int, multiple: int) -> int:
-    return -(-n // multiple) * multiple
+    a_hop = 4 * half * round_up(model.local.second.weights.shape[1], 16)
+    return 4 * ((2 * height + 3) * kernel + inputs) + 2 * max(512, inputs), a_hop

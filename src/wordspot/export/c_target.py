@@ -17,7 +17,8 @@ from wordspot.export.c_memory import stream_memory
 from wordspot.files import check_out, write_text
 from wordspot.runtime.modelfile.card import Card, read_card, read_content
 from wordspot.runtime.modelfile.engine.blob import WEIGHTS, make_blob
-from wordspot.runtime.modelfile.engine.recognise import EngineModel, recognise
+from wordspot.runtime.modelfile.engine.model import EngineModel
+from wordspot.runtime.modelfile.engine.recognise import recognise
 from wordspot.runtime.modelfile.engine.reference import check_understood
 from wordspot.runtime.modelfile.graph import walk
 

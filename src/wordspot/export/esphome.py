@@ -15,12 +15,12 @@ from wordspot.errors import ExportError
 from wordspot.export.tflite.graph import ESPHOME_OPERATORS
 from wordspot.export.tflite.heads import find_word
 from wordspot.export.tflite.making import Loss, load_source
-from wordspot.export.tflite_target import made_of
+from wordspot.export.tflite_target import calibrated
 from wordspot.files import atomic_path, check_out, write_json, write_text
 
 FEATURES = FeatureConfig(kind="micro", hop_ms=10, low_hz=125, high_hz=7500)
 _OLDEST = "2024.7.0"  # the first ESPHome with manifests of version 2
-_RESERVED = "vad"  # a model of this name is taken for a detector of voices
+_RESERVED = "vad"  # ESPHome takes a model of this name for its voice activity detector
 _AUTHOR = "wordspot"
 
 
@@ -34,9 +34,9 @@ class ExportedEsphome:
         word: the wake word.
         bytes: size of the network.
         arena_bytes: memory that it needs on the device.
-        stride: frames of 10 ms that a call takes.
-        cutoff: mean of the scores above which the word is detected.
-        window: scores in that mean.
+        stride: frames of 10 ms in a call of the network.
+        cutoff: the word is detected if the mean of its scores exceeds this.
+        window: number of scores in that mean.
         multiply_adds: of the network for each frame.
         loss: what 8 bits change.
     """
@@ -76,8 +76,8 @@ def export_esphome(
             10 ms.
         out: the folder to write.
         calibrate, data, checkpoint, max_loss: as in `export_tflite`.
-        word: the wake word, if the model has several.
-        stride: frames of 10 ms that a call takes: 3 costs a device least.
+        word: the wake word; needed if the model has several.
+        stride: frames of 10 ms in a call of the network; a device needs least time with 3.
         force: write into a folder that holds files already.
 
     Raises:
@@ -91,8 +91,8 @@ def export_esphome(
     _check_features(loaded.name, loaded.config.features)
     word = find_word(loaded.labels, word)
     if word == _RESERVED:
-        raise ExportError(f"ESPHome takes a model with the wake word {word!r} for a detector of voices; train another word")
-    made = made_of(loaded, Path(source), calibrate, data, word=word, stride=stride, max_loss=max_loss)
+        raise ExportError(f"ESPHome takes a model with the wake word {word!r} for a voice activity detector; train another word")
+    made = calibrated(loaded, Path(source), calibrate, data, word=word, stride=stride, max_loss=max_loss)
     assert set(made.operators) <= ESPHOME_OPERATORS
     exported = ExportedEsphome(
         folder=folder,
@@ -134,7 +134,7 @@ def manifest(exported: ExportedEsphome) -> dict[str, Any]:
 
 
 def window_of(decoder: DecoderConfig, stride: int) -> int:
-    """Scores in the mean of a decoder's `average_ms`."""
+    """How many scores the mean over a decoder's `average_ms` has."""
     return max(1, round(decoder.average_ms / (FEATURES.hop_ms * stride)))
 
 

@@ -1,4 +1,4 @@
-"""Run a wake word for ESPHome on recordings, as a device would: its features, its arithmetic, its decision."""
+"""Run a wake word for ESPHome on recordings as a device does: with its features, its 8-bit arithmetic and its decision rule."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from wordspot.presets import ESPHOME_DECODER
 from wordspot.runtime.modelfile.card import Card, SelfTest
 
 _FRAME = FEATURES.hop_samples
-_MOST_FRAMES = 6000  # of one piece, which bounds memory
+_MOST_FRAMES = 6000  # in one piece, to bound memory
 
 
 class EsphomeFile:
@@ -39,7 +39,7 @@ class EsphomeFile:
 
     @property
     def decoder(self) -> DecoderConfig:
-        """The rule of the device, with the manifest's cut-off and window."""
+        """The device's decision rule, with the cut-off and window of the manifest."""
         settings = self.manifest["micro"]
         return DecoderConfig(
             kind=DEVICE_DECODER,
@@ -49,7 +49,7 @@ class EsphomeFile:
         )
 
     def make_runner(self) -> DeviceRunner:
-        """What turns samples into scores."""
+        """A runner that turns samples into scores."""
         return DeviceRunner(self.network, self.stride)
 
     def write_copy(self, decoder: DecoderConfig, out: Path) -> None:
@@ -69,8 +69,8 @@ class EsphomeFile:
 class DeviceRunner:
     """Scores of a stream, as a device computes them: one row for each call of the network.
 
-    The first frame ends with the first full window of samples. Before each piece of new frames, as many earlier ones are
-    computed again as a score sees.
+    The first frame ends with the first full window of samples. The network keeps no state here: each piece of new frames is
+    computed together with the earlier frames that its scores depend on.
     """
 
     def __init__(self, network: Quantized, stride: int) -> None:
@@ -143,7 +143,7 @@ def open_esphome(path: Path | str) -> EsphomeFile:
         content = file.read(MAX_BYTES)
     network, stride = read_tflite(content, str(model))
     if network.n_features != FEATURES.n_mels or network.head == heads.ALL:
-        raise CardError(f"{model}: not the network of a wake word for ESPHome")
+        raise CardError(f"{model}: this is not the network of a wake word for ESPHome")
     try:
         return EsphomeFile(path, manifest, network, stride)
     except ConfigError as error:
@@ -167,10 +167,10 @@ def _card(manifest: dict[str, Any], decoder: DecoderConfig, stride: int) -> Card
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    """A manifest whose fields that are used here have the right types.
+    """Read a manifest, and check the fields that are used here.
 
     Raises:
-        CardError: they have not.
+        CardError: one is missing, or has another type or a value out of range.
     """
     try:
         manifest: dict[str, Any] = read_json(path)

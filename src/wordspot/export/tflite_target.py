@@ -20,10 +20,10 @@ class ExportedTflite:
         out: the file.
         bytes: its size.
         labels: of its scores.
-        stride: frames of a call.
-        arena_bytes: memory that its interpreter needs, at most.
+        stride: frames in a call.
+        arena_bytes: memory that an interpreter needs, an upper bound.
         multiply_adds: of the network for each frame.
-        loss: what 8 bits change.
+        loss: how much 8 bits change the scores.
     """
 
     out: Path
@@ -61,23 +61,23 @@ def export_tflite(
 ) -> ExportedTflite:
     """Write a network as a TensorFlow Lite file that takes features and keeps its state in variables.
 
-    Its input is int8 [1, stride, features]; each call returns uint8 [1, 1], the score of the word in 256ths, or [1, labels].
+    Its input is int8 [1, stride, features], its output uint8 scores in 256ths: [1, 1] of one word, or [1, labels].
 
     Args:
         source: the folder of a run, or an exported file, of `residual_1d` or `trigger_1d`.
         out: the file to write; its name ends in ``.tflite``.
-        calibrate: a folder of recordings, on some of which the ranges of activations are measured, on others the loss.
-        data: instead, the folder of the run's recordings, of whose validation set those are taken.
-        word: the word whose score it gives; None: the only word of the model, or the scores of all labels.
-        stride: frames of features that a call takes.
+        calibrate: a folder of recordings; the ranges of activations are measured on some of them, the loss on the others.
+        data: instead of `calibrate`, the folder of the run's recordings, whose validation set is used.
+        word: the word whose score the network gives; None: the only word of the model, or all labels if it has several.
+        stride: frames of features in a call.
         checkpoint: the step of the run's checkpoint; None: the best one.
-        max_loss: percent of the decisions that 8 bits may change.
+        max_loss: the largest percentage of decisions that 8 bits may change.
         force: replace `out` if it exists.
 
     Raises:
         ConfigError: `out` exists or has another suffix, or the recordings are not named exactly once.
         NotFoundError, DataError: no such source, or too few recordings.
-        ExportError: another network, or 8 bits cost too much; nothing is written.
+        ExportError: a network that cannot be written, or too large a loss; nothing is written.
     """
     path = Path(out)
     if path.is_dir() or (path.exists() and not force):
@@ -87,7 +87,7 @@ def export_tflite(
     loaded = load_source(Path(source), checkpoint)
     if word is not None or len(loaded.labels) == 2:
         word = find_word(loaded.labels, word)
-    made = made_of(loaded, Path(source), calibrate, data, word=word, stride=stride, max_loss=max_loss)
+    made = calibrated(loaded, Path(source), calibrate, data, word=word, stride=stride, max_loss=max_loss)
     with atomic_path(path) as temporary:
         temporary.write_bytes(made.content)
     labels = loaded.labels if word is None else (word,)
@@ -95,7 +95,7 @@ def export_tflite(
     return ExportedTflite(path, n_bytes, labels, stride, made.arena_bytes, multiply_adds, made.loss)
 
 
-def made_of(
+def calibrated(
     loaded: Source,
     source: Path,
     calibrate: Path | str | None,
@@ -105,7 +105,11 @@ def made_of(
     stride: int,
     max_loss: float,
 ) -> Made:
-    """Calibrate and build the file, unless it loses too much."""
+    """Calibrate and build the file.
+
+    Raises:
+        ExportError: 8 bits change more than `max_loss` percent of the decisions.
+    """
     folders = [None if folder is None else Path(folder) for folder in (calibrate, data)]
     sounds = calibration_sound(source, loaded.config.features.sample_rate, *folders)
     cutoff = loaded.decoder.threshold if word is None else loaded.decoder.threshold_of(word)

@@ -14,6 +14,7 @@ from wordspot import __version__
 from wordspot.errors import ConfigError, NotFoundError
 from wordspot.export.c_target import engine_model
 from wordspot.files import atomic_path, check_out, write_text
+from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.modelfile.engine.blob import WEIGHTS, make_blob
 
 _ENGINE = "engine.wasm"
@@ -28,8 +29,8 @@ class ExportedWasm:
         folder: where the page is.
         labels: of the model.
         weights: ``"float32"`` or ``"int8"``.
-        engine_bytes: of the engine, and `engine_compressed` of it, as servers send it.
-        model_bytes: of the model, and `model_compressed` of it.
+        engine_bytes, engine_compressed: size of the engine, and its size when a server compresses it.
+        model_bytes, model_compressed: the same of the model.
     """
 
     folder: Path
@@ -78,19 +79,22 @@ def export_wasm(model: Path | str | bytes, out: Path | str, *, weights: str = "i
             shutil.copyfile(path, folder / name)
     with atomic_path(folder / "model.bin") as temporary:
         temporary.write_bytes(blob)
+    write_text(folder / "README.md", _readme(exported, card))
+    return exported
+
+
+def _readme(exported: ExportedWasm, card: Card) -> str:
     attribution = card.data.get("attribution")
-    text = _README.substitute(
+    return _README.substitute(
         version=__version__,
         labels=", ".join(f"`{label}`" for label in card.labels),
-        weights=weights,
+        weights=exported.weights,
         engine_kb=f"{exported.engine_bytes / 1000:.0f}",
         engine_gz=f"{exported.engine_compressed / 1000:.0f}",
         model_kb=f"{exported.model_bytes / 1000:.0f}",
         model_gz=f"{exported.model_compressed / 1000:.0f}",
         attribution=f"\nRecordings: {attribution} ({card.data.get('licence', '')})\n" if attribution else "",
     )
-    write_text(folder / "README.md", text)
-    return exported
 
 
 def _compressed(data: bytes) -> int:
@@ -108,14 +112,14 @@ $attribution
 | `model.bin`, the model, weights $weights | $model_kb kB | $model_gz kB |
 | `wordspot.js` | 6 kB | 2 kB |
 
-To try it, `python -m http.server` in this folder, and open http://localhost:8000. Elsewhere browsers give the microphone to pages
-from `https://` only.
+To try it, run `python -m http.server` in this folder and open http://localhost:8000. From other hosts, browsers allow the
+microphone only for `https://` pages.
 
 In a page of your own:
 
     import { listen } from "./wordspot.js";
     button.onclick = () => listen(({ label, score, timeMs }) => console.log(label, score, timeMs));
 
-`listen` runs the engine in the audio thread. For sound from elsewhere, `new Wordspot(engine, model)` takes the contents of the
-two files and has `feed(samples)`, `flush()`, `scores`, `labels`, `rate` and `selfTest()`.
+`listen` runs the engine in the audio thread. For other audio, create `new Wordspot(engine, model)` with the contents of the two
+files; it has `feed(samples)`, `flush()`, `scores`, `labels`, `rate` and `selfTest()`.
 """)

@@ -36,10 +36,10 @@ class SpectralFrontEnd(nn.Module):
         return features
 
     def coloured(self, audio: Tensor, gains_db: Tensor, stretches: Tensor | None = None) -> Tensor:
-        """The features of audio whose spectrum is changed by a smooth curve, and stretched.
+        """The features of audio whose spectrum is changed by a smooth curve and stretched over frequency.
 
-        A head that begins with a sum over bins is changed after the sum, which costs next to nothing; others before, and they
-        are not stretched.
+        If the head begins with a sum over bins, the sums are changed, which is nearly free; otherwise the bins are, without
+        stretching.
 
         Args:
             audio: float32 [batch, samples].
@@ -85,10 +85,10 @@ class SpectralFrontEnd(nn.Module):
 
 
 def stretch(x: Tensor, factors: Tensor) -> Tensor:
-    """Stretch the last axis of each of [batch, frames, size]: value i becomes that at i · factor, by linear interpolation.
+    """Stretch the last axis of [batch, frames, size]: value i becomes the value at i · factor, by linear interpolation.
 
-    On a mel scale that is a voice with another length of the vocal tract (Jaitly and Hinton 2013). What would lie beyond the
-    last value is the last value.
+    On a mel scale this approximates another length of the vocal tract (Jaitly and Hinton 2013). Beyond the end the last value
+    is repeated.
     """
     size = x.shape[2]
     new = torch.arange(size, device=x.device)

@@ -119,10 +119,10 @@ class Residual1d(nn.Module):
 
 
 class LocalPatterns(nn.Module):
-    """Two convolutions over neighbouring coefficients, which know a pattern at any height, and a 1 × 1 convolution.
+    """Two convolutions over neighbouring coefficients, which find a pattern at any frequency, and a 1 × 1 convolution.
 
-    It sees as many frames as the first convolution of `Residual1d`, to whose result its own is added. Its last norm starts at
-    zero, so that beside trained weights it changes nothing at first. The idea is that of BC-ResNet (Kim et al. 2021, arXiv
+    The result is added to that of the first convolution of `Residual1d`, which sees the same frames. The last norm starts at
+    zero, so that at first the branch changes nothing in a trained network. The idea is from BC-ResNet (Kim et al. 2021, arXiv
     2106.04140).
 
     Args:
@@ -178,7 +178,7 @@ def _parse(dilations: str) -> list[int]:
 
 
 def _n_seen(dilations: str) -> int:
-    """Frames that the stem and the blocks see."""
+    """The receptive field of the stem and the blocks, in frames."""
     return 3 + (_KERNEL - 1) * sum(_parse(dilations))
 
 

@@ -280,7 +280,7 @@ class PeakDecoder(Decoder):
 
 
 class DeviceDecoder(Decoder):
-    """The rule of ESPHome's `micro_wake_word`, `DeviceRule`, for each word by itself; `refractory_ms` is how long it is deaf."""
+    """The rule of ESPHome's `micro_wake_word`, `DeviceRule`, for each word by itself."""
 
     def reset(self) -> None:
         super().reset()

@@ -1,7 +1,7 @@
 """Open an exported model file, run its self-test and read its model card.
 
-Two engines run files: the C engine of wordspot, where this installation has its compiled form and it knows the file's network,
-and ONNX Runtime, which runs all of them. ``WORDSPOT_ENGINE=onnx`` or ``c`` in the environment chooses one.
+Two engines run files: the C engine of wordspot, if this installation has it compiled and it supports the file's network, and ONNX
+Runtime, which runs all files. ``WORDSPOT_ENGINE=onnx`` or ``c`` in the environment chooses one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ENGINES = ("auto", "c", "onnx")
 
 @runtime_checkable
 class OtherFormat(Protocol):
-    """A streaming model in another format than ONNX.
+    """A streaming model in a format other than ONNX.
 
     Attributes:
         card: a card for it.
@@ -117,13 +117,13 @@ def open_model(
         model: the file, or its content; None opens the model that comes with wordspot.
         threads: how many threads one call of ONNX Runtime may use; the C engine needs one.
         self_test: run the file's self-test, and reject the file if it fails.
-        engine: what runs the file: ``"c"``, ``"onnx"``, or ``"auto"``, the C engine if it can and else ONNX Runtime. None: as
-            the environment variable ``WORDSPOT_ENGINE`` says, else ``"auto"``.
+        engine: what runs the file: ``"c"``, ``"onnx"``, or ``"auto"``: the C engine if possible, else ONNX Runtime. None: the
+            environment variable ``WORDSPOT_ENGINE``, or ``"auto"`` if it is not set.
 
     Raises:
         NotFoundError: no such file.
         CardError: not a file that wordspot wrote, or ONNX Runtime cannot run it, or its self-test fails.
-        ConfigError: an unknown engine, or ``"c"`` for a file that it cannot run, or where it is not compiled.
+        ConfigError: an unknown engine, or ``"c"`` if the C engine cannot run the file or is not compiled.
     """
     name, data = read_model(model)
     card = read_card(data, name)
@@ -142,7 +142,10 @@ def open_model(
 
 
 def _open_in_c(name: str, data: bytes, card: Card, engine: str | None) -> tuple[EngineSession | None, str]:
-    """The file in the C engine, unless another engine is chosen or it cannot run there; and what is wrong with its scores there.
+    """Try to open a file in the C engine.
+
+    Returns:
+        the session, or None if the file cannot run there or ONNX Runtime is chosen; and how its scores are wrong, if they are.
 
     Raises:
         ConfigError: as `open_model`.

@@ -224,7 +224,7 @@ class Augmenter:
         return curves * self.config.colour_db * torch.rand(n, 1, generator=generator, device=device)
 
     def _stretches(self, n: int, generator: Generator, device: torch.device) -> Tensor:
-        """Factors 1 - `warp` to 1 + `warp`; half of them are 1: [n]."""
+        """Factors [n] from 1 - `warp` to 1 + `warp`, half of which are 1."""
         one, drawn = (torch.rand(n, generator=generator, device=device) for _ in range(2))
         return 1 + self.config.warp * torch.where(one < 0.5, 0.0, 2 * drawn - 1)
 

@@ -25,7 +25,7 @@ def training_noise(config: RunConfig, decoded: DecodedClips, clips: ClipSet) -> 
 
 
 def _babble_rows(clips: ClipSet) -> NDArray[np.int64]:
-    """The clips that babble is mixed from: unknown words if there are any, since babble is no keyword."""
+    """The clips that babble is mixed from: only unknown words if there are any, so that babble holds no keyword."""
     unknown: NDArray[np.int64] = clips.rows[clips.labels == UNKNOWN]
     return unknown if len(unknown) else clips.rows[clips.rows >= 0]
 

@@ -112,8 +112,8 @@ def new(
             many more false accepts.
         backgrounds: a folder of noise, copied into the project; without it noise is synthetic.
         excluded: phrases that must not be detected, besides those that are found to sound like the phrase.
-        said: other spellings of the phrase, in which voices say it as people do: "hadoken" for "hadouken". A vowel that English
-            speakers reduce is found without.
+        said: other spellings of the phrase, closer to how people say it: "hadoken" for "hadouken". Spellings with a reduced
+            vowel are found without being named, in English.
         false_accepts_per_hour: wanted, on validation, over all phrases together.
         minutes: of training. Speaking and measuring come on top.
         n_voices: clips of each phrase.

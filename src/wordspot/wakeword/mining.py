@@ -19,7 +19,7 @@ from wordspot.runtime.model import Model, open_model
 
 #: A detection above this is worth training on, far below the threshold of a finished model.
 THRESHOLD = 0.05
-_AFTER_MS = (50.0, 200.0, 350.0)  # of sound after a detection: the same error at several places of the window
+_AFTER_MS = (50.0, 200.0, 350.0)  # audio after a detection: the same error at several places in the window
 _BATCH = 500  # recordings fed as one stream
 
 
@@ -31,7 +31,7 @@ def mine(model: Path, negatives: Iterable[NDArray[np.int16]], sample_rate: int, 
         negatives: recordings in which none of its words is said, int16 [samples] at `sample_rate`.
         out: the folder to write into.
         name: the files are ``NAME-<number>_nohash_<place>.wav``.
-        at_most: detections; those with the highest scores are kept.
+        at_most: the largest number of detections; those with the highest scores are kept.
 
     Returns:
         how many detections there were, at most `at_most`.

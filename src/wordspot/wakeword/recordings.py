@@ -1,4 +1,4 @@
-"""Make the recordings that a wake word is trained on: voices and people who say it, and what sounds like it."""
+"""Make the recordings that a wake word is trained on: synthetic voices and people who say it, and near misses."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ _PER_NEAR_MISS = 0.03  # clips of each, as a part of those of the phrase
 _FEWEST = 4
 _SAID_SHARE = 0.25  # of all other spellings of a phrase, as a part of its own clips
 _TAKES_SHARE, _MOST_REPEATS = 0.5, 25  # of recordings of people, as a part of the clips by voices
-#: Of the clips of a phrase and of other texts, where there are neural voices, which are closer to people and much slower.
+#: Share of the simple engines in the clips of a phrase and of other texts, if there are neural voices, which are closer to
+#: people but much slower.
 _SIMPLE_SHARE, _SIMPLE_SHARE_OF_OTHERS = 0.3, 0.7
-#: Nearer to the phrase, an invented text ("atheno") is how some people say the phrase itself, and no word that is ever said.
+#: An invented text that is nearer to the phrase ("atheno") is how some people say the phrase itself, and no other word.
 _LEAST_INVENTED = 0.8
 
 
@@ -58,7 +59,7 @@ def choose_engine(request: Request, on_note: OnNote) -> str:
 
 
 def speak_phrases(project: Project, request: Request, progress: OnProgress, on_note: OnNote) -> None:
-    """Voices say the phrases, what sounds like them and what is excluded; noise is made too."""
+    """Let voices say the phrases, what sounds like them and what is excluded; make noise too."""
     engine = choose_engine(request, on_note)
     parts = shares(engine, request.n_voices, _SIMPLE_SHARE)
     n_speakers = parts[-1][1]  # of neural ones, as many as there are clips
@@ -71,7 +72,7 @@ def speak_phrases(project: Project, request: Request, progress: OnProgress, on_n
     if others := other_texts(request):
         few = max(round(_PER_NEAR_MISS * request.n_voices), _FEWEST)
         _speak(project.recordings, request, others, shares(engine, few, _SIMPLE_SHARE_OF_OTHERS), n_speakers, progress)
-    quickest = parts[0][0]  # of the simple ones, if there are any: minutes of babble are much to say
+    quickest = parts[0][0]  # the simple engines, if there are any: babble is minutes of speech
     make_noise(
         project.recordings, seed=request.seed, seconds=_NOISE_SECONDS, engines=find_engines(quickest), avoid=request.phrases
     )
@@ -91,7 +92,7 @@ def _speak(out: Path, request: Request, texts: Sequence[str], parts: _Parts, n_s
 def _speak_as(
     project: Project, request: Request, phrase: str, text: str, parts: _Parts, n_speakers: int, progress: OnProgress
 ) -> None:
-    """Add a text, spoken, to the clips of a phrase."""
+    """Speak another text, and add the clips to those of a phrase."""
     with tempfile.TemporaryDirectory(dir=project.path) as folder:
         _speak(Path(folder), request, [text], parts, n_speakers, progress)
         for path in (Path(folder) / normalize_word(text)).iterdir():
@@ -124,15 +125,15 @@ def other_texts(request: Request) -> list[str]:
 
 
 def _is_invented(near: NearMiss) -> bool:
-    """Whether a text is the phrase in another spelling, with a word that is none."""
+    """Whether a text is the phrase in another spelling, with a word that does not exist."""
     return near.kind == "exchanged" and not set(near.text.split()) <= set(common_words())
 
 
 def add_takes(project: Project, phrases: Sequence[str], takes: Path) -> int:
     """Copy recordings of people who say the phrases into the project.
 
-    A recording is named by its content, which also decides whether it is for training, validation or testing: so it stays on
-    its side for ever. With several phrases, `takes` has a folder for each.
+    A recording is named by its content, which also decides whether it is for training, validation or testing: so it always stays
+    in its set. With several phrases, `takes` has a folder for each.
 
     Returns:
         how many recordings were new.
@@ -143,9 +144,9 @@ def add_takes(project: Project, phrases: Sequence[str], takes: Path) -> int:
 
 
 def weigh_takes(project: Project, request: Request) -> None:
-    """Repeat the training recordings of people, so that they are a part of the phrase's clips that counts beside the voices.
+    """Repeat the training recordings of people, so that they count beside the phrase's clips by voices.
 
-    Those of the other sets stay alone, so that each is measured once.
+    Recordings of the other sets are not repeated, so that each is measured once.
     """
     wanted = {normalize_word(phrase) for phrase in request.phrases}
     listing = list_recordings(project.recordings)
@@ -193,5 +194,5 @@ def _copy(source: Path, target: Path) -> int:
 
 
 def note_new(on_note: OnNote, n: int, what: str) -> None:
-    """Say how many recordings were added."""
+    """Report how many recordings were added."""
     on_note(f"{n} {what} added" if n else f"no {what} added: all are in the project already")

@@ -27,7 +27,7 @@ from wordspot.wakeword.recordings import FALSE_ACCEPTS
 
 #: Part of the minutes for each round.
 ROUNDS = (0.3, 0.3, 0.4)
-#: Over the recipe of the network: more speech and other words than for ten words, since false accepts decide.
+#: Changes of the network's recipe: more speech and other words than for ten words, because false accepts matter most.
 RECIPE: dict[str, Any] = {
     "training.precision": "auto",
     "scenes.recent_ms": 400.0,
@@ -37,7 +37,7 @@ RECIPE: dict[str, Any] = {
     "data.unknown_weight": 10.0,
     "augment.warp": 0.12,
 }
-_LATER_RATE = 0.003  # of learning, in the rounds after the first
+_LATER_RATE = 0.003  # learning rate after the first round
 _PROBE_STEPS, _PROBE_SKIPPED = 8, 3
 _FEWEST_STEPS = 20
 _MOST_MINED = 400
@@ -46,7 +46,7 @@ _RATE = FeatureConfig.sample_rate
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What the caller is told while a round runs; see `wordspot.train`."""
+    """The caller's callbacks while a round runs; see `wordspot.train`."""
 
     progress: OnProgress
     on_note: OnNote
@@ -57,13 +57,13 @@ class Callbacks:
 def train_round(project: Project, request: Request, number: int, speech: Path | None, callbacks: Callbacks) -> Run:
     """Train round `number`, from 1 on. The first starts from the model in the package, the others from the round before."""
     out = project.run(number)
-    told: dict[str, Any] = {
+    common: dict[str, Any] = {
         "speech": speech, "progress": callbacks.progress, "on_note": callbacks.on_note, "on_record": callbacks.on_record,
         "stop": callbacks.stop,
     }  # fmt: skip
     begun = Run(out)
     if (out / "config.json").is_file() and begun.step:
-        return resume(begun, project.recordings, **told)
+        return resume(begun, project.recordings, **common)
     init = "default" if number == 1 else project.run(number - 1)
     seconds = 60 * request.minutes * ROUNDS[number - 1]
     steps = _steps_in(seconds, project, request, init, speech)
@@ -71,7 +71,7 @@ def train_round(project: Project, request: Request, number: int, speech: Path | 
     settings: dict[str, Any] = {"training.evaluate_every": steps, "training.warmup_steps": min(100, steps // 5)}
     if number > 1:
         settings["training.learning_rates"] = (_LATER_RATE,)
-    return _train(project, request, out, init, {**told, "steps": steps, "settings": settings})
+    return _train(project, request, out, init, {**common, "steps": steps, "settings": settings})
 
 
 def _train(project: Project, request: Request, out: Path, init: str | Path, more: Mapping[str, Any]) -> Run:

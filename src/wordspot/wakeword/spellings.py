@@ -1,4 +1,4 @@
-"""Other spellings of a phrase, for the ways in which people say it and the voices do not."""
+"""Other spellings of a phrase, for pronunciations that people use and synthetic voices do not."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _Words = tuple[tuple[str, ...], ...]
 
 
 def reduced_spellings(phrase: str, language: str) -> list[str]:
-    """The phrase with a full vowel before the stressed one reduced to a schwa: "uthena" for "athena".
+    """Spellings of the phrase in which a full vowel before the stress is reduced to a schwa: "uthena" for "athena".
 
-    English speakers mostly reduce such vowels; espeak-ng, which also gives the neural voices their phonemes, keeps many of
-    names it does not know. In other languages there are none.
+    English speakers reduce most of these vowels. espeak-ng, which also gives the neural voices their phonemes, often keeps them
+    in names that it does not know. For other languages there are no such spellings.
     """
     espeak = find_espeak()
     if espeak is None or language.split("-")[0] != "en":
@@ -35,7 +35,7 @@ def _words(espeak: Espeak, texts: list[str]) -> list[_Words]:
 
 
 def _is_reduced(own: _Words, other: _Words) -> bool:
-    """Whether just one sound differs, a vowel before its word's stress that is reduced in `other`."""
+    """Whether exactly one sound differs: a vowel before its word's stress, which is reduced in `other`."""
     if [len(word) for word in own] != [len(word) for word in other]:
         return False
     different = [

@@ -1,7 +1,7 @@
-/* wordspot's engine in WebAssembly. Loaded as a module anywhere, it gives the class `Wordspot`; in an AudioWorklet it also
- * registers the node "wordspot", which detects words in the audio thread and posts each detection. */
+/* wordspot's engine in WebAssembly. This module exports the class `Wordspot`. In an AudioWorklet it also registers the node
+ * "wordspot", which detects words in the audio thread and posts each detection. */
 
-const SCALE = 32768; // the engine's samples are those of 16 bits
+const SCALE = 32768; // the engine takes samples on the scale of 16-bit integers
 const PAGE = 65536, DETECTION_BYTES = 24;
 
 export class Wordspot {
@@ -28,7 +28,7 @@ export class Wordspot {
     Object.assign(this, { rate, hop, nLabels, earlyRows });
     const audio = give(4 * hop), scores = give(4 * nLabels), found = give(2 * DETECTION_BYTES);
     this.at = { audio, scores, found };
-    const buffer = calls.memory.buffer; // it does not grow any more
+    const buffer = calls.memory.buffer; // the memory no longer grows
     this.audio = new Float32Array(buffer, audio, hop);
     /** The posteriors of the newest hop; valid after `earlyRows` hops. */
     this.scores = new Float32Array(buffer, scores, nLabels);
@@ -42,7 +42,7 @@ export class Wordspot {
     return utf8(bytes.subarray(start, bytes.indexOf(0, start)));
   }
 
-  /** The largest difference between the logarithms of the model's self-test and those at export, and what is allowed. */
+  /** Run the model's self-test: the largest difference between logarithms of scores and those at export, and the tolerance. */
   selfTest() {
     const difference = this.calls.ws_self_test(this.stream, this.at.found);
     return { difference, tolerance: this.view.getFloat32(this.at.found, true) };
@@ -84,7 +84,7 @@ export class Wordspot {
   }
 }
 
-/** Worklets have no TextDecoder. */
+/** Decode UTF-8 without TextDecoder, which worklets lack. */
 function utf8(bytes) {
   return decodeURIComponent(Array.from(bytes, (byte) => `%${byte.toString(16).padStart(2, "0")}`).join(""));
 }

@@ -1,1 +1,1 @@
-"""A trained network as a TensorFlow Lite file for microcontrollers: streaming, in 8 bits, without TensorFlow."""
+"""Write a trained network as a streaming TensorFlow Lite file in 8 bits for microcontrollers, without TensorFlow."""

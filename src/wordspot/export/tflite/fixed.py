@@ -19,13 +19,13 @@ _ADD_BITS = 20
 
 @dataclass(frozen=True)
 class Scale:
-    """How integers from -128 to 127 stand for numbers: (integer - zero) * step."""
+    """An affine quantization: integers from -128 to 127 stand for (integer - zero) * step."""
 
     step: float
     zero: int
 
     def ints(self, values: NDArray[Any]) -> Ints:
-        """The nearest integers."""
+        """Quantize to the nearest integers."""
         return np.rint(np.asarray(values, np.float64) / self.step + self.zero).clip(LOWEST, HIGHEST).astype(np.int64)
 
     def numbers(self, ints: NDArray[Any]) -> NDArray[np.float64]:
@@ -41,7 +41,7 @@ def scale_of(low: float, high: float) -> Scale:
 
 
 def fixed_multiplier(real: float) -> tuple[int, int]:
-    """A factor as an integer of 31 bits and a power of two: real = multiplier * 2**(shift - 31)."""
+    """Express a factor as a 31-bit integer and a power of two: real = multiplier * 2**(shift - 31)."""
     if real == 0:
         return 0, 0
     mantissa, shift = math.frexp(real)
@@ -65,13 +65,13 @@ def rescale(sums: Ints, reals: NDArray[np.float64] | float) -> Ints:
 
 
 def bounded(values: Ints, to: Scale, relu: bool) -> Ints:
-    """Rescaled sums as integers of a scale; `relu` cuts below 0."""
+    """Clip rescaled sums to the integers of a scale; `relu` applies a ReLU too."""
     result: Ints = (values + to.zero).clip(max(to.zero, LOWEST) if relu else LOWEST, HIGHEST)
     return result
 
 
 def add(one: Ints, of_one: Scale, two: Ints, of_two: Scale, to: Scale) -> Ints:
-    """The sum of two arrays, cut below 0."""
+    """Add two arrays and apply a ReLU."""
     twice = 2 * max(of_one.step, of_two.step)
     first = rescale((one - of_one.zero) << _ADD_BITS, of_one.step / twice)
     second = rescale((two - of_two.zero) << _ADD_BITS, of_two.step / twice)
@@ -79,6 +79,6 @@ def add(one: Ints, of_one: Scale, two: Ints, of_two: Scale, to: Scale) -> Ints:
 
 
 def mean(total: Ints, n: int) -> Ints:
-    """Sums of n integers divided by n, halves away from zero."""
+    """Divide sums of n integers by n; halves are rounded away from zero."""
     result: Ints = np.where(total > 0, (total + n // 2) // n, -((-total + n // 2) // n))
     return result

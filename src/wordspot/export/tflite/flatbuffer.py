@@ -17,13 +17,12 @@ _ALIGNMENT = 16  # of constants, which a device reads where they lie
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor: of a constant with its data.
+    """A tensor of a graph; constants have data.
 
     Attributes:
-        shape: sizes.
         kind: one of `schema.TYPES`.
-        steps, zero, axis: its quantization; no steps: none. With several steps, one for each index of `axis`.
-        data: of a constant.
+        steps, zero, axis: quantization, with one step or one for each index of `axis`; without steps it is not quantized.
+        data: content of a constant, else empty.
     """
 
     name: str
@@ -37,7 +36,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator: indices of its tensors, and options by name; a text is written as a string."""
+    """An operator: the indices of its tensors, and its options by name."""
 
     name: str
     inputs: tuple[int, ...]
@@ -71,7 +70,7 @@ class Graph:
 
 
 def write_model(graphs: Sequence[Graph], description: str) -> bytes:
-    """The content of a file with these graphs; the first is the main one."""
+    """Write graphs as the content of a file; the first is the main one."""
     writer = _Writer()
     names = sorted({operator.name for graph in graphs for operator in graph.operators})
     buffers = [b""]
@@ -145,7 +144,7 @@ def _tensor(writer: _Writer, tensor: Tensor, buffers: list[bytes]) -> int:
 
 
 class _Writer:
-    """A `flatbuffers.Builder` by names of tables and fields. What is referred to is written first."""
+    """A `flatbuffers.Builder` that takes names of tables and fields. Objects must be written before those that refer to them."""
 
     def __init__(self) -> None:
         self.builder = flatbuffers.Builder(1 << 16)

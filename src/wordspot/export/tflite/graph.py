@@ -1,4 +1,4 @@
-"""The graph of a streaming network in 8 bits: states in variables, which a second graph sets before the first call.
+"""Build the graph of a streaming network in 8 bits. Its state is in variables, which a second graph sets before the first call.
 
 Images are [1, frames, 1, channels]. A convolution over time reads its variable, joins it with the new frames, and keeps the
 last frames for the next call. A variable starts with the zero point of its scale, which stands for 0.
@@ -27,9 +27,9 @@ ESPHOME_OPERATORS = frozenset(
 
 
 def build_graphs(model: Quantized, stride: int) -> list[Graph]:
-    """The main graph, and the one that sets its variables.
+    """Build the main graph, and the one that sets its variables.
 
-    Its input is int8 [1, stride, features], its output uint8 [1, 1], or [1, labels] of a head that has all: scores in 256ths.
+    The input is int8 [1, stride, features], the output uint8 scores in 256ths: [1, 1], or [1, labels] for the head ``all``.
     """
     build = _Builder(stride)
     main = build.main
@@ -72,7 +72,7 @@ class _Builder:
         return y
 
     def with_past(self, name: str, x: int, n_channels: int, n_past: int, scale: Scale) -> int:
-        """New frames behind the last `n_past` frames of earlier calls: [1, n_past + stride, 1, channels]."""
+        """Join the last `n_past` frames of earlier calls with the new ones: [1, n_past + stride, 1, channels]."""
         if not n_past:
             return x
         shape = (1, n_past, 1, n_channels)
@@ -93,7 +93,7 @@ class _Builder:
         return y
 
     def _variable(self, name: str, shape: Sequence[int], scale: Scale) -> int:
-        """A variable of 0 before the first call; returns its handle in the main graph."""
+        """Add a variable that is 0 before the first call. Returns its handle in the main graph."""
         handles = []
         for graph in (self.main, self.initial):
             handles.append(graph.tensor(name, (), "resource"))

@@ -10,7 +10,8 @@ import numpy as np
 from wordspot.errors import ExportError
 from wordspot.export.tflite.network import Network
 from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL
-from wordspot.runtime.modelfile.engine.recognise import Array, Product
+from wordspot.runtime.modelfile.engine.model import Array, Product
+from wordspot.runtime.modelfile.engine.reference import softmax
 
 WORD, RIVALS, ALL = "word", "rivals", "all"
 
@@ -51,11 +52,9 @@ def with_head(network: Network, labels: Sequence[str], word: str | None) -> tupl
 
 
 def scores_of(logits: Array, head: str) -> Array:
-    """Logits [rows, n] → scores [rows, 1], or [rows, labels] of a head that has all."""
+    """Scores of logits [rows, n]: [rows, 1], or [rows, labels] for the head ``all``."""
     if head == ALL:
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares: Array = powers / powers.sum(axis=1, keepdims=True)
-        return shares
+        return softmax(logits)
     one: Array = logits if head == WORD else -logits.max(axis=1, keepdims=True)
     scores: Array = 1 / (1 + np.exp(-one.clip(-500, 500)))
     return scores

@@ -25,26 +25,26 @@ from wordspot.features import make_front_end
 from wordspot.features.micro import FEATURE_SCALE
 from wordspot.models import make_model
 from wordspot.runtime.modelfile.card import read_card, read_content
-from wordspot.runtime.modelfile.engine.recognise import Array
+from wordspot.runtime.modelfile.engine.model import Array
 from wordspot.tasks import TASKS, labels_of_run
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.weights import load_weights
 
 MOST_STRIDE = 16
-#: ESPHome's integers of the micro front end: 666 of its units are 256 of them.
+#: ESPHome scales the integers of the micro front end to 8 bits by 256 / 666.
 _DEVICE_UNITS, _DEVICE_STEPS = 666, 256
 MICRO_FEATURES = Scale(float(np.float32(_DEVICE_UNITS / _DEVICE_STEPS * FEATURE_SCALE)), -128)
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What 8 bits change, on recordings that the ranges were not measured on.
+    """How much 8 bits change the scores, on recordings that were not used for calibration.
 
     Attributes:
-        seconds: of recordings.
-        largest: difference of a score.
-        mean: difference of scores.
-        changed_percent: scores on the other side of the cut-off; with scores of all labels, those with another best label.
+        seconds: length of those recordings.
+        largest: largest difference of a score.
+        mean: mean difference of the scores.
+        changed_percent: percentage of scores on the other side of the cut-off, or, with all labels, with another best label.
     """
 
     seconds: float
@@ -73,9 +73,10 @@ class Made:
 
     Attributes:
         content: of the file.
-        arena_bytes: of memory that an interpreter needs, an upper bound.
+        arena_bytes: memory that an interpreter needs, an upper bound.
         operators: their names, sorted.
-        loss: of accuracy by 8 bits.
+        quantized: the network in 8 bits.
+        loss: how much 8 bits change the scores.
     """
 
     content: bytes
@@ -89,9 +90,9 @@ def load_source(source: Path, checkpoint: int | None = None) -> Source:
     """A trained network from the folder of a run, or from an exported file.
 
     Raises:
-        NotFoundError, CheckpointError, CardError: neither, or damaged.
-        ExportError: another network.
-        ConfigError: `checkpoint` with a file.
+        NotFoundError, CheckpointError, CardError: there is no such run or file, or it is damaged.
+        ExportError: a network that cannot be written as TensorFlow Lite.
+        ConfigError: `checkpoint` is given with a file.
     """
     if source.is_dir():
         loaded = RunFolder(source).load(checkpoint)
@@ -135,11 +136,11 @@ def make_tflite(source: Source, sounds: tuple[Any, Any], *, word: str | None, st
     """Quantize a network and build its file.
 
     Args:
-        source: of `load_source`.
-        sounds: of `calibration_sound`.
-        word: the word whose score it gives; None: the scores of all labels.
-        stride: frames of a call.
-        cutoff: of the score, for the loss.
+        source: from `load_source`.
+        sounds: from `calibration_sound`.
+        word: the word whose score the network gives; None: all labels.
+        stride: frames in a call.
+        cutoff: the score above which the word is detected, to measure the loss.
 
     Raises:
         ConfigError: a stride that is not from 1 to 16.
@@ -173,8 +174,8 @@ def check_loss(loss: Loss, max_loss: float) -> None:
 def arena_bytes(graphs: list[Graph]) -> int:
     """Memory that TensorFlow Lite for Microcontrollers needs for its tensors, rounded up with some room.
 
-    It holds variables, the largest activations at a time, 8 bytes for each output of a convolution, and the interpreter's
-    records of tensors and operators, whose sizes were fitted to those of a 64-bit interpreter; a device has smaller ones.
+    The arena holds the variables, the largest activations at any time, 8 bytes for each output of a convolution, and the
+    interpreter's records of tensors and operators. Their sizes were fitted to a 64-bit interpreter; a device has smaller ones.
     """
     main, initial = graphs
     variables = sum(len(tensor.data) for tensor in initial.tensors)
@@ -191,7 +192,7 @@ def _features(sound: Any, config: FeatureConfig) -> Array:
 
 
 def as_ints(features: Array, scale: Scale, config: FeatureConfig) -> Ints:
-    """Features as the device's integers: of the micro front end by ESPHome's formula."""
+    """Round features to integers; those of the micro front end by ESPHome's formula."""
     if config.kind != "micro":
         return scale.ints(features)
     units = np.rint(features / FEATURE_SCALE).astype(np.int64)

@@ -1,4 +1,4 @@
-"""A `residual_1d` or `trigger_1d` as plain arrays, its batch norms folded, and its computation in floats."""
+"""A `residual_1d` or `trigger_1d` as plain arrays with folded batch norms, and its computation in floating point."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from wordspot.errors import ExportError
 from wordspot.models.residual import Residual1d
 from wordspot.models.trigger import Trigger1d
-from wordspot.runtime.modelfile.engine.recognise import Array, Block, Product
+from wordspot.runtime.modelfile.engine.model import Array, Block, Product
+from wordspot.runtime.modelfile.engine.reference import earlier
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,11 @@ def read_network(module: nn.Module, name: str) -> Network:
         ExportError: it is not a `residual_1d` or `trigger_1d`, or has local patterns.
     """
     if type(module) not in (Residual1d, Trigger1d):
-        raise ExportError(f"only the networks residual_1d and trigger_1d become TensorFlow Lite files, this one is {name}")
+        raise ExportError(f"only the networks residual_1d and trigger_1d can be TensorFlow Lite files, this one is {name}")
     assert isinstance(module, Residual1d)
     if module.local is not None:
         raise ExportError(
-            "a network with local patterns (model.n_local) has no TensorFlow Lite form; train one without, such as with "
+            "local patterns (model.n_local) cannot be written as TensorFlow Lite; train a network without them, such as with "
             "--preset esphome"
         )
     blocks = []
@@ -105,11 +106,6 @@ def float_activations(network: Network, features: Array) -> dict[str, Array]:
     found["mean"] = mean
     found["logits"] = _apply(network.output, mean)
     return found
-
-
-def earlier(x: Any, n_frames: int) -> Any:
-    """x [frames, channels] some frames later, after zeros."""
-    return x if n_frames == 0 else np.concatenate([np.zeros((min(n_frames, len(x)), x.shape[1]), x.dtype), x[:-n_frames]])
 
 
 def _apply(part: Product, x: Array) -> Array:

@@ -1,4 +1,4 @@
-"""A network in 8 bits: the scales of its activations from recordings, and its computation in whole numbers."""
+"""A network in 8 bits: scales of its activations that recordings give, and its computation in integers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from wordspot.errors import ExportError
 from wordspot.export.tflite import fixed
 from wordspot.export.tflite.fixed import Ints, Scale
 from wordspot.export.tflite.heads import ALL, RIVALS
-from wordspot.export.tflite.network import Network, earlier, float_activations
-from wordspot.runtime.modelfile.engine.recognise import Array, Product
+from wordspot.export.tflite.network import Network, float_activations
+from wordspot.runtime.modelfile.engine.model import Array, Product
+from wordspot.runtime.modelfile.engine.reference import earlier, softmax
 
-_QUANTILE, _MARGIN = 0.9999, 1.15  # of an activation: rare peaks are cut, and others have room
+_QUANTILE, _MARGIN = 0.9999, 1.15  # of an activation's range: rare peaks are clipped, the rest has some headroom
 _LARGEST = 127
 _MOST_SUM = 1 << 30  # of a bias
-#: Logits from -8 to 8: beyond, a sigmoid is 0 or 1 in 8 bits.
+#: Logits from -8 to 8; beyond these a sigmoid in 8 bits is 0 or 1.
 LOGITS = Scale(1 / 16, 0)
 SCORES = Scale(1 / 256, -128)
 
@@ -29,11 +30,11 @@ class Layer:
 
     Attributes:
         weights: int64 from -127 to 127, [inputs, outputs]; of a depthwise convolution [taps, channels].
-        steps: what 1 in the weights is: one for each output, or a single one.
+        steps: size of one unit of the weights: one step for each output, or a single one.
         bias: 32-bit integers, in units of the step of input times weights.
         before: scale of its input.
         after: scale of its output.
-        relu: whether it cuts below 0.
+        relu: whether a ReLU follows.
     """
 
     weights: Ints
@@ -52,7 +53,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class QuantizedBlock:
-    """A residual block. `taps` of a dilated convolution have zeros in between, as fast kernels know no dilation."""
+    """A residual block. Taps of a dilated convolution have zeros between them, because optimised kernels have no dilation."""
 
     over_time: Layer
     wider: Layer
@@ -146,8 +147,7 @@ def quantized_scores(model: Quantized, features: Ints, stride: int) -> Ints:
 def _scores(logits: Ints, model: Quantized) -> Ints:
     numbers = model.output.after.numbers(logits)
     if model.head == ALL:
-        powers = np.exp(numbers - numbers.max(axis=1, keepdims=True))
-        scores = powers / powers.sum(axis=1, keepdims=True)
+        scores = softmax(numbers)
     else:
         if model.head == RIVALS:
             numbers = LOGITS.numbers(LOGITS.ints(-numbers.max(axis=1, keepdims=True)))
@@ -172,7 +172,7 @@ def _product(part: Product, before: Scale, after: Scale, *, relu: bool = False, 
 
 
 def _ranges(network: Network, streams: Sequence[Array]) -> dict[str, Scale]:
-    """The scale of each activation: of the quantiles of all streams, with some room."""
+    """The scale of each activation: the widest quantiles of all streams, with a margin."""
     peaks: dict[str, list[NDArray[np.float64]]] = {}
     for features in streams:
         for name, values in float_activations(network, features).items():

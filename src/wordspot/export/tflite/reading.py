@@ -1,4 +1,4 @@
-"""Read back a TensorFlow Lite file that `graph` built, as the network in 8 bits that it holds."""
+"""Read the network in 8 bits back from a TensorFlow Lite file that `graph` built."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLAIN = {"int8": _FLAGS.Int8Flags, "uint8": _FLAGS.Uint8Flags, "int32": _FLAGS.
 
 
 def read_tflite(content: bytes, name: str) -> tuple[Quantized, int]:
-    """The network of a file, and the frames of a call.
+    """Read the network of a file, and how many frames a call takes.
 
     Raises:
         CardError: wordspot did not write it, or it is damaged.

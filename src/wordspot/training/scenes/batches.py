@@ -18,7 +18,7 @@ from wordspot.training.scenes.labels import Ints, label_windows
 from wordspot.training.scenes.layout import Layout
 from wordspot.training.scenes.speech import SpeechReader
 
-_SENTENCE_COPIES = 4  # they are long, so that each takes time, and each is cut anew for every scene
+_SENTENCE_COPIES = 4  # few, because sentences are long and slow to change, and every scene cuts them anew
 _PURPOSE = 2  # of random numbers: the last number of a step's seed; see `trainer`
 
 

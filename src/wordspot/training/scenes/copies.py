@@ -38,7 +38,7 @@ class Copies:
         config: the range of speeds, and which part is in a room.
         sample_rate: in Hz.
         seed: of all changes.
-        most: copies of a recording.
+        most: the largest number of copies of a recording.
     """
 
     def __init__(

@@ -3,8 +3,8 @@
 A window without a word is silence. One with a part of a word is silence or unknown, whichever the network prefers. One that
 may or may not hold its last word, or that holds a word which does not count, has no label.
 
-If the label of a word is only wanted for some time after its end, later windows that still hold the word have no label either.
-The network then need not know the word at every place of its window.
+With `recent_ms`, windows that still hold a word but end later than that have no label, so that the network need not recognise
+the word at every place in its window.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def label_windows(words: Ints, begins: Ints, n_samples: int, sample_rate: int, r
         begins: [windows], the first sample of each.
         n_samples: length of a window.
         sample_rate: in Hz.
-        recent_ms: how long after its end a word is the label; 0: as long as it is inside.
+        recent_ms: how long after its end a word is the label; 0: as long as the window holds it.
 
     Returns:
         [batch, windows].

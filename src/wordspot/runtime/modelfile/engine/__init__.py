@@ -1,1 +1,1 @@
-"""Files that the C engine of wordspot can run: recognised, made into its data, and run by its compiled form."""
+"""The C engine in Python: recognise files that it supports, make its data from them, and run them in its compiled form."""

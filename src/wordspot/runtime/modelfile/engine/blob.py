@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wordspot.errors import ExportError
 from wordspot.runtime.modelfile.card import Card
-from wordspot.runtime.modelfile.engine.recognise import Array, EngineModel, LocalPatterns, Product
+from wordspot.runtime.modelfile.engine.model import Array, EngineModel, LocalPatterns, Product, round_up
 from wordspot.runtime.modelfile.engine.reference import self_test_rows
 
 MAGIC = b"wordspot"
@@ -22,7 +22,7 @@ WEIGHTS = ("float32", "int8")
 _HEADER_WORDS, _ALIGNMENT, _LANES = 64, 64, 16
 _KINDS = ("peak", "classic", "micro")
 _LARGEST = 127
-_INT8_TOLERANCE = 2e-3  # of a log posterior: activations in 16 bits are rounded another way on other machines
+_INT8_TOLERANCE = 2e-3  # of a log posterior: other processors round activations in 16 bits differently
 
 
 def make_blob(model: EngineModel, card: Card, weights: str = "float32", *, rows: Array | None = None) -> bytes:
@@ -32,7 +32,7 @@ def make_blob(model: EngineModel, card: Card, weights: str = "float32", *, rows:
         model: as `recognise` reads it.
         card: of the same file.
         weights: ``"float32"``, or ``"int8"``: in 8 bits, with a factor for each output.
-        rows: what the self-test expects; None: what numpy computes, which takes long.
+        rows: scores that the self-test expects; None: they are computed with numpy, which is slow.
     """
     in_8_bits = weights == "int8"
     if rows is None:
@@ -64,7 +64,7 @@ def quantized(weights: Array) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
 
 
 def rounded(weights: Array) -> Array:
-    """Weights as 8 bits hold them."""
+    """Weights after quantization to 8 bits and back."""
     numbers, factors = quantized(weights)
     result: Array = numbers.astype(np.float64) * factors
     return result
@@ -77,7 +77,7 @@ def _header(model: EngineModel, card: Card, in_8_bits: bool, n_quads: int, n_lab
     words = np.zeros(_HEADER_WORDS, "<u4")
     words[:2] = np.frombuffer(MAGIC, "<u4")
     words[2:4] = VERSION, in_8_bits
-    n_channels, n_inside = (_up(part.weights.shape[1], _LANES) for part in (model.stem, model.blocks[0].wider))
+    n_channels, n_inside = (round_up(part.weights.shape[1], _LANES) for part in (model.stem, model.blocks[0].wider))
     words[4:20] = (
         card.sample_rate, model.hop, len(model.window), model.n_fft, model.n_mels, n_quads,
         len(model.stem.weights) // model.n_mels, n_channels, n_inside, len(model.blocks), len(model.blocks[0].taps),
@@ -90,7 +90,7 @@ def _header(model: EngineModel, card: Card, in_8_bits: bool, n_quads: int, n_lab
     words[35:42] = (test.n_samples, test.seed, *test.tones[0], *test.tones[1], len(test.ends))
     words[42:43] = _f32(np.array([_INT8_TOLERANCE if in_8_bits else test.tolerance])).view("<u4")
     if model.local:
-        words[43:45] = [_up(part.weights.shape[1], _LANES) for part in (model.local.first, model.local.second)]
+        words[43:45] = [round_up(part.weights.shape[1], _LANES) for part in (model.local.first, model.local.second)]
     words[48 : 48 + len(model.blocks)] = [block.dilation for block in model.blocks]
     return words.tobytes()
 
@@ -102,7 +102,7 @@ def _tables(model: EngineModel) -> list[NDArray[Any]]:
     while rows * rows < n:
         rows *= 2
     columns = n // rows
-    window = np.zeros(_up(len(model.window), 2))
+    window = np.zeros(round_up(len(model.window), 2))
     window[: len(model.window)] = model.window / 32768
     grid = np.outer(np.arange(rows), np.arange(columns)).ravel()
     turns = [(np.arange(rows), rows), (np.arange(columns), columns), (grid, n), (np.arange(n // 2 + 1), 2 * n)]
@@ -120,7 +120,7 @@ def _quads(channel: Array) -> tuple[int, Array]:
     used = np.flatnonzero(channel)
     if not len(used):
         return 0, np.zeros(0)
-    weights = np.zeros(_up(int(used[-1] - used[0]) + 1, 4))
+    weights = np.zeros(round_up(int(used[-1] - used[0]) + 1, 4))
     part = channel[used[0] : used[-1] + 1]
     weights[: len(part)] = part
     return int(used[0]), weights
@@ -151,7 +151,7 @@ def _taps(taps: Array, in_8_bits: bool) -> list[NDArray[Any]]:
 def _product(part: Product, in_8_bits: bool, inputs: int = _LANES) -> list[NDArray[Any]]:
     """Weights and bias; inputs and outputs padded with zeros."""
     weights = _padded(part.weights, (1,))
-    weights = np.pad(weights, ((0, _up(len(weights), inputs) - len(weights)), (0, 0)))
+    weights = np.pad(weights, ((0, round_up(len(weights), inputs) - len(weights)), (0, 0)))
     bias = _f32(_padded(part.bias, (0,)))
     if not in_8_bits:
         return [_f32(weights), bias]
@@ -161,12 +161,8 @@ def _product(part: Product, in_8_bits: bool, inputs: int = _LANES) -> list[NDArr
 
 
 def _padded(values: Array, axes: tuple[int, ...]) -> Array:
-    """Values with zeros at the end of some axes, up to a multiple of 16."""
-    return np.pad(values, [(0, _up(size, _LANES) - size if axis in axes else 0) for axis, size in enumerate(values.shape)])
-
-
-def _up(n: int, multiple: int) -> int:
-    return -(-n // multiple) * multiple
+    """Pad some axes with zeros to a multiple of 16."""
+    return np.pad(values, [(0, round_up(size, _LANES) - size if axis in axes else 0) for axis, size in enumerate(values.shape)])
 
 
 def _f32(values: Array) -> NDArray[np.float32]:

@@ -1,11 +1,11 @@
-"""Compile the C engine into the libraries that `library.py` loads, with whatever C compiler there is.
+"""Compile the C engine into the libraries that `library.py` loads, with any C compiler that has GCC's vector types.
 
 `setup.py` does so for a wheel and for an editable installation. In a checkout that is only on ``PYTHONPATH``::
 
     python -m wordspot.runtime.modelfile.engine.compile
 
-The libraries know nothing of Python, so one wheel fits all its versions. Nothing but the standard library is imported, because
-`setup.py` uses this before anything is installed.
+The libraries do not use Python's API, so one wheel fits all versions of Python. This module imports only the standard library,
+because `setup.py` uses it before anything is installed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def compile_engine(folder: Path, compiler: list[str]) -> list[Path]:
     """Compile the libraries into `folder`.
 
     Returns:
-        Those that were made. On x86-64 there is one for AVX2 too.
+        the libraries; on x86-64 there is a second one, for AVX2.
 
     Raises:
         OSError: the compiler fails; the message holds what it printed.
@@ -65,12 +65,12 @@ def _linking() -> list[str]:
 
 
 def _target_flags() -> list[str]:
-    """What tells a Mac's compiler for which processors to compile; setuptools and cibuildwheel set it."""
+    """The architectures that a Mac's compiler compiles for; setuptools and cibuildwheel set them."""
     return shlex.split(os.environ.get("ARCHFLAGS", "")) if sys.platform == "darwin" else []
 
 
 def _works(command: list[str]) -> bool:
-    """Whether it makes a library of code with vector types."""
+    """Whether the compiler can make a shared library from code with vector types."""
     program = "typedef float four __attribute__((vector_size(16)));\nfour twice(four x) { return x + x; }\n"
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "try.c"

@@ -1,4 +1,4 @@
-"""What a file's graph computes from constants alone, as ONNX Runtime would when it loads the file."""
+"""Constant folding: the values that a file's graph computes from constants alone, as ONNX Runtime does when it loads a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from wordspot.runtime.modelfile.graph import Node, Tensor, Walked
 
 
 def find_constants(walked: Walked) -> tuple[dict[str, Any], list[Node]]:
-    """Values that follow from constants alone, by name, without those that only constants need; and the other nodes."""
+    """Fold constants.
+
+    Returns:
+        values by name, of which those that only folded nodes need are left out; and the nodes that remain.
+    """
     known = {tensor.name: _values(tensor) for tensor in walked.initializers}
     waiting = Counter(name for node in walked.nodes for name in node.inputs)
     others = []

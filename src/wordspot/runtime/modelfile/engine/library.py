@@ -1,4 +1,4 @@
-"""The compiled C engine, which `compile.py` makes and wheels carry, called through ctypes. A call releases Python's lock."""
+"""Load the compiled C engine, which `compile.py` makes and wheels contain. Calls through ctypes release the GIL."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ COMPILED = "compiled"
 """Where the libraries are, below the folder of the sources."""
 
 ENDING = ".dll" if sys.platform == "win32" else ".so"
-#: The libraries by name: for every processor of the kind that was compiled for, and for those with wider vectors.
+#: Names of the libraries: for every processor of the architecture, and for those with AVX2.
 BASELINE, AVX2 = "engine", "engine-avx2"
 INTERFACE = 1
-"""Of the functions of `engine/library.c`; a library that was compiled from other sources has another number."""
+"""Version of the functions in `engine/library.c`; a library that was compiled from other sources has another number."""
 
 _SIZE, _POINTER = ctypes.c_size_t, ctypes.c_void_p
 #: Result and arguments of each function.
@@ -48,9 +48,10 @@ class Library:
 
 
 def load_library() -> Library | None:
-    """The compiled engine for this processor; None if this installation has none, or one that does not load.
+    """The compiled engine for this processor.
 
-    The latter is warned of, once.
+    Returns:
+        None if this installation has no compiled engine, or one that does not load, for which there is a warning.
     """
     return load_from(SOURCES / COMPILED)
 
@@ -67,7 +68,7 @@ def load_from(folder: Path) -> Library | None:
         if not handle.wordspot_has_avx2() or not wider.is_file():
             return _library(BASELINE, handle)
         return _library(AVX2, _open(wider))
-    except (OSError, AttributeError) as error:  # as ctypes says that a file or a function is missing
+    except (OSError, AttributeError) as error:  # ctypes: a file or a function is missing
         reason = " ".join(str(error).split())
         warnings.warn(
             f"the compiled engine cannot be used ({reason}); ONNX Runtime runs all models, slower. Install wordspot again",

@@ -1,4 +1,4 @@
-"""Open an exported file in the compiled C engine, if there is one and it knows the file's network."""
+"""Open an exported file in the compiled C engine, if there is one and it supports the file's network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from wordspot.errors import CardError, ExportError
 from wordspot.runtime.modelfile.card import Card, self_test_signal
 from wordspot.runtime.modelfile.engine.blob import make_blob
 from wordspot.runtime.modelfile.engine.library import load_library
-from wordspot.runtime.modelfile.engine.recognise import EngineModel, recognise
+from wordspot.runtime.modelfile.engine.model import EngineModel
+from wordspot.runtime.modelfile.engine.recognise import recognise
 from wordspot.runtime.modelfile.engine.session import EngineSession
 from wordspot.runtime.modelfile.graph import walk
 from wordspot.runtime.modelfile.self_test import difference
@@ -29,8 +30,8 @@ def open_engine(data: bytes, card: Card) -> EngineSession | None:
         None if this installation has no compiled engine.
 
     Raises:
-        ExportError: the engine does not know the file's network; the message says what it runs.
-        CardError: in the engine the file gives other scores than its card says.
+        ExportError: the engine does not support the file's network; the message says what it supports.
+        CardError: the scores in the engine differ from those in the card.
     """
     library = load_library()
     if library is None:
@@ -54,10 +55,10 @@ def _recognised(data: bytes, card: Card) -> EngineModel:
             model = recognise(walk(data), card)
     except ExportError:
         raise
-    except Exception as error:  # whatever an odd file does to it: ONNX Runtime decides what becomes of the file
+    except Exception as error:  # an odd file may fail anywhere; ONNX Runtime then accepts or rejects it
         raise ExportError(f"this file cannot be read by the C engine ({' '.join(str(error).split())})") from error
     if not _is_finite(model):
-        raise ExportError("this file has weights that are no numbers, of which the C engine may lose track")
+        raise ExportError("this file has weights that are not finite numbers, which the C engine does not support")
     return model
 
 
@@ -71,7 +72,7 @@ def _is_finite(part: Any) -> bool:
 
 
 def _self_test(session: EngineSession, card: Card) -> float:
-    """The largest difference to the card, hop by hop and many hops a call: the engine computes these in different ways."""
+    """The largest difference from the card, with one hop a call and with many, which the engine computes differently."""
     rows = [end // card.step_samples - 1 for end in card.self_test.ends]
     at_once = session.score_stream(self_test_signal(card.self_test))[rows]
     expected = np.exp(np.array(card.self_test.log_posteriors))

@@ -1,31 +1,28 @@
-"""What the C engine can run, read back from an exported file: log-mel features and a `residual_1d` or `trigger_1d`.
+"""Read a network for the C engine back from an exported file: log-mel features and a `residual_1d` or `trigger_1d`.
 
-The file names no layers. Its operators are recognised by their order, its constants are computed as ONNX Runtime would, and
-`reference` proves the result on the self-test of the card. No torch and no onnx are needed.
+The file does not name its layers. They are recognised by the order of the operators, constants are folded as in ONNX Runtime,
+and `reference` checks the result on the self-test of the card. Neither torch nor onnx is needed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wordspot.errors import ExportError
 from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.modelfile.engine.constants import find_constants
+from wordspot.runtime.modelfile.engine.model import Array, Block, EngineModel, LocalPatterns, Product, round_up
 from wordspot.runtime.modelfile.graph import Node, Walked
-
-Array = NDArray[np.float64]
 
 SUPPORTED = (
     "the C engine runs streaming files of the networks residual_1d and trigger_1d with the front end logmel and a Fourier "
     "transform of 128 to 16384 samples, a power of two"
 )
-_MOST_FFT = 1 << 20  # far beyond what the engine runs, so that no odd file allocates much
+_MOST_FFT = 1 << 20  # far above the engine's limit; bounds what an odd file allocates
 #: Operators that move values but compute nothing.
 _MOVES = {"Concat", "Reshape", "Slice", "Squeeze", "Unsqueeze", "Transpose"}
 _FRONT = "Conv Mul Conv Log Sub Mul"
@@ -36,111 +33,11 @@ _TRIGGER = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Product:
-    """A matrix product: weights [inputs, outputs] and bias [outputs]."""
-
-    weights: Array
-    bias: Array
-
-
-@dataclass(frozen=True)
-class Block:
-    """A residual block: depthwise over time with taps [kernel, channels], then two products."""
-
-    dilation: int
-    taps: Array
-    wider: Product
-    narrower: Product
-
-
-@dataclass(frozen=True)
-class LocalPatterns:
-    """Two convolutions over neighbouring coefficients, 5 high and moving by 2, and a product that joins their result.
-
-    Attributes:
-        first: inputs are 5 coefficients of the stem's frames, [coefficient][frame].
-        second: inputs are 5 rows of the first, [row][channel].
-        join: inputs are all rows of the second, [row][channel]; its result is added to the stem's before the ReLU.
-        n_features: coefficients of a frame.
-    """
-
-    first: Product
-    second: Product
-    join: Product
-    n_features: int
-
-    @property
-    def heights(self) -> tuple[int, int]:
-        """Rows after the first and the second convolution."""
-        return (self.n_features + 1) // 2, (self.n_features + 3) // 4
-
-    @property
-    def multiply_adds(self) -> int:
-        first, second = self.heights
-        return first * self.first.weights.size + second * self.second.weights.size + self.join.weights.size
-
-
-@dataclass(frozen=True)
-class EngineModel:
-    """A network and its front end, as the C engine runs them.
-
-    Attributes:
-        hop: samples from one window to the next.
-        window: of the Fourier transform, [samples].
-        n_fft: its length.
-        mel: weights of the power spectrum, [n_fft / 2 + 1, mel channels].
-        floor, mean, scale: a feature is (log(sum + floor) - mean) * scale.
-        stem: inputs are frames of features, the oldest first.
-        pool: frames of the mean over time.
-        early_frames: frames at the start of a stream that leave no trace in its states.
-        local: beside the stem, or None.
-    """
-
-    hop: int
-    window: Array
-    n_fft: int
-    mel: Array
-    floor: float
-    mean: float
-    scale: float
-    stem: Product
-    blocks: tuple[Block, ...]
-    pool: int
-    output: Product
-    early_frames: int
-    local: LocalPatterns | None = None
-
-    @property
-    def n_mels(self) -> int:
-        return int(self.mel.shape[1])
-
-    @property
-    def multiply_adds(self) -> int:
-        """Of the network, for each hop."""
-        blocks = sum(block.taps.size + block.wider.weights.size + block.narrower.weights.size for block in self.blocks)
-        local = self.local.multiply_adds if self.local else 0
-        return self.stem.weights.size + local + blocks + self.output.weights.size
-
-    def with_weights(self, change: Callable[[Array], Array]) -> EngineModel:
-        """The model with all weights changed except those of the first local patterns, which stay float32."""
-
-        def changed(part: Product) -> Product:
-            return Product(change(part.weights), part.bias)
-
-        blocks = tuple(
-            replace(block, taps=change(block.taps), wider=changed(block.wider), narrower=changed(block.narrower))
-            for block in self.blocks
-        )
-        local = self.local and replace(self.local, second=changed(self.local.second), join=changed(self.local.join))
-        return replace(self, stem=changed(self.stem), blocks=blocks, local=local, output=changed(self.output))
-
-
 def recognise(walked: Walked, card: Card) -> EngineModel:
     """Read a network and its front end from the graph of an exported file.
 
     Raises:
-        ExportError: the engine cannot run it; the message says what it runs.
+        ExportError: the engine cannot run it; the message says what it supports.
     """
     if card.kind != "stream":
         raise _unsupported("scores clips and does not stream")
@@ -170,9 +67,7 @@ def _read(nodes: list[Node], constants: dict[str, Any], card: Card, early_frames
     front, mel_node, stem, *middle, output = convolutions
     has_local = nodes[nodes.index(stem) + 1].op_type == "Conv"
     local, middle = (middle[:3], middle[3:]) if has_local else ([], middle)
-    before = nodes.index(stem)
     logarithm = next(index for index, node in enumerate(nodes) if node.op_type == "Log")
-    assert logarithm < before
     mean, scale = (_only(constants[nodes[logarithm + step].inputs[1]]) for step in (1, 2))
     window, n_fft, first_bin = _window(_array(constants[front.inputs[1]]))
     mel = _mel(_array(constants[mel_node.inputs[1]]), n_fft, first_bin)
@@ -276,9 +171,8 @@ def _mel(weights: Array, n_fft: int, first_bin: int) -> Array:
 
 
 def _check_sizes(model: EngineModel, card: Card) -> None:
-    """Check what the engine's reader would refuse, and that the card fits the graph."""
+    """Check the limits of the engine's reader, and that the card fits the graph."""
     n_fft, hop = model.n_fft, model.hop
-    kept = -(-(len(model.window) - hop) // hop) * hop
     limits = {
         "samples of a Fourier transform": (n_fft, 128, 1 << 14),
         "samples of a window": (len(model.window), hop + 1, n_fft),
@@ -297,12 +191,12 @@ def _check_sizes(model: EngineModel, card: Card) -> None:
             raise _unsupported(f"has {value} {what} (expected {low} to {high})")
     if n_fft & (n_fft - 1):
         raise _unsupported(f"has a Fourier transform of {n_fft} samples")
-    if hop != card.step_samples or card.states[0].shape != (1, kept):
+    if hop != card.step_samples or card.states[0].shape != (1, model.kept):
         raise _unsupported(f"moves by {hop} samples and keeps {card.states[0].shape[-1]}")
 
 
 def _local_limits(local: LocalPatterns, model: EngineModel) -> dict[str, tuple[int, int, int]]:
-    n_first, n_local = (-(-part.weights.shape[1] // 16) * 16 for part in (local.first, local.second))  # as the engine pads them
+    n_first, n_local = (round_up(part.weights.shape[1], 16) for part in (local.first, local.second))  # as the engine pads them
     n_inputs = 5 * len(model.stem.weights) // model.n_mels
     return {
         "inputs of the first local pattern": (len(local.first.weights), n_inputs, n_inputs),

@@ -1,13 +1,16 @@
-"""The C engine's computation in numpy and double precision: it proves that a file was understood before anything is written."""
+"""The C engine's computation in numpy and double precision, which checks that a file was read correctly before it is used."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.errors import ExportError
 from wordspot.runtime.modelfile.card import Card, self_test_signal
-from wordspot.runtime.modelfile.engine.recognise import SUPPORTED, Array, EngineModel, Product
+from wordspot.runtime.modelfile.engine.model import Array, EngineModel, Product
+from wordspot.runtime.modelfile.engine.recognise import SUPPORTED
 from wordspot.runtime.modelfile.self_test import difference
 
 _SMALL = 32767  # the largest activation in 16 bits
@@ -32,17 +35,14 @@ def reference_scores(model: EngineModel, audio: NDArray[np.float32], *, small: b
     for block in model.blocks:
         y, kept = np.zeros_like(x), _in_16_bits(x) if small else x
         for step, tap in enumerate(block.taps[::-1]):
-            y += tap * _earlier(kept, step * block.dilation)
+            y += tap * earlier(kept, step * block.dilation)
         inside = np.maximum(_product(block.wider, y, small), 0)
         x = np.maximum(_product(block.narrower, inside, small) + x, 0)
         x[held] = 0
     mean, kept = np.zeros_like(x), _in_16_bits(x) if small else x
     for step in range(model.pool):
-        mean += _earlier(kept, step) / model.pool
-    logits = _product(model.output, mean, small)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    scores: Array = powers / powers.sum(axis=1, keepdims=True)
-    return scores
+        mean += earlier(kept, step) / model.pool
+    return softmax(_product(model.output, mean, small))
 
 
 def self_test_rows(model: EngineModel, card: Card, *, small: bool = False) -> Array:
@@ -55,7 +55,7 @@ def check_understood(model: EngineModel, card: Card) -> None:
     """Check the model on the self-test of its card.
 
     Raises:
-        ExportError: the scores are not those of the file, so it is a network that looks like a supported one.
+        ExportError: the scores differ, so the file holds another network that only looks like a supported one.
     """
     apart = difference(self_test_rows(model, card), np.exp(np.array(card.self_test.log_posteriors)))
     if not apart <= card.self_test.tolerance:
@@ -64,9 +64,8 @@ def check_understood(model: EngineModel, card: Card) -> None:
 
 def _features(model: EngineModel, audio: NDArray[np.float32]) -> Array:
     hop, size = model.hop, len(model.window)
-    kept = -(-(size - hop) // hop) * hop
     n_hops = len(audio) // hop
-    joined = np.concatenate([np.zeros(kept), audio[: n_hops * hop]])
+    joined = np.concatenate([np.zeros(model.kept), audio[: n_hops * hop]])
     windows = np.lib.stride_tricks.sliding_window_view(joined, size)[::hop][:n_hops]
     power = np.abs(np.fft.rfft(windows * model.window, model.n_fft)) ** 2
     features: Array = (np.log(power @ model.mel + model.floor) - model.mean) * model.scale
@@ -76,7 +75,7 @@ def _features(model: EngineModel, audio: NDArray[np.float32]) -> Array:
 def _first(model: EngineModel, x: Array, small: bool) -> Array:
     """The stem, and the local patterns beside it, before the ReLU: [frames, features] → [frames, channels]."""
     kernel = len(model.stem.weights) // model.n_mels
-    seen = np.stack([_earlier(x, step) for step in range(kernel)][::-1], axis=1)  # [frames, kernel, features]
+    seen = np.stack([earlier(x, step) for step in range(kernel)][::-1], axis=1)  # [frames, kernel, features]
     y = _product(model.stem, seen.reshape(len(x), -1), small)
     if model.local is None:
         return y
@@ -95,9 +94,16 @@ def _over_frequency(part: Product, x: Array, small: bool) -> Array:
     return _product(part, patches, small=False)
 
 
-def _earlier(x: Array, n_frames: int) -> Array:
-    """x [frames, channels] some frames later, after zeros."""
-    return np.concatenate([np.zeros((min(n_frames, len(x)), x.shape[1])), x[: max(len(x) - n_frames, 0)]])
+def earlier(x: Any, n_frames: int) -> Any:
+    """Delay x [frames, channels] by some frames; zeros precede it."""
+    return np.concatenate([np.zeros((min(n_frames, len(x)), x.shape[1]), x.dtype), x[: max(len(x) - n_frames, 0)]])
+
+
+def softmax(logits: Array) -> Array:
+    """Posteriors of logits, both [rows, labels]."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    posteriors: Array = powers / powers.sum(axis=1, keepdims=True)
+    return posteriors
 
 
 def _product(part: Product, x: Array, small: bool) -> Array:

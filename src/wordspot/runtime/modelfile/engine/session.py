@@ -1,4 +1,4 @@
-"""A file that runs in the C engine: its data, which streams share, and the state of each stream."""
+"""A file that runs in the C engine: its data, which all streams share, and the state of each stream."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from wordspot.runtime.modelfile.engine.library import Library
 
 Array = NDArray[np.float32]
 
-_SCALE = np.float32(32768)  # the engine's samples are those of 16 bits
-_KEPT_HOPS = 16  # calls of so many at most, as those of a live stream are, use buffers that are kept
+_SCALE = np.float32(32768)  # the engine takes samples on the scale of 16-bit integers
+_KEPT_HOPS = 16  # calls of at most so many hops, as in live streams, reuse their buffers
 _VECTORS = {"engine": "", "engine-avx2": ", AVX2"}
 
 
@@ -40,7 +40,7 @@ class EngineSession:
 
     @property
     def name(self) -> str:
-        """Of the engine, for people."""
+        """The name that commands show."""
         return f"C engine{_VECTORS.get(self.library.name, '')}"
 
     def start_stream(self) -> EngineStream:
@@ -92,9 +92,9 @@ class EngineStream:
         return scores
 
     def self_test(self) -> float:
-        """Run the self-test hop by hop, and start anew. Returns the largest difference between logarithms of scores."""
+        """Run the self-test hop by hop, then reset. Returns the largest difference between logarithms of scores."""
         return float(self._session.library.self_test(self._stream))
 
     def reset(self) -> None:
-        """Start anew at 0 ms."""
+        """Return to 0 ms."""
         self._reset(self._stream)
