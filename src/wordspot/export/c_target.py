@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.resources
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -80,6 +82,24 @@ def engine_model(model: Path | str | bytes) -> tuple[EngineModel, Card]:
     return read, card
 
 
+def check_arguments(folder: Path, weights: str, *, force: bool) -> None:
+    """Check where to write, and the weights.
+
+    Raises:
+        ConfigError: `folder` holds files and `force` is off, or unknown `weights`.
+    """
+    if weights not in WEIGHTS:
+        raise ConfigError(f"`weights` must be {' or '.join(WEIGHTS)}, got {weights!r}")
+    check_out(folder, force=force)
+
+
+def copy_files(source: Traversable, names: Sequence[str], folder: Path) -> None:
+    """Copy files of the package into a folder."""
+    for name in names:
+        with importlib.resources.as_file(source / name) as path:
+            shutil.copyfile(path, folder / name)
+
+
 def export_c(model: Path | str | bytes, out: Path | str, *, weights: str = "float32", force: bool = False) -> ExportedC:
     """Write an exported file as C sources: the engine, the model, and a program that runs the model's self-test.
 
@@ -94,18 +114,13 @@ def export_c(model: Path | str | bytes, out: Path | str, *, weights: str = "floa
         NotFoundError, CardError, ExportError: as `engine_model`.
     """
     folder = Path(out)
-    if weights not in WEIGHTS:
-        raise ConfigError(f"`weights` must be {' or '.join(WEIGHTS)}, got {weights!r}")
-    check_out(folder, force=force)
+    check_arguments(folder, weights, force=force)
     read, card = engine_model(model)
     blob = make_blob(read, card, weights)
     state_bytes = stream_memory(read, card, weights).on_microcontroller
     exported = ExportedC(folder, card.labels, weights, len(blob), state_bytes, read.multiply_adds)
     folder.mkdir(parents=True, exist_ok=True)
-    sources = importlib.resources.files("wordspot") / "engine"
-    for name in _SOURCES:
-        with importlib.resources.as_file(sources / name) as path:
-            shutil.copyfile(path, folder / name)
+    copy_files(importlib.resources.files("wordspot") / "engine", _SOURCES, folder)
     write_text(folder / "wordspot_model.c", _array(blob))
     write_text(folder / "wordspot_model.h", _header(read, card, blob, weights))
     write_text(folder / "README.md", _readme(exported, card))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.resources
-import shutil
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ from string import Template
 from typing import Any
 
 from wordspot import __version__
-from wordspot.errors import ConfigError, NotFoundError
-from wordspot.export.c_target import engine_model
-from wordspot.files import atomic_path, check_out, write_text
+from wordspot.errors import NotFoundError
+from wordspot.export.c_target import check_arguments, copy_files, engine_model
+from wordspot.files import atomic_path, write_text
 from wordspot.runtime.modelfile.card import Card
-from wordspot.runtime.modelfile.engine.blob import WEIGHTS, make_blob
+from wordspot.runtime.modelfile.engine.blob import make_blob
 
 _ENGINE = "engine.wasm"
 _FILES = (_ENGINE, "wordspot.js", "index.html")
@@ -61,9 +60,7 @@ def export_wasm(model: Path | str | bytes, out: Path | str, *, weights: str = "i
         CardError, ExportError: as `engine_model`.
     """
     folder = Path(out)
-    if weights not in WEIGHTS:
-        raise ConfigError(f"`weights` must be {' or '.join(WEIGHTS)}, got {weights!r}")
-    check_out(folder, force=force)
+    check_arguments(folder, weights, force=force)
     sources = importlib.resources.files("wordspot") / "engine" / "wasm"
     if not (sources / _ENGINE).is_file():
         raise NotFoundError(
@@ -74,9 +71,7 @@ def export_wasm(model: Path | str | bytes, out: Path | str, *, weights: str = "i
     blob, engine = make_blob(read, card, weights), (sources / _ENGINE).read_bytes()
     exported = ExportedWasm(folder, card.labels, weights, len(engine), _compressed(engine), len(blob), _compressed(blob))
     folder.mkdir(parents=True, exist_ok=True)
-    for name in _FILES:
-        with importlib.resources.as_file(sources / name) as path:
-            shutil.copyfile(path, folder / name)
+    copy_files(sources, _FILES, folder)
     with atomic_path(folder / "model.bin") as temporary:
         temporary.write_bytes(blob)
     write_text(folder / "README.md", _readme(exported, card))

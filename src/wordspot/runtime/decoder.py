@@ -1,4 +1,4 @@
-"""Decode scores into detections: one detection per spoken word, or TensorFlow's recogniser in both its variants.
+"""Decode scores into detections: one per spoken word, or by the rules of TensorFlow's recogniser or of ESPHome's devices.
 
 Rows of posteriors come in, each with the time at which its audio ends, in chunks of any size; detections come out. The
 same rows give the same detections, bit by bit, for any chunk sizes: posteriors are rounded to multiples of 2**-30, so that
