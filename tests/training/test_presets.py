@@ -34,9 +34,9 @@ def test_the_default_preset_is_the_recipe_and_settings_override_presets() -> Non
 def test_presets_are_for_the_default_network() -> None:
     with pytest.raises(ConfigError, match="`preset` must be one of default, best"):
         make_config(Path("x"), TEN, preset="tiny")
-    with pytest.raises(ConfigError, match="`preset` best is a size of residual_1d with its default recipe; leave it out"):
+    with pytest.raises(ConfigError, match=r"`preset` best is a size of residual_1d with its default recipe; leave it out"):
         make_config(Path("x"), TEN, model="conv", preset="best")
-    with pytest.raises(ConfigError, match="`preset` esphome is for `task` trigger, but the task is words; .* set `task`"):
+    with pytest.raises(ConfigError, match=r"`preset` esphome is for `task` trigger, but the task is words; .* set `task`"):
         make_config(Path("x"), TEN, preset="esphome")
     with pytest.raises(ConfigError, match="`features` is logmel, but the preset esphome has micro; leave it out"):
         make_config(Path("x"), "lamp", task="trigger", preset="esphome", features="logmel")
