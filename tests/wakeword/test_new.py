@@ -69,9 +69,9 @@ def test_arguments_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[
     out = str(tmp_path / "lamp")
     fails(capsys, "--minutes must be more than 0, got 0", "new", "hey lamp", "--out", out, "--minutes", "0")
     fails(capsys, "lamp holds no project of `new`; leave out --resume to begin one", "new", "hey lamp", "--out", out, "--resume")
-    typed = tmp_path / "speach"
+    missing = tmp_path / "nowhere"
     for flag in ("--speech", "--add", "--add-false", "--backgrounds"):
-        fails(capsys, "speach: no such folder; expected recordings", "new", "hey lamp", "--out", out, flag, typed)
+        fails(capsys, "nowhere: no such folder; expected recordings", "new", "hey lamp", "--out", out, flag, missing)
     assert not Path(out).exists()
 
 
