@@ -75,6 +75,19 @@ def test_arguments_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert not Path(out).exists()
 
 
+def test_what_was_mined_from_training_negatives_is_no_test(tmp_path: Path) -> None:
+    project = Project(tmp_path / "lamp")
+    for folder, name in (("hey lamp", "voice"), ("false accepts", "mined-1-"), ("false accepts", "woke-")):
+        (project.recordings / folder).mkdir(parents=True, exist_ok=True)
+        for number in range(60):
+            write_audio(project.recordings / folder / f"{name}{number}_nohash_0.wav", np.full(1600, 0.1, np.float32), 16_000)
+    request = Request(("hey lamp",), "en", "espeak-ng", 24, 60, (), 0.5, 20.0, 0, ())
+    names = [path.name for path, _ in measuring._test_clips(project, request)]
+    assert any(name.startswith("voice") for name in names)
+    assert any(name.startswith("woke-") for name in names)
+    assert not any(name.startswith("mined-") for name in names)
+
+
 def test_a_project_that_was_begun_otherwise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     request = Request(("hey lamp",), "en", "espeak-ng", 24, 60, (), 0.5, 20.0, 0, ())
     project = Project(tmp_path / "lamp")

@@ -29,7 +29,7 @@ from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import open_model
 from wordspot.wakeword.mining import without_phrases
 from wordspot.wakeword.project import Project, Request
-from wordspot.wakeword.recordings import TAKE
+from wordspot.wakeword.recordings import MINED, TAKE
 
 _MINUTES, _NEAR_MISSES_PERCENT = 20.0, 30.0
 _RATE = FeatureConfig.sample_rate
@@ -125,12 +125,14 @@ def measure(project: Project, request: Request, streams: Sequence[Path], progres
 
 
 def _test_clips(project: Project, request: Request) -> list[tuple[Path, str]]:
-    """The clips of the testing set, each with its word."""
+    """The clips of the testing set, each with its word, without those that were cut from training negatives."""
     listing = list_recordings(project.recordings)
     wanted = {normalize_word(phrase) for phrase in request.phrases}
     sets = split_recordings(listing, DataConfig(), wanted).sets
     return [
-        (project.recordings / clip.path, clip.word) for clip, name in zip(listing.clips, sets, strict=True) if name == "testing"
+        (project.recordings / clip.path, clip.word)
+        for clip, name in zip(listing.clips, sets, strict=True)
+        if name == "testing" and not Path(clip.path).name.startswith(MINED)
     ]
 
 

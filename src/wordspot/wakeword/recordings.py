@@ -27,6 +27,8 @@ from wordspot.wakeword.spellings import reduced_spellings
 TAKE = "take-"
 #: The folder of what woke a model and should not have; unknown speech to the network.
 FALSE_ACCEPTS = "false accepts"
+#: Names of those that were cut from training negatives begin with this.
+MINED = "mined-"
 _NOISE_SECONDS = 60.0
 _PER_NEAR_MISS = 0.03  # clips of each, as a part of those of the phrase
 _FEWEST = 4

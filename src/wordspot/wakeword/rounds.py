@@ -23,7 +23,7 @@ from wordspot.progress import OnNote, OnProgress
 from wordspot.run import Run, resume, train
 from wordspot.wakeword.mining import mine, without_phrases
 from wordspot.wakeword.project import CLIP_MS, Project, Request
-from wordspot.wakeword.recordings import FALSE_ACCEPTS
+from wordspot.wakeword.recordings import FALSE_ACCEPTS, MINED
 
 #: Part of the minutes for each round.
 ROUNDS = (0.3, 0.3, 0.4)
@@ -107,7 +107,7 @@ def mine_round(project: Project, request: Request, number: int, speech: Path | N
     run.export(exported, force=True)
     n = mine(
         exported, _training_negatives(project, request, speech), _RATE, project.recordings / FALSE_ACCEPTS,
-        f"mined-{number}", _MOST_MINED,
+        f"{MINED}{number}", _MOST_MINED,
     )  # fmt: skip
     on_note(f"round {number}: {n} false accepts in the training negatives, to be learned as no word")
 
