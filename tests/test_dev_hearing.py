@@ -104,6 +104,22 @@ def test_the_fast_body_is_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(model.local.second_norm.running_mean - 0.9 * before, 0.1 * mean, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("fresh", [True, False])
+def test_norms_are_measured_and_change_no_output(fresh: bool) -> None:
+    """Fresh local patterns keep norms that scale their input to 1; those of a file are measured like all others."""
+    torch.manual_seed(0)
+    model, features = config("words").make_model().eval(), torch.randn(2, 200, 40)
+    assert model.local is not None
+    if not fresh:
+        torch.nn.init.normal_(model.local.last_norm.weight)
+    with torch.no_grad():
+        before = model.windows(features, 1)
+        train.prepare_norms(model, features)
+        torch.testing.assert_close(model.eval().windows(features, 1), before, rtol=1e-4, atol=1e-4)
+    assert bool(model.local.second_norm.running_mean.any()) is not fresh
+    assert model.stem_norm.running_mean.any()
+
+
 def test_training_starts_from_an_exported_file(prepared: Path) -> None:
     start = dataclasses.replace(config("words"), n_channels=96, n_local=32, rate=0.0)
     name, content = read_model(None)

@@ -108,8 +108,10 @@ class Student(nn.Module):
 
 
 def prepare_norms(model: Residual1d, features: Tensor) -> None:
-    """Measure the folded norms; fresh local patterns are left as they are."""
-    local, model.local = model.local, None
+    """Measure the folded norms; fresh local patterns, which add nothing, are left as they are."""
+    local = model.local
+    if local is not None and not local.last_norm.weight.any():
+        model.local = None
     measure_norms(model, features)
     model.local = local
 
