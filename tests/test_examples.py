@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import importlib.util
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +17,7 @@ from support.browser import Browser, find_browser
 from support.made_onnx import RATE, made_model
 from support.made_server import made_models, running
 from support.made_streams import spoken
+from support.static_site import serve_folder
 
 pytestmark = pytest.mark.slow
 
@@ -109,15 +107,9 @@ def test_a_stream_without_and_with_words_is_evaluated(
 
 @pytest.fixture
 def site() -> Iterator[str]:
-    """The page, as `python -m http.server` serves it."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=EXAMPLES / "browser")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """The address of the page."""
+    with serve_folder(EXAMPLES / "browser") as address:
+        yield address
 
 
 @pytest.mark.skipif(find_browser() is None, reason="no Chromium")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +17,7 @@ import wordspot as ws
 from support.browser import Browser, find_browser
 from support.command_line import fails, run
 from support.made import RATE, TONES
+from support.static_site import serve_folder
 from wordspot.errors import ConfigError, NotFoundError
 from wordspot.export import wasm_target
 
@@ -46,15 +44,9 @@ def engine(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[str]:
-    """What is in `page`, as `python -m http.server` serves it."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "page")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """The address of what is in `page`."""
+    with serve_folder(tmp_path / "page") as address:
+        yield address
 
 
 def spoken() -> NDArray[np.float32]:
