@@ -17,6 +17,7 @@ from typing import Any
 
 from support.made_onnx import RATE, made_model
 from support.made_recordings import recording_model
+from wordspot.server.app import AddRoutes
 from wordspot.server.config import ServerSettings
 from wordspot.server.served import ServedModel, load_models
 from wordspot.server.streams import StreamPool
@@ -87,12 +88,13 @@ def running(
     folder: Path | None = None,
     tls: tuple[Path, Path] | None = None,
     secure: ssl.SSLContext | None = None,
+    add_routes: AddRoutes | None = None,
     **changes: Any,
 ) -> Iterator[Running]:
     """A server with `SETTINGS` and `changes` of them. Its socket listens already: early requests wait in the backlog."""
     settings = replace(SETTINGS, **changes)
     pool = StreamPool(models, threads=settings.n_threads, max_streams=settings.max_streams, gain=settings.gain)
-    web = WebServer(models, settings, tls=tls, pool=pool, folder=folder)
+    web = WebServer(models, settings, tls=tls, pool=pool, folder=folder, add_routes=add_routes)
     thread = threading.Thread(target=lambda: asyncio.run(web.serve()))
     thread.start()
     try:

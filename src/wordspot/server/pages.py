@@ -100,14 +100,14 @@ class ServedModels:
 
     async def listing(self, request: Request) -> Response:
         """``models.json``."""
-        return _from_memory(request, self._listing, self._listing_digest, TYPES[".json"])
+        return from_memory(request, self._listing, self._listing_digest, TYPES[".json"])
 
     async def model(self, request: Request) -> Response:
         """A model's file."""
         model = self._models.get(request.path_params["name"])
         if model is None:
             raise HTTPException(404, "no such model; /v1/models lists them")
-        return _from_memory(request, model.data, model.digest, TYPES[".onnx"])
+        return from_memory(request, model.data, model.digest, TYPES[".onnx"])
 
 
 class Compression(GZipMiddleware):
@@ -129,7 +129,8 @@ def accepts_gzip(headers: Headers) -> bool:
     return False
 
 
-def _from_memory(request: Request, body: bytes, digest: str, media_type: str) -> Response:
+def from_memory(request: Request, body: bytes, digest: str, media_type: str) -> Response:
+    """The response with `body`, whose SHA-256 in hex is `digest`; 304 if the client has it."""
     headers = {"Cache-Control": _FRESH, "ETag": f'"{digest[:32]}"', "Content-Length": str(len(body))}
     asked = request.headers.get("if-none-match", "").split(",")
     if headers["ETag"] in (tag.strip().removeprefix("W/") for tag in asked):
