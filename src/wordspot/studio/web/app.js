@@ -34,7 +34,7 @@ async function route() {
   stopPlaying();
   notice("");
   const [, name, step] = decodeURIComponent(location.hash || "#/").split("/");
-  const view = el("div", { id: "view", className: step ?? "home" });
+  const view = el("div", { id: "view", "data-step": step ?? "home" });
   await act(async () => {
     const project = name ? await get("projects", name) : null;
     if (ticket !== shown) return;

@@ -18,12 +18,13 @@ export async function showHome(view) {
   const form = el("form", { className: "panel one-line", onsubmit: (event) => { event.preventDefault(); create(); } },
     el("label", { className: "field", for: "project-name" }, text("span", "", "Which word or phrase should it hear?"), name),
     el("button", { type: "submit", className: "button primary", textContent: "Begin" }));
-  view.append(
+  view.append(...[
     el("section", { className: "hero" }, text("h1", "", "Teach it a word"),
       text("p", "note", "Type a word, say it a few times, press Train: a few minutes later this page hears it. Everything stays on the machine that runs the studio.")),
     form,
     projects.length ? el("section", {}, text("h2", "", "Your projects"), el("ul", { className: "projects" }, projects.map(projectCard))) : null,
-    text("p", "note path", `Projects are folders in ${folder}`));
+    text("p", "note path", `Projects are folders in ${folder}`),
+  ].filter(Boolean));
 }
 
 function projectCard(project) {

@@ -6,11 +6,12 @@ import { play } from "./sound.js";
 
 export async function showReport(view, project, route) {
   const report = await get("projects", project.name, "versions", String(project.versions.at(-1)));
-  view.append(
+  view.append(...[
     el("div", { className: "row" }, text("h1", "", "How good"), text("span", "note", `Model ${report.number}, ${new Date(1000 * report.made).toLocaleString()}`)),
     summary(report), compared(report, project), thresholdPanel(report, project, route), wrongPanel(report, project), confusionPanel(report), warningsPanel(report),
     el("p", { className: "next" }, el("a", { className: "button", href: `#/${encodeURIComponent(project.name)}/words`, textContent: "Add recordings" }),
-      el("a", { className: "button primary", href: `#/${encodeURIComponent(project.name)}/try`, textContent: "Next: try it" })));
+      el("a", { className: "button primary", href: `#/${encodeURIComponent(project.name)}/try`, textContent: "Next: try it" })),
+  ].filter(Boolean));
 }
 
 function summary({ measured, words }) {
@@ -24,12 +25,11 @@ function summary({ measured, words }) {
       measured.woken_by.length ? measured.woken_by.slice(0, 5).join(", ") : `0 of ${measured.near_misses.n}`));
 }
 
-const perDay = (perHour) => (perHour === 0 ? "none" : perHour >= 1 ? `${perHour.toFixed(1)} an hour` : `${(24 * perHour).toFixed(1)} a day`);
+const perDay = (perHour) => (perHour === 0 ? "none" : perHour >= 1 ? `${perHour.toFixed(perHour < 10 ? 1 : 0)} an hour` : `${(24 * perHour).toFixed(1)} a day`);
 
 /** In words a maker understands, and no more than the hours can show. */
 function falseAlarms({ n_false_accepts: n, hours, false_accepts_per_hour_high: high }) {
-  const minutes = Math.round(60 * hours);
-  const found = n === 0 ? `none in ${minutes} minutes` : `${n} in ${minutes} minutes`;
+  const found = `${n || "none"} in ${plural(Math.round(60 * hours), "minute")}`;
   return `${found}; it may be up to ${high >= 1 ? `${high.toFixed(0)} an hour` : `${(24 * high).toFixed(0)} a day`}, so few minutes say little`;
 }
 
@@ -67,7 +67,7 @@ function thresholdPanel(report, project, route) {
   const refresh = () => {
     const index = Number(slider.value);
     const missed = 1 - curve.n_hits[index] / curve.n_words;
-    says.textContent = `Threshold ${curve.thresholds[index].toFixed(2)}: ${percent(missed)} of the words in noise are missed, ${plural(curve.n_false_accepts[index], "false alarm")} in ${Math.round(60 * curve.hours)} minutes.`;
+    says.textContent = `Threshold ${curve.thresholds[index].toFixed(2)}: ${percent(missed)} of the words in noise are missed, ${plural(curve.n_false_accepts[index], "false alarm")} in ${plural(Math.round(60 * curve.hours), "minute")}.`;
     slider.setAttribute("aria-valuetext", says.textContent);
     const [x, y] = pointOf(curve, index);
     mark.setAttribute("cx", x);
