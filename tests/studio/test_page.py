@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from support.browser import Browser, Page, find_browser
 from wordspot.audio.files import read_audio
 from wordspot.runtime.detector import Detector
 from wordspot.server.pages import page_folder
+from wordspot.studio.job import STOPPED, ask_to_stop
 from wordspot.studio.project import StudioFolder, TrainingSettings
 from wordspot.studio.sounds import list_sounds
 
@@ -75,12 +76,27 @@ class Server:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[StudioFolder]:
+def folder(tmp_path: Path) -> StudioFolder:
     made = StudioFolder(tmp_path / "studio")
     made.path.mkdir()
-    yield made
-    for project in made.projects():  # of a test that failed while it trained
-        (project.path / "training.stop").write_text("stopped")
+    return made
+
+
+@pytest.fixture
+def start(folder: StudioFolder) -> Iterator[Callable[..., Server]]:
+    """Starts servers; what a test leaves running is ended."""
+    started: list[Server] = []
+
+    def make(port: int = 0) -> Server:
+        started.append(Server(folder.path, port))
+        return started[-1]
+
+    yield make
+    for server in started:
+        if server.process.poll() is None:
+            server.kill()
+    for project in folder.projects():
+        ask_to_stop(project.path, STOPPED)
 
 
 def clips(shared_data: Path, word: str) -> list[Path]:
@@ -152,8 +168,8 @@ def wait_for_model(page: Page, number: int, folder: StudioFolder) -> None:
     page.wait_for("!document.querySelector('#steps .closed')")
 
 
-def test_two_words_are_taught(folder: StudioFolder, shared_data: Path, tmp_path: Path) -> None:
-    server = Server(folder.path)
+def test_two_words_are_taught(folder: StudioFolder, start: Callable[..., Server], shared_data: Path, tmp_path: Path) -> None:
+    server = start()
     takes = played(clips(shared_data, WORDS[0])[:N_TAKES], tmp_path / "takes.wav", first_s=2.6, every_s=2.6)
     with Browser(tmp_path / "recording", microphone=takes) as browser:
         page = open_page(browser, server.url)
@@ -176,8 +192,9 @@ def test_two_words_are_taught(folder: StudioFolder, shared_data: Path, tmp_path:
         train(page)
         check_view(page, "training")
         server.kill()  # the training goes on, and the next server shows it
-        server = Server(folder.path, server.port)
-        page.go(server.url + f"#/{WORDS[0]}/train")
+        server = start(server.port)
+        page.go(server.url)
+        go(page, "train")
         wait_for_model(page, 1, folder)
         assert page.problems() == []
 

@@ -54,7 +54,7 @@ def project_json(project: StudioProject, training: Training) -> dict[str, Any]:
 
 def training_command(project: StudioProject, settings: TrainingSettings) -> str:
     """The command line that trains as the page does."""
-    several, flags = len(project.words) > 1, []
+    several, flags = len(project.words) > 1, list[str | Path]()
     if any(list_sounds(project.takes / word) for word in project.words):
         flags += ["--add", project.takes if several else project.takes / project.words[0]]
     if list_sounds(project.not_words):

@@ -31,9 +31,11 @@ from wordspot.studio.project import StudioFolder, StudioProject, TrainingSetting
 from wordspot.studio.sounds import discard_sound, find_sound, save_background, save_take, trim_sound
 from wordspot.studio.training import Training
 from wordspot.studio.versions import find_version, list_versions, set_threshold
+from wordspot.studio.voices import sounds_like, speak_sample
 
 WEB = Path(__file__).with_name("web")
 _MOST_BODY = 16 << 10  # bytes of JSON
+_MOST_SAMPLES = 1000  # of a word by voices, which differ
 _LEAST_FREE = 200 << 20  # bytes on the disk, below which nothing more is saved
 _FRESH = {"Cache-Control": "no-store"}
 
@@ -41,10 +43,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class StudioRoutes:
-    """The handlers of one studio."""
+    """The handlers of one studio. `link` gives the address of the page for other machines; empty: there is none."""
 
-    def __init__(self, folder: StudioFolder, training: Training, uploads: Uploads) -> None:
-        self._folder, self._training, self._uploads = folder, training, uploads
+    def __init__(self, folder: StudioFolder, training: Training, uploads: Uploads, link: Callable[[], str] = lambda: "") -> None:
+        self._folder, self._training, self._uploads, self._link = folder, training, uploads, link
 
     def routes(self) -> list[BaseRoute]:
         """All routes, in the order in which they are tried."""
@@ -56,6 +58,8 @@ class StudioRoutes:
             ("GET", one, self._answer(self._project)),
             ("POST", f"{one}/words", self._answer(self._add_word, status=201)),
             ("DELETE", f"{one}/words/{{word}}", self._answer(self._remove_word)),
+            ("GET", f"{one}/voices/{{word}}", self._answer(self._sounds_like)),
+            ("GET", f"{one}/voices/{{word}}/{{number:int}}", self._voice),
             ("POST", f"{one}{places}", self._save_sound),
             ("GET", f"{one}{places}/{{file}}", self._sound),
             ("DELETE", f"{one}{places}/{{file}}", self._answer(self._discard)),
@@ -94,7 +98,7 @@ class StudioRoutes:
         return self._folder.project(request.path_params["project"])
 
     def _overview(self, request: Request, _: Any) -> Any:
-        return overview(self._folder, self._training)
+        return {**overview(self._folder, self._training), "link": self._link()}
 
     def _create(self, request: Request, value: Any) -> Any:
         _check_space(self._folder.path)
@@ -109,6 +113,14 @@ class StudioRoutes:
     def _remove_word(self, request: Request, _: Any) -> Any:
         self._of(request).remove_word(request.path_params["word"])
         return {}
+
+    def _sounds_like(self, request: Request, _: Any) -> Any:
+        return {"texts": sounds_like(self._of(request), request.path_params["word"])}
+
+    async def _voice(self, request: Request) -> Response:
+        number = min(request.path_params["number"], _MOST_SAMPLES)
+        work = partial(_expecting_errors, lambda: speak_sample(self._of(request), request.path_params["word"], number))
+        return Response(await run_in_threadpool(work), media_type="audio/wav", headers=_FRESH)
 
     def _place(self, request: Request) -> Path:
         """The folder of recordings that a request names."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def studio(
     training = Training(projects, None if speech is None else Path(speech).resolve())
     web = WebServer(
         load_models([None]), checked, tls=tls,
-        add_routes=lambda uploads: StudioRoutes(projects, training, uploads).routes(),
+        add_routes=lambda uploads: StudioRoutes(projects, training, uploads, lambda: _link(web.url, host)).routes(),
     )  # fmt: skip
     try:
         resumed = training.recover()
@@ -94,6 +95,24 @@ def studio(
     finally:
         training.pause()
         web.close()
+
+
+def _link(url: str, host: str) -> str:
+    """The address of the page for other machines; empty if the studio is open to this one only."""
+    if host in _LOOPBACK:
+        return ""
+    address = _own_address() if host in ("0.0.0.0", "::") else host
+    return f"{url.replace('//localhost', f'//{address}')}studio/" if address else ""
+
+
+def _own_address() -> str:
+    """This machine's address in its network; empty if it is in none. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address for documentation: only the route to it is looked up
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])
 
 
 def _own_token(root: Path) -> str:

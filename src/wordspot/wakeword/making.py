@@ -158,8 +158,8 @@ def new(
     project, note = Project(Path(out)), on_note or ignore_note
     finished = _begin(project, request, resume=resume, force=force)
     callbacks = rounds.Callbacks(progress or ignore, note, on_record or (lambda _: None), stop or (lambda: False))
-    heard = None if speech is None else Path(speech)
-    brought = Brought(*(None if one is None else Path(one) for one in (takes, false_accepts, backgrounds)), mirror=mirror)
+    heard = _path(speech)
+    brought = Brought(_path(takes), _path(false_accepts), _path(backgrounds), mirror)
     _gather(project, request, finished, brought, callbacks)
     run = _train(project, request, finished, heard, callbacks)
     return _finish(project, request, run, heard, callbacks)
@@ -183,6 +183,10 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
 def _difference(before: Request, now: Request) -> str:
     names = [name for name in vars(before) if getattr(before, name) != getattr(now, name)]
     return ", ".join(f"`{name}` {getattr(before, name)!r}" for name in names)
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 @dataclass(frozen=True)

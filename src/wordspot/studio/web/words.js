@@ -29,6 +29,7 @@ class WordsView {
       take: (bytes) => act(() => this.save(bytes)),
       end: (sentence) => this.ended(sentence),
     });
+    this.nVoices = 0; // samples of voices that were played: each is another voice
     this.target = null; // {place, word} of what is recorded
     view.append(this.addForm(), this.stage.box, this.body);
   }
@@ -69,6 +70,7 @@ class WordsView {
 
   wordSection({ word, takes }, heard) {
     const target = { place: "takes", word };
+    const several = new Set(takes.map((take) => take.speaker)).size > 1;
     const missing = ENOUGH - takes.length;
     const advice = takes.length === 0 ? "No recordings yet. Say it ten times, near and far, quickly and slowly."
       : missing > 0 ? `${plural(takes.length, "take")}: ${missing} more would help.` : `${plural(takes.length, "take")}.`;
@@ -78,12 +80,26 @@ class WordsView {
         el("span", { className: "row" },
           button("Record", () => this.record(target), "button primary", { ariaLabel: `Record ${word}`, disabled: Boolean(whyNoMicrophone()) }),
           this.fileButton(target, word))),
-      text("p", "note", advice),
+      text("p", "note", advice), this.voices(word),
       this.cards(target, takes, word, (take) => {
         if (take.problem) return [take.problem, true];
         if (heard.get(take.digest) === false) return ["not like the others", true];
-        return [take.speaker ? `by ${take.speaker}` : `${take.seconds} s`, false];
+        return [several && take.speaker ? take.speaker : `${take.seconds.toFixed(1)} s`, false];
       }));
+  }
+
+  /** What the voices of the training say: a sample, and what sounds like the word. */
+  voices(word) {
+    const list = text("p", "note", "Looking …");
+    const details = el("details", { className: "note", ontoggle: () => details.open && !details.asked && act(async () => {
+      details.asked = true;
+      const { texts } = await get("projects", this.name, "voices", word);
+      list.textContent = texts.length ? `The training also learns that these are not “${word}”: ${texts.join(", ")}.` : "Nothing was found.";
+    }) },
+      text("summary", "", "Voices"),
+      el("div", { className: "stack" }, text("p", "note", "Besides people, synthetic voices say it. If they say it wrongly, record more takes yourself."),
+        button("Hear a voice say it", () => act(() => play(["projects", this.name, "voices", word, String(this.nVoices++)])), "button small"), list));
+    return details;
   }
 
   otherSection(place, title, sounds, advice, more = null) {
@@ -161,6 +177,8 @@ class WordsView {
     this.stage.box.hidden = false;
     this.stage.box.scrollIntoView({ block: "nearest" });
     this.stage.again.textContent = "Stop";
+    this.stage.again.classList.add("on");
+    this.stage.box.classList.add("running");
     this.stage.again.focus();
     if (target.place === "backgrounds") this.recorder.startRoom(ROOM_SECONDS);
     else this.recorder.start(target.word, Number(this.stage.count.value) || ENOUGH);
@@ -185,6 +203,8 @@ class WordsView {
   ended(sentence) {
     this.cue(sentence, "");
     this.stage.again.textContent = "Record again";
+    this.stage.again.classList.remove("on");
+    this.stage.box.classList.remove("running");
   }
 
   removeWord(word, nTakes) {
