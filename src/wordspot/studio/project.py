@@ -64,7 +64,7 @@ class TrainingSettings:
         Raises:
             ConfigError: another type, an unknown name, or a value out of range.
         """
-        types = {field.name: type(field.default) for field in dataclasses.fields(cls)}
+        types = {name: type(default) for name, default in vars(cls()).items()}
         if not isinstance(value, dict) or set(value) - set(types):
             raise ConfigError(f"expected an object with some of {', '.join(types)}, got {shown(value)}")
         given: dict[str, Any] = {}
