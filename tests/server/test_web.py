@@ -575,7 +575,7 @@ def test_the_first_load_is_small_and_the_second_needs_no_server(sites: Callable[
         assert page.evaluate("window.wordspot.ready") is True
         assert page.evaluate("window.wordspot.kept") is True
         assert "works offline" in page.evaluate("document.querySelector('.about').textContent")
-        assert site.sent <= 330e3
+        assert site.sent <= 305e3
         site.stop()
         page.go(site.url)
         assert page.evaluate("window.wordspot.ready") is True
