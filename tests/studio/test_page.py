@@ -25,7 +25,7 @@ import soundfile
 from support.browser import Browser, Page, find_browser
 from wordspot.audio.files import read_audio
 from wordspot.runtime.detector import Detector
-from wordspot.server.pages import page_folder
+from wordspot.runtime.modelfile.engine.wasm import has_wasm
 from wordspot.studio.job import STOPPED, ask_to_stop
 from wordspot.studio.project import StudioFolder, TrainingSettings
 from wordspot.studio.sounds import list_sounds
@@ -45,9 +45,7 @@ TRAINED_S = 900.0  # for busy machines; two free cores need less than a minute
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed, so the studio's page is not tested"),
-    pytest.mark.skipif(
-        not any((page_folder() / "vendor" / "ort").glob("*.wasm")), reason="onnxruntime-web's files are missing; see `make web`"
-    ),
+    pytest.mark.skipif(not has_wasm(), reason="the engine in WebAssembly is missing; see `make web`"),
 ]
 
 

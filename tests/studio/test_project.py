@@ -104,6 +104,8 @@ def test_settings_are_kept_and_checked(project: StudioProject) -> None:
         {"minutes": 0},
         {"minutes": 1e9},
         {"n_voices": 10**7},
+        {"minutes": 10**400},
+        {"language": 3},
         {"n_rounds": 4},
         {"minutes": float("nan")},
     ],

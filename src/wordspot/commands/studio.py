@@ -57,8 +57,8 @@ def _tell(args: argparse.Namespace, opened: OpenStudio) -> None:
     if opened.resumed:
         console.say(f"Training:   {opened.resumed} goes on")
     console.note("Ctrl-C ends it; a training that is running then goes on the next time")
-    if not opened.has_runtime:
-        console.note("the page cannot run models: onnxruntime-web is missing; run `make web` in a checkout")
+    if not opened.has_engine:
+        console.note("the page cannot try models: the engine in WebAssembly is missing; run `make web` in a checkout")
     if not args.no_browser:
         import webbrowser
 

@@ -54,6 +54,8 @@ class WebServer:
         self._settings, self._scheme = settings, "https" if tls else "http"
         self._watch = ConnectionWatch(settings, app.state.counters)
         app.state.counters.gauge("connections", lambda: len(self._watch))
+        self.not_runnable: list[str] = app.state.not_runnable
+        """Names of models that the page cannot run, because this installation lacks onnxruntime-web."""
         self._server, self._is_stopped = uvicorn.Server(_config(app, settings, self._watch, tls)), False
         _allow_many_files(2 * settings.max_connections)  # Wyoming may have as many
         self._socket = bind(settings.host, settings.port)

@@ -30,6 +30,7 @@ from wordspot.server.record import clean_word
 from wordspot.wakeword.project import Request
 
 MOST_PROJECTS, MOST_WORDS = 200, 50
+_HUGE = 10**12  # beyond every limit, and a float can hold it
 _SETTINGS = "studio.json"
 _MOST_MINUTES, _MOST_VOICES, _MOST_NEAR_MISSES = 600.0, 5000, 500
 
@@ -72,7 +73,7 @@ class TrainingSettings:
             number = float if types[name] is float and type(one) is int else types[name]
             if type(one) not in (types[name], int if number is float else types[name]):
                 raise ConfigError(f"`{name}` must be {types[name].__name__}, got {shown(one)}")
-            given[name] = number(one)
+            given[name] = one if number is str else number(min(one, _HUGE))
         return cls(**given)
 
 

@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Route
 from wordspot.audio.files import encode_wav, read_audio
 from wordspot.errors import ConfigError, NotFoundError, WordspotError
 from wordspot.formats import shown
-from wordspot.server.pages import Page, from_memory
+from wordspot.server.pages import Page
 from wordspot.server.uploads import Uploads
 from wordspot.studio import kept
 from wordspot.studio.exports import exports_json, make_export
@@ -80,7 +80,7 @@ class StudioRoutes:
         return [
             *(Route(path, handler, methods=[method]) for method, path, handler in table),
             Route("/studio", _to_page),
-            Route("/studio/models/{digest}.onnx", self._model),
+            Route("/studio/models/{file}", self._model),
             Route("/studio/{path:path}", page.serve),
         ]
 
@@ -197,9 +197,8 @@ class StudioRoutes:
 
     def _version(self, request: Request, _: Any) -> Any:
         version = find_version(self._of(request), request.path_params["number"])
-        served = version.served()
-        entry = {**served.description(), "name": f"{self._of(request).name} {version.number}"}
-        return {**version.read(), "model": {**entry, "file": f"models/{served.digest}.onnx"}}
+        shown_name = f"{self._of(request).name} {version.number}"
+        return {**version.read(), "model": {**version.page_model().description(), "name": shown_name}}
 
     def _threshold(self, request: Request, value: Any) -> Any:
         set_threshold(find_version(self._of(request), request.path_params["number"]), _number(value, "threshold"))
@@ -218,17 +217,17 @@ class StudioRoutes:
         return Response(content, media_type="application/octet-stream", headers=_FRESH)
 
     async def _model(self, request: Request) -> Response:
-        """A model by its digest, which only those know who may read the report: the page's engine sends no token."""
+        """A model's file by its digest, which only those know who may read the report: the page's engine sends no token."""
+        asked = f"models/{request.path_params['file']}"
 
-        def find() -> tuple[bytes, str]:
-            for project in self._folder.projects():
-                for version in list_versions(project):
-                    if (served := version.served()).digest == request.path_params["digest"]:
-                        return served.data, served.digest
+        def find() -> bytes:
+            for model in (version.page_model() for project in self._folder.projects() for version in list_versions(project)):
+                files = {model.onnx_path: model.model.data, model.blob_path: model.blob}
+                if content := files.get(asked):
+                    return content
             raise NotFoundError("there is no such model; it may have been replaced. Reload the page")
 
-        data, digest = await run_in_threadpool(_expecting_errors, find)
-        return from_memory(request, data, digest, "application/octet-stream")
+        return Response(await run_in_threadpool(_expecting_errors, find), media_type="application/octet-stream", headers=_FRESH)
 
 
 async def _to_page(request: Request) -> Response:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.errors import ConfigError, NotFoundError
+from wordspot.runtime.modelfile.engine.wasm import has_wasm
 from wordspot.server.config import ServerSettings
-from wordspot.server.pages import page_folder
 from wordspot.server.serve import find_tls
 from wordspot.server.served import load_models
-from wordspot.server.site import RUNTIME
 from wordspot.server.web_server import WebServer
 from wordspot.studio.project import StudioFolder
 from wordspot.studio.routes import StudioRoutes
@@ -34,13 +33,13 @@ class OpenStudio:
         url: of the page, with the token if there is one. Whoever has it may use the studio.
         folder: with the projects.
         resumed: the project whose training goes on; empty: none.
-        has_runtime: whether the page can run models.
+        has_engine: whether the page can run models: the engine in WebAssembly is missing from some installations.
     """
 
     url: str
     folder: Path
     resumed: str
-    has_runtime: bool
+    has_engine: bool
 
 
 def studio(
@@ -88,9 +87,8 @@ def studio(
     try:
         resumed = training.recover()
         if on_start is not None:
-            has_runtime = any((page_folder() / RUNTIME).glob("*.wasm"))
             key = f"#token={checked.token}" if checked.token else ""
-            on_start(OpenStudio(f"{web.url}studio/{key}", root, resumed.name if resumed else "", has_runtime))
+            on_start(OpenStudio(f"{web.url}studio/{key}", root, resumed.name if resumed else "", has_wasm()))
         asyncio.run(web.serve())
     finally:
         training.pause()

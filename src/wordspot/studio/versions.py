@@ -15,7 +15,8 @@ from typing import Any
 from wordspot.errors import ConfigError, NotFoundError
 from wordspot.files import atomic_path, read_json, write_json
 from wordspot.runtime.modelfile.card import read_card, with_card
-from wordspot.server.served import ServedModel, load_models
+from wordspot.server.page_models import PageModel, make_page_models
+from wordspot.server.served import load_models
 from wordspot.studio.project import StudioProject, TrainingSettings
 from wordspot.wakeword.making import WakeWord
 
@@ -39,9 +40,9 @@ class Version:
         value: dict[str, Any] = read_json(self.report)
         return value
 
-    def served(self) -> ServedModel:
-        """The model as the server offers it."""
-        return _served(self.model, self.model.stat().st_mtime_ns)
+    def page_model(self) -> PageModel:
+        """The model as the page runs it, under its digest as name."""
+        return _page_model(self.model, self.model.stat().st_mtime_ns)
 
 
 def list_versions(project: StudioProject) -> list[Version]:
@@ -115,5 +116,6 @@ def _version(project: StudioProject, number: int) -> Version:
 
 
 @lru_cache(maxsize=8)
-def _served(model: Path, changed_ns: int) -> ServedModel:
-    return load_models([model])[0]
+def _page_model(model: Path, changed_ns: int) -> PageModel:
+    served = load_models([model])[0]
+    return make_page_models([dataclasses.replace(served, name=served.digest)])[0]

@@ -34,7 +34,7 @@ export class Recorder {
     const run = (this.run = { ...plan, step: 0, nSamples: 0, parts: [] });
     this.on.cue("Waiting for the microphone …");
     try {
-      const microphone = await openMicrophone(RATE, (samples) => this.hear(samples), (reason) => this.stop(reason));
+      const microphone = await openMicrophone({ rate: RATE }, { samples: (samples) => this.hear(samples), lost: (reason) => this.stop(reason) });
       if (this.run === run) run.microphone = microphone;
       else await microphone.stop();
     } catch (error) {

@@ -67,10 +67,12 @@ class TryView {
   async listen() {
     this.nSamples = 0;
     this.parts = [];
-    this.recogniser.start(this.entry.card.decoder, {
-      rows: (data) => this.takeRows(data), ended: () => {}, failed: (reason) => this.stop(reason),
+    const { card } = this.entry;
+    const model = this.recogniser.forAudioThread(card, card.decoder);
+    if (!model) this.recogniser.start(card.decoder, { rows: (data) => this.takeRows(data), ended: () => {}, failed: (reason) => this.stop(reason) });
+    this.microphone = await openMicrophone({ rate: this.rate, model }, {
+      samples: (samples) => this.hear(samples), rows: (data) => this.takeRows(data), lost: (reason) => this.stop(reason),
     });
-    this.microphone = await openMicrophone(this.rate, (samples) => this.hear(samples), (reason) => this.stop(reason));
     this.status.textContent = "Listening …";
     this.start.textContent = "Stop";
     this.start.classList.add("on");
@@ -81,8 +83,9 @@ class TryView {
     const { microphone } = this;
     this.microphone = null;
     if (microphone) {
+      for (const detection of await microphone.stop()) this.take(detection);
       this.recogniser.end();
-      await microphone.stop();
+      this.finishPending(true);
     }
     this.words.rest();
     this.meter.style.setProperty("--level", "0%");
@@ -106,10 +109,12 @@ class TryView {
   takeRows({ means, times, detections }) {
     const nLabels = this.entry.card.labels.length;
     if (times.length) this.words.setScores(means.subarray(means.length - nLabels));
-    for (const detection of detections) {
-      this.words.light(this.entry.card.labels.indexOf(detection.label), detection.score, true);
-      this.add(detection);
-    }
+    for (const detection of detections) this.take(detection);
+  }
+
+  take(detection) {
+    this.words.light(this.entry.card.labels.indexOf(detection.label), detection.score, true);
+    this.add(detection);
   }
 
   add({ label, score, time_ms: time }) {
@@ -123,10 +128,10 @@ class TryView {
   }
 
   /** Cut the sound of detections whose end has come in: later it is forgotten. */
-  finishPending() {
+  finishPending(isEnd = false) {
     for (const entry of this.detections) {
-      if (entry.sound || this.nSamples < entry.end) continue;
-      entry.sound = this.lastUntil(entry.end);
+      if (entry.sound || (this.nSamples < entry.end && !isEnd)) continue;
+      entry.sound = this.lastUntil(Math.min(entry.end, this.nSamples));
       entry.button.disabled = false;
     }
   }
