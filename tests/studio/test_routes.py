@@ -107,12 +107,12 @@ def test_what_was_heard_wrongly_is_kept_and_judged(server: Running) -> None:
 def test_voices_say_a_word_and_what_sounds_like_it(server: Running) -> None:
     pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip install 'wordspot[voices]'")
     voices = f"{BASE}/lamp/voices/hey%20lamp"
-    first, again, other = (server.ask("GET", f"{voices}/{number}")[2] for number in (0, 0, 1))
+    first, again, other = (server.ask("GET", f"{voices}/{number}", seconds=60)[2] for number in (0, 0, 1))
     assert first == again != other
     audio, rate = soundfile.read(io.BytesIO(first))
     assert rate == RATE
     assert 0.05 < np.abs(audio).max() <= 1
-    texts = server.get_json(voices)["texts"]
+    texts = server.get_json(voices, seconds=60)["texts"]
     assert texts
     assert "hey lamp" not in texts
     assert ask(server, "GET", f"{BASE}/lamp/voices/nothing")[0] == 404

@@ -47,15 +47,15 @@ class Running:
         self.ws = f"ws{'s' if secure else ''}://127.0.0.1:{web.port}/v1/listen"
 
     def ask(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, *, seconds: float = 10
     ) -> tuple[int, dict[str, str], bytes]:
         """One request: status, headers with lower-case names, body."""
         if self._secure:
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                "127.0.0.1", self.port, timeout=10, context=self._secure
+                "127.0.0.1", self.port, timeout=seconds, context=self._secure
             )
         else:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()

@@ -18,6 +18,7 @@ from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import list_recordings
 from wordspot.data.speech import load_speech
 from wordspot.errors import TrainingError
+from wordspot.formats import duration
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress
 from wordspot.run import Run, resume, train
@@ -67,7 +68,7 @@ def train_round(project: Project, request: Request, number: int, speech: Path | 
     init = "default" if number == 1 else project.run(number - 1)
     seconds = 60 * request.minutes * SHARES[request.n_rounds][number - 1]
     steps = _steps_in(seconds, project, request, init, speech)
-    callbacks.on_note(f"round {number} of {request.n_rounds}: {steps} steps, about {seconds / 60:.0f} minutes")
+    callbacks.on_note(f"round {number} of {request.n_rounds}: {steps} steps, about {duration(seconds)}")
     settings: dict[str, Any] = {"training.evaluate_every": steps, "training.warmup_steps": min(100, steps // 5)}
     if number > 1:
         settings["training.learning_rates"] = (_LATER_RATE,)
