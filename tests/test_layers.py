@@ -33,16 +33,20 @@ ALLOWED = {
     "run": {"leaves", "runtime", "evaluation", "training", "export"},
     "feature_picture": {"leaves", "audio", "features", "reports"},
     "wakeword": {"leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "run"},
+    "studio": {
+        "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "export", "training", "server", "run",
+        "wakeword",
+    },
     "commands": {
         "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "features", "models", "training", "export",
-        "reports", "server", "client", "run", "feature_picture", "wakeword",
+        "reports", "server", "client", "run", "feature_picture", "wakeword", "studio",
     },
 }  # fmt: skip
 
 #: These run on a small device, or answer at once: no torch, not even through what they import.
 WITHOUT_TORCH = (
     "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "server", "client", "run",
-    "feature_picture", "wakeword", "commands",
+    "feature_picture", "wakeword", "studio", "commands",
 )  # fmt: skip
 
 #: What is imported inside functions only, because it takes long to load.

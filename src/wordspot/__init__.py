@@ -65,6 +65,7 @@ _HOME = {
     "serve": "wordspot.server.serve",
     "speak": "wordspot.data.voices",
     "spectrogram": "wordspot.feature_picture",
+    "studio": "wordspot.studio.serve",
     "test_stream": "wordspot.evaluation.streams",
     "train": "wordspot.run",
     "tune": "wordspot.evaluation.tuning",
@@ -145,5 +146,6 @@ if TYPE_CHECKING:
     from wordspot.runtime.review import review as review
     from wordspot.server.serve import serve as serve
     from wordspot.server.site import export_web as export_web
+    from wordspot.studio.serve import studio as studio
     from wordspot.training.leave_one_out import leave_one_generator_out as leave_one_generator_out
     from wordspot.wakeword.making import new as new

@@ -52,6 +52,19 @@ def interval(low: float | None, high: float | None, form: Callable[[float | None
     return f"{form(low)} to {form(high)}{unit}"
 
 
+def duration(seconds: float) -> str:
+    """How long something takes, in the unit that fits.
+
+    >>> duration(18), duration(90), duration(360), duration(9000)
+    ('18 seconds', '1.5 minutes', '6 minutes', '2.5 hours')
+    """
+    number, unit = (
+        (seconds, "second") if seconds < 60 else (seconds / 60, "minute") if seconds < 3600 else (seconds / 3600, "hour")
+    )
+    shown = f"{number:.0f}" if seconds < 60 or number >= 10 else f"{number:.1f}".removesuffix(".0")
+    return f"{shown} {unit}{'' if shown == '1' else 's'}"
+
+
 def clock(time_ms: float) -> str:
     """Milliseconds as minutes and seconds.
 

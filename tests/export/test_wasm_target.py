@@ -18,7 +18,7 @@ from support.command_line import fails, run
 from support.made import RATE, spoken_tones
 from support.static_site import serve_folder
 from wordspot.errors import ConfigError, NotFoundError
-from wordspot.export import wasm_target
+from wordspot.runtime.modelfile.engine import wasm
 
 OLD = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"
 SOURCES = build_wasm.OUT.parent
@@ -38,7 +38,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def engine(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wasm_target.importlib.resources, "files", lambda name: package)
+    monkeypatch.setattr(wasm.importlib.resources, "files", lambda name: package)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_the_command_writes_the_page_and_says_its_size(engine: None, tmp_path: P
 
 
 def test_without_the_engine_it_says_how_to_build_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wasm_target.importlib.resources, "files", lambda name: tmp_path / "nothing")
+    monkeypatch.setattr(wasm.importlib.resources, "files", lambda name: tmp_path / "nothing")
     with pytest.raises(NotFoundError, match=r"engine\.wasm: .* missing .*`python tools/build_wasm.py`"):
         ws.export_wasm(OLD, tmp_path / "page")
     with pytest.raises(ConfigError, match="`weights` must be float32 or int8, got 'int4'"):

@@ -64,6 +64,11 @@ def read_card_and_graph(
     name, data = (name or "the model", model) if isinstance(model, bytes) else read_content(Path(model))
     if len(data) > _MAX_FILE_BYTES:
         raise CardError(f"{name}: the file is too large; an exported model has at most {_MAX_FILE_BYTES >> 20} MB")
+    if data.lstrip()[:1] == b"{":
+        raise CardError(
+            f"{name}: a JSON file, not an .onnx file written by `wordspot export`. If it is the manifest of a wake word for "
+            "ESPHome: it has no self-test, and `wordspot info`, `detect`, `test-stream` and `tune` accept it"
+        )
     try:
         walked = onnx_walk.walk(data)
         card = parse_card(walked.metadata.get(KEY))

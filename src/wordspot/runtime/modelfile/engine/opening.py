@@ -36,7 +36,7 @@ def open_engine(graph: Walked, card: Card) -> EngineSession | None:
     library = load_library()
     if library is None:
         return None
-    model = _recognised(graph, card)
+    model = recognised(graph, card)
     expected = np.exp(np.array(card.self_test.log_posteriors))
     blob = make_blob(model, dataclasses.replace(card, decoder=DecoderConfig()), rows=expected)  # its decoder is not used
     try:
@@ -49,7 +49,12 @@ def open_engine(graph: Walked, card: Card) -> EngineSession | None:
     return session
 
 
-def _recognised(graph: Walked, card: Card) -> EngineModel:
+def recognised(graph: Walked, card: Card) -> EngineModel:
+    """The network of an exported file.
+
+    Raises:
+        ExportError: the engine does not support it; the message says what it supports.
+    """
     try:
         with np.errstate(all="ignore"):
             model = recognise(graph, card)
