@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--said", action="append", default=[], metavar="TEXT",
-        help="another spelling of the phrase, closer to how people say it: hadoken for hadouken",
+        help="how people say the phrase: another spelling, or IPA in brackets, such as [[hədˈoʊkən]] for hadouken",
     )  # fmt: skip
     parser.add_argument(
         "--false-accepts-per-hour", type=float, default=0.5, metavar="R", help="wanted, over all phrases (default: 0.5)"
     )
     parser.add_argument("--minutes", type=float, default=20.0, metavar="M", help="of training (default: 20)")
     parser.add_argument(
-        "--voices", dest="n_voices", type=int, default=300, metavar="N", help="spoken clips of each phrase (default: 300)"
+        "--voices", dest="n_voices", type=int, default=400, metavar="N", help="spoken clips of each phrase (default: 400)"
     )
     parser.add_argument(
         "--near-misses", dest="n_near_misses", type=int, default=60, metavar="N",

@@ -14,7 +14,7 @@ from wordspot.formats import command_line
 from wordspot.labels import as_words, normalize_word
 from wordspot.progress import OnNote, OnProgress, ignore, ignore_note
 from wordspot.run import Run
-from wordspot.wakeword import measuring, recordings, rounds
+from wordspot.wakeword import measuring, recordings, training
 from wordspot.wakeword.project import Project, Request
 
 
@@ -88,7 +88,7 @@ def new(
     said: Sequence[str] = (),
     false_accepts_per_hour: float = 0.5,
     minutes: float = 20.0,
-    n_voices: int = 300,
+    n_voices: int = 400,
     n_near_misses: int = 60,
     language: str = "en",
     engine: str = "best",
@@ -112,8 +112,8 @@ def new(
             many more false accepts.
         backgrounds: a folder of noise, copied into the project; without it noise is synthetic.
         excluded: phrases that must not be detected, besides those that are found to sound like the phrase.
-        said: other spellings of the phrase, closer to how people say it: "hadoken" for "hadouken". Spellings with a reduced
-            vowel are found without being named, in English.
+        said: how people say the phrase, in other spellings or in IPA: "hadoken" or "[[hədˈoʊkən]]" for "hadouken". Without it,
+            pronunciations of English words that are not common ones are guessed; see `wordspot.wakeword.pronunciations`.
         false_accepts_per_hour: wanted, on validation, over all phrases together.
         minutes: of training. Speaking and measuring come on top.
         n_voices: clips of each phrase.
@@ -148,11 +148,14 @@ def new(
             raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
     project, note = Project(Path(out)), on_note or ignore_note
     finished = _begin(project, request, resume=resume, force=force)
-    callbacks = rounds.Callbacks(progress or ignore, note, on_record or (lambda _: None), stop or (lambda: False))
+    callbacks = training.Callbacks(progress or ignore, note, on_record or (lambda _: None), stop or (lambda: False))
     heard = None if speech is None else Path(speech)
     _gather(project, request, finished, takes, false_accepts, backgrounds, callbacks)
-    run = _train(project, request, finished, heard, callbacks)
-    return _finish(project, request, run, heard, callbacks)
+    if "train" not in finished:
+        training.train_wake_word(project, request, heard, callbacks)
+        finished.append("train")
+        project.write(request, finished)
+    return _finish(project, request, Run(project.run), heard, callbacks)
 
 
 def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> list[str]:
@@ -182,9 +185,9 @@ def _gather(
     takes: Path | str | None,
     false_accepts: Path | str | None,
     backgrounds: Path | str | None,
-    callbacks: rounds.Callbacks,
+    callbacks: training.Callbacks,
 ) -> None:
-    """Have the voices speak, and copy what the user brings. New recordings undo the rounds of training."""
+    """Have the voices speak, and copy what the user brings. New recordings undo the training."""
     if "speak" not in finished:
         recordings.speak_phrases(project, request, callbacks.progress, callbacks.on_note)
         finished.append("speak")
@@ -203,26 +206,10 @@ def _gather(
         recordings.weigh_takes(project, request)
         del finished[1:]
         project.write(request, finished)
-        for number in range(1, len(rounds.ROUNDS) + 1):
-            shutil.rmtree(project.run(number), ignore_errors=True)
+        shutil.rmtree(project.run, ignore_errors=True)
 
 
-def _train(project: Project, request: Request, finished: list[str], speech: Path | None, callbacks: rounds.Callbacks) -> Run:
-    """All rounds that are not finished. Returns the last run."""
-    n = len(rounds.ROUNDS)
-    for number in range(1, n + 1):
-        stage = f"round {number}"
-        if stage in finished:
-            continue
-        run = rounds.train_round(project, request, number, speech, callbacks)
-        if number < n:
-            rounds.mine_round(project, request, number, speech, run, callbacks.on_note)
-        finished.append(stage)
-        project.write(request, finished)
-    return Run(project.run(n))
-
-
-def _finish(project: Project, request: Request, run: Run, speech: Path | None, callbacks: rounds.Callbacks) -> WakeWord:
+def _finish(project: Project, request: Request, run: Run, speech: Path | None, callbacks: training.Callbacks) -> WakeWord:
     from wordspot.evaluation.streams import doubts
     from wordspot.reports.report import write_report
 

@@ -28,13 +28,13 @@ class Request:
         false_accepts_per_hour: wanted, over all phrases together.
         minutes: of training.
         seed: of everything that is drawn.
-        said: other spellings of the one phrase, as people say it.
+        said: other spellings or pronunciations of the one phrase, as people say it; none: guessed.
     """
 
     phrases: tuple[str, ...]
     language: str = "en"
     engine: str = "best"
-    n_voices: int = 300
+    n_voices: int = 400
     n_near_misses: int = 60
     excluded: tuple[str, ...] = ()
     false_accepts_per_hour: float = 0.5
@@ -79,9 +79,10 @@ class Project:
         """The exported file, named for the first phrase."""
         return self.path / f"{phrases[0].strip().lower().replace(' ', '-')}.onnx"
 
-    def run(self, number: int) -> Path:
-        """The folder of a round of training."""
-        return self.path / f"run-{number}"
+    @property
+    def run(self) -> Path:
+        """The folder of the run of training."""
+        return self.path / "run"
 
     def read(self) -> tuple[Request, list[str]] | None:
         """The request and the finished stages; None if the folder holds no project.

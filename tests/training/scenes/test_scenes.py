@@ -137,6 +137,13 @@ def make_speech(texts: list[str], times: list[list[tuple[int, int]] | None]) -> 
     return Speech(("x",) * n, ("",) * n, np.zeros(1000 * n, np.int16), bounds, words, arrays, RATE)
 
 
+def test_a_phrase_of_several_words_in_speech_does_not_count() -> None:
+    times = [(0, 100), (100, 200), (200, 300), (300, 400)]
+    reader = SpeechReader(make_speech(["say hey lamp now", "hey lamp", "lamp hey"], [times, None, None]), ["hey lamp"])
+    assert reader(0).words[:, 2].tolist() == [UNKNOWN, IGNORED, IGNORED, UNKNOWN]
+    assert len(reader) == 2  # the second has no times
+
+
 def test_speech_without_times_is_left_out_if_its_text_has_a_word_of_the_model() -> None:
     speech = make_speech(["turn it down please", "nothing here", "", "we know that"], [None] * 4)
     reader = SpeechReader(speech, ("down", "no"))

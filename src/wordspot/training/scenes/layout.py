@@ -15,6 +15,7 @@ from wordspot.labels import UNKNOWN
 from wordspot.training.loss import IGNORED
 from wordspot.training.noise import cut_noise
 from wordspot.training.scenes.copies import Copies, Recording
+from wordspot.training.scenes.hard import no_places
 from wordspot.training.scenes.labels import Ints
 
 _ALONE, _WHOLE, _READING, _EMPTY = range(4)
@@ -26,6 +27,7 @@ _READING_S, _FRAGMENT_S, _PHRASE_S = (2.0, 5.0), (0.4, 2.5), (0.1, 1.25)
 _PHRASE_MARGIN_S = 0.025
 _HISS_DB, _HISS_SHARE, _HISS_SAMPLES = (-100.0, -65.0), 0.5, 1 << 18
 _ALONE_DB = (-50.0, -15.0)  # noise in scenes without words
+_HARD_S, _AFTER_HARD_S = 1.0, (0.0, 0.5)  # the least of speech around a hard place, and what follows it
 _FAINT = 1e-5
 _LOUDER_SHARE, _LOUDER = 0.4, 1 / 3  # so many scenes are of the loudest third of the levels
 
@@ -61,6 +63,7 @@ class Layout:
         odds = np.array([0.0, config.scenes.whole_clips, reading, config.scenes.empty])
         odds[_ALONE] = max(1 - odds.sum(), 0)
         self._odds = odds / odds.sum()
+        self.hard = no_places()  # changes during training
         self._hiss = np.random.default_rng(0).standard_normal(n_samples + _HISS_SAMPLES, dtype=np.float32)
         self._ramp = np.linspace(0, 1, max(int(_RAMP_S * self._rate), 1), dtype=np.float32)
 
@@ -115,14 +118,27 @@ class Layout:
         return piece, np.array([[first, stop, label]]), first, stop
 
     def _fragment(self, range_s: tuple[float, float], rng: Generator) -> tuple[Samples, Ints, int, int]:
-        """A part of a recording of speech, from any moment to any other."""
-        recording = self._sentence(rng)
-        length = min(self._samples(rng.uniform(*range_s)), len(recording.samples))
-        begin = int(rng.integers(len(recording.samples) - length + 1))
+        """A part of a recording of speech, from any moment to any other, or around a hard place."""
+        if len(self.hard) and rng.uniform() < self._scenes.hard:
+            recording, length, begin = self._around_hard_place(range_s, rng)
+        else:
+            recording = self._sentence(rng)
+            length = min(self._samples(rng.uniform(*range_s)), len(recording.samples))
+            begin = int(rng.integers(len(recording.samples) - length + 1))
         words = recording.words - np.array([begin, begin, 0])
         words = words[(words[:, 1] > 0) & (words[:, 0] < length)]
         words[:, :2] = words[:, :2].clip(0, length)
         return self._soften(to_float32(recording.samples[begin : begin + length])), words, 0, length
+
+    def _around_hard_place(self, range_s: tuple[float, float], rng: Generator) -> tuple[Recording, int, int]:
+        """A recording with a hard place, and the length and first sample of a part of it that ends shortly after the place."""
+        number, place = self.hard[rng.integers(len(self.hard))]
+        assert self._speech is not None
+        recording = self._speech.draw(int(number), rng)
+        after = self._samples(rng.uniform(*_AFTER_HARD_S))
+        end = min(int(place * len(recording.samples)) + after, len(recording.samples))
+        length = min(self._samples(max(rng.uniform(*range_s), _HARD_S)) + after, end)
+        return recording, length, end - length
 
     def _phrase(self, rng: Generator) -> tuple[Samples, Ints, int, int]:
         """One to three words cut out of a sentence; nothing if there are none, or one of them does not count."""
