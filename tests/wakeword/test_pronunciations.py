@@ -17,14 +17,15 @@ from wordspot.wakeword.pronunciations import pronunciations
         ("hadouken", "[[hədˈoʊkən]]"),
         ("hadouken", "[[hədˈuːkən]]"),
         ("hey mycroft", "hey [[mˈaɪkɹɔːft]]"),
+        ("trick or treat", "trick [[ɚ]] treat"),
     ],
 )
-def test_words_that_nobody_knows_are_said_in_several_ways(phrase: str, people: str) -> None:
+def test_ways_to_say_a_phrase(phrase: str, people: str) -> None:
     found = pronunciations(phrase, "en")
     assert people in found
     assert len(found) == len(set(found)) <= 10
 
 
-@pytest.mark.parametrize(("phrase", "language"), [("hey lamp", "en"), ("trick or treat", "en"), ("athena", "de")])
+@pytest.mark.parametrize(("phrase", "language"), [("hey lamp", "en"), ("or else", "en"), ("athena", "de")])
 def test_other_phrases_are_said_as_they_are_spelled(phrase: str, language: str) -> None:
     assert pronunciations(phrase, language) == []

@@ -1,8 +1,10 @@
-"""How people may say a word that is in no dictionary: other pronunciations of a phrase, for the voices to speak.
+"""How people may say a phrase: other pronunciations of words that are in no dictionary, and of small words between others.
 
 espeak-ng, which also gives the neural voices their phonemes, guesses such words by English rules: "dracarys" begins like
 "dragon", "hadouken" is stressed on "ha". Many people read them as foreign words instead. So such a word is also read by the
 rules of other languages; its sounds are replaced by English ones, and stress and vowels are varied as English speakers do.
+
+Voices speak "or" and "to" in full even between other words, where people reduce them: "trick er treat".
 """
 
 from __future__ import annotations
@@ -26,6 +28,11 @@ _FULL = {
 _WEAK = {"ɑː": "ə", "æ": "ə", "ɛ": "ə", "eɪ": "ə", "ɔː": "ə", "iː": "ɪ", "ʌ": "ə"}
 #: Two vowels in a row → the English one.
 _JOINED = {"oʊ": "oʊ", "ou": "oʊ", "ow": "oʊ", "aʊ": "aʊ", "au": "aʊ", "ai": "aɪ", "aɪ": "aɪ", "ei": "eɪ", "oi": "ɔɪ"}
+#: How people say small words between others.
+_REDUCED = {
+    "a": "ə", "an": "ən", "and": "ən", "are": "ɚ", "as": "əz", "at": "ət", "can": "kən", "do": "də", "for": "fɚ", "from": "fɹəm",
+    "of": "əv", "or": "ɚ", "some": "səm", "than": "ðən", "that": "ðət", "the": "ðə", "to": "tə", "you": "jə", "your": "jɚ",
+}  # fmt: skip
 _SAME_CONSONANTS = 0.25  # no more than a voiced for an unvoiced consonant
 _STRESS = "ˈˌ"
 _MOST = 10
@@ -34,18 +41,24 @@ _MOST = 10
 def pronunciations(phrase: str, language: str) -> list[str]:
     """Texts with IPA, see `wordspot.data.voices.ipa`, that say the phrase as people may, besides as it is spelled.
 
-    There are none for phrases of common words, or in other languages than English.
+    There are none for other languages than English, or if all words are common ones with a single pronunciation.
     """
     espeak = find_espeak()
     if espeak is None or language.split("-")[0] != "en":
         return []
-    known = set(common_words())
-    found = [
-        [word] if word in known else [word, *(to_ipa([one]) for one in _of_word(word, espeak))]
-        for word in normalize_word(phrase).split()
-    ]
+    words = normalize_word(phrase).split()
+    found = [_ways_to_say(word, 0 < place < len(words) - 1, espeak) for place, word in enumerate(words)]
     n = max(map(len, found), default=1)
-    return [" ".join(texts[number % len(texts)] for texts in found) for number in range(1, n)]
+    return [" ".join(ways[number % len(ways)] for ways in found) for number in range(1, n)]
+
+
+def _ways_to_say(word: str, is_between: bool, espeak: Espeak) -> list[str]:
+    """A word as it is spelled, and in IPA as people may say it; `is_between` others."""
+    if is_between and word in _REDUCED:
+        return [word, f"[[{_REDUCED[word]}]]"]
+    if word in common_words():
+        return [word]
+    return [word, *(to_ipa([one]) for one in _of_word(word, espeak))]
 
 
 def _of_word(word: str, espeak: Espeak) -> list[Word]:

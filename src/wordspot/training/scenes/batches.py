@@ -16,12 +16,12 @@ from wordspot.data.speech import Speech
 from wordspot.labels import SILENCE
 from wordspot.training.noise import training_noise
 from wordspot.training.scenes.copies import Copies, Recording
+from wordspot.training.scenes.excerpts import Excerpts
 from wordspot.training.scenes.hard import Places, find_hard_places
 from wordspot.training.scenes.labels import Ints, label_windows
 from wordspot.training.scenes.layout import Layout
 from wordspot.training.scenes.speech import SpeechReader
 
-_SENTENCE_COPIES = 4  # few, because sentences are long and slow to change, and every scene cuts them anew
 _PURPOSE = 2  # of random numbers: the last number of a step's seed; see `trainer`
 
 
@@ -51,13 +51,12 @@ class SceneBatches:
         spoken = np.flatnonzero(clips.labels != SILENCE)
         reader = ClipReader(decoded, clips.rows[spoken], clips.labels[spoken], features.sample_rate)
         copies = Copies(reader, len(spoken), config.augment, features.sample_rate, seed)
-        of_speech, n_speech = None, 0
+        excerpts = None
         self._sentences = None if speech is None else SpeechReader(speech, config.words)
         if self._sentences is not None:
-            n_speech = len(self._sentences)
-            of_speech = Copies(self._sentences, n_speech, config.augment, features.sample_rate, seed + 1, _SENTENCE_COPIES)
+            excerpts = Excerpts(self._sentences, len(self._sentences), config.augment, features.sample_rate)
         noise = training_noise(config, decoded, clips)
-        self._layout = Layout(config, copies, clips.weights[spoken], of_speech, n_speech, noise, self.n_samples)
+        self._layout = Layout(config, copies, clips.weights[spoken], excerpts, noise, self.n_samples)
 
     @property
     def hard(self) -> Places:
