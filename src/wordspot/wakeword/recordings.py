@@ -15,7 +15,8 @@ from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import NOISE_FOLDER, list_recordings
 from wordspot.data.voices import find_engines, make_noise, speak
 from wordspot.data.voices.common_words import common_words
-from wordspot.data.voices.find import NEURAL
+from wordspot.data.voices.find import NEURAL, WITH_PHONEMES
+from wordspot.data.voices.ipa import BRACKETED
 from wordspot.data.voices.near_misses import NearMiss, near_misses
 from wordspot.errors import DataError, MissingExtraError, NotFoundError
 from wordspot.labels import normalize_word
@@ -46,7 +47,7 @@ def choose_engine(request: Request, on_note: OnNote) -> str:
     Neural engines that do not speak the language are left out if there are others.
     """
     if request.engine != "best":
-        names = request.engine.split(",")
+        names = [name for one in request.engine.split(",") for name in (find_engines(one) if one == "all" else (one,))]
         speaking = [name for name in names if name not in NEURAL or find_engines(name)[name].voices(request.language)]
         return ",".join(speaking or names)
     simple = ",".join(find_engines("all"))
@@ -64,12 +65,13 @@ def speak_phrases(project: Project, request: Request, progress: OnProgress, on_n
     engine = choose_engine(request, on_note)
     n_speakers = shares(engine, request.n_voices, _SIMPLE_SHARE)[-1][1]  # of neural ones, as many as there are clips
     for phrase in request.phrases:
-        others = request.said or pronunciations(phrase, request.language)
+        with_ipa = [name for name in engine.split(",") if name in WITH_PHONEMES]
+        others = request.said or (pronunciations(phrase, request.language) if with_ipa else ())
         n_usual = round(request.n_voices * max(_LEAST_USUAL, 1 / (1 + len(others)))) if others else request.n_voices
         _speak(project.recordings, request, [phrase], shares(engine, n_usual, _SIMPLE_SHARE), n_speakers, progress)
         n_each = max((request.n_voices - n_usual) // max(len(others), 1), 1)
         for number, text in enumerate(others, start=1):
-            parts = shares(engine, n_each, _SIMPLE_SHARE)
+            parts = shares(",".join(with_ipa) if BRACKETED.search(text) else engine, n_each, _SIMPLE_SHARE)
             _speak_as(project, request, phrase, text, f"said{number}", parts, n_speakers, progress)
     if others := other_texts(request):
         few = max(round(_PER_NEAR_MISS * request.n_voices), _FEWEST)
