@@ -21,15 +21,15 @@ pytest.importorskip("torch")
 pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip install 'wordspot[voices]'")
 
 SMALL: dict[str, Any] = {"n_voices": 24, "n_near_misses": 3, "minutes": 0.01, "engine": "espeak-ng", "false_accepts_per_hour": 60}
+SMALL |= {"stream_minutes": 1.0}
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two steps, and streams of a minute."""
+    """A training of two steps."""
     monkeypatch.setattr(training, "_FEWEST_STEPS", 2)
     monkeypatch.setattr(training, "_PROBE_STEPS", 2)
     monkeypatch.setattr(training, "_PROBE_SKIPPED", 1)
-    monkeypatch.setattr(measuring, "_MINUTES", 1.0)
 
 
 @pytest.mark.slow

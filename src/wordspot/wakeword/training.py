@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.errors import TrainingError
+from wordspot.formats import duration
 from wordspot.progress import OnNote, OnProgress
 from wordspot.run import Run, resume, train
 from wordspot.wakeword.project import Project, Request
@@ -28,6 +29,8 @@ RECIPE: dict[str, Any] = {
 }
 #: When training speech is searched for what the network falls for, as parts of all steps.
 SEARCHES = (0.35, 0.6, 0.8)
+#: The note before the first step begins with this.
+BEGINS = "training"
 _PROBE_STEPS, _PROBE_SKIPPED = 8, 3
 _FEWEST_STEPS = 20
 
@@ -52,7 +55,7 @@ def train_wake_word(project: Project, request: Request, speech: Path | None, cal
     if (project.run / "config.json").is_file() and begun.step:
         return resume(begun, project.recordings, **common)
     steps = _steps_in(60 * request.minutes, project, request, speech)
-    callbacks.on_note(f"{steps} steps, about {request.minutes:.0f} minutes")
+    callbacks.on_note(f"{BEGINS}: {steps} steps, about {duration(60 * request.minutes)}")
     searches = tuple(dict.fromkeys(max(round(share * steps), 1) for share in SEARCHES)) if speech is not None else ()
     settings = {"training.evaluate_every": steps, "training.warmup_steps": min(100, steps // 5), "scenes.seek_at": searches}
     return _train(project, request, project.run, settings, {**common, "steps": steps})
