@@ -30,7 +30,7 @@ from wordspot.studio.lock import hold_lock
 from wordspot.studio.worker import lock_path
 project = Path(sys.argv[1])
 with hold_lock(lock_path(project.parent)):
-    writer = JobWriter(project, 1, "training")
+    writer = JobWriter(project, "training")
     writer.write(stage="working")
     while not (state := asked_to_stop(project)):
         time.sleep(0.02)
