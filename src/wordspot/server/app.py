@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.resources
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ from wordspot.server.served import ServedModel
 from wordspot.server.streams import StreamPool
 from wordspot.server.uploads import Uploads
 
+#: Makes routes, given what receives sound files.
+AddRoutes = Callable[[Uploads], Sequence[BaseRoute]]
+
 _METHODS = ("GET", "POST")
 _SMALL = 1 << 10  # bytes; compressing less does not pay
 _log = logging.getLogger("wordspot.server")
@@ -42,6 +45,7 @@ def make_app(
     *,
     pool: StreamPool | None = None,
     folder: Path | None = None,
+    add_routes: AddRoutes | None = None,
 ) -> Starlette:
     """The application.
 
@@ -50,6 +54,7 @@ def make_app(
         settings: who may use it, and how much.
         pool: streams shared with another protocol; None: its own.
         folder: the page's files; None: those of this installation.
+        add_routes: makes further routes, which are tried before those of the page.
 
     Raises:
         ConfigError: `record_dir` cannot be written to.
@@ -69,6 +74,7 @@ def make_app(
     app = Starlette(
         routes=[
             *_api_routes(models, settings, pool, uploads),
+            *(add_routes(uploads) if add_routes else ()),
             *_page_routes(made_files(page_models, _facts(settings)), folder),
         ],
         lifespan=lifespan,

@@ -81,7 +81,7 @@ def serve(
         raise ConfigError("`zeroconf` announces the port of the Wyoming protocol; set `wyoming_port` too")
     if settings.get("save") is not None and wyoming_port is None:
         raise ConfigError("`save` keeps what satellites send by the Wyoming protocol; set `wyoming_port` too")
-    checked, tls = ServerSettings(**settings), _tls(tls_cert, tls_key)
+    checked, tls = ServerSettings(**settings), find_tls(tls_cert, tls_key)
     served = load_models(model_paths(models))
     pool = StreamPool(served, threads=checked.n_threads, max_streams=checked.max_streams, gain=checked.gain)
     with contextlib.ExitStack() as opened:
@@ -131,7 +131,13 @@ def _reachable(host: str) -> list[str]:
     return reachable_addresses(host)
 
 
-def _tls(cert: Path | str | None, key: Path | str | None) -> tuple[Path, Path] | None:
+def find_tls(cert: Path | str | None, key: Path | str | None) -> tuple[Path, Path] | None:
+    """The files of a certificate and its key; None if neither is given.
+
+    Raises:
+        ConfigError: only one is given.
+        NotFoundError: no such file.
+    """
     if (cert is None) != (key is None):
         raise ConfigError("`tls_cert` and `tls_key` belong together; give both")
     if cert is None or key is None:

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from wordspot.errors import ConfigError
-from wordspot.server.app import make_app
+from wordspot.server.app import AddRoutes, make_app
 from wordspot.server.config import ServerSettings
 from wordspot.server.served import ServedModel
 from wordspot.server.streams import StreamPool
@@ -33,6 +33,7 @@ class WebServer:
         tls: the files of a certificate and of its key; None: plain http.
         pool: streams shared with another protocol; None: its own.
         folder: the page's files; None: those of this installation.
+        add_routes: makes further routes; see `make_app`.
 
     Raises:
         ConfigError: the port is taken, the address is not this machine's, the certificate cannot be read, or recordings
@@ -47,8 +48,9 @@ class WebServer:
         tls: tuple[Path, Path] | None = None,
         pool: StreamPool | None = None,
         folder: Path | None = None,
+        add_routes: AddRoutes | None = None,
     ) -> None:
-        app = make_app(models, settings, pool=pool, folder=folder)
+        app = make_app(models, settings, pool=pool, folder=folder, add_routes=add_routes)
         self._settings, self._scheme = settings, "https" if tls else "http"
         self._watch = ConnectionWatch(settings, app.state.counters)
         app.state.counters.gauge("connections", lambda: len(self._watch))

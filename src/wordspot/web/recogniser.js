@@ -98,6 +98,6 @@ async function fetchModel({ name, file, engine }) {
     return answer.arrayBuffer();
   };
   if (!engine) return { onnx: await content(file) };
-  const [wasm, blob] = await Promise.all([content(ENGINE), content(engine.file)]);
+  const [wasm, blob] = await Promise.all([content(new URL(ENGINE, import.meta.url)), content(engine.file)]);
   return { engine: wasm, blob };
 }

@@ -12,6 +12,7 @@ from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.modelfile.engine.blob import make_blob, rounded
 from wordspot.runtime.modelfile.engine.opening import recognised
 from wordspot.runtime.modelfile.engine.reference import check_understood, self_test_rows
+from wordspot.runtime.modelfile.graph import walk
 
 ENGINE, MODULE = "engine.wasm", "wordspot.js"
 """The engine, and the JavaScript module that runs it."""
@@ -52,7 +53,7 @@ def blob_of_file(data: bytes, card: Card, weights: str) -> tuple[bytes, str]:
     Raises:
         ExportError: the engine does not support the file; the message says what it supports.
     """
-    model = recognised(data, card)
+    model = recognised(walk(data), card)
     check_understood(model, card)
     rows = np.exp(np.array(card.self_test.log_posteriors))
     if weights == "int8":
