@@ -211,7 +211,7 @@ def test_two_words_are_taught(folder: StudioFolder, start: Callable[..., Server]
         page.go(server.url)
         go(page, "train")
         wait_for_model(page, 1, folder)
-        assert page.problems() == []
+        assert [one for one in page.problems() if "ERR_CONNECTION_REFUSED" not in one] == []  # while there was no server
 
     sounds = [clips(shared_data, word)[N_TAKES + number] for number in range(4) for word in WORDS]
     spoken = played(sounds, tmp_path / "spoken.wav", first_s=1.0, every_s=2.0)
