@@ -64,6 +64,5 @@ def test_the_same_as_another_encoder() -> None:
     *found, too_long = json.loads(run.stdout)
     assert too_long is None
     for text, rows in zip(EXPECTED, found, strict=True):
-        assert [int("".join(str(int(dark)) for dark in row), 2) for row in rows] == [
-            int(row, 16) for row in EXPECTED[text].split()
-        ], text
+        numbers = [int("".join(str(int(dark)) for dark in row), 2) for row in rows]
+        assert numbers == [int(row, 16) for row in EXPECTED[text].split()], text
