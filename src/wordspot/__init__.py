@@ -62,6 +62,8 @@ _HOME = {
     "open_model": "wordspot.runtime.model",
     "resume": "wordspot.run",
     "review": "wordspot.runtime.review",
+    "scan": "wordspot.archive.scan",
+    "search": "wordspot.archive.search",
     "serve": "wordspot.server.serve",
     "speak": "wordspot.data.voices",
     "spectrogram": "wordspot.feature_picture",
@@ -98,6 +100,8 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from typing import Any
 
+    from wordspot.archive.scan import scan as scan
+    from wordspot.archive.search import search as search
     from wordspot.config import DecoderConfig as DecoderConfig
     from wordspot.config import RunConfig as RunConfig
     from wordspot.data.align import align as align

@@ -5,12 +5,8 @@ What cannot be computed is None and shown as a dash. Values meant for programs (
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
-import shlex
-import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,6 +109,9 @@ def command_line(*parts: str | Path) -> str:
     >>> command_line("wordspot", "check", Path("my words"))
     "wordspot check 'my words'"
     """
+    import shlex  # here, since all that loads a model imports this module
+    import subprocess
+
     texts = [f"./{part}" if isinstance(part, Path) and str(part).startswith("-") else str(part) for part in parts]
     return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
 
@@ -136,6 +135,9 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     >>> csv_text([("label", "start_ms"), ("a, b", 20)])
     'label,start_ms\n"a, b",20\n'
     """
+    import csv
+    import io
+
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

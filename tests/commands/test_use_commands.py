@@ -158,7 +158,7 @@ def test_mistakes_are_one_line(
         (tmp_path / "empty").mkdir()
         fails(capsys, "empty: the folder contains no recordings", command, model, tmp_path / "empty")
         fails(capsys, "--top must be at least 1, got 0", command, model, clip, "--top", "0")
-    monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
+    monkeypatch.setattr("wordspot.runtime.model.FOLDER", tmp_path)
     fails(capsys, "the model that comes with wordspot is missing", command, clip)
     (tmp_path / "default.onnx").write_bytes(model.read_bytes())
     assert run(capsys, command, clip)[0] == 0

@@ -11,12 +11,11 @@ import build_wasm
 import numpy as np
 import pytest
 import soundfile
-from numpy.typing import NDArray
 
 import wordspot as ws
 from support.browser import Browser, find_browser
 from support.command_line import fails, run
-from support.made import RATE, TONES
+from support.made import RATE, spoken_tones
 from support.static_site import serve_folder
 from wordspot.errors import ConfigError, NotFoundError
 from wordspot.runtime.modelfile.engine import wasm
@@ -49,20 +48,11 @@ def site(tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-def spoken() -> NDArray[np.float32]:
-    """Tones, of which the file knows one as a word for sure, with faint noise around them."""
-    time = np.arange(RATE) / RATE
-    quiet = np.zeros(int(1.5 * RATE))
-    parts = [part for word in ("low", "high", "low") for part in (quiet, 0.3 * np.sin(2 * np.pi * TONES[word] * time))]
-    audio = np.concatenate([*parts, quiet])
-    return (audio + 0.005 * np.random.default_rng(0).standard_normal(len(audio))).astype(np.float32)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(find_browser() is None, reason="no Chromium")
 @pytest.mark.parametrize("weights", ["int8", "float32"])
 def test_the_page_detects_what_the_detector_does(engine: None, tmp_path: Path, site: str, weights: str) -> None:
-    audio = spoken()
+    audio = spoken_tones()
     soundfile.write(tmp_path / "spoken.wav", audio, RATE, subtype="PCM_16")
     detector = ws.Detector(OLD)
     expected = [one.label for one in detector.feed(audio) + detector.flush()]
