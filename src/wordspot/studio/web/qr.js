@@ -12,7 +12,7 @@ export function qrCode(text) {
   const size = 17 + 4 * version;
   const fixed = Array.from({ length: size }, () => new Array(size).fill(null)); // [row][column] of what is no data
   drawFixed(fixed, size, version);
-  return fillIn(fixed, size, codewords(bytes, version));
+  return withData(fixed, size, codewords(bytes, version));
 }
 
 /** The symbol of a QR code as SVG, with the white border that readers need. */
@@ -50,7 +50,7 @@ function drawFixed(fixed, size, version) {
 }
 
 /** The data in columns of two from the right, up and down in turn; mask 0 inverts every second module. */
-function fillIn(fixed, size, words) {
+function withData(fixed, size, words) {
   const rows = fixed.map((row) => [...row]);
   let at = 0;
   let isUp = true;
