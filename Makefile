@@ -39,8 +39,10 @@ docs: $(VENV)/installed-dev
 
 setup: $(VENV)/installed-dev
 
-# What the page of `wordspot serve` runs models with, from npm by checksum; only a build needs npm.
+# What the page of `wordspot serve` runs models with: the engine in WebAssembly, which clang and lld build, and for models that it
+# does not know ONNX Runtime, from npm by checksum. Only a build needs them. Without clang, ONNX Runtime runs all models.
 web: $(VENV)/bin/python
+	-$(BIN)/python tools/build_wasm.py
 	PYTHONPATH=src $(BIN)/python tools/vendor_web.py
 
 # A folder to build a container or Home Assistant's add-on from, on any platform; see docs/home-assistant.md.

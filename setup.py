@@ -18,7 +18,11 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 PACKAGE = Path(__file__).resolve().parent / "src" / "wordspot"
-RUNTIME = PACKAGE / "web" / "vendor" / "ort" / "version.json"
+#: Parts that other tools make, and what the page of `wordspot serve` lacks without them.
+MADE = {
+    "web/vendor/ort/version.json": "ONNX Runtime for browsers, so its page runs only models that the C engine knows",
+    "engine/wasm/engine.wasm": "the C engine in WebAssembly, so its page runs all models in ONNX Runtime, which is large",
+}
 
 sys.path.insert(0, str(PACKAGE.parent))
 from wordspot.runtime.modelfile.engine.compile import compile_engine, find_compiler  # noqa: E402
@@ -32,11 +36,9 @@ def compiler() -> list[str] | None:
 
 class BuildWithEngine(build_py):
     def run(self) -> None:
-        if not RUNTIME.is_file():
-            self.warn(
-                "src/wordspot/web/vendor/ort is missing, so the page of `wordspot serve` from this build cannot listen; all else "
-                "works. Run `make web` (it needs npm) and build again."
-            )
+        for path, lack in MADE.items():
+            if not (PACKAGE / path).is_file():
+                self.warn(f"this build lacks {lack}. Run `make web` (it needs npm, clang and lld) and build again.")
         super().run()
         package = PACKAGE if self.editable_mode else Path(self.build_lib) / "wordspot"
         try:

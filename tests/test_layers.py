@@ -21,6 +21,7 @@ ALLOWED = {
     "audio": {"leaves"},
     "runtime.modelfile": {"leaves"},
     "runtime": {"leaves", "audio", "runtime.modelfile"},
+    "archive": {"leaves", "audio", "runtime.modelfile", "runtime"},
     "data": {"leaves", "audio", "runtime.modelfile"},
     "evaluation": {"leaves", "audio", "runtime.modelfile", "runtime", "data"},
     "features": {"leaves"},
@@ -33,20 +34,24 @@ ALLOWED = {
     "run": {"leaves", "runtime", "evaluation", "training", "export"},
     "feature_picture": {"leaves", "audio", "features", "reports"},
     "wakeword": {"leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "run"},
+    "studio": {
+        "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "export", "training", "server", "run",
+        "wakeword",
+    },
     "commands": {
         "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "features", "models", "training", "export",
-        "reports", "server", "client", "run", "feature_picture", "wakeword",
+        "reports", "server", "client", "run", "feature_picture", "wakeword", "studio", "archive",
     },
 }  # fmt: skip
 
 #: These run on a small device, or answer at once: no torch, not even through what they import.
 WITHOUT_TORCH = (
     "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "server", "client", "run",
-    "feature_picture", "wakeword", "commands",
+    "feature_picture", "wakeword", "studio", "archive", "commands",
 )  # fmt: skip
 
 #: What is imported inside functions only, because it takes long to load.
-HEAVY = {"torch", "tensorboard", "safetensors", "matplotlib", "librosa", "scipy"}
+HEAVY = {"torch", "tensorboard", "safetensors", "matplotlib", "librosa", "scipy", "ray", "pyarrow", "fsspec"}
 
 
 def modules() -> dict[str, Path]:

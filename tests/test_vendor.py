@@ -157,4 +157,4 @@ def test_what_lies_in_the_checkout_is_the_pinned_version() -> None:
         pytest.skip("the page's runtime is not here; `make web` fetches it")
     assert TOOL.is_complete(TOOL.TARGET)
     assert (TOOL.TARGET / "ort-wasm-simd-threaded.wasm").read_bytes()[:4] == b"\0asm"
-    assert (TOOL.TARGET / "ort-wasm-simd-threaded.wasm.gz").stat().st_size < 4_000_000  # of the 4.5 MB of a first visit
+    assert (TOOL.TARGET / "ort-wasm-simd-threaded.wasm.gz").stat().st_size < 4_000_000

@@ -44,7 +44,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("checkout")
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, copy)
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "vendor", "compiled")
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "vendor", "compiled", "*.wasm")
     shutil.copytree(ROOT / "src", copy / "src", ignore=ignored)
     return copy
 
@@ -73,11 +73,12 @@ def bare(checkout: Path) -> Built:
 
 @pytest.fixture(scope="module")
 def complete(checkout: Path, bare: Built) -> Built:
-    """As built after `make web`, with placeholders for what that fetches."""
+    """As built after `make web`, with placeholders for what that makes."""
     runtime = checkout / "src" / "wordspot" / "web" / "vendor" / "ort"
     runtime.mkdir(parents=True)
     for name in RUNTIME:
         (runtime / name).write_text(name)
+    (checkout / "src" / "wordspot" / "engine" / "wasm" / "engine.wasm").write_text("engine.wasm")
     return build(checkout, "complete")
 
 
@@ -105,6 +106,7 @@ def test_it_holds_the_page_and_its_runtime(complete: Built) -> None:
     assert {"index.html", "app.js", "sw.js", "worklet.js"} <= page
     assert {f"wordspot/web/{name}" for name in page} <= names
     assert {name for name in names if "/vendor/" in name} == {f"wordspot/web/vendor/ort/{name}" for name in RUNTIME}
+    assert {f"wordspot/engine/wasm/{name}" for name in ("engine.wasm", "wordspot.js", "index.html")} <= names
     assert "make web" not in complete.output
 
 
@@ -112,7 +114,8 @@ def test_without_the_runtime_a_build_works_and_says_what_is_missing(bare: Built)
     names = zipfile.ZipFile(bare.wheel).namelist()
     assert "wordspot/web/index.html" in names
     assert not any("/vendor/" in name for name in names)
-    assert "vendor/ort is missing" in bare.output
+    assert "lacks ONNX Runtime for browsers" in bare.output
+    assert "lacks the C engine in WebAssembly" in bare.output
     assert "`make web`" in bare.output
 
 

@@ -62,9 +62,12 @@ _HOME = {
     "open_model": "wordspot.runtime.model",
     "resume": "wordspot.run",
     "review": "wordspot.runtime.review",
+    "scan": "wordspot.archive.scan",
+    "search": "wordspot.archive.search",
     "serve": "wordspot.server.serve",
     "speak": "wordspot.data.voices",
     "spectrogram": "wordspot.feature_picture",
+    "studio": "wordspot.studio.serve",
     "test_stream": "wordspot.evaluation.streams",
     "train": "wordspot.run",
     "tune": "wordspot.evaluation.tuning",
@@ -97,6 +100,8 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from typing import Any
 
+    from wordspot.archive.scan import scan as scan
+    from wordspot.archive.search import search as search
     from wordspot.config import DecoderConfig as DecoderConfig
     from wordspot.config import RunConfig as RunConfig
     from wordspot.data.align import align as align
@@ -145,5 +150,6 @@ if TYPE_CHECKING:
     from wordspot.runtime.review import review as review
     from wordspot.server.serve import serve as serve
     from wordspot.server.site import export_web as export_web
+    from wordspot.studio.serve import studio as studio
     from wordspot.training.leave_one_out import leave_one_generator_out as leave_one_generator_out
     from wordspot.wakeword.making import new as new

@@ -217,7 +217,8 @@ class TrainingConfig(Section):
         if not self.steps or len(self.steps) != len(self.learning_rates):
             raise ConfigError(
                 "steps and learning_rates must be lists of the same length, got "
-                f"{len(self.steps)} ({_commas(self.steps)}) and {len(self.learning_rates)} ({_commas(self.learning_rates)})"
+                f"{len(self.steps)} ({_commas(self.steps)}) and {len(self.learning_rates)} ({_commas(self.learning_rates)}); "
+                "set both, with a learning rate for each number of steps, such as `steps` 300 and `learning_rates` 0.001"
             )
         super().__post_init__()
 

@@ -86,6 +86,7 @@ _PACKAGES_OF = {
     "listen": ("sounddevice",),
     "serve": ("starlette", "uvicorn", "websockets", "h11", "anyio", "wyoming"),
     "zeroconf": ("zeroconf", "ifaddr"),
+    "cluster": ("ray", "pyarrow", "fsspec"),
 }
 
 #: Import name of an optional package → the extra of wordspot that installs it.

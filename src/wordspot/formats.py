@@ -5,12 +5,8 @@ What cannot be computed is None and shown as a dash. Values meant for programs (
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
-import shlex
-import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +50,19 @@ def interval(low: float | None, high: float | None, form: Callable[[float | None
     if low is None and high is None:
         return MISSING
     return f"{form(low)} to {form(high)}{unit}"
+
+
+def duration(seconds: float) -> str:
+    """How long something takes, in the unit that fits.
+
+    >>> duration(18), duration(90), duration(360), duration(9000)
+    ('18 seconds', '1.5 minutes', '6 minutes', '2.5 hours')
+    """
+    number, unit = (
+        (seconds, "second") if seconds < 60 else (seconds / 60, "minute") if seconds < 3600 else (seconds / 3600, "hour")
+    )
+    shown = f"{number:.0f}" if seconds < 60 or number >= 10 else f"{number:.1f}".removesuffix(".0")
+    return f"{shown} {unit}{'' if shown == '1' else 's'}"
 
 
 def clock(time_ms: float) -> str:
@@ -100,6 +109,9 @@ def command_line(*parts: str | Path) -> str:
     >>> command_line("wordspot", "check", Path("my words"))
     "wordspot check 'my words'"
     """
+    import shlex  # here, since all that loads a model imports this module
+    import subprocess
+
     texts = [f"./{part}" if isinstance(part, Path) and str(part).startswith("-") else str(part) for part in parts]
     return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
 
@@ -123,6 +135,9 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     >>> csv_text([("label", "start_ms"), ("a, b", 20)])
     'label,start_ms\n"a, b",20\n'
     """
+    import csv
+    import io
+
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

@@ -7,7 +7,6 @@ end (`presets.FEATURES`), the model's recipe, the flags, and ``--set section.fie
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
 import types
@@ -217,5 +216,7 @@ def _check_names(given: Mapping[str, Any], known: set[str], where: str) -> None:
 
 
 def _nearest(name: str, known: list[str]) -> str:
+    import difflib  # here, since it takes a while
+
     close = difflib.get_close_matches(name[:100], known, n=3)
     return f"; did you mean {' or '.join(close)}?" if close else f"; expected one of {', '.join(known)}"

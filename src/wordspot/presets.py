@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from wordspot.config import DecoderConfig, FeatureConfig
+from wordspot.config import DecoderConfig, FeatureConfig, RunConfig
 from wordspot.tasks import TASKS
 
 #: Front ends by name, each with its usual settings.
@@ -50,6 +50,14 @@ PRESETS: dict[str, Preset] = {
         task="trigger",
     ),
 }  # fmt: skip
+
+
+def is_for_esphome(config: RunConfig) -> bool:
+    """Whether a run was trained with the task and the front end of the preset ``esphome``, which its devices need."""
+    preset = PRESETS["esphome"]
+    settings = {name.removeprefix("features."): value for name, value in preset.settings.items() if name.startswith("features.")}
+    return config.task == preset.task and all(getattr(config.features, name) == value for name, value in settings.items())
+
 
 #: RecognizeCommands of TensorFlow's speech_commands example.
 CLASSIC_DECODER = DecoderConfig(kind="classic", average_ms=1000, threshold=0.2)

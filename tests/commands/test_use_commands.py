@@ -158,7 +158,7 @@ def test_mistakes_are_one_line(
         (tmp_path / "empty").mkdir()
         fails(capsys, "empty: the folder contains no recordings", command, model, tmp_path / "empty")
         fails(capsys, "--top must be at least 1, got 0", command, model, clip, "--top", "0")
-    monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
+    monkeypatch.setattr("wordspot.runtime.model.FOLDER", tmp_path)
     fails(capsys, "the model that comes with wordspot is missing", command, clip)
     (tmp_path / "default.onnx").write_bytes(model.read_bytes())
     assert run(capsys, command, clip)[0] == 0
@@ -306,6 +306,19 @@ def test_listen_to_a_file_fast_and_at_its_own_speed(capsys: pytest.CaptureFixtur
     _, slow, _ = run(capsys, "listen", model, path)
     assert slow == fast
     assert time.monotonic() - middle >= 14_000 / RATE > middle - start
+
+
+def test_listen_to_what_is_shorter_than_a_clip_says_so(
+    capsys: pytest.CaptureFixture[str], listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path
+) -> None:
+    needed = "0.10 s of audio, shorter than the 0.1 s that one score needs; use `wordspot label` for clips"
+    for status, out, error in (
+        run(capsys, "listen", model, wav(tmp_path / "s.wav", level(0.8, CLIP - 1))),
+        listen_to(pcm(level(0.8, CLIP - 1)), model, "-"),
+    ):
+        assert (status, out) == (0, "")
+        assert needed in error
+    assert "shorter" not in run(capsys, "listen", model, wav(tmp_path / "s.wav", level(0.8, CLIP)))[2]
 
 
 def test_listen_saves_what_it_detected(listen_to: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path) -> None:

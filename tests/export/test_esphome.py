@@ -121,6 +121,22 @@ def test_the_command(capsys: pytest.CaptureFixture[str], trained: Path, folder: 
     assert not (tmp_path / "other").exists()
 
 
+def test_info_and_verify_say_what_a_manifest_is(
+    capsys: pytest.CaptureFixture[str], trained: Path, folder: Path, tmp_path: Path
+) -> None:
+    ws.export_esphome(trained, tmp_path, data=folder, force=True)
+    path = tmp_path / "deep_voice.json"
+    status, out, error = run(capsys, "info", path)
+    assert (status, error) == (0, "")
+    for line in ("wake word      Deep Voice", "every 30 ms", "deep_voice.tflite, ", "mean of 3 scores above 0.5"):
+        assert line in out
+    told = json.loads(run(capsys, "info", path, "--json")[1])
+    assert (told["wake_word"], told["bytes"]) == ("Deep Voice", (tmp_path / "deep_voice.tflite").stat().st_size)
+    fails(capsys, "a JSON file, not an .onnx file .* manifest of a wake word for ESPHome: it has no self-test", "verify", path)
+    (tmp_path / "deep_voice.tflite").unlink()
+    fails(capsys, r"deep_voice\.tflite: no such file, but deep_voice\.json names it", "info", path)
+
+
 def test_recordings_that_cannot_calibrate_are_rejected(trained: Path, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no such folder; expected recordings in it"):
         ws.export_esphome(trained, tmp_path / "out", calibrate=tmp_path / "nowhere")

@@ -11,15 +11,14 @@ import build_wasm
 import numpy as np
 import pytest
 import soundfile
-from numpy.typing import NDArray
 
 import wordspot as ws
 from support.browser import Browser, find_browser
 from support.command_line import fails, run
-from support.made import RATE, TONES
+from support.made import RATE, spoken_tones
 from support.static_site import serve_folder
 from wordspot.errors import ConfigError, NotFoundError
-from wordspot.export import wasm_target
+from wordspot.runtime.modelfile.engine import wasm
 
 OLD = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"
 SOURCES = build_wasm.OUT.parent
@@ -39,7 +38,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def engine(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wasm_target.importlib.resources, "files", lambda name: package)
+    monkeypatch.setattr(wasm.importlib.resources, "files", lambda name: package)
 
 
 @pytest.fixture
@@ -49,20 +48,11 @@ def site(tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-def spoken() -> NDArray[np.float32]:
-    """Tones, of which the file knows one as a word for sure, with faint noise around them."""
-    time = np.arange(RATE) / RATE
-    quiet = np.zeros(int(1.5 * RATE))
-    parts = [part for word in ("low", "high", "low") for part in (quiet, 0.3 * np.sin(2 * np.pi * TONES[word] * time))]
-    audio = np.concatenate([*parts, quiet])
-    return (audio + 0.005 * np.random.default_rng(0).standard_normal(len(audio))).astype(np.float32)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(find_browser() is None, reason="no Chromium")
 @pytest.mark.parametrize("weights", ["int8", "float32"])
 def test_the_page_detects_what_the_detector_does(engine: None, tmp_path: Path, site: str, weights: str) -> None:
-    audio = spoken()
+    audio = spoken_tones()
     soundfile.write(tmp_path / "spoken.wav", audio, RATE, subtype="PCM_16")
     detector = ws.Detector(OLD)
     expected = [one.label for one in detector.feed(audio) + detector.flush()]
@@ -111,7 +101,7 @@ def test_the_command_writes_the_page_and_says_its_size(engine: None, tmp_path: P
 
 
 def test_without_the_engine_it_says_how_to_build_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wasm_target.importlib.resources, "files", lambda name: tmp_path / "nothing")
+    monkeypatch.setattr(wasm.importlib.resources, "files", lambda name: tmp_path / "nothing")
     with pytest.raises(NotFoundError, match=r"engine\.wasm: .* missing .*`python tools/build_wasm.py`"):
         ws.export_wasm(OLD, tmp_path / "page")
     with pytest.raises(ConfigError, match="`weights` must be float32 or int8, got 'int4'"):

@@ -395,8 +395,12 @@ def test_a_recipe_is_a_copy() -> None:
 def test_recipes_of_ones_own_network(own_package: Path) -> None:
     assert find_recipe("my_networks:Small", "default") == {"training.steps": (5,), "training.learning_rates": (0.1,)}
     assert find_recipe("my_networks:make", "default") == {}
-    with pytest.raises(ConfigError, match="model 'my_networks:Small' has no classic recipe, as it is not part of the tutorial"):
+    with pytest.raises(ConfigError, match="model 'my_networks:Small' has no classic recipe, as it is not part of the tutorial; "):
         find_recipe("my_networks:Small", "classic")
+    with pytest.raises(ConfigError, match="set `model` to one that has it: conv for words, trigger_gru for a trigger, "):
+        find_recipe("residual_1d", "classic")
+    for name in ("conv", "trigger_gru", "lstm"):
+        assert find_recipe(name, "classic")
 
 
 def test_an_unknown_recipe_is_an_error() -> None:

@@ -240,7 +240,7 @@ def test_a_weight_that_is_no_number_is_left_to_onnx_runtime(library: Library) ->
     at = data.index(bias.data.tobytes())
     damaged = data[:at] + np.float32(np.nan).tobytes() + data[at + 4 :]
     with pytest.raises(ExportError, match="weights that are not finite numbers"):
-        open_engine(damaged, read_card(damaged))
+        open_engine(walk(damaged), read_card(damaged))
     with pytest.raises(CardError, match="its self-test failed"):
         open_model(damaged)
 

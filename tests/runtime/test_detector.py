@@ -382,7 +382,7 @@ def test_weights_that_are_not_finite_fail_the_self_test() -> None:
 def test_the_model_that_comes_with_wordspot_or_a_line_that_says_it_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
+    monkeypatch.setattr("wordspot.runtime.model.FOLDER", tmp_path)
     with pytest.raises(NotFoundError, match=r"default\.onnx: the model that comes with wordspot is missing"):
         Detector()
     (tmp_path / "default.onnx").write_bytes(SHORT)

@@ -717,6 +717,8 @@ def fits(value: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> bool:
         return fits(value, schemas[schema["$ref"].rsplit("/", 1)[1]], schemas)
     if "allOf" in schema:
         return all(fits(value, one, schemas) for one in schema["allOf"])
+    if "anyOf" in schema:
+        return any(fits(value, one, schemas) for one in schema["anyOf"])
     if "enum" in schema:
         return value in schema["enum"]
     kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float)}
@@ -742,7 +744,8 @@ def test_answers_are_as_described(server: Running) -> None:
         ("POST", "/v1/label", "/v1/label", bytes(1 << 21)), ("POST", "/v1/label", "/v1/label", b""),
         ("POST", "/v1/record?word=d&session=d&take=0", "/v1/record", wav()), ("GET", "/v1/listen", "/v1/listen", None),
         ("POST", "/v1/record?word=d&session=d&take=0", "/v1/record", wav()), ("GET", "/no", "/{path}", None),
-        ("GET", "/models/no.onnx", "/models/{name}.onnx", None),
+        ("GET", "/models/no.onnx", "/models/{name}.onnx", None), ("GET", "/models/no.bin", "/models/{name}.bin", None),
+        ("GET", "/engine/no.js", "/engine/{name}", None),
     ]  # fmt: skip
     for method, address, path, body in asked:
         status, headers, content = server.ask(method, address, body)

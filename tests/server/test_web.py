@@ -34,9 +34,10 @@ from wordspot.audio.resample import StreamResampler
 from wordspot.data.folders import list_recordings
 from wordspot.data.voices import find_engines
 from wordspot.data.voices.clips import speak_words
-from wordspot.runtime.detector import Detector
+from wordspot.runtime.detector import Detector, Scorer
 from wordspot.runtime.model import open_model
 from wordspot.runtime.modelfile.card import with_card
+from wordspot.runtime.modelfile.engine.wasm import has_wasm
 from wordspot.server import web_server as run
 from wordspot.server.config import ServerSettings
 from wordspot.server.pages import page_folder
@@ -51,17 +52,25 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed, so the page is not tested"),
     pytest.mark.skipif(not RUNTIME.is_file(), reason="onnxruntime-web's files are missing; `make web` fetches them"),
+    pytest.mark.skipif(not has_wasm(), reason="the engine in WebAssembly is missing; `make web` builds it"),
 ]
 
 Samples = NDArray[np.float32]
 
-# Keeps what the page hands to the model's thread: the samples it captured, at the model's rate.
+# Keeps the samples at the model's rate: those that the audio thread posts, and those that the page hands to the model's thread.
 TAP = """
 window.tapped = [];
 const post = Worker.prototype.postMessage;
 Worker.prototype.postMessage = function (message, ...rest) {
   if (message.type === "samples") window.tapped.push(message.samples.slice());
   return post.call(this, message, ...rest);
+};
+window.AudioWorkletNode = class extends window.AudioWorkletNode {
+  constructor(...rest) {
+    super(...rest);
+    window.inAudioThread = Boolean(rest[2].processorOptions.model);
+    if (window.inAudioThread) this.port.addEventListener("message", ({ data }) => data.samples && window.tapped.push(data.samples.slice()));
+  }
 };
 """
 TAPPED = """(async () => {
@@ -126,7 +135,8 @@ def sites() -> Iterator[Callable[..., Site]]:
 
 @pytest.fixture(scope="module")
 def site(sites: Callable[..., Site]) -> Site:
-    """The package's own model, and three made by hand: whole clips, one word, and one whose self-test fails."""
+    """The package's own model, with the weights of its file, and four made by hand, which our engine does not know: whole clips,
+    one word, one that judges recordings, and one whose self-test fails."""
     broken = dataclasses.replace(made_card(), self_test=dataclasses.replace(made_card().self_test, seed=2))
     made = [
         served("clips", made_model("clip")),
@@ -134,7 +144,13 @@ def site(sites: Callable[..., Site]) -> Site:
         served("judge", made_model("clip", config={**made_card("clip").config, "task": "recordings"})),
         served("broken", made_model(self_test=broken.self_test)),
     ]
-    return sites(load_models([None]) + made)
+    return sites(load_models([None]) + made, page_weights="float32")
+
+
+@pytest.fixture(scope="module")
+def small_site(sites: Callable[..., Site]) -> Site:
+    """The package's own model as the server gives it by default, with weights in 8 bits."""
+    return sites()
 
 
 def one_word_model() -> bytes:
@@ -226,6 +242,53 @@ def test_a_file_gives_what_pythons_detector_gives(page: Page, minute: Path) -> N
     assert f"{len(found)} words" in page.text("#status")
 
 
+SCORES = """(async () => {
+  const { EngineModel } = await import("./model_engine.js");
+  const [{ engine, card }] = (await (await fetch("models.json")).json()).models;
+  const content = async (path) => (await fetch(path)).arrayBuffer();
+  const model = new EngineModel({ engine: await content("engine/engine.wasm"), blob: await content(engine.file) }, card);
+  model.start().feed(new Float32Array(999).fill(0.5)); // of an earlier stream, which leaves no trace
+  const runner = model.start();
+  const audio = Float32Array.from({ length: 64000 }, (_, n) => 0.3 * Math.sin(n * n / 500000) * ((n >> 12) % 3));
+  const scores = [], ends = [];
+  for (let at = 0, size = 1; at < audio.length; at += size, size = (size * 7) % 2003) {
+    const rows = runner.feed(audio.subarray(at, at + size));
+    scores.push(...rows.scores);
+    ends.push(...rows.ends);
+  }
+  return { scores, ends, weights: engine.weights };
+})()"""
+
+
+@pytest.mark.parametrize(("weights", "tolerance"), [("float32", 1e-4), ("int8", 0.05)])
+def test_the_posteriors_are_pythons(browser: Browser, site: Site, small_site: Site, weights: str, tolerance: float) -> None:
+    """With float weights to rounding; with weights in 8 bits to the documented loss."""
+    page = browser.open((site if weights == "float32" else small_site).url)
+    assert page.evaluate("window.wordspot.ready") is True
+    found = page.evaluate(SCORES)
+    assert found["weights"] == weights
+    n = np.arange(64_000)
+    audio = (0.3 * np.sin(n * n / 500_000) * ((n >> 12) % 3)).astype(np.float32)
+    scores, ends = Scorer().feed(audio)
+    assert found["ends"] == [round(end * RATE / 1000) for end in ends]
+    apart = np.abs(np.reshape(found["scores"], scores.shape) - scores)
+    assert apart.max() < tolerance
+    assert scores.max() - scores.min() > 0.5
+    page.close()
+
+
+def test_a_file_in_8_bits_gives_the_same_words(browser: Browser, small_site: Site, minute: Path) -> None:
+    page = browser.open(small_site.url)
+    assert page.evaluate("window.wordspot.ready") is True
+    found = run_file(page, minute)
+    expected = Detector().feed(soundfile.read(minute, dtype="float32")[0])
+    assert [one["label"] for one in found[: len(expected)]] == [one.label for one in expected]
+    assert [one["score"] for one in found[: len(expected)]] == pytest.approx([one.score for one in expected], abs=0.05)
+    assert page.evaluate("window.wordspot.engine.weights") == "int8"
+    assert page.evaluate("document.getElementById('facts').textContent.includes('wordspot’s engine, weights in 8 bits')") is True
+    page.close()
+
+
 def test_another_rate_and_stereo_give_the_same_words(page: Page, minute: Path, tmp_path: Path) -> None:
     audio = soundfile.read(minute, dtype="float32")[0][: 15 * RATE]
     resampler = StreamResampler(RATE, 44_100)
@@ -249,6 +312,7 @@ def test_the_microphone_is_detected_and_nothing_leaves_the_device(page: Page, si
     page.wait_for("document.querySelector('#words .lit') && document.getElementById('announce').textContent")
     lit = page.evaluate("document.querySelector('#words .lit').innerText")
     page.wait_for("window.wordspot.heard.seconds > 61")
+    assert page.evaluate("window.inAudioThread") is True
     page.click("#start")
     page.wait_for("window.wordspot.state === 'ready'")
     audio = np.frombuffer(base64.b64decode(page.evaluate(TAPPED)), np.float32)
@@ -430,6 +494,31 @@ def choose_model(page: Page, name: str) -> None:
     }})()""")
 
 
+def test_onnxruntime_web_is_loaded_only_for_models_that_our_engine_does_not_know(
+    sites: Callable[..., Site], tmp_path: Path, minute: Path
+) -> None:
+    site = sites([*load_models([None]), served("clips", made_model("clip"))])
+    with Browser(tmp_path / "browser", microphone=minute) as browser:
+        page = browser.open(site.url, before=TAP)
+        assert page.evaluate("window.wordspot.kept") is True
+        assert not [path for path in site.asked if "ort" in path or path.endswith(".onnx")]
+        assert "from now on, with clips once chosen here" in page.evaluate("document.querySelector('.about').textContent")
+        choose_model(page, "clips")
+        page.wait_for("window.wordspot.state === 'ready' && window.wordspot.model === 'clips'")
+        assert page.evaluate("window.wordspot.engine") is None
+        assert {"/ort.js", "/vendor/ort/ort-wasm-simd-threaded.wasm", "/models/clips.onnx"} <= set(site.asked)
+        page.click("#start")
+        page.wait_for("window.wordspot.heard.seconds > 2")
+        assert page.evaluate("window.inAudioThread") is False
+        page.click("#start")
+        site.stop()
+        page.go(site.url)
+        assert page.evaluate("window.wordspot.ready") is True
+        choose_model(page, "clips")
+        page.wait_for("window.wordspot.state === 'ready' && window.wordspot.model === 'clips'")
+        assert page.problems() == []
+
+
 def test_a_model_of_entire_clips_can_be_chosen(page: Page, tmp_path: Path) -> None:
     choose_model(page, "clips")
     page.wait_for("window.wordspot.state === 'ready' && window.wordspot.model === 'clips'")
@@ -481,16 +570,18 @@ def test_a_file_that_is_no_sound_is_rejected_in_a_sentence(page: Page, tmp_path:
 
 def test_the_first_load_is_small_and_the_second_needs_no_server(sites: Callable[..., Site], tmp_path: Path, minute: Path) -> None:
     site = sites()
-    with Browser(tmp_path / "browser") as browser:
+    with Browser(tmp_path / "browser", microphone=minute) as browser:
         page = browser.open(site.url)
         assert page.evaluate("window.wordspot.ready") is True
         assert page.evaluate("window.wordspot.kept") is True
         assert "works offline" in page.evaluate("document.querySelector('.about').textContent")
-        assert site.sent <= 4.7e6
+        assert site.sent <= 305e3
         site.stop()
         page.go(site.url)
         assert page.evaluate("window.wordspot.ready") is True
         assert len(run_file(page, minute)) >= 8
+        page.click("#start")
+        page.wait_for("window.wordspot.state === 'listening' && window.wordspot.detections.length > 0")
         assert page.problems() == []
 
 
@@ -536,10 +627,12 @@ def test_a_server_without_onnxruntime_web_says_how_to_get_it(
     sites: Callable[..., Site], browser: Browser, tmp_path: Path
 ) -> None:
     shutil.copytree(page_folder(), tmp_path / "web", ignore=shutil.ignore_patterns("vendor"))
-    page = browser.open(sites(folder=tmp_path / "web").url)
+    page = browser.open(sites([served("clips", made_model("clip")), *load_models([None])], folder=tmp_path / "web").url)
     assert page.evaluate("window.wordspot.ready") is False
-    assert "onnxruntime-web are missing on the server" in page.text("#notice")
+    assert "The model clips needs onnxruntime-web, whose files are missing on the server" in page.text("#notice")
     assert "make web" in page.text("#notice")
+    choose_model(page, "default")
+    page.wait_for("window.wordspot.state === 'ready'")
     page.close()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 RATE = 16_000
 TONES = {"low": 300.0, "middle": 1000.0, "high": 3000.0, "other": 5500.0}
@@ -27,3 +28,12 @@ def make_tone_folder(root: Path, n_speakers: int = 30, *, noise_seconds: float =
         noise = 0.1 * rng.standard_normal(int(noise_seconds * RATE))
         soundfile.write(root / "_background_noise_" / "hiss.wav", noise, RATE, subtype="PCM_16")
     return root
+
+
+def spoken_tones() -> NDArray[np.float32]:
+    """Tones, of which `tests/files/0.1/words.onnx` knows one as a word for sure, with faint noise around them; 16 kHz."""
+    time = np.arange(RATE) / RATE
+    quiet = np.zeros(int(1.5 * RATE))
+    parts = [part for word in ("low", "high", "low") for part in (quiet, 0.3 * np.sin(2 * np.pi * TONES[word] * time))]
+    audio = np.concatenate([*parts, quiet])
+    return (audio + 0.005 * np.random.default_rng(0).standard_normal(len(audio))).astype(np.float32)

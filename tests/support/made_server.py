@@ -17,6 +17,7 @@ from typing import Any
 
 from support.made_onnx import RATE, made_model
 from support.made_recordings import recording_model
+from wordspot.server.app import AddRoutes
 from wordspot.server.config import ServerSettings
 from wordspot.server.served import ServedModel, load_models
 from wordspot.server.streams import StreamPool
@@ -46,15 +47,15 @@ class Running:
         self.ws = f"ws{'s' if secure else ''}://127.0.0.1:{web.port}/v1/listen"
 
     def ask(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, *, seconds: float = 10
     ) -> tuple[int, dict[str, str], bytes]:
         """One request: status, headers with lower-case names, body."""
         if self._secure:
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                "127.0.0.1", self.port, timeout=10, context=self._secure
+                "127.0.0.1", self.port, timeout=seconds, context=self._secure
             )
         else:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -87,12 +88,13 @@ def running(
     folder: Path | None = None,
     tls: tuple[Path, Path] | None = None,
     secure: ssl.SSLContext | None = None,
+    add_routes: AddRoutes | None = None,
     **changes: Any,
 ) -> Iterator[Running]:
     """A server with `SETTINGS` and `changes` of them. Its socket listens already: early requests wait in the backlog."""
     settings = replace(SETTINGS, **changes)
     pool = StreamPool(models, threads=settings.n_threads, max_streams=settings.max_streams, gain=settings.gain)
-    web = WebServer(models, settings, tls=tls, pool=pool, folder=folder)
+    web = WebServer(models, settings, tls=tls, pool=pool, folder=folder, add_routes=add_routes)
     thread = threading.Thread(target=lambda: asyncio.run(web.serve()))
     thread.start()
     try:

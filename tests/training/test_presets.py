@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from wordspot.commands import train
 from wordspot.errors import ConfigError
 from wordspot.export.esphome import FEATURES as DEVICE
 from wordspot.models import make_model
 from wordspot.presets import PRESETS
-from wordspot.tasks import labels_of_run
+from wordspot.run import Run
+from wordspot.tasks import TASKS, labels_of_run
 from wordspot.training.recipes import make_config
 
 TEN = tuple("abcdefghij")
@@ -44,3 +49,16 @@ def test_presets_are_for_the_default_network() -> None:
 
 def test_the_preset_for_esphome_has_the_features_of_its_devices() -> None:
     assert make_config(Path("x"), "lamp", task="trigger", preset="esphome").features == replace(DEVICE, clip_ms=10_000.0)
+
+
+def test_what_comes_after_a_run_for_esphome_is_its_export() -> None:
+    def told(**settings: Any) -> str:
+        config = make_config(Path("data"), "lamp", task="trigger", **settings)
+        finished = cast(Run, SimpleNamespace(config=config))
+        return train._next(TASKS["trigger"], finished, argparse.Namespace(out=Path("runs/lamp"), data=Path("my data")))
+
+    assert told(preset="esphome") == (
+        "wordspot export runs/lamp --target esphome --data 'my data' --out " + str(Path("runs/lamp/esphome"))
+    )
+    for other in ({}, {"features": "micro"}):
+        assert told(**other) == f"wordspot export runs/lamp --out {Path('runs/lamp/trigger.onnx')}"

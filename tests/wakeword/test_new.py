@@ -20,16 +20,15 @@ pytest.importorskip("torch")
 pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip install 'wordspot[voices]'")
 
 SMALL: dict[str, Any] = {"n_voices": 24, "n_near_misses": 3, "minutes": 0.01, "engine": "espeak-ng", "false_accepts_per_hour": 60}
+SMALL |= {"n_rounds": 2, "stream_minutes": 1.0}
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two rounds of two steps, and streams of a minute."""
-    monkeypatch.setattr(rounds, "ROUNDS", (0.5, 0.5))
+    """Rounds of two steps."""
     monkeypatch.setattr(rounds, "_FEWEST_STEPS", 2)
     monkeypatch.setattr(rounds, "_PROBE_STEPS", 2)
     monkeypatch.setattr(rounds, "_PROBE_SKIPPED", 1)
-    monkeypatch.setattr(measuring, "_MINUTES", 1.0)
 
 
 @pytest.mark.slow
@@ -82,7 +81,7 @@ def test_what_was_mined_from_training_negatives_is_no_test(tmp_path: Path) -> No
         for number in range(60):
             write_audio(project.recordings / folder / f"{name}{number}_nohash_0.wav", np.full(1600, 0.1, np.float32), 16_000)
     request = Request(("hey lamp",), "en", "espeak-ng", 24, 60, (), 0.5, 20.0, 0, ())
-    names = [path.name for path, _ in measuring._test_clips(project, request)]
+    names = [path.name for path, _ in measuring.test_clips(project, request)]
     assert any(name.startswith("voice") for name in names)
     assert any(name.startswith("woke-") for name in names)
     assert not any(name.startswith("mined-") for name in names)

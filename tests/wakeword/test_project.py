@@ -11,7 +11,7 @@ import pytest
 from wordspot.audio.files import write_audio
 from wordspot.errors import ConfigError, DataError, NotFoundError
 from wordspot.wakeword.project import Project, Request
-from wordspot.wakeword.recordings import add_false_accepts, add_takes
+from wordspot.wakeword.recordings import add_false_accepts, add_takes, remove_missing, weigh_takes
 
 
 def tone(path: Path, hertz: float) -> Path:
@@ -68,8 +68,26 @@ def test_takes_of_several_phrases_have_a_folder_each(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="hey radio: no such folder; expected recordings in it"):
         add_takes(project, ["hey lamp", "hey radio"], tmp_path / "takes")
     tone(tmp_path / "takes" / "hey radio" / "a.wav", 500)
-    assert add_takes(project, ["hey lamp", "hey radio"], tmp_path / "takes") == 1
+    (tmp_path / "takes" / "hey fan").mkdir()  # a phrase that nobody has recorded
+    assert add_takes(project, ["hey lamp", "hey radio", "hey fan"], tmp_path / "takes") == 2
     assert len(list((project.recordings / "hey radio").iterdir())) == 1
+
+
+def test_recordings_that_are_gone_are_removed(tmp_path: Path) -> None:
+    project, phrases = Project(tmp_path / "lamp"), ["hey lamp", "hey radio"]
+    kept = tone(tmp_path / "takes" / "hey lamp" / "kept.wav", 300)
+    gone = tone(tmp_path / "takes" / "hey lamp" / "gone.wav", 400)
+    false = tone(tmp_path / "false" / "a.wav", 500)
+    (tmp_path / "takes" / "hey radio").mkdir()
+    add_takes(project, phrases, tmp_path / "takes")
+    add_false_accepts(project, false.parent)
+    voice = tone(project.recordings / "hey lamp" / "voice_nohash_0.wav", 600)
+    weigh_takes(project, Request(("hey lamp", "hey radio"), n_voices=8))
+    assert remove_missing(project, phrases, tmp_path / "takes", false.parent) == 0
+    gone.unlink()
+    assert remove_missing(project, phrases, tmp_path / "takes", None) == 2
+    left = {path.read_bytes() for path in project.recordings.rglob("*.wav")}
+    assert left == {kept.read_bytes(), voice.read_bytes()}
 
 
 def test_a_folder_without_recordings(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from wordspot.progress import OnNote, ignore_note
 #: Longest recording that is decoded at once: six hours at 16 kHz. A header with more is rejected before allocation.
 MAX_SAMPLES = 6 * 3600 * 16_000
 _BLOCK = 1 << 16
+_SEEKABLE = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC")
+_SAMPLE_BY_SAMPLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 _WRITTEN = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
 
 
@@ -50,6 +52,12 @@ class AudioInfo:
     def seconds(self) -> float:
         """Length of the file."""
         return self.n_samples / self.sample_rate
+
+    @property
+    def can_seek(self) -> bool:
+        """Whether decoding can start at any sample with the same result: PCM and FLAC, unlike MP3, Vorbis and Opus."""
+        container, _, encoding = self.format.partition(" ")
+        return container in _SEEKABLE and encoding.startswith(_SAMPLE_BY_SAMPLE)
 
 
 def read_info(path: Path, *, thorough: bool = True) -> AudioInfo:
@@ -114,6 +122,7 @@ def read_blocks(
     block_ms: float = 1000.0,
     *,
     channel: int | None = None,
+    start: int = 0,
     thorough: bool = True,
     on_note: OnNote | None = None,
 ) -> tuple[int, Iterator[Samples]]:
@@ -122,6 +131,7 @@ def read_blocks(
     Args:
         path: the file.
         block_ms: length of a block.
+        start: the first sample to return, of a file that `AudioInfo.can_seek`.
         channel: as in `read_audio`.
         thorough: as in `read_audio`.
         on_note: as in `read_audio`.
@@ -142,7 +152,7 @@ def read_blocks(
         file.close()
         raise
     rate = int(file.samplerate)
-    return rate, _decode(file, path, max(int(rate * block_ms / 1000), 1), channel, note)
+    return rate, _decode(file, path, max(int(rate * block_ms / 1000), 1), channel, note, start)
 
 
 def write_audio(path: Path, audio: Samples, sample_rate: int) -> None:
@@ -182,11 +192,15 @@ def encode_wav(audio: Samples, sample_rate: int) -> bytes:
     return buffer.getvalue()
 
 
-def _decode(file: soundfile.SoundFile, path: Path, size: int, channel: int | None, note: OnNote) -> Iterator[Samples]:
+def _decode(
+    file: soundfile.SoundFile, path: Path, size: int, channel: int | None, note: OnNote, start: int = 0
+) -> Iterator[Samples]:
     """Blocks of `size` samples, mono and checked. A header with too many samples costs no memory."""
     with file:
         used = _choose(file, path, channel, note)
-        n_samples, peaks = 0, np.zeros(file.channels)
+        if start:
+            _seek(file, path, start)
+        n_samples, peaks = start, np.zeros(file.channels)
         for block in _blocks(file, path, size):
             n_samples += len(block)
             mono = block[:, used].copy()
@@ -209,6 +223,13 @@ def _blocks(file: soundfile.SoundFile, path: Path, size: int) -> Iterator[Sample
         if not len(block):
             return
         yield block
+
+
+def _seek(file: soundfile.SoundFile, path: Path, start: int) -> None:
+    try:
+        file.seek(start)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"{path}: damaged, sample {start} cannot be reached ({reason(error)}); convert it again") from error
 
 
 def _choose(file: soundfile.SoundFile, path: Path, channel: int | None, note: OnNote) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -112,7 +111,7 @@ class AutoGain:
         if self._n_frames % self._n_frames_second == 0:
             self._seconds.append((self._high, self._low))
             self._high, self._low = 0.0, math.inf
-            level, floor = max(high for high, _ in self._seconds), median(low for _, low in self._seconds)
+            level, floor = max(high for high, _ in self._seconds), float(np.median([low for _, low in self._seconds]))
             self._wanted_db = min(_TARGET_DB - _in_db(level), _NOISE_DB - _in_db(floor), _MOST_AUTO_DB)
         step = _RISE_DB / self._n_frames_second
         change = min(max(self._wanted_db - self.gain_db, -step), step)

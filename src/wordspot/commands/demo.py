@@ -80,7 +80,7 @@ def _what_next(out: Path, recordings: Path, pages: list[Path], model: Path) -> s
         f"  {program} train FOLDER --words {','.join(WORDS)} --out runs/ten\n"
         "The model that comes with wordspot is trained on people. Try it with a microphone:\n"
         f"  {program} listen\n"
-        "To use the demo's model on a web page (`make web` downloads ONNX Runtime for the browser, by npm):\n"
+        "To use the demo's model on a web page (in a checkout, `make web` builds what browsers run it with):\n"
         f"  make web\n  {program} serve {model} --open\n"
         "To draw the features of a clip:\n"
         f"  {program} spectrogram {clip} --out {out / 'clip.png'} --features logmel"

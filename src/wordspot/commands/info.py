@@ -17,7 +17,11 @@ EXAMPLE = "wordspot info words.onnx"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model", metavar="MODEL", type=Path, nargs="?", help="an exported file (default: the one that comes with wordspot)"
+        "model",
+        metavar="MODEL",
+        type=Path,
+        nargs="?",
+        help="an exported file, or the manifest of one for ESPHome (default: the one that comes with wordspot)",
     )
     parser.add_argument("--json", action="store_true", help="print the whole card as JSON")
 
@@ -26,12 +30,40 @@ def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.runtime.model import info
 
+    if args.model is not None and args.model.suffix.lower() == ".json":
+        _show_manifest(args.model, as_json=args.json)
+        return
     found = info(args.model)
     if args.json:
         console.print_json(found.to_json())
         return
     for entry, value in _lines(found.card, found.n_bytes, found.engine):
         console.say(f"{entry:14} {value}")
+
+
+def _show_manifest(path: Path, *, as_json: bool) -> None:
+    """A wake word for ESPHome, whose card is its manifest."""
+    from wordspot.commands import console
+    from wordspot.export.esphome_model import open_esphome
+
+    opened = open_esphome(path)
+    manifest, size = opened.manifest, opened.model_path.stat().st_size
+    if as_json:
+        console.print_json({"model": opened.name, "bytes": size, **manifest})
+        return
+    step_ms = 1000 * opened.card.step_samples / opened.card.sample_rate
+    settings = manifest["micro"]
+    rows = [
+        ("wake word", manifest["wake_word"]),
+        ("kind", f"manifest for ESPHome, scores audio at {opened.card.sample_rate} Hz every {step_ms:g} ms"),
+        ("network", f"{opened.model_path.name}, {size / 1000:.0f} kB, int8"),
+        ("decoder", f"mean of {settings['sliding_window_size']} scores above {settings['probability_cutoff']:g}"),
+        *((name, manifest.get(name)) for name in ("author", "website")),
+        ("languages", ", ".join(map(str, manifest.get("trained_languages", [])))),
+    ]
+    for entry, value in rows:
+        if value:
+            console.say(f"{entry:14} {value}")
 
 
 def _lines(card: Card, size: int, engine: str) -> list[tuple[str, Any]]:

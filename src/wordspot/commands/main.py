@@ -25,9 +25,9 @@ from wordspot.commands.arguments import options_first
 from wordspot.errors import WordspotError, missing_extra, one_line
 
 COMMANDS = (
-    "demo", "new", "speak", "download", "check", "align", "train", "evaluate", "spectrogram", "export", "verify", "info", "label",
-    "classify", "detect", "listen", "review", "make-stream", "make-scenes", "test-stream", "tune", "compare", "serve",
-    "export-web",
+    "demo", "studio", "new", "speak", "download", "check", "align", "train", "evaluate", "spectrogram", "export", "verify",
+    "info", "label", "classify", "detect", "listen", "review", "make-stream", "make-scenes", "test-stream", "tune", "compare",
+    "serve", "export-web", "scan", "search",
 )  # fmt: skip
 
 _WHAT_TO_DO = {

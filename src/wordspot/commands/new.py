@@ -42,6 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--near-misses", dest="n_near_misses", type=int, default=60, metavar="N",
         help="phrases that sound like it, for each (default: 60)",
     )  # fmt: skip
+    parser.add_argument(
+        "--rounds", dest="n_rounds", type=int, default=3, metavar="N",
+        help="of training, 1 to 3; after each but the last it also learns what it fell for (default: 3)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--stream-minutes", type=float, default=20.0, metavar="M",
+        help="of words and noise to choose thresholds on, and to measure on (default: 20)",
+    )  # fmt: skip
     parser.add_argument("--language", default="en", help="of the voices: en, de, zh, ... (default: en)")
     parser.add_argument(
         "--engine", default="best", help="of the voices, as for speak (default: all simple ones, and kokoro if it is there)"
@@ -61,8 +69,8 @@ def run(args: argparse.Namespace) -> None:
             args.phrases, out=args.out, takes=args.takes, false_accepts=args.false_accepts, speech=args.speech,
             backgrounds=args.backgrounds, excluded=args.excluded, said=args.said,
             false_accepts_per_hour=args.false_accepts_per_hour, minutes=args.minutes, n_voices=args.n_voices,
-            n_near_misses=args.n_near_misses, language=args.language, engine=args.engine, seed=args.seed, resume=args.resume,
-            force=args.force, **callbacks,
+            n_near_misses=args.n_near_misses, n_rounds=args.n_rounds, stream_minutes=args.stream_minutes, language=args.language,
+            engine=args.engine, seed=args.seed, resume=args.resume, force=args.force, **callbacks,
         )  # fmt: skip
     if args.json:
         console.print_json(made.to_json())

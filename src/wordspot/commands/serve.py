@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="another page that may use the server, such as https://example.org; may be repeated",
     )
     add("--record-dir", type=Path, metavar="DIR", help="where the page may save recordings for `wordspot train`")
+    add(
+        "--page-weights",
+        choices=("int8", "float32"),
+        default="int8",
+        help="how the page gets a model's weights: in 8 bits, a quarter of the size, or in 32 bits (default: int8)",
+    )
     add("--wyoming-port", type=int, metavar="N", help="also serve Home Assistant's Wyoming protocol here (usual: 10400)")
     add(
         "--wyoming-host",
@@ -60,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--zeroconf", action="store_true", help="announce the Wyoming port in the local network, so that Home Assistant finds it")
     add_gain(parser)
     add_save(parser, "what woke each satellite of the Wyoming port, and what nearly did, in a folder each")
+    add("--workers", type=int, default=1, metavar="N", help="processes that share the port, on Linux (default: 1)")
     add("--open", action="store_true", help="open the page in a browser")
     add("--verbose", action="store_true", help="log every stream and every failed request, not only refused clients")
 
@@ -79,8 +86,8 @@ def _serve(args: argparse.Namespace) -> int:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     logging.getLogger("wordspot").setLevel(logging.INFO if args.verbose else logging.WARNING)
     names = (
-        "host", "port", "allow_origins", "record_dir", "tls_cert", "tls_key", "wyoming_port", "wyoming_host", "zeroconf", "gain",
-        "save", "save_mb",
+        "host", "port", "allow_origins", "record_dir", "page_weights", "tls_cert", "tls_key", "wyoming_port", "wyoming_host",
+        "zeroconf", "gain", "workers", "save", "save_mb",
     )  # fmt: skip
     given = {name: getattr(args, name) for name in names}
     token = os.environ.get(TOKEN_VARIABLE, "") if args.token is None else args.token
@@ -112,8 +119,9 @@ def _tell(args: argparse.Namespace, serving: Serving, *, is_open: bool) -> None:
         console.note("browsers on other machines need https to use a microphone; see --tls-cert and --tls-key")
     if serving.wyoming and not _is_loopback(args.wyoming_host):
         console.note(f"Wyoming has no token: anyone who can reach {args.wyoming_host} may use it")
-    if not serving.has_runtime:
-        console.note("the page cannot run models: onnxruntime-web is missing; run `make web` in a checkout")
+    if serving.not_runnable:
+        names = ", ".join(serving.not_runnable)
+        console.note(f"the page cannot run {names}: onnxruntime-web is missing; run `make web` in a checkout")
     if args.open:
         import webbrowser
 

@@ -95,7 +95,12 @@ def _resume(args: argparse.Namespace, callbacks: dict[str, Any]) -> Run:
 
 def _next(task: Task, finished: Run, args: argparse.Namespace) -> str:
     from wordspot.formats import command_line
+    from wordspot.presets import is_for_esphome
 
+    if is_for_esphome(finished.config):
+        return command_line(
+            "wordspot", "export", args.out, "--target", "esphome", "--data", args.data, "--out", args.out / "esphome"
+        )
     if task.predicts_clips and finished.metrics["testing"]["n"]:
         return command_line("wordspot", "evaluate", args.out, args.data, "--report", args.out / "report.html")
     return command_line("wordspot", "export", args.out, "--out", args.out / f"{task.name}.onnx")

@@ -13,7 +13,6 @@ typedef int32_t wholes;
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef uint32_t words __attribute__((vector_size(4 * LANES)));
 typedef int32_t wholes __attribute__((vector_size(4 * LANES)));
-typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
 #define TO_FLOATS(numbers) __builtin_convertvector(numbers, lanes)
 #if LANES == 4
 #define ORDER 3, 2, 1, 0
@@ -22,10 +21,8 @@ typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
 #endif
 #if defined(__clang__) || __GNUC__ >= 12
 #define BACKWARD(values) __builtin_shufflevector(values, values, ORDER)
-#define SHUFFLED(left, right, ...) __builtin_shufflevector(left, right, __VA_ARGS__)
 #else
 #define BACKWARD(values) __builtin_shuffle(values, (wholes){ORDER})
-#define SHUFFLED(left, right, ...) __builtin_shuffle(left, right, (int32_t __attribute__((vector_size(16)))){__VA_ARGS__})
 #endif
 #endif
 
@@ -34,7 +31,6 @@ typedef struct {
 } complexes;
 
 #define AT(pointer, place) (*(lanes *)((pointer) + (place)))
-#define QUAD(pointer) (*(quad *)(pointer))
 
 /* One stage of radix 4 of Stockham's transform: `stride` independent ones of length `n` from x to y. `turn` is the step through
  * the table of turns of the whole transform, of length `whole`: exp(-2 pi i k / whole). */
@@ -106,13 +102,13 @@ static void transpose(const float *x, float *y, uint32_t rows, uint32_t columns)
         for (uint32_t column = 0; column < columns; column += 4) {
             const float *from = x + row * columns + column;
             float *to = y + column * rows + row;
-            const quad a = QUAD(from), b = QUAD(from + columns), c = QUAD(from + 2 * columns), d = QUAD(from + 3 * columns);
-            const quad left_ab = SHUFFLED(a, b, 0, 4, 1, 5), right_ab = SHUFFLED(a, b, 2, 6, 3, 7);
-            const quad left_cd = SHUFFLED(c, d, 0, 4, 1, 5), right_cd = SHUFFLED(c, d, 2, 6, 3, 7);
-            QUAD(to) = SHUFFLED(left_ab, left_cd, 0, 1, 4, 5);
-            QUAD(to + rows) = SHUFFLED(left_ab, left_cd, 2, 3, 6, 7);
-            QUAD(to + 2 * rows) = SHUFFLED(right_ab, right_cd, 0, 1, 4, 5);
-            QUAD(to + 3 * rows) = SHUFFLED(right_ab, right_cd, 2, 3, 6, 7);
+            const ws_quad a = WS_QUAD(from), b = WS_QUAD(from + columns), c = WS_QUAD(from + 2 * columns), d = WS_QUAD(from + 3 * columns);
+            const ws_quad left_ab = WS_SHUFFLED(a, b, 0, 4, 1, 5), right_ab = WS_SHUFFLED(a, b, 2, 6, 3, 7);
+            const ws_quad left_cd = WS_SHUFFLED(c, d, 0, 4, 1, 5), right_cd = WS_SHUFFLED(c, d, 2, 6, 3, 7);
+            WS_QUAD(to) = WS_SHUFFLED(left_ab, left_cd, 0, 1, 4, 5);
+            WS_QUAD(to + rows) = WS_SHUFFLED(left_ab, left_cd, 2, 3, 6, 7);
+            WS_QUAD(to + 2 * rows) = WS_SHUFFLED(right_ab, right_cd, 0, 1, 4, 5);
+            WS_QUAD(to + 3 * rows) = WS_SHUFFLED(right_ab, right_cd, 2, 3, 6, 7);
         }
 #endif
 }
@@ -188,8 +184,8 @@ static inline float sum_of_products(const float *weights, const float *bins, uin
         sums[3] += weights[i + 3] * bins[i + 3];
     }
 #else
-    quad sums = {0};
-    for (uint32_t i = 0; i < 4 * n_quads; i += 4) sums += QUAD(weights + i) * QUAD(bins + i);
+    ws_quad sums = {0};
+    for (uint32_t i = 0; i < 4 * n_quads; i += 4) sums += WS_QUAD(weights + i) * WS_QUAD(bins + i);
 #endif
     return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }

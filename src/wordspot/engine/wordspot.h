@@ -19,11 +19,11 @@
 #include <stdint.h>
 
 /* How the engine is compiled, the same for all files. Floats in a vector: 8 is best with AVX2 and AVX-512, 4 with SSE, NEON and
- * WebAssembly; 1 means no vectors. */
+ * WebAssembly; 1 means no vectors. For 32-bit ARM, GCC computes vectors of floats one by one, so there they pay only with clang. */
 #ifndef WS_LANES
 #if defined(__AVX__)
 #define WS_LANES 8
-#elif defined(__SSE2__) || defined(__ARM_NEON) || defined(__wasm_simd128__)
+#elif defined(__SSE2__) || defined(__aarch64__) || (defined(__ARM_NEON) && defined(__clang__)) || defined(__wasm_simd128__)
 #define WS_LANES 4
 #else
 #define WS_LANES 1

@@ -38,6 +38,11 @@ class EsphomeFile:
         self.name, self.card = str(path), _card(manifest, self.decoder, stride)
 
     @property
+    def model_path(self) -> Path:
+        """The network, beside the manifest."""
+        return self.path.parent / str(self.manifest["model"])
+
+    @property
     def decoder(self) -> DecoderConfig:
         """The device's decision rule, with the cut-off and window of the manifest."""
         settings = self.manifest["micro"]
@@ -57,7 +62,7 @@ class EsphomeFile:
         window = int(decoder.average_ms / (FEATURES.hop_ms * self.stride) + 1e-6) + 1
         cutoff = decoder.threshold_of(str(self.manifest["wake_word"]))
         settings = {**self.manifest["micro"], "probability_cutoff": round(cutoff, 4), "sliding_window_size": window}
-        model = self.path.parent / self.manifest["model"]
+        model = self.model_path
         target = out.with_suffix(".tflite")
         out.parent.mkdir(parents=True, exist_ok=True)
         if target.resolve() != model.resolve():

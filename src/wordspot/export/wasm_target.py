@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,13 @@ from string import Template
 from typing import Any
 
 from wordspot import __version__
-from wordspot.errors import NotFoundError
 from wordspot.export.c_target import check_arguments, copy_files, engine_model
 from wordspot.files import atomic_path, write_text
 from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.modelfile.engine.blob import make_blob
+from wordspot.runtime.modelfile.engine.wasm import ENGINE, MODULE, check_wasm, wasm_folder
 
-_ENGINE = "engine.wasm"
-_FILES = (_ENGINE, "wordspot.js", "index.html")
+_FILES = (ENGINE, MODULE, "index.html")
 
 
 @dataclass(frozen=True)
@@ -61,14 +59,10 @@ def export_wasm(model: Path | str | bytes, out: Path | str, *, weights: str = "i
     """
     folder = Path(out)
     check_arguments(folder, weights, force=force)
-    sources = importlib.resources.files("wordspot") / "engine" / "wasm"
-    if not (sources / _ENGINE).is_file():
-        raise NotFoundError(
-            f"{_ENGINE}: the engine in WebAssembly is missing from this installation; wheels have it. In a checkout run "
-            "`python tools/build_wasm.py`, which needs clang and lld, and install again"
-        )
+    check_wasm()
+    sources = wasm_folder()
     read, card = engine_model(model)
-    blob, engine = make_blob(read, card, weights), (sources / _ENGINE).read_bytes()
+    blob, engine = make_blob(read, card, weights), (sources / ENGINE).read_bytes()
     exported = ExportedWasm(folder, card.labels, weights, len(engine), _compressed(engine), len(blob), _compressed(blob))
     folder.mkdir(parents=True, exist_ok=True)
     copy_files(sources, _FILES, folder)

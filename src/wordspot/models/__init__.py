@@ -73,7 +73,10 @@ def find_recipe(name: str, recipe: str) -> dict[str, Any]:
         raise ConfigError(f"`recipe` must be 'default' or 'classic', got {recipe!r}")
     settings = getattr(find_constructor(name), "classic" if recipe == "classic" else "recipe", None)
     if settings is None and recipe == "classic":
-        raise ConfigError(f"model {name!r} has no classic recipe, as it is not part of the tutorial; use the default recipe")
+        raise ConfigError(
+            f"model {name!r} has no classic recipe, as it is not part of the tutorial; leave out `recipe`, or set `model` to one "
+            "that has it: conv for words, trigger_gru for a trigger, lstm for recordings"
+        )
     return dict(settings or {})
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from wordspot.audio.files import read_blocks
 from wordspot.audio.folder import find_clips
 from wordspot.audio.gain import Gain, LevelWatch, check_gain
+from wordspot.audio.samples import Samples
 from wordspot.config import DecoderConfig
 from wordspot.errors import ConfigError
 from wordspot.progress import OnNote, OnProgress, ignore_note
@@ -20,6 +21,7 @@ from wordspot.runtime.chime import add_chimes, check_chime
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import Model, Source, as_model, check_detects
+from wordspot.runtime.modelfile.card import Card
 
 _SILENCE_S = 0.5  # fed after the end, since a trigger detects its word slightly after it, perhaps after the recording's end
 
@@ -165,10 +167,15 @@ def detect_file(
         n_samples += len(block)
         watch.feed(block)
         keep(detector.feed(block))
-    if detector.card.task.predicts_steps:
-        keep(detector.feed(np.zeros(int(_SILENCE_S * rate), np.float32)))
+    if (silence := end_silence(detector.card, rate)) is not None:
+        keep(detector.feed(silence))
     keep(detector.flush())
     return FileDetections(name, tuple(found), n_samples / rate, detector.card.clip_seconds)
+
+
+def end_silence(card: Card, rate: int) -> Samples | None:
+    """The silence at `rate` Hz that is fed after the end of a recording; None for a model that needs none."""
+    return np.zeros(int(_SILENCE_S * rate), np.float32) if card.task.predicts_steps else None
 
 
 def _check_chime(chime: Path, recordings: Recordings) -> None:

@@ -135,8 +135,10 @@ class _Listener:
 
     def run(self, blocks: Iterator[Block], on_level: OnLevel | None) -> Iterator[LiveDetection]:
         try:
+            n_samples = 0
             with contextlib.closing(blocks):  # type: ignore[type-var]
                 for block in blocks:
+                    n_samples += len(block)
                     yield from self._feed(block)
                     if on_level and len(block):
                         on_level(_peak(block))
@@ -144,6 +146,7 @@ class _Listener:
             yield from map(self._act_on, detections)
             if self.keeper:
                 self.keeper.finish(detections, scores, end_ms)
+            self._note_short(n_samples)
         finally:
             if self.keeper:  # also if listening was interrupted
                 self.keeper.finish()
@@ -167,6 +170,14 @@ class _Listener:
         saved = self.keeper.keep(detection) if self.keeper else None
         self._tell(self.runner.start(detection) if self.runner else [])
         return dataclasses.replace(found, saved=saved)
+
+    def _note_short(self, n_samples: int) -> None:
+        """Tell the user why a source that has ended held nothing to detect."""
+        seconds, needed = n_samples / self.detector.sample_rate, self.detector.card.clip_seconds
+        if seconds < needed:
+            self.notice(
+                f"{seconds:.2f} s of audio, shorter than the {needed:g} s that one score needs; use `wordspot label` for clips"
+            )
 
     def _tell(self, lines: list[str]) -> None:
         for line in lines:

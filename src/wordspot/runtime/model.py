@@ -6,7 +6,6 @@ Runtime, which runs all files. ``WORDSPOT_ENGINE=onnx`` or ``c`` in the environm
 
 from __future__ import annotations
 
-import importlib.resources
 import os
 import warnings
 from dataclasses import dataclass
@@ -15,13 +14,17 @@ from typing import Any, Protocol, runtime_checkable
 
 from wordspot.config import DecoderConfig
 from wordspot.errors import CardError, ConfigError, ExportError, NotFoundError
-from wordspot.runtime.modelfile.card import Card, read_card, read_content, to_json
+from wordspot.runtime.modelfile.card import Card, read_card_and_graph, read_content, to_json
 from wordspot.runtime.modelfile.engine.opening import open_engine
 from wordspot.runtime.modelfile.engine.session import EngineSession
+from wordspot.runtime.modelfile.graph import Walked
 from wordspot.runtime.modelfile.self_test import SelfTestResult, run_self_test
 from wordspot.runtime.modelfile.session import open_session
 
 DEFAULT_MODEL = "default.onnx"
+FOLDER = Path(__file__).parent
+"""Where the default model is."""
+
 ENGINE_VARIABLE = "WORDSPOT_ENGINE"
 ENGINES = ("auto", "c", "onnx")
 
@@ -126,8 +129,8 @@ def open_model(
         ConfigError: an unknown engine, or ``"c"`` if the C engine cannot run the file or is not compiled.
     """
     name, data = read_model(model)
-    card = read_card(data, name)
-    session, difference = _open_in_c(name, data, card, engine)
+    card, graph = read_card_and_graph(data, name)
+    session, difference = _open_in_c(name, graph, card, engine)
     if session:
         return Model(card, session, name)
     try:
@@ -141,7 +144,7 @@ def open_model(
     return opened
 
 
-def _open_in_c(name: str, data: bytes, card: Card, engine: str | None) -> tuple[EngineSession | None, str]:
+def _open_in_c(name: str, graph: Walked, card: Card, engine: str | None) -> tuple[EngineSession | None, str]:
     """Try to open a file in the C engine.
 
     Returns:
@@ -154,7 +157,7 @@ def _open_in_c(name: str, data: bytes, card: Card, engine: str | None) -> tuple[
     if chosen == "onnx":
         return None, ""
     try:
-        if session := open_engine(data, card):
+        if session := open_engine(graph, card):
             return session, ""
     except ExportError as error:
         reason = str(error)
@@ -206,8 +209,8 @@ def info(model: Path | str | None = None) -> ModelInfo:
         NotFoundError, CardError: as `open_model`.
     """
     name, data = read_model(model)
-    card = read_card(data, name)
-    session, _ = _open_in_c(name, data, card, None)
+    card, graph = read_card_and_graph(data, name)
+    session, _ = _open_in_c(name, graph, card, None)
     return ModelInfo(name, len(data), card, Model(card, session).engine)
 
 
@@ -224,7 +227,7 @@ def read_model(model: Path | str | bytes | None) -> tuple[str, bytes]:
         return "the model", model
     if model is not None:
         return read_content(Path(model))
-    default = importlib.resources.files("wordspot.runtime") / DEFAULT_MODEL
+    default = FOLDER / DEFAULT_MODEL
     if not default.is_file():
         raise NotFoundError(
             f"{DEFAULT_MODEL}: the model that comes with wordspot is missing from this installation; "

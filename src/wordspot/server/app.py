@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.resources
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,16 @@ from wordspot.server.counters import Counters
 from wordspot.server.guard import Guard
 from wordspot.server.label import label_route
 from wordspot.server.listen import listen_route
-from wordspot.server.pages import Compression, Page, ServedModels, page_folder
+from wordspot.server.page_models import made_files, make_page_models, not_runnable
+from wordspot.server.pages import Compression, MadeFiles, Page, page_folder
 from wordspot.server.record import Records, record_route
 from wordspot.server.refusals import printable, shown_peer
 from wordspot.server.served import ServedModel
 from wordspot.server.streams import StreamPool
 from wordspot.server.uploads import Uploads
+
+#: Makes routes, given what receives sound files.
+AddRoutes = Callable[[Uploads], Sequence[BaseRoute]]
 
 _METHODS = ("GET", "POST")
 _SMALL = 1 << 10  # bytes; compressing less does not pay
@@ -41,6 +45,7 @@ def make_app(
     *,
     pool: StreamPool | None = None,
     folder: Path | None = None,
+    add_routes: AddRoutes | None = None,
 ) -> Starlette:
     """The application.
 
@@ -49,6 +54,7 @@ def make_app(
         settings: who may use it, and how much.
         pool: streams shared with another protocol; None: its own.
         folder: the page's files; None: those of this installation.
+        add_routes: makes further routes, which are tried before those of the page.
 
     Raises:
         ConfigError: `record_dir` cannot be written to.
@@ -56,6 +62,7 @@ def make_app(
     if pool is None:
         pool = StreamPool(models, threads=settings.n_threads, max_streams=settings.max_streams, gain=settings.gain)
     streams, uploads = pool, Uploads(settings, pool.counters)
+    folder, page_models = folder or page_folder(), make_page_models(models, settings.page_weights)
     pool.counters.gauge("streams", lambda: len(streams))
 
     @contextlib.asynccontextmanager
@@ -67,13 +74,15 @@ def make_app(
     app = Starlette(
         routes=[
             *_api_routes(models, settings, pool, uploads),
-            *_page_routes(models, settings, folder or page_folder()),
+            *(add_routes(uploads) if add_routes else ()),
+            *_page_routes(made_files(page_models, _facts(settings)), folder),
         ],
         lifespan=lifespan,
         middleware=_middleware(settings, pool.counters),
         exception_handlers={HTTPException: _as_json},  # type: ignore[dict-item]
     )
     app.state.counters = pool.counters
+    app.state.not_runnable = not_runnable(page_models, folder)
     return app
 
 
@@ -109,12 +118,11 @@ def _api_routes(models: Sequence[ServedModel], settings: ServerSettings, pool: S
     return routes
 
 
-def _page_routes(models: Sequence[ServedModel], settings: ServerSettings, folder: Path) -> list[BaseRoute]:
+def _page_routes(files: dict[str, bytes], folder: Path) -> list[BaseRoute]:
     """The page, and what it reads."""
-    served = ServedModels(models, _facts(settings))
+    made = MadeFiles(files)
     return [
-        Route("/models.json", served.listing),
-        Route("/models/{name}.onnx", served.model),
+        *(Route(path, made.serve) for path in ("/models.json", "/models/{name}", "/engine/{name}")),
         Route("/{path:path}", Page(folder).serve),
     ]
 

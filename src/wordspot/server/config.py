@@ -13,8 +13,10 @@ from wordspot.audio.gain import Gain, check_gain
 from wordspot.errors import ConfigError
 from wordspot.formats import shown
 from wordspot.runtime.kept_files import SAVE_MB
+from wordspot.runtime.modelfile.engine.blob import WEIGHTS
 
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_WYOMING_PORT = "127.0.0.1", 8765, 10400
+PAGE_WEIGHTS = "int8"
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{8,512}")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[^\s/:@?#\[\]]+)(:\d{1,5})?")
 
@@ -30,6 +32,7 @@ class ServerSettings:
         allow_origins: other pages that may use the server, such as ``https://example.org``; their hosts are also accepted
             as names of the server.
         record_dir: where the page may save recordings; None: nowhere.
+        page_weights: of models that the page runs in wordspot's engine: ``"int8"``, or ``"float32"``, four times as large.
         gain: dB by which the audio of streams that name no gain is raised, or ``"auto"``; None: not at all.
         save: where the sound of the detections of satellites (Wyoming) is kept, in a folder each; None: nowhere.
         save_mb: the most megabytes that this sound may take; the oldest is removed.
@@ -53,6 +56,7 @@ class ServerSettings:
     token: str = ""
     allow_origins: Sequence[str] = ()
     record_dir: Path | str | None = None
+    page_weights: str = PAGE_WEIGHTS
     gain: Gain = None
     save: Path | str | None = None
     save_mb: float = SAVE_MB
@@ -73,6 +77,8 @@ class ServerSettings:
     def __post_init__(self) -> None:
         _check(self, "port", 0, 65_535)
         check_gain(self.gain)
+        if self.page_weights not in WEIGHTS:
+            raise ConfigError(f"`page_weights` must be {' or '.join(WEIGHTS)}, got {shown(self.page_weights)}")
         _check(self, "threads", 0, 256)
         _check(self, "max_frame_bytes", 1 << 8, 1 << 24)
         for name in ("max_connections", "max_streams"):

@@ -1,14 +1,12 @@
-"""The files of the page, and those of the models. Only names that were listed at the start are looked up on the disk."""
+"""Serves the files of the page. Only names that were listed at the start are looked up on the disk."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.resources
-import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -17,8 +15,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Receive, Scope, Send
-
-from wordspot.server.served import ServedModel
 
 #: What the page is made of; files of other types are not served. The types of the system's own table differ by machine.
 TYPES = {
@@ -32,6 +28,7 @@ TYPES = {
     ".wasm": "application/wasm",
     ".txt": "text/plain; charset=utf-8",
     ".onnx": "application/octet-stream",
+    ".bin": "application/octet-stream",
 }
 _FRESH, _FOR_EVER = "no-cache", "public, max-age=31536000, immutable"
 _PIECE = 64 << 10  # bytes
@@ -40,12 +37,6 @@ _PIECE = 64 << 10  # bytes
 def page_folder() -> Path:
     """The folder of the page's files in this installation."""
     return Path(str(importlib.resources.files("wordspot") / "web"))
-
-
-def models_json(models: Sequence[ServedModel], facts: dict[str, Any]) -> bytes:
-    """What the page reads first: the models with their cards, and facts about the server."""
-    listing = {"models": [model.description() for model in models], **facts}
-    return json.dumps(listing, ensure_ascii=False, allow_nan=False).encode()
 
 
 class Page(StaticFiles):
@@ -85,29 +76,23 @@ class Page(StaticFiles):
         return NotModifiedResponse(response.headers) if self.is_not_modified(response.headers, asked) else response
 
 
-class ServedModels:
-    """``models.json`` and the models' files, from memory: the files on disk may have changed since the start.
+class MadeFiles:
+    """Files from memory: those on disk may have changed since the start.
 
     Args:
-        models: served as ``models/NAME.onnx``.
-        facts: about the server, added to ``models.json``.
+        files: the content of each, by its path.
     """
 
-    def __init__(self, models: Sequence[ServedModel], facts: dict[str, Any]) -> None:
-        self._listing = models_json(models, facts)
-        self._listing_digest = hashlib.sha256(self._listing).hexdigest()
-        self._models = {model.name: model for model in models}
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self._files = {name: (content, hashlib.sha256(content).hexdigest()) for name, content in files.items()}
 
-    async def listing(self, request: Request) -> Response:
-        """``models.json``."""
-        return _from_memory(request, self._listing, self._listing_digest, TYPES[".json"])
-
-    async def model(self, request: Request) -> Response:
-        """A model's file."""
-        model = self._models.get(request.path_params["name"])
-        if model is None:
-            raise HTTPException(404, "no such model; /v1/models lists them")
-        return _from_memory(request, model.data, model.digest, TYPES[".onnx"])
+    async def serve(self, request: Request) -> Response:
+        """The response to a request for one file."""
+        name = request.scope["path"].removeprefix("/")
+        if name not in self._files:
+            raise HTTPException(404, "no such file; /v1/models lists the models")
+        content, digest = self._files[name]
+        return _from_memory(request, content, digest, TYPES[Path(name).suffix])
 
 
 class Compression(GZipMiddleware):

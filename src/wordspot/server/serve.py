@@ -12,11 +12,10 @@ from typing import Any
 
 from wordspot.errors import ConfigError, NotFoundError
 from wordspot.server.config import DEFAULT_HOST, ServerSettings
-from wordspot.server.pages import page_folder
 from wordspot.server.served import ServedModel, load_models, model_paths
-from wordspot.server.site import RUNTIME
 from wordspot.server.streams import StreamPool
 from wordspot.server.web_server import WebServer, bind
+from wordspot.server.workers import check_workers, serve_workers
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,14 @@ class Serving:
         models: what it offers; the first is used if a client names none.
         wyoming: host and port of the Wyoming protocol; None: not served.
         announced: the name in the local network and the addresses; None: not announced.
-        has_runtime: whether the page can run models; onnxruntime-web is missing from some installations.
+        not_runnable: names of models that the page cannot run; onnxruntime-web is missing from some installations.
     """
 
     url: str
     models: tuple[ServedModel, ...]
     wyoming: tuple[str, int] | None = None
     announced: tuple[str, tuple[str, ...]] | None = None
-    has_runtime: bool = True
+    not_runnable: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The addresses and the models as a JSON object."""
@@ -44,7 +43,7 @@ class Serving:
             "models": [model.summary() for model in self.models],
             "wyoming": list(self.wyoming) if self.wyoming else None,
             "announced": [self.announced[0], list(self.announced[1])] if self.announced else None,
-            "has_runtime": self.has_runtime,
+            "not_runnable": list(self.not_runnable),
         }
 
 
@@ -56,6 +55,7 @@ def serve(
     wyoming_port: int | None = None,
     wyoming_host: str = DEFAULT_HOST,
     zeroconf: bool = False,
+    workers: int = 1,
     on_start: Callable[[Serving], None] | None = None,
     **settings: Any,
 ) -> None:
@@ -69,9 +69,10 @@ def serve(
         wyoming_port: also serve Home Assistant's Wyoming protocol on this port; 0: any that is free.
         wyoming_host: the address for Wyoming, which has no token.
         zeroconf: announce the Wyoming port in the local network.
+        workers: processes that share the port, on Linux; the limits are those of each.
         on_start: called when everything has started.
-        settings: the fields of `ServerSettings`: `host`, `port`, `token`, `allow_origins`, `record_dir`, `gain`, `save` and the
-            limits.
+        settings: the fields of `ServerSettings`: `host`, `port`, `token`, `allow_origins`, `record_dir`, `page_weights`,
+            `gain`, `save` and the limits.
 
     Raises:
         KeyboardInterrupt: on SIGINT.
@@ -83,8 +84,14 @@ def serve(
         raise ConfigError("`zeroconf` announces the port of the Wyoming protocol; set `wyoming_port` too")
     if settings.get("save") is not None and wyoming_port is None:
         raise ConfigError("`save` keeps what satellites send by the Wyoming protocol; set `wyoming_port` too")
-    checked, tls = ServerSettings(**settings), _tls(tls_cert, tls_key)
+    checked, tls = ServerSettings(**settings), find_tls(tls_cert, tls_key)
     served = load_models(model_paths(models))
+    if workers != 1:
+        check_workers(workers, wyoming_port)
+        serve_workers(
+            workers, model_paths(models), served, checked, tls, lambda url: on_start and on_start(Serving(url, tuple(served)))
+        )
+        return
     pool = StreamPool(served, threads=checked.n_threads, max_streams=checked.max_streams, gain=checked.gain)
     with contextlib.ExitStack() as opened:
         wyoming: socket.socket | None = None
@@ -123,8 +130,7 @@ async def _run(
             started.push_async_callback(announcement.withdraw)
             announced = announcement.name, tuple(addresses)
         if on_start is not None:
-            has_runtime = any((page_folder() / RUNTIME).glob("*.wasm"))
-            on_start(Serving(web.url, pool.models, wyoming, announced, has_runtime))
+            on_start(Serving(web.url, pool.models, wyoming, announced, tuple(web.not_runnable)))
         await web.serve()
 
 
@@ -134,7 +140,13 @@ def _reachable(host: str) -> list[str]:
     return reachable_addresses(host)
 
 
-def _tls(cert: Path | str | None, key: Path | str | None) -> tuple[Path, Path] | None:
+def find_tls(cert: Path | str | None, key: Path | str | None) -> tuple[Path, Path] | None:
+    """The files of a certificate and its key; None if neither is given.
+
+    Raises:
+        ConfigError: only one is given.
+        NotFoundError: no such file.
+    """
     if (cert is None) != (key is None):
         raise ConfigError("`tls_cert` and `tls_key` belong together; give both")
     if cert is None or key is None:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from wordspot.errors import CardError, ConfigError, NotFoundError
 from wordspot.runtime.model import Model, open_model, read_model
-from wordspot.runtime.modelfile.card import Card, to_json
+from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.recordings import RecordingClassifier
 
 _MAX_NAME = 64
@@ -36,11 +35,6 @@ class ServedModel:
         """``words``, ``trigger`` or ``recordings``."""
         return self.card.task.name
 
-    @property
-    def file(self) -> str:
-        """The URL of the file, relative to the page."""
-        return f"models/{quote(self.name)}.onnx"
-
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the file, in hex."""
@@ -62,10 +56,6 @@ class ServedModel:
             "bytes": len(self.data),
             "sha256": self.digest,
         }
-
-    def description(self) -> dict[str, Any]:
-        """What the page needs to run the model: the summary, the file's URL and the whole card."""
-        return {**self.summary(), "file": self.file, "card": to_json(self.card)}
 
 
 def model_paths(models: Path | str | Sequence[Path | str] | None) -> list[Path | str | None]:

@@ -90,11 +90,14 @@ def new(
     minutes: float = 20.0,
     n_voices: int = 300,
     n_near_misses: int = 60,
+    n_rounds: int = 3,
+    stream_minutes: float = 20.0,
     language: str = "en",
     engine: str = "best",
     seed: int = 0,
     resume: bool = False,
     force: bool = False,
+    mirror: bool = False,
     stop: Callable[[], bool] | None = None,
     on_record: Callable[[Any], None] | None = None,
     on_note: OnNote | None = None,
@@ -118,10 +121,14 @@ def new(
         minutes: of training. Speaking and measuring come on top.
         n_voices: clips of each phrase.
         n_near_misses: phrases that sound like it, for each.
+        n_rounds: of training, 1 to 3; after each but the last, the network also learns what it fell for.
+        stream_minutes: of words and noise on which thresholds are chosen, and of those on which the model is measured.
         language, engine: of the voices, see `wordspot.speak`; ``best`` are all simple ones, and kokoro where its files are.
         seed: of everything that is drawn.
         resume: go on where `new` was interrupted in `out`; with new `takes` or `false_accepts`, train again on all of them.
         force: replace an earlier project in `out`.
+        mirror: remove recordings of people and false accepts from the project that are no longer in `takes` and
+            `false_accepts`.
         stop, on_record, on_note, progress: as for `wordspot.train`; a stopped project can be resumed.
 
     Raises:
@@ -142,6 +149,8 @@ def new(
         minutes,
         seed,
         tuple(said),
+        n_rounds,
+        stream_minutes,
     )
     for folder in (takes, false_accepts, speech, backgrounds):
         if folder is not None and not Path(folder).is_dir():
@@ -149,8 +158,9 @@ def new(
     project, note = Project(Path(out)), on_note or ignore_note
     finished = _begin(project, request, resume=resume, force=force)
     callbacks = rounds.Callbacks(progress or ignore, note, on_record or (lambda _: None), stop or (lambda: False))
-    heard = None if speech is None else Path(speech)
-    _gather(project, request, finished, takes, false_accepts, backgrounds, callbacks)
+    heard = _path(speech)
+    brought = Brought(_path(takes), _path(false_accepts), _path(backgrounds), mirror)
+    _gather(project, request, finished, brought, callbacks)
     run = _train(project, request, finished, heard, callbacks)
     return _finish(project, request, run, heard, callbacks)
 
@@ -175,41 +185,49 @@ def _difference(before: Request, now: Request) -> str:
     return ", ".join(f"`{name}` {getattr(before, name)!r}" for name in names)
 
 
-def _gather(
-    project: Project,
-    request: Request,
-    finished: list[str],
-    takes: Path | str | None,
-    false_accepts: Path | str | None,
-    backgrounds: Path | str | None,
-    callbacks: rounds.Callbacks,
-) -> None:
-    """Have the voices speak, and copy what the user brings. New recordings undo the rounds of training."""
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+@dataclass(frozen=True)
+class Brought:
+    """The recordings that the user brings; see `new`."""
+
+    takes: Path | None
+    false_accepts: Path | None
+    backgrounds: Path | None
+    mirror: bool
+
+
+def _gather(project: Project, request: Request, finished: list[str], brought: Brought, callbacks: rounds.Callbacks) -> None:
+    """Have the voices speak, and copy what the user brings. Other recordings than before undo the rounds of training."""
     if "speak" not in finished:
         recordings.speak_phrases(project, request, callbacks.progress, callbacks.on_note)
         finished.append("speak")
         project.write(request, finished)
-    n_new = 0
-    if takes is not None:
-        n_new += (n := recordings.add_takes(project, request.phrases, Path(takes)))
-        recordings.note_new(callbacks.on_note, n, "recordings of people")
-    if false_accepts is not None:
-        n_new += (n := recordings.add_false_accepts(project, Path(false_accepts)))
-        recordings.note_new(callbacks.on_note, n, "false accepts")
-    if backgrounds is not None:
-        n_new += (n := recordings.add_backgrounds(project, Path(backgrounds)))
-        recordings.note_new(callbacks.on_note, n, "recordings of noise")
-    if n_new:
+    n_changed, note = 0, callbacks.on_note
+    if brought.mirror:
+        n_changed += recordings.remove_missing(project, request.phrases, brought.takes, brought.false_accepts)
+    if brought.takes is not None:
+        n_changed += (n := recordings.add_takes(project, request.phrases, brought.takes))
+        recordings.note_new(note, n, "recordings of people")
+    if brought.false_accepts is not None:
+        n_changed += (n := recordings.add_false_accepts(project, brought.false_accepts))
+        recordings.note_new(note, n, "false accepts")
+    if brought.backgrounds is not None:
+        n_changed += (n := recordings.add_backgrounds(project, brought.backgrounds))
+        recordings.note_new(note, n, "recordings of noise")
+    if n_changed:
         recordings.weigh_takes(project, request)
         del finished[1:]
         project.write(request, finished)
-        for number in range(1, len(rounds.ROUNDS) + 1):
+        for number in range(1, request.n_rounds + 1):
             shutil.rmtree(project.run(number), ignore_errors=True)
 
 
 def _train(project: Project, request: Request, finished: list[str], speech: Path | None, callbacks: rounds.Callbacks) -> Run:
     """All rounds that are not finished. Returns the last run."""
-    n = len(rounds.ROUNDS)
+    n = request.n_rounds
     for number in range(1, n + 1):
         stage = f"round {number}"
         if stage in finished:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wordspot.audio.files import read_audio, write_audio
 from wordspot.audio.samples import to_float32
@@ -25,13 +26,14 @@ from wordspot.evaluation.tuning import StreamTuning, tune
 from wordspot.intervals import Proportion
 from wordspot.labels import normalize_word
 from wordspot.progress import OnProgress
+from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import open_model
 from wordspot.wakeword.mining import without_phrases
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.recordings import MINED, TAKE
 
-_MINUTES, _NEAR_MISSES_PERCENT = 20.0, 30.0
+_NEAR_MISSES_PERCENT = 30.0
 _RATE = FeatureConfig.sample_rate
 _PAUSE_S = 0.5
 _BEFORE_S, _AFTER_S, _HISS = 2.0, 1.0, 1e-4
@@ -79,7 +81,7 @@ def make_streams(project: Project, request: Request, split: str, speech: Path | 
     seed = {"validation": 1, "testing": 2}[split] + 10 * request.seed
     words = project.streams / f"{split}.wav"
     make_stream(
-        project.recordings, request.phrases, minutes=_MINUTES, kind="scene", split=split, seed=seed, out=words,
+        project.recordings, request.phrases, minutes=request.stream_minutes, kind="scene", split=split, seed=seed, out=words,
         unknown_percent=_NEAR_MISSES_PERCENT if speech is None else 0, gap_s=(1, 10), babble=0.0, force=True,
     )  # fmt: skip
     return [words] if speech is None else [words, *_speech_stream(project, request, split, speech)]
@@ -109,7 +111,7 @@ def choose_thresholds(model: Path, streams: Sequence[Path], per_hour: float, pro
 def measure(project: Project, request: Request, streams: Sequence[Path], progress: OnProgress) -> Measured:
     """The figures of the finished model."""
     model = project.model(request.phrases)
-    clips, wanted = _test_clips(project, request), {normalize_word(phrase) for phrase in request.phrases}
+    clips, wanted = test_clips(project, request), {normalize_word(phrase) for phrase in request.phrases}
     detector = Detector(open_model(model))
     takes = [one for one in clips if one[1] in wanted and one[0].name.startswith(TAKE)]
     voices = [one for one in clips if one[1] in wanted and one not in takes]
@@ -124,7 +126,7 @@ def measure(project: Project, request: Request, streams: Sequence[Path], progres
     )
 
 
-def _test_clips(project: Project, request: Request) -> list[tuple[Path, str]]:
+def test_clips(project: Project, request: Request) -> list[tuple[Path, str]]:
     """The clips of the testing set, each with its word, without those that were cut from training negatives."""
     listing = list_recordings(project.recordings)
     wanted = {normalize_word(phrase) for phrase in request.phrases}
@@ -141,13 +143,22 @@ def _proportion(detector: Detector, clips: Sequence[tuple[Path, str]]) -> Propor
 
 
 def _detected(detector: Detector, path: Path) -> set[str]:
-    """The words that are detected in a recording between two stretches of near silence."""
+    return {normalize_word(one.label) for one in hear(detector, path)[0]}
+
+
+def hear(detector: Detector, path: Path) -> tuple[list[Detection], NDArray[np.float32]]:
+    """Run a detector over a recording between two stretches of near silence.
+
+    Returns:
+        The detections, and the scores of all rows: float32 [n, labels].
+    """
     audio = read_audio(path, _RATE)[0]
     rng = np.random.default_rng(0)
     before, after = ((_HISS * rng.standard_normal(int(seconds * _RATE))).astype(np.float32) for seconds in (_BEFORE_S, _AFTER_S))
     detector.reset()
-    found = [*detector.feed(np.concatenate([before, audio, after])), *detector.flush()]
-    return {normalize_word(one.label) for one in found}
+    found, scores, _ = detector.feed_scored(np.concatenate([before, audio, after]))
+    rest, last_scores, _ = detector.flush_scored()
+    return [*found, *rest], np.concatenate([scores, last_scores])
 
 
 def _found(proportion: Proportion) -> dict[str, Any]:

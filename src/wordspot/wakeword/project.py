@@ -29,6 +29,8 @@ class Request:
         minutes: of training.
         seed: of everything that is drawn.
         said: other spellings of the one phrase, as people say it.
+        n_rounds: of training.
+        stream_minutes: of words and noise, for the thresholds and for the measures each.
     """
 
     phrases: tuple[str, ...]
@@ -41,6 +43,8 @@ class Request:
     minutes: float = 20.0
     seed: int = 0
     said: tuple[str, ...] = ()
+    n_rounds: int = 3
+    stream_minutes: float = 20.0
 
     def __post_init__(self) -> None:
         if self.said and len(self.phrases) > 1:
@@ -51,6 +55,10 @@ class Request:
             raise ConfigError(f"`n_near_misses` must be 0 to 10000, got {self.n_near_misses}")
         if not 0 < self.minutes <= 100_000:
             raise ConfigError(f"`minutes` must be more than 0, got {self.minutes:g}")
+        if not 1 <= self.n_rounds <= 3:
+            raise ConfigError(f"`n_rounds` must be 1 to 3, got {self.n_rounds}")
+        if not 0.5 <= self.stream_minutes <= 600:
+            raise ConfigError(f"`stream_minutes` must be 0.5 to 600, got {self.stream_minutes:g}")
         if not 0 < self.false_accepts_per_hour <= 3600:
             raise ConfigError(f"`false_accepts_per_hour` must be more than 0, got {self.false_accepts_per_hour:g}")
 

@@ -135,14 +135,36 @@ def add_takes(project: Project, phrases: Sequence[str], takes: Path) -> int:
     """Copy recordings of people who say the phrases into the project.
 
     A recording is named by its content, which also decides whether it is for training, validation or testing: so it always stays
-    in its set. With several phrases, `takes` has a folder for each.
+    in its set. With several phrases, `takes` has a folder for each, which may be empty if others are not.
 
     Returns:
         how many recordings were new.
     """
     if len(phrases) == 1:
         return _copy(takes, project.recordings / normalize_word(phrases[0]))
-    return sum(_copy(takes / phrase, project.recordings / normalize_word(phrase)) for phrase in phrases)
+    folders = {phrase: takes / phrase for phrase in phrases}
+    for folder in folders.values():
+        _check_folder(folder)
+    recorded = {phrase: folder for phrase, folder in folders.items() if walk_folder(folder).sounds}
+    if not recorded:
+        raise DataError(f"{takes}: no recordings found; expected sound files in the folder of a phrase, at any depth")
+    return sum(_copy(folder, project.recordings / normalize_word(phrase)) for phrase, folder in recorded.items())
+
+
+def remove_missing(project: Project, phrases: Sequence[str], takes: Path | None, false_accepts: Path | None) -> int:
+    """Remove copies of recordings that are no longer in `takes` and `false_accepts`. Returns how many recordings were removed."""
+    sources = {normalize_word(phrase): takes and (takes / phrase if len(phrases) > 1 else takes) for phrase in phrases}
+    n_removed = 0
+    for name, source in {**sources, FALSE_ACCEPTS: false_accepts}.items():
+        found = walk_folder(source).sounds if source and source.is_dir() else ()
+        kept, removed = {_copy_name(path) for path in found}, set[str]()
+        for path in (project.recordings / name).glob(f"{TAKE}*"):
+            copied = path.name.partition("_nohash_")[0]
+            if copied not in kept:
+                path.unlink()
+                removed.add(copied)
+        n_removed += len(removed)
+    return n_removed
 
 
 def weigh_takes(project: Project, request: Request) -> None:
@@ -178,21 +200,29 @@ def add_backgrounds(project: Project, folder: Path) -> int:
 
 
 def _copy(source: Path, target: Path) -> int:
-    if not source.is_dir():
-        raise NotFoundError(f"{source}: no such folder; expected recordings in it")
+    _check_folder(source)
     found = walk_folder(source).sounds
     if not found:
         raise DataError(f"{source}: no recordings found; expected sound files, at any depth")
     target.mkdir(parents=True, exist_ok=True)
     n_new = 0
     for path in found:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        copy = target / f"{TAKE}{digest}_nohash_0{path.suffix.lower()}"
+        copy = target / f"{_copy_name(path)}_nohash_0{path.suffix.lower()}"
         if not copy.exists():
             shutil.copyfile(path, copy.with_suffix(".part"))
             copy.with_suffix(".part").replace(copy)
             n_new += 1
     return n_new
+
+
+def _copy_name(path: Path) -> str:
+    """The beginning of the name of a recording's copies, by its content."""
+    return f"{TAKE}{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
 
 
 def note_new(on_note: OnNote, n: int, what: str) -> None:

@@ -18,6 +18,7 @@ from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import list_recordings
 from wordspot.data.speech import load_speech
 from wordspot.errors import TrainingError
+from wordspot.formats import duration
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress
 from wordspot.run import Run, resume, train
@@ -25,8 +26,8 @@ from wordspot.wakeword.mining import mine, without_phrases
 from wordspot.wakeword.project import CLIP_MS, Project, Request
 from wordspot.wakeword.recordings import FALSE_ACCEPTS, MINED
 
-#: Part of the minutes for each round.
-ROUNDS = (0.3, 0.3, 0.4)
+#: Number of rounds → the part of the minutes for each.
+SHARES = {1: (1.0,), 2: (0.5, 0.5), 3: (0.3, 0.3, 0.4)}
 #: Changes of the network's recipe: more speech and other words than for ten words, because false accepts matter most.
 RECIPE: dict[str, Any] = {
     "training.precision": "auto",
@@ -65,9 +66,9 @@ def train_round(project: Project, request: Request, number: int, speech: Path | 
     if (out / "config.json").is_file() and begun.step:
         return resume(begun, project.recordings, **common)
     init = "default" if number == 1 else project.run(number - 1)
-    seconds = 60 * request.minutes * ROUNDS[number - 1]
+    seconds = 60 * request.minutes * SHARES[request.n_rounds][number - 1]
     steps = _steps_in(seconds, project, request, init, speech)
-    callbacks.on_note(f"round {number} of {len(ROUNDS)}: {steps} steps, about {seconds / 60:.0f} minutes")
+    callbacks.on_note(f"round {number} of {request.n_rounds}: {steps} steps, about {duration(seconds)}")
     settings: dict[str, Any] = {"training.evaluate_every": steps, "training.warmup_steps": min(100, steps // 5)}
     if number > 1:
         settings["training.learning_rates"] = (_LATER_RATE,)

@@ -3,11 +3,13 @@
 import { isWord } from "./decoder.js";
 import { Listen } from "./listen.js";
 import { prepare, whyNoMicrophone } from "./microphone.js";
-import { Recogniser } from "./recogniser.js";
+import { ENGINE, Recogniser } from "./recogniser.js";
 import { Record } from "./record.js";
 
 const byId = (id) => document.getElementById(id);
 const CONTROL_MS = 8000; // to wait for the service worker at the first visit; without it everything works but offline
+
+const WEIGHTS = { int8: "weights in 8 bits", float32: "weights in 32 bits" };
 
 const recogniser = new Recogniser();
 const listen = new Listen(recogniser, notice);
@@ -59,13 +61,14 @@ async function choose(entry) {
   showFacts(entry, listen.opened);
 }
 
-function showFacts({ card, name, bytes, file }, opened) {
+function showFacts({ card, name, bytes, file, engine }, opened) {
   const { selfTest } = opened ?? {};
   const facts = {
     Model: name,
     Words: card.labels.filter(isWord).join(", "),
-    Size: `${Math.round(bytes / 1000)} kB, sound at ${card.sample_rate / 1000} kHz`,
-    "Self-test": selfTest ? `passed in this browser (${selfTest.difference.toExponential(1)} of ${selfTest.tolerance})` : "",
+    Size: `${kB(engine?.bytes ?? bytes)}, sound at ${card.sample_rate / 1000} kHz`,
+    "Runs in": engine ? `wordspot’s engine, ${WEIGHTS[engine.weights]}` : "ONNX Runtime",
+    "Self-test": selfTest ? `passed in this browser (${selfTest.difference.toExponential(1)} of ${Number(selfTest.tolerance.toPrecision(3))})` : "",
     "Trained on": [card.data.name, card.data.clips && `${card.data.clips.toLocaleString()} clips`].filter(Boolean).join(", "),
     Licence: card.data.licence,
     Attribution: card.data.attribution,
@@ -74,11 +77,13 @@ function showFacts({ card, name, bytes, file }, opened) {
     Object.assign(document.createElement("dt"), { textContent: key }),
     Object.assign(document.createElement("dd"), { textContent: value }),
   ]);
-  const link = Object.assign(document.createElement("a"), { href: file, download: "", textContent: file.split("/").pop() });
+  const link = Object.assign(document.createElement("a"), { href: file, download: "", textContent: `${file.split("/").pop()}, ${kB(bytes)}` });
   const place = document.createElement("dd");
   place.append(link);
   byId("facts").replaceChildren(...rows, Object.assign(document.createElement("dt"), { textContent: "File" }), place);
 }
+
+const kB = (bytes) => `${Math.round(bytes / 1000)} kB`;
 
 function showView() {
   const view = location.hash === "#record" ? "record" : "listen";
@@ -102,11 +107,16 @@ async function takeControl() {
   if (registration && registration.active?.state !== "activated") await Promise.race([controlled, waited]);
 }
 
-/** Fetch the models that were not chosen, for use offline. → whether everything is kept. */
+/** Fetch the models that were not chosen, for use offline; those that need onnxruntime-web only when they are chosen.
+    → whether the page works offline. */
 async function keepAll() {
   if (!navigator.serviceWorker?.controller) return false;
-  for (const entry of models) if (entry !== current) await fetch(entry.file).catch(() => {});
-  byId("offline").textContent = " It works offline from now on.";
+  const engines = models.filter((entry) => entry.engine && entry !== current);
+  for (const path of engines.length ? [ENGINE, ...engines.map(({ engine }) => engine.file)] : []) await fetch(path).catch(() => {});
+  const others = models.filter((entry) => !entry.engine && entry !== current).map(({ name }) => name);
+  byId("offline").textContent = others.length
+    ? ` It works offline from now on, with ${others.join(", ")} once chosen here.`
+    : " It works offline from now on.";
   return true;
 }
 
@@ -123,6 +133,7 @@ window.wordspot = Object.freeze({
   get state() { return listen.state; },
   get detections() { return listen.log.detections.slice(); },
   get model() { return current?.name; },
+  get engine() { return current?.engine ?? null; },
   get selfTest() { return listen.opened?.selfTest; },
   get heard() { return { seconds: listen.seconds, ms: listen.ms }; },
   get takes() { return record.takes.map(({ word, number, session, saved }) => ({ word, number, session, saved })); },

@@ -87,11 +87,13 @@ export class Listen {
     this.scope.threshold = same ? levels[0] : NaN;
     this.scope.draw();
     this.recogniser.setThresholds(this.decoder);
+    this.microphone?.setThresholds(this.decoder);
   }
 
   /** Raise what comes from now on as the page's choice says. */
   setGain() {
-    this.gain = makeGain(byId("gain").value, this.card.sample_rate);
+    this.gain = makeGain(byId("gain").value, this.card.sample_rate); // of files; the microphone's is in the audio thread
+    this.microphone?.setGain(byId("gain").value);
     this.level = new LevelWatch(this.card.sample_rate, () => this.notice(QUIET));
   }
 
@@ -106,7 +108,13 @@ export class Listen {
     this.nZeros = 0;
     try {
       this.begin();
-      const microphone = await openMicrophone(rate, (samples) => this.hear(samples), (reason) => this.stop(reason));
+      const model = this.recogniser.forAudioThread(this.card, this.asked);
+      if (!model) this.startInWorker();
+      const microphone = await openMicrophone({ rate, gain: byId("gain").value, model }, {
+        samples: (samples) => this.hear(samples),
+        rows: (data) => this.takeRows(data),
+        lost: (reason) => this.stop(reason),
+      });
       if (!isWanted()) return void (await microphone.stop());
       this.microphone = microphone;
     } catch (error) {
@@ -128,7 +136,15 @@ export class Listen {
     this.log.clear();
     this.words.rest();
     this.resetScope(totalMs);
-    this.recogniser.start(this.isOfRecordings ? windowed(this.card) : this.decoder, {
+  }
+
+  /** The decoder for a stream that begins now. */
+  get asked() {
+    return this.isOfRecordings ? windowed(this.card) : this.decoder;
+  }
+
+  startInWorker() {
+    this.recogniser.start(this.asked, {
       rows: (data) => this.takeRows(data),
       ended: (data) => {
         this.takeDetections(data.detections);
@@ -138,9 +154,8 @@ export class Listen {
     });
   }
 
-  hear(captured) {
-    this.watchForMute(captured);
-    const samples = this.gain.feed(captured);
+  hear(samples) {
+    this.watchForMute(samples);
     this.level.feed(samples);
     byId("meter").style.setProperty("--level", `${100 * levelOf(samples)}%`);
     this.scope.addSound(samples);
@@ -158,10 +173,11 @@ export class Listen {
   async stop(reason = "") {
     const { microphone } = this;
     this.microphone = null;
-    if (microphone) await microphone.stop();
+    const last = microphone ? await microphone.stop() : [];
     if (this.state === "listening") {
       this.finish = null;
       this.recogniser.end();
+      this.takeDetections(last);
     }
     this.lock.hold(false);
     byId("meter").style.setProperty("--level", "0%");
@@ -199,6 +215,7 @@ export class Listen {
   play(file, parts) {
     const seconds = parts.reduce((sum, part) => sum + part.length, 0) / this.card.sample_rate;
     this.begin(seconds * 1000);
+    this.startInWorker();
     this.total = seconds;
     this.set("file", `Hearing ${file.name} …`);
     this.finish = ({ ms }) => {

@@ -1,6 +1,4 @@
-/* The microphone: asked for, mixed to mono in an AudioWorklet, resampled to the rate that is wanted. */
-
-import { Resampler } from "./resample.js";
+/* The microphone: asked for, and handed to worklet.js in the audio thread. */
 
 /** Why there is no microphone, in a sentence for the page. */
 export class MicrophoneError extends Error {}
@@ -21,6 +19,8 @@ const INSECURE =
 const TOO_OLD =
   "This browser cannot hand over the microphone’s sound (it has no AudioWorklet). Please use a current Chrome, Edge, Firefox or Safari. Sound files work here too.";
 
+const END_MS = 1000; // to wait for the last detections
+
 let context = null;
 
 /** Why this page can never listen, as a sentence; empty where it can. */
@@ -38,9 +38,10 @@ export async function prepare() {
   context = made;
 }
 
-/** Begin. rate: Hz that is wanted; onSamples(Float32Array [samples] at that rate); onLost(sentence).
-    → {stop(): Promise, rate: of the microphone}. Throws MicrophoneError. */
-export async function openMicrophone(rate, onSamples, onLost) {
+/** Begin. options: {rate: Hz that is wanted; gain: as makeGain takes it; model: to be run in the audio thread, {files, card,
+    decoder}, or null}; on: {samples(Float32Array at that rate), rows(data) of the model, lost(sentence)}.
+    → {rate: of the microphone, setGain, setThresholds, stop(): Promise of the last detections}. Throws MicrophoneError. */
+export async function openMicrophone({ rate, gain = 0, model = null }, on) {
   const never = whyNoMicrophone();
   if (never) throw new MicrophoneError(never);
   let media;
@@ -55,29 +56,45 @@ export async function openMicrophone(rate, onSamples, onLost) {
     media?.getTracks().forEach((track) => track.stop());
     throw new MicrophoneError(REASONS[error.name] ?? `The microphone cannot be opened: ${error.message || error.name}.`);
   }
-  return connect(media, new Resampler(context.sampleRate, rate), onSamples, onLost);
+  return connect(media, { rate, gain, model }, on);
 }
 
-function connect(media, resampler, onSamples, onLost) {
+function connect(media, processorOptions, on) {
   const source = context.createMediaStreamSource(media);
-  const blocks = new AudioWorkletNode(context, "blocks", { numberOfOutputs: 1, channelCountMode: "max" });
-  blocks.port.onmessage = ({ data }) => onSamples(resampler.feed(data));
-  source.connect(blocks).connect(context.destination); // its output is silence; without it some browsers run nothing
+  const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 1, channelCountMode: "max", processorOptions });
+  let ended = null; // what takes the last detections
+  const failed = (reason) => on.lost(`The model stopped: ${reason}. Reload the page.`);
+  capture.port.onmessage = ({ data }) => {
+    if (data.samples) on.samples(data.samples);
+    if (data.rows) on.rows(data.rows);
+    if (data.ended) ended?.(data.ended);
+    if (data.failed) failed(data.failed);
+  };
+  capture.onprocessorerror = () => failed("the audio thread failed");
+  source.connect(capture).connect(context.destination); // its output is silence; without it some browsers run nothing
   const track = media.getAudioTracks()[0];
-  track.onended = () => onLost("The microphone was disconnected or taken away. Connect it, then start again.");
+  track.onended = () => on.lost("The microphone was disconnected or taken away. Connect it, then start again.");
   context.onstatechange = () => {
-    if (context.state === "interrupted" || context.state === "closed") onLost("The phone took the microphone for something else. Start again.");
+    if (context.state === "interrupted" || context.state === "closed") on.lost("The phone took the microphone for something else. Start again.");
   };
   return {
     rate: context.sampleRate,
+    setGain: (gain) => capture.port.postMessage({ gain }),
+    setThresholds: (decoder) => capture.port.postMessage({ decoder }),
     async stop() {
       track.onended = null;
       context.onstatechange = null;
-      blocks.port.onmessage = null;
       track.stop();
+      const last = await new Promise((resolve) => {
+        ended = resolve;
+        setTimeout(() => resolve([]), END_MS);
+        capture.port.postMessage({ end: true });
+      });
+      capture.port.onmessage = null;
       source.disconnect();
-      blocks.disconnect();
+      capture.disconnect();
       await context.suspend();
+      return last;
     },
   };
 }

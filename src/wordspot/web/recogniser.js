@@ -1,7 +1,8 @@
 /* The page's side of worker.js: one model at a time, one stream at a time. */
 
-const NO_RUNTIME =
-  "The files of onnxruntime-web are missing on the server, so no model can run here. In a checkout of wordspot run “make web”, then reload.";
+export const ENGINE = "engine/engine.wasm";
+const noRuntime = (name) =>
+  `The model ${name} needs onnxruntime-web, whose files are missing on the server. In a checkout of wordspot run “make web”, then reload.`;
 const TOO_OLD =
   "This browser cannot run the model: it lacks WebAssembly or module workers. Please use a current Chrome, Edge, Firefox or Safari.";
 
@@ -10,7 +11,8 @@ export class Recogniser {
     this.nTickets = 0;
     this.opening = null;
     this.stream = null;
-    this.dead = null; // a Promise of the reason, once the thread has crashed
+    this.files = null; // of the model, if wordspot's engine runs it
+    this.dead = ""; // the reason, once the thread has crashed
   }
 
   /** Start the thread. Throws Error with a sentence. */
@@ -27,15 +29,20 @@ export class Recogniser {
   /** Load a model: an entry of models.json. → {selfTest, ms}. Throws Error with a sentence. */
   async open(entry) {
     const ticket = ++this.nTickets;
-    this.stream = null;
-    const answer = await fetch(entry.file).catch(() => null);
-    if (!answer?.ok) throw new Error(`The model ${entry.name} cannot be fetched${answer ? ` (${answer.status})` : ": is the server still there?"}`);
-    const content = await answer.arrayBuffer();
-    if (this.dead) throw new Error(await this.dead); // it crashed before a model came
-    return new Promise((resolve, reject) => {
+    this.stream = this.files = null;
+    const files = await fetchModel(entry);
+    if (this.dead) throw new Error(this.dead); // it crashed before a model came
+    const opened = await new Promise((resolve, reject) => {
       this.opening = { ticket, resolve, reject: (message) => reject(new Error(message)), name: entry.name };
-      this.worker.postMessage({ type: "open", ticket, content, card: entry.card }, [content]);
+      this.worker.postMessage({ type: "open", ticket, files, card: entry.card }, files.onnx ? [files.onnx] : []);
     });
+    if (files.engine) this.files = files;
+    return opened;
+  }
+
+  /** The model to be run in the audio thread, as openMicrophone takes it; null if it cannot be run there. */
+  forAudioThread(card, decoder) {
+    return this.files ? { files: this.files, card, decoder } : null;
   }
 
   /** Begin a stream at the model's rate. on: {rows(data), ended(data), failed(sentence)}. */
@@ -64,6 +71,7 @@ export class Recogniser {
       const { resolve, reject, name } = this.opening;
       this.opening = null;
       if (data.type === "opened") resolve(data);
+      else if (data.noRuntime) reject(noRuntime(name));
       else reject(`The model ${name} cannot be used: ${data.message}. Export it again, or choose another.`);
     } else if (this.stream?.id === data.id) {
       const { on } = this.stream;
@@ -73,18 +81,23 @@ export class Recogniser {
     }
   }
 
-  async crashed(message) {
+  crashed(message) {
     const { opening, stream } = this;
     this.opening = this.stream = null;
-    this.dead = whyCrashed(message);
-    const sentence = await this.dead;
-    opening?.reject(sentence);
-    stream?.on.failed(sentence);
+    this.dead = message ? `The model’s thread failed: ${message}. Reload the page.` : TOO_OLD;
+    opening?.reject(this.dead);
+    stream?.on.failed(this.dead);
   }
 }
 
-async function whyCrashed(message) {
-  const runtime = await fetch(new URL("./vendor/ort/ort.wasm.min.mjs?v=1.30.0", import.meta.url), { method: "HEAD" }).catch(() => null);
-  if (runtime?.status === 404) return NO_RUNTIME;
-  return message ? `The model’s thread failed: ${message}. Reload the page.` : TOO_OLD;
+/** What running a model needs: for wordspot's engine {engine, blob}, else {onnx}; ArrayBuffers. Throws Error with a sentence. */
+async function fetchModel({ name, file, engine }) {
+  const content = async (path) => {
+    const answer = await fetch(path).catch(() => null);
+    if (!answer?.ok) throw new Error(`The model ${name} cannot be fetched${answer ? ` (${answer.status})` : ": is the server still there?"}`);
+    return answer.arrayBuffer();
+  };
+  if (!engine) return { onnx: await content(file) };
+  const [wasm, blob] = await Promise.all([content(new URL(ENGINE, import.meta.url)), content(engine.file)]);
+  return { engine: wasm, blob };
 }

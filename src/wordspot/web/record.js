@@ -64,7 +64,10 @@ export class Record {
     byId("record-start").classList.add("on");
     try {
       const { run } = this;
-      const microphone = await openMicrophone(this.rate, (samples) => this.hear(samples), (reason) => this.stop(reason));
+      const microphone = await openMicrophone({ rate: this.rate }, {
+        samples: (samples) => this.hear(samples),
+        lost: (reason) => this.stop(reason),
+      });
       if (this.run === run) run.microphone = microphone;
       else await microphone.stop();
     } catch (error) {

@@ -1,14 +1,16 @@
-/* Keeps the page, the runtime and the models, so that a second visit works with the server gone.
+/* Keeps the page, the engine and the models, so that a second visit works with the server gone.
 
-   What the server has wins where it answers; what is kept is used where it does not. The runtime's files have their
-   version in the address and never change: they are taken from what is kept. Nothing of v1/ is touched. */
+   What the server has wins where it answers; what is kept is used where it does not. What only some models need, such as
+   onnxruntime-web, is kept when it was needed. The files of onnxruntime-web have their version in the address and never
+   change: they are taken from what is kept. Nothing of v1/ is touched. */
 
 const CACHE = "wordspot";
 const PAGE = [
-  "./", "style.css", "icon.svg", "manifest.webmanifest", "app.js", "decoder.js", "draw.js", "engine.js", "gain.js",
-  "listen.js", "log.js", "microphone.js", "ort.js", "recogniser.js", "record.js", "resample.js", "selftest.js", "wav.js", "words.js",
-  "worker.js", "worklet.js", "zip.js",
+  "./", "style.css", "icon.svg", "manifest.webmanifest", "app.js", "decoder.js", "draw.js", "gain.js", "listen.js", "log.js",
+  "microphone.js", "model_engine.js", "recogniser.js", "record.js", "resample.js", "stream.js", "wav.js", "words.js", "worker.js",
+  "worklet.js", "zip.js", "engine/wordspot.js",
 ];
+const LATER = ["engine/engine.wasm", "model_onnx.js", "ort.js", "selftest.js"];
 const SLOW_MS = 4000; // a server that takes longer counts as gone where there is something kept
 
 addEventListener("install", (event) => {
@@ -24,7 +26,7 @@ addEventListener("fetch", (event) => {
   if (request.method !== "GET" || url.origin !== base.origin || !url.pathname.startsWith(base.pathname)) return;
   const path = url.pathname.slice(base.pathname.length);
   if (path.startsWith("vendor/")) event.respondWith(fromCacheFirst(request));
-  else if (path === "" || path === "models.json" || path.startsWith("models/") || PAGE.includes(path)) {
+  else if (path === "" || path === "models.json" || path.startsWith("models/") || PAGE.includes(path) || LATER.includes(path)) {
     event.respondWith(fromServerFirst(path === "" ? base.href : request));
   }
 });

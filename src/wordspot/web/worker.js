@@ -1,8 +1,10 @@
-/* The model's own thread. Messages in: open, start, thresholds, samples, end; out: opened, failed, rows, ended.
+/* The model's own thread: it checks models, and runs them over sound files; over the microphone only those that worklet.js cannot.
+   Messages in: open, start, thresholds, samples, end; out: opened, failed, rows, ended.
    A stream has a number; what belongs to an older stream is dropped. */
 
 import { makeDecoder } from "./decoder.js";
-import { joined, makeRunner, Model, ModelError } from "./engine.js";
+import { EngineModel } from "./model_engine.js";
+import { decodeRows, joined, sentence } from "./stream.js";
 
 const PIECE_SECONDS = 2; // of sound between two messages, so that a long file shows its progress and can be stopped
 
@@ -10,22 +12,24 @@ let model = null;
 let stream = null;
 
 const handlers = {
-  async open({ content, card, ticket }) {
+  async open({ files, card, ticket }) {
     stream = null;
     const started = performance.now();
     try {
       await model?.close();
       model = null;
-      model = await Model.open(new Uint8Array(content), card);
-      postMessage({ type: "opened", ticket, selfTest: model.selfTest, ms: performance.now() - started });
+      const opened = files.engine ? new EngineModel(files, card) : await openOnnx(files.onnx, card);
+      const selfTest = await opened.selfTest();
+      model = opened;
+      postMessage({ type: "opened", ticket, selfTest, ms: performance.now() - started });
     } catch (error) {
-      postMessage({ type: "failed", ticket, message: sentence(error) });
+      postMessage({ type: "failed", ticket, message: sentence(error), noRuntime: error instanceof NoRuntime });
     }
   },
 
   async start({ id, decoder }) {
     const made = makeDecoder(decoder, model.card.labels);
-    stream = { id, decoder: made, runner: makeRunner(model, decoder.stride_ms), waiting: [], busy: false, seconds: 0, ms: 0 };
+    stream = { id, decoder: made, runner: model.start(decoder.stride_ms), waiting: [], busy: false, seconds: 0, ms: 0 };
   },
 
   async thresholds({ decoder }) {
@@ -53,6 +57,17 @@ onmessage = async ({ data }) => {
   }
 };
 
+/** onnxruntime-web cannot be loaded. */
+class NoRuntime extends Error {}
+
+/** Load onnxruntime-web, and a model in it. */
+async function openOnnx(content, card) {
+  const loaded = await import("./model_onnx.js").catch((error) => {
+    throw new NoRuntime(error.message);
+  });
+  return loaded.OnnxModel.open(content, card);
+}
+
 /** Run what waits: all of it in one go, so that a stream that fell behind catches up. */
 async function work(current) {
   if (current.busy) return;
@@ -77,23 +92,13 @@ async function work(current) {
 }
 
 async function runPiece(current, audio) {
-  const { labels, sample_rate } = model.card;
+  const { card } = model;
   const started = performance.now();
-  const { scores, ends } = await current.runner.feed(audio);
-  const means = new Float32Array(scores.length);
-  const detections = [];
-  const times = ends.map((end) => (end * 1000) / sample_rate);
-  for (let row = 0; row < ends.length; row++) {
-    const from = row * labels.length;
-    detections.push(...current.decoder.feed(scores.subarray(from, from + labels.length), [times[row]]));
-    means.set(current.decoder.mean, from);
-  }
+  const rows = decodeRows(current.decoder, card, await current.runner.feed(audio));
   current.ms += performance.now() - started;
-  current.seconds += audio.length / sample_rate;
+  current.seconds += audio.length / card.sample_rate;
   if (current !== stream) return;
-  postMessage({ type: "rows", id: current.id, means, times, detections, ...timing(current) }, [means.buffer]);
+  postMessage({ type: "rows", id: current.id, ...rows, ...timing(current) }, [rows.means.buffer]);
 }
 
 const timing = ({ seconds, ms }) => ({ seconds, ms });
-
-const sentence = (error) => (error instanceof ModelError ? error.message : String(error?.message ?? error));

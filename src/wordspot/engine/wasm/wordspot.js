@@ -48,8 +48,9 @@ export class Wordspot {
     return { difference, tolerance: this.view.getFloat32(this.at.found, true) };
   }
 
-  /** Feed mono samples from -1 to 1 at `rate`, of any length. Returns the detections that they complete. */
-  feed(samples) {
+  /** Feed mono samples from -1 to 1 at `rate`, of any length. Returns the detections that they complete.
+   * `onScores(scores)`, if given, is called after each hop. */
+  feed(samples, onScores = null) {
     const detections = [];
     for (let start = 0; start < samples.length; ) {
       const n = Math.min(samples.length - start, this.hop - this.filled);
@@ -60,6 +61,7 @@ export class Wordspot {
       this.filled = 0;
       const { audio, scores, found } = this.at;
       this.keep(this.calls.ws_feed(this.stream, audio, 1, scores, found, 2), detections);
+      onScores?.(this.scores);
     }
     return detections;
   }

@@ -54,16 +54,28 @@ def read_card(model: Path | str | bytes, name: str = "", *, max_test_work: int =
         NotFoundError: there is no such file.
         CardError: the file was not written by wordspot or exceeds a limit; the message says which.
     """
+    return read_card_and_graph(model, name, max_test_work=max_test_work)[0]
+
+
+def read_card_and_graph(
+    model: Path | str | bytes, name: str = "", *, max_test_work: int = MAX_TEST_WORK
+) -> tuple[Card, onnx_walk.Walked]:
+    """As `read_card`, with the content of the file."""
     name, data = (name or "the model", model) if isinstance(model, bytes) else read_content(Path(model))
     if len(data) > _MAX_FILE_BYTES:
         raise CardError(f"{name}: the file is too large; an exported model has at most {_MAX_FILE_BYTES >> 20} MB")
+    if data.lstrip()[:1] == b"{":
+        raise CardError(
+            f"{name}: a JSON file, not an .onnx file written by `wordspot export`. If it is the manifest of a wake word for "
+            "ESPHome: it has no self-test, and `wordspot info`, `detect`, `test-stream` and `tune` accept it"
+        )
     try:
         walked = onnx_walk.walk(data)
         card = parse_card(walked.metadata.get(KEY))
         _check_against(card, walked, max_test_work)
     except CardError as error:
         raise CardError(f"{name}: {error}") from error.__cause__
-    return card
+    return card, walked
 
 
 def read_content(path: Path) -> tuple[str, bytes]:
@@ -103,7 +115,9 @@ def self_test_signal(test: SelfTest) -> NDArray[np.float32]:
 
 def _random(seed: int, n_samples: int) -> NDArray[np.int64]:
     """The random numbers of the formula, computed in blocks of `_BLOCK`; each block continues the previous one."""
-    powers = np.array([pow(_FACTOR, exponent, MODULUS) for exponent in range(1, _BLOCK + 1)], np.int64)
+    powers = np.array([_FACTOR], np.int64)
+    while len(powers) < _BLOCK:
+        powers = np.concatenate([powers, powers * powers[-1] % MODULUS])
     blocks = []
     for _ in range(-(-n_samples // _BLOCK)):
         blocks.append(powers * seed % MODULUS)

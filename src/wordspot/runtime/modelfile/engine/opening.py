@@ -15,15 +15,15 @@ from wordspot.runtime.modelfile.engine.library import load_library
 from wordspot.runtime.modelfile.engine.model import EngineModel
 from wordspot.runtime.modelfile.engine.recognise import recognise
 from wordspot.runtime.modelfile.engine.session import EngineSession
-from wordspot.runtime.modelfile.graph import walk
+from wordspot.runtime.modelfile.graph import Walked
 from wordspot.runtime.modelfile.self_test import difference
 
 
-def open_engine(data: bytes, card: Card) -> EngineSession | None:
+def open_engine(graph: Walked, card: Card) -> EngineSession | None:
     """Open a file in the C engine, and check it on the self-test of its card.
 
     Args:
-        data: the file's content.
+        graph: of the file.
         card: of the file, which `read_card` has accepted.
 
     Returns:
@@ -36,7 +36,7 @@ def open_engine(data: bytes, card: Card) -> EngineSession | None:
     library = load_library()
     if library is None:
         return None
-    model = _recognised(data, card)
+    model = recognised(graph, card)
     expected = np.exp(np.array(card.self_test.log_posteriors))
     blob = make_blob(model, dataclasses.replace(card, decoder=DecoderConfig()), rows=expected)  # its decoder is not used
     try:
@@ -49,10 +49,15 @@ def open_engine(data: bytes, card: Card) -> EngineSession | None:
     return session
 
 
-def _recognised(data: bytes, card: Card) -> EngineModel:
+def recognised(graph: Walked, card: Card) -> EngineModel:
+    """The network of an exported file.
+
+    Raises:
+        ExportError: the engine does not support it; the message says what it supports.
+    """
     try:
         with np.errstate(all="ignore"):
-            model = recognise(walk(data), card)
+            model = recognise(graph, card)
     except ExportError:
         raise
     except Exception as error:  # an odd file may fail anywhere; ONNX Runtime then accepts or rejects it

@@ -1,57 +1,51 @@
-/* An exported file in onnxruntime-web: sound at the model's rate in, rows of posteriors out. Used in worker.js. */
+/* An exported file in onnxruntime-web, for networks that wordspot's engine does not know. Loaded by worker.js when one is chosen. */
 
 import { ort } from "./ort.js";
 import { difference, selfTestSignal } from "./selftest.js";
+import { checkSelfTest, joined, ModelError, sentence } from "./stream.js";
 
 const MOST_STEPS = 256; // of one call: for so many wordspot looks at a file
 const MOST_CLIPS = 32;
 const CLIP_STRIDE_MS = 30; // from one window to the next, where the decoder does not say
 
-/** A model that cannot be used, in a sentence. */
-export class ModelError extends Error {}
-
 /** A loaded file. `run(feeds)` → outputs by name. */
-export class Model {
+export class OnnxModel {
   constructor(session, card) {
     this.session = session;
     this.card = card;
   }
 
-  /** content: Uint8Array of the .onnx; card: its card. Runs the self-test. Throws ModelError. */
+  /** content: ArrayBuffer of the .onnx; card: its card. Throws ModelError. */
   static async open(content, card) {
-    let session;
     try {
-      session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
+      return new OnnxModel(await ort.InferenceSession.create(new Uint8Array(content), { executionProviders: ["wasm"] }), card);
     } catch (error) {
-      throw new ModelError(`onnxruntime cannot load it (${oneLine(error)})`);
+      throw new ModelError(`onnxruntime cannot load it (${sentence(error)})`);
     }
-    const model = new Model(session, card);
-    model.selfTest = await selfTest(model);
-    if (!model.selfTest.passed) {
-      throw new ModelError(
-        `it fails its self-test: the logarithms of its scores differ by ${model.selfTest.difference.toPrecision(2)} ` +
-          `from those it was exported with, ${card.self_test.tolerance} is allowed`);
-    }
-    return model;
+  }
+
+  /** Run the self-test. → {difference, tolerance}. Throws ModelError if it fails. */
+  async selfTest() {
+    return checkSelfTest({ difference: await selfTestDifference(this), tolerance: this.card.self_test.tolerance });
+  }
+
+  /** A stream from 0 ms: `await feed(samples)` → {scores, ends}. strideMs: between the windows of a model of clips. */
+  start(strideMs) {
+    if (this.card.kind === "stream") return new StreamRunner(this);
+    return new WindowRunner(this, Math.round((this.card.sample_rate * (strideMs || CLIP_STRIDE_MS)) / 1000));
   }
 
   async run(feeds) {
     try {
       return await this.session.run(feeds);
     } catch (error) {
-      throw new ModelError(`onnxruntime cannot run it (${oneLine(error)})`);
+      throw new ModelError(`onnxruntime cannot run it (${sentence(error)})`);
     }
   }
 
   async close() {
     await this.session.release();
   }
-}
-
-/** What runs `model` over a stream, one object for each stream: `await feed(samples)` → {scores, ends}. */
-export function makeRunner(model, strideMs) {
-  if (model.card.kind === "stream") return new StreamRunner(model);
-  return new WindowRunner(model, Math.round((model.card.sample_rate * (strideMs || CLIP_STRIDE_MS)) / 1000));
 }
 
 /** A streaming network: its states go from call to call. Rows before the first whole clip are left out. */
@@ -126,9 +120,9 @@ async function judgeClips(model, clips) {
   return joined(...parts);
 }
 
-async function selfTest(model) {
+async function selfTestDifference(model) {
   const { card } = model;
-  const { ends, log_posteriors, tolerance } = card.self_test;
+  const { ends, log_posteriors } = card.self_test;
   const signal = selfTestSignal(card.self_test);
   const nLabels = card.labels.length;
   let scores, places;
@@ -141,20 +135,5 @@ async function selfTest(model) {
     places = ends.map((_, at) => at);
   }
   const rows = places.map((row) => scores.subarray(row * nLabels, (row + 1) * nLabels));
-  const apart = difference(rows, log_posteriors);
-  return { difference: apart, tolerance, passed: apart <= tolerance };
+  return difference(rows, log_posteriors);
 }
-
-/** Float32Arrays one after another, as one. */
-export function joined(...parts) {
-  if (parts.length === 1) return parts[0];
-  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
-const oneLine = (error) => String(error?.message ?? error).replace(/\s+/g, " ").slice(0, 200);

@@ -1,0 +1,151 @@
+"""The progress of a training as a file, written by the worker and read by the server: it outlives both."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wordspot.errors import WordspotError
+from wordspot.files import read_json, write_json
+from wordspot.progress import Progress
+
+#: States of a training. `interrupted` is never written: a file that says `running` without a process means it.
+RUNNING, STOPPED, FAILED, FINISHED, INTERRUPTED = "running", "stopped", "failed", "finished", "interrupted"
+_FILE, _STOP, _LOG = "training.json", "training.stop", "training.log"
+_EVERY_S = 0.5
+_MOST_POINTS, _MOST_NOTES = 400, 50
+#: Parts of the whole, roughly, for the bar: speaking, all rounds together, thresholds and measures.
+_SPEAKING, _ROUNDS = 0.2, 0.5
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is known about a project's latest training.
+
+    Attributes:
+        state: see above.
+        stage: what is being done, as a sentence for the page.
+        done, total: items of this stage; `total` is 0 if it is not known.
+        fraction: of everything, roughly.
+        round, n_rounds: of training; 0 before the first.
+        curve: step, loss and accuracy of training batches, over all rounds.
+        notes: what the library reported, oldest first.
+        error: why it failed.
+        version: the number of the model that came out; 0 for none.
+        started, updated: seconds since 1970.
+    """
+
+    state: str = RUNNING
+    stage: str = "Starting …"
+    done: int = 0
+    total: int = 0
+    fraction: float = 0.0
+    round: int = 0
+    n_rounds: int = 0
+    curve: tuple[tuple[float, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+    error: str = ""
+    version: int = 0
+    started: float = 0.0
+    updated: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def read_job(project: Path) -> Job | None:
+    """The latest training of a project; None if there was none, or its file is damaged."""
+    path = project / _FILE
+    try:
+        return Job(**read_json(path)) if path.is_file() else None
+    except (WordspotError, TypeError):
+        return None
+
+
+def write_job(project: Path, job: Job) -> None:
+    write_json(project / _FILE, job.to_json())
+
+
+def log_path(project: Path) -> Path:
+    """Where the worker's own output goes."""
+    return project / _LOG
+
+
+def ask_to_stop(project: Path, state: str) -> None:
+    """Ask the worker to end and to leave this state behind: `STOPPED`, or `RUNNING`, which the next server goes on with."""
+    (project / _STOP).write_text(state, encoding="utf-8")
+
+
+def asked_to_stop(project: Path) -> str:
+    """The state that the worker was asked to leave behind; empty if it was not asked to end."""
+    path = project / _STOP
+    return path.read_text(encoding="utf-8") or STOPPED if path.is_file() else ""
+
+
+def forget_stop(project: Path) -> None:
+    (project / _STOP).unlink(missing_ok=True)
+
+
+class JobWriter:
+    """Turns the callbacks of `wordspot.new` into the file."""
+
+    def __init__(self, project: Path, n_rounds: int, training_stage: str) -> None:
+        self._project, self._training = project, training_stage
+        before = read_job(project)
+        now = time.time()
+        self.job = Job(n_rounds=n_rounds, started=before.started if before and before.state == RUNNING else now, updated=now)
+        self._points: list[tuple[float, ...]] = []
+        self._n_records, self._keep_every, self._written = 0, 1, 0.0
+        self.is_training = False
+        self.write()
+
+    def write(self, **changes: Any) -> None:
+        """Change some fields and write the file now."""
+        self.job = dataclasses.replace(self.job, **changes, curve=tuple(self._points), updated=time.time())
+        self._written = time.monotonic()
+        write_job(self._project, self.job)
+
+    def on_note(self, note: str) -> None:
+        if note.startswith("round ") and " of " in note:
+            self.job = dataclasses.replace(self.job, round=int(note.split()[1]))
+        elif not self.job.round:
+            self.job = dataclasses.replace(self.job, stage="Getting ready to train", done=0, total=0)
+        self.write(notes=(*self.job.notes, note)[-_MOST_NOTES:])
+
+    def on_progress(self, progress: Progress) -> None:
+        self.is_training = progress.stage == self._training and progress.done != progress.total
+        done, total = progress.done, progress.total or 0
+        changes = {"stage": self._sentence(progress.stage), "done": done, "total": total, "fraction": self._fraction(progress)}
+        if changes["stage"] != self.job.stage or time.monotonic() - self._written > _EVERY_S:
+            self.write(**changes)
+
+    def on_record(self, record: Any) -> None:
+        """A step's loss and accuracy; with many steps, every second one is dropped again and again."""
+        if getattr(record, "kind", "") != "step":
+            return
+        self._n_records += 1
+        if self._n_records % self._keep_every == 0:
+            self._points.append((self._n_records, round(record.loss, 4), round(record.accuracy, 4)))
+        if len(self._points) >= _MOST_POINTS:
+            self._points, self._keep_every = self._points[::2], 2 * self._keep_every
+
+    def _sentence(self, stage: str) -> str:
+        if stage == self._training:
+            return f"Training, round {self.job.round} of {self.job.n_rounds}"
+        if not self.job.round:
+            return f"Voices say “{stage}”"
+        return stage[:1].upper() + stage[1:]
+
+    def _fraction(self, progress: Progress) -> float:
+        """How far everything is: what is known of the stage, and never less than before."""
+        part = min(progress.done / progress.total, 1.0) if progress.total else 0.0
+        if not self.job.round:
+            value = min(self.job.fraction + 0.002, _SPEAKING)
+        elif progress.stage == self._training:
+            value = _SPEAKING + _ROUNDS * (self.job.round - 1 + part) / self.job.n_rounds
+        else:
+            value = min(self.job.fraction + 0.0005, 0.99)
+        return max(value, self.job.fraction)

@@ -1,0 +1,181 @@
+"""The state of a training is true whatever dies, one runs at a time, and it goes on where it was."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.made_server import wait_until
+from wordspot.errors import ConfigError
+from wordspot.progress import Progress
+from wordspot.studio import training as module
+from wordspot.studio.job import FINISHED, RUNNING, STOPPED, Job, JobWriter, asked_to_stop, read_job, write_job
+from wordspot.studio.lock import LockedError, hold_lock, is_locked
+from wordspot.studio.project import StudioFolder, StudioProject
+from wordspot.studio.training import Training
+from wordspot.studio.worker import lock_path
+
+#: A worker that does nothing but say that it runs, until it is asked to stop.
+PRETENDER = """
+import sys, time
+from pathlib import Path
+from wordspot.studio.job import JobWriter, asked_to_stop
+from wordspot.studio.lock import hold_lock
+from wordspot.studio.worker import lock_path
+project = Path(sys.argv[1])
+with hold_lock(lock_path(project.parent)):
+    writer = JobWriter(project, 1, "training")
+    writer.write(stage="working")
+    while not (state := asked_to_stop(project)):
+        time.sleep(0.02)
+    writer.write(state=state)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudioFolder:
+    made = StudioFolder(tmp_path / "studio")
+    made.create("lamp").add_word("hey lamp")
+    made.create("empty")
+    return made
+
+
+@pytest.fixture
+def training(folder: StudioFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Training]:
+    """A training whose worker is the pretender."""
+    script = tmp_path / "pretender.py"
+    script.write_text(PRETENDER)
+    popen, started = subprocess.Popen, list[Any]()
+
+    def start(command: list[str], **options: Any) -> Any:
+        started.append(popen([sys.executable, str(script), *command[3:]], **options))
+        return started[-1]
+
+    monkeypatch.setattr(module.subprocess, "Popen", start)
+    yield Training(folder)
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def is_working(training: Training, project: StudioProject) -> bool:
+    state = training.state(project)
+    return state is not None and state["state"] == RUNNING and state["stage"] == "working"
+
+
+def test_a_lock_is_given_back_by_whoever_dies(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import sys,time\nfrom pathlib import Path\nfrom wordspot.studio.lock import hold_lock\n"
+         "with hold_lock(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)", str(path)],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    assert is_locked(path)
+    with pytest.raises(LockedError, match="another process is training here"), hold_lock(path):
+        pass
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    assert not is_locked(path)
+
+
+def test_one_at_a_time_and_stopped_when_asked(folder: StudioFolder, training: Training) -> None:
+    project = folder.project("lamp")
+    assert training.state(project) is None
+    with pytest.raises(ConfigError, match="add a word first"):
+        training.start(folder.project("empty"))
+    training.start(project)
+    wait_until(lambda: is_working(training, project), 60)
+    with pytest.raises(ConfigError, match="another training is running"):
+        training.start(project)
+    training.stop(project)
+    wait_until(lambda: not training.is_busy, 60)
+    state = training.state(project)
+    assert state is not None
+    assert state["state"] == STOPPED
+
+
+def test_a_training_outlives_the_server(folder: StudioFolder, training: Training) -> None:
+    project = folder.project("lamp")
+    training.start(project)
+    wait_until(lambda: is_working(training, project), 60)
+    again = Training(folder)  # another server, which knows only the files
+    assert is_working(again, project)
+    assert again.recover() == project
+    assert is_locked(lock_path(folder.path))
+    again.stop(project)
+    wait_until(lambda: not again.is_busy, 60)
+
+
+def test_a_killed_worker_is_started_again(folder: StudioFolder, training: Training) -> None:
+    project = folder.project("lamp")
+    training.start(project)
+    wait_until(lambda: is_working(training, project), 60)
+    process = training._process
+    assert process is not None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    state = training.state(project)
+    assert state is not None
+    assert state["state"] == "interrupted"
+    assert training.recover() == project
+    wait_until(lambda: is_working(training, project), 60)
+    training.stop(project)
+    wait_until(lambda: not training.is_busy, 60)
+
+
+def test_the_end_of_the_server_is_a_pause(folder: StudioFolder, training: Training) -> None:
+    project = folder.project("lamp")
+    training.start(project)
+    wait_until(lambda: is_working(training, project), 60)
+    training.pause()
+    wait_until(lambda: not training.is_busy, 60)
+    job = read_job(project.path)
+    assert job is not None
+    assert job.state == RUNNING  # what the next server goes on with
+    write_job(project.path, Job(state=FINISHED))
+    assert training.recover() is None
+
+
+def test_a_damaged_job_is_none(tmp_path: Path) -> None:
+    for content in ("{", "[]", '{"unknown": 1}'):
+        (tmp_path / "training.json").write_text(content)
+        assert read_job(tmp_path) is None
+
+
+def test_progress_never_falls_and_the_curve_stays_small(tmp_path: Path) -> None:
+    class Step:
+        kind, loss, accuracy = "step", 0.5, 0.75
+
+    writer, fractions = JobWriter(tmp_path, 2, "training"), []
+    for word in ("hey", "lamp"):
+        writer.on_progress(Progress(word, 1, 2))
+        fractions.append(writer.job.fraction)
+    assert writer.job.stage == "Voices say “lamp”"
+    for number in (1, 2):
+        writer.on_note(f"round {number} of 2: 10 steps, about 0 minutes")
+        for done in range(11):
+            writer.on_progress(Progress("training", done, 10))
+            fractions.append(writer.job.fraction)
+    assert writer.job.round == 2
+    for seconds in range(5):
+        writer.on_progress(Progress("scoring testing.wav", seconds))
+        fractions.append(writer.job.fraction)
+    for _ in range(5000):
+        writer.on_record(Step())
+    writer.write()
+    job = read_job(tmp_path)
+    assert job is not None
+    assert fractions == sorted(fractions)
+    assert fractions[-1] < 1
+    assert 100 <= len(job.curve) <= 400
+    assert job.curve[-1][0] > 4900
+    assert not asked_to_stop(tmp_path)
