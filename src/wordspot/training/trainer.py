@@ -183,7 +183,8 @@ class Trainer:
                 evaluates = is_last or self.step % settings.evaluate_every == 0
                 saves, stops = self.step % settings.save_every == 0, stop()
                 if len(waiting) >= self.log_every or events or evaluates or saves or stops:
-                    yield from log.write(*_fetch(waiting), *events)
+                    yield from log.write(*_fetch(waiting))
+                    yield from log.write(*events)
                     waiting = []
                 if evaluates:
                     yield from log.write(*self._validate())
