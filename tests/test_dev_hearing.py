@@ -154,3 +154,12 @@ def test_a_window_is_labelled_with_the_last_word_wholly_inside() -> None:
     assert labels.tolist() == [[0, 12, 5, 2, 0]]
     assert classes.tolist() == [[0, 37, 7, 2, 0]]
     assert rows.tolist() == [[-1, -1, 3, 9, -1]]
+
+
+def test_a_word_that_another_follows_is_the_label_only_for_a_while() -> None:
+    words = [[16_000, 24_000, 5, 7, 3], [27_000, 36_000, 1, 9, 4]]
+    ends = np.array([160, 170, 180])  # end 2.1, 3.7 and 5.3 thousand samples after the first word
+    for items, expected in ((words, [5, 5, -1]), (words[:1], [5, 5, 5])):
+        labels, _, rows = label_windows(np.array([items]), ends, 148, 37, recent=4_000)
+        assert labels.tolist() == [expected]
+        assert rows.tolist() == [[3 if label == 5 else -1 for label in expected]]

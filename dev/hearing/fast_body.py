@@ -1,4 +1,5 @@
-"""The body of `Residual1d` for training on a CPU: the same parameters, arrays [batch, time, channels], products in bfloat16.
+"""The body of `Residual1d` for training on a CPU: the same parameters, arrays [batch, time, channels], products in bfloat16 where
+the processor has them.
 
 Compiled, a step takes less than half of the time that the convolutions take.
 """
@@ -9,15 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from wordspot.models.residual import LocalPatterns, Residual1d
+from wordspot.training.device import resolve_precision
 
 Statistics = list[tuple[Tensor, Tensor]]
-_LOW = torch.bfloat16
+_LOW = torch.bfloat16 if resolve_precision("auto", torch.device("cpu")) == "bf16" else torch.float32
 
 
 def body_frames(model: Residual1d, features: Tensor) -> tuple[Tensor, Statistics]:
     """The frames before pooling, and the mean and variance of each norm's input.
 
-    features: float32 [batch, frames, n_features] → bfloat16 [batch, frames - context, channels].
+    features: float32 [batch, frames, n_features] → bfloat16 or float32 [batch, frames - context, channels].
     """
     statistics: Statistics = []
     n = features.shape[1]

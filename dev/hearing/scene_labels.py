@@ -15,7 +15,7 @@ _NEVER = -(10**6)
 Ints = NDArray[np.int64]
 
 
-def label_windows(items: Ints, ends: Ints, n_frames: int, n_classes: int) -> tuple[Ints, Ints, Ints]:
+def label_windows(items: Ints, ends: Ints, n_frames: int, n_classes: int, recent: int = 0) -> tuple[Ints, Ints, Ints]:
     """The label, the class and the clip's row of each window.
 
     A window with no word is silence (0), one with a part of a word is neither silence nor a certain word (`N_LABELS`, or
@@ -26,6 +26,8 @@ def label_windows(items: Ints, ends: Ints, n_frames: int, n_classes: int) -> tup
         ends: [windows], the last frame of each.
         n_frames: of a window.
         n_classes: silence, other speech and all words.
+        recent: samples after the end of one of the ten words for which it is the label of windows in which speech follows it;
+            later ones are `IGNORE`. 0: all of them.
 
     Returns:
         Three arrays [batch, windows]; the row is -1 if no clip is meant.
@@ -42,6 +44,10 @@ def label_windows(items: Ints, ends: Ints, n_frames: int, n_classes: int) -> tup
     latest, last_stop, any_whole = order.argmax(axis=1)[:, None], order.max(axis=1), whole.any(axis=1)
     doubt = (doubtful & (stop > np.where(any_whole, last_stop, _NEVER)[:, None])).any(axis=1)
     partial = (seen > _PART).any(axis=1)
+    if recent:
+        followed = ((seen > _PART) & (stop > last_stop[:, None])).any(axis=1)
+        wanted = np.take_along_axis(np.broadcast_to(label, order.shape), latest, axis=1)[:, 0] > 1
+        doubt |= any_whole & wanted & followed & (end - last_stop > recent)
 
     def of_latest(values: Ints) -> Ints:
         return np.take_along_axis(np.broadcast_to(values, order.shape), latest, axis=1)[:, 0]

@@ -46,6 +46,7 @@ class Scenes:
         seed: of all draws.
         context: frames that the body's convolutions drop, if the teacher's frames are wanted.
         warp: see `SceneFeatures`.
+        recent: see `label_windows`.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class Scenes:
         seed: int,
         context: int | None,
         warp: float = 0.0,
+        recent: int = 0,
     ) -> None:
-        self._rng, self._config, self._batch, self._n_window = np.random.default_rng(seed), config, batch, n_window_frames
+        self._rng, self._config, self._batch = np.random.default_rng(seed), config, batch
+        self._n_window, self._recent = n_window_frames, recent
         encoded = None if context is None else np.load(cache / "teacher_sentences_at.npy") >= 0
         self._audio = SceneAudio(cache, config, WINDOW + HOP * (n_frames - 1), self._rng, encoded)
         self._noise = np.load(cache / "noise.npy")
@@ -82,7 +85,7 @@ class Scenes:
                 items[scene, : len(inside)] = inside
             self._add_noise(samples, levels)
             all_links.append(links)
-        labels = label_windows(items, self._ends, self._n_window, self.n_classes)
+        labels = label_windows(items, self._ends, self._n_window, self.n_classes, self._recent)
         targets = self._targets(all_links) if self._targets else None
         return Batch(self._features(torch.from_numpy(audio)), *map(torch.from_numpy, labels), targets)
 

@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from cache import N_COMPONENTS, N_LABELS, arguments
+from cache import N_COMPONENTS, N_LABELS, RATE, arguments
 from fast_body import Statistics, body_frames, context_of, update_norms
 from losses import label_loss, masked_error
 from scene_audio import BODY, SceneConfig
@@ -49,6 +49,7 @@ class TrainConfig:
         n_window_frames: of the model's window: 148 are 1.5 s.
         n_local: of the model.
         warp: the most by which the frequencies of a scene are stretched or squeezed, as a part.
+        recent_ms: see `label_windows`.
         n_frames: of a scene: 596 are 6 s.
         warmup: part of the minutes over which the rate rises.
         soft: weight of the teacher's posteriors against the label.
@@ -72,6 +73,7 @@ class TrainConfig:
     dilations: str = "1,1,2,4,8"
     n_local: int = 0
     warp: float = 0.0
+    recent_ms: float = 0.0
 
     def make_model(self) -> Residual1d:
         n_features = FeatureConfig().n_features
@@ -194,7 +196,8 @@ def train(
     model, is_body = config.make_model(), config.stage == "body"
     scene_config = BODY if is_body else SceneConfig(snr_db=config.snr_db)
     context = context_of(model) if is_body else None
-    scenes = Scenes(cache, scene_config, config.n_window_frames, config.n_frames, config.batch, config.seed, context, config.warp)
+    shape = (config.n_window_frames, config.n_frames, config.batch)
+    scenes = Scenes(cache, scene_config, *shape, config.seed, context, config.warp, int(config.recent_ms * RATE / 1000))
     student = Student(model, config.n_channels, scenes.n_classes)
     if init:
         student.start_from(init, keep_heads=keep_heads)
@@ -249,6 +252,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--snr-db", type=float, nargs=2, default=(-3.0, 30.0), help="range of the signal-to-noise ratio")
     parser.add_argument("--n-local", type=int, default=0, help="channels of the local patterns")
     parser.add_argument("--warp", type=float, default=0.0, help="the most by which frequencies are stretched")
+    parser.add_argument("--recent-ms", type=float, default=0.0, help="how long a word that others follow is their label")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

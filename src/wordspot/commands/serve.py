@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--zeroconf", action="store_true", help="announce the Wyoming port in the local network, so that Home Assistant finds it")
     add_gain(parser)
     add_save(parser, "what woke each satellite of the Wyoming port, and what nearly did, in a folder each")
+    add("--workers", type=int, default=1, metavar="N", help="processes that share the port, on Linux (default: 1)")
     add("--open", action="store_true", help="open the page in a browser")
     add("--verbose", action="store_true", help="log every stream and every failed request, not only refused clients")
 
@@ -86,7 +87,7 @@ def _serve(args: argparse.Namespace) -> int:
     logging.getLogger("wordspot").setLevel(logging.INFO if args.verbose else logging.WARNING)
     names = (
         "host", "port", "allow_origins", "record_dir", "page_weights", "tls_cert", "tls_key", "wyoming_port", "wyoming_host",
-        "zeroconf", "gain", "save", "save_mb",
+        "zeroconf", "gain", "workers", "save", "save_mb",
     )  # fmt: skip
     given = {name: getattr(args, name) for name in names}
     token = os.environ.get(TOKEN_VARIABLE, "") if args.token is None else args.token

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from wordspot import __version__
 
@@ -23,8 +24,29 @@ _FAMILIES = (
 _BOUNDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """The values of a process's counters at one time.
+
+    Attributes:
+        counts: by name, then by labels as Prometheus writes them.
+        gauges: by name.
+        buckets: how many messages were answered within each bound, and later.
+        seconds: that all messages took.
+    """
+
+    counts: dict[str, dict[str, float]]
+    gauges: dict[str, float]
+    buckets: list[int]
+    seconds: float
+
+
 class Counters:
-    """Counters, gauges that are read on demand, and one histogram. Thread-safe."""
+    """Counters, gauges that are read on demand, and one histogram. Thread-safe.
+
+    Attributes:
+        others: returns the values of other processes of the same server, which `text` adds.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,6 +54,7 @@ class Counters:
         self._gauges: dict[str, Callable[[], float]] = {}
         self._buckets = [0] * (len(_BOUNDS) + 1)
         self._seconds = 0.0
+        self.others: Callable[[], Sequence[Snapshot]] = tuple
 
     def count(self, name: str, by: float = 1, **labels: str) -> None:
         """Add to a counter."""
@@ -56,28 +79,42 @@ class Counters:
             self._buckets[place] += 1
             self._seconds += seconds
 
-    def text(self) -> str:
-        """All values in Prometheus's text format."""
-        lines = ["# TYPE wordspot_info gauge", f'wordspot_info{{version="{_escaped(__version__)}"}} 1']
-        for name, kind, meaning in _FAMILIES:
-            lines += [f"# HELP wordspot_{name} {meaning}", f"# TYPE wordspot_{name} {kind}"]
-            if kind == "histogram":
-                lines += self._histogram(name)
-            elif name in self._gauges:
-                lines.append(f"wordspot_{name} {self._gauges[name]():g}")
-            else:
-                with self._lock:
-                    rows = dict(self._counts.get(name, {}))
-                lines += [f"wordspot_{name}{f'{{{key}}}' if key else ''} {value:.12g}" for key, value in rows.items()]
-        return "\n".join(lines) + "\n"
-
-    def _histogram(self, name: str) -> list[str]:
+    def snapshot(self) -> Snapshot:
+        """The values now."""
+        gauges = {name: float(read()) for name, read in self._gauges.items()}
         with self._lock:
-            buckets, seconds = list(self._buckets), self._seconds
-        sums = [sum(buckets[: place + 1]) for place in range(len(buckets))]
-        bounds = [*(f"{bound:g}" for bound in _BOUNDS), "+Inf"]
-        rows = [f'wordspot_{name}_bucket{{le="{bound}"}} {n}' for bound, n in zip(bounds, sums, strict=True)]
-        return [*rows, f"wordspot_{name}_sum {seconds:.6f}", f"wordspot_{name}_count {sums[-1]}"]
+            counts = {name: dict(family) for name, family in self._counts.items()}
+            return Snapshot(counts, gauges, list(self._buckets), self._seconds)
+
+    def text(self) -> str:
+        """All values in Prometheus's text format, summed over the processes of the server."""
+        return _text([self.snapshot(), *self.others()])
+
+
+def _text(snapshots: Sequence[Snapshot]) -> str:
+    lines = ["# TYPE wordspot_info gauge", f'wordspot_info{{version="{_escaped(__version__)}"}} 1']
+    for name, kind, meaning in _FAMILIES:
+        lines += [f"# HELP wordspot_{name} {meaning}", f"# TYPE wordspot_{name} {kind}"]
+        if kind == "histogram":
+            lines += _histogram(name, snapshots)
+        elif kind == "gauge":
+            known = [one.gauges[name] for one in snapshots if name in one.gauges]
+            lines += [f"wordspot_{name} {sum(known):g}"] if known else []
+        else:
+            sums: dict[str, float] = {}
+            for key, value in (item for one in snapshots for item in one.counts.get(name, {}).items()):
+                sums[key] = sums.get(key, 0) + value
+            lines += [f"wordspot_{name}{f'{{{key}}}' if key else ''} {value:.12g}" for key, value in sums.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _histogram(name: str, snapshots: Sequence[Snapshot]) -> list[str]:
+    buckets = [sum(counts) for counts in zip(*(one.buckets for one in snapshots), strict=True)]
+    seconds = sum(one.seconds for one in snapshots)
+    sums = [sum(buckets[: place + 1]) for place in range(len(buckets))]
+    bounds = [*(f"{bound:g}" for bound in _BOUNDS), "+Inf"]
+    rows = [f'wordspot_{name}_bucket{{le="{bound}"}} {n}' for bound, n in zip(bounds, sums, strict=True)]
+    return [*rows, f"wordspot_{name}_sum {seconds:.6f}", f"wordspot_{name}_count {sums[-1]}"]
 
 
 def _escaped(value: str) -> str:

@@ -12,9 +12,12 @@ from typing import Any
 
 from wordspot.errors import ConfigError, NotFoundError
 from wordspot.server.config import DEFAULT_HOST, ServerSettings
+from wordspot.server.page_models import make_page_models, not_runnable
+from wordspot.server.pages import page_folder
 from wordspot.server.served import ServedModel, load_models, model_paths
 from wordspot.server.streams import StreamPool
 from wordspot.server.web_server import WebServer, bind
+from wordspot.server.workers import check_workers, serve_workers
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ def serve(
     wyoming_port: int | None = None,
     wyoming_host: str = DEFAULT_HOST,
     zeroconf: bool = False,
+    workers: int = 1,
     on_start: Callable[[Serving], None] | None = None,
     **settings: Any,
 ) -> None:
@@ -67,6 +71,7 @@ def serve(
         wyoming_port: also serve Home Assistant's Wyoming protocol on this port; 0: any that is free.
         wyoming_host: the address for Wyoming, which has no token.
         zeroconf: announce the Wyoming port in the local network.
+        workers: processes that share the port, on Linux; the limits are those of each.
         on_start: called when everything has started.
         settings: the fields of `ServerSettings`: `host`, `port`, `token`, `allow_origins`, `record_dir`, `page_weights`,
             `gain`, `save` and the limits.
@@ -83,6 +88,14 @@ def serve(
         raise ConfigError("`save` keeps what satellites send by the Wyoming protocol; set `wyoming_port` too")
     checked, tls = ServerSettings(**settings), find_tls(tls_cert, tls_key)
     served = load_models(model_paths(models))
+    if workers != 1:
+        check_workers(workers, wyoming_port)
+        missing = tuple(not_runnable(make_page_models(served, checked.page_weights), page_folder()))
+        serve_workers(
+            workers, model_paths(models), served, checked, tls,
+            lambda url: on_start and on_start(Serving(url, tuple(served), not_runnable=missing)),
+        )  # fmt: skip
+        return
     pool = StreamPool(served, threads=checked.n_threads, max_streams=checked.max_streams, gain=checked.gain)
     with contextlib.ExitStack() as opened:
         wyoming: socket.socket | None = None

@@ -34,6 +34,7 @@ class WebServer:
         pool: streams shared with another protocol; None: its own.
         folder: the page's files; None: those of this installation.
         add_routes: makes further routes; see `make_app`.
+        shares_port: whether other processes serve on the same port.
 
     Raises:
         ConfigError: the port is taken, the address is not this machine's, the certificate cannot be read, or recordings
@@ -49,6 +50,7 @@ class WebServer:
         pool: StreamPool | None = None,
         folder: Path | None = None,
         add_routes: AddRoutes | None = None,
+        shares_port: bool = False,
     ) -> None:
         app = make_app(models, settings, pool=pool, folder=folder, add_routes=add_routes)
         self._settings, self._scheme = settings, "https" if tls else "http"
@@ -58,7 +60,7 @@ class WebServer:
         """Names of models that the page cannot run, because this installation lacks onnxruntime-web."""
         self._server, self._is_stopped = uvicorn.Server(_config(app, settings, self._watch, tls)), False
         _allow_many_files(2 * settings.max_connections)  # Wyoming may have as many
-        self._socket = bind(settings.host, settings.port)
+        self._socket = bind(settings.host, settings.port, is_shared=shares_port)
 
     @property
     def port(self) -> int:
@@ -130,11 +132,12 @@ def _config(app: Any, settings: ServerSettings, watch: ConnectionWatch, tls: tup
     return config
 
 
-def bind(host: str, port: int, *, parameters: str = "`port` or `host`") -> socket.socket:
+def bind(host: str, port: int, *, parameters: str = "`port` or `host`", is_shared: bool = False) -> socket.socket:
     """A listening socket.
 
     Args:
         parameters: which ones of the caller choose the address, for the error message.
+        is_shared: let other processes of this user listen on the port too; the system divides connections among them.
 
     Raises:
         ConfigError: the port is taken or may not be used, or the address is not this machine's.
@@ -143,7 +146,7 @@ def bind(host: str, port: int, *, parameters: str = "`port` or `host`") -> socke
         raise ConfigError(f"cannot listen on port {port}: expected 0 to 65535; use another {parameters}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=is_shared)
     except OSError as error:
         raise ConfigError(f"cannot listen on {host}, port {port}: {error.strerror or error}; use another {parameters}") from error
 
