@@ -27,6 +27,7 @@ from wordspot.errors import CardError, ConfigError, NotFoundError, WordspotError
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import read_model
 from wordspot.runtime.modelfile.card import read_card
+from wordspot.runtime.modelfile.engine import wasm
 from wordspot.runtime.modelfile.engine.wasm import blob_of_file, has_wasm, wasm_folder
 from wordspot.runtime.modelfile.schema import to_json
 from wordspot.server import page_models, site
@@ -140,7 +141,7 @@ def test_onnxruntime_web_is_written_only_for_models_that_our_engine_does_not_kno
         written = site.export_web(None, out, weights=weights)
         assert written.in_onnxruntime == ()
         assert not (out / "vendor").exists()
-        assert (out / "models" / "default.bin").read_bytes() == blob_of_file(default, card, weights)
+        assert (out / "models" / "default.bin").read_bytes() == blob_of_file(default, card, weights)[0]
         assert (out / "engine" / "engine.wasm").read_bytes() == (wasm_folder() / "engine.wasm").read_bytes()
         (listed,) = json.loads((out / "models.json").read_text())["models"]
         size = (out / "models" / "default.bin").stat().st_size
@@ -151,6 +152,18 @@ def test_onnxruntime_web_is_written_only_for_models_that_our_engine_does_not_kno
     assert (tmp_path / "both" / "vendor" / "ort" / "ort.wasm.min.mjs").is_file()
     with pytest.raises(ConfigError, match="`weights` must be float32 or int8, got 'int4'"):
         site.export_web(model, tmp_path / "none", weights="int4")
+
+
+def test_weights_in_8_bits_are_not_used_where_they_would_change_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = read_model(None)[1]
+    card = read_card(data)
+    blob, weights = blob_of_file(data, card, "int8")
+    assert weights == "int8"
+    scores = np.exp(np.array(card.self_test.log_posteriors))
+    monkeypatch.setattr(wasm, "self_test_rows", lambda *_, **__: scores + 0.06)
+    larger, weights = blob_of_file(data, card, "int8")
+    assert (larger, weights) == blob_of_file(data, card, "float32")
+    assert len(larger) > 3 * len(blob)
 
 
 def test_without_the_engine_in_webassembly_onnxruntime_web_runs_every_model(
@@ -289,6 +302,27 @@ def test_below_any_path_of_a_file_host_the_page_detects(model: Path, tmp_path: P
     assert all(path.startswith("/~me/words/") for path in asked)
     assert not sent
     assert not any("stolen" in path for path in asked)
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed, so the exported page is not tried")
+@pytest.mark.skipif(not has_wasm(), reason="the engine in WebAssembly is missing; `make web` builds it")
+@pytest.mark.slow
+def test_on_a_file_host_our_engine_listens_in_the_audio_thread_and_needs_nothing_else(
+    tmp_path: Path, host: tuple[str, Path, list[str]]
+) -> None:
+    url, folder, asked = host
+    write_site(make_page_models(load_models([None])), folder)
+    flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with Browser(tmp_path / "browser", *flags) as browser:
+        page = browser.open(url)
+        assert page.evaluate("window.wordspot.ready") is True
+        page.click("#start")
+        page.wait_for("window.wordspot.heard.seconds > 2")
+        page.click("#start")
+        page.wait_for("window.wordspot.state === 'ready'")
+        assert page.problems() == []
+    assert {"/~me/words/engine/engine.wasm", "/~me/words/models/default.bin"} <= set(asked)
+    assert not [path for path in asked if "ort" in path or "onnx" in path]
 
 
 def test_from_python_without_the_extra_it_says_what_to_install() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ import soundfile
 
 from support.made_onnx import made_model
 from support.made_server import Running, running
+from wordspot.commands.main import build_parser
 from wordspot.files import write_json
 from wordspot.server.served import load_models
 from wordspot.studio import routes
-from wordspot.studio.project import StudioFolder
+from wordspot.studio.overview import training_command
+from wordspot.studio.project import StudioFolder, TrainingSettings, request_of
 from wordspot.studio.routes import StudioRoutes
 from wordspot.studio.training import Training
+from wordspot.wakeword.project import Project
 
 RATE = 16_000
 BASE = "/v1/studio/projects"
@@ -119,9 +123,30 @@ def test_voices_say_a_word_and_what_sounds_like_it(server: Running) -> None:
     assert ask(server, "GET", f"{BASE}/lamp/voices/nothing/0")[0] == 404
 
 
+def test_the_command_that_is_shown_does_the_same(folder: StudioFolder, tmp_path: Path) -> None:
+    project = folder.project("lamp")
+    project.add_word("off")
+    project.write_settings(TrainingSettings(minutes=2.5, n_voices=50, n_near_misses=7, language="de"))
+    for place in (project.takes / "off", project.not_words, project.backgrounds):
+        place.mkdir(exist_ok=True)
+        (place / "a.wav").write_bytes(wav())
+    program, *words = shlex.split(training_command(project, project.settings()))
+    args = build_parser().parse_args(words)
+    assert (program, args.command, args.phrases) == ("wordspot", "new", ["hey lamp", "off"])
+    given = {name: getattr(args, name) for name in vars(project.settings())}
+    assert TrainingSettings(**given) == project.settings()
+    assert (args.out, args.takes, args.false_accepts, args.backgrounds) == (
+        project.model, project.takes, project.not_words, project.backgrounds,
+    )  # fmt: skip
+    assert (args.resume, args.force) == (False, False)
+    Project(project.model).write(request_of(project.words, project.settings()), [])
+    for settings, flag in ((project.settings(), "--resume"), (TrainingSettings(), "--force")):
+        assert flag in training_command(project, settings, tmp_path).split()
+
+
 def test_settings_and_versions(server: Running, folder: StudioFolder) -> None:
     one = f"{BASE}/lamp"
-    assert ask(server, "PUT", f"{one}/settings", {"minutes": 2, "n_rounds": 1})[0] == 200
+    assert ask(server, "PUT", f"{one}/settings", {"minutes": 2, "n_voices": 50})[0] == 200
     assert server.get_json(one)["settings"]["minutes"] == 2
     assert ask(server, "PUT", f"{one}/settings", {"minutes": -1})[0] == 422
     assert ask(server, "GET", f"{one}/versions/1")[0] == 404

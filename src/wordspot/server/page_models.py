@@ -25,13 +25,13 @@ class PageModel:
 
     Attributes:
         model: the exported file.
-        weights: of `blob`, ``"int8"`` or ``"float32"``.
         blob: the model's data for the engine in WebAssembly; None: onnxruntime-web runs the exported file.
+        weights: of `blob`, ``"int8"`` or ``"float32"``.
     """
 
     model: ServedModel
-    weights: str
-    blob: bytes | None
+    blob: bytes | None = None
+    weights: str = ""
 
     @property
     def onnx_path(self) -> str:
@@ -52,8 +52,8 @@ class PageModel:
 
 
 def make_page_models(models: Sequence[ServedModel], weights: str = PAGE_WEIGHTS) -> list[PageModel]:
-    """Prepare models for the page."""
-    return [PageModel(model, weights, _blob(model, weights) if has_wasm() else None) for model in models]
+    """Prepare models for the page, with the `weights` that the user wants, unless ``"int8"`` would change scores too much."""
+    return [_prepared(model, weights) if has_wasm() else PageModel(model) for model in models]
 
 
 def made_files(models: Sequence[PageModel], facts: dict[str, Any]) -> dict[str, bytes]:
@@ -85,8 +85,8 @@ def not_runnable(models: Sequence[PageModel], page: Path) -> list[str]:
     return [model.model.name for model in models if model.blob is None]
 
 
-def _blob(model: ServedModel, weights: str) -> bytes | None:
+def _prepared(model: ServedModel, weights: str) -> PageModel:
     try:
-        return blob_of_file(model.data, model.card, weights)
+        return PageModel(model, *blob_of_file(model.data, model.card, weights))
     except ExportError:
-        return None
+        return PageModel(model)

@@ -9,7 +9,7 @@ from typing import Any
 from wordspot.formats import command_line
 from wordspot.runtime.kept_files import list_kept
 from wordspot.studio.kept import adopt_reviewed, kept_json
-from wordspot.studio.project import StudioFolder, StudioProject, TrainingSettings
+from wordspot.studio.project import StudioFolder, StudioProject, TrainingSettings, can_resume
 from wordspot.studio.sounds import list_sounds
 from wordspot.studio.training import Training
 from wordspot.studio.versions import list_versions
@@ -49,11 +49,11 @@ def project_json(project: StudioProject, training: Training) -> dict[str, Any]:
         "settings": dataclasses.asdict(settings),
         "versions": [one.number for one in list_versions(project)],
         "training": training.state(project),
-        "command": training_command(project, settings),
+        "command": training_command(project, settings, training.speech),
     }
 
 
-def training_command(project: StudioProject, settings: TrainingSettings) -> str:
+def training_command(project: StudioProject, settings: TrainingSettings, speech: Path | None = None) -> str:
     """The command line that trains as the page does."""
     several, flags = len(project.words) > 1, list[str | Path]()
     if any(list_sounds(project.takes / word) for word in project.words):
@@ -62,14 +62,19 @@ def training_command(project: StudioProject, settings: TrainingSettings) -> str:
         flags += ["--add-false", project.not_words]
     if list_sounds(project.backgrounds):
         flags += ["--backgrounds", project.backgrounds]
-    numbers = {
+    if speech is not None:
+        flags += ["--speech", speech]
+    if project.words and project.model.is_dir():
+        flags.append("--resume" if can_resume(project, settings) else "--force")
+    values = {
         "--minutes": settings.minutes,
         "--voices": settings.n_voices,
         "--near-misses": settings.n_near_misses,
-        "--rounds": settings.n_rounds,
         "--stream-minutes": settings.stream_minutes,
         "--false-accepts-per-hour": settings.false_accepts_per_hour,
+        "--language": settings.language,
+        "--engine": settings.engine,
     }
-    for flag, value in numbers.items():
-        flags += [flag, f"{value:g}"]
+    for flag, value in values.items():
+        flags += [flag, value if isinstance(value, str) else f"{value:g}"]
     return command_line("wordspot", "new", *project.words, "--out", project.model, *flags)

@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wordspot.errors import ConfigError, NotFoundError
+from wordspot.errors import ConfigError, NotFoundError, WordspotError
 from wordspot.files import read_json, write_json
 from wordspot.formats import shown
 from wordspot.labels import normalize_word
 from wordspot.server.record import clean_word
-from wordspot.wakeword.project import Request
+from wordspot.wakeword.project import Project, Request
 
 MOST_PROJECTS, MOST_WORDS = 200, 50
 _HUGE = 10**12  # beyond every limit, and a float can hold it
@@ -46,7 +46,6 @@ class TrainingSettings:
     minutes: float = 4.0
     n_voices: int = 120
     n_near_misses: int = 20
-    n_rounds: int = 3
     stream_minutes: float = 20.0
     language: str = "en"
     engine: str = "best"
@@ -218,6 +217,18 @@ def move_aside(path: Path, target: Path) -> Path:
         free = target.with_name(f"{target.stem}-{number}{target.suffix}")
     shutil.move(path, free)
     return free
+
+
+def can_resume(project: StudioProject, settings: TrainingSettings) -> bool:
+    """Whether the project's model was begun with these words and settings, so that its voices need not speak again.
+
+    A damaged file that should say so counts as none.
+    """
+    try:
+        found = Project(project.model).read() if project.words else None
+    except WordspotError:
+        return False
+    return found is not None and found[0] == request_of(project.words, settings)
 
 
 def request_of(words: Sequence[str], settings: TrainingSettings) -> Request:

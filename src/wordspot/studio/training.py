@@ -37,7 +37,7 @@ class Training:
     """
 
     def __init__(self, folder: StudioFolder, speech: Path | None = None) -> None:
-        self._folder, self._speech = folder, speech
+        self._folder, self.speech = folder, speech
         self._process: subprocess.Popen[bytes] | None = None
         self._project: Path | None = None
 
@@ -102,7 +102,7 @@ class Training:
     def _spawn(self, project: StudioProject) -> None:
         forget_stop(project.path)
         command = [sys.executable, "-m", "wordspot.studio.worker", str(project.path)]
-        command += ["--speech", str(self._speech)] if self._speech else []
+        command += ["--speech", str(self.speech)] if self.speech else []
         with log_path(project.path).open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

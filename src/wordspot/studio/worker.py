@@ -19,10 +19,9 @@ from wordspot.studio.job import FAILED, FINISHED, JobWriter, asked_to_stop, forg
 from wordspot.studio.judging import judge_model
 from wordspot.studio.kept import adopt_reviewed
 from wordspot.studio.lock import hold_lock
-from wordspot.studio.project import StudioProject, TrainingSettings, request_of
+from wordspot.studio.project import StudioProject, TrainingSettings, can_resume
 from wordspot.studio.versions import add_version
 from wordspot.wakeword.making import WakeWord, new
-from wordspot.wakeword.project import Project
 
 _LOCK = ".training.lock"
 _NICE = 10
@@ -44,7 +43,7 @@ def train_project(project: StudioProject, speech: Path | None) -> None:
 
     adopt_reviewed(project)
     settings = project.settings()
-    writer = JobWriter(project.path, settings.n_rounds, TRAINING)
+    writer = JobWriter(project.path, TRAINING)
     try:
         made = _make(project, settings, speech, writer)
         writer.write(stage="Listening to the recordings", done=0, total=0)
@@ -67,8 +66,7 @@ def _make(project: StudioProject, settings: TrainingSettings, speech: Path | Non
     words = project.words
     if not words:
         raise ConfigError("the project has no words; add one first")
-    found = Project(project.model).read() if project.model.is_dir() else None
-    resume = found is not None and found[0] == request_of(words, settings)
+    resume = can_resume(project, settings)
     if not resume:
         shutil.rmtree(project.model, ignore_errors=True)
     return new(

@@ -33,7 +33,7 @@ from wordspot.training.nan_checks import check_gradients, watch_nans
 from wordspot.training.optimizer import learning_rate, load_optimizer, make_optimizer, optimizer_tensors
 from wordspot.training.parallel import Alone, Forward
 from wordspot.training.run_folder import RunFolder
-from wordspot.training.tasks import Evaluation, TrainingTask
+from wordspot.training.tasks import Evaluation, Event, TrainingTask
 from wordspot.training.weights import freeze_body, load_body, load_weights, measure_norms, train_mode
 
 _INITIAL, _STEP = 0, 1  # purposes of random numbers: the last number of a step's seed
@@ -64,7 +64,7 @@ class StepResult:
     loss: Tensor
 
 
-Record = StepRecord | Evaluation
+Record = StepRecord | Evaluation | Event
 
 
 class Trainer:
@@ -105,7 +105,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.model, config.training)
         self.average = Average(self.model, config.training.average) if config.training.average else None
         self.group = group or Alone()
-        self._network: Forward | None = None
+        self._forward: Forward | None = None
         self.batch_seconds = 0.0
         self.precision = resolve_precision(config.training.precision, device)
         self.step, self.best_step, self.best_score = 0, 0, -math.inf
@@ -169,6 +169,7 @@ class Trainer:
         load_optimizer(self.optimizer, checkpoint.optimizer)
         if self.average:
             self.average.restore(checkpoint.average)
+        self.task.restore(checkpoint.task)
         self.step, self.best_step = checkpoint.step, checkpoint.best_step
         self.best_score = checkpoint.best_score
         if self.group.is_main:
@@ -192,11 +193,13 @@ class Trainer:
                 with self.group.together():
                     waiting.append(self.train_step())
                     stops = self.group.any(stop())
+                events = tuple(self.task.after_step(self._network, self.front_end, self.step))
                 is_last = self.step == settings.total_steps
                 evaluates = is_last or self.step % settings.evaluate_every == 0
                 saves = self.step % settings.save_every == 0
-                if len(waiting) >= self.log_every or evaluates or saves or stops:
+                if len(waiting) >= self.log_every or events or evaluates or saves or stops:
                     yield from log.write(*_fetch(waiting))
+                    yield from log.write(*events)
                     waiting = []
                 if evaluates and self.group.is_main:
                     yield from log.write(*self._validate())
@@ -221,11 +224,11 @@ class Trainer:
         self.batch_seconds = audio.numel() / self.config.features.sample_rate
         features = self.group.part(self.augmenter.features(self.front_end, audio, generator))
         labels = self.group.part(labels)
-        if self._network is None:  # after the weights are loaded; it gives those of process 0 to all
-            self._network = self.group.network(self.model)
+        if self._forward is None:  # after the weights are loaded; it gives those of process 0 to all
+            self._forward = self.group.network(self.model)
         watch = watch_nans(self.model) if settings.check_nans else contextlib.nullcontext()
         with watch, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits = self._network(features, self.task.window_stride)
+            logits = self._forward(features, self.task.window_stride)
         logits, labels = logits.float().reshape(-1, logits.shape[-1]), labels.reshape(-1)
         loss = self.group.weighed(training_loss(logits, labels, settings), labels)
         self.optimizer.zero_grad(set_to_none=True)
@@ -243,8 +246,11 @@ class Trainer:
 
     def evaluate(self, name: str) -> Evaluation:
         """Evaluate the network, as it is now, or the average of its weights, on the set of this name."""
-        network = self.average.network() if self.average else self.model
-        return self.task.evaluate(network, self.front_end, name, self.step)
+        return self.task.evaluate(self._network(), self.front_end, name, self.step)
+
+    def _network(self) -> nn.Module:
+        """The network that is evaluated: with averaged weights, if the run averages them."""
+        return self.average.network() if self.average else self.model
 
     def _validate(self) -> list[Evaluation]:
         """The evaluation on validation; none of an empty set."""
@@ -271,6 +277,7 @@ class Trainer:
             self.model.state_dict(),
             optimizer_tensors(self.optimizer),
             average=self.average.weights if self.average else {},
+            task=self.task.state(),
         )
         save_checkpoint(self.run.checkpoint_path(self.step), checkpoint)
         self.run.prune(self.config.training.keep_checkpoints)

@@ -68,7 +68,7 @@ function showFacts({ card, name, bytes, file, engine }, opened) {
     Words: card.labels.filter(isWord).join(", "),
     Size: `${kB(engine?.bytes ?? bytes)}, sound at ${card.sample_rate / 1000} kHz`,
     "Runs in": engine ? `wordspot’s engine, ${WEIGHTS[engine.weights]}` : "ONNX Runtime",
-    "Self-test": selfTest ? `passed in this browser (${selfTest.difference.toExponential(1)} of ${selfTest.tolerance})` : "",
+    "Self-test": selfTest ? `passed in this browser (${selfTest.difference.toExponential(1)} of ${Number(selfTest.tolerance.toPrecision(3))})` : "",
     "Trained on": [card.data.name, card.data.clips && `${card.data.clips.toLocaleString()} clips`].filter(Boolean).join(", "),
     Licence: card.data.licence,
     Attribution: card.data.attribution,

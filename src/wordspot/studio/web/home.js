@@ -2,6 +2,7 @@
 
 import { get, send, tokenOf } from "./api.js";
 import { act, el, plural, text } from "./dom.js";
+import { qrCode, qrPicture } from "./qr.js";
 
 const STATES = {
   running: "training", stopped: "training stopped", failed: "training failed", interrupted: "training interrupted", finished: "",
@@ -30,9 +31,11 @@ export async function showHome(view) {
 
 /** How a phone in the house records into these projects. */
 function phonePanel(link) {
+  const whole = link + (tokenOf() ? `#token=${tokenOf()}` : "");
+  const code = link ? qrCode(whole) : null;
   const how = link
     ? [text("p", "note", link.startsWith("https:") ? "Open this link on the phone. Whoever has it may use the studio." : "Open this link on the phone. Without https it can add files from its recorder, but browsers give it no microphone. Whoever has the link may use the studio."),
-      el("code", { className: "command", textContent: link + (tokenOf() ? `#token=${tokenOf()}` : "") })]
+      el("code", { className: "command", textContent: whole }), code && el("div", { className: "qr" }, qrPicture(code))]
     : [text("p", "note", "The studio is open to this machine only. Start it so that phones in the house may use it:"),
       el("code", { className: "command", textContent: "wordspot studio --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem" })];
   return el("details", { className: "panel" }, text("summary", "", "Record with a phone"), el("div", { className: "stack" }, how));

@@ -1,8 +1,10 @@
 /* What waits for a judgement, one after another, by keys or by buttons. */
 
-import { get, send } from "./api.js";
+import { readSound } from "../wav.js";
+import { fetchBlob, get, send } from "./api.js";
 import { act, button, el, plural, say, text } from "./dom.js";
-import { play } from "./sound.js";
+import { RATE } from "./recorder.js";
+import { peaksOf, play, waveform } from "./sound.js";
 
 const KEYS = { m: "meant", n: "not-meant", d: "discard" };
 
@@ -39,6 +41,7 @@ class ReviewView {
     return el("section", { className: "panel stack judge", ariaLabel: "Judge this recording" },
       text("p", "note", `${plural(n, "recording")} left`),
       el("p", { className: "big" }, one.is_near ? "Not heard, but was it said? " : "Heard as ", text("strong", "", one.word)),
+      this.picture(one),
       text("p", "note", `${when}, score ${one.score.toFixed(2)}`),
       el("div", { className: "row wrap" }, button("Play (R)", () => this.play()),
         el("label", { className: "field inline", for: "review-word" }, text("span", "", "Word"), this.word)),
@@ -46,6 +49,16 @@ class ReviewView {
         button("It was the word (M)", () => this.judge("meant"), "button primary", { id: "meant" }),
         button("It was not (N)", () => this.judge("not-meant"), "button", { id: "not-meant" }),
         button("Discard (D)", () => this.judge("discard"), "button")));
+  }
+
+  /** The waveform, as soon as the sound is here. */
+  picture(one) {
+    const place = el("div", { className: "take" });
+    fetchBlob(["projects", this.project.name, "kept", one.path]).then(async (blob) => {
+      const { samples } = await readSound(await blob.arrayBuffer(), RATE);
+      place.append(waveform(peaksOf(samples)));
+    }).catch(() => {}); // it can be judged without
+    return place;
   }
 
   press(event) {

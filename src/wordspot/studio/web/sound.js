@@ -22,6 +22,15 @@ export function stopPlaying() {
   player = null;
 }
 
+/** The largest sample of each of 96 equal parts, 0 to 100, of Float32Array [samples]. */
+export function peaksOf(samples) {
+  const size = Math.max(samples.length / 96, 1);
+  return Array.from({ length: 96 }, (_, at) => {
+    const part = samples.subarray(Math.floor(at * size), Math.max(Math.floor((at + 1) * size), Math.floor(at * size) + 1));
+    return Math.min(100 * part.reduce((most, value) => Math.max(most, Math.abs(value)), 0), 100);
+  });
+}
+
 /** Bars for the peaks of a recording, 0 to 100 each. */
 export function waveform(peaks) {
   const canvas = el("canvas", { className: "wave", ariaHidden: "true" });

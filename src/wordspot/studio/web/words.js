@@ -71,6 +71,8 @@ class WordsView {
   wordSection({ word, takes }, heard) {
     const target = { place: "takes", word };
     const several = new Set(takes.map((take) => take.speaker)).size > 1;
+    const unlike = takes.filter((take) => heard.get(take.digest) === false);
+    const isModelGood = 3 * unlike.length <= takes.length; // one that misses most takes says nothing about a single one
     const missing = ENOUGH - takes.length;
     const advice = takes.length === 0 ? "No recordings yet. Say it ten times, near and far, quickly and slowly."
       : missing > 0 ? `${plural(takes.length, "take")}: ${missing} more would help.` : `${plural(takes.length, "take")}.`;
@@ -83,7 +85,7 @@ class WordsView {
       text("p", "note", advice), this.voices(word),
       this.cards(target, takes, word, (take) => {
         if (take.problem) return [take.problem, true];
-        if (heard.get(take.digest) === false) return ["not like the others", true];
+        if (isModelGood && unlike.includes(take)) return ["not like the others", true];
         return [several && take.speaker ? take.speaker : `${take.seconds.toFixed(1)} s`, false];
       }));
   }

@@ -9,13 +9,15 @@ import numpy as np
 
 from wordspot.errors import NotFoundError
 from wordspot.runtime.modelfile.card import Card
-from wordspot.runtime.modelfile.engine.blob import make_blob
+from wordspot.runtime.modelfile.engine.blob import make_blob, rounded
 from wordspot.runtime.modelfile.engine.opening import recognised
-from wordspot.runtime.modelfile.engine.reference import check_understood
+from wordspot.runtime.modelfile.engine.reference import check_understood, self_test_rows
 from wordspot.runtime.modelfile.graph import walk
 
 ENGINE, MODULE = "engine.wasm", "wordspot.js"
 """The engine, and the JavaScript module that runs it."""
+
+_MOST_LOSS = 0.05
 
 
 def wasm_folder() -> Traversable:
@@ -37,7 +39,7 @@ def check_wasm() -> None:
         )
 
 
-def blob_of_file(data: bytes, card: Card, weights: str) -> bytes:
+def blob_of_file(data: bytes, card: Card, weights: str) -> tuple[bytes, str]:
     """An exported file as the data that the engine reads.
 
     Args:
@@ -45,10 +47,17 @@ def blob_of_file(data: bytes, card: Card, weights: str) -> bytes:
         card: of the file.
         weights: ``"float32"``; or ``"int8"``, a quarter of the size, with scores that differ a little.
 
+    Returns:
+        The data, and their weights: not ``"int8"`` if that would change a posterior of the self-test by more than 0.05.
+
     Raises:
         ExportError: the engine does not support the file; the message says what it supports.
     """
     model = recognised(walk(data), card)
     check_understood(model, card)
-    rows = np.exp(np.array(card.self_test.log_posteriors)) if weights == "float32" else None
-    return make_blob(model, card, weights, rows=rows)
+    rows = np.exp(np.array(card.self_test.log_posteriors))
+    if weights == "int8":
+        in_8_bits = self_test_rows(model.with_weights(rounded), card, small=True)
+        if np.abs(in_8_bits - rows).max() <= _MOST_LOSS:
+            return make_blob(model, card, weights, rows=in_8_bits), weights
+    return make_blob(model, card, "float32", rows=rows), "float32"

@@ -1,0 +1,114 @@
+"""The benchmark of people and machines on unseen corpora: its vocoders, its splits, and one small run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter, welch
+
+from wordspot.audio.files import write_audio
+from wordspot.audio.samples import Samples
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import person_corpora
+from person_corpora_data import COLUMNS, finish
+from vocoders import RATE, VOCODERS
+
+BANDS = 16
+
+
+def vowel(hertz: float, seconds: float = 1.0) -> Samples:
+    """Pulses through three resonances, and a little noise."""
+    n = round(RATE * seconds)
+    sound = (np.arange(n) % round(RATE / hertz) == 0).astype(float) + 0.01 * np.random.default_rng(0).standard_normal(n)
+    for resonance in (700, 1200, 2600):
+        sound = lfilter([1], [1, -2 * 0.97 * np.cos(2 * np.pi * resonance / RATE), 0.97**2], sound)
+    return np.asarray(0.1 * sound / sound.std(), np.float32)
+
+
+def envelope(audio: Samples) -> np.ndarray:
+    """The mean level in dB of each of `BANDS` bands up to 4 kHz."""
+    power = welch(audio, RATE, nperseg=512)[1][: 8 * BANDS].reshape(BANDS, -1).mean(axis=1)
+    return 10 * np.log10(power + 1e-12)
+
+
+@pytest.mark.parametrize("name", VOCODERS)
+def test_a_vocoders_copy_keeps_the_spectral_envelope_and_changes_the_samples(name: str) -> None:
+    if name == "world" and not find_spec("pyworld"):
+        pytest.skip("pyworld is not installed")
+    original = vowel(120)
+    copy = VOCODERS[name](original, np.random.default_rng(1))
+    assert copy.dtype == np.float32
+    assert abs(len(copy) - len(original)) <= RATE // 100
+    n = min(len(copy), len(original))
+    assert np.corrcoef(envelope(original), envelope(copy))[0, 1] > 0.8
+    assert np.abs(copy[:n] - original[:n]).std() > 0.01 * original.std()
+
+
+def test_the_mild_channel_leaves_one_level_and_nothing_above_7_khz() -> None:
+    loud = finish(vowel(120), np.random.default_rng(1), "mild")
+    soft = finish(vowel(120) / 50, np.random.default_rng(1), "mild")
+    assert np.abs(loud - soft).max() < 1e-3
+    power = welch(loud, RATE, nperseg=512)[1]
+    assert 10 * np.log10(power[240:].max() / power.max()) < -40
+
+
+def rows() -> list[person_corpora.Row]:
+    """Two corpora of 40 people each, with a machine of its own that copies them."""
+    return [
+        {"path": f"{c}{s}{g}.wav", "label": "machine" if g else "person", "speaker": f"{c}{s}", "generator": g, "corpus": c}
+        for c, machine in (("a", "lpc"), ("b", "mel"))
+        for s in range(40)
+        for g in ("", machine)
+    ]
+
+
+def test_a_held_out_corpus_is_tested_whole_and_not_trained_on() -> None:
+    split = person_corpora.split_rows(rows(), "corpus", "a")
+    assert {row["corpus"] for row in split if row["split"] == "testing"} == {"a"}
+    assert sum(row["split"] == "testing" for row in split) == 80
+    assert {row["corpus"] for row in split if row["split"] != "testing"} == {"b"}
+
+
+def test_a_held_out_generator_is_tested_against_people_whom_training_never_met() -> None:
+    split = person_corpora.split_rows(rows(), "generator", "lpc")
+    tested = [row for row in split if row["split"] == "testing"]
+    assert {row["generator"] for row in tested} == {"", "lpc"}
+    assert {row["generator"] for row in split if row["split"] == "training"} == {"", "mel"}
+    people = {row["speaker"] for row in tested if not row["generator"]}
+    assert people
+    assert not people & {row["speaker"] for row in split if row["split"] != "testing"}
+
+
+def test_the_threshold_makes_both_errors_equal() -> None:
+    scores, is_person = np.array([0.1, 0.2, 0.6, 0.4, 0.8, 0.9]), np.array([0, 0, 0, 1, 1, 1], bool)
+    threshold = person_corpora.equal_threshold(scores, is_person)
+    assert (scores[is_person] < threshold).mean() == pytest.approx(1 / 3)
+    assert (scores[~is_person] >= threshold).mean() == pytest.approx(1 / 3)
+
+
+@pytest.mark.slow
+def test_a_small_run_measures_every_corpus(tmp_path: Path) -> None:
+    listed, rng = rows()[:24] + rows()[80:104], np.random.default_rng(0)
+    for row in listed:
+        sound = vowel(100 + rng.uniform(0, 80), 2.1) if not row["generator"] else 0.1 * rng.standard_normal(RATE * 2)
+        write_audio(tmp_path / row["path"], np.asarray(sound, np.float32), RATE)
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(listed)
+    out = tmp_path / "result.json"
+    person_corpora.main(
+        [str(tmp_path / "labels.csv"), "--out", str(tmp_path / "runs"), "--json", str(out), "--set", "training.steps=20"]
+    )
+    found = json.loads(out.read_text())
+    assert [row[0] for row in found["tables"][0]["rows"]] == ["a", "b", "mean"]
+    assert [row["eer"] for row in found["measurements"]] == [0.0, 0.0]  # pulses are easily told from noise
+    assert set(found["measurements"][0]["by_machine"]) == {"lpc"}
