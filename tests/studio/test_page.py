@@ -237,8 +237,8 @@ def test_two_words_are_taught(folder: StudioFolder, start: Callable[..., Server]
         check_view(page, "review")
         page.press("n", 78, "n")
         page.wait_for("document.getElementById('review-empty')")
-        false = list_sounds(project.not_words)
-        assert [round(one.seconds, 1) for one in false] == [2.5]
+        (false,) = list_sounds(project.not_words)
+        assert 1.0 < false.seconds <= 2.5  # less if it was heard early
 
         train(page)
         wait_for_model(page, 2, folder)
