@@ -12,6 +12,8 @@ from typing import Any
 
 from wordspot.errors import ConfigError, NotFoundError
 from wordspot.server.config import DEFAULT_HOST, ServerSettings
+from wordspot.server.page_models import make_page_models, not_runnable
+from wordspot.server.pages import page_folder
 from wordspot.server.served import ServedModel, load_models, model_paths
 from wordspot.server.streams import StreamPool
 from wordspot.server.web_server import WebServer, bind
@@ -88,9 +90,11 @@ def serve(
     served = load_models(model_paths(models))
     if workers != 1:
         check_workers(workers, wyoming_port)
+        missing = tuple(not_runnable(make_page_models(served, checked.page_weights), page_folder()))
         serve_workers(
-            workers, model_paths(models), served, checked, tls, lambda url: on_start and on_start(Serving(url, tuple(served)))
-        )
+            workers, model_paths(models), served, checked, tls,
+            lambda url: on_start and on_start(Serving(url, tuple(served), not_runnable=missing)),
+        )  # fmt: skip
         return
     pool = StreamPool(served, threads=checked.n_threads, max_streams=checked.max_streams, gain=checked.gain)
     with contextlib.ExitStack() as opened:

@@ -62,7 +62,7 @@ class RunLog:
 
     def _add_scalars(self, line: dict[str, Any]) -> None:
         name = line.get("set", "training")
-        for measure in ("accuracy", "loss" if "loss" in line else "cross_entropy"):
+        for measure in {"accuracy", "loss", "cross_entropy"} & line.keys() - ({"cross_entropy"} if "loss" in line else set()):
             self._board.add_scalar(f"{measure}/{name}", line[measure], line["step"])
         if line["kind"] == "evaluation":
             self._board.flush()
@@ -77,6 +77,23 @@ class RunLog:
             low, high = features.min(), features.max()
             picture = ((features - low) / (high - low).clamp(min=1e-9)).T.flip(0)
             self._board.add_image(f"features/{label}", picture, 0, dataformats="HW")
+
+
+class NoLog:
+    """The log of a process that writes nothing, since another of the same training does."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def write(self, *records: _Record) -> tuple[_Record, ...]:
+        """Return the records."""
+        return records
+
+    def show_features(self, examples: dict[str, Tensor]) -> None:
+        """Nothing is shown."""
 
 
 def _open_tensorboard(folder: Path, step: int) -> Any:
