@@ -72,8 +72,8 @@ def _make(project: StudioProject, settings: TrainingSettings, speech: Path | Non
     return new(
         words, out=project.model, takes=_takes(project), false_accepts=_recorded(project.not_words),
         backgrounds=_recorded(project.backgrounds), speech=speech, resume=resume, mirror=True,
-        stop=lambda: bool(asked_to_stop(project.path)), on_record=writer.on_record, on_note=writer.on_note, progress=_watched(project, writer),
-        **dataclasses.asdict(settings),
+        stop=lambda: bool(asked_to_stop(project.path)), on_record=writer.on_record, on_note=writer.on_note,
+        progress=_watched(project, writer), **dataclasses.asdict(settings),
     )  # fmt: skip
 
 
