@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from wordspot.models import cpu_kernels
-from wordspot.models.layers import Dropout, FrequencyConv, PointConv, TimeConv
+from wordspot.models.layers import Dropout, FrequencyConv, ImageConv, PointConv, TimeConv
 from wordspot.models.recurrent_layers import Gru, Lstm
 
 #: A layer, and a batch for it as the networks that use it train on.
@@ -30,6 +30,7 @@ CASES: tuple[tuple[str, Callable[[], nn.Module], tuple[int, ...]], ...] = (
     ("frequency_conv: bcresnet, last stage", lambda: FrequencyConv(20), (100, 20, 5, 90)),
     ("point_conv: bcresnet, first stage", lambda: PointConv(16, 8), (100, 16, 20, 90)),
     ("point_conv: bcresnet, third stage", lambda: PointConv(12, 16), (100, 12, 10, 90)),
+    ("image_conv: residual_1d, local patterns", lambda: ImageConv(16, 5, 3, 2), (16, 1, 40, 600)),
     ("dilated_conv: residual_1d, fourth block", lambda: TimeConv(96, 9, 4), (16, 96, 1, 564)),
     ("dilated_conv: residual_1d, last block", lambda: TimeConv(96, 9, 8), (16, 96, 1, 530)),
     ("gru: trigger_gru, second layer", lambda: _EachStep(128), (1375, 5, 128)),

@@ -58,11 +58,14 @@ def test_which_networks_have_windows(name: str) -> None:
     assert isinstance(model, SceneNetwork) == (name in NETWORKS)
 
 
-def test_the_functions_for_a_cpu_give_the_gradients_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("n_local", [0, 8])
+def test_the_functions_for_a_cpu_give_the_gradients_of_torch(monkeypatch: pytest.MonkeyPatch, n_local: int) -> None:
     scene, gradients = torch.randn(2, 140, N_FEATURES), []
     for enabled in (False, True):
         monkeypatch.setattr(cpu_kernels, "enabled", enabled)
-        model = make("residual_1d", dropout=0.0).train()
+        model: Any = make("residual_1d", dropout=0.0, n_local=n_local).train()
+        if n_local:
+            torch.nn.init.ones_(model.local.last_norm.weight)  # at zero, nothing before it has a gradient
         model.windows(scene, 4).square().sum().backward()
         gradients.append({name: value.grad for name, value in model.named_parameters()})
     for name, gradient in gradients[0].items():

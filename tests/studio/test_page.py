@@ -40,7 +40,7 @@ RATE = 16_000
 WORDS = ("marvin", "sheila")
 N_TAKES = 8
 SMALL = TrainingSettings(
-    minutes=0.1, n_voices=24, n_near_misses=6, n_rounds=1, stream_minutes=1.0, engine="espeak-ng", false_accepts_per_hour=600
+    minutes=0.1, n_voices=24, n_near_misses=6, stream_minutes=1.0, engine="espeak-ng", false_accepts_per_hour=600
 )
 SIZES = {"phone": (390, 844), "desktop": (1280, 860)}
 TRAINED_S = 900.0  # for busy machines; two free cores need less than a minute

@@ -90,7 +90,7 @@ def test_at_most_so_many_words(project: StudioProject) -> None:
 
 def test_settings_are_kept_and_checked(project: StudioProject) -> None:
     assert project.settings() == TrainingSettings()
-    changed = dataclasses.replace(TrainingSettings(), minutes=2, n_rounds=1)
+    changed = dataclasses.replace(TrainingSettings(), minutes=2, n_voices=50)
     project.write_settings(changed)
     assert project.settings() == changed
 
@@ -108,7 +108,7 @@ def test_settings_are_kept_and_checked(project: StudioProject) -> None:
         {"n_voices": 10**7},
         {"minutes": 10**400},
         {"language": 3},
-        {"n_rounds": 4},
+        {"stream_minutes": 0},
         {"minutes": float("nan")},
     ],
 )

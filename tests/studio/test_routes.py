@@ -126,7 +126,7 @@ def test_voices_say_a_word_and_what_sounds_like_it(server: Running) -> None:
 def test_the_command_that_is_shown_does_the_same(folder: StudioFolder, tmp_path: Path) -> None:
     project = folder.project("lamp")
     project.add_word("off")
-    project.write_settings(TrainingSettings(minutes=2.5, n_voices=50, n_near_misses=7, n_rounds=2, language="de"))
+    project.write_settings(TrainingSettings(minutes=2.5, n_voices=50, n_near_misses=7, language="de"))
     for place in (project.takes / "off", project.not_words, project.backgrounds):
         place.mkdir(exist_ok=True)
         (place / "a.wav").write_bytes(wav())
@@ -146,7 +146,7 @@ def test_the_command_that_is_shown_does_the_same(folder: StudioFolder, tmp_path:
 
 def test_settings_and_versions(server: Running, folder: StudioFolder) -> None:
     one = f"{BASE}/lamp"
-    assert ask(server, "PUT", f"{one}/settings", {"minutes": 2, "n_rounds": 1})[0] == 200
+    assert ask(server, "PUT", f"{one}/settings", {"minutes": 2, "n_voices": 50})[0] == 200
     assert server.get_json(one)["settings"]["minutes"] == 2
     assert ask(server, "PUT", f"{one}/settings", {"minutes": -1})[0] == 422
     assert ask(server, "GET", f"{one}/versions/1")[0] == 404

@@ -31,7 +31,7 @@ from wordspot.studio.lock import hold_lock
 from wordspot.studio.worker import lock_path
 project = Path(sys.argv[1])
 with hold_lock(lock_path(project.parent)):
-    writer = JobWriter(project, 1, "training")
+    writer = JobWriter(project, "training")
     writer.write(stage="working")
     while not (state := asked_to_stop(project)):
         time.sleep(0.02)
@@ -156,17 +156,18 @@ def test_progress_never_falls_and_the_curve_stays_small(tmp_path: Path) -> None:
     class Step:
         kind, loss, accuracy = "step", 0.5, 0.75
 
-    writer, fractions = JobWriter(tmp_path, 2, "training"), []
+    writer, fractions = JobWriter(tmp_path, "training"), []
     for word in ("hey", "lamp"):
         writer.on_progress(Progress(word, 1, 2))
         fractions.append(writer.job.fraction)
     assert writer.job.stage == "Voices say “lamp”"
-    for number in (1, 2):
-        writer.on_note(f"round {number} of 2: 10 steps, about 0 minutes")
-        for done in range(11):
-            writer.on_progress(Progress("training", done, 10))
-            fractions.append(writer.job.fraction)
-    assert writer.job.round == 2
+    writer.on_progress(Progress("training", 1, 8))  # how fast this machine is
+    assert writer.job.stage == "Getting ready to train"
+    writer.on_note("training: 10 steps, about 1 minute")
+    for done in range(11):
+        writer.on_progress(Progress("training", done, 10))
+        fractions.append(writer.job.fraction)
+    assert writer.job.stage == "Training"
     for seconds in range(5):
         writer.on_progress(Progress("scoring testing.wav", seconds))
         fractions.append(writer.job.fraction)

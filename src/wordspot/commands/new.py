@@ -29,22 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--said", action="append", default=[], metavar="TEXT",
-        help="another spelling of the phrase, closer to how people say it: hadoken for hadouken",
+        help="how people say the phrase: another spelling, or IPA in brackets, such as [[hədˈoʊkən]] for hadouken",
     )  # fmt: skip
     parser.add_argument(
         "--false-accepts-per-hour", type=float, default=0.5, metavar="R", help="wanted, over all phrases (default: 0.5)"
     )
     parser.add_argument("--minutes", type=float, default=20.0, metavar="M", help="of training (default: 20)")
     parser.add_argument(
-        "--voices", dest="n_voices", type=int, default=300, metavar="N", help="spoken clips of each phrase (default: 300)"
+        "--voices", dest="n_voices", type=int, default=400, metavar="N", help="spoken clips of each phrase (default: 400)"
     )
     parser.add_argument(
         "--near-misses", dest="n_near_misses", type=int, default=60, metavar="N",
         help="phrases that sound like it, for each (default: 60)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--rounds", dest="n_rounds", type=int, default=3, metavar="N",
-        help="of training, 1 to 3; after each but the last it also learns what it fell for (default: 3)",
     )  # fmt: skip
     parser.add_argument(
         "--stream-minutes", type=float, default=20.0, metavar="M",
@@ -69,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
             args.phrases, out=args.out, takes=args.takes, false_accepts=args.false_accepts, speech=args.speech,
             backgrounds=args.backgrounds, excluded=args.excluded, said=args.said,
             false_accepts_per_hour=args.false_accepts_per_hour, minutes=args.minutes, n_voices=args.n_voices,
-            n_near_misses=args.n_near_misses, n_rounds=args.n_rounds, stream_minutes=args.stream_minutes, language=args.language,
+            n_near_misses=args.n_near_misses, stream_minutes=args.stream_minutes, language=args.language,
             engine=args.engine, seed=args.seed, resume=args.resume, force=args.force, **callbacks,
         )  # fmt: skip
     if args.json:

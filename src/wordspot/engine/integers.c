@@ -79,10 +79,7 @@ float ws_to_16_bits(const float *restrict x, int16_t *restrict small, uint32_t n
         memset(small, 0, n * sizeof *small);
         return 0;
     }
-    if (swapped)
-        round_all(x, 32767.0f / most, small, n, 1);
-    else
-        round_all(x, 32767.0f / most, small, n, 0);
+    round_all(x, 32767.0f / most, small, n, swapped);
     return most / 32767.0f;
 }
 

@@ -57,6 +57,25 @@ def point_conv(x: Tensor, weight: Tensor) -> Tensor:
     return torch.bmm(by_clip, x.flatten(2)).reshape(len(x), -1, *x.shape[2:])
 
 
+def image_conv(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """A convolution over the frequencies and frames of one channel as a product with its patches.
+
+    Its result has the channels last in memory, for which torch's next convolutions are faster, too.
+
+    x: [batch, 1, frequencies, frames], weight: [channels, 1, height, width] with an odd height, "same" padded over frequencies
+    → [batch, channels, frequencies / stride, frames - width + 1].
+    """
+    height, width = weight.shape[2:]
+    margin, n_frequencies, n_frames = height // 2, x.shape[2], x.shape[3] - width + 1
+    padded = nn.functional.pad(x[:, 0], (0, 0, margin, margin))
+    patches = [
+        padded[:, row : row + n_frequencies : stride, column : column + n_frames]
+        for row in range(height)
+        for column in range(width)
+    ]
+    return (torch.stack(patches, dim=3) @ weight.flatten(1).T).permute(0, 3, 1, 2)
+
+
 def dilated_conv(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
     """A depthwise convolution over time with a dilation, as one without: frames that lie a dilation apart are put in a column.
 

@@ -134,6 +134,18 @@ class FrequencyConv(nn.Conv2d):
         return super().forward(input)
 
 
+class ImageConv(nn.Conv2d):
+    """A convolution of one channel over frequency, "same" padded, and time, without padding or bias."""
+
+    def __init__(self, n_out: int, height: int, width: int, stride: int) -> None:
+        super().__init__(1, n_out, (height, width), (stride, 1), (height // 2, 0), bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as in torch
+        if self.training and cpu_kernels.apply_to(input):
+            return cpu_kernels.image_conv(input, self.weight, self.stride[0])
+        return super().forward(input)
+
+
 class PointConv(nn.Conv2d):
     """A 1 × 1 convolution without bias."""
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from wordspot.models.layers import Layers, MeanOverTime, TimeConv, ValidConv2d, last_frames
+from wordspot.models.layers import ImageConv, Layers, MeanOverTime, TimeConv, ValidConv2d, last_frames
 from wordspot.models.recipes import SCENES
 
 _KERNEL = 9
@@ -134,7 +134,7 @@ class LocalPatterns(nn.Module):
     def __init__(self, n_features: int, n_out: int, n_local: int) -> None:
         super().__init__()
         n_first, height = max(n_local // 2, 1), math.ceil(math.ceil(n_features / 2) / 2)
-        self.over_both = nn.Conv2d(1, n_first, (5, 3), stride=(2, 1), padding=(2, 0), bias=False)
+        self.over_both = ImageConv(n_first, 5, 3, stride=2)
         self.first_norm = nn.BatchNorm2d(n_first)
         self.over_frequency = nn.Conv2d(n_first, n_local, (5, 1), stride=(2, 1), padding=(2, 0), bias=False)
         self.second_norm = nn.BatchNorm2d(n_local)

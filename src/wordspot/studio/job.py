@@ -11,14 +11,15 @@ from typing import Any
 from wordspot.errors import WordspotError
 from wordspot.files import read_json, write_json
 from wordspot.progress import Progress
+from wordspot.wakeword.training import BEGINS
 
 #: States of a training. `interrupted` is never written: a file that says `running` without a process means it.
 RUNNING, STOPPED, FAILED, FINISHED, INTERRUPTED = "running", "stopped", "failed", "finished", "interrupted"
 _FILE, _STOP, _LOG = "training.json", "training.stop", "training.log"
 _EVERY_S = 0.5
 _MOST_POINTS, _MOST_NOTES = 400, 50
-#: Parts of the whole, roughly, for the bar: speaking, all rounds together, thresholds and measures.
-_SPEAKING, _ROUNDS = 0.2, 0.5
+#: Parts of the whole, roughly, for the bar: speaking, training, thresholds and measures.
+_SPEAKING, _TRAINING = 0.2, 0.5
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Job:
         stage: what is being done, as a sentence for the page.
         done, total: items of this stage; `total` is 0 if it is not known.
         fraction: of everything, roughly.
-        round, n_rounds: of training; 0 before the first.
-        curve: step, loss and accuracy of training batches, over all rounds.
+        trains: training has begun, or is over.
+        curve: step, loss and accuracy of training batches.
         notes: what the library reported, oldest first.
         error: why it failed.
         version: the number of the model that came out; 0 for none.
@@ -43,8 +44,7 @@ class Job:
     done: int = 0
     total: int = 0
     fraction: float = 0.0
-    round: int = 0
-    n_rounds: int = 0
+    trains: bool = False
     curve: tuple[tuple[float, ...], ...] = ()
     notes: tuple[str, ...] = ()
     error: str = ""
@@ -92,11 +92,11 @@ def forget_stop(project: Path) -> None:
 class JobWriter:
     """Turns the callbacks of `wordspot.new` into the file."""
 
-    def __init__(self, project: Path, n_rounds: int, training_stage: str) -> None:
+    def __init__(self, project: Path, training_stage: str) -> None:
         self._project, self._training = project, training_stage
         before = read_job(project)
         now = time.time()
-        self.job = Job(n_rounds=n_rounds, started=before.started if before and before.state == RUNNING else now, updated=now)
+        self.job = Job(started=before.started if before and before.state == RUNNING else now, updated=now)
         self._points: list[tuple[float, ...]] = []
         self._n_records, self._keep_every, self._written = 0, 1, 0.0
         self.is_training = False
@@ -109,9 +109,9 @@ class JobWriter:
         write_job(self._project, self.job)
 
     def on_note(self, note: str) -> None:
-        if note.startswith("round ") and " of " in note:
-            self.job = dataclasses.replace(self.job, round=int(note.split()[1]))
-        elif not self.job.round:
+        if note.startswith(f"{BEGINS}: "):
+            self.job = dataclasses.replace(self.job, trains=True)
+        elif not self.job.trains:
             self.job = dataclasses.replace(self.job, stage="Getting ready to train", done=0, total=0)
         self.write(notes=(*self.job.notes, note)[-_MOST_NOTES:])
 
@@ -134,18 +134,18 @@ class JobWriter:
 
     def _sentence(self, stage: str) -> str:
         if stage == self._training:
-            return f"Training, round {self.job.round} of {self.job.n_rounds}"
-        if not self.job.round:
+            return "Training" if self.job.trains else "Getting ready to train"
+        if not self.job.trains:
             return f"Voices say “{stage}”"
         return stage[:1].upper() + stage[1:]
 
     def _fraction(self, progress: Progress) -> float:
         """How far everything is: what is known of the stage, and never less than before."""
         part = min(progress.done / progress.total, 1.0) if progress.total else 0.0
-        if not self.job.round:
+        if not self.job.trains:
             value = min(self.job.fraction + 0.002, _SPEAKING)
         elif progress.stage == self._training:
-            value = _SPEAKING + _ROUNDS * (self.job.round - 1 + part) / self.job.n_rounds
+            value = _SPEAKING + _TRAINING * part
         else:
             value = min(self.job.fraction + 0.0005, 0.99)
         return max(value, self.job.fraction)

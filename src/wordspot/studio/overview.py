@@ -70,7 +70,6 @@ def training_command(project: StudioProject, settings: TrainingSettings, speech:
         "--minutes": settings.minutes,
         "--voices": settings.n_voices,
         "--near-misses": settings.n_near_misses,
-        "--rounds": settings.n_rounds,
         "--stream-minutes": settings.stream_minutes,
         "--false-accepts-per-hour": settings.false_accepts_per_hour,
         "--language": settings.language,

@@ -48,7 +48,6 @@ class TrainingSettings:
     minutes: float = 4.0
     n_voices: int = 120
     n_near_misses: int = 20
-    n_rounds: int = 3
     stream_minutes: float = 20.0
     language: str = "en"
     engine: str = "best"

@@ -43,7 +43,7 @@ def train_project(project: StudioProject, speech: Path | None) -> None:
 
     adopt_reviewed(project)
     settings = project.settings()
-    writer = JobWriter(project.path, settings.n_rounds, TRAINING)
+    writer = JobWriter(project.path, TRAINING)
     try:
         made = _make(project, settings, speech, writer)
         writer.write(stage="Listening to the recordings", done=0, total=0)

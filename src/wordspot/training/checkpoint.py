@@ -32,6 +32,7 @@ class Checkpoint:
         weights: of the network, by name.
         optimizer: the optimiser's state, see `optimizer.optimizer_tensors`.
         average: the moving average of the weights, by name; empty if the run has none.
+        task: what training has changed in the examples, by name; see `TrainingTask.state`.
         folded: the weights are those of an exported file, whose batch norms have no statistics.
     """
 
@@ -43,6 +44,7 @@ class Checkpoint:
     optimizer: dict[str, torch.Tensor]
     folded: bool = False
     average: dict[str, torch.Tensor] = field(default_factory=dict)
+    task: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def best_weights(self) -> dict[str, torch.Tensor]:
@@ -58,6 +60,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {f"model.{name}": tensor for name, tensor in checkpoint.weights.items()}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in checkpoint.optimizer.items()}
     tensors |= {f"average.{name}": tensor for name, tensor in checkpoint.average.items()}
+    tensors |= {f"task.{name}": tensor for name, tensor in checkpoint.task.items()}
     metadata = {
         "config": json.dumps(to_json(checkpoint.config), ensure_ascii=False),
         "step": str(checkpoint.step),
@@ -98,15 +101,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise
     except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OverflowError) as error:
         raise CheckpointError(f"{path}: the checkpoint is damaged ({error})") from error
-    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "average": {}}
+    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "average": {}, "task": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         if part not in parts:
             raise CheckpointError(
-                f"{path}: the tensor {name!r} belongs to neither model, optimizer nor average; is it a checkpoint?"
+                f"{path}: the tensor {name!r} belongs to neither model, optimizer, average nor task; is it a checkpoint?"
             )
         parts[part][rest] = tensor
-    return Checkpoint(config, step, best_step, best_score, parts["model"], parts["optimizer"], average=parts["average"])
+    return Checkpoint(
+        config, step, best_step, best_score, parts["model"], parts["optimizer"], average=parts["average"], task=parts["task"]
+    )
 
 
 def read_metadata(path: Path) -> dict[str, str]:

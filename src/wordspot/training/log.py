@@ -62,7 +62,7 @@ class RunLog:
 
     def _add_scalars(self, line: dict[str, Any]) -> None:
         name = line.get("set", "training")
-        for measure in ("accuracy", "loss" if "loss" in line else "cross_entropy"):
+        for measure in {"accuracy", "loss", "cross_entropy"} & line.keys() - ({"cross_entropy"} if "loss" in line else set()):
             self._board.add_scalar(f"{measure}/{name}", line[measure], line["step"])
         if line["kind"] == "evaluation":
             self._board.flush()

@@ -32,7 +32,7 @@ from wordspot.training.loss import training_loss
 from wordspot.training.nan_checks import check_gradients, watch_nans
 from wordspot.training.optimizer import learning_rate, load_optimizer, make_optimizer, optimizer_tensors
 from wordspot.training.run_folder import RunFolder
-from wordspot.training.tasks import Evaluation, TrainingTask
+from wordspot.training.tasks import Evaluation, Event, TrainingTask
 from wordspot.training.weights import freeze_body, load_body, load_weights, measure_norms, train_mode
 
 _INITIAL, _STEP = 0, 1  # purposes of random numbers: the last number of a step's seed
@@ -63,7 +63,7 @@ class StepResult:
     loss: Tensor
 
 
-Record = StepRecord | Evaluation
+Record = StepRecord | Evaluation | Event
 
 
 class Trainer:
@@ -157,6 +157,7 @@ class Trainer:
         load_optimizer(self.optimizer, checkpoint.optimizer)
         if self.average:
             self.average.restore(checkpoint.average)
+        self.task.restore(checkpoint.task)
         self.step, self.best_step = checkpoint.step, checkpoint.best_step
         self.best_score = checkpoint.best_score
         self.run.write_config(self.config)  # it may have more steps
@@ -177,11 +178,13 @@ class Trainer:
             waiting: list[StepResult] = []
             while self.step < settings.total_steps:
                 waiting.append(self.train_step())
+                events = tuple(self.task.after_step(self._network, self.front_end, self.step))
                 is_last = self.step == settings.total_steps
                 evaluates = is_last or self.step % settings.evaluate_every == 0
                 saves, stops = self.step % settings.save_every == 0, stop()
-                if len(waiting) >= self.log_every or evaluates or saves or stops:
+                if len(waiting) >= self.log_every or events or evaluates or saves or stops:
                     yield from log.write(*_fetch(waiting))
+                    yield from log.write(*events)
                     waiting = []
                 if evaluates:
                     yield from log.write(*self._validate())
@@ -224,8 +227,11 @@ class Trainer:
 
     def evaluate(self, name: str) -> Evaluation:
         """Evaluate the network, as it is now, or the average of its weights, on the set of this name."""
-        network = self.average.network() if self.average else self.model
-        return self.task.evaluate(network, self.front_end, name, self.step)
+        return self.task.evaluate(self._network(), self.front_end, name, self.step)
+
+    def _network(self) -> nn.Module:
+        """The network that is evaluated: with averaged weights, if the run averages them."""
+        return self.average.network() if self.average else self.model
 
     def _validate(self) -> list[Evaluation]:
         """The evaluation on validation; none of an empty set."""
@@ -252,6 +258,7 @@ class Trainer:
             self.model.state_dict(),
             optimizer_tensors(self.optimizer),
             average=self.average.weights if self.average else {},
+            task=self.task.state(),
         )
         save_checkpoint(self.run.checkpoint_path(self.step), checkpoint)
         self.run.prune(self.config.training.keep_checkpoints)

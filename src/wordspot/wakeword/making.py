@@ -14,7 +14,7 @@ from wordspot.formats import command_line
 from wordspot.labels import as_words, normalize_word
 from wordspot.progress import OnNote, OnProgress, ignore, ignore_note
 from wordspot.run import Run
-from wordspot.wakeword import measuring, recordings, rounds
+from wordspot.wakeword import measuring, recordings, training
 from wordspot.wakeword.project import Project, Request
 
 
@@ -88,9 +88,8 @@ def new(
     said: Sequence[str] = (),
     false_accepts_per_hour: float = 0.5,
     minutes: float = 20.0,
-    n_voices: int = 300,
+    n_voices: int = 400,
     n_near_misses: int = 60,
-    n_rounds: int = 3,
     stream_minutes: float = 20.0,
     language: str = "en",
     engine: str = "best",
@@ -115,13 +114,12 @@ def new(
             many more false accepts.
         backgrounds: a folder of noise, copied into the project; without it noise is synthetic.
         excluded: phrases that must not be detected, besides those that are found to sound like the phrase.
-        said: other spellings of the phrase, closer to how people say it: "hadoken" for "hadouken". Spellings with a reduced
-            vowel are found without being named, in English.
+        said: how people say the phrase, in other spellings or in IPA: "hadoken" or "[[hədˈoʊkən]]" for "hadouken". Without it,
+            pronunciations of English words that are not common ones are guessed; see `wordspot.wakeword.pronunciations`.
         false_accepts_per_hour: wanted, on validation, over all phrases together.
         minutes: of training. Speaking and measuring come on top.
         n_voices: clips of each phrase.
         n_near_misses: phrases that sound like it, for each.
-        n_rounds: of training, 1 to 3; after each but the last, the network also learns what it fell for.
         stream_minutes: of words and noise on which thresholds are chosen, and of those on which the model is measured.
         language, engine: of the voices, see `wordspot.speak`; ``best`` are all simple ones, and kokoro where its files are.
         seed: of everything that is drawn.
@@ -149,7 +147,6 @@ def new(
         minutes,
         seed,
         tuple(said),
-        n_rounds,
         stream_minutes,
     )
     for folder in (takes, false_accepts, speech, backgrounds):
@@ -157,12 +154,15 @@ def new(
             raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
     project, note = Project(Path(out)), on_note or ignore_note
     finished = _begin(project, request, resume=resume, force=force)
-    callbacks = rounds.Callbacks(progress or ignore, note, on_record or (lambda _: None), stop or (lambda: False))
+    callbacks = training.Callbacks(progress or ignore, note, on_record or (lambda _: None), stop or (lambda: False))
     heard = _path(speech)
     brought = Brought(_path(takes), _path(false_accepts), _path(backgrounds), mirror)
     _gather(project, request, finished, brought, callbacks)
-    run = _train(project, request, finished, heard, callbacks)
-    return _finish(project, request, run, heard, callbacks)
+    if "train" not in finished:
+        training.train_wake_word(project, request, heard, callbacks)
+        finished.append("train")
+        project.write(request, finished)
+    return _finish(project, request, Run(project.run), heard, callbacks)
 
 
 def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> list[str]:
@@ -199,8 +199,8 @@ class Brought:
     mirror: bool
 
 
-def _gather(project: Project, request: Request, finished: list[str], brought: Brought, callbacks: rounds.Callbacks) -> None:
-    """Have the voices speak, and copy what the user brings. Other recordings than before undo the rounds of training."""
+def _gather(project: Project, request: Request, finished: list[str], brought: Brought, callbacks: training.Callbacks) -> None:
+    """Have the voices speak, and copy what the user brings. Other recordings than before undo the training."""
     if "speak" not in finished:
         recordings.speak_phrases(project, request, callbacks.progress, callbacks.on_note)
         finished.append("speak")
@@ -221,26 +221,10 @@ def _gather(project: Project, request: Request, finished: list[str], brought: Br
         recordings.weigh_takes(project, request)
         del finished[1:]
         project.write(request, finished)
-        for number in range(1, request.n_rounds + 1):
-            shutil.rmtree(project.run(number), ignore_errors=True)
+        shutil.rmtree(project.run, ignore_errors=True)
 
 
-def _train(project: Project, request: Request, finished: list[str], speech: Path | None, callbacks: rounds.Callbacks) -> Run:
-    """All rounds that are not finished. Returns the last run."""
-    n = request.n_rounds
-    for number in range(1, n + 1):
-        stage = f"round {number}"
-        if stage in finished:
-            continue
-        run = rounds.train_round(project, request, number, speech, callbacks)
-        if number < n:
-            rounds.mine_round(project, request, number, speech, run, callbacks.on_note)
-        finished.append(stage)
-        project.write(request, finished)
-    return Run(project.run(n))
-
-
-def _finish(project: Project, request: Request, run: Run, speech: Path | None, callbacks: rounds.Callbacks) -> WakeWord:
+def _finish(project: Project, request: Request, run: Run, speech: Path | None, callbacks: training.Callbacks) -> WakeWord:
     from wordspot.evaluation.streams import doubts
     from wordspot.reports.report import write_report
 

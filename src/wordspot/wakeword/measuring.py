@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from wordspot.config import DataConfig, FeatureConfig
 from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import list_recordings
 from wordspot.data.scenes.make_stream import make_stream
-from wordspot.data.speech import load_speech
+from wordspot.data.speech import Speech, load_speech
 from wordspot.data.truth import write_truth
 from wordspot.errors import DataError
 from wordspot.evaluation.false_accepts import DetectionMetrics
@@ -29,9 +29,8 @@ from wordspot.progress import OnProgress
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import open_model
-from wordspot.wakeword.mining import without_phrases
 from wordspot.wakeword.project import Project, Request
-from wordspot.wakeword.recordings import MINED, TAKE
+from wordspot.wakeword.recordings import TAKE
 
 _NEAR_MISSES_PERCENT = 30.0
 _RATE = FeatureConfig.sample_rate
@@ -101,6 +100,15 @@ def _speech_stream(project: Project, request: Request, split: str, speech: Path)
     return [out]
 
 
+def without_phrases(speech: Speech, phrases: Sequence[str]) -> Iterable[NDArray[np.int16]]:
+    """The recordings of speech whose text, if there is one, holds none of the phrases."""
+    wanted = [normalize_word(phrase) for phrase in phrases]
+    for number in range(len(speech)):
+        text = f" {' '.join(speech.texts[number])} "
+        if not any(f" {phrase} " in text for phrase in wanted):
+            yield speech.samples(number)
+
+
 def choose_thresholds(model: Path, streams: Sequence[Path], per_hour: float, progress: OnProgress) -> StreamTuning:
     """Give `model` the thresholds that allow `per_hour` false accepts on `streams`."""
     tuned = tune(model, list(streams), out=model, false_accepts_per_hour=per_hour, force=True, progress=progress)
@@ -127,14 +135,12 @@ def measure(project: Project, request: Request, streams: Sequence[Path], progres
 
 
 def test_clips(project: Project, request: Request) -> list[tuple[Path, str]]:
-    """The clips of the testing set, each with its word, without those that were cut from training negatives."""
+    """The clips of the testing set, each with its word."""
     listing = list_recordings(project.recordings)
     wanted = {normalize_word(phrase) for phrase in request.phrases}
     sets = split_recordings(listing, DataConfig(), wanted).sets
     return [
-        (project.recordings / clip.path, clip.word)
-        for clip, name in zip(listing.clips, sets, strict=True)
-        if name == "testing" and not Path(clip.path).name.startswith(MINED)
+        (project.recordings / clip.path, clip.word) for clip, name in zip(listing.clips, sets, strict=True) if name == "testing"
     ]
 
 

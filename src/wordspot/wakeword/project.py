@@ -28,22 +28,20 @@ class Request:
         false_accepts_per_hour: wanted, over all phrases together.
         minutes: of training.
         seed: of everything that is drawn.
-        said: other spellings of the one phrase, as people say it.
-        n_rounds: of training.
+        said: other spellings or pronunciations of the one phrase, as people say it; none: guessed.
         stream_minutes: of words and noise, for the thresholds and for the measures each.
     """
 
     phrases: tuple[str, ...]
     language: str = "en"
     engine: str = "best"
-    n_voices: int = 300
+    n_voices: int = 400
     n_near_misses: int = 60
     excluded: tuple[str, ...] = ()
     false_accepts_per_hour: float = 0.5
     minutes: float = 20.0
     seed: int = 0
     said: tuple[str, ...] = ()
-    n_rounds: int = 3
     stream_minutes: float = 20.0
 
     def __post_init__(self) -> None:
@@ -55,8 +53,6 @@ class Request:
             raise ConfigError(f"`n_near_misses` must be 0 to 10000, got {self.n_near_misses}")
         if not 0 < self.minutes <= 100_000:
             raise ConfigError(f"`minutes` must be more than 0, got {self.minutes:g}")
-        if not 1 <= self.n_rounds <= 3:
-            raise ConfigError(f"`n_rounds` must be 1 to 3, got {self.n_rounds}")
         if not 0.5 <= self.stream_minutes <= 600:
             raise ConfigError(f"`stream_minutes` must be 0.5 to 600, got {self.stream_minutes:g}")
         if not 0 < self.false_accepts_per_hour <= 3600:
@@ -87,9 +83,10 @@ class Project:
         """The exported file, named for the first phrase."""
         return self.path / f"{phrases[0].strip().lower().replace(' ', '-')}.onnx"
 
-    def run(self, number: int) -> Path:
-        """The folder of a round of training."""
-        return self.path / f"run-{number}"
+    @property
+    def run(self) -> Path:
+        """The folder of the run of training."""
+        return self.path / "run"
 
     def read(self) -> tuple[Request, list[str]] | None:
         """The request and the finished stages; None if the folder holds no project.

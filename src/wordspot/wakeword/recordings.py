@@ -14,25 +14,25 @@ from wordspot.config import DataConfig
 from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import NOISE_FOLDER, list_recordings
 from wordspot.data.voices import find_engines, make_noise, speak
-from wordspot.data.voices.find import NEURAL
+from wordspot.data.voices.common_words import common_words
+from wordspot.data.voices.find import NEURAL, WITH_PHONEMES
+from wordspot.data.voices.ipa import BRACKETED
 from wordspot.data.voices.near_misses import NearMiss, near_misses
-from wordspot.data.voices.near_misses.candidates import common_words
 from wordspot.errors import DataError, MissingExtraError, NotFoundError
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress
 from wordspot.wakeword.project import CLIP_MS, Project, Request
-from wordspot.wakeword.spellings import reduced_spellings
+from wordspot.wakeword.pronunciations import pronunciations
 
 #: Names of recordings of people begin with this.
 TAKE = "take-"
 #: The folder of what woke a model and should not have; unknown speech to the network.
 FALSE_ACCEPTS = "false accepts"
-#: Names of those that were cut from training negatives begin with this.
-MINED = "mined-"
 _NOISE_SECONDS = 60.0
 _PER_NEAR_MISS = 0.03  # clips of each, as a part of those of the phrase
 _FEWEST = 4
-_SAID_SHARE = 0.25  # of all other spellings of a phrase, as a part of its own clips
+_LEAST_USUAL = 1 / 3  # of the clips of a phrase are spoken as it is spelled, the others in other ways
+_TEMPO_OF_ONE, _TEMPO_OF_SEVERAL = (1.0, 1.3), (1.15, 1.6)  # see `speak_words`; by the number of words of the phrase
 _TAKES_SHARE, _MOST_REPEATS = 0.5, 25  # of recordings of people, as a part of the clips by voices
 #: Share of the simple engines in the clips of a phrase and of other texts, if there are neural voices, which are closer to
 #: people but much slower.
@@ -47,7 +47,7 @@ def choose_engine(request: Request, on_note: OnNote) -> str:
     Neural engines that do not speak the language are left out if there are others.
     """
     if request.engine != "best":
-        names = request.engine.split(",")
+        names = [name for one in request.engine.split(",") for name in (find_engines(one) if one == "all" else (one,))]
         speaking = [name for name in names if name not in NEURAL or find_engines(name)[name].voices(request.language)]
         return ",".join(speaking or names)
     simple = ",".join(find_engines("all"))
@@ -63,18 +63,20 @@ def choose_engine(request: Request, on_note: OnNote) -> str:
 def speak_phrases(project: Project, request: Request, progress: OnProgress, on_note: OnNote) -> None:
     """Let voices say the phrases, what sounds like them and what is excluded; make noise too."""
     engine = choose_engine(request, on_note)
-    parts = shares(engine, request.n_voices, _SIMPLE_SHARE)
-    n_speakers = parts[-1][1]  # of neural ones, as many as there are clips
-    _speak(project.recordings, request, request.phrases, parts, n_speakers, progress)
+    n_speakers = shares(engine, request.n_voices, _SIMPLE_SHARE)[-1][1]  # of neural ones, as many as there are clips
     for phrase in request.phrases:
-        spellings = [*request.said, *reduced_spellings(phrase, request.language)]
-        for text in dict.fromkeys(map(normalize_word, spellings)):
-            n = max(round(_SAID_SHARE * request.n_voices / len(spellings)), 1)
-            _speak_as(project, request, phrase, text, shares(engine, n, _SIMPLE_SHARE), n_speakers, progress)
+        with_ipa = [name for name in engine.split(",") if name in WITH_PHONEMES]
+        others = request.said or (pronunciations(phrase, request.language) if with_ipa else ())
+        n_usual = round(request.n_voices * max(_LEAST_USUAL, 1 / (1 + len(others)))) if others else request.n_voices
+        _speak(project.recordings, request, [phrase], shares(engine, n_usual, _SIMPLE_SHARE), n_speakers, progress)
+        n_each = max((request.n_voices - n_usual) // max(len(others), 1), 1)
+        for number, text in enumerate(others, start=1):
+            parts = shares(",".join(with_ipa) if BRACKETED.search(text) else engine, n_each, _SIMPLE_SHARE)
+            _speak_as(project, request, phrase, text, f"said{number}", parts, n_speakers, progress)
     if others := other_texts(request):
         few = max(round(_PER_NEAR_MISS * request.n_voices), _FEWEST)
         _speak(project.recordings, request, others, shares(engine, few, _SIMPLE_SHARE_OF_OTHERS), n_speakers, progress)
-    quickest = parts[0][0]  # the simple engines, if there are any: babble is minutes of speech
+    quickest = shares(engine, 2, _SIMPLE_SHARE)[0][0]  # the simple engines, if there are any: babble is minutes of speech
     make_noise(
         project.recordings, seed=request.seed, seconds=_NOISE_SECONDS, engines=find_engines(quickest), avoid=request.phrases
     )
@@ -87,19 +89,25 @@ def _speak(out: Path, request: Request, texts: Sequence[str], parts: _Parts, n_s
     for names, n in parts:
         speak(
             texts, out, per_word=n, seed=request.seed, engine=names, language=request.language, clip_ms=CLIP_MS,
-            n_speakers=n_speakers if set(names.split(",")) & set(NEURAL) else None, force=True, jobs=0, progress=progress,
+            n_speakers=n_speakers if set(names.split(",")) & set(NEURAL) else None, tempo=_tempo(request), force=True, jobs=0,
+            progress=progress,
         )  # fmt: skip
 
 
+def _tempo(request: Request) -> tuple[float, float]:
+    """People say several words faster than voices do, and a single one at many speeds."""
+    return _TEMPO_OF_SEVERAL if all(" " in phrase.strip() for phrase in request.phrases) else _TEMPO_OF_ONE
+
+
 def _speak_as(
-    project: Project, request: Request, phrase: str, text: str, parts: _Parts, n_speakers: int, progress: OnProgress
+    project: Project, request: Request, phrase: str, text: str, name: str, parts: _Parts, n_speakers: int, progress: OnProgress
 ) -> None:
-    """Speak another text, and add the clips to those of a phrase."""
+    """Speak another text, and add the clips to those of a phrase; `name` is a part of their names."""
     with tempfile.TemporaryDirectory(dir=project.path) as folder:
         _speak(Path(folder), request, [text], parts, n_speakers, progress)
         for path in (Path(folder) / normalize_word(text)).iterdir():
             speaker, mark, manner = path.name.partition("_nohash_")
-            path.replace(project.recordings / normalize_word(phrase) / f"{speaker}{mark}{normalize_word(text)}-{manner}")
+            path.replace(project.recordings / normalize_word(phrase) / f"{speaker}{mark}{name}-{manner}")
 
 
 def shares(engine: str, n: int, simple_share: float) -> list[tuple[str, int]]:

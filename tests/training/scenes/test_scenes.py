@@ -19,6 +19,7 @@ from wordspot.overrides import override
 from wordspot.training.loss import IGNORED, SILENCE_OR_UNKNOWN
 from wordspot.training.scenes.batches import SceneBatches
 from wordspot.training.scenes.copies import Copies, Recording
+from wordspot.training.scenes.excerpts import Excerpts
 from wordspot.training.scenes.labels import label_windows
 from wordspot.training.scenes.layout import Layout
 from wordspot.training.scenes.speech import SpeechReader
@@ -40,8 +41,8 @@ def tone(label: int) -> Recording:
 
 def make_layout(config: RunConfig, speech: Recording | None = None) -> Layout:
     clips = Copies(lambda number: tone((2, 3, UNKNOWN)[number]), 3, config.augment, RATE, 0)
-    of_speech = None if speech is None else Copies(lambda _: speech, 1, config.augment, RATE, 0)
-    return Layout(config, clips, np.array([1.0, 1.0, 0.5]), of_speech, int(speech is not None), [], 4000)
+    of_speech = None if speech is None else Excerpts(lambda _: speech, 1, config.augment, RATE)
+    return Layout(config, clips, np.array([1.0, 1.0, 0.5]), of_speech, [], 4000)
 
 
 @pytest.mark.parametrize("whole_clips", [0.0, 0.94])
@@ -137,6 +138,13 @@ def make_speech(texts: list[str], times: list[list[tuple[int, int]] | None]) -> 
     return Speech(("x",) * n, ("",) * n, np.zeros(1000 * n, np.int16), bounds, words, arrays, RATE)
 
 
+def test_a_phrase_of_several_words_in_speech_does_not_count() -> None:
+    times = [(0, 100), (100, 200), (200, 300), (300, 400)]
+    reader = SpeechReader(make_speech(["say hey lamp now", "hey lamp", "lamp hey"], [times, None, None]), ["hey lamp"])
+    assert reader(0).words[:, 2].tolist() == [UNKNOWN, IGNORED, IGNORED, UNKNOWN]
+    assert len(reader) == 2  # the second has no times
+
+
 def test_speech_without_times_is_left_out_if_its_text_has_a_word_of_the_model() -> None:
     speech = make_speech(["turn it down please", "nothing here", "", "we know that"], [None] * 4)
     reader = SpeechReader(speech, ("down", "no"))
@@ -175,6 +183,25 @@ def test_copies_move_their_words_and_are_made_once() -> None:
     again = Copies(read, 2, config, RATE, 7)
     other = {one.samples.tobytes() for one in (again.draw(0, rng) for _ in range(300))}
     assert other & {one.samples.tobytes() for one in drawn if len(one.samples) != 600}
+
+
+@pytest.mark.parametrize("room", [0.0, 1.0])
+def test_a_part_of_a_recording_moves_its_words(room: float) -> None:
+    """The word begins 100 and ends 400 samples after the cut, whose speed is the part's length over its own."""
+    samples = np.zeros(2000, np.int16)
+    samples[600:900] = 3000
+    recording = Recording(samples, np.array([[100, 300, UNKNOWN], [600, 900, 2]]))
+    config = AugmentConfig(speed=0.4, room_frequency=room, room_ms=100.0)
+    excerpts, rng, lengths = Excerpts(lambda _: recording, 1, config, RATE), np.random.default_rng(0), set[int]()
+    for _ in range(50):
+        part, words = excerpts.cut(recording, 500, 1100, rng)
+        speed = 600 / len(part)
+        assert words.shape == (1, 3)
+        assert words[0].tolist() == [pytest.approx(100 / speed, abs=3), pytest.approx(400 / speed, abs=3), 2]
+        loud = np.flatnonzero(np.abs(part) > 1000)
+        assert loud[0] == pytest.approx(100 / speed, abs=8)
+        lengths.add(len(part))
+    assert min(lengths) < 500 < 800 < max(lengths)
 
 
 def make_batches(folder: Path, **settings: Any) -> SceneBatches:

@@ -57,6 +57,7 @@ def speak_words(
     sample_rate: int = FeatureConfig.sample_rate,
     clip_ms: float = FeatureConfig.clip_ms,
     n_speakers: int | None = None,
+    tempo: tuple[float, float] = (1.0, 1.0),
     jobs: int = 1,
     progress: Callable[[str], None] | None = None,
 ) -> list[SpokenWords]:
@@ -73,6 +74,7 @@ def speak_words(
 
     Args:
         n_speakers: how many speakers say each word (default: all).
+        tempo: factors of the lowest and of the highest rate at which an engine speaks.
         jobs: threads for the engines that can use several.
         progress: called with the word after each clip.
 
@@ -91,7 +93,7 @@ def speak_words(
     with open_folder(out) as staging:
         for word, folder in zip(words, folders, strict=True):
             rng = _generator(seed, folder)
-            voices = draw_voices(readers[word].values(), language, per_word, rng, n_speakers)
+            voices = draw_voices(readers[word].values(), language, per_word, rng, n_speakers, tempo)
             spoken.append(_speak_word(word, staging / folder, voices, engines, shape, rng, progress))
     return spoken
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from wordspot.audio.samples import Samples
+from wordspot.data.voices.ipa import without_ipa
 from wordspot.errors import ConfigError
 
 #: Ranges of the factors, which are log-uniform (the intonation: uniform). People speak single words more slowly than an engine
@@ -95,6 +96,8 @@ class Engine(Protocol):
     def speak(self, text: str, voice: Voice, seed: int = 0) -> tuple[Samples, int]:
         """Speech: float32 [samples] in [-1, 1], and its rate in Hz; empty if there is nothing to say.
 
+        If the engine uses phonemes, parts of the text may be in IPA; see `data.voices.ipa`.
+
         Raises:
             WordspotError: the engine failed or took too long.
         """
@@ -137,9 +140,9 @@ def scripts_of(text: str) -> set[str]:
 
 
 def unread_scripts(text: str, language: str) -> list[str]:
-    """The scripts in `text` that need another language, sorted; empty for letters that any language reads somehow."""
+    """The scripts in `text`, besides IPA, that need another language, sorted; empty for letters that are read in any."""
     spoken = language.lower().split("-")[0]
-    return sorted(script for script in scripts_of(text) if spoken not in _SCRIPTS.get(script, spoken).split())
+    return sorted(script for script in scripts_of(without_ipa(text)) if spoken not in _SCRIPTS.get(script, spoken).split())
 
 
 def languages_of_script(script: str) -> str:
@@ -148,7 +151,12 @@ def languages_of_script(script: str) -> str:
 
 
 def draw_voices(
-    engines: Iterable[Engine], language: str, n: int, rng: np.random.Generator, n_speakers: int | None = None
+    engines: Iterable[Engine],
+    language: str,
+    n: int,
+    rng: np.random.Generator,
+    n_speakers: int | None = None,
+    tempo: tuple[float, float] = (1.0, 1.0),
 ) -> list[Voice]:
     """Draw `n` voices. Every speaker is used once before any is used twice, so that each set gets its share of them.
 
@@ -156,6 +164,7 @@ def draw_voices(
 
     Args:
         n_speakers: how many speakers may speak (default: all).
+        tempo: factors of the lowest and of the highest rate of each engine.
 
     Raises:
         ConfigError: no engine speaks the language; the message says which ones are spoken.
@@ -177,13 +186,14 @@ def draw_voices(
         for position in rng.permutation(len(speakers))[: n - len(drawn)]:
             choices = by_speaker[speakers[position]]
             voice = choices[rng.integers(len(choices))]
-            drawn.append(_draw_manner(voice, manners[voice.engine], rng))
+            drawn.append(_draw_manner(voice, manners[voice.engine], tempo, rng))
     return drawn
 
 
-def _draw_manner(voice: Voice, manners: Manners, rng: np.random.Generator) -> Voice:
+def _draw_manner(voice: Voice, manners: Manners, tempo: tuple[float, float], rng: np.random.Generator) -> Voice:
     """Rounded to a percent, so that the file's name identifies the voice exactly."""
-    pitch, rate = (round(float(np.exp(rng.uniform(*np.log(span)))), 2) for span in (manners.pitch, manners.rate))
+    rates = np.multiply(manners.rate, tempo)
+    pitch, rate = (round(float(np.exp(rng.uniform(*np.log(span)))), 2) for span in (manners.pitch, rates))
     intonation = round(float(rng.uniform(*manners.intonation)), 2)
     ending = manners.endings[rng.integers(len(manners.endings))] if len(manners.endings) > 1 else manners.endings[0]
     return dataclasses.replace(voice, pitch=pitch, rate=rate, intonation=intonation, ending=ending)

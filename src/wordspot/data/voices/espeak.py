@@ -15,19 +15,22 @@ import shutil
 import tempfile
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from wordspot.audio.samples import Samples, to_float32
+from wordspot.data.voices.common_words import common_words
 from wordspot.data.voices.engine import Manners, Voice, unread_scripts
+from wordspot.data.voices.ipa import BRACKETED, Word, read_ipa
 from wordspot.data.voices.variants import Variant, read_variants
 from wordspot.errors import WordspotError
 
 _SYNCHRONOUS = 2  # samples go to the callback, and espeak_Synth returns when all are there
 _DONT_EXIT = 0x8000  # report an error instead of ending the process
-_UTF8 = 1
+_UTF8, _PHONEME_INPUT = 1, 0x100
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _BUFFER_MS = 500
 _WORDS_A_MINUTE = 175
@@ -36,10 +39,8 @@ _HALF_VOLUME = 50  # at 100, one variant in four is clipped
 _MAX_DATA_PATH = 120  # the library holds paths to its data in 160 bytes, its own names included
 _DEFAULT_PRIORITY = 5
 _LOCK = threading.Lock()
-_IPA, _SEPARATOR = 2, "_"  # phonemes in IPA, with this character between two of them
+_MNEMONICS, _IPA, _SEPARATOR = 0, 2, "_"  # phonemes in its own notation or in IPA, with this character between two of them
 _LANGUAGE_FLAG = re.compile(r"\([a-z-]+\)")  # "(en)" before a word that is read in another language
-#: The phonemes of a word, in IPA.
-Word = tuple[str, ...]
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
@@ -56,6 +57,7 @@ class Espeak:
         self._library: _Library | None = None
         self._variants: tuple[Variant, ...] | None = None
         self._accents: list[_Accent] | None = None
+        self._inventories: dict[str, dict[str, str]] = {}
 
     def voices(self, language: str) -> list[Voice]:
         if self._variants is None:
@@ -83,10 +85,11 @@ class Espeak:
         accent = next((a for a in self._list_accents() if a.name == voice.accent), None)
         if accent is None:
             raise WordspotError(f"espeak-ng has no voice {voice.accent!r}; name another `language`")
+        if BRACKETED.search(text):
+            text = BRACKETED.sub(lambda found: self._to_mnemonics(found[1], accent), text)
         with _LOCK:
-            if self._library is None:
-                self._library = _Library(self._path, self._data)
-            return self._library.speak(text, accent.identifier, voice, seed), self._library.sample_rate
+            library = self._open()
+            return library.speak(text, accent.identifier, voice, seed), library.sample_rate
 
     def phonemes(self, text: str, language: str) -> tuple[Word, ...]:
         """How a text is pronounced: for each word its phonemes in IPA, with the stress marks ``ˈ`` and ``ˌ`` before them.
@@ -109,10 +112,41 @@ class Espeak:
         if not accents:
             raise WordspotError(f"espeak-ng has no voice {language!r}; name another `language`")
         best = min(accents, key=lambda a: (a.name != language.lower(), a.codes.get(language.lower(), 99), a.name))
+        texts = list(texts)
+        plain = [part for text in texts for part in BRACKETED.split(text)[::2]]
         with _LOCK:
-            if self._library is None:
-                self._library = _Library(self._path, self._data)
-            return [_split_phonemes(spoken) for spoken in self._library.phonemes(texts, best.identifier)]
+            spoken = map(_split_phonemes, list(self._open().phonemes(plain, best.identifier)))
+        return [self._join(text, spoken, best) for text in texts]
+
+    def _join(self, text: str, spoken: Iterator[tuple[Word, ...]], accent: _Accent) -> tuple[Word, ...]:
+        """The words of a text, of which some are in IPA; those of the others come from `spoken`."""
+        words: list[Word] = []
+        for place, part in enumerate(BRACKETED.split(text)):
+            words += read_ipa(part, self._inventory(accent)) if place % 2 else next(spoken)
+        return tuple(words)
+
+    def _to_mnemonics(self, ipa: str, accent: _Accent) -> str:
+        """A pronunciation in espeak-ng's notation, which has a comma for the weak stress and bars between phonemes."""
+        known, marks = self._inventory(accent), {"ˈ": "'", "ˌ": ","}
+        words = ["|".join(marks.get(one[0], "") + known[one.lstrip("ˈˌ")] for one in word) for word in read_ipa(ipa, list(known))]
+        return " ".join(f"[[{word}]]" for word in words)
+
+    def _inventory(self, accent: _Accent) -> dict[str, str]:
+        """The phonemes of an accent in IPA, and the usual one in espeak-ng's notation: what common words are made of."""
+        if accent.name not in self._inventories:
+            with _LOCK:
+                library = self._open()
+                ipa, own = (library.phonemes(common_words(), accent.identifier, kind) for kind in (_IPA, _MNEMONICS))
+                counts = Counter(pair for two in zip(ipa, own, strict=True) for pair in _pair_phonemes(*two))
+            rarest_first = sorted(counts, key=lambda pair: (counts[pair], pair))
+            self._inventories[accent.name] = dict(rarest_first)
+        return self._inventories[accent.name]
+
+    def _open(self) -> _Library:
+        """The library; the lock must be held."""
+        if self._library is None:
+            self._library = _Library(self._path, self._data)
+        return self._library
 
     def _list_accents(self) -> list[_Accent]:
         if self._accents is None:
@@ -179,6 +213,13 @@ def _split_phonemes(spoken: str) -> tuple[Word, ...]:
     return tuple(word for word in words if word)
 
 
+def _pair_phonemes(ipa: str, mnemonics: str) -> Iterator[tuple[str, str]]:
+    """Each phoneme of a text in IPA and in espeak-ng's notation, without stress; none of words in another language."""
+    one, other = (re.split(f"[ {_SEPARATOR}]+", text.strip(f" {_SEPARATOR}")) for text in (ipa, mnemonics))
+    if "(" not in ipa and len(one) == len(other):
+        yield from ((a.lstrip("ˈˌ"), b.lstrip("',%=")) for a, b in zip(one, other, strict=True) if a.lstrip("ˈˌ"))
+
+
 class _Library:
     """One private copy of the shared library."""
 
@@ -220,15 +261,16 @@ class _Library:
             self._call.espeak_ng_SetRandSeed(ctypes.c_long(seed % 2**31))
         self._chunks, self._raised = [], None
         encoded = text.encode("utf-8") + b"\0"
-        status = self._call.espeak_Synth(encoded, ctypes.c_size_t(len(encoded)), 0, 1, 0, _UTF8, None, None)
+        flags = _UTF8 | (_PHONEME_INPUT if BRACKETED.search(text) else 0)
+        status = self._call.espeak_Synth(encoded, ctypes.c_size_t(len(encoded)), 0, 1, 0, flags, None, None)
         if self._raised is not None:
             raise self._raised
         if status != 0:
             raise WordspotError(f"espeak-ng cannot speak {text!r} as {identifier}+{voice.variant} (status {status})")
         return to_float32(np.frombuffer(b"".join(self._chunks), dtype=np.int16))
 
-    def phonemes(self, texts: Iterable[str], identifier: str) -> Iterator[str]:
-        """The phonemes of each text in IPA, with `_SEPARATOR` between two phonemes and a space between two words."""
+    def phonemes(self, texts: Iterable[str], identifier: str, kind: int = _IPA) -> Iterator[str]:
+        """The phonemes of each text, with `_SEPARATOR` between two phonemes and a space between two words."""
         if self._call.espeak_SetVoiceByName(identifier.encode()) != 0:
             raise WordspotError(f"espeak-ng has no voice {identifier}; reinstall espeakng-loader")
         translate = self._call.espeak_TextToPhonemes
@@ -238,7 +280,7 @@ class _Library:
             rest = ctypes.c_char_p(text.encode("utf-8"))
             clauses = []
             while rest.value is not None:  # each call reads one clause; after the last, the pointer is null
-                clauses.append(translate(ctypes.byref(rest), _UTF8, _IPA | ord(_SEPARATOR) << 8) or b"")
+                clauses.append(translate(ctypes.byref(rest), _UTF8, kind | ord(_SEPARATOR) << 8) or b"")
             yield b" ".join(clauses).decode("utf-8", "replace")
 
     def _take(self, samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int | None) -> int:

@@ -18,6 +18,8 @@ from wordspot.errors import ConfigError, MissingExtraError, NotFoundError, insta
 _FINDERS: dict[str, Callable[[], Engine | None]] = {"espeak-ng": find_espeak, "flite": find_flite, "festival": find_festival}
 #: The neural engines. A word takes a second of computing, so they speak only if they are named.
 NEURAL = ("kokoro", "piper")
+#: Those that speak phonemes, so that parts of a text may be in IPA.
+WITH_PHONEMES = ("espeak-ng", *NEURAL)
 
 
 def find_engines(

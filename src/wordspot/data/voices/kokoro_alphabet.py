@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from wordspot.data.voices.espeak import Word
+from wordspot.data.voices.ipa import Word
 
 #: Symbol → its number; 0 is the pause before and after the text.
 SYMBOLS = {

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from wordspot.audio.samples import Samples
-from wordspot.data.voices.espeak import Espeak, Word
+from wordspot.data.voices.espeak import Espeak
+from wordspot.data.voices.ipa import Word
 from wordspot.errors import DataError, WordspotError, one_line
 from wordspot.runtime.modelfile.onnx_runtime import import_onnxruntime
 
 #: Marks that change how a sentence sounds; Kokoro and Piper have symbols for them.
-_MARKS = re.compile(r"\s*([;:,.!?…—]+)\s*")
+_MARKS = re.compile(r"\s*([;:,.!?…—]+)\s*(?![^\[]*\]\])")  # not within brackets, where they are IPA
 _WIDE = str.maketrans("，。！？；：、", ",.!?;:,")
 _LONGEST_MESSAGE = 300
 

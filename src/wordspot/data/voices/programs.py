@@ -18,6 +18,7 @@ import numpy as np
 from wordspot.audio.files import read_audio
 from wordspot.audio.samples import Samples
 from wordspot.data.voices.engine import Manners, Voice
+from wordspot.data.voices.ipa import BRACKETED
 from wordspot.errors import WordspotError
 
 _TIMEOUT_S = 30
@@ -135,7 +136,7 @@ def _spoken_codes(voices: Sequence[Voice]) -> list[str]:
 
 
 def _is_english_text(text: str) -> bool:
-    return text.isascii() and any(c.isalnum() for c in text)
+    return text.isascii() and any(c.isalnum() for c in text) and not BRACKETED.search(text)
 
 
 def _run(command: list[str], text: str = "") -> str:

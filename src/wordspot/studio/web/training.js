@@ -6,9 +6,9 @@ import { act, button, el, say, text } from "./dom.js";
 const LOOK_MS = 1000;
 /** What a maker chooses; the numbers are those of `wordspot new`. */
 const PLANS = {
-  quick: { title: "Quick", about: "1 minute of training: to see whether it works", minutes: 1, n_voices: 60, n_near_misses: 8, n_rounds: 1, stream_minutes: 5 },
-  good: { title: "Good", about: "4 minutes of training: to use it", minutes: 4, n_voices: 120, n_near_misses: 20, n_rounds: 3, stream_minutes: 20 },
-  thorough: { title: "Thorough", about: "20 minutes of training: to use it every day", minutes: 20, n_voices: 300, n_near_misses: 60, n_rounds: 3, stream_minutes: 20 },
+  quick: { title: "Quick", about: "1 minute of training: to see whether it works", minutes: 1, n_voices: 60, n_near_misses: 8, stream_minutes: 5 },
+  good: { title: "Good", about: "4 minutes of training: to use it", minutes: 4, n_voices: 120, n_near_misses: 20, stream_minutes: 20 },
+  thorough: { title: "Thorough", about: "20 minutes of training: to use it every day", minutes: 20, n_voices: 300, n_near_misses: 60, stream_minutes: 20 },
 };
 const LANGUAGES = { en: "English", de: "German", fr: "French", es: "Spanish", it: "Italian", nl: "Dutch", pl: "Polish", pt: "Portuguese", ru: "Russian", zh: "Chinese", ja: "Japanese" };
 

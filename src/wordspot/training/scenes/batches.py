@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from wordspot.audio.samples import to_float32
 from wordspot.audio.speech import speech_bounds
@@ -14,11 +16,12 @@ from wordspot.data.speech import Speech
 from wordspot.labels import SILENCE
 from wordspot.training.noise import training_noise
 from wordspot.training.scenes.copies import Copies, Recording
+from wordspot.training.scenes.excerpts import Excerpts
+from wordspot.training.scenes.hard import Places, find_hard_places
 from wordspot.training.scenes.labels import Ints, label_windows
 from wordspot.training.scenes.layout import Layout
 from wordspot.training.scenes.speech import SpeechReader
 
-_SENTENCE_COPIES = 4  # few, because sentences are long and slow to change, and every scene cuts them anew
 _PURPOSE = 2  # of random numbers: the last number of a step's seed; see `trainer`
 
 
@@ -48,15 +51,29 @@ class SceneBatches:
         spoken = np.flatnonzero(clips.labels != SILENCE)
         reader = ClipReader(decoded, clips.rows[spoken], clips.labels[spoken], features.sample_rate)
         copies = Copies(reader, len(spoken), config.augment, features.sample_rate, seed)
-        of_speech, n_speech = None, 0
-        if speech is not None:
-            sentences = SpeechReader(speech, config.words)
-            of_speech, n_speech = (
-                Copies(sentences, len(sentences), config.augment, features.sample_rate, seed + 1, _SENTENCE_COPIES),
-                len(sentences),
-            )
+        excerpts = None
+        self._sentences = None if speech is None else SpeechReader(speech, config.words)
+        if self._sentences is not None:
+            excerpts = Excerpts(self._sentences, len(self._sentences), config.augment, features.sample_rate)
         noise = training_noise(config, decoded, clips)
-        self._layout = Layout(config, copies, clips.weights[spoken], of_speech, n_speech, noise, self.n_samples)
+        self._layout = Layout(config, copies, clips.weights[spoken], excerpts, noise, self.n_samples)
+
+    @property
+    def hard(self) -> Places:
+        """The hard places that scenes are cut around."""
+        return self._layout.hard
+
+    @hard.setter
+    def hard(self, places: Places) -> None:
+        self._layout.hard = places
+
+    def seek(self, network: nn.Module, front_end: nn.Module, device: torch.device) -> int:
+        """Add what `network` falls for in the sentences to `hard`. Returns how many places were found."""
+        if self._sentences is None:
+            return 0
+        found = find_hard_places(network, front_end, self._sentences, self._features, self.stride, device)
+        self.hard = np.concatenate([self.hard, found])
+        return len(found)
 
     def draw(self, step: int) -> tuple[NDArray[np.float32], Ints]:
         """The batch of a step: audio float32 [batch, samples], labels int64 [batch, windows]."""

@@ -13,7 +13,8 @@ from wordspot.audio.effects import change_speed, reverberate, rms, room_impulse
 from wordspot.audio.samples import to_float32, to_int16
 from wordspot.config import AugmentConfig
 
-_AS_IT_IS = 0.35  # odds of a recording without a change
+#: Odds of a recording without a change.
+AS_IT_IS = 0.35
 _MOST_COPIES = 20  # of a recording
 _COPIES = 30_000  # of all recordings together
 _MOST_BYTES = 1 << 30  # that are kept
@@ -38,7 +39,6 @@ class Copies:
         config: the range of speeds, and which part is in a room.
         sample_rate: in Hz.
         seed: of all changes.
-        most: the largest number of copies of a recording.
     """
 
     def __init__(
@@ -48,17 +48,15 @@ class Copies:
         config: AugmentConfig,
         sample_rate: int,
         seed: int,
-        most: int = _MOST_COPIES,
     ) -> None:
         self._read, self._config, self._sample_rate, self._seed = read, config, sample_rate, seed
-        changes = config.speed > 0 or config.room_frequency > 0
-        self._n_copies = min(max(_COPIES // max(n, 1), 1), most) if changes else 0
+        self._n_copies = min(max(_COPIES // max(n, 1), 1), _MOST_COPIES) if has_changes(config) else 0
         self._kept: dict[tuple[int, int], Recording] = {}
         self._n_bytes = 0
 
     def draw(self, number: int, rng: Generator) -> Recording:
         """The recording of this number, or a copy of it."""
-        changed = self._n_copies > 0 and rng.uniform() >= _AS_IT_IS
+        changed = self._n_copies > 0 and rng.uniform() >= AS_IT_IS
         version = 1 + int(rng.integers(self._n_copies)) if changed else 0
         return self._get(number, version)
 
@@ -72,13 +70,22 @@ class Copies:
         return kept
 
     def _change(self, number: int, version: int) -> Recording:
-        rng, config = np.random.default_rng([self._seed, number, version]), self._config
-        recording, speed = self._get(number, 0), rng.uniform(1 - config.speed, 1 + config.speed)
-        audio = change_speed(to_float32(recording.samples), speed)
-        if len(audio) and rng.uniform() < config.room_frequency:
-            longest = config.room_ms / 1000
-            wet = reverberate(audio, room_impulse(self._sample_rate, rng, (_SHORTEST_RT60 * longest, longest)))[: len(audio)]
-            audio = wet * np.float32(rms(audio) / rms(wet))
-        words = recording.words.copy()
-        words[:, :2] = (words[:, :2] / speed).astype(np.int64)
-        return Recording(to_int16(audio), words)
+        return change(self._get(number, 0), self._config, self._sample_rate, np.random.default_rng([self._seed, number, version]))
+
+
+def has_changes(config: AugmentConfig) -> bool:
+    """Whether `change` does anything."""
+    return config.speed > 0 or config.room_frequency > 0
+
+
+def change(recording: Recording, config: AugmentConfig, sample_rate: int, rng: Generator) -> Recording:
+    """The recording at a random speed, perhaps in a room, and its words at their places."""
+    speed = rng.uniform(1 - config.speed, 1 + config.speed)
+    audio = change_speed(to_float32(recording.samples), speed)
+    if len(audio) and rng.uniform() < config.room_frequency:
+        longest = config.room_ms / 1000
+        wet = reverberate(audio, room_impulse(sample_rate, rng, (_SHORTEST_RT60 * longest, longest)))[: len(audio)]
+        audio = wet * np.float32(rms(audio) / rms(wet))
+    words = recording.words.copy()
+    words[:, :2] = (words[:, :2] / speed).astype(np.int64)
+    return Recording(to_int16(audio), words)

@@ -15,6 +15,8 @@ from wordspot.labels import UNKNOWN
 from wordspot.training.loss import IGNORED
 from wordspot.training.noise import cut_noise
 from wordspot.training.scenes.copies import Copies, Recording
+from wordspot.training.scenes.excerpts import Excerpts
+from wordspot.training.scenes.hard import no_places
 from wordspot.training.scenes.labels import Ints
 
 _ALONE, _WHOLE, _READING, _EMPTY = range(4)
@@ -26,6 +28,7 @@ _READING_S, _FRAGMENT_S, _PHRASE_S = (2.0, 5.0), (0.4, 2.5), (0.1, 1.25)
 _PHRASE_MARGIN_S = 0.025
 _HISS_DB, _HISS_SHARE, _HISS_SAMPLES = (-100.0, -65.0), 0.5, 1 << 18
 _ALONE_DB = (-50.0, -15.0)  # noise in scenes without words
+_HARD_S, _AFTER_HARD_S = 1.0, (0.0, 0.5)  # the least of speech around a hard place, and what follows it
 _FAINT = 1e-5
 _LOUDER_SHARE, _LOUDER = 0.4, 1 / 3  # so many scenes are of the loudest third of the levels
 
@@ -39,7 +42,6 @@ class Layout:
         config: of the run.
         clips: words and others, and `weights`: float64 [clips], how often each is drawn.
         speech: sentences, or None.
-        n_speech: how many.
         noise: pieces of noise, int16.
         n_samples: of a scene.
     """
@@ -49,18 +51,18 @@ class Layout:
         config: RunConfig,
         clips: Copies,
         weights: NDArray[np.float64],
-        speech: Copies | None,
-        n_speech: int,
+        speech: Excerpts | None,
         noise: list[NDArray[np.int16]],
         n_samples: int,
     ) -> None:
         self._scenes, self._augment, self._rate = config.scenes, config.augment, config.features.sample_rate
         self._clips, self._cumulative = clips, np.cumsum(weights)
-        self._speech, self._n_speech, self._noise, self._n_samples = speech, n_speech, noise, n_samples
-        reading = config.scenes.reading if n_speech else 0.0
+        self._speech, self._noise, self._n_samples = speech, noise, n_samples
+        reading = config.scenes.reading if speech else 0.0
         odds = np.array([0.0, config.scenes.whole_clips, reading, config.scenes.empty])
         odds[_ALONE] = max(1 - odds.sum(), 0)
         self._odds = odds / odds.sum()
+        self.hard = no_places()  # changes during training
         self._hiss = np.random.default_rng(0).standard_normal(n_samples + _HISS_SAMPLES, dtype=np.float32)
         self._ramp = np.linspace(0, 1, max(int(_RAMP_S * self._rate), 1), dtype=np.float32)
 
@@ -91,7 +93,7 @@ class Layout:
         """The next part of a scene: its samples, its words, and where in it sound begins and ends."""
         if kind == _READING:
             return self._fragment(_READING_S, rng)
-        if kind == _ALONE and self._n_speech and rng.uniform() < self._scenes.phrases:
+        if kind == _ALONE and self._speech and rng.uniform() < self._scenes.phrases:
             return self._phrase(rng) if rng.uniform() < 0.5 else self._fragment(_FRAGMENT_S, rng)
         number = min(
             int(np.searchsorted(self._cumulative, rng.uniform() * self._cumulative[-1], "right")), len(self._cumulative) - 1
@@ -115,18 +117,32 @@ class Layout:
         return piece, np.array([[first, stop, label]]), first, stop
 
     def _fragment(self, range_s: tuple[float, float], rng: Generator) -> tuple[Samples, Ints, int, int]:
-        """A part of a recording of speech, from any moment to any other."""
-        recording = self._sentence(rng)
-        length = min(self._samples(rng.uniform(*range_s)), len(recording.samples))
-        begin = int(rng.integers(len(recording.samples) - length + 1))
-        words = recording.words - np.array([begin, begin, 0])
-        words = words[(words[:, 1] > 0) & (words[:, 0] < length)]
-        words[:, :2] = words[:, :2].clip(0, length)
-        return self._soften(to_float32(recording.samples[begin : begin + length])), words, 0, length
+        """A part of a recording of speech, from any moment to any other, or around a hard place."""
+        assert self._speech is not None
+        if len(self.hard) and rng.uniform() < self._scenes.hard:
+            recording, begin, end = self._around_hard_place(range_s, rng)
+        else:
+            recording = self._speech.draw(rng)
+            length = min(self._samples(rng.uniform(*range_s)), len(recording.samples))
+            begin = int(rng.integers(len(recording.samples) - length + 1))
+            end = begin + length
+        samples, words = self._speech.cut(recording, begin, end, rng)
+        words[:, :2] = words[:, :2].clip(0, len(samples))
+        return self._soften(to_float32(samples)), words, 0, len(samples)
+
+    def _around_hard_place(self, range_s: tuple[float, float], rng: Generator) -> tuple[Recording, int, int]:
+        """A recording with a hard place, and the first and last sample of a part of it that ends shortly after the place."""
+        assert self._speech is not None
+        number, place = self.hard[rng.integers(len(self.hard))]
+        recording = self._speech.recording(int(number))
+        after = self._samples(rng.uniform(*_AFTER_HARD_S))
+        end = min(int(place * len(recording.samples)) + after, len(recording.samples))
+        return recording, max(end - after - self._samples(max(rng.uniform(*range_s), _HARD_S)), 0), end
 
     def _phrase(self, rng: Generator) -> tuple[Samples, Ints, int, int]:
         """One to three words cut out of a sentence; nothing if there are none, or one of them does not count."""
-        recording, n = self._sentence(rng), int(rng.choice((1, 1, 2, 3)))
+        assert self._speech is not None
+        recording, n = self._speech.draw(rng), int(rng.choice((1, 1, 2, 3)))
         words = recording.words
         if len(words) < 3:
             return self._nothing()
@@ -136,12 +152,9 @@ class Layout:
             return self._nothing()
         margin = self._samples(_PHRASE_MARGIN_S)
         begin, end = max(first - margin, 0), min(stop + margin, len(recording.samples))
-        piece = self._soften(to_float32(recording.samples[begin:end]))
-        return piece, np.array([[first - begin, stop - begin, UNKNOWN]]), first - begin, stop - begin
-
-    def _sentence(self, rng: Generator) -> Recording:
-        assert self._speech is not None
-        return self._speech.draw(int(rng.integers(self._n_speech)), rng)
+        as_one = Recording(recording.samples, np.array([[first, stop, UNKNOWN]]))
+        samples, words = self._speech.cut(as_one, begin, end, rng)
+        return self._soften(to_float32(samples)), words, int(words[0, 0]), int(words[0, 1])
 
     @staticmethod
     def _nothing() -> tuple[Samples, Ints, int, int]:

@@ -6,7 +6,7 @@ all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,6 +39,18 @@ class Evaluation(Protocol):
         """The result as one line for people."""
 
 
+class Event(Protocol):
+    """A record in the log of something that a task did during training. A task's own record has more fields."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def step(self) -> int: ...
+
+    def summary(self) -> str:
+        """What was done, as one line for people."""
+
+
 class TrainingTask(Protocol):
     """The examples of a run and their evaluation."""
 
@@ -65,6 +77,19 @@ class TrainingTask(Protocol):
 
     def training_batch(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """The batch of a step: audio float32 [batch, samples] and targets int64 [batch], [batch, steps] or [batch, windows]."""
+
+    def after_step(self, network: Callable[[], nn.Module], front_end: nn.Module, step: int) -> Iterator[Event]:
+        """Called after each step, with what gives the network; what it changes in later batches is in `state`.
+
+        Yields:
+            what to log.
+        """
+
+    def state(self) -> dict[str, Tensor]:
+        """What training has changed in the task, for a checkpoint."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Continue with the `state` of a checkpoint."""
 
     def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> Evaluation:
         """Evaluate the network on the set of this name, after `step` steps."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +32,7 @@ from wordspot.runtime.windows import (
 )
 from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter
+from wordspot.training.tasks import Event
 
 _WINDOWS_AT_ONCE = 64
 _LEAST = 1e-30  # of a posterior whose logarithm is taken
@@ -155,6 +156,15 @@ class RecordingsTask:
         is_silence = torch.zeros(size, dtype=torch.bool, device=self.device)
         sound = self.augmenter.augment(sound, is_silence, self._draw_noise(size, generator), generator)
         return sound, torch.from_numpy(training.truth[rows]).to(self.device)
+
+    def after_step(self, network: Callable[[], nn.Module], front_end: nn.Module, step: int) -> Iterator[Event]:
+        yield from ()
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing changes during training."""
 
     def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> RecordingEvaluation:
         return self.evaluate_posteriors(name, step, self.judge(network, front_end, name))

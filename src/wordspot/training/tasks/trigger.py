@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -30,6 +30,7 @@ from wordspot.seeds import SET_NUMBERS
 from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter
 from wordspot.training.prefetch import Ahead
+from wordspot.training.tasks import Event
 
 _SCENES_AT_ONCE = 10
 _LOOKS = THRESHOLDS[::4]
@@ -141,6 +142,15 @@ class TriggerTask:
         is_silence = torch.zeros(len(audio), dtype=torch.bool, device=self.device)
         audio = self.augmenter.augment(audio, is_silence, None, generator)
         return audio, torch.from_numpy(truth).to(self.device).long()
+
+    def after_step(self, network: Callable[[], nn.Module], front_end: nn.Module, step: int) -> Iterator[Event]:
+        yield from ()
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing changes during training."""
 
     def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> SceneEvaluation:
         return self._measure(network, front_end, name, step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -59,6 +59,24 @@ class ClipEvaluation:
         return (
             f"Step {self.step}: {self.set.capitalize()} accuracy = {100 * self.accuracy:.1f}% "
             f"(N={self.n}, 95 % interval {100 * low:.1f} to {100 * high:.1f})"
+        )
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search of the training speech for what the network takes for a word.
+
+    Attributes:
+        n_found: places, which later scenes are cut around.
+    """
+
+    step: int
+    n_found: int
+    kind: str = "search"
+
+    def summary(self) -> str:
+        return (
+            f"Step {self.step}: {self.n_found} places in the training speech are taken for a word; they are used more often now"
         )
 
 
@@ -162,6 +180,18 @@ class WordsTask:
             return self.batches.training_batch(generator)
         audio, labels = (torch.from_numpy(part).to(self.batches.device) for part in self._scenes.draw(step))
         return self.batches.augmenter.through_channel(audio, generator), labels
+
+    def after_step(self, network: Callable[[], nn.Module], front_end: nn.Module, step: int) -> Iterator[Search]:
+        if self._scenes is not None and step in self._config.scenes.seek_at and self._speech is not None:
+            yield Search(step, self._scenes.seek(network(), front_end, self.batches.device))
+
+    def state(self) -> dict[str, Tensor]:
+        found = self._scenes is not None and len(self._scenes.hard)
+        return {"hard": torch.from_numpy(self._scenes.hard)} if self._scenes is not None and found else {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        if self._scenes is not None and "hard" in state:
+            self._scenes.hard = state["hard"].numpy()
 
     def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> ClipEvaluation:
         return self._record(name, step, predict(network, front_end, self.batches, name))

@@ -13,10 +13,10 @@ import wordspot as ws
 from wordspot.audio.files import read_audio
 from wordspot.commands.main import main
 from wordspot.data.voices import speak
+from wordspot.data.voices.common_words import common_words
 from wordspot.data.voices.espeak import find_espeak
 from wordspot.data.voices.near_misses import NearMiss, near_misses
-from wordspot.data.voices.near_misses.candidates import common_words
-from wordspot.data.voices.near_misses.sounds import distance, to_sounds
+from wordspot.data.voices.sounds import distance, to_sounds
 from wordspot.errors import ConfigError, DataError, MissingExtraError
 
 pytestmark = pytest.mark.skipif(find_espeak() is None, reason='espeak-ng is not here; pip install "wordspot[voices]"')
@@ -132,7 +132,7 @@ def test_the_list_is_common_words_with_its_licence() -> None:
     words = common_words()
     assert len(words) == len(set(words)) == 10_900
     assert {"lamp", "the", "color"} <= set(words)
-    text = (Path(ws.__file__).parent / "data" / "voices" / "near_misses" / "words_en.txt").read_text(encoding="utf-8")
+    text = (Path(ws.__file__).parent / "data" / "voices" / "words_en.txt").read_text(encoding="utf-8")
     assert "Copyright 2000-2016 by Kevin Atkinson" in text
 
 

@@ -1,6 +1,6 @@
 """Find texts that sound like a phrase but are not the phrase: hard negatives for a wake word, by phonemes.
 
-espeak-ng gives the phonemes; `wordspot.data.voices.near_misses.sounds` compares them. A text that sounds the same as the phrase
+espeak-ng gives the phonemes; `wordspot.data.voices.sounds` compares them. A text that sounds the same as the phrase
 in any accent of the language, or contains it, is no negative and is left out.
 """
 
@@ -11,18 +11,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wordspot.data.voices.common_words import common_words
 from wordspot.data.voices.engine import languages_of_script, unread_scripts
 from wordspot.data.voices.espeak import Espeak, find_espeak
 from wordspot.data.voices.near_misses.candidates import (
     any_words,
-    common_words,
     exchanged,
     half_words,
     parts,
     similar_words,
     wake_words,
 )
-from wordspot.data.voices.near_misses.sounds import Sounds, contains, distance, to_sounds
+from wordspot.data.voices.sounds import Sounds, contains, distance, to_sounds
 from wordspot.errors import ConfigError, DataError, MissingExtraError, install_command
 from wordspot.labels import normalize_word
 
@@ -38,7 +38,7 @@ class NearMiss:
     Attributes:
         text: what to say.
         phonemes: how it is pronounced, in IPA with a space between words: ``hˈeɪ dˈæmp``.
-        distance: from the phrase, in weighted edits; see `wordspot.data.voices.near_misses.sounds`.
+        distance: from the phrase, in weighted edits; see `wordspot.data.voices.sounds`.
         kind: ``word``, ``beginning`` (begins as the phrase does), ``end`` (ends as it does), ``exchanged`` (one sound differs),
             ``part`` (of the phrase) or ``wake word`` (of another product).
     """

@@ -6,10 +6,8 @@ import hashlib
 import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
-from importlib import resources
 
-from wordspot.data.voices.near_misses.sounds import Sounds, contains, distance
+from wordspot.data.voices.sounds import Sounds, contains, distance
 
 #: What other products wake up to.
 _WAKE_WORDS = (
@@ -29,13 +27,6 @@ _MIN_SOUNDS = 2
 _MAX_LONGER = 3
 
 Pronounce = Callable[[Sequence[str]], list[Sounds]]
-
-
-@cache
-def common_words() -> tuple[str, ...]:
-    """10,900 common English words, sorted (SCOWL, levels 10 and 20)."""
-    text = resources.files("wordspot.data.voices.near_misses").joinpath("words_en.txt").read_text(encoding="utf-8")
-    return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
 
 
 def wake_words(language: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wordspot.data.voices.near_misses.sounds import contains, cost_of, distance, to_sounds
+from wordspot.data.voices.sounds import contains, cost_of, distance, to_sounds
 
 _SOME = ("p", "b", "m", "s", "tʃ", "ɹ", "h", "ə", "i", "eɪ", "ɑ", "ɔ\u0303", "2", "5")
 SOUNDS = st.lists(st.sampled_from(_SOME), max_size=6).map(tuple)

@@ -68,7 +68,7 @@ def to_sounds(words: Iterable[Sequence[str]]) -> Sounds:
     ('h', 'eɪ', 'f', 'aɪ', 'ə', 'ɹ')
     """
     sounds = [sound for word in words for phoneme in word for sound in _split(phoneme)]
-    return tuple(_ASSIMILATED.get(sound + after, sound) for sound, after in zip(sounds, [*sounds[1:], ""], strict=True))
+    return tuple(_ASSIMILATED.get(sound + after, sound) for sound, after in zip(sounds, [*sounds[1:], ""], strict=False))
 
 
 def distance(first: Sounds, second: Sounds, limit: float = math.inf) -> float:
@@ -105,6 +105,16 @@ def cost_of(first: str, second: str) -> float:
     else:
         return _UNLIKE if any(vowels) and any(consonants) else _MAX
     return min(max(round(cost, 6), _MIN), _MAX)
+
+
+def is_vowel(sound: str) -> bool:
+    """Whether a sound is a vowel or a diphthong."""
+    return sound[:1] in _VOWELS
+
+
+def is_sound(sound: str) -> bool:
+    """Whether the features of a sound are known."""
+    return is_vowel(sound) or sound in _CONSONANTS
 
 
 def contains(sounds: Sounds, part: Sounds) -> bool:

@@ -1,0 +1,83 @@
+"""Train a wake word from the model in the package, in one run that learns more and more from the speech that it falls for."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wordspot.errors import TrainingError
+from wordspot.formats import duration
+from wordspot.progress import OnNote, OnProgress
+from wordspot.run import Run, resume, train
+from wordspot.wakeword.project import Project, Request
+
+#: Changes of the network's recipe: more speech and other words than for ten words, because false accepts matter most.
+RECIPE: dict[str, Any] = {
+    "training.precision": "auto",
+    "scenes.recent_ms": 400.0,
+    "scenes.reading": 0.3,
+    "scenes.phrases": 0.4,
+    "scenes.whole_clips": 0.15,
+    "scenes.hard": 0.4,
+    "data.unknown_weight": 10.0,
+    "augment.warp": 0.12,
+    "augment.speed": 0.25,
+}
+#: When training speech is searched for what the network falls for, as parts of all steps.
+SEARCHES = (0.35, 0.6, 0.8)
+#: The note before the first step begins with this.
+BEGINS = "training"
+_PROBE_STEPS, _PROBE_SKIPPED = 8, 3
+_FEWEST_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """The caller's callbacks while training runs; see `wordspot.train`."""
+
+    progress: OnProgress
+    on_note: OnNote
+    on_record: Callable[[Any], None]
+    stop: Callable[[], bool]
+
+
+def train_wake_word(project: Project, request: Request, speech: Path | None, callbacks: Callbacks) -> Run:
+    """Train for the minutes of the request, or go on where training was interrupted."""
+    common: dict[str, Any] = {
+        "speech": speech, "progress": callbacks.progress, "on_note": callbacks.on_note, "on_record": callbacks.on_record,
+        "stop": callbacks.stop,
+    }  # fmt: skip
+    begun = Run(project.run)
+    if (project.run / "config.json").is_file() and begun.step:
+        return resume(begun, project.recordings, **common)
+    steps = _steps_in(60 * request.minutes, project, request, speech)
+    callbacks.on_note(f"{BEGINS}: {steps} steps, about {duration(60 * request.minutes)}")
+    searches = tuple(dict.fromkeys(max(round(share * steps), 1) for share in SEARCHES)) if speech is not None else ()
+    settings = {"training.evaluate_every": steps, "training.warmup_steps": min(100, steps // 5), "scenes.seek_at": searches}
+    return _train(project, request, project.run, settings, {**common, "steps": steps})
+
+
+def _train(project: Project, request: Request, out: Path, settings: Mapping[str, Any], more: Mapping[str, Any]) -> Run:
+    """A new run with the network and the front end of the model in the package, and their recipe."""
+    return train(
+        project.recordings, list(request.phrases), out=out, init="default", seed=request.seed, force=True,
+        settings={**RECIPE, **settings}, **more,
+    )  # fmt: skip
+
+
+def _steps_in(seconds: float, project: Project, request: Request, speech: Path | None) -> int:
+    """The steps that this machine trains in `seconds`, from the time of a few."""
+    times: list[float] = []
+    probe = project.path / "probe"
+    settings = {"training.evaluate_every": _PROBE_STEPS, "training.warmup_steps": 1}
+    more = {"speech": speech, "steps": _PROBE_STEPS, "on_record": lambda _: times.append(time.monotonic())}
+    _train(project, request, probe, settings, more)
+    shutil.rmtree(probe, ignore_errors=True)
+    if len(times) < _PROBE_STEPS:
+        raise TrainingError("training ended before its speed was known; run the same command with --resume")
+    seconds_a_step = (times[_PROBE_STEPS - 1] - times[_PROBE_SKIPPED - 1]) / (_PROBE_STEPS - _PROBE_SKIPPED)
+    return max(int(seconds / max(seconds_a_step, 1e-6)), _FEWEST_STEPS)
