@@ -120,7 +120,7 @@ class TryView {
   add({ label, score, time_ms: time }) {
     const entry = { label, score, end: Math.round(time * this.rate / 1000) + Math.round(AFTER_SECONDS * this.rate), sound: null };
     this.detections.push(entry);
-    const wrong = button("That was not it", () => act(() => this.keepFalse(entry, wrong)), "button small", { ariaLabel: `That was not ${label}`, disabled: true });
+    const wrong = button("That was not it", () => act(() => this.keepFalse(entry, wrong)), "button small", { ariaLabel: `That was not it: ${label}`, disabled: true });
     entry.button = wrong;
     this.heard.prepend(el("li", { className: "row" }, el("span", {}, text("strong", "", label), text("span", "note", ` ${(time / 1000).toFixed(1)} s, score ${score.toFixed(2)}`)), wrong));
     if (this.heard.childElementCount > MOST_SHOWN) this.heard.lastElementChild.remove();
@@ -147,6 +147,7 @@ class TryView {
     await this.keep(entry.sound, { word: entry.label, score: entry.score.toFixed(3), missed: "0" });
     wrong.disabled = true;
     wrong.textContent = "Kept";
+    wrong.ariaLabel = `Kept: ${entry.label}`;
   }
 
   keepMissed(word) {
