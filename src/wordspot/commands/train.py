@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.errors import ConfigError
+    from wordspot.torchrun import rank
 
     if args.checkpoint is not None and not args.resume:
         raise ConfigError("--checkpoint names where to resume; add --resume")
@@ -68,7 +69,8 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError("--init begins a new run and --resume continues one; leave out one of them")
     with console.watch_training("the same command with --resume goes on from there") as callbacks:
         finished = _resume(args, callbacks) if args.resume else _train(args, callbacks)
-    console.say(f"next: {_next(TASKS[finished.config.task], finished, args)}")
+    if rank() == 0:
+        console.say(f"next: {_next(TASKS[finished.config.task], finished, args)}")
 
 
 def _train(args: argparse.Namespace, callbacks: dict[str, Any]) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from wordspot.errors import ConfigError
+from wordspot.torchrun import local_rank, n_processes
 
 
 def resolve_device(name: str) -> torch.device:
@@ -14,7 +15,9 @@ def resolve_device(name: str) -> torch.device:
         ConfigError: this machine or this torch has no such device.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and n_processes() > 1:  # each process has its own GPU
+        name = f"cuda:{local_rank()}"
     if name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
         raise ConfigError(f"`device` must be auto, cpu or, if there is a GPU, cuda or cuda:N; got {name!r}")
     try:

@@ -79,6 +79,23 @@ class RunLog:
             self._board.add_image(f"features/{label}", picture, 0, dataformats="HW")
 
 
+class NoLog:
+    """The log of a process that writes nothing, since another of the same training does."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def write(self, *records: _Record) -> tuple[_Record, ...]:
+        """Return the records."""
+        return records
+
+    def show_features(self, examples: dict[str, Tensor]) -> None:
+        """Nothing is shown."""
+
+
 def _open_tensorboard(folder: Path, step: int) -> Any:
     """A writer to TensorBoard from `step` on; None if it is not installed."""
     try:

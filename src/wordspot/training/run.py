@@ -13,8 +13,10 @@ from typing import Any
 from wordspot.config import RunConfig
 from wordspot.files import check_out, prepare_out
 from wordspot.progress import OnProgress, Progress
+from wordspot.torchrun import rank
 from wordspot.training.checkpoint import Checkpoint
 from wordspot.training.device import resolve_device
+from wordspot.training.parallel import join, leave
 from wordspot.training.tasks import load_task
 from wordspot.training.trainer import Record, StepRecord, Trainer
 
@@ -65,9 +67,11 @@ def begin_run(
         NotFoundError, DataError: the recordings are missing, or do not suffice for training.
         CheckpointError: `init` is of another network or front end.
     """
-    check_out(out, force=force, hint=_HINT)
+    if rank() == 0:
+        check_out(out, force=force, hint=_HINT)
     trainer = _make_trainer(config, data, speech, out, device, progress, on_note)
-    prepare_out(out, force=force, hint=_HINT)
+    if trainer.group.is_main:
+        prepare_out(out, force=force, hint=_HINT)
     trainer.start(init)
     return trainer
 
@@ -102,6 +106,8 @@ def continue_run(
     """
     trainer = _make_trainer(config, data, speech, out, device, progress, on_note)
     trainer.resume(checkpoint)
+    if not trainer.group.is_main:
+        return trainer
     total = config.training.total_steps
     on_note(f"resuming at step {trainer.step} of {total}" + ("" if trainer.step < total else "; more steps lengthen the run"))
     return trainer
@@ -124,6 +130,8 @@ def train_to_end(
         on_note: called with a line about the run, and with one for each warning about its recordings.
         progress: called with each step, in the stage `TRAINING`.
     """
+    if not trainer.group.is_main:
+        on_record = on_note = progress = ignore
     on_note(trainer.describe())
     for line in trainer.task.warnings():
         on_note(line)
@@ -136,6 +144,7 @@ def train_to_end(
             progress(Progress(TRAINING, record.step, total, speed.text()))
         else:
             speed = _Speed(trainer)
+    leave()
 
 
 class _Speed:
@@ -153,5 +162,11 @@ def _make_trainer(
     config: RunConfig, data: Path, speech: Path | None, out: Path, device: str, progress: OnProgress, on_note: OnNote
 ) -> Trainer:
     where = resolve_device(device)
+    group = join(where, config.training.batch_size)
+    if not group.is_main:
+        progress = on_note = ignore
+        group.any(False)  # until process 0 has decoded the recordings, which it keeps
     task = load_task(config, data, where, progress, on_note, speech)
-    return Trainer(config, task, out, where)
+    if group.is_main:
+        group.any(False)
+    return Trainer(config, task, out, where, group=group)

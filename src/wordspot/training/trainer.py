@@ -27,10 +27,11 @@ from wordspot.training.augment import Augmenter
 from wordspot.training.average import Average
 from wordspot.training.checkpoint import Checkpoint, save_checkpoint
 from wordspot.training.device import resolve_precision
-from wordspot.training.log import RunLog, check_listing, write_listing, write_versions
+from wordspot.training.log import NoLog, RunLog, check_listing, write_listing, write_versions
 from wordspot.training.loss import training_loss
 from wordspot.training.nan_checks import check_gradients, watch_nans
 from wordspot.training.optimizer import learning_rate, load_optimizer, make_optimizer, optimizer_tensors
+from wordspot.training.parallel import Alone, Forward
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks import Evaluation, Event, TrainingTask
 from wordspot.training.weights import freeze_body, load_body, load_weights, measure_norms, train_mode
@@ -76,13 +77,20 @@ class Trainer:
         device: where to compute.
         log_every: steps whose results are fetched from the device and logged together; None: 1 on a CPU, 50 on a GPU,
                         which would otherwise wait for Python at every step. The log always has a line for each step.
+        group: the processes that train together; None: this one alone.
 
     Raises:
         ConfigError: the network does not fit the task or the front end.
     """
 
     def __init__(
-        self, config: RunConfig, task: TrainingTask, out: Path, device: torch.device, log_every: int | None = None
+        self,
+        config: RunConfig,
+        task: TrainingTask,
+        out: Path,
+        device: torch.device,
+        log_every: int | None = None,
+        group: Alone | None = None,
     ) -> None:
         self.config, self.task, self.device, self.run = config, task, device, RunFolder(out)
         self.log_every = log_every or (1 if device.type == "cpu" else _LOG_EVERY_ON_GPU)
@@ -96,6 +104,8 @@ class Trainer:
         task.prepare(self.model)
         self.optimizer = make_optimizer(self.model, config.training)
         self.average = Average(self.model, config.training.average) if config.training.average else None
+        self.group = group or Alone()
+        self._forward: Forward | None = None
         self.batch_seconds = 0.0
         self.precision = resolve_precision(config.training.precision, device)
         self.step, self.best_step, self.best_score = 0, 0, -math.inf
@@ -119,6 +129,8 @@ class Trainer:
                 measure_norms(self.model, self._first_features())
             if self.average:
                 self.average.restart()
+        if not self.group.is_main:
+            return
         self.run.clear()
         self.run.write_config(self.config)
         write_versions(self.run.path, self.device)
@@ -160,8 +172,9 @@ class Trainer:
         self.task.restore(checkpoint.task)
         self.step, self.best_step = checkpoint.step, checkpoint.best_step
         self.best_score = checkpoint.best_score
-        self.run.write_config(self.config)  # it may have more steps
-        self.run.drop_after(self.step)
+        if self.group.is_main:
+            self.run.write_config(self.config)  # it may have more steps
+            self.run.drop_after(self.step)
 
     def train(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:
         """Train to the last step; yield a record for each step and evaluation. The last is the best network's on testing.
@@ -172,27 +185,30 @@ class Trainer:
             stop: called after every step; if it returns True, a checkpoint is saved and KeyboardInterrupt raised.
         """
         settings = self.config.training
-        with RunLog(self.run, self.step) as log, contextlib.closing(self.task):
+        with RunLog(self.run, self.step) if self.group.is_main else NoLog() as log, contextlib.closing(self.task):
             if self.step == 0:
                 log.show_features(self._example_features())
             waiting: list[StepResult] = []
             while self.step < settings.total_steps:
-                waiting.append(self.train_step())
+                with self.group.together():
+                    waiting.append(self.train_step())
+                    stops = self.group.any(stop())
                 events = tuple(self.task.after_step(self._network, self.front_end, self.step))
                 is_last = self.step == settings.total_steps
                 evaluates = is_last or self.step % settings.evaluate_every == 0
-                saves, stops = self.step % settings.save_every == 0, stop()
+                saves = self.step % settings.save_every == 0
                 if len(waiting) >= self.log_every or events or evaluates or saves or stops:
                     yield from log.write(*_fetch(waiting))
                     yield from log.write(*events)
                     waiting = []
-                if evaluates:
+                if evaluates and self.group.is_main:
                     yield from log.write(*self._validate())
-                if evaluates or saves or stops:
+                if (evaluates or saves or stops) and self.group.is_main:
                     self._save()
                 if stops:
                     raise KeyboardInterrupt
-            yield from log.write(*self._finish())
+            if self.group.is_main:
+                yield from log.write(*self._finish())
 
     def train_step(self) -> StepResult:
         """Train on one batch: the next step. Nothing is logged or saved."""
@@ -206,13 +222,15 @@ class Trainer:
         train_mode(self.model)
         audio, labels = self.task.training_batch(step, generator)
         self.batch_seconds = audio.numel() / self.config.features.sample_rate
-        features = self.augmenter.features(self.front_end, audio, generator)
+        features = self.group.part(self.augmenter.features(self.front_end, audio, generator))
+        labels = self.group.part(labels)
+        if self._forward is None:  # after the weights are loaded; it gives those of process 0 to all
+            self._forward = self.group.network(self.model)
         watch = watch_nans(self.model) if settings.check_nans else contextlib.nullcontext()
         with watch, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            stride = self.task.window_stride
-            logits = self.model.windows(features, stride) if stride else self.model(features)  # type: ignore[operator]
+            logits = self._forward(features, self.task.window_stride)
         logits, labels = logits.float().reshape(-1, logits.shape[-1]), labels.reshape(-1)
-        loss = training_loss(logits, labels, settings)
+        loss = self.group.weighed(training_loss(logits, labels, settings), labels)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if settings.check_nans:
@@ -222,8 +240,9 @@ class Trainer:
             self.average.update(step)
         self.step = step
         counted = labels >= 0
-        accuracy = ((logits.argmax(dim=1) == labels) & counted).sum() / counted.sum()
-        return StepResult(step, rate, accuracy, loss.detach())
+        correct = ((logits.argmax(dim=1) == labels) & counted).sum()
+        accuracy = self.group.total(correct) / self.group.total(counted.sum())
+        return StepResult(step, rate, accuracy, self.group.mean(loss.detach()))
 
     def evaluate(self, name: str) -> Evaluation:
         """Evaluate the network, as it is now, or the average of its weights, on the set of this name."""

@@ -1,0 +1,125 @@
+"""How fast `wordspot scan` is: one core against the engine's bulk rate, what decoding costs, two workers against one.
+
+    python benchmarks/scan.py data/english_speech [--minutes 10] [--files 4] [--hours 1000] [--json OUT]
+
+Recordings are joined to FLAC files of ten minutes. The parts of a scan are timed in processor time of one process, as
+multiples of real time; the workers by the clock, so that this part needs a machine with two idle cores. `--hours` is planned
+from the rate of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from results import write_result
+from wordspot.archive.engine import run_tasks
+from wordspot.archive.processes import ProcessEngine
+from wordspot.archive.sources import SourceFile, content_hash, list_files
+from wordspot.archive.worker import FilesTask, Setup, run_task
+from wordspot.audio.files import read_audio, read_blocks
+from wordspot.audio.folder import walk_folder
+from wordspot.runtime.decoder import make_decoder
+from wordspot.runtime.detector import Scorer
+from wordspot.runtime.model import open_model, read_model
+
+RATE = 16_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sound", type=Path, help="a folder of recordings")
+    parser.add_argument("--model", type=Path, help="an exported file (default: the model that comes with wordspot)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of each file (default: 10)")
+    parser.add_argument("--files", type=int, default=4, help="default: 4")
+    parser.add_argument("--hours", type=float, default=1000.0, help="of an archive to plan (default: 1000)")
+    parser.add_argument("--json", type=Path, help="write the result here")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        measured = measure(Path(folder), args)
+    rows = table(measured, args.hours)
+    for row in rows:
+        print(" | ".join(row))
+    if args.json:
+        write_result(args.json, measured, ("part", "result"), rows)
+
+
+def measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    audio = make_files(folder, args.sound, int(args.minutes * 60 * RATE), args.files)
+    files, setup = list_files([str(folder)]), Setup(read_model(args.model)[1], open_model(args.model).card.decoder)
+    model = open_model(setup.model)
+    run_task(setup, FilesTask(()))  # opens the model
+    scorer, decoder, seconds = Scorer(model), make_decoder(setup.decoder, model.card.labels), len(audio) / RATE
+    scores, ends = scorer.feed(audio)
+    path = Path(files[0].name)
+    rates = {
+        "engine": rate(seconds, lambda: Scorer(model).feed(audio)),
+        "decoder": rate(seconds, lambda: decoder.feed(scores, ends + 1e9 * time.perf_counter())),
+        "reading": rate(seconds, lambda: sum(len(block) for block in read_blocks(path)[1])),
+        "hash": rate(seconds, lambda: content_hash(path)),
+        "scan": rate(seconds, lambda: run_task(setup, FilesTask((files[0],)))),
+    }
+    return {"rates": rates, "by_clock": {str(n): by_clock(setup, files, seconds, n) for n in (1, 2)}}
+
+
+def make_files(folder: Path, source: Path, n_samples: int, n_files: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Write FLAC files; return the audio of one."""
+    parts, n_read = [], 0
+    for sound in walk_folder(source).sounds:
+        parts.append(read_audio(sound, RATE)[0])
+        n_read += len(parts[-1])
+        if n_read >= n_samples:
+            break
+    audio = np.resize(np.concatenate(parts), n_samples)
+    for number in range(n_files):
+        soundfile.write(folder / f"{number}.flac", np.roll(audio, number), RATE)
+    return np.asarray(audio, np.float32)
+
+
+def rate(seconds: float, work: Callable[[], object], rounds: int = 3) -> float:
+    """Seconds of audio for each second of processor time; the best of some rounds."""
+    times = []
+    for _ in range(rounds):
+        begun = time.process_time()
+        work()
+        times.append(time.process_time() - begun)
+    return seconds / min(times)
+
+
+def by_clock(setup: Setup, files: list[SourceFile], seconds: float, n_workers: int) -> float:
+    """Seconds of audio for each second of the clock, once the workers have started."""
+    engine = ProcessEngine(setup, n_workers)
+    try:
+        list(run_tasks(engine, iter([FilesTask(()) for _ in range(4 * n_workers)])))
+        begun = time.perf_counter()
+        list(run_tasks(engine, iter([FilesTask((file,)) for file in files])))
+        return len(files) * seconds / (time.perf_counter() - begun)
+    finally:
+        engine.close()
+
+
+def table(measured: dict[str, Any], hours: float) -> list[tuple[str, str]]:
+    rates, clock = measured["rates"], measured["by_clock"]
+    rest = 1 / (1 / rates["scan"] - 1 / rates["reading"])
+    both = f"{clock['1']:,.0f} and {clock['2']:,.0f} × real time"
+    return [
+        ("engine, bulk, one core", f"{rates['engine']:,.0f} × real time"),
+        ("scan, one core", f"{rates['scan']:,.0f} × real time"),
+        ("scan without decoding FLAC", f"{rest:,.0f} × real time, {100 * rest / rates['engine']:.0f} % of the engine"),
+        ("decoding FLAC", f"{rates['reading']:,.0f} × real time, {100 * rates['scan'] / rates['reading']:.0f} % of the scan"),
+        ("from scores to detections", f"{rates['decoder']:,.0f} × real time"),
+        ("SHA-256", f"{rates['hash']:,.0f} × real time"),
+        ("two workers against one, by the clock", f"{clock['2'] / clock['1']:.2f} times ({both})"),
+        (f"{hours:,.0f} hours, planned", f"{hours / rates['scan']:.1f} hours of one core"),
+    ]
+
+
+if __name__ == "__main__":
+    main()
