@@ -252,10 +252,26 @@ def test_a_damaged_part_is_named(archive: Path, tmp_path: Path, engines: list[In
     scan_to(tmp_path / "hits", archive)
     (part,) = (tmp_path / "hits" / "files").glob("part-*")
     part.write_bytes(part.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"part-\w+\.parquet is damaged .*; remove it, and its recordings are scanned again"):
+    with pytest.raises(DataError, match=rf"{part.name} is damaged .*; remove .*/files/{part.name}, and the"):
         scan_to(tmp_path / "hits", archive)
     part.unlink()
     scan_to(tmp_path / "hits", archive)
+    assert detections(tmp_path / "hits") == expected(archive, MODEL)
+
+
+def test_a_name_that_is_not_utf8_is_reported_and_the_others_are_scanned(
+    archive: Path, tmp_path: Path, engines: list[Inline]
+) -> None:
+    odd = os.fsencode(archive / "a") + b"/gr\xfcn.wav"
+    try:
+        Path(os.fsdecode(odd)).write_bytes((archive / "a" / "0.wav").read_bytes())
+    except OSError:
+        pytest.skip("this file system accepts only UTF-8 in names")
+    for n_done_before in (0, 7):
+        result = scan_to(tmp_path / "hits", archive)
+        assert (result.n_files, result.n_done_before) == (9, n_done_before)
+        assert sorted("not UTF-8" in one.message for one in result.failed) == [False, True]
+    os.remove(odd)  # noqa: PTH107 - a name of bytes
     assert detections(tmp_path / "hits") == expected(archive, MODEL)
 
 

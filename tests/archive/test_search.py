@@ -15,11 +15,12 @@ from support.command_line import fails, run
 from support.made_archive import Inline, make_archive
 from support.made_onnx import RATE, made_model
 from support.made_streams import spoken
+from wordspot.archive import dataset
 from wordspot.archive import scan as scanning
 from wordspot.archive.scan import scan
 from wordspot.archive.search import search
 from wordspot.audio.files import read_audio
-from wordspot.errors import ConfigError, NotFoundError
+from wordspot.errors import ConfigError, DataError, NotFoundError
 from wordspot.runtime.detect import detect
 from wordspot.runtime.model import open_model
 
@@ -63,6 +64,22 @@ def test_detections_that_an_interrupted_scan_left_do_not_count(hits: Path) -> No
     n_found = len(search(hits))
     part.with_name("part-0000000000000000.parquet").write_bytes(part.read_bytes())
     assert len(search(hits)) == n_found > 0
+
+
+def test_a_part_that_was_replaced_does_not_count(hits: Path) -> None:
+    (part,) = (hits / "files").glob("*.parquet")
+    found = search(hits)
+    detections = dataset.read_part(hits / "detections" / part.name)
+    for data, rows in (("detections", detections), ("files", dataset.read_part(part))):
+        dataset._write_table(hits / data / "part-0000000000000000.parquet", rows, data, replaces=part.stem)
+    assert search(hits) == found
+
+
+def test_a_damaged_part_is_named(hits: Path) -> None:
+    (part,) = (hits / "detections").glob("*.parquet")
+    part.write_bytes(b"damaged")
+    with pytest.raises(DataError, match=rf"detections.{part.name} is damaged .*; remove .*files.{part.name}, and the"):
+        search(hits)
 
 
 def test_clips_are_cut_from_two_seconds_before_to_half_a_second_after(hits: Path, tmp_path: Path) -> None:

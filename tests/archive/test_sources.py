@@ -14,7 +14,7 @@ import soundfile
 
 from support.made_onnx import RATE, made_model
 from support.made_streams import spoken
-from wordspot.archive.sources import list_files, opened
+from wordspot.archive.sources import SourceFile, list_files, opened
 from wordspot.archive.worker import FileResult, FilesTask, Setup, run_task
 from wordspot.errors import AudioError, ConfigError, NotFoundError
 from wordspot.runtime.model import open_model
@@ -46,6 +46,14 @@ def test_folders_patterns_and_files_name_each_recording_once(folder: Path, monke
     assert names(folder, "deep") == everything[:2]  # an absolute path, wherever the scan runs
 
 
+def test_a_pattern_lists_a_folder_once_if_links_lead_in_circles(folder: Path) -> None:
+    try:
+        (folder / "deep" / "up").symlink_to(folder, target_is_directory=True)
+    except OSError:
+        pytest.skip("links cannot be made here")
+    assert names(folder, folder / "**" / "*.wav") == ["deep/three.wav", "one.wav"]
+
+
 def test_lists_have_a_source_on_each_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "list.txt").write_text(f"# ours\n{folder}/one.wav\n\n{folder}/deep\n")
     assert len(names(folder, lists=(str(folder / "list.txt"),))) == 3
@@ -56,6 +64,8 @@ def test_lists_have_a_source_on_each_line(folder: Path, monkeypatch: pytest.Monk
 
 
 def test_what_is_not_there_is_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="name what to scan"):
+        list_files([])
     with pytest.raises(NotFoundError, match="none: no such file or folder"):
         list_files([str(folder), str(tmp_path / "none")])
     with pytest.raises(NotFoundError, match="no recordings there"):
@@ -108,6 +118,15 @@ def test_errors_of_remote_files_name_the_url(memory: str) -> None:
     fsspec.filesystem("memory").rm("/bucket/notes.txt")
     with pytest.raises(AudioError, match=r"notes\.txt: cannot be fetched"), opened(file):
         pass
+
+
+def test_a_signed_url_may_be_longer_than_a_file_name(memory: str) -> None:
+    import fsspec
+
+    name = f"/bucket/one.wav?signature={'x' * 300}"
+    fsspec.filesystem("memory").pipe(name, b"content")
+    with opened(SourceFile(f"memory:/{name}", 0, "", is_remote=True)) as path:
+        assert (path.suffix, path.read_bytes()) == (".wav", b"content")
 
 
 @pytest.mark.slow

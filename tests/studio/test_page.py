@@ -136,7 +136,7 @@ def check_view(page: Page, name: str) -> None:
     """No violation that axe-core finds, in light and dark, and nothing wider than a phone; pictures, if they are asked for."""
     axe = os.environ.get("WORDSPOT_AXE", "")
     for scheme in ("light", "dark"):
-        page.prefer(prefers_color_scheme=scheme)
+        page.prefer(prefers_color_scheme=scheme, prefers_reduced_motion="reduce")  # no colour on its way to another
         if axe:
             page.evaluate(Path(axe).read_text(encoding="utf-8") + "; 0")
             found = page.evaluate("axe.run().then((all) => all.violations.map((one) => [one.id, one.nodes[0].html]))")
@@ -230,14 +230,15 @@ def test_two_words_are_taught(folder: StudioFolder, start: Callable[..., Server]
         page.wait_for("document.querySelector('.heard button:not(:disabled)')")
         page.click(".heard button:not(:disabled)")
         page.wait_for("document.getElementById('try-status').textContent.includes('1 sound kept')")
-        check_view(page, "try")
         page.click("#listen")
+        page.wait_for("!document.querySelector('#words .lit')")
+        check_view(page, "try")
         go(page, "review")
         check_view(page, "review")
         page.press("n", 78, "n")
         page.wait_for("document.getElementById('review-empty')")
-        false = list_sounds(project.not_words)
-        assert [round(one.seconds, 1) for one in false] == [2.5]
+        (false,) = list_sounds(project.not_words)
+        assert 1.0 < false.seconds <= 2.5  # less if it was heard early
 
         train(page)
         wait_for_model(page, 2, folder)

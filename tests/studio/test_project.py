@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from wordspot.runtime.review import review
 from wordspot.studio import sounds
 from wordspot.studio.kept import adopt_reviewed, find_kept, judge, keep_sound, kept_json
 from wordspot.studio.project import MOST_WORDS, StudioFolder, StudioProject, TrainingSettings
+from wordspot.studio.serve import _own_token
 from wordspot.studio.sounds import (
     LONGEST_TAKE,
     RATE,
@@ -210,3 +212,12 @@ def test_what_the_command_line_kept_and_reviewed_is_taken_over(project: StudioPr
     adopt_reviewed(project)
     assert len(kept_json(project)) == 1
     assert len(list_sounds(project.word_folder("hey lamp"))) == len(list_sounds(project.not_words)) == 1
+
+
+def test_the_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    (tmp_path / ".token").touch()  # as if writing it had been interrupted
+    token = _own_token(tmp_path)
+    assert len(token) >= 32
+    assert _own_token(tmp_path) == token
+    if os.name == "posix":
+        assert (tmp_path / ".token").stat().st_mode & 0o777 == 0o600

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,16 @@ def test_progress_never_falls_and_the_curve_stays_small(tmp_path: Path) -> None:
     assert 100 <= len(job.curve) <= 400
     assert job.curve[-1][0] > 4900
     assert not asked_to_stop(tmp_path)
+
+
+def test_of_several_that_start_at_once_one_runs(folder: StudioFolder, training: Training) -> None:
+    def start(_: int) -> bool:
+        try:
+            training.start(folder.project("lamp"))
+        except ConfigError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(start, range(8))) == 1
+    training.stop(folder.project("lamp"))

@@ -151,7 +151,7 @@ class Dataset:
     def _rewrite(self, part: str, names: set[str]) -> None:
         """Replace a part by one without the rows of some recordings with this model and these settings."""
         detections, files = (
-            _without(_read(path), names, self._common) if (path := self._path(data, part)).exists() else []
+            _without(read_part(path), names, self._common) if (path := self._path(data, part)).exists() else []
             for data in (DETECTIONS, FILES)
         )
         new = self._write(detections, files, replaces=part) if len(files) else ""
@@ -171,8 +171,7 @@ class Dataset:
         """Remove what a scan left that was killed."""
         for temporary in self._folder.glob(f"*/.part-*{_SUFFIX}"):
             temporary.unlink(missing_ok=True)
-        metadata = [_schema(path).metadata or {} for path in self._parts(FILES)]
-        for replaced in {one[_REPLACES].decode() for one in metadata if _REPLACES in one}:
+        for replaced in _replaced(self._parts(FILES)):
             self._remove(replaced)
         whole = {path.name for path in self._parts(FILES)}
         for path in self._parts(DETECTIONS):
@@ -183,13 +182,13 @@ class Dataset:
         columns = ["file", "fingerprint", "content", "error", "model", "settings"]
         entries = {}
         for path in self._parts(FILES):
-            for row in _read(path, columns).to_pylist():
+            for row in read_part(path, columns).to_pylist():
                 if (row["model"], row["settings"]) == (self._common["model"], self._common["settings"]):
                     entries[row["file"]] = Entry(path.stem, row["fingerprint"], row["content"], row["error"] or "")
         return entries
 
     def _parts(self, data: str) -> list[Path]:
-        return sorted((self._folder / data).glob(f"part-*{_SUFFIX}"))
+        return _parts(self._folder / data)
 
     def _path(self, data: str, part: str) -> Path:
         return self._folder / data / f"{part}{_SUFFIX}"
@@ -241,12 +240,37 @@ def _write_table(path: Path, rows: Any, data: str, replaces: str = "") -> None:
         import_parquet().write_table(table, temporary, compression="zstd")
 
 
-def _read(path: Path, columns: Sequence[str] | None = None) -> Any:
-    """A part as a table."""
+def detection_parts(folder: Path) -> list[Path]:
+    """The parts of `detections` that count, of the result in `folder`.
+
+    Raises:
+        DataError: a part is damaged.
+    """
+    parts = _parts(folder / FILES)
+    replaced = _replaced(parts)
+    return [path for part in parts if part.stem not in replaced and (path := folder / DETECTIONS / part.name).exists()]
+
+
+def read_part(path: Path, columns: Sequence[str] | None = None) -> Any:
+    """A part as a table.
+
+    Raises:
+        DataError: it is damaged.
+    """
     try:
         return import_parquet().ParquetFile(path).read(columns)
     except (OSError, ValueError) as error:  # pyarrow.ArrowInvalid is a ValueError
         raise _damaged(path, error) from error
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"part-*{_SUFFIX}"))
+
+
+def _replaced(parts: Sequence[Path]) -> set[str]:
+    """The names of the parts that other parts replace."""
+    metadata = [_schema(path).metadata or {} for path in parts]
+    return {one[_REPLACES].decode() for one in metadata if _REPLACES in one}
 
 
 def _schema(path: Path) -> Any:
@@ -257,7 +281,8 @@ def _schema(path: Path) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} is damaged ({error}); remove it, and its recordings are scanned again")
+    decides = path.parent.parent / FILES / path.name
+    return DataError(f"{path} is damaged ({error}); remove {decides}, and the recordings in it are scanned again")
 
 
 def _without(table: Any, names: set[str], common: dict[str, str]) -> Any:

@@ -21,6 +21,7 @@ from wordspot.runtime.batch import FailedFile
 from wordspot.runtime.model import check_detects, open_model, read_model
 
 ENGINES = ("ray", "processes")
+_NOT_UTF8 = "its name is not UTF-8, which Parquet requires; rename the file"
 
 
 @dataclass(frozen=True)
@@ -100,14 +101,17 @@ def scan(
     chosen = [str(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)]
     with Dataset(Path(out), setup, opened.card) as dataset:
         files = list_files(chosen, lists)
-        todo = [file for file in files if not _is_done(dataset, file)]
+        unnamed = tuple(FailedFile(file.name, f"{file.name}: {_NOT_UTF8}") for file in files if not _has_text_name(file))
+        named = [file for file in files if _has_text_name(file)]
+        todo = [file for file in named if not _is_done(dataset, file)]
         schedule = Schedule(dataset, todo, opened, setup, piece_seconds)
         if todo:
             _run(schedule, _start(engine, setup, workers, address), progress or (lambda now: None))
     done = schedule.progress()
     return ScanResult(
-        Path(out), len(files), len(files) - len(todo), tuple(schedule.failed), done.n_detections, done.audio_seconds, done.seconds
-    )
+        Path(out), len(files), len(named) - len(todo), (*unnamed, *schedule.failed), done.n_detections, done.audio_seconds,
+        done.seconds,
+    )  # fmt: skip
 
 
 def _run(schedule: Schedule, engine: Engine, progress: Callable[[ScanProgress], None]) -> None:
@@ -118,6 +122,14 @@ def _run(schedule: Schedule, engine: Engine, progress: Callable[[ScanProgress], 
     finally:
         engine.close()
         schedule.flush()
+
+
+def _has_text_name(file: SourceFile) -> bool:
+    """Whether the name can be written as UTF-8: Linux accepts any bytes."""
+    try:
+        return bool(file.name.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_done(dataset: Dataset, file: SourceFile) -> bool:

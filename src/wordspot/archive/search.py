@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wordspot.archive.dataset import DETECTIONS, FILES, import_parquet
+from wordspot.archive.dataset import FILES, detection_parts, import_parquet, read_part
 from wordspot.archive.sources import SourceFile, is_url, opened
 from wordspot.audio.files import read_blocks, read_info, write_audio
 from wordspot.audio.samples import Samples
@@ -82,6 +82,7 @@ def search(
     Raises:
         NotFoundError: no result of a scan there.
         ConfigError: a score outside 0 to 1, a limit below 1, or several models, of which none is chosen.
+        DataError: a part of the result is damaged.
         MissingExtraError: pyarrow is not installed.
         OSError: clips cannot be written.
     """
@@ -139,14 +140,13 @@ def cut_clips(
 
 
 def _read(folder: Path) -> Iterator[Hit]:
-    """All detections that count; those without a part of `files` are left by a scan that was interrupted."""
+    """All detections that count."""
     if not (folder / FILES).is_dir():
         raise NotFoundError(f"{folder}: no result of a scan there; expected the folder that `wordspot scan --out` wrote")
-    parquet, columns = import_parquet(), list(Hit.__dataclass_fields__)
-    for part in sorted((folder / FILES).glob("part-*.parquet")):
-        path = folder / DETECTIONS / part.name
-        if path.exists():
-            yield from (Hit(**row) for row in parquet.ParquetFile(path).read(columns).to_pylist())
+    import_parquet()
+    columns = list(Hit.__dataclass_fields__)
+    for part in detection_parts(folder):
+        yield from (Hit(**row) for row in read_part(part, columns).to_pylist())
 
 
 def _cut(path: Path, hits: Sequence[Hit], channel: int | None) -> Iterator[tuple[Hit, Samples, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from wordspot.audio.folder import is_audio_name, walk_folder
 from wordspot.errors import AudioError, ConfigError, NotFoundError, missing_extra
@@ -48,10 +50,12 @@ def list_files(sources: Sequence[str], lists: Sequence[str] = ()) -> list[Source
 
     Raises:
         NotFoundError: a source or a list that does not exist, or no recordings at all.
-        ConfigError: a URL of a kind that is not installed.
+        ConfigError: neither sources nor lists, or a URL of a kind that is not installed.
         MissingExtraError: a URL, but fsspec is not installed.
         OSError: a folder that cannot be listed.
     """
+    if not sources and not lists:
+        raise ConfigError("name what to scan: recordings, folders, patterns, URLs, or a list of them")
     named = [str(source) for source in sources] + [line for file in lists for line in _lines(file)]
     found = {file.name: file for source in named for file in _list(source)}
     if not found:
@@ -75,7 +79,7 @@ def opened(file: SourceFile) -> Iterator[Path]:
         yield Path(file.name)
         return
     with tempfile.TemporaryDirectory(prefix="wordspot-") as folder:
-        copy = Path(folder) / (PurePosixPath(file.name).name or "remote")
+        copy = Path(folder) / f"remote{PurePosixPath(urlsplit(file.name).path).suffix}"  # a signed URL is too long for a name
         try:
             system, path = _file_system(file.name)
             with system.open(path, "rb") as remote, copy.open("wb") as local:
@@ -113,9 +117,18 @@ def _list(source: str) -> list[SourceFile]:
     if path.exists():
         return [_local(path)]
     if any(character in source for character in _MAGIC):
-        matches = [Path(match) for match in glob.glob(source, recursive=True)]  # noqa: PTH207 - a whole path with a pattern
-        return [_local(match) for match in matches if is_audio_name(match.name) and match.is_file()]
+        return [_local(match) for match in _matches(source)]
     raise NotFoundError(f"{source}: no such file or folder; expected recordings")
+
+
+def _matches(pattern: str) -> Iterator[Path]:
+    """The recordings that a pattern matches, each folder by one path: ``**`` follows a link to a folder above it in circles."""
+    listed_as: dict[str, Path] = {}
+    for match in sorted(glob.glob(pattern, recursive=True), key=len):  # noqa: PTH207 - a whole path with a pattern
+        path = Path(match)
+        is_first = listed_as.setdefault(os.path.realpath(path.parent), path.parent) == path.parent
+        if is_first and is_audio_name(path.name) and path.is_file():
+            yield path
 
 
 def _local(path: Path) -> SourceFile:

@@ -16,6 +16,7 @@ A project's words are the folders in `takes`: a word without recordings is an em
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from wordspot.wakeword.project import Project, Request
 MOST_PROJECTS, MOST_WORDS = 200, 50
 _HUGE = 10**12  # beyond every limit, and a float can hold it
 _SETTINGS = "studio.json"
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")  # of a language or an engine
 _MOST_MINUTES, _MOST_VOICES, _MOST_NEAR_MISSES = 600.0, 5000, 500
 
 
@@ -53,6 +55,9 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         Request(("any",), **dataclasses.asdict(self))
+        for name in ("language", "engine"):
+            if not _CODE.fullmatch(getattr(self, name)):
+                raise ConfigError(f"`{name}` must be 1 to 32 letters, digits and hyphens, got {shown(getattr(self, name))}")
         for name, most in (("minutes", _MOST_MINUTES), ("n_voices", _MOST_VOICES), ("n_near_misses", _MOST_NEAR_MISSES)):
             if getattr(self, name) > most:
                 raise ConfigError(f"`{name}` must be at most {most:g}, got {getattr(self, name):g}")
@@ -72,7 +77,7 @@ class TrainingSettings:
             number = float if types[name] is float and type(one) is int else types[name]
             if type(one) not in (types[name], int if number is float else types[name]):
                 raise ConfigError(f"`{name}` must be {types[name].__name__}, got {shown(one)}")
-            given[name] = one if number is str else number(min(one, _HUGE))
+            given[name] = one if number is str else number(max(min(one, _HUGE), -_HUGE))
         return cls(**given)
 
 

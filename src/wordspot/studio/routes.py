@@ -30,7 +30,7 @@ from wordspot.studio.overview import overview, project_json
 from wordspot.studio.project import StudioFolder, StudioProject, TrainingSettings
 from wordspot.studio.sounds import discard_sound, find_sound, save_background, save_take, trim_sound
 from wordspot.studio.training import Training
-from wordspot.studio.versions import find_version, list_versions, set_threshold
+from wordspot.studio.versions import Version, find_version, list_versions, set_threshold
 from wordspot.studio.voices import sounds_like, speak_sample
 
 WEB = Path(__file__).with_name("web")
@@ -59,7 +59,7 @@ class StudioRoutes:
             ("POST", f"{one}/words", self._answer(self._add_word, status=201)),
             ("DELETE", f"{one}/words/{{word}}", self._answer(self._remove_word)),
             ("GET", f"{one}/voices/{{word}}", self._answer(self._sounds_like)),
-            ("GET", f"{one}/voices/{{word}}/{{number:int}}", self._voice),
+            ("GET", f"{one}/voices/{{word}}/{{number}}", self._voice),
             ("POST", f"{one}{places}", self._save_sound),
             ("GET", f"{one}{places}/{{file}}", self._sound),
             ("DELETE", f"{one}{places}/{{file}}", self._answer(self._discard)),
@@ -71,10 +71,10 @@ class StudioRoutes:
             ("GET", f"{one}/training", self._answer(self._state)),
             ("POST", f"{one}/training", self._answer(self._start, status=202)),
             ("DELETE", f"{one}/training", self._answer(self._stop, status=202)),
-            ("GET", f"{one}/versions/{{number:int}}", self._answer(self._version)),
-            ("POST", f"{one}/versions/{{number:int}}/threshold", self._answer(self._threshold)),
-            ("GET", f"{one}/versions/{{number:int}}/exports", self._answer(self._exports)),
-            ("GET", f"{one}/versions/{{number:int}}/exports/{{kind}}", self._export),
+            ("GET", f"{one}/versions/{{number}}", self._answer(self._version)),
+            ("POST", f"{one}/versions/{{number}}/threshold", self._answer(self._threshold)),
+            ("GET", f"{one}/versions/{{number}}/exports", self._answer(self._exports)),
+            ("GET", f"{one}/versions/{{number}}/exports/{{kind}}", self._export),
         ]
         page = Page(WEB)
         return [
@@ -97,6 +97,9 @@ class StudioRoutes:
     def _of(self, request: Request) -> StudioProject:
         return self._folder.project(request.path_params["project"])
 
+    def _version_of(self, request: Request) -> Version:
+        return find_version(self._of(request), request.path_params["number"])
+
     def _overview(self, request: Request, _: Any) -> Any:
         return {**overview(self._folder, self._training), "link": self._link()}
 
@@ -118,7 +121,7 @@ class StudioRoutes:
         return {"texts": sounds_like(self._of(request), request.path_params["word"])}
 
     async def _voice(self, request: Request) -> Response:
-        number = min(request.path_params["number"], _MOST_SAMPLES)
+        number = int(_number({"number": _as_number(request.path_params["number"])}, "number")) % _MOST_SAMPLES
         work = partial(_expecting_errors, lambda: speak_sample(self._of(request), request.path_params["word"], number))
         return Response(await run_in_threadpool(work), media_type="audio/wav", headers=_FRESH)
 
@@ -196,22 +199,22 @@ class StudioRoutes:
         return self._training.state(project)
 
     def _version(self, request: Request, _: Any) -> Any:
-        version = find_version(self._of(request), request.path_params["number"])
+        version = self._version_of(request)
         shown_name = f"{self._of(request).name} {version.number}"
         return {**version.read(), "model": {**version.page_model().description(), "name": shown_name}}
 
     def _threshold(self, request: Request, value: Any) -> Any:
-        set_threshold(find_version(self._of(request), request.path_params["number"]), _number(value, "threshold"))
+        set_threshold(self._version_of(request), _number(value, "threshold"))
         return {}
 
     def _exports(self, request: Request, _: Any) -> Any:
         project = self._of(request)
-        return {"exports": exports_json(project, find_version(project, request.path_params["number"]))}
+        return {"exports": exports_json(project, self._version_of(request))}
 
     async def _export(self, request: Request) -> Response:
         def make() -> tuple[str, bytes]:
             project = self._of(request)
-            return make_export(project, find_version(project, request.path_params["number"]), request.path_params["kind"])
+            return make_export(project, self._version_of(request), request.path_params["kind"])
 
         _, content = await run_in_threadpool(_expecting_errors, make)
         return Response(content, media_type="application/octet-stream", headers=_FRESH)
@@ -221,10 +224,12 @@ class StudioRoutes:
         asked = f"models/{request.path_params['file']}"
 
         def find() -> bytes:
-            for model in (version.page_model() for project in self._folder.projects() for version in list_versions(project)):
-                files = {model.onnx_path: model.model.data, model.blob_path: model.blob}
-                if content := files.get(asked):
-                    return content
+            for version in (one for project in self._folder.projects() for one in list_versions(project)):
+                if version.digest in asked:  # only this one is opened: others may be damaged, and opening one takes a while
+                    model = version.page_model()
+                    files = {model.onnx_path: model.model.data, model.blob_path: model.blob}
+                    if content := files.get(asked):
+                        return content
             raise NotFoundError("there is no such model; it may have been replaced. Reload the page")
 
         return Response(await run_in_threadpool(_expecting_errors, find), media_type="application/octet-stream", headers=_FRESH)
@@ -249,6 +254,8 @@ def _expecting_errors(work: Callable[[], Any]) -> Any:
         return work()
     except NotFoundError as error:
         raise HTTPException(404, str(error)) from error
+    except FileNotFoundError as error:
+        raise HTTPException(404, "it was moved or removed meanwhile; reload the page") from error
     except WordspotError as error:
         raise HTTPException(422, str(error)) from error
     except OSError as error:

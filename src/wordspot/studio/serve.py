@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import socket
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.errors import ConfigError, NotFoundError
+from wordspot.files import atomic_path
 from wordspot.runtime.modelfile.engine.wasm import has_wasm
 from wordspot.server.config import ServerSettings
 from wordspot.server.serve import find_tls
@@ -116,8 +116,10 @@ def _own_address() -> str:
 def _own_token(root: Path) -> str:
     """The token of the studios in this folder, made on first use; only its owner may read the file."""
     path = root / _TOKEN
-    if not path.is_file():
-        made = secrets.token_urlsafe(24)
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-            file.write(made)
-    return path.read_text(encoding="utf-8").strip()
+    token = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+    if not token:  # an empty file would leave the studio open
+        token = secrets.token_urlsafe(24)
+        with atomic_path(path) as temporary:
+            temporary.chmod(0o600)
+            temporary.write_text(token, encoding="utf-8")
+    return token

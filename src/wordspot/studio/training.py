@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class Training:
         self._folder, self.speech = folder, speech
         self._process: subprocess.Popen[bytes] | None = None
         self._project: Path | None = None
+        self._starting = threading.Lock()
 
     def recover(self) -> StudioProject | None:
         """Go on with a training that was running when the last server or worker ended. Returns its project."""
@@ -60,11 +62,12 @@ class Training:
         """
         if not project.words:
             raise ConfigError("add a word first")
-        if self.is_busy:
-            raise ConfigError("another training is running; wait until it has ended, or stop it")
-        now = time.time()
-        write_job(project.path, Job(started=now, updated=now))
-        self._spawn(project)
+        with self._starting:
+            if self.is_busy:
+                raise ConfigError("another training is running; wait until it has ended, or stop it")
+            now = time.time()
+            write_job(project.path, Job(started=now, updated=now))
+            self._spawn(project)
 
     def stop(self, project: StudioProject) -> None:
         """Ask the training of a project to end; `start` goes on with it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 import shutil
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 from wordspot.errors import ConfigError, NotFoundError
 from wordspot.files import atomic_path, read_json, write_json
+from wordspot.formats import shown
 from wordspot.runtime.modelfile.card import read_card, with_card
 from wordspot.server.page_models import PageModel, make_page_models
 from wordspot.server.served import load_models
@@ -40,6 +42,11 @@ class Version:
         value: dict[str, Any] = read_json(self.report)
         return value
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model's file."""
+        return _digest(self.model, self.model.stat().st_mtime_ns)
+
     def page_model(self) -> PageModel:
         """The model as the page runs it, under its digest as name."""
         return _page_model(self.model, self.model.stat().st_mtime_ns)
@@ -53,16 +60,16 @@ def list_versions(project: StudioProject) -> list[Version]:
     return [one for one in (_version(project, number) for number in numbers) if one.model.is_file()]
 
 
-def find_version(project: StudioProject, number: int) -> Version:
+def find_version(project: StudioProject, number: str) -> Version:
     """One version.
 
     Raises:
         NotFoundError: there is none of that number.
     """
     for version in list_versions(project):
-        if version.number == number:
+        if str(version.number) == number:
             return version
-    raise NotFoundError(f"there is no model {number} in this project")
+    raise NotFoundError(f"there is no model {shown(number)} in this project")
 
 
 Judge = Callable[[Path, Version | None], dict[str, Any]]
@@ -113,6 +120,11 @@ def set_threshold(version: Version, threshold: float) -> None:
 
 def _version(project: StudioProject, number: int) -> Version:
     return Version(number, project.versions / f"{number}.onnx", project.versions / f"{number}.json")
+
+
+@lru_cache(maxsize=1000)
+def _digest(model: Path, changed_ns: int) -> str:
+    return hashlib.sha256(model.read_bytes()).hexdigest()
 
 
 @lru_cache(maxsize=8)

@@ -71,9 +71,9 @@ def _make(project: StudioProject, settings: TrainingSettings, speech: Path | Non
         shutil.rmtree(project.model, ignore_errors=True)
     return new(
         words, out=project.model, takes=_takes(project), false_accepts=_recorded(project.not_words),
-        backgrounds=_recorded(project.backgrounds), speech=speech, resume=resume, mirror=True, stop=_stop(project, writer),
-        on_record=writer.on_record, on_note=writer.on_note, progress=_watched(project, writer),
-        **dataclasses.asdict(settings),
+        backgrounds=_recorded(project.backgrounds), speech=speech, resume=resume, mirror=True,
+        stop=lambda: bool(asked_to_stop(project.path)), on_record=writer.on_record, on_note=writer.on_note,
+        progress=_watched(project, writer), **dataclasses.asdict(settings),
     )  # fmt: skip
 
 
@@ -88,10 +88,6 @@ def _takes(project: StudioProject) -> Path | None:
 def _recorded(folder: Path) -> Path | None:
     """The folder, if it holds anything."""
     return folder if folder.is_dir() and any(not one.name.startswith(".") for one in folder.iterdir()) else None
-
-
-def _stop(project: StudioProject, writer: JobWriter) -> Callable[[], bool]:
-    return lambda: bool(asked_to_stop(project.path))
 
 
 def _watched(project: StudioProject, writer: JobWriter) -> Callable[[Progress], None]:

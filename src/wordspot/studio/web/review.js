@@ -1,7 +1,7 @@
 /* What waits for a judgement, one after another, by keys or by buttons. */
 
 import { readSound } from "../wav.js";
-import { fetchBlob, get, send } from "./api.js";
+import { fetchBlob, send } from "./api.js";
 import { act, button, el, plural, say, text } from "./dom.js";
 import { RATE } from "./recorder.js";
 import { peaksOf, play, waveform } from "./sound.js";
@@ -77,9 +77,7 @@ class ReviewView {
     return act(async () => {
       await send("POST", ["projects", this.project.name, "kept", this.kept[0].path], { answer, word });
       say({ meant: `Now a take of ${word}`, "not-meant": "Now learned as not a word", discard: "Discarded" }[answer]);
-      const project = await get("projects", this.project.name);
-      if (project.kept.length) this.show(project.kept);
-      else this.route();
+      await this.route(); // the steps show how many are left
     });
   }
 }
