@@ -9,7 +9,7 @@ pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip i
 
 from wordspot.data.voices.common_words import common_words
 from wordspot.data.voices.espeak import Espeak, find_espeak
-from wordspot.data.voices.ipa import to_ipa
+from wordspot.data.voices.ipa import read_ipa, to_ipa
 from wordspot.data.voices.programs import Flite
 from wordspot.errors import DataError
 
@@ -68,3 +68,9 @@ def test_what_is_no_sound(espeak: Espeak) -> None:
 def test_engines_without_phonemes_do_not_read_it() -> None:
     assert Flite.reads(Flite.__new__(Flite), "hat", "en")
     assert not Flite.reads(Flite.__new__(Flite), "[[hat]]", "en")
+
+
+@pytest.mark.parametrize("text", ["ʃˈeɪːlə", "ʃˈɛiːlə"])  # the second is how "Sheila" may be guessed
+def test_a_long_mark_after_a_diphthong_says_nothing(text: str) -> None:
+    (word,) = read_ipa(text, ("ʃ", "l", "ə", "eɪ", "aɪ", "iː", "ɛ"))
+    assert word in (("ʃ", "ˈeɪ", "l", "ə"), ("ʃ", "ˈaɪ", "l", "ə"))

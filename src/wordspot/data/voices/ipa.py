@@ -69,14 +69,14 @@ def _next(rest: str, known: Collection[str]) -> tuple[int, list[str]]:
     """How many characters the next sound has, and the phonemes of the accent that it is spoken as."""
     for length in range(min(_LONGEST, len(rest)), 1, -1):
         if rest[:length] in known:
-            return length, [rest[:length]]
+            return length + rest[length:].startswith(_LONG), [rest[:length]]
     sounds = to_sounds([[rest[0]]])
     if not sounds or not all(map(is_sound, sounds)):
         raise DataError(f"{rest[0]!r} is no sound of the phonetic alphabet; expected a pronunciation in IPA, such as [[həlˈoʊ]]")
     if len(both := to_sounds([[rest[:2]]])) == 1 and is_vowel(both[0]) and both != sounds:
         cost, phoneme = _nearest(both[0], [one for one in known if one.endswith(_LONG) or len(one) > 1])
         if cost <= _SAME_DIPHTHONG:
-            return 2, [phoneme]
+            return 2 + rest[2:].startswith(_LONG), [phoneme]  # a guess joins "ɛ" and "iː"
     mark = _LONG * rest[1:].startswith(_LONG)
     if rest[0] in known:
         return 1 + len(mark), [rest[0]]
