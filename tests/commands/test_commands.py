@@ -160,7 +160,7 @@ MISTAKES = [
     ("must be at most 100, got 60", "{data}", "--words", "low", "--validation-percent", "60", "--testing-percent", "60"),
     ("lie between 0 and 100, got 101", "{data}", "--words", "low", "--testing-percent", "101"),
     (
-        "got 1 .30. and 2 .*; set both, .* such as --steps 300 and --learning-rates 0.001",
+        "got 1 .30. and 2 .*; set both, .* such as `steps` 300 and `learning_rates` 0.001",
         "{data}",
         "--words",
         "low",

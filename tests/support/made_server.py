@@ -57,7 +57,8 @@ class Running:
         else:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         with contextlib.closing(connection):
-            connection.request(method, path, body, headers or {})
+            with contextlib.suppress(BrokenPipeError):  # the server may refuse a body before all of it was sent
+                connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
 

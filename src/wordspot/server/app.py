@@ -122,7 +122,7 @@ def _page_routes(files: dict[str, bytes], folder: Path) -> list[BaseRoute]:
     """The page, and what it reads."""
     made = MadeFiles(files)
     return [
-        *(Route(path, made.serve) for path in ("/models.json", "/models/{name}", "/engine/{name}")),
+        *(Route(path, made.serve) for path in ("/models.json", "/models/{name}.onnx", "/models/{name}.bin", "/engine/{name}")),
         Route("/{path:path}", Page(folder).serve),
     ]
 
