@@ -447,12 +447,13 @@ def test_any_body_is_answered(server: Running, body: bytes, kind: str) -> None:
     assert problem(server.ask("POST", "/v1/label", body, {"Content-Type": kind}))[0] in (415, 422)
 
 
-def test_no_upload_leaves_a_file(server: Running, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_no_upload_leaves_a_file(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tempfile
 
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # other servers use the machine's folder at the same time
     server.ask("POST", "/v1/label?model=clips", wav())
     server.ask("POST", "/v1/label?model=clips", b"bad")
-    assert list(Path(tempfile.gettempdir()).glob("wordspot-*/upload")) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def send_slowly(server: Running, head: bytes, seconds: float = 6.0) -> bytes:
