@@ -103,6 +103,7 @@ JNIEXPORT jdoubleArray JNICALL Java_io_github_wordspot_Wordspot_feed(JNIEnv *env
     engine *it = engine_of(handle);
     const ws_facts facts = ws_about(it->stream);
     const size_t n_hops = (size_t)(*env)->GetArrayLength(env, samples) / facts.hop_samples;
+    if (n_hops == 0) return detections(env, it->found, 0);
     jshort *audio = make_room(it, n_hops) ? (*env)->GetShortArrayElements(env, samples, NULL) : NULL;
     if (!audio) {
         no_memory(env);
