@@ -42,7 +42,9 @@ def micro(project: StudioProject) -> Version:
     model = made_model(labels=("_silence_", "_unknown_", "_other_", "lamp"))
     card = read_card(model)
     features = {**card.config.get("features", {}), "kind": "micro", "hop_ms": 10.0, "low_hz": 125.0, "high_hz": 7500.0}
-    return version_of(project, with_card(model, dataclasses.replace(card, config={**card.config, "features": features})), ["lamp"])
+    return version_of(
+        project, with_card(model, dataclasses.replace(card, config={**card.config, "features": features})), ["lamp"]
+    )
 
 
 def test_every_command_is_one(project: StudioProject, micro: Version) -> None:
@@ -84,5 +86,5 @@ def test_an_error_names_no_temporary_path(project: StudioProject, monkeypatch: p
         raise ExportError(f"{model}: the network cannot be exported; {out} was not written")
 
     monkeypatch.setitem(exports.EXPORTS, "c", dataclasses.replace(exports.EXPORTS["c"], write=fail))
-    with pytest.raises(ExportError, match="^hey lamp.onnx: the network cannot be exported; hey lamp was not written$"):
+    with pytest.raises(ExportError, match=r"^hey lamp\.onnx: the network cannot be exported; hey lamp was not written$"):
         make_export(project, version, "c")
