@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,9 @@ from wordspot.audio.files import write_audio
 from wordspot.studio.project import StudioFolder, StudioProject
 from wordspot.studio.sounds import list_sounds, save_take
 
-Record = Callable[[str, object], None]
-
 FIRST_VIEW_S = 1.0
 MOST_BYTES = 150_000
-_LOADS = 5  # of the page; the quickest counts, since other programs may run beside this one
+_LOADS = 5  # of the page; the median counts
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed, so the studio's page is not tested")
 
@@ -36,34 +37,52 @@ def project(tmp_path: Path) -> StudioProject:
 
 
 @pytest.fixture
-def page(project: StudioProject, tmp_path: Path) -> Iterator[Page]:
-    """The page of a studio that runs."""
+def server(project: StudioProject) -> Iterator[Server]:
+    """A studio that runs."""
     server = Server(project.path.parent)
-    try:
-        with Browser(tmp_path / "browser") as browser:
-            yield open_page(browser, server.url)
-    finally:
-        server.kill()
+    yield server
+    server.kill()
 
 
-def shown_in_s(page: Page, url: str) -> float:
-    """Seconds from the beginning of a load, with nothing in the cache, to the complete first view."""
+@pytest.fixture
+def page(server: Server, tmp_path: Path) -> Iterator[Page]:
+    """Its page."""
+    with Browser(tmp_path / "browser") as browser:
+        yield open_page(browser, server.url)
+
+
+def cpu_s(*roots: int) -> float:
+    """Seconds that the processors have worked for some processes and all that descend from them (Linux)."""
+    rows: dict[int, list[str]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            rows[int(path.parent.name)] = path.read_text().rpartition(")")[2].split()
+    family = set(roots)
+    while more := {number for number, row in rows.items() if int(row[1]) in family} - family:
+        family |= more
+    ticks = sum(int(row[11]) + int(row[12]) for number, row in rows.items() if number in family)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="the time of processors is read as Linux tells it")
+def test_the_first_view_is_there_within_a_second(server: Server, page: Page) -> None:
+    """It costs browser and server together less than a second of one core, so that other programs do not fail this test."""
+    url, own = page.evaluate("location.href"), (server.process.pid, page.browser.pid)
     page.call("Network.setCacheDisabled", cacheDisabled=True)
-    page.go("about:blank")
-    page.go(url)
-    ms = page.evaluate("window.studio.ready.then(() => new Promise(requestAnimationFrame)).then(() => performance.now())")
-    assert "Your projects" in page.shown()
-    return ms / 1000
+    worked, waited = list[float](), list[float]()
+    for _ in range(_LOADS):
+        page.go("about:blank")
+        before = cpu_s(*own)
+        page.go(url)
+        shown = "window.studio.ready.then(() => new Promise(requestAnimationFrame)).then(() => performance.now())"
+        waited.append(page.evaluate(shown) / 1000)
+        worked.append(cpu_s(*own) - before)
+        assert "Your projects" in page.shown()
+    sys.stdout.write(f"first view: {sorted(waited)[_LOADS // 2]:.2f} s, {sorted(worked)[_LOADS // 2]:.2f} s of one core\n")
+    assert sorted(worked)[_LOADS // 2] < FIRST_VIEW_S
 
 
-def test_the_first_view_is_there_within_a_second(page: Page, record_property: Record) -> None:
-    url = page.evaluate("location.href")
-    seconds = [shown_in_s(page, url) for _ in range(_LOADS)]
-    record_property("first_view_s", seconds)
-    assert min(seconds) < FIRST_VIEW_S
-
-
-def test_the_page_is_small(page: Page, record_property: Record) -> None:
+def test_the_page_is_small(page: Page) -> None:
     """All that any view of the page loads, as it is sent: compressed, with headers; not the models and the engine."""
     for step in ("words", "train", "review"):
         go(page, step, "lamp")
@@ -73,7 +92,7 @@ def test_the_page_is_small(page: Page, record_property: Record) -> None:
     sent = {event["requestId"]: event["request"]["url"] for event in page.events("Network.requestWillBeSent")}
     sizes = {sent[one]: size for one, size in received.items() if "/v1/" not in sent[one]}
     n_bytes = sum(sizes.values())
-    record_property("page_bytes", n_bytes)
+    sys.stdout.write(f"page: {n_bytes / 1000:.1f} kB in {len(sizes)} files\n")
     assert any(name.endswith("/studio/words.js") for name in sizes)
     assert 10_000 < n_bytes <= MOST_BYTES
 
