@@ -131,5 +131,14 @@ def test_presets_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[st
     fails(capsys, "--preset must be one of default, microcontroller, got 'tiny'", *base, "tiny")
     several = "makes a model for ESPHome, which detects one phrase, got 2; make one project for each"
     fails(capsys, f"--preset microcontroller {several}", *base, "microcontroller", "hey radio")
-    fails(capsys, "ESPHome takes a model with the wake word 'vad' for", "new", "vad", "--out", out, "--preset", "microcontroller")
+    fails(
+        capsys,
+        "ESPHome takes the wake word 'vad' for that of its voice activity detector",
+        "new",
+        "vad",
+        "--out",
+        out,
+        "--preset",
+        "microcontroller",
+    )
     assert not out.exists()
