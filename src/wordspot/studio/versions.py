@@ -43,6 +43,11 @@ class Version:
         return value
 
     @property
+    def esphome(self) -> Path:
+        """The folder of its files for ESPHome; missing if there are none."""
+        return self.model.with_name(f"{self.number}-esphome")
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the model's file."""
         return _digest(self.model, self.model.stat().st_mtime_ns)
@@ -88,6 +93,9 @@ def add_version(project: StudioProject, made: WakeWord, settings: TrainingSettin
     version = _version(project, earlier[-1].number + 1 if earlier else 1)
     with atomic_path(version.model) as temporary:
         shutil.copyfile(made.model, temporary)
+    shutil.rmtree(version.esphome, ignore_errors=True)
+    if made.esphome is not None:
+        shutil.copytree(made.esphome.manifest.parent, version.esphome)
     decoder = read_card(made.model).decoder
     report = {
         "number": version.number,
