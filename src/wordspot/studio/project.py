@@ -6,7 +6,7 @@
       backgrounds/*.wav                 the room, as `--backgrounds` reads it
       kept/                             sounds to be judged, as `listen --save` writes them and `wordspot review` reads them
       model/                            the folder that `wordspot new --out` writes
-      versions/N.onnx, N.json           each finished model, and what was measured
+      versions/N.onnx, N.json           each finished model, and what was measured; N-esphome/ if it is for ESPHome
       discarded/                        what was removed on the page
       studio.json                       the settings of the next training
 

@@ -1,4 +1,4 @@
-"""The finished models of a project, each a file with its measures beside it: ``versions/N.onnx`` and ``N.json``."""
+"""The finished models of a project: ``versions/N.onnx``, its measures ``N.json``, and its files for ESPHome ``N-esphome/``, if any."""
 
 from __future__ import annotations
 
