@@ -1,4 +1,4 @@
-"""Train a wake word from the model in the package, in one run that learns more and more from the speech that it falls for."""
+"""Train a wake word in one run that learns more and more from the speech that it falls for."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 
 from wordspot.errors import TrainingError
 from wordspot.formats import duration
+from wordspot.presets import WAKE_WORD_PRESETS
 from wordspot.progress import OnNote, OnProgress
 from wordspot.run import Run, resume, train
-from wordspot.wakeword.project import Project, Request
+from wordspot.wakeword.project import CLIP_MS, Project, Request
 
 #: Changes of the network's recipe: more speech and other words than for ten words, because false accepts matter most.
 RECIPE: dict[str, Any] = {
@@ -72,11 +73,17 @@ def _useful(on_record: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def _train(project: Project, request: Request, out: Path, settings: Mapping[str, Any], more: Mapping[str, Any]) -> Run:
-    """A new run with the network and the front end of the model in the package, and their recipe."""
+    """A new run with the network and the front end of the model in the package, or with those of the preset."""
+    own = WAKE_WORD_PRESETS[request.preset]
     return train(
-        project.recordings, list(request.phrases), out=out, init="default", seed=request.seed, force=True,
-        settings={**RECIPE, **settings}, **more,
+        project.recordings, list(request.phrases), out=out, init="none" if own else "default", seed=request.seed, force=True,
+        settings={**RECIPE, **_network(own), **settings}, **more,
     )  # fmt: skip
+
+
+def _network(own: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a preset's network, if it has its own."""
+    return {**own, "features.clip_ms": CLIP_MS} if own else {}
 
 
 def _steps_in(seconds: float, project: Project, request: Request, speech: Path | None) -> int:
