@@ -1,4 +1,4 @@
-"""The finished models of a project: ``versions/N.onnx``, its measures ``N.json``, and its files for ESPHome ``N-esphome/``, if any."""
+"""The finished models of a project: ``versions/N.onnx``, the measures ``N.json``, and files for ESPHome in ``N-esphome/``."""
 
 from __future__ import annotations
 
