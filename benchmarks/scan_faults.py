@@ -6,7 +6,7 @@
 An archive of short recordings (FLAC, Opus and WAV) and one long FLAC is made of the sentences, with words of the model between
 them. `detect` goes through it in one process. Then it is scanned with 1, 2 and 4 workers, first undisturbed, then `--runs` times
 while a worker is killed (SIGKILL) at random moments. The detections of each scan, sorted and written as Parquet, must equal those
-of `detect` byte by byte. A scan whose recordings lost three workers lists them as unreadable, so it is run again, as a user would.
+of `detect` byte by byte. A scan lists recordings that lost three workers as unreadable, and is then run again, as a user would.
 
 `--large`: hours of other recordings of ten minutes that are scanned with all cores, for the rate of a large scan in processor
 time of one core.
@@ -138,8 +138,8 @@ def make_archive(folder: Path, sound: NDArray[np.int16], n_short: int, hours: fl
     rng = np.random.default_rng(1)
     folder.mkdir()
     for number, format_ in zip(range(n_short), itertools.cycle(_FORMATS), strict=False):
-        start = int(rng.integers(len(sound)))
-        audio = np.roll(sound, -start)[: int(rng.uniform(1, 15) * RATE)]
+        start = int(rng.integers(len(sound) - 15 * RATE))
+        audio = sound[start : start + int(rng.uniform(1, 15) * RATE)]
         encoding = {"subtype": "OPUS"} if format_ == "ogg" else {}
         soundfile.write(folder / f"{number:04}.{format_}", audio, RATE, **encoding)
     write_long(folder / "long.flac", sound, hours, rng)
@@ -147,11 +147,11 @@ def make_archive(folder: Path, sound: NDArray[np.int16], n_short: int, hours: fl
 
 
 def write_long(path: Path, sound: NDArray[np.int16], hours: float, rng: np.random.Generator) -> None:
-    """A long recording: the sound again and again, from another place each time."""
+    """A long recording: the sound again and again, from another place on each time."""
     n_left = int(hours * 3600 * RATE)
     with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
         while n_left > 0:
-            part = np.roll(sound, -int(rng.integers(len(sound))))[:n_left]
+            part = sound[int(rng.integers(len(sound) // 2)) :][:n_left]
             file.write(part)
             n_left -= len(part)
 
@@ -186,8 +186,9 @@ def scanned(archive: Path, hits: Path, truth: str, workers: int, engine: str, rn
     shutil.rmtree(hits, ignore_errors=True)
     begun, processor, n_scans = time.perf_counter(), processor_time(), 0
     with Killer(rng) as killer:
-        while n_scans == 0 or result.failed:
-            result = scan(archive, out=hits, engine=engine, workers=workers)
+        is_complete = False
+        while not is_complete:
+            is_complete = not scan(archive, out=hits, engine=engine, workers=workers).failed
             n_scans += 1
     seconds, processor = time.perf_counter() - begun, processor_time() - processor
     one = Outcome(workers, killer.n_killed, n_scans, seconds, processor, by_scan(hits) == truth)
