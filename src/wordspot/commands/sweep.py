@@ -19,7 +19,13 @@ EXAMPLE = "wordspot sweep recordings --words yes,no --vary training.batch_size=3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", metavar="DIR|CSV", type=Path, help="the recordings, as for train")
-    add("--out", metavar="DIR", type=Path, required=True, help="the folder of the sweep; what is there already is not trained again")
+    add(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="the folder of the sweep; what is there already is not trained again",
+    )
     add(
         "--vary",
         action="append",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +35,14 @@ class SweepRow:
 
     @property
     def measures(self) -> dict[str, Estimate]:
-        """The mean of each measure, with its 95 % interval over the seeds (Student's t); none of a single seed."""
+        """The mean of each measure, with its 95 % interval over the seeds (Student's t), cut at what is possible.
+
+        There is no interval of a single seed.
+        """
         succeeded = [one.measures for one in self.trained if not one.error]
         names = succeeded[0] if succeeded else ()
         values = {name: [value for one in succeeded if (value := one[name]) is not None] for name in names}
-        return {name: mean_interval(each) for name, each in values.items()}
+        return {name: _possible(name, mean_interval(each)) for name, each in values.items()}
 
     def to_json(self) -> dict[str, Any]:
         estimates = (one.to_json(name) for name, one in self.measures.items())
@@ -85,6 +89,17 @@ def make_result(out: Path, split: str, trained: Sequence[Trained]) -> SweepResul
     return SweepResult(out, split, tuple(SweepRow(tuple(group)) for group in groups.values()))
 
 
+def _possible(name: str, one: Estimate) -> Estimate:
+    """An interval within the range of its measure: shares lie between 0 and 1, rates are at least 0."""
+    highest = math.inf if _is_rate(name) else 1.0
+    ends = (None if end is None else min(max(end, 0.0), highest) for end in (one.low, one.high))
+    return Estimate(one.value, *ends)
+
+
+def _is_rate(name: str) -> bool:
+    return name.endswith("per_hour")
+
+
 def form_of(name: str) -> Callable[[float | None], str]:
     """How a measure is written: events per hour, or a share in percent."""
-    return rate if name.endswith("per_hour") else lambda value: percent(value, unit=" %")
+    return rate if _is_rate(name) else lambda value: percent(value, unit=" %")

@@ -21,7 +21,8 @@ class Plan:
 
     Attributes:
         data, out: the recordings, and the folder of the sweep.
-        arguments: of `wordspot.train`: ``words``, ``task``, ``model``, ``features``, ``recipe``, ``preset``, ``init``, ``speech``.
+        arguments: of `wordspot.train`: ``words``, ``task``, ``model``, ``features``, ``recipe``, ``preset``, ``init`` and
+            ``speech``.
         settings: of all trainings, ``section.field`` → value.
         split: the set to evaluate on.
         device: ``auto``, ``cpu`` or ``cuda``.

@@ -1,7 +1,7 @@
 """Run the trainings of a sweep side by side on Ray Tune.
 
-Ray's documentation calls it the simplest way to run independent trainings in parallel. It only starts them and starts them again if
-their worker is lost: the runs themselves are in the folder of the sweep, and go on from their own checkpoints.
+Ray's documentation recommends it for independent trainings in parallel. It only starts them, and starts them again if their
+worker is lost: the runs themselves are in the folder of the sweep, and go on from their own checkpoints.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def run_on_ray(
         KeyboardInterrupt: Ctrl-C.
     """
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # runs have logs of their own
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its other output cannot be turned off
     ray, is_ours = start_ray(workers, address)
     try:
         with tempfile.TemporaryDirectory(prefix="wordspot-sweep-") as storage:
@@ -57,7 +58,7 @@ def _fit(ray: Any, plan: Plan, points: Sequence[Point], storage: Path, on_traine
         done = train_point(plan, points[config["number"]])
         return {"measures": dict(done.measures), "error": done.error}
 
-    class Watch(tune.Callback):  # type: ignore[misc, name-defined]
+    class Watch(tune.Callback):  # type: ignore[misc]
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             number, result = trial.config["number"], trial.last_result
             on_trained(Trained(points[number], result["measures"], result["error"]))
