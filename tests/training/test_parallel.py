@@ -100,8 +100,8 @@ def command(data: Path, out: Path, steps: int, settings: dict[str, Any], *more: 
 
 @pytest.mark.slow
 def test_two_processes_compute_what_one_does_for_200_steps(tone_folder: Path, tmp_path: Path) -> None:
-    """With dropout and batch norms, in float64: a change of the first weights by 1e-7, as float32 rounds, becomes one of the loss by
-    0.1 in 200 steps, also in one process.
+    """With dropout and batch norms, in float64: in one process too, a change of the first weights by 1e-7, as float32 rounds,
+    changes the loss by 0.1 in 200 steps.
     """
     script = Path(__file__).parents[1] / "support" / "double_training.py"
     found = []
