@@ -3,9 +3,9 @@
     python benchmarks/scan.py data/english_speech [--minutes 10] [--files 4] [--hours 1000] [--json OUT]
 
 Recordings are joined to FLAC files of ten minutes. The parts of a scan are timed in processor time of one process, as
-multiples of real time. Workers are timed by the clock, which needs a machine with two idle cores, and in their processor time, which
-holds on a busy machine too (Linux): how much more two workers need than one for the same work. `--hours` is planned from the rate
-of one core.
+multiples of real time. Workers are timed by the clock, which needs a machine with two idle cores, and (on Linux) in their
+processor time, which holds on a busy machine too: how much more two workers need than one for the same work. `--hours` is planned
+from the rate of one core.
 """
 
 from __future__ import annotations
