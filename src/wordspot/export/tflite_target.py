@@ -112,7 +112,9 @@ def calibrated(
     Raises:
         ExportError: 8 bits change more than `max_loss` percent of the decisions.
     """
-    given = Path(calibrate) if isinstance(calibrate, (str, Path)) else calibrate and [Path(path) for path in calibrate]
+    given: Path | list[Path] | None = None
+    if calibrate is not None:
+        given = Path(calibrate) if isinstance(calibrate, (str, Path)) else [Path(path) for path in calibrate]
     sounds = calibration_sound(source, loaded.config.features.sample_rate, given, None if data is None else Path(data))
     cutoff = loaded.decoder.threshold if word is None else loaded.decoder.threshold_of(word)
     made = make_tflite(loaded, sounds, word=word, stride=stride, cutoff=cutoff)
