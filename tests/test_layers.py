@@ -33,7 +33,7 @@ ALLOWED = {
     "client": {"leaves", "audio", "runtime"},
     "run": {"leaves", "runtime", "evaluation", "training", "export"},
     "feature_picture": {"leaves", "audio", "features", "reports"},
-    "wakeword": {"leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "run"},
+    "wakeword": {"leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "export", "run"},
     "studio": {
         "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "export", "training", "server", "run",
         "wakeword",
