@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -18,7 +19,6 @@ from wordspot.export.tflite.making import Loss, load_source
 from wordspot.export.tflite_target import calibrated
 from wordspot.files import atomic_path, check_out, write_json, write_text
 from wordspot.presets import ESPHOME_RESERVED
-from wordspot.runtime.batch import Recordings
 
 FEATURES = FeatureConfig(kind="micro", hop_ms=10, low_hz=125, high_hz=7500)
 _OLDEST = "2024.7.0"  # the first ESPHome with manifests of version 2
@@ -62,7 +62,7 @@ def export_esphome(
     source: Path | str,
     out: Path | str,
     *,
-    calibrate: Recordings | None = None,
+    calibrate: Path | str | Sequence[Path | str] | None = None,
     data: Path | str | None = None,
     word: str | None = None,
     stride: int = 3,

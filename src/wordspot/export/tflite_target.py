@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from wordspot.errors import ConfigError
 from wordspot.export.tflite.heads import find_word
 from wordspot.export.tflite.making import Loss, Made, Source, calibration_sound, check_loss, load_source, make_tflite
 from wordspot.files import atomic_path
-from wordspot.runtime.batch import Recordings
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def export_tflite(
     source: Path | str,
     out: Path | str,
     *,
-    calibrate: Recordings | None = None,
+    calibrate: Path | str | Sequence[Path | str] | None = None,
     data: Path | str | None = None,
     word: str | None = None,
     stride: int = 3,
@@ -100,7 +100,7 @@ def export_tflite(
 def calibrated(
     loaded: Source,
     source: Path,
-    calibrate: Recordings | None,
+    calibrate: Path | str | Sequence[Path | str] | None,
     data: Path | str | None,
     *,
     word: str | None,
@@ -112,7 +112,9 @@ def calibrated(
     Raises:
         ExportError: 8 bits change more than `max_loss` percent of the decisions.
     """
-    given = Path(calibrate) if isinstance(calibrate, (str, Path)) else calibrate and [Path(path) for path in calibrate]
+    given: Path | list[Path] | None = None
+    if calibrate is not None:
+        given = Path(calibrate) if isinstance(calibrate, (str, Path)) else [Path(path) for path in calibrate]
     sounds = calibration_sound(source, loaded.config.features.sample_rate, given, None if data is None else Path(data))
     cutoff = loaded.decoder.threshold if word is None else loaded.decoder.threshold_of(word)
     made = make_tflite(loaded, sounds, word=word, stride=stride, cutoff=cutoff)
