@@ -18,6 +18,7 @@ from wordspot.wakeword.project import Project, Request
 #: Changes of the network's recipe: more speech and other words than for ten words, because false accepts matter most.
 RECIPE: dict[str, Any] = {
     "training.precision": "auto",
+    "training.body_rate": 0.15,
     "scenes.recent_ms": 400.0,
     "scenes.reading": 0.3,
     "scenes.phrases": 0.4,
