@@ -189,7 +189,8 @@ class Layout:
     def _add_noise(self, audio: Samples, levels: list[float], rng: Generator) -> None:
         """Noise in some scenes and in all without words, and a hiss in half of them, in place."""
         if self._noise and (not levels or rng.uniform() < self._augment.background_frequency):
-            piece = self._piece_of_noise(len(audio), not levels, rng)
+            pieces = self._noise if levels or not self._chooses_hard("noise", rng) else [self._hard_noise(len(audio), rng)]
+            piece = cut_noise(pieces, len(audio), self._rate, rng)
             low, high = self._augment.snr_db
             snr_db, level = rng.uniform(low, high), from_db(rng.uniform(*_ALONE_DB))
             if levels:
