@@ -204,6 +204,9 @@ class TrainingConfig(Section):
         0.0, "logit adjustment of silence in training (Menon et al. 2021), against its over-representation", -20, 20
     )
     evaluate_every: int = setting(400, "steps between evaluations on the validation set", 1, MAX_STEPS)
+    found_every: int = setting(
+        0, "with scenes: steps between counts of held-out clips in which the words are detected; 0: never", 0, MAX_STEPS
+    )
     save_every: int = setting(100, "steps between checkpoints", 1, MAX_STEPS)
     keep_checkpoints: int = setting(3, "newest checkpoints kept, besides the best one", 1, MAX_STEPS)
     precision: str = setting(

@@ -31,6 +31,7 @@ SECTIONS: dict[str, type[Section]] = {
 FREE_ON_RESUME = (
     "training.steps",  # a run may be lengthened, see `recipes.resumed_config`
     "training.evaluate_every",
+    "training.found_every",
     "training.save_every",
     "training.keep_checkpoints",
     "training.check_nans",

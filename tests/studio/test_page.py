@@ -1,31 +1,22 @@
 """The studio's page in a real browser, as a user takes it: words, recordings, training, report, listening, review, export.
 
-Needs Chromium, espeak-ng and real recordings. `WORDSPOT_AXE` may name axe-core's ``axe.min.js`` (npm); without it accessibility
-is not checked. The screenshots of docs/images/ are made again by
-
-    WORDSPOT_SCREENSHOTS=docs/images python -m pytest tests/studio/test_page.py
+Needs Chromium, espeak-ng and real recordings. With `WORDSPOT_AXE` and `WORDSPOT_SCREENSHOTS` (see `support.studio_page`) it
+checks accessibility, and makes the pictures of docs/images/ again, in light and dark.
 """
 
 from __future__ import annotations
 
 import io
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 
 from support.browser import Browser, Page, find_browser
+from support.studio_page import RATE, Server, check_view, clips, fill, go, open_page, played
 from wordspot.audio.files import read_audio
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.modelfile.engine.wasm import has_wasm
@@ -36,13 +27,11 @@ from wordspot.studio.sounds import list_sounds
 pytest.importorskip("torch")
 pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip install 'wordspot[voices]'")
 
-RATE = 16_000
 WORDS = ("marvin", "sheila")
 N_TAKES = 8
 SMALL = TrainingSettings(
     minutes=0.1, n_voices=24, n_near_misses=6, stream_minutes=1.0, engine="espeak-ng", false_accepts_per_hour=600
 )
-SIZES = {"phone": (390, 844), "desktop": (1280, 860)}
 TRAINED_S = 900.0  # for busy machines; two free cores need less than a minute
 
 pytestmark = [
@@ -50,30 +39,6 @@ pytestmark = [
     pytest.mark.skipif(find_browser() is None, reason="no Chromium is installed, so the studio's page is not tested"),
     pytest.mark.skipif(not has_wasm(), reason="the engine in WebAssembly is missing; see `make web`"),
 ]
-
-
-class Server:
-    """`wordspot studio` in a process of its own."""
-
-    def __init__(self, folder: Path, port: int = 0) -> None:
-        command = ["-m", "wordspot", "studio", "--dir", str(folder), "--port", str(port), "--no-browser"]
-        self.process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().split()[-1]
-        self.port = int(self.url.rsplit(":", 1)[1].partition("/")[0])
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.close()
-
-    def interrupt(self) -> None:
-        self.process.send_signal(signal.SIGINT)
-        self.close()
-
-    def close(self) -> None:
-        assert self.process.stdout is not None
-        self.process.wait(60)
-        self.process.stdout.close()
 
 
 @pytest.fixture
@@ -100,59 +65,8 @@ def start(folder: StudioFolder) -> Iterator[Callable[..., Server]]:
         ask_to_stop(project.path, STOPPED)
 
 
-def clips(shared_data: Path, word: str) -> list[Path]:
-    return sorted((shared_data / "speech_commands" / word).glob("*.opus"))
-
-
-def played(paths: list[Path], out: Path, first_s: float, every_s: float) -> Path:
-    """A microphone's WAV in which a clip begins at `first_s`, and then another one every `every_s`."""
-    whole = np.zeros(round((first_s + every_s * len(paths) + 2) * RATE), np.float32)
-    for number, path in enumerate(paths):
-        audio, start = read_audio(path, RATE)[0], round((first_s + number * every_s) * RATE)
-        whole[start : start + len(audio)] += audio
-    whole += 1e-3 * np.random.default_rng(0).standard_normal(len(whole)).astype(np.float32)
-    soundfile.write(out, whole, RATE, subtype="PCM_16")
-    return out
-
-
-def open_page(browser: Browser, url: str, **options: Any) -> Page:
-    page = browser.open(url, **options)
-    page.wait_for("window.studio")
-    page.evaluate("window.studio.ready")
-    return page
-
-
-def go(page: Page, step: str, name: str = WORDS[0]) -> None:
-    page.evaluate(f"location.hash = '#/{name}/{step}'")
-    page.wait_for(f"document.getElementById('view').dataset.step === '{step}' && document.querySelector('#steps [aria-current]')")
-
-
-def fill(page: Page, selector: str, text: str) -> None:
-    page.evaluate(f"document.querySelector({json.dumps(selector)}).value = {json.dumps(text)}")
-    page.evaluate(f"document.querySelector({json.dumps(selector)}).form?.requestSubmit()")
-
-
-def check_view(page: Page, name: str) -> None:
-    """No violation that axe-core finds, in light and dark, and nothing wider than a phone; pictures, if they are asked for."""
-    axe = os.environ.get("WORDSPOT_AXE", "")
-    for scheme in ("light", "dark"):
-        page.prefer(prefers_color_scheme=scheme, prefers_reduced_motion="reduce")  # no colour on its way to another
-        if axe:
-            page.evaluate(Path(axe).read_text(encoding="utf-8") + "; 0")
-            found = page.evaluate("axe.run().then((all) => all.violations.map((one) => [one.id, one.nodes[0].html]))")
-            assert found == [], (name, scheme)
-    page.prefer(prefers_color_scheme="light")
-    for size, (width, height) in SIZES.items():
-        page.resize(width, height)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, size)
-        if pictures := os.environ.get("WORDSPOT_SCREENSHOTS"):
-            page.evaluate("new Promise((done) => setTimeout(done, 300))")
-            page.screenshot(Path(pictures) / f"studio-{name}-{size}.png")
-    page.resize(*SIZES["desktop"])
-
-
 def train(page: Page) -> None:
-    go(page, "train")
+    go(page, "train", WORDS[0])
     page.wait_for("document.getElementById('train')")
     page.click("#train")
     page.wait_for("document.querySelector('.stage-name') && !document.getElementById('train')")
@@ -209,7 +123,7 @@ def test_two_words_are_taught(folder: StudioFolder, start: Callable[..., Server]
         server.kill()  # the training goes on, and the next server shows it
         server = start(server.port)
         page.go(server.url)
-        go(page, "train")
+        go(page, "train", WORDS[0])
         wait_for_model(page, 1, folder)
         assert [one for one in page.problems() if "ERR_CONNECTION_REFUSED" not in one] == []  # while there was no server
 
@@ -217,11 +131,11 @@ def test_two_words_are_taught(folder: StudioFolder, start: Callable[..., Server]
     spoken = played(sounds, tmp_path / "spoken.wav", first_s=1.0, every_s=2.0)
     with Browser(tmp_path / "trying", microphone=spoken) as browser:
         page = open_page(browser, server.url)
-        go(page, "report")
+        go(page, "report", WORDS[0])
         assert "of what new voices say is found" in page.shown()
         assert page.evaluate("document.querySelectorAll('tbody tr').length") == len(WORDS) + 1
         check_view(page, "report")
-        go(page, "try")
+        go(page, "try", WORDS[0])
         page.wait_for("!document.getElementById('listen').disabled")
         page.click("#listen")
         page.wait_for("document.querySelectorAll('.heard li').length >= 2")
@@ -233,7 +147,7 @@ def test_two_words_are_taught(folder: StudioFolder, start: Callable[..., Server]
         page.click("#listen")
         page.wait_for("!document.querySelector('#words .lit')")
         check_view(page, "try")
-        go(page, "review")
+        go(page, "review", WORDS[0])
         check_view(page, "review")
         page.press("n", 78, "n")
         page.wait_for("document.getElementById('review-empty')")
@@ -242,9 +156,9 @@ def test_two_words_are_taught(folder: StudioFolder, start: Callable[..., Server]
 
         train(page)
         wait_for_model(page, 2, folder)
-        go(page, "report")
+        go(page, "report", WORDS[0])
         assert f"On your {2 * N_TAKES + 1} recordings" in page.shown()
-        go(page, "take")
+        go(page, "take", WORDS[0])
         check_view(page, "take")
         downloads = tmp_path / "downloads"
         browser.call("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)})

@@ -12,11 +12,12 @@ import pytest
 
 from wordspot.audio.files import read_audio, write_audio
 from wordspot.errors import AudioError, ConfigError, NotFoundError
+from wordspot.files import write_json
 from wordspot.runtime.kept_files import KeptFolder
 from wordspot.runtime.review import review
 from wordspot.studio import sounds
 from wordspot.studio.kept import adopt_reviewed, find_kept, judge, keep_sound, kept_json
-from wordspot.studio.project import MOST_WORDS, StudioFolder, StudioProject, TrainingSettings
+from wordspot.studio.project import MOST_WORDS, StudioFolder, StudioProject, TrainingSettings, can_resume
 from wordspot.studio.serve import _own_token
 from wordspot.studio.sounds import (
     LONGEST_TAKE,
@@ -24,6 +25,7 @@ from wordspot.studio.sounds import (
     discard_sound,
     find_sound,
     list_sounds,
+    restore_sound,
     save_background,
     save_take,
     trim_sound,
@@ -93,6 +95,19 @@ def test_settings_are_kept_and_checked(project: StudioProject) -> None:
     changed = dataclasses.replace(TrainingSettings(), minutes=2, n_voices=50)
     project.write_settings(changed)
     assert project.settings() == changed
+
+
+def test_a_project_of_the_version_before(project: StudioProject) -> None:
+    """It had `n_rounds`, which nothing reads any more; other names that are not known are mistakes."""
+    project.model.mkdir()
+    write_json(project.path / "studio.json", {"minutes": 2.0, "n_rounds": 3})
+    assert project.settings() == TrainingSettings(minutes=2)
+    request = {"phrases": ["hey lamp"], **dataclasses.asdict(project.settings()), "n_rounds": 3}
+    write_json(project.model / "new.json", {"request": request, "finished": ["speak", "round 1"]})
+    assert can_resume(project, project.settings())
+    write_json(project.path / "studio.json", {"minutes": 2.0, "n_round": 3})
+    with pytest.raises(ConfigError, match="n_round"):
+        project.settings()
 
 
 @pytest.mark.parametrize(
@@ -181,6 +196,22 @@ def test_a_discarded_recording_is_moved(project: StudioProject, tmp_path: Path) 
     assert len(list(aside.iterdir())) == 2
     with pytest.raises(NotFoundError):
         discard_sound(folder, "ann_nohash_0.wav", aside)
+
+
+def test_a_discarded_recording_comes_back(project: StudioProject, tmp_path: Path) -> None:
+    folder, aside = project.word_folder("hey lamp"), project.discarded / "hey lamp"
+    first, second = (save_take(folder, "ann", recording(tmp_path / "a.wav", level=level)) for level in (0.3, 0.2))
+    assert restore_sound(folder, discard_sound(folder, first.file, aside), aside) == first
+    assert list_sounds(folder) == [first, second]  # in the order in which they were recorded
+    gone = discard_sound(folder, first.file, aside)
+    third = save_take(folder, "ann", recording(tmp_path / "a.wav", level=0.1))
+    assert third.file == first.file
+    back = restore_sound(folder, gone, aside)
+    assert (back.file, back.digest) == ("ann_nohash_2.wav", first.digest)
+    assert list(aside.iterdir()) == []
+    for name in (gone, "..", "../hey lamp/ann_nohash_1.wav"):
+        with pytest.raises(NotFoundError):
+            restore_sound(folder, name, aside)
 
 
 def test_a_false_accept_and_a_missed_word_are_judged(project: StudioProject, tmp_path: Path) -> None:

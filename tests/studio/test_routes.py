@@ -88,7 +88,11 @@ def test_a_word_is_recorded_trimmed_played_and_discarded(server: Running, folder
     state = server.get_json(one)
     assert [take["file"] for take in state["words"][0]["takes"]] == [cut["file"]]
     assert "--add" in state["command"]
-    assert ask(server, "DELETE", f"{sounds}/{cut['file']}{query}")[0] == 200
+    status, gone = ask(server, "DELETE", f"{sounds}/{cut['file']}{query}")
+    assert status == 200
+    status, back = ask(server, "POST", f"{sounds}/{gone['discarded']}/restore{query}", {})
+    assert (status, back["digest"]) == (200, cut["digest"])
+    assert ask(server, "DELETE", f"{sounds}/{back['file']}{query}")[0] == 200
     assert server.get_json(one)["words"] == [{"word": "grün", "takes": []}]
     assert ask(server, "DELETE", f"{one}/words/{quote('grün')}")[0] == 200
     assert server.get_json(one)["words"] == []
@@ -191,6 +195,8 @@ def test_settings_and_versions(server: Running, folder: StudioFolder) -> None:
         ("POST", f"{BASE}/lamp/sounds/takes?word=hey%20lamp&speaker=a", b"no sound", 422),
         ("POST", f"{BASE}/lamp/sounds/takes?word=hey%20lamp&speaker=a", bytes((1 << 20) + 1), 413),
         ("GET", f"{BASE}/lamp/sounds/takes/..%2f..%2fstudio.json?word=hey%20lamp", None, 404),
+        ("POST", f"{BASE}/lamp/sounds/takes/%2e%2e/restore?word=hey%20lamp", {}, 404),
+        ("POST", f"{BASE}/lamp/sounds/elsewhere/a.wav/restore", {}, 404),
         ("GET", f"{BASE}/lamp/kept/../studio.json", None, 404),
         ("GET", f"{BASE}/lamp/kept/%2e%2e/studio.json", None, 404),
         ("POST", f"{BASE}/lamp/kept?word=hey%20lamp&score=much", wav(), 422),

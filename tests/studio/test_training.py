@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -156,6 +157,9 @@ def test_progress_never_falls_and_the_curve_stays_small(tmp_path: Path) -> None:
     class Step:
         kind, loss, accuracy = "step", 0.5, 0.75
 
+        def __init__(self, step: int) -> None:
+            self.step = step
+
     writer, fractions = JobWriter(tmp_path, "training"), []
     for word in ("hey", "lamp"):
         writer.on_progress(Progress(word, 1, 2))
@@ -171,8 +175,8 @@ def test_progress_never_falls_and_the_curve_stays_small(tmp_path: Path) -> None:
     for seconds in range(5):
         writer.on_progress(Progress("scoring testing.wav", seconds))
         fractions.append(writer.job.fraction)
-    for _ in range(5000):
-        writer.on_record(Step())
+    for step in range(5000):
+        writer.on_record(Step(step + 1))
     writer.write()
     job = read_job(tmp_path)
     assert job is not None
@@ -194,3 +198,22 @@ def test_of_several_that_start_at_once_one_runs(folder: StudioFolder, training: 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(start, range(8))) == 1
     training.stop(folder.project("lamp"))
+
+
+def test_the_curves_go_on_after_an_interruption(tmp_path: Path) -> None:
+    """Steps that are done again replace those of before."""
+    writer = JobWriter(tmp_path, "training")
+    for step in range(1, 8):
+        writer.on_record(SimpleNamespace(kind="step", step=step, accuracy=0.5, loss=1 / step))
+        if step % 3 == 0:
+            found = SimpleNamespace(kind="found", step=step, n_found=step, n_words=9, n_wrong=0, n_others=4)
+            writer.on_record(found)
+    writer.write()
+    again = JobWriter(tmp_path, "training")
+    again.on_record(SimpleNamespace(kind="step", step=5, accuracy=0.5, loss=0.01))
+    again.write()
+    job = read_job(tmp_path)
+    assert job is not None
+    assert [int(step) for step, *_ in job.curve] == [1, 2, 3, 4, 5]
+    assert job.curve[-1][1] == 0.01
+    assert [tuple(one) for one in job.found] == [(3, 3, 9, 0, 4)]

@@ -77,6 +77,11 @@ class Browser:
             self._process.wait()
             raise
 
+    @property
+    def pid(self) -> int:
+        """The number of its process, from which all others of the browser descend."""
+        return self._process.pid
+
     def _connect(self) -> ClientConnection:
         file, deadline = self._profile / "DevToolsActivePort", time.monotonic() + TIMEOUT
         while not (file.is_file() and len(file.read_text().splitlines()) == 2):

@@ -28,6 +28,11 @@ def test_what_was_asked_for_and_what_is_finished_is_remembered(tmp_path: Path) -
     assert project.model(request.phrases).name == "hey-lamp.onnx"
 
 
+def test_a_project_of_an_earlier_version(tmp_path: Path) -> None:
+    (tmp_path / "new.json").write_text('{"request": {"phrases": ["hey lamp"], "n_rounds": 3}, "finished": ["speak"]}')
+    assert Project(tmp_path).read() == (Request(("hey lamp",)), ["speak"])
+
+
 @pytest.mark.parametrize("content", ["{}", '{"request": {"words": 3}, "finished": []}', '{"request": 5, "finished": []}'])
 def test_a_damaged_project(tmp_path: Path, content: str) -> None:
     (tmp_path / "new.json").write_text(content, encoding="utf-8")

@@ -292,6 +292,21 @@ def add_save(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
+def add_studio(parser: argparse.ArgumentParser) -> None:
+    """Add ``--dir`` and ``--speech``, the folders of the studio."""
+    parser.add_argument(
+        "--dir",
+        dest="folder",
+        type=Path,
+        metavar="DIR",
+        help="where the studio's projects are, each a folder (default: ./studio)",
+    )
+    parser.add_argument(
+        "--speech", type=Path, metavar="DIR",
+        help="recordings of speech without the words, for every training; without it expect more false accepts",
+    )  # fmt: skip
+
+
 def _gain(text: str) -> float | str:
     return text if text == "auto" else float(text)
 

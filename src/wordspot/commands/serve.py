@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordspot.commands.options import add_gain, add_save
+from wordspot.commands.options import add_gain, add_save, add_studio
+from wordspot.errors import ConfigError
 
 if TYPE_CHECKING:
     from wordspot.server.serve import Serving
+    from wordspot.studio.serve import OpenStudio
 
 HELP = "serve a web page that listens, a WebSocket for programs, and wake words for Home Assistant"
 EXAMPLE = "wordspot serve words.onnx --open"
@@ -67,7 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_gain(parser)
     add_save(parser, "what woke each satellite of the Wyoming port, and what nearly did, in a folder each")
     add("--workers", type=int, default=1, metavar="N", help="processes that share the port, on Linux (default: 1)")
-    add("--open", action="store_true", help="open the page in a browser")
+    add("--studio", action="store_true", help="also serve the studio, where words are recorded and models trained")
+    add_studio(parser)
+    add("--open", action="store_true", help="open the page in a browser; with --studio, that of the studio")
     add("--verbose", action="store_true", help="log every stream and every failed request, not only refused clients")
 
 
@@ -82,6 +86,7 @@ def _serve(args: argparse.Namespace) -> int:
     import logging
 
     from wordspot.server.serve import serve
+    from wordspot.studio.serve import studio
 
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     logging.getLogger("wordspot").setLevel(logging.INFO if args.verbose else logging.WARNING)
@@ -91,8 +96,25 @@ def _serve(args: argparse.Namespace) -> int:
     )  # fmt: skip
     given = {name: getattr(args, name) for name in names}
     token = os.environ.get(TOKEN_VARIABLE, "") if args.token is None else args.token
-    serve(args.models, token=token, on_start=partial(_tell, args, is_open=not token), **given)
+    if args.studio:
+        given |= {name: value for name in ("folder", "speech") if (value := getattr(args, name)) is not None}
+        studio(models=args.models, token=token, on_start=partial(_tell_with_studio, args), **given)
+    elif args.folder or args.speech:
+        raise ConfigError("--dir and --speech are for the studio; add --studio, or leave them out")
+    else:
+        serve(args.models, token=token, on_start=partial(_tell, args, is_open=not token), **given)
     return 0
+
+
+def _tell_with_studio(args: argparse.Namespace, opened: OpenStudio) -> None:
+    from wordspot.commands import console
+
+    _tell(args, opened.serving, is_open=False)  # it has a token if it is open to others
+    console.say(opened.summary())
+    for note in opened.notes():
+        console.note(note)
+    if args.open:
+        _open(opened.url)
 
 
 def _tell(args: argparse.Namespace, serving: Serving, *, is_open: bool) -> None:
@@ -122,10 +144,14 @@ def _tell(args: argparse.Namespace, serving: Serving, *, is_open: bool) -> None:
     if serving.not_runnable:
         names = ", ".join(serving.not_runnable)
         console.note(f"the page cannot run {names}: onnxruntime-web is missing; run `make web` in a checkout")
-    if args.open:
-        import webbrowser
+    if args.open and not args.studio:
+        _open(serving.url)
 
-        webbrowser.open(serving.url)
+
+def _open(url: str) -> None:
+    import webbrowser
+
+    webbrowser.open(url)
 
 
 def _is_loopback(host: str) -> bool:

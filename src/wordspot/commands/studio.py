@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wordspot.commands.options import add_studio
+
 if TYPE_CHECKING:
     from wordspot.studio.serve import OpenStudio
 
@@ -18,16 +20,9 @@ _TOKEN_VARIABLE = "WORDSPOT_TOKEN"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "--dir", dest="folder", type=Path, default=Path("studio"), metavar="DIR",
-        help="where the projects are, each a folder (default: ./studio)",
-    )  # fmt: skip
+    add_studio(parser)
     add("--port", type=int, default=8766, metavar="N", help="default: 8766; 0: any free port")
     add("--no-browser", action="store_true", help="do not open the page in a browser")
-    add(
-        "--speech", type=Path, metavar="DIR",
-        help="recordings of speech without the words, for every training; without it expect more false accepts",
-    )  # fmt: skip
     add(
         "--host", default="127.0.0.1", metavar="ADDRESS",
         help="0.0.0.0 lets phones in the house record too, with the link that is printed (default: this machine only)",
@@ -41,9 +36,10 @@ def run(args: argparse.Namespace) -> int:
     from wordspot.studio.serve import studio
 
     token = os.environ.get(_TOKEN_VARIABLE, "") if args.token is None else args.token
-    names = "speech", "host", "port", "tls_cert", "tls_key"
+    names = "folder", "speech", "host", "port", "tls_cert", "tls_key"
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
     try:
-        studio(args.folder, token=token, on_start=partial(_tell, args), **{name: getattr(args, name) for name in names})
+        studio(token=token, on_start=partial(_tell, args), **given)
     except KeyboardInterrupt:  # the usual end
         return 130
     return 0
@@ -52,13 +48,9 @@ def run(args: argparse.Namespace) -> int:
 def _tell(args: argparse.Namespace, opened: OpenStudio) -> None:
     from wordspot.commands import console
 
-    console.say(f"The studio: {opened.url}")
-    console.say(f"Projects:   {opened.folder}")
-    if opened.resumed:
-        console.say(f"Training:   {opened.resumed} goes on")
-    console.note("Ctrl-C ends it; a training that is running then goes on the next time")
-    if not opened.has_engine:
-        console.note("the page cannot try models: the engine in WebAssembly is missing; run `make web` in a checkout")
+    console.say(opened.summary())
+    for note in opened.notes():
+        console.note(note)
     if not args.no_browser:
         import webbrowser
 

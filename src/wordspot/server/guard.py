@@ -2,7 +2,8 @@
 
 - A request whose header ``Host`` is not a name of this server is refused: a page elsewhere could make its own name point
   here (DNS rebinding). Numeric addresses, localhost and this machine's name are its own.
-- An ``Origin``, which browsers send, must be the server itself or one of `allow_origins`.
+- An ``Origin``, which browsers send, must be the server itself or one of `allow_origins`. Below `OWN_PAGES`, where files are
+  changed and removed, it must be the server itself.
 - With a token, everything below ``/v1/`` needs ``Authorization: Bearer TOKEN``. A WebSocket may give ``?token=TOKEN``
   instead, because browsers do not let pages set its headers.
 """
@@ -34,9 +35,12 @@ HEADERS = {
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+#: What only the server's own pages may ask for.
+OWN_PAGES = "/v1/studio/"
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _UNKNOWN_NAME = "this server is not known by that name; add {origin} to its allowed origins (allow_origins)"
 _UNKNOWN_PAGE = "pages of {origin} may not use this server; add {origin} to its allowed origins (allow_origins)"
+_OTHER_PAGE = "pages of {origin} may not use the studio, only its own page may; a proxy must pass on the header Host"
 
 
 class Guard:
@@ -90,6 +94,8 @@ class Guard:
         origin = headers.get("origin", "")
         if origin and not self._is_welcome(origin, host):
             return 403, _UNKNOWN_PAGE.format(origin=origin), "origin"
+        if origin and scope["path"].startswith(OWN_PAGES) and not _is_same(origin, host):
+            return 403, _OTHER_PAGE.format(origin=origin), "origin"
         if self._token and scope["path"].startswith("/v1/") and not self._has_token(scope, headers):
             return 401, "the server's token is missing; send it as Authorization: Bearer TOKEN", "token"
         return None
@@ -106,13 +112,7 @@ class Guard:
         return True
 
     def _is_welcome(self, origin: str, host: str) -> bool:
-        if origin.lower() in self._origins:
-            return True
-        scheme, separator, place = origin.lower().partition("://")
-        default = _DEFAULT_PORTS.get(scheme)
-        if not (separator and default):
-            return False
-        return place.removesuffix(default) == host.lower().removesuffix(default)
+        return origin.lower() in self._origins or _is_same(origin, host)
 
     def _has_token(self, scope: Scope, headers: Headers) -> bool:
         if scope.get("method") == "OPTIONS":  # a browser's preflight request carries no token
@@ -124,6 +124,15 @@ class Guard:
             return False
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         return hmac.compare_digest(given.encode("utf-8", "replace"), self._token)
+
+
+def _is_same(origin: str, host: str) -> bool:
+    """Whether an origin is that of the server which the client calls `host`."""
+    scheme, separator, place = origin.lower().partition("://")
+    default = _DEFAULT_PORTS.get(scheme)
+    if not (separator and default):
+        return False
+    return place.removesuffix(default) == host.lower().removesuffix(default)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.errors import ConfigError, NotFoundError
+from wordspot.server.app import AddRoutes
 from wordspot.server.config import DEFAULT_HOST, ServerSettings
 from wordspot.server.page_models import make_page_models, not_runnable
 from wordspot.server.pages import page_folder
@@ -58,6 +59,7 @@ def serve(
     wyoming_host: str = DEFAULT_HOST,
     zeroconf: bool = False,
     workers: int = 1,
+    add_routes: AddRoutes | None = None,
     on_start: Callable[[Serving], None] | None = None,
     **settings: Any,
 ) -> None:
@@ -72,6 +74,7 @@ def serve(
         wyoming_host: the address for Wyoming, which has no token.
         zeroconf: announce the Wyoming port in the local network.
         workers: processes that share the port, on Linux; the limits are those of each.
+        add_routes: makes further routes; see `make_app`.
         on_start: called when everything has started.
         settings: the fields of `ServerSettings`: `host`, `port`, `token`, `allow_origins`, `record_dir`, `page_weights`,
             `gain`, `save` and the limits.
@@ -89,6 +92,8 @@ def serve(
     checked, tls = ServerSettings(**settings), find_tls(tls_cert, tls_key)
     served = load_models(model_paths(models))
     if workers != 1:
+        if add_routes is not None:
+            raise ConfigError("further routes are served by one process only; leave out `workers` or `add_routes`")
         check_workers(workers, wyoming_port)
         missing = tuple(not_runnable(make_page_models(served, checked.page_weights), page_folder()))
         serve_workers(
@@ -103,7 +108,7 @@ def serve(
             wyoming = bind(wyoming_host, wyoming_port, parameters="`wyoming_port` or `wyoming_host`")
             opened.enter_context(wyoming)
         addresses = _reachable(wyoming_host) if zeroconf else []
-        web = WebServer(served, checked, tls=tls, pool=pool)
+        web = WebServer(served, checked, tls=tls, pool=pool, add_routes=add_routes)
         opened.callback(web.close)
         asyncio.run(_run(web, pool, checked, wyoming, addresses, on_start))
 

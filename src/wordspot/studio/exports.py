@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -10,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wordspot.errors import NotFoundError
+from wordspot.errors import ExportError, NotFoundError, WordspotError
 from wordspot.formats import command_line, shown
+from wordspot.presets import PRESETS
+from wordspot.runtime.modelfile.card import Card, read_card
 from wordspot.studio.project import StudioProject
 from wordspot.studio.versions import Version
+from wordspot.wakeword.project import Project
 
 
 @dataclass(frozen=True)
@@ -22,32 +26,55 @@ class Export:
 
     Attributes:
         title, about: for the page.
-        command: the words of the command that does the same; ``MODEL`` and ``OUT`` stand for the paths.
-        write: writes a folder for a model; None: it is the model's file itself.
+        command: the words of the command that does the same; ``MODEL``, ``RECORDINGS`` and ``OUT`` stand for the paths.
+        write: writes a folder, given the model, the project's recordings and the folder; None: it is the model's file itself.
+        obstacle: why a model cannot be taken away so, and what to do; empty if it can.
     """
 
     title: str
     about: str
     command: tuple[str, ...]
-    write: Callable[[Path, Path], Any] | None
+    write: Callable[[Path, Path, Path], Any] | None
+    obstacle: Callable[[Card], str] = lambda _: ""
 
 
-def _write_page(model: Path, out: Path) -> None:
+def _write_page(model: Path, _: Path, out: Path) -> None:
     from wordspot.server.site import export_web
 
     export_web(model, out)
 
 
-def _write_wasm(model: Path, out: Path) -> None:
+def _write_wasm(model: Path, _: Path, out: Path) -> None:
     from wordspot.export.wasm_target import export_wasm
 
     export_wasm(model, out)
 
 
-def _write_c(model: Path, out: Path) -> None:
+def _write_c(model: Path, _: Path, out: Path) -> None:
     from wordspot.export.c_target import export_c
 
     export_c(model, out)
+
+
+def _write_esphome(model: Path, recordings: Path, out: Path) -> None:
+    from wordspot.export.esphome import export_esphome
+
+    export_esphome(model, out, calibrate=recordings)
+
+
+def _no_esphome(card: Card) -> str:
+    """Why ESPHome's devices cannot run a model: they compute features of their own, and detect one word."""
+    words = [label for label in card.labels if not label.startswith("_")]
+    if len(words) > 1:
+        return f"ESPHome detects one word, and this model has {len(words)}. Begin a project with the one word, and train there."
+    features = card.config.get("features", {})
+    wanted = {name.removeprefix("features."): value for name, value in PRESETS["esphome"].settings.items() if "features." in name}
+    if any(features.get(name) != value for name, value in wanted.items()):
+        return (
+            "This model needs other features than ESPHome’s devices compute. Train one for them on the command line: “wordspot "
+            "train --task trigger --preset esphome”. Or let Home Assistant do the listening, with the file above."
+        )
+    return ""
 
 
 EXPORTS = {
@@ -59,6 +86,10 @@ EXPORTS = {
     "home-assistant": Export(
         "Home Assistant", "The same file, served by “wordspot serve” as a wake word engine (Wyoming).",
         ("serve", "MODEL", "--wyoming-port", "10400", "--zeroconf"), None,
+    ),
+    "esphome": Export(
+        "ESPHome", "The network in 8 bits, its manifest and the lines for the device, such as Home Assistant Voice PE.",
+        ("export", "MODEL", "--target", "esphome", "--calibrate", "RECORDINGS", "--out", "OUT"), _write_esphome, _no_esphome,
     ),
     "page": Export(
         "A web page", "A page that listens, as plain files for any https host.",
@@ -76,14 +107,16 @@ EXPORTS = {
 
 
 def exports_json(project: StudioProject, version: Version) -> list[dict[str, str]]:
-    """What can be taken away, for the page."""
+    """What can be taken away, for the page; ``obstacle`` says why something cannot."""
+    card = read_card(version.model)
     return [
         {
             "kind": kind,
             "title": one.title,
             "about": one.about,
-            "command": _command(one, project, version),
+            "command": _command(kind, project, version),
             "file": _file_name(kind, project, version),
+            "obstacle": one.obstacle(card),
         }
         for kind, one in EXPORTS.items()
     ]
@@ -95,17 +128,28 @@ def make_export(project: StudioProject, version: Version, kind: str) -> tuple[st
     Raises:
         NotFoundError: there is no such kind, or this installation lacks what it needs.
         ExportError: the model cannot be exported so.
+        WordspotError: something that the export needs is missing.
     """
     if kind not in EXPORTS:
         raise NotFoundError(f"there is no export {shown(kind)}; expected one of {', '.join(EXPORTS)}")
-    write = EXPORTS[kind].write
-    if write is None:
-        return _file_name(kind, project, version), version.model.read_bytes()
+    content, export = version.model.read_bytes(), EXPORTS[kind]
+    if obstacle := export.obstacle(read_card(content)):
+        raise ExportError(obstacle)
+    if export.write is None:
+        return _file_name(kind, project, version), content
     with tempfile.TemporaryDirectory(prefix="wordspot-") as folder:
-        model = Path(folder) / f"{project.name}.onnx"
-        model.write_bytes(version.model.read_bytes())
-        write(model, Path(folder) / project.name)
-        return _file_name(kind, project, version), _zipped(Path(folder) / project.name)
+        model, out = Path(folder) / f"{project.name}.onnx", Path(folder) / project.name
+        model.write_bytes(content)
+        try:
+            export.write(model, _recordings(project), out)
+        except WordspotError as error:
+            raise type(error)(str(error).replace(f"{folder}{os.sep}", "")) from error  # a path that nobody finds
+        return _file_name(kind, project, version), _zipped(out)
+
+
+def _recordings(project: StudioProject) -> Path:
+    """What the model was trained on."""
+    return Project(project.model).recordings
 
 
 def _file_name(kind: str, project: StudioProject, version: Version) -> str:
@@ -113,9 +157,9 @@ def _file_name(kind: str, project: StudioProject, version: Version) -> str:
     return f"{name}.onnx" if EXPORTS[kind].write is None else f"{name}-{kind}.zip"
 
 
-def _command(export: Export, project: StudioProject, version: Version) -> str:
-    paths = {"MODEL": version.model, "OUT": Path(f"{project.name}-{export.command[0]}")}
-    return command_line("wordspot", *(paths.get(part, part) for part in export.command))
+def _command(kind: str, project: StudioProject, version: Version) -> str:
+    paths = {"MODEL": version.model, "RECORDINGS": _recordings(project), "OUT": Path(f"{project.name}-{kind}")}
+    return command_line("wordspot", *(paths.get(part, part) for part in EXPORTS[kind].command))
 
 
 def _zipped(folder: Path) -> bytes:

@@ -33,6 +33,8 @@ class Job:
         fraction: of everything, roughly.
         trains: training has begun, or is over.
         curve: step, loss and accuracy of training batches.
+        found: step, and held-out clips of the words that are detected, of how many, clips of other words that are taken for one,
+            of how many.
         notes: what the library reported, oldest first.
         error: why it failed.
         version: the number of the model that came out; 0 for none.
@@ -46,6 +48,7 @@ class Job:
     fraction: float = 0.0
     trains: bool = False
     curve: tuple[tuple[float, ...], ...] = ()
+    found: tuple[tuple[int, ...], ...] = ()
     notes: tuple[str, ...] = ()
     error: str = ""
     version: int = 0
@@ -98,13 +101,18 @@ class JobWriter:
         now = time.time()
         self.job = Job(started=before.started if before and before.state == RUNNING else now, updated=now)
         self._points: list[tuple[float, ...]] = []
+        self._found: list[tuple[int, ...]] = []
         self._n_records, self._keep_every, self._written = 0, 1, 0.0
+        if before and before.state == RUNNING:  # it goes on, unless its first step says otherwise
+            self._points, self._found = [tuple(one) for one in before.curve], [tuple(one) for one in before.found]
         self.is_training = False
         self.write()
 
     def write(self, **changes: Any) -> None:
         """Change some fields and write the file now."""
-        self.job = dataclasses.replace(self.job, **changes, curve=tuple(self._points), updated=time.time())
+        self.job = dataclasses.replace(
+            self.job, **changes, curve=tuple(self._points), found=tuple(self._found), updated=time.time()
+        )
         self._written = time.monotonic()
         write_job(self._project, self.job)
 
@@ -123,12 +131,17 @@ class JobWriter:
             self.write(**changes)
 
     def on_record(self, record: Any) -> None:
-        """A step's loss and accuracy; with many steps, every second one is dropped again and again."""
-        if getattr(record, "kind", "") != "step":
+        """A step's loss and accuracy, or counts of held-out clips; of many steps, every second is dropped again and again."""
+        if record.kind == "found":
+            self._found.append((record.step, record.n_found, record.n_words, record.n_wrong, record.n_others))
+        if record.kind != "step":
             return
+        if not self._n_records:
+            self._points = [one for one in self._points if one[0] < record.step]
+            self._found = [one for one in self._found if one[0] < record.step]
         self._n_records += 1
         if self._n_records % self._keep_every == 0:
-            self._points.append((self._n_records, round(record.loss, 4), round(record.accuracy, 4)))
+            self._points.append((record.step, round(record.loss, 4), round(record.accuracy, 4)))
         if len(self._points) >= _MOST_POINTS:
             self._points, self._keep_every = self._points[::2], 2 * self._keep_every
 

@@ -28,7 +28,7 @@ from wordspot.files import read_json, write_json
 from wordspot.formats import shown
 from wordspot.labels import normalize_word
 from wordspot.server.record import clean_word
-from wordspot.wakeword.project import Project, Request
+from wordspot.wakeword.project import RETIRED, Project, Request
 
 MOST_PROJECTS, MOST_WORDS = 200, 50
 _HUGE = 10**12  # beyond every limit, and a float can hold it
@@ -167,7 +167,12 @@ class StudioProject:
             WordspotError: the file is damaged.
         """
         path = self.path / _SETTINGS
-        return TrainingSettings.from_json(read_json(path)) if path.is_file() else TrainingSettings()
+        if not path.is_file():
+            return TrainingSettings()
+        value = read_json(path)
+        if isinstance(value, dict):
+            value = {name: one for name, one in value.items() if name not in RETIRED}
+        return TrainingSettings.from_json(value)
 
     def write_settings(self, settings: TrainingSettings) -> None:
         write_json(self.path / _SETTINGS, dataclasses.asdict(settings))

@@ -28,7 +28,7 @@ from wordspot.studio import kept
 from wordspot.studio.exports import exports_json, make_export
 from wordspot.studio.overview import overview, project_json
 from wordspot.studio.project import StudioFolder, StudioProject, TrainingSettings
-from wordspot.studio.sounds import discard_sound, find_sound, save_background, save_take, trim_sound
+from wordspot.studio.sounds import discard_sound, find_sound, restore_sound, save_background, save_take, trim_sound
 from wordspot.studio.training import Training
 from wordspot.studio.versions import Version, find_version, list_versions, set_threshold
 from wordspot.studio.voices import sounds_like, speak_sample
@@ -64,6 +64,7 @@ class StudioRoutes:
             ("GET", f"{one}{places}/{{file}}", self._sound),
             ("DELETE", f"{one}{places}/{{file}}", self._answer(self._discard)),
             ("POST", f"{one}{places}/{{file}}/trim", self._answer(self._trim)),
+            ("POST", f"{one}{places}/{{file}}/restore", self._answer(self._restore)),
             ("POST", f"{one}/kept", self._keep),
             ("GET", f"{one}/kept/{{file:path}}", self._kept_sound),
             ("POST", f"{one}/kept/{{file:path}}", self._answer(self._judge)),
@@ -153,8 +154,11 @@ class StudioRoutes:
 
     def _discard(self, request: Request, _: Any) -> Any:
         folder, project = self._place(request), self._of(request)
-        discard_sound(folder, request.path_params["file"], project.discarded / folder.name)
-        return {}
+        return {"discarded": discard_sound(folder, request.path_params["file"], project.discarded / folder.name)}
+
+    def _restore(self, request: Request, _: Any) -> Any:
+        folder, project = self._place(request), self._of(request)
+        return restore_sound(folder, request.path_params["file"], project.discarded / folder.name).to_json()
 
     def _trim(self, request: Request, value: Any) -> Any:
         folder, project = self._place(request), self._of(request)

@@ -134,14 +134,32 @@ def trim_sound(folder: Path, name: str, start_s: float, stop_s: float, aside: Pa
     return kept
 
 
-def discard_sound(folder: Path, name: str, aside: Path) -> None:
-    """Move a recording to the folder `aside`.
+def discard_sound(folder: Path, name: str, aside: Path) -> str:
+    """Move a recording to the folder `aside`. Returns its name there, with which `restore_sound` finds it.
 
     Raises:
         NotFoundError: there is no such recording.
     """
     path = find_sound(folder, name)
-    move_aside(path, aside / path.name)
+    return move_aside(path, aside / path.name).name
+
+
+def restore_sound(folder: Path, name: str, aside: Path) -> Sound:
+    """Move a discarded recording back from the folder `aside`, under its name if that is free.
+
+    Raises:
+        NotFoundError: there is no such recording.
+        ConfigError: the folder is full.
+    """
+    path = find_sound(aside, name)
+    with _saving:
+        target = folder / path.name
+        if target.exists():
+            target = _free_name(folder, speaker_of(name) or "someone", path.suffix.lower())
+        folder.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    facts = target.stat()
+    return _describe(target, facts.st_mtime_ns, facts.st_size)
 
 
 def digest_of(path: Path) -> str:

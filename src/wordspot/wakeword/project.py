@@ -13,6 +13,8 @@ from wordspot.files import read_json, write_json
 #: Milliseconds of a clip: what the network sees at once. A phrase must fit.
 CLIP_MS = 1500.0
 _FILE = "new.json"
+#: What earlier versions wrote into requests and settings, and nothing reads.
+RETIRED = frozenset({"n_rounds"})
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ class Project:
             return None
         try:
             value: dict[str, Any] = read_json(path)
-            given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in value["request"].items()}
+            kept = {name: v for name, v in value["request"].items() if name not in RETIRED}
+            given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()}
             return Request(**given), [str(stage) for stage in value["finished"]]
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} is damaged ({type(error).__name__}: {error}); begin anew in another folder") from error

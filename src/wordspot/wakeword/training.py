@@ -30,6 +30,8 @@ RECIPE: dict[str, Any] = {
 }
 #: When training speech is searched for what the network falls for, as parts of all steps.
 SEARCHES = (0.35, 0.6, 0.8)
+#: How often held-out clips are counted in which the phrases are detected; each time takes as long as a few steps.
+N_COUNTS = 10
 #: The note before the first step begins with this.
 BEGINS = "training"
 _PROBE_STEPS, _PROBE_SKIPPED = 8, 3
@@ -49,7 +51,7 @@ class Callbacks:
 def train_wake_word(project: Project, request: Request, speech: Path | None, callbacks: Callbacks) -> Run:
     """Train for the minutes of the request, or go on where training was interrupted."""
     common: dict[str, Any] = {
-        "speech": speech, "progress": callbacks.progress, "on_note": callbacks.on_note, "on_record": callbacks.on_record,
+        "speech": speech, "progress": callbacks.progress, "on_note": callbacks.on_note, "on_record": _useful(callbacks.on_record),
         "stop": callbacks.stop,
     }  # fmt: skip
     begun = Run(project.run)
@@ -58,8 +60,16 @@ def train_wake_word(project: Project, request: Request, speech: Path | None, cal
     steps = _steps_in(60 * request.minutes, project, request, speech)
     callbacks.on_note(f"{BEGINS}: {steps} steps, about {duration(60 * request.minutes)}")
     searches = tuple(dict.fromkeys(max(round(share * steps), 1) for share in SEARCHES)) if speech is not None else ()
-    settings = {"training.evaluate_every": steps, "training.warmup_steps": min(100, steps // 5), "scenes.seek_at": searches}
+    settings = {
+        "training.evaluate_every": steps, "training.found_every": max(steps // N_COUNTS, 1),
+        "training.warmup_steps": min(100, steps // 5), "scenes.seek_at": searches,
+    }  # fmt: skip
     return _train(project, request, project.run, settings, {**common, "steps": steps})
+
+
+def _useful(on_record: Callable[[Any], None]) -> Callable[[Any], None]:
+    """`on_record` without evaluations on clips, which say little about this recipe; see `wordspot.training.scenes.found`."""
+    return lambda record: None if record.kind == "evaluation" else on_record(record)
 
 
 def _train(project: Project, request: Request, out: Path, settings: Mapping[str, Any], more: Mapping[str, Any]) -> Run:

@@ -63,7 +63,7 @@ class StreamRunner {
   /** samples: Float32Array → scores: Float32Array [n · labels], ends: [n] samples of the stream at each row's end. */
   async feed(samples) {
     const { step_samples: step, clip_samples: clip, labels } = this.model.card;
-    const audio = joined(this.waiting, samples);
+    const audio = joined([this.waiting, samples]);
     const nSteps = Math.floor(audio.length / step);
     this.waiting = audio.slice(nSteps * step);
     const parts = [];
@@ -76,7 +76,7 @@ class StreamRunner {
     const early = Math.min(Math.max(clip / step - 1 - first, 0), nSteps);
     const ends = [];
     for (let row = early; row < nSteps; row++) ends.push((first + row + 1) * step);
-    return { scores: joined(...parts).subarray(early * labels.length), ends };
+    return { scores: joined(parts).subarray(early * labels.length), ends };
   }
 
   async call(audio) {
@@ -97,7 +97,7 @@ class WindowRunner {
 
   async feed(samples) {
     const size = this.model.card.clip_samples;
-    const audio = joined(this.kept, samples);
+    const audio = joined([this.kept, samples]);
     const nWindows = Math.max(Math.floor((audio.length - size) / this.stride) + 1, 0);
     const windows = Array.from({ length: nWindows }, (_, at) => audio.subarray(at * this.stride, at * this.stride + size));
     const scores = await judgeClips(this.model, windows);
@@ -114,10 +114,10 @@ async function judgeClips(model, clips) {
   const parts = [];
   for (let start = 0; start < clips.length; start += most) {
     const some = clips.slice(start, start + most);
-    const audio = new ort.Tensor("float32", joined(...some), [some.length, model.card.clip_samples]);
+    const audio = new ort.Tensor("float32", joined(some), [some.length, model.card.clip_samples]);
     parts.push((await model.run({ audio })).scores.data);
   }
-  return joined(...parts);
+  return joined(parts);
 }
 
 async function selfTestDifference(model) {

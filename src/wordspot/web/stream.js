@@ -29,8 +29,8 @@ export function checkSelfTest({ difference, tolerance }) {
 /** The sentence in which a model reports an error. */
 export const sentence = (error) => String(error?.message ?? error).replace(/\s+/g, " ").slice(0, 300);
 
-/** Float32Arrays one after another, as one. */
-export function joined(...parts) {
+/** A list of Float32Arrays, one after another, as one; a single one is returned itself. */
+export function joined(parts) {
   if (parts.length === 1) return parts[0];
   const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;

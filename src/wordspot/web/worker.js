@@ -74,7 +74,7 @@ async function work(current) {
   current.busy = true;
   try {
     while (current.waiting.length && current === stream) {
-      const audio = joined(...current.waiting);
+      const audio = joined(current.waiting);
       current.waiting = [];
       const piece = PIECE_SECONDS * model.card.sample_rate;
       for (let start = 0; start < audio.length && current === stream; start += piece) {

@@ -65,6 +65,17 @@ def test_resumed_equals_unbroken_to_the_bit(unbroken: Path, tone_folder: Path, t
         assert (unbroken / name).read_text() == (tmp_path / "run" / name).read_text()
 
 
+def test_counts_of_held_out_clips_change_nothing(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
+    records: list[Any] = []
+    run = train(tone_folder, tmp_path / "run", settings={"training.found_every": 3}, on_record=records.append)
+    counts = [one for one in records if one.kind == "found"]
+    assert [one.step for one in counts] == [3, 6]
+    assert all(one.n_words > 0 and one.n_others > 0 for one in counts)
+    assert [one["step"] for one in run.log() if one["kind"] == "found"] == [3, 6]
+    one, two = tensors(unbroken), tensors(run.path)
+    assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+
+
 def test_averaged_weights_are_evaluated_and_exported(unbroken: Path, tone_folder: Path, tmp_path: Path) -> None:
     """The run's result is that of a checkpoint whose weights are the averages."""
     checkpoint = load_checkpoint(RunFolder(unbroken).checkpoint_path(RunFolder(unbroken).latest_step()))

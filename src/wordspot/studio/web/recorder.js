@@ -2,6 +2,7 @@
 
 import { levelOf } from "../draw.js";
 import { openMicrophone } from "../microphone.js";
+import { joined } from "../stream.js";
 import { encodeWav } from "../wav.js";
 
 export const RATE = 16000;
@@ -75,15 +76,4 @@ export class Recorder {
     this.on.end(sentence);
     await run.microphone?.stop();
   }
-}
-
-/** Parts of sound, one after the other. */
-export function joined(parts) {
-  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -57,5 +57,5 @@ function drawBars(canvas, peaks) {
 /** A card of a recording: waveform, a hint, and buttons. actions: {play, trim, discard}, each optional. */
 export function soundCard(sound, name, hint, isBad, actions) {
   const buttons = Object.entries(actions).map(([icon, act]) => iconButton(icon, `${icon[0].toUpperCase()}${icon.slice(1)} ${name}`, act));
-  return el("li", { className: "take" }, waveform(sound.peaks), text("span", isBad ? "hint bad" : "hint", hint), el("span", { className: "icons" }, buttons));
+  return el("li", { className: "take", "data-file": sound.file }, waveform(sound.peaks), text("span", isBad ? "hint bad" : "hint", hint), el("span", { className: "icons" }, buttons));
 }

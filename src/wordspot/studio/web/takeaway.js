@@ -9,7 +9,9 @@ export async function showTakeAway(view, project) {
   view.append(text("h1", "", "Take it away"), el("ul", { className: "exports" }, exports.map((one) => exportCard(one, project, number))));
 }
 
-function exportCard({ kind, title, about, command, file }, project, number) {
+function exportCard({ kind, title, about, command, file, obstacle }, project, number) {
+  const heading = text("h2", "big", title);
+  if (obstacle) return el("li", { className: "panel stack", id: `no-${kind}` }, heading, text("p", "note", about), text("p", "obstacle", obstacle));
   const take = button("Download", () => act(async () => {
     take.disabled = true;
     take.textContent = "Preparing …";
@@ -25,6 +27,6 @@ function exportCard({ kind, title, about, command, file }, project, number) {
       take.textContent = "Download";
     }
   }), "button", { ariaLabel: `Download for ${title}`, id: `take-${kind}` });
-  return el("li", { className: "panel stack" }, el("div", { className: "row" }, text("h2", "big", title), take), text("p", "note", about),
+  return el("li", { className: "panel stack" }, el("div", { className: "row" }, heading, take), text("p", "note", about),
     el("details", { className: "note" }, text("summary", "", "The same on the command line"), text("code", "command", command)));
 }

@@ -1,7 +1,7 @@
 /* The second step: how long to train, and what happens while it does. */
 
 import { get, send } from "./api.js";
-import { act, button, el, say, text } from "./dom.js";
+import { act, button, el, percent, say, text } from "./dom.js";
 
 const LOOK_MS = 1000;
 /** What a maker chooses; the numbers are those of `wordspot new`. */
@@ -90,7 +90,8 @@ class TrainingView {
     const stop = now === "running" ? button("Stop", () => act(() => send("DELETE", ["projects", this.project.name, "training"])), "button") : null;
     const panel = el("section", { className: "panel stack", ariaLabel: "Training" },
       el("div", { className: "row" }, this.stage, stop), this.bar, this.detail,
-      el("figure", {}, this.curve, text("figcaption", "note", "Loss of the training batches: it should fall.")),
+      el("figure", { className: "learning" }, this.curve, el("figcaption", { className: "note" },
+        text("span", "key loss", "Loss of the training batches: it should fall."), this.found = text("span", "key found", ""))),
       el("details", {}, text("summary", "", "Log"), this.notes));
     this.update(state);
     return panel;
@@ -107,7 +108,9 @@ class TrainingView {
     this.bar.hidden = state.state !== "running";
     const count = state.total ? `${state.done} of ${state.total}` : state.done ? String(state.done) : "";
     this.detail.textContent = state.state === "running" ? [count, timeLeft(state)].filter(Boolean).join(" · ") : "";
-    drawCurve(this.curve, state.curve);
+    drawCurves(this.curve, state.curve, state.found);
+    const sentenceOfFound = foundSentence(state.found);
+    if (this.found.textContent !== sentenceOfFound) this.found.textContent = sentenceOfFound;
     this.curve.parentElement.hidden = state.curve.length < 2;
     if (this.notes.childElementCount !== state.notes.length) this.notes.replaceChildren(...state.notes.map((note) => text("li", "", note)));
   }
@@ -123,18 +126,33 @@ function timeLeft({ started, now, fraction }) {
 
 const clock = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
 
-function drawCurve(svg, points) {
+/** The newest count of held-out clips, in words. */
+function foundSentence(found) {
+  if (!found.length) return "Clips that are held out: counted now and then.";
+  const [, nFound, nWords, nWrong, nOthers] = found.at(-1);
+  const wrong = nOthers ? `; ${nWrong} of ${nOthers} other clips are taken for one` : "";
+  return `Held-out clips in which the word is found: ${nFound} of ${nWords}, it should rise${wrong}.`;
+}
+
+const WIDTH = 600;
+const HEIGHT = 140;
+const line = (points, last, className) => {
+  const shape = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
+  shape.setAttribute("class", className);
+  shape.setAttribute("points", points.map(([step, share]) => `${((WIDTH * step) / last).toFixed(1)},${(HEIGHT - 3 - (HEIGHT - 6) * share).toFixed(1)}`).join(" "));
+  return shape;
+};
+
+/** The loss, as a part of its largest, and the share of held-out clips that are found, over the steps. */
+function drawCurves(svg, points, found) {
   if (points.length < 2) return;
-  const width = 600;
-  const height = 140;
   const most = Math.max(...points.map(([, loss]) => loss));
   const last = points.at(-1)[0];
-  const line = points.map(([step, loss]) => `${((width * step) / last).toFixed(1)},${(height - (height - 6) * (loss / most) - 3).toFixed(1)}`).join(" ");
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const shares = found.map(([step, nFound, nWords]) => [step, nFound / nWords]);
+  const risen = shares.length ? `; held-out clips that are found: from ${percent(shares[0][1])} to ${percent(shares.at(-1)[1])}` : "";
+  svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `Loss over ${last} steps: from ${points[0][1].toFixed(2)} to ${points.at(-1)[1].toFixed(2)}`);
+  svg.setAttribute("aria-label", `Loss over ${last} steps: from ${points[0][1].toFixed(2)} to ${points.at(-1)[1].toFixed(2)}${risen}`);
   svg.setAttribute("preserveAspectRatio", "none");
-  const shape = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
-  shape.setAttribute("points", line);
-  svg.replaceChildren(shape);
+  svg.replaceChildren(line(points.map(([step, loss]) => [step, loss / most]), last, "loss"), line(shares, last, "found"));
 }

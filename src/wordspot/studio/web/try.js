@@ -4,11 +4,11 @@ import { isWord } from "../decoder.js";
 import { levelOf } from "../draw.js";
 import { openMicrophone, whyNoMicrophone } from "../microphone.js";
 import { Recogniser } from "../recogniser.js";
+import { joined } from "../stream.js";
 import { encodeWav } from "../wav.js";
 import { Words } from "../words.js";
 import { get, upload } from "./api.js";
 import { act, button, el, notice, plural, say, text } from "./dom.js";
-import { joined } from "./recorder.js";
 
 const KEPT_SECONDS = 2.5; // of sound around what was heard or missed
 const AFTER_SECONDS = 0.5; // after a detection, that are kept too

@@ -7,6 +7,7 @@ import { filesOf, readable } from "./files.js";
 import { Recorder } from "./recorder.js";
 import { play, soundCard } from "./sound.js";
 import { openTrim } from "./trim.js";
+import { Undo } from "./undo.js";
 
 const ROOM_SECONDS = 10;
 const ENOUGH = 8; // takes of a word, below which the page asks for more
@@ -15,7 +16,7 @@ const SPEAKER = "wordspot-studio-speaker";
 export async function showWords(view, first) {
   const screen = new WordsView(view, first);
   await screen.show(first);
-  return () => screen.recorder.stop();
+  return () => screen.leave();
 }
 
 class WordsView {
@@ -32,6 +33,12 @@ class WordsView {
     this.nVoices = 0; // samples of voices that were played: each is another voice
     this.target = null; // {place, word} of what is recorded
     view.append(this.addForm(), this.stage.box, this.body);
+    this.undo = new Undo(view);
+  }
+
+  leave() {
+    this.undo.leave();
+    return this.recorder.stop();
   }
 
   addForm() {
@@ -123,14 +130,22 @@ class WordsView {
           await send("POST", [...parts, "trim"], { start, stop }, query);
           await this.refresh();
         })),
-        discard: () => act(async () => {
-          const [parts, query] = at(sound);
-          await send("DELETE", parts, {}, query);
-          say(`take ${number + 1} of ${name} was discarded`);
-          await this.refresh();
-        }),
+        discard: (event) => act(() => this.discard(at(sound), `Take ${number + 1} of ${name} was discarded`, event.detail === 0)),
       });
     }));
+  }
+
+  /** Discard a recording, and offer to take that back. address: its parts and its query. */
+  async discard([parts, query], sentence, isByKey) {
+    const { discarded } = await send("DELETE", parts, {}, query);
+    say(`${sentence}; Control Z takes it back`);
+    await this.refresh();
+    this.undo.offer(sentence, async () => {
+      const { file } = await send("POST", [...parts.slice(0, -1), discarded, "restore"], {}, query);
+      say("It is back");
+      await this.refresh();
+      if (isByKey) this.body.querySelector(`[data-word="${CSS.escape(query.word)}"] [data-file="${CSS.escape(file)}"] button`)?.focus();
+    }, isByKey);
   }
 
   fileButton(target, name) {

@@ -22,7 +22,7 @@ from wordspot.data.split import unused_lists
 from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.clips import measure_clips
 from wordspot.intervals import wilson_interval
-from wordspot.labels import normalize_word
+from wordspot.labels import SILENCE_LABEL, UNKNOWN, normalize_word
 from wordspot.metrics import confusion_matrix
 from wordspot.models.streaming import SceneNetwork
 from wordspot.progress import OnProgress
@@ -30,6 +30,7 @@ from wordspot.tasks import labels_of_run
 from wordspot.training.batches import Batches
 from wordspot.training.log import listing_text
 from wordspot.training.scenes.batches import SceneBatches
+from wordspot.training.scenes.found import Found, HeldOutClips
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class WordsTask:
             raise DataError("no clips are left for training; lower data.validation_percent and data.testing_percent")
         self.batches = Batches(config, decoded, self.sets, device)
         self._scenes: SceneBatches | None = None
+        self._held_out: HeldOutClips | None = None
 
     @classmethod
     def load(
@@ -170,6 +172,18 @@ class WordsTask:
             raise ConfigError(f"scenes.length_s: the network {name} cannot classify all windows of a scene; set it to 0")
         hop_frames = getattr(network, "hop_frames", 1)
         self._scenes = SceneBatches(self._config, self.decoded, self.sets["training"], self._speech, hop_frames)
+        if self._config.training.found_every:
+            self._held_out = self._held_out_clips(self._scenes.stride)
+
+    def _held_out_clips(self, stride: int) -> HeldOutClips:
+        """The validation set, with all clips of other words."""
+        clips = self.decoded.listing.clips
+        places = {normalize_word(word): place for place, word in enumerate(self._config.words, start=UNKNOWN + 1)}
+        sets = split_recordings(self.decoded.listing, self._config.data, self._wanted).sets
+        chosen = [row for row, name in enumerate(sets) if name == "validation" and clips[row].word != SILENCE_LABEL]
+        labels = [places.get(clips[row].word, UNKNOWN) for row in chosen]
+        rows, found = np.array(chosen, np.int64), np.array(labels, np.int64)
+        return HeldOutClips(self.decoded, rows, found, self._config.features, stride, self.batches.device)
 
     @property
     def window_stride(self) -> int:
@@ -181,7 +195,10 @@ class WordsTask:
         audio, labels = (torch.from_numpy(part).to(self.batches.device) for part in self._scenes.draw(step))
         return self.batches.augmenter.through_channel(audio, generator), labels
 
-    def after_step(self, network: Callable[[], nn.Module], front_end: nn.Module, step: int) -> Iterator[Search]:
+    def after_step(self, network: Callable[[], nn.Module], front_end: nn.Module, step: int) -> Iterator[Search | Found]:
+        every = self._config.training.found_every
+        if self._held_out is not None and step % every == 0 and (found := self._held_out.count(network(), front_end, step)):
+            yield found
         if self._scenes is not None and step in self._config.scenes.seek_at:
             yield Search(step, self._scenes.seek(network(), front_end, self.batches.device))
 
