@@ -28,7 +28,7 @@ RECIPE: dict[str, Any] = {
     "augment.warp": 0.12,
     "augment.speed": 0.25,
 }
-#: When training speech is searched for what the network falls for, as parts of all steps.
+#: When speech and noise are searched for what the network falls for, as parts of all steps.
 SEARCHES = (0.35, 0.6, 0.8)
 #: How often held-out clips are counted in which the phrases are detected; each time takes as long as a few steps.
 N_COUNTS = 10
@@ -59,7 +59,7 @@ def train_wake_word(project: Project, request: Request, speech: Path | None, cal
         return resume(begun, project.recordings, **common)
     steps = _steps_in(60 * request.minutes, project, request, speech)
     callbacks.on_note(f"{BEGINS}: {steps} steps, about {duration(60 * request.minutes)}")
-    searches = tuple(dict.fromkeys(max(round(share * steps), 1) for share in SEARCHES)) if speech is not None else ()
+    searches = tuple(dict.fromkeys(max(round(share * steps), 1) for share in SEARCHES))
     settings = {
         "training.evaluate_every": steps, "training.found_every": max(steps // N_COUNTS, 1),
         "training.warmup_steps": min(100, steps // 5), "scenes.seek_at": searches,
