@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from wordspot.intervals import Estimate, EventRate, Proportion, poisson_interval, wilson_interval
+from wordspot.intervals import Estimate, EventRate, Proportion, mean_interval, poisson_interval, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,18 @@ def test_a_proportion_and_a_rate_as_json() -> None:
     assert EventRate(2, 0).to_json("x") == {"x": None, "x_low": None, "x_high": None}, "NaN is no JSON"
     assert EventRate(2, 4).to_json("x")["x"] == 0.5
     assert Estimate(None, None, None).to_json("eer") == {"eer": None, "eer_low": None, "eer_high": None}
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 10, 31, 200])
+def test_the_interval_of_a_mean_is_scipys(n: int) -> None:
+    values = [math.sin(7 * number) for number in range(n)]
+    mean, error = sum(values) / n, scipy.stats.sem(values)
+    expected = scipy.stats.t.interval(0.95, n - 1, loc=mean, scale=error)
+    found = mean_interval(values)
+    assert (found.value, found.low, found.high) == pytest.approx((mean, *expected), abs=1e-9)
+
+
+def test_the_mean_of_one_value_has_no_interval() -> None:
+    assert mean_interval([0.5]) == Estimate(0.5, None, None)
+    assert mean_interval([]) == Estimate(None, None, None)
+    assert mean_interval([0.5, 0.5]) == Estimate(0.5, 0.5, 0.5)

@@ -32,6 +32,7 @@ ALLOWED = {
     "server": {"leaves", "audio", "runtime.modelfile", "runtime"},
     "client": {"leaves", "audio", "runtime"},
     "run": {"leaves", "runtime", "evaluation", "training", "export"},
+    "sweeps": {"leaves", "evaluation", "training", "run"},
     "feature_picture": {"leaves", "audio", "features", "reports"},
     "wakeword": {"leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "run"},
     "studio": {
@@ -40,14 +41,14 @@ ALLOWED = {
     },
     "commands": {
         "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "features", "models", "training", "export",
-        "reports", "server", "client", "run", "feature_picture", "wakeword", "studio", "archive",
+        "reports", "server", "client", "run", "feature_picture", "wakeword", "studio", "archive", "sweeps",
     },
 }  # fmt: skip
 
 #: These run on a small device, or answer at once: no torch, not even through what they import.
 WITHOUT_TORCH = (
     "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "server", "client", "run",
-    "feature_picture", "wakeword", "studio", "archive", "commands",
+    "feature_picture", "wakeword", "studio", "archive", "sweeps", "commands",
 )  # fmt: skip
 
 #: What is imported inside functions only, because it takes long to load.

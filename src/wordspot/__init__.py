@@ -68,6 +68,7 @@ _HOME = {
     "speak": "wordspot.data.voices",
     "spectrogram": "wordspot.feature_picture",
     "studio": "wordspot.studio.serve",
+    "sweep": "wordspot.sweeps.sweep",
     "test_stream": "wordspot.evaluation.streams",
     "train": "wordspot.run",
     "tune": "wordspot.evaluation.tuning",
@@ -151,5 +152,6 @@ if TYPE_CHECKING:
     from wordspot.server.serve import serve as serve
     from wordspot.server.site import export_web as export_web
     from wordspot.studio.serve import studio as studio
+    from wordspot.sweeps.sweep import sweep as sweep
     from wordspot.training.leave_one_out import leave_one_generator_out as leave_one_generator_out
     from wordspot.wakeword.making import new as new

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,3 +118,39 @@ class Estimate:
     def to_json(self, name: str) -> dict[str, float | None]:
         """The value and the ends of its interval, as ``name``, ``name_low`` and ``name_high``."""
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
+
+def mean_interval(values: Sequence[float]) -> Estimate:
+    """The mean of independent values, such as those of several seeds, with its 95 % interval by Student's t.
+
+    Few values have a wide interval: of two it is 12.7 standard errors to each side, of ten 2.26. One value has none.
+
+    >>> round(mean_interval([0.90, 0.92, 0.94]).low, 4)  # 0.92 - 4.303 * 0.02 / 3**0.5
+    0.8703
+    """
+    n = len(values)
+    if n < 2:
+        return Estimate(values[0] if values else None, None, None)
+    mean = math.fsum(values) / n
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    spread = _student_t95(n - 1) * deviation / math.sqrt(n)
+    return Estimate(mean, mean - spread, mean + spread)
+
+
+@functools.lru_cache(maxsize=256)
+def _student_t95(degrees: int) -> float:
+    """What Student's t exceeds in absolute value with a probability of 5 % (Abramowitz and Stegun 26.7.3 and 26.7.4)."""
+    low, high = 0.0, math.pi / 2  # of the arctangent of t / sqrt(degrees)
+    while (middle := (low + high) / 2) not in (low, high):
+        low, high = (low, middle) if _student_within(middle, degrees) > 0.95 else (middle, high)
+    return math.tan(low) * math.sqrt(degrees)
+
+
+def _student_within(angle: float, degrees: int) -> float:
+    """The probability that t lies within ± tan(`angle`) · sqrt(`degrees`)."""
+    sine, cosine, is_odd = math.sin(angle), math.cos(angle), degrees % 2
+    term, total = (cosine if is_odd else 1.0), 0.0
+    for power in range(1 if is_odd else 0, degrees - 1, 2):
+        total += term
+        term *= cosine**2 * (power + 1) / (power + 2)
+    return 2 / math.pi * (angle + sine * total) if is_odd else sine * total

@@ -115,6 +115,7 @@ def test_a_changed_recording_replaces_its_old_detections(archive: Path, tmp_path
     assert (result.n_done_before, result.failed) == (5, ())
     assert detections(hits) == expected(archive, MODEL)
     assert len(rows(hits, "files")) == 8
+    assert scan_to(hits, archive).n_done_before == 8  # the new time is known, so nothing is read again
 
 
 def test_settings_and_models_have_rows_of_their_own(archive: Path, tmp_path: Path, engines: list[Inline]) -> None:

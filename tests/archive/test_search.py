@@ -59,6 +59,16 @@ def test_search_finds_what_detect_found(hits: Path, tmp_path: Path) -> None:
     assert json.loads(json.dumps(best[0].to_json()))["word"] == best[0].word
 
 
+def test_what_two_scans_found_is_listed_once(hits: Path, tmp_path: Path) -> None:
+    before = search(hits)
+    scan(tmp_path / "in", tmp_path / "model.onnx", out=hits, threshold=0.3)
+    after = search(hits)
+    assert len({(hit.file, hit.word, hit.end_ms) for hit in after}) == len(after) >= len(before)
+    assert {(hit.file, hit.end_ms, hit.word, hit.score, hit.settings) for hit in before} <= {
+        (hit.file, hit.end_ms, hit.word, hit.score, hit.settings) for hit in after
+    }
+
+
 def test_detections_that_an_interrupted_scan_left_do_not_count(hits: Path) -> None:
     (part,) = (hits / "detections").glob("*.parquet")
     n_found = len(search(hits))

@@ -20,12 +20,13 @@ import dataclasses
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wordspot import __version__
+from wordspot.archive.sources import SourceFile
 from wordspot.archive.worker import FileResult, Setup
 from wordspot.errors import DataError, missing_extra
 from wordspot.files import atomic_path
@@ -77,6 +78,7 @@ class Dataset:
             "version": __version__,
         }
         self._results: list[FileResult] = []
+        self._touched: dict[str, str] = {}
         self._lock = contextlib.ExitStack()
 
     def __enter__(self) -> Dataset:
@@ -101,12 +103,17 @@ class Dataset:
         """Keep results until `flush`."""
         self._results += results
 
+    def touch(self, file: SourceFile) -> None:
+        """Keep the new fingerprint of a recording, whose content is what it was, until `flush`."""
+        self._touched[file.name] = file.fingerprint
+
     def flush(self) -> None:
-        """Write the results that were added since the last time, as one part.
+        """Write the results that were added since the last time, as one part, and fingerprints into the parts they belong to.
 
         Raises:
             OSError: the disk is full, for example; nothing of them was written then, and `flush` can be tried again.
         """
+        self._write_fingerprints()
         if not self._results:
             return
         old: dict[str, set[str]] = {}
@@ -120,6 +127,17 @@ class Dataset:
             file = result.file
             self.entries[file.name] = Entry(part, file.fingerprint, result.content, result.error)
         self._results = []
+
+    def _write_fingerprints(self) -> None:
+        by_part: dict[str, dict[str, str]] = {}
+        for name, fingerprint in self._touched.items():
+            by_part.setdefault(self.entries[name].part, {})[name] = fingerprint
+        for part, fingerprints in by_part.items():
+            path = self._path(FILES, part)
+            _write_table(path, _with_fingerprints(read_part(path), fingerprints, self._common), FILES)
+            for name, fingerprint in fingerprints.items():
+                self.entries[name] = dataclasses.replace(self.entries[name], fingerprint=fingerprint)
+        self._touched = {}
 
     def _detection_rows(self) -> list[dict[str, Any]]:
         return [
@@ -285,11 +303,24 @@ def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(f"{path} is damaged ({error}); remove {decides}, and the recordings in it are scanned again")
 
 
-def _without(table: Any, names: set[str], common: dict[str, str]) -> Any:
+def _without(table: Any, names: Collection[str], common: dict[str, str]) -> Any:
     """A table without the rows of some recordings with one model and its settings."""
-    rows = table.select(["file", "model", "settings"]).to_pylist()
+    return table.filter([not is_one for is_one in _are_of(table, names, common)])
+
+
+def _with_fingerprints(table: Any, fingerprints: dict[str, str], common: dict[str, str]) -> Any:
+    """A table of files with new fingerprints of some recordings, with one model and its settings."""
+    rows = zip(_are_of(table, fingerprints, common), table.select(["file", "fingerprint"]).to_pylist(), strict=True)
+    values = [fingerprints[row["file"]] if is_one else row["fingerprint"] for is_one, row in rows]
+    place = table.schema.get_field_index("fingerprint")
+    return table.set_column(place, table.schema.field(place), [values])
+
+
+def _are_of(table: Any, names: Collection[str], common: dict[str, str]) -> list[bool]:
+    """Which rows are of some recordings with one model and its settings."""
     key = common["model"], common["settings"]
-    return table.filter([not (row["file"] in names and (row["model"], row["settings"]) == key) for row in rows])
+    rows = table.select(["file", "model", "settings"]).to_pylist()
+    return [row["file"] in names and (row["model"], row["settings"]) == key for row in rows]
 
 
 @contextlib.contextmanager

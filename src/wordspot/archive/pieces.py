@@ -26,13 +26,13 @@ from wordspot.audio.samples import Samples
 from wordspot.config import DecoderConfig
 from wordspot.errors import WordspotError
 from wordspot.runtime.decoder import Detection, make_decoder
-from wordspot.runtime.detect import end_silence
+from wordspot.runtime.detect import BLOCK_MS, end_silence
 from wordspot.runtime.model import Model
 from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.streams import make_runner
 
 PIECE_SECONDS = 600.0
-_COMPARED_SECONDS = 3
+_COMPARED_SECONDS = 1.5 * BLOCK_MS / 1000
 
 Scores = NDArray[np.float32]
 Ends = NDArray[np.int64]
@@ -57,13 +57,14 @@ def restart_unit(model: Model) -> int:
     """The distance in samples at which a stream of `model` can start anew and soon give the same scores, bit by bit.
 
     Returns:
-        A multiple of a second, so that blocks of a second stay the same blocks; 0 if there is none.
+        A multiple of a second, if possible, else of the blocks that audio is scored in; 0 if there is none.
     """
     card = model.card
     if card.kind != "stream" or model.other is not None:
         return 0
     rings = sorted({1, *(state.shape[-1] + 1 for state in card.states)})  # a ring holds the newest row too
-    units = (math.lcm(n_hops * card.step_samples, card.sample_rate) for n_hops in rings)
+    grids = card.sample_rate, _block_samples(card)
+    units = (math.lcm(n_hops * card.step_samples, grid) for grid in grids for n_hops in rings)
     return next((unit for unit in units if _restarts_at(model, unit)), 0)
 
 
@@ -155,12 +156,16 @@ class Joiner:
         return (*self._found, *self._decoder.flush())
 
 
+def _block_samples(card: Card) -> int:
+    return int(card.sample_rate * BLOCK_MS / 1000)
+
+
 def _blocks(path: Path, card: Card, piece: Piece, channel: int | None) -> Iterator[Samples]:
-    """The audio of a piece, in blocks of a second."""
-    _, blocks = read_blocks(path, channel=channel, start=piece.start, thorough=False)
+    """The audio of a piece, in the blocks of `detect`."""
+    _, blocks = read_blocks(path, BLOCK_MS, channel=channel, start=piece.start, thorough=False)
     place = piece.start
     for block in blocks:
-        yield block
+        yield block if piece.stop is None else block[: piece.stop - place]
         place += len(block)
         if piece.stop is not None and place >= piece.stop:
             return
@@ -169,7 +174,7 @@ def _blocks(path: Path, card: Card, piece: Piece, channel: int | None) -> Iterat
 def _restarts_at(model: Model, unit: int) -> bool:
     """Whether a stream that starts after `unit` samples has the same scores as one that was fed other audio until there."""
     card = model.card
-    n_samples = unit + card.clip_samples + _COMPARED_SECONDS * card.sample_rate
+    n_samples = unit + card.clip_samples + int(_COMPARED_SECONDS * card.sample_rate)
     noise = (0.1 * np.random.default_rng(0).standard_normal(n_samples)).astype(np.float32)
     whole, ends = _score(model, noise)
     again, _ = _score(model, noise[unit:])
@@ -177,6 +182,6 @@ def _restarts_at(model: Model, unit: int) -> bool:
 
 
 def _score(model: Model, audio: Samples) -> tuple[Scores, Ends]:
-    runner, second = make_runner(model), model.card.sample_rate
-    parts: Sequence[tuple[Scores, Ends]] = [runner.feed(audio[at : at + second]) for at in range(0, len(audio), second)]
+    runner, size = make_runner(model), _block_samples(model.card)
+    parts: Sequence[tuple[Scores, Ends]] = [runner.feed(audio[at : at + size]) for at in range(0, len(audio), size)]
     return np.concatenate([scores for scores, _ in parts]), np.concatenate([ends for _, ends in parts])

@@ -11,12 +11,13 @@ from wordspot.archive.dataset import Dataset
 from wordspot.archive.engine import Engine
 from wordspot.archive.pieces import PIECE_SECONDS
 from wordspot.archive.processes import ProcessEngine
-from wordspot.archive.ray_engine import RayEngine, has_ray
+from wordspot.archive.ray_engine import RayEngine
 from wordspot.archive.schedule import ScanProgress, Schedule
 from wordspot.archive.sources import SourceFile, list_files
 from wordspot.archive.worker import Setup
 from wordspot.audio.gain import Gain, check_gain
 from wordspot.errors import ConfigError
+from wordspot.ray_start import has_ray
 from wordspot.runtime.batch import FailedFile
 from wordspot.runtime.model import check_detects, open_model, read_model
 

@@ -199,7 +199,9 @@ class Schedule:
         self._n_detections += len(result.detections)
         if result.error:
             self.failed.append(FailedFile(result.file.name, result.error))
-        if not result.is_unchanged:
+        if result.is_unchanged:
+            self._dataset.touch(result.file)
+        else:
             self._dataset.add([result])
 
     def _flush_in_time(self) -> None:

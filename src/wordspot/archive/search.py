@@ -32,6 +32,7 @@ class Hit:
         word: that was detected.
         score: 0 to 1.
         model: SHA-256 of the model file.
+        settings: what differed from the model's own settings in the scan, as JSON; empty if nothing did.
     """
 
     file: str
@@ -40,6 +41,7 @@ class Hit:
     word: str
     score: float
     model: str
+    settings: str
 
     def __str__(self) -> str:
         return f"{self.file}: {self.end_ms / 1000:9.2f} s  {self.word} (score = {self.score:.2f})"
@@ -62,7 +64,7 @@ def search(
     on_note: OnNote | None = None,
     progress: OnProgress | None = None,
 ) -> list[Hit]:
-    """Find detections in the result of a scan.
+    """Find detections in the result of a scan. What several scans found, with other thresholds, is listed once.
 
     Args:
         hits: the folder that `scan` wrote.
@@ -97,12 +99,18 @@ def search(
     models = sorted({hit.model for hit in found})
     if len(models) > 1:
         raise ConfigError(f"{hits} has detections of {len(models)} models; choose one with `model`: {', '.join(models)}")
-    found.sort(key=lambda hit: (hit.file, hit.end_ms, hit.word))
+    found.sort(key=lambda hit: (*_what(hit), hit.settings))
+    found = [next(same) for _, same in groupby(found, _what)]
     if limit is not None:
         found = sorted(found, key=lambda hit: -hit.score)[:limit]
     if clips is not None:
         cut_clips(found, Path(clips), channel=channel, on_note=on_note, progress=progress)
     return found
+
+
+def _what(hit: Hit) -> tuple[str, float, str, float]:
+    """What makes two detections of a model the same."""
+    return hit.file, hit.end_ms, hit.word, hit.score
 
 
 def cut_clips(

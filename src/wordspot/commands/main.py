@@ -27,7 +27,7 @@ from wordspot.errors import WordspotError, missing_extra, one_line
 COMMANDS = (
     "demo", "studio", "new", "speak", "download", "check", "align", "train", "evaluate", "spectrogram", "export", "verify",
     "info", "label", "classify", "detect", "listen", "review", "make-stream", "make-scenes", "test-stream", "tune", "compare",
-    "serve", "export-web", "scan", "search",
+    "serve", "export-web", "scan", "search", "sweep",
 )  # fmt: skip
 
 _WHAT_TO_DO = {

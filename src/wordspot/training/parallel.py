@@ -1,9 +1,9 @@
 """Data-parallel training by several processes, which `torchrun` starts (DistributedDataParallel).
 
-The result is that of one process with the same batch, but for rounding: all processes draw the same batch, by the seed of the
-step, and each trains on every n-th example of it. Batch norms take their statistics from all processes (torch's
-SyncBatchNorm does that on GPUs only), and the loss is the mean over all examples, however many of a process's are left out.
-What a network draws itself differs: dropout, and the mixing of `pooled` networks, which stays within a process.
+The result is that of one process with the same batch, except for rounding: all processes draw the same batch, by the seed of the
+step, and each trains on every n-th example of it. Batch norms take their statistics from all processes, and dropout is drawn for
+the whole batch, see `synchronised`. The loss is the mean over all examples, however many of a process's are left out. Only the
+mixing of `pooled` networks differs: it stays within a process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import signal
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -23,8 +22,11 @@ from torch.nn.parallel import DistributedDataParallel
 from wordspot.errors import ConfigError, TrainingError, WordspotError
 from wordspot.torchrun import n_processes, rank
 from wordspot.training.loss import IGNORED
+from wordspot.training.synchronised import Share, synchronise
 
 _PATIENCE = timedelta(hours=2)  # while process 0 decodes or evaluates; a process that ends is noticed at once
+
+_ENDED = "another process of this training has ended; the same command with --resume goes on from the last checkpoint"
 
 #: Features, and the frames between windows (0: none) → logits.
 Forward = Callable[[Tensor, int], Tensor]
@@ -83,20 +85,23 @@ class Group(Alone):
     def __init__(self, device: torch.device, batch_size: int) -> None:
         self.rank, self.size, self._device = rank(), n_processes(), device
         self.is_main = self.rank == 0
+        self._share = Share(self.rank, self.size)
         if batch_size < self.size:
             raise ConfigError(f"a batch of {batch_size} is too small for {self.size} processes; raise training.batch_size")
         if not self.is_main:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # process 0 stops all of them, after a step
+        signal.signal(signal.SIGTERM, _end)  # as torchrun ends all processes if one of them has ended
         if not dist.is_initialized():
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
 
     def network(self, model: nn.Module) -> Forward:
-        synchronise_norms(model)
+        synchronise(model, self._share)
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")  # torch 2.9 has nothing else
         warnings.filterwarnings("ignore", "Grad strides do not match")  # of kernels of size 1, whose strides mean nothing
         return DistributedDataParallel(_Step(model), broadcast_buffers=False)
 
     def part(self, x: Tensor) -> Tensor:
-        return x[self.rank :: self.size]
+        return self._share.of(x)
 
     def weighed(self, loss: Tensor, labels: Tensor) -> Tensor:
         n = (labels != IGNORED).sum().to(loss.dtype)
@@ -117,7 +122,7 @@ class Group(Alone):
         except RuntimeError as error:  # gloo and nccl raise this for a connection that is closed
             if isinstance(error, WordspotError) or not any(name in str(error).lower() for name in ("gloo", "nccl", "connection")):
                 raise
-            raise TrainingError("another process of this training has ended; resume the run from its last checkpoint") from error
+            raise TrainingError(_ENDED) from error
 
     def any(self, value: bool) -> bool:
         return bool(self.total(torch.tensor(float(value), device=self._device)))
@@ -134,6 +139,11 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
+def _end(number: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first one counts
+    raise TrainingError(_ENDED)
+
+
 class _Step(nn.Module):
     """A network as it is called in training."""
 
@@ -144,62 +154,3 @@ class _Step(nn.Module):
     def forward(self, features: Tensor, stride: int) -> Tensor:
         logits: Tensor = self.model.windows(features, stride) if stride else self.model(features)  # type: ignore[operator]
         return logits
-
-
-class _Synchronised:
-    """A batch norm whose statistics in training are those of the examples of all processes."""
-
-    def forward(self: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:  # type: ignore[misc]
-        if not self.training:
-            return nn.functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
-        axes = [axis for axis in range(x.dim()) if axis != 1]
-        shape = [1, -1, *([1] * (x.dim() - 2))]
-        wide = x.float()
-        n = torch.tensor([x.numel() / x.shape[1]], device=x.device)
-        dist.all_reduce(n)
-        mean = _sum(wide.sum(dim=axes)) / n
-        centred = wide - mean.view(shape)
-        variance = _sum(centred.square().sum(dim=axes)) / n
-        if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
-            assert self.num_batches_tracked is not None
-            self.num_batches_tracked.add_(1)
-            momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
-            with torch.no_grad():
-                self.running_mean.lerp_(mean, momentum)
-                self.running_var.lerp_(variance * n / (n - 1).clamp(min=1), momentum)
-        y = centred * (variance + self.eps).rsqrt().view(shape)
-        if self.affine:
-            y = y * self.weight.view(shape) + self.bias.view(shape)
-        out: Tensor = y.to(x.dtype)
-        return out
-
-
-class _Sum(torch.autograd.Function):
-    """The sum over all processes. A process's part counts in the losses of all, so their gradients are summed too."""
-
-    @staticmethod
-    def forward(context: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].contiguous().clone()
-        dist.all_reduce(total)
-        return total
-
-
-def _sum(x: Tensor) -> Tensor:
-    total: Tensor = _Sum.apply(x)  # type: ignore[no-untyped-call]
-    return total
-
-
-def synchronise_norms(model: nn.Module) -> None:
-    """Let all batch norms of `model`, and classes derived from them, take their statistics from all processes."""
-    for module in model.modules():
-        for kind in (nn.BatchNorm1d, nn.BatchNorm2d):
-            if isinstance(module, kind) and not isinstance(module, _Synchronised):
-                base = type(f"Synchronised{kind.__name__}", (_Synchronised, kind), {})
-                bases = (base,) if type(module) is kind else (type(module), base)
-                module.__class__ = type(type(module).__name__, bases, {})

@@ -228,7 +228,9 @@ class Trainer:
         watch = watch_nans(self.model) if settings.check_nans else contextlib.nullcontext()
         with watch, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = self._forward(features, self.task.window_stride)
-        logits, labels = logits.float().reshape(-1, logits.shape[-1]), labels.reshape(-1)
+        if self.precision == "bf16":
+            logits = logits.float()
+        logits, labels = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
         loss = self.group.weighed(training_loss(logits, labels, settings), labels)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
