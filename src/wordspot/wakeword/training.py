@@ -36,6 +36,8 @@ N_COUNTS = 10
 BEGINS = "training"
 _PROBE_STEPS, _PROBE_SKIPPED = 8, 3
 _FEWEST_STEPS = 20
+#: More steps learn the voices by heart: people are found less often.
+_MOST_STEPS = 600
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ def train_wake_word(project: Project, request: Request, speech: Path | None, cal
     begun = Run(project.run)
     if (project.run / "config.json").is_file() and begun.step:
         return resume(begun, project.recordings, **common)
-    steps = _steps_in(60 * request.minutes, project, request, speech)
-    callbacks.on_note(f"{BEGINS}: {steps} steps, about {duration(60 * request.minutes)}")
+    seconds_a_step = _seconds_a_step(project, request, speech)
+    steps = min(max(int(60 * request.minutes / seconds_a_step), _FEWEST_STEPS), _MOST_STEPS)
+    callbacks.on_note(f"{BEGINS}: {steps} steps, about {duration(max(steps * seconds_a_step, 1.0))}")
     searches = tuple(dict.fromkeys(max(round(share * steps), 1) for share in SEARCHES))
     settings = {
         "training.evaluate_every": steps, "training.found_every": max(steps // N_COUNTS, 1),
@@ -80,8 +83,8 @@ def _train(project: Project, request: Request, out: Path, settings: Mapping[str,
     )  # fmt: skip
 
 
-def _steps_in(seconds: float, project: Project, request: Request, speech: Path | None) -> int:
-    """The steps that this machine trains in `seconds`, from the time of a few."""
+def _seconds_a_step(project: Project, request: Request, speech: Path | None) -> float:
+    """How long a step takes on this machine, from the time of a few."""
     times: list[float] = []
     probe = project.path / "probe"
     settings = {"training.evaluate_every": _PROBE_STEPS, "training.warmup_steps": 1}
@@ -90,5 +93,4 @@ def _steps_in(seconds: float, project: Project, request: Request, speech: Path |
     shutil.rmtree(probe, ignore_errors=True)
     if len(times) < _PROBE_STEPS:
         raise TrainingError("training ended before its speed was known; run the same command with --resume")
-    seconds_a_step = (times[_PROBE_STEPS - 1] - times[_PROBE_SKIPPED - 1]) / (_PROBE_STEPS - _PROBE_SKIPPED)
-    return max(int(seconds / max(seconds_a_step, 1e-6)), _FEWEST_STEPS)
+    return max((times[_PROBE_STEPS - 1] - times[_PROBE_SKIPPED - 1]) / (_PROBE_STEPS - _PROBE_SKIPPED), 1e-6)
