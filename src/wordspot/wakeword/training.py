@@ -1,4 +1,4 @@
-"""Train a wake word from the model in the package, in one run that learns more and more from the speech that it falls for."""
+"""Train a wake word from the body in the package, in one run that learns more and more from what it falls for."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def _useful(on_record: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def _train(project: Project, request: Request, out: Path, settings: Mapping[str, Any], more: Mapping[str, Any]) -> Run:
-    """A new run with the network and the front end of the model in the package, and their recipe."""
+    """A new run from the body in the package, with its network, front end and recipe."""
     return train(
-        project.recordings, list(request.phrases), out=out, init="default", seed=request.seed, force=True,
+        project.recordings, list(request.phrases), out=out, init="body", seed=request.seed, force=True,
         settings={**RECIPE, **settings}, **more,
     )  # fmt: skip
 
