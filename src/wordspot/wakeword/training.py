@@ -1,4 +1,4 @@
-"""Train a wake word from the body in the package, in one run that learns more and more from what it falls for."""
+"""Train a wake word in one run that learns more and more from what it falls for."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wordspot.config import MAX_STEPS
 from wordspot.errors import TrainingError
 from wordspot.formats import duration
+from wordspot.presets import WAKE_WORD_PRESETS
 from wordspot.progress import OnNote, OnProgress
 from wordspot.run import Run, resume, train
-from wordspot.wakeword.project import Project, Request
+from wordspot.wakeword.project import CLIP_MS, Project, Request
 
 #: Changes of the network's recipe: more speech and other words than for ten words, because false accepts matter most.
 RECIPE: dict[str, Any] = {
@@ -36,7 +38,7 @@ N_COUNTS = 10
 BEGINS = "training"
 _PROBE_STEPS, _PROBE_SKIPPED = 8, 3
 _FEWEST_STEPS = 20
-#: More steps learn the voices by heart: people are found less often.
+#: From the body: more steps learn the voices by heart, and people are found less often.
 _MOST_STEPS = 600
 
 
@@ -60,7 +62,8 @@ def train_wake_word(project: Project, request: Request, speech: Path | None, cal
     if (project.run / "config.json").is_file() and begun.step:
         return resume(begun, project.recordings, **common)
     seconds_a_step = _seconds_a_step(project, request, speech)
-    steps = min(max(int(60 * request.minutes / seconds_a_step), _FEWEST_STEPS), _MOST_STEPS)
+    most = MAX_STEPS if WAKE_WORD_PRESETS[request.preset] else _MOST_STEPS
+    steps = min(max(int(60 * request.minutes / seconds_a_step), _FEWEST_STEPS), most)
     callbacks.on_note(f"{BEGINS}: {steps} steps, about {duration(max(steps * seconds_a_step, 1.0))}")
     searches = tuple(dict.fromkeys(max(round(share * steps), 1) for share in SEARCHES))
     settings = {
@@ -76,11 +79,17 @@ def _useful(on_record: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def _train(project: Project, request: Request, out: Path, settings: Mapping[str, Any], more: Mapping[str, Any]) -> Run:
-    """A new run from the body in the package, with its network, front end and recipe."""
+    """A new run from the body in the package, or with the network of the preset from random weights."""
+    own = WAKE_WORD_PRESETS[request.preset]
     return train(
-        project.recordings, list(request.phrases), out=out, init="body", seed=request.seed, force=True,
-        settings={**RECIPE, **settings}, **more,
+        project.recordings, list(request.phrases), out=out, init="none" if own else "body", seed=request.seed, force=True,
+        settings={**RECIPE, **_network(own), **settings}, **more,
     )  # fmt: skip
+
+
+def _network(own: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a preset's network, if it has its own, which knows nothing at first."""
+    return {**own, "features.clip_ms": CLIP_MS, "training.body_rate": 1.0} if own else {}
 
 
 def _seconds_a_step(project: Project, request: Request, speech: Path | None) -> float:
