@@ -145,9 +145,7 @@ def main() -> None:
         parser.error("name models and --takes")
     splits = ("validation", "testing") if args.split == "both" else (args.split,)
     results = [measure(path, args.data, args.takes, splits) for path in args.models]
-    rows = [
-        cells(path, point, one["n_takes"]) for path, one in zip(args.models, results, strict=True) for point in one["points"]
-    ]
+    rows = [cells(path, point, one["n_takes"]) for path, one in zip(args.models, results, strict=True) for point in one["points"]]
     hours = ", ".join(f"{name} {one:.2f} h" for name, one in results[0]["hours"].items())
     console.print_table(f"Wake words; {hours}", HEADINGS, rows)
     if args.json is not None:

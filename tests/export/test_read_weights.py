@@ -19,9 +19,8 @@ from wordspot.models.residual import Residual1d
 from wordspot.runtime.detector import Classifier
 from wordspot.runtime.model import read_model
 from wordspot.runtime.modelfile.card import read_card, with_card
-from wordspot.training.checkpoint import Checkpoint
+from wordspot.training.checkpoint import Checkpoint, load_checkpoint
 from wordspot.training.recipes import recipe_config
-from wordspot.training.checkpoint import load_checkpoint
 from wordspot.training.weights import load_weights, measure_norms
 
 OLD = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"
