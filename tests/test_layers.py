@@ -34,7 +34,7 @@ ALLOWED = {
     "run": {"leaves", "runtime", "evaluation", "training", "export"},
     "sweeps": {"leaves", "evaluation", "training", "run"},
     "feature_picture": {"leaves", "audio", "features", "reports"},
-    "wakeword": {"leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "run"},
+    "wakeword": {"leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "reports", "export", "run"},
     "studio": {
         "leaves", "audio", "runtime.modelfile", "runtime", "data", "evaluation", "export", "training", "server", "run",
         "wakeword",

@@ -36,6 +36,10 @@ class Preset:
     task: str = "words"
 
 
+_ESPHOME_FEATURES: dict[str, Any] = {
+    "features.kind": "micro", "features.hop_ms": 10.0, "features.low_hz": 125.0, "features.high_hz": 7500.0,
+}  # fmt: skip
+
 #: By name: sizes of `residual_1d`, with the number of parameters for ten words, and of `trigger_1d`.
 PRESETS: dict[str, Preset] = {
     "default": Preset("238,204 parameters"),
@@ -43,13 +47,17 @@ PRESETS: dict[str, Preset] = {
     "microcontroller": Preset("56,124 parameters", {"model.n_channels": 48, "model.n_local": 0}),
     "esphome": Preset(
         "55,634 parameters, a trigger on the features of ESPHome's devices",
-        {
-            "features.kind": "micro", "features.hop_ms": 10.0, "features.low_hz": 125.0, "features.high_hz": 7500.0,
-            "model.n_channels": 48,
-        },
+        {**_ESPHOME_FEATURES, "model.n_channels": 48},
         task="trigger",
     ),
-}  # fmt: skip
+}
+
+#: What `new` trains, by name, as settings over its recipe: the network of the model in the package, from whose weights training
+#: starts; or a small one on the features of ESPHome's devices, from random weights.
+WAKE_WORD_PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "microcontroller": {**PRESETS["microcontroller"].settings, **_ESPHOME_FEATURES},
+}
 
 
 def is_for_esphome(config: RunConfig) -> bool:
@@ -67,6 +75,8 @@ CLASSIC_TEST_DECODER = DecoderConfig(kind="classic", average_ms=500, threshold=0
 MICRO_DECODER = DecoderConfig(kind="micro", average_ms=1000, threshold=200 / 255, suppression_ms=1500)
 #: ESPHome's `micro_wake_word`: the mean of five scores, one every 30 ms; a word is not detected again for a second.
 ESPHOME_DECODER = DecoderConfig(kind="esphome", average_ms=120, threshold=0.5, refractory_ms=1000)
+#: ESPHome takes a model with this wake word for its voice activity detector.
+ESPHOME_RESERVED = "vad"
 #: For a network that gives a posterior at every step.
 TRIGGER_DECODER = DecoderConfig(**TASKS["trigger"].decoder)
 

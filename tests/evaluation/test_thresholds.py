@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from support.made_bench import WORDS, bench
 from wordspot.config import DecoderConfig
-from wordspot.evaluation.bench import Bench
+from wordspot.data.truth import SpokenWord
+from wordspot.evaluation.bench import Bench, ScoredStream
 from wordspot.evaluation.curves import make_curves, sweep, total_curve
-from wordspot.evaluation.thresholds import choose_thresholds, hours_needed, tune_classic, tune_words
+from wordspot.evaluation.thresholds import choose_thresholds, hours_needed, tune_classic, tune_windows, tune_words
 from wordspot.metrics import StreamCurve
 from wordspot.presets import CLASSIC_DECODER
 
@@ -77,6 +78,20 @@ def test_tuning_keeps_to_its_budget_and_detects_more(bench: Bench, per_hour: flo
     assert set(tuned.thresholds) == set(WORDS)
     total = total_curve(curves)
     assert hits >= total.n_hits[total.n_false_accepts <= per_hour * bench.hours].max()  # of one threshold for all
+
+
+def test_the_window_with_the_most_hits_within_the_budget_is_chosen() -> None:
+    """A word of 100 ms at 2 s, and one high row of noise at 1 s: only a mean over several rows tells them apart."""
+    scores = np.zeros((300, 3), np.float32)
+    scores[100, 2] = scores[200:210, 2] = 0.9
+    end_ms = 10.0 * np.arange(1, 301)
+    stream = ScoredStream(scores, end_ms, (SpokenWord("yes", 2000, 2100),), 3000.0)
+    made = Bench((stream,), ("_silence_", "_unknown_", "yes"), 1000.0, 750.0)
+    configs = [DecoderConfig(average_ms=ms, threshold=0.5) for ms in (0.0, 60.0, 2000.0)]
+    assert [made.count(config).tolist() for config in configs] == [[[1, 1]], [[1, 0]], [[0, 0]]]
+    assert tune_windows(made, configs, 0) == configs[1]
+    assert tune_windows(made, configs[:1], 0) == configs[0]
+    assert tune_windows(made, [configs[1], dataclasses.replace(configs[1], average_ms=50.0)], 0) == configs[1]
 
 
 def test_classic_tuning_is_the_best_of_its_grid(bench: Bench) -> None:

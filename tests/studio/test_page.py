@@ -125,6 +125,8 @@ def test_two_words_are_taught(folder: StudioFolder, start: Callable[..., Server]
         page.go(server.url)
         go(page, "train", WORDS[0])
         wait_for_model(page, 1, folder)
+        page.wait_for("document.querySelector('.learning polyline.found')?.points.length")
+        check_view(page, "trained")
         assert [one for one in page.problems() if "ERR_CONNECTION_REFUSED" not in one] == []  # while there was no server
 
     sounds = [clips(shared_data, word)[N_TAKES + number] for number in range(4) for word in WORDS]

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import wordspot as ws
-from support.command_line import fails
+from support.command_line import fails, run
+from support.made_tflite import detected_by_pymicro, device_features, run_on_device
 from wordspot.audio.files import write_audio
+from wordspot.audio.samples import to_int16
 from wordspot.data.speech import Speech
 from wordspot.errors import ConfigError
 from wordspot.wakeword import measuring, training
@@ -89,3 +91,54 @@ def test_a_project_that_was_begun_otherwise(tmp_path: Path, capsys: pytest.Captu
     project.write(request, [])
     words = "new", "hey lamp", "--out", project.path, "--engine", "espeak-ng", "--resume"
     fails(capsys, r"was begun with other arguments \(--voices 24\); repeat them", *words)
+
+
+@pytest.mark.slow
+def test_a_wake_word_for_esphome(tmp_path: Path, quick: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """The preset for microcontrollers writes files that the interpreters of devices run."""
+    made = ws.new("hey lamp", out=tmp_path / "lamp", preset="microcontroller", **SMALL)
+    assert made.esphome is not None
+    path = tmp_path / "lamp" / "esphome" / "hey_lamp.json"
+    assert made.esphome.manifest == path
+    assert sorted(file.name for file in path.parent.iterdir()) == ["hey_lamp.json", "hey_lamp.tflite", "hey_lamp.yaml"]
+    settings = json.loads(path.read_text(encoding="utf-8"))["micro"]
+    assert (settings["probability_cutoff"], settings["sliding_window_size"]) == (made.esphome.cutoff, made.esphome.window)
+    config = ws.Run(tmp_path / "lamp" / "run").config
+    assert (config.features.kind, config.features.hop_ms, config.features.clip_ms) == ("micro", 10, 1500)
+    assert ws.verify(made.model).passed
+
+    decoder = ws.open_model(made.model).card.decoder
+    assert (decoder.threshold, decoder.average_ms) == (made.esphome.cutoff, 30 * (made.esphome.window - 1))
+    assert made.measured.stream.model == str(path)
+    assert made.measured.detections.all_words.n_words > 0
+    value = json.loads(json.dumps(made.to_json()))["esphome"]
+    assert value["bytes"] == made.esphome.bytes == path.with_suffix(".tflite").stat().st_size < 100_000
+    assert "hey_lamp.yaml, .json and .tflite: for ESPHome, " in made.summary()
+
+    sound = to_int16((0.1 * np.random.default_rng(1).standard_normal(24_000)).astype(np.float32))
+    scores = run_on_device(path.with_suffix(".tflite").read_bytes(), device_features(sound), 3, settings["tensor_arena_size"])
+    assert len(scores) > 40
+    assert len(np.unique(scores)) > 1
+    detected_by_pymicro(path.parent, "hey_lamp", sound)
+    status, out, error = run(capsys, "info", path)
+    assert (status, error) == (0, "")
+    assert "hey lamp" in out
+
+
+def test_presets_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "lamp"
+    base = ("new", "hey lamp", "--out", out, "--preset")
+    fails(capsys, "--preset must be one of default, microcontroller, got 'tiny'", *base, "tiny")
+    several = "makes a model for ESPHome, which detects one phrase, got 2; make one project for each"
+    fails(capsys, f"--preset microcontroller {several}", *base, "microcontroller", "hey radio")
+    fails(
+        capsys,
+        "ESPHome takes the wake word 'vad' for that of its voice activity detector",
+        "new",
+        "vad",
+        "--out",
+        out,
+        "--preset",
+        "microcontroller",
+    )
+    assert not out.exists()

@@ -34,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--false-accepts-per-hour", type=float, default=0.5, metavar="R", help="wanted, over all phrases (default: 0.5)"
     )
+    parser.add_argument(
+        "--preset", default="default", metavar="NAME",
+        help="default; or microcontroller: a small network, and its files for ESPHome (Home Assistant Voice PE), trained from "
+        "random weights, so give it more --minutes",
+    )  # fmt: skip
     parser.add_argument("--minutes", type=float, default=20.0, metavar="M", help="of training (default: 20)")
     parser.add_argument(
         "--voices", dest="n_voices", type=int, default=400, metavar="N", help="spoken clips of each phrase (default: 400)"
@@ -66,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
             backgrounds=args.backgrounds, excluded=args.excluded, said=args.said,
             false_accepts_per_hour=args.false_accepts_per_hour, minutes=args.minutes, n_voices=args.n_voices,
             n_near_misses=args.n_near_misses, stream_minutes=args.stream_minutes, language=args.language,
-            engine=args.engine, seed=args.seed, resume=args.resume, force=args.force, **callbacks,
+            engine=args.engine, seed=args.seed, preset=args.preset, resume=args.resume, force=args.force, **callbacks,
         )  # fmt: skip
     if args.json:
         console.print_json(made.to_json())

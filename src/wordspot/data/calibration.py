@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,13 @@ from wordspot.audio.samples import Samples
 from wordspot.errors import AudioError, DataError, NotFoundError
 from wordspot.files import read_text
 
-_MOST_S, _LONGEST_S, _LEAST_S = 300.0, 10.0, 10.0
+_MOST_S, _PIECE_S, _LEAST_S = 300.0, 10.0, 10.0
 
 
 def calibration_streams(groups: Iterable[list[Path]], sample_rate: int, where: str) -> tuple[Samples, Samples]:
     """Join recordings into two streams of up to 150 s each: one to measure ranges on, one to measure the loss on.
+
+    Pieces of 10 s go to the one and to the other in turn. Of each recording there is one piece; of few long ones there are more.
 
     Args:
         groups: recordings by label, which take turns, so that rare labels are included too.
@@ -30,16 +32,18 @@ def calibration_streams(groups: Iterable[list[Path]], sample_rate: int, where: s
     Raises:
         DataError: they hold less than 10 s of audio that can be read.
     """
+    paths = list(_in_turns(groups))
     parts: list[Samples] = []
-    wanted = int(_MOST_S * sample_rate)
-    for path in _in_turns(groups):
+    wanted, piece = int(_MOST_S * sample_rate), int(_PIECE_S * sample_rate)
+    most = max(piece, wanted // max(len(paths), 1))
+    for path in paths:
         if wanted <= 0:
             break
         try:
-            audio = read_audio(path, sample_rate, thorough=False)[0][: int(_LONGEST_S * sample_rate)]
+            audio = read_audio(path, sample_rate, thorough=False)[0][:most]
         except (AudioError, NotFoundError):
             continue
-        parts.append(audio)
+        parts += [audio[start : start + piece] for start in range(0, len(audio), piece)]
         wanted -= len(audio)
     seconds = sum(map(len, parts)) / sample_rate
     if seconds < _LEAST_S:
@@ -50,12 +54,15 @@ def calibration_streams(groups: Iterable[list[Path]], sample_rate: int, where: s
     return np.concatenate(parts[::2]), np.concatenate(parts[1::2])
 
 
-def recordings_by_folder(folder: Path) -> list[list[Path]]:
-    """The recordings in a folder, grouped by subfolder.
+def recordings_by_folder(given: Path | Sequence[Path]) -> list[list[Path]]:
+    """The recordings in a folder, grouped by subfolder, or those that are given.
 
     Raises:
         NotFoundError: no such folder.
     """
+    if not isinstance(given, Path):
+        return [list(given)]
+    folder = given
     if not folder.is_dir():
         raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
     sounds = sorted(walk_folder(folder).sounds, key=lambda path: (str(path.parent), path.name))

@@ -126,6 +126,12 @@ def tune_words(
     return chosen
 
 
+def tune_windows(bench: Bench, tuned: Sequence[DecoderConfig], per_hour: float) -> DecoderConfig:
+    """The best of several tuned settings, which differ in the time they average over; the first of equals."""
+    budget = math.floor(per_hour * bench.hours + 1e-9)
+    return max(tuned, key=lambda config: _worth(bench.count(config), budget))
+
+
 def _worth(counts: Ints, budget: int) -> tuple[int, int, int]:
     """What `tune_words` maximises, the first number first."""
     hits, accepts = (int(number) for number in counts.sum(axis=0))

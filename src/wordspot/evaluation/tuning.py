@@ -23,7 +23,15 @@ from wordspot.evaluation.streams import (
     prepare_streams,
     sweep_thresholds,
 )
-from wordspot.evaluation.thresholds import CLASSIC_LIMIT, N_CLASSIC, N_ROUNDS, hours_needed, tune_classic, tune_words
+from wordspot.evaluation.thresholds import (
+    CLASSIC_LIMIT,
+    N_CLASSIC,
+    N_ROUNDS,
+    hours_needed,
+    tune_classic,
+    tune_windows,
+    tune_words,
+)
 from wordspot.files import atomic_path
 from wordspot.formats import rate
 from wordspot.overrides import decoder_to_json
@@ -34,6 +42,7 @@ from wordspot.runtime.model import OtherFormat, read_model
 from wordspot.runtime.modelfile.card import Card, read_card, with_card
 
 _MAX_PER_HOUR = 3600.0
+_DEVICE_AVERAGES_MS = (60.0, 120.0, 210.0, 300.0)  # of 3, 5, 8 and 11 scores, one every 30 ms
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,8 @@ def tune(
 ) -> StreamTuning | RecordingsTuning:
     """Choose a threshold for each word and write a copy of the model with them.
 
+    For ESPHome the window of scores that are averaged is chosen too, unless `settings` name `average_ms`.
+
     Args:
         model: an exported file, or an opened one of another format; None for the model that comes with wordspot.
         streams: sound files with ground truth; for a model of entire recordings one list of them, whose validation set is
@@ -141,7 +152,8 @@ def tune(
     if (config.kind == DEVICE_DECODER) != (other is not None):
         raise ConfigError(f"the decoder {DEVICE_DECODER} is that of a manifest for ESPHome, and the only one that it can have")
     bench, files, warnings = load_bench(opened, prepared, time_tolerance_ms, config, report)
-    before, after, notes = _tune_bench(bench, config, false_accepts_per_hour, report)
+    averages = () if isinstance(decoder, DecoderConfig) or "average_ms" in (settings or {}) else _averages(config)
+    before, after, notes = _tune_bench(bench, config, averages, false_accepts_per_hour, report)
     if not isinstance(model, OtherFormat):
         _write_copy(model, opened.card, after.decoder, out)
     else:
@@ -149,8 +161,13 @@ def tune(
     return StreamTuning(opened.name, files, out, time_tolerance_ms, false_accepts_per_hour, before, after, (*warnings, *notes))
 
 
+def _averages(config: DecoderConfig) -> tuple[float, ...]:
+    """The times to average over that are tried besides the decoder's own."""
+    return tuple(ms for ms in _DEVICE_AVERAGES_MS if ms != config.average_ms) if config.kind == DEVICE_DECODER else ()
+
+
 def _tune_bench(
-    bench: Bench, config: DecoderConfig, per_hour: float | None, progress: OnProgress
+    bench: Bench, config: DecoderConfig, averages: tuple[float, ...], per_hour: float | None, progress: OnProgress
 ) -> tuple[DecoderMetrics, DecoderMetrics, list[str]]:
     """The settings before and after, and warnings.
 
@@ -162,7 +179,7 @@ def _tune_bench(
             f"{', '.join(bench.words)}: none of these words is annotated in the streams; tuning needs streams in which they "
             "are spoken, and their annotations"
         )
-    tuned, notes = _search(bench, config, per_hour, progress)
+    tuned, notes = _search(bench, config, averages, per_hour, progress)
     after = _measure(bench, tuned)
     return _measure(bench, config), after, [*notes, *_limits(bench, per_hour, after.detections), *doubts(bench)]
 
@@ -197,12 +214,17 @@ def _refuse_for_recordings(**options: object) -> None:
             raise ConfigError(f"`{name}` is for streams; a model of whole recordings has `false_alarm_rate`")
 
 
-def _search(bench: Bench, config: DecoderConfig, per_hour: float | None, progress: OnProgress) -> tuple[DecoderConfig, list[str]]:
+def _search(
+    bench: Bench, config: DecoderConfig, averages: tuple[float, ...], per_hour: float | None, progress: OnProgress
+) -> tuple[DecoderConfig, list[str]]:
     """The tuned settings, and warnings."""
     if per_hour is not None:
-        curves = sweep_thresholds(bench, config, progress)
-        total = N_ROUNDS * len(bench.words)
-        return tune_words(bench, config, curves, per_hour, _counted(progress, "tuning thresholds", total)), []
+        total, found = N_ROUNDS * len(bench.words), []
+        for average_ms in (config.average_ms, *averages):
+            trial = dataclasses.replace(config, average_ms=average_ms)
+            curves = sweep_thresholds(bench, trial, progress)
+            found.append(tune_words(bench, trial, curves, per_hour, _counted(progress, "tuning thresholds", total)))
+        return tune_windows(bench, found, per_hour), []
     tuned, within = tune_classic(bench, config, progress=_counted(progress, "trying settings", N_CLASSIC))
     if within:
         return tuned, []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -17,10 +18,10 @@ from wordspot.export.tflite.heads import find_word
 from wordspot.export.tflite.making import Loss, load_source
 from wordspot.export.tflite_target import calibrated
 from wordspot.files import atomic_path, check_out, write_json, write_text
+from wordspot.presets import ESPHOME_RESERVED
 
 FEATURES = FeatureConfig(kind="micro", hop_ms=10, low_hz=125, high_hz=7500)
 _OLDEST = "2024.7.0"  # the first ESPHome with manifests of version 2
-_RESERVED = "vad"  # ESPHome takes a model of this name for its voice activity detector
 _AUTHOR = "wordspot"
 
 
@@ -61,7 +62,7 @@ def export_esphome(
     source: Path | str,
     out: Path | str,
     *,
-    calibrate: Path | str | None = None,
+    calibrate: Path | str | Sequence[Path | str] | None = None,
     data: Path | str | None = None,
     word: str | None = None,
     stride: int = 3,
@@ -90,7 +91,7 @@ def export_esphome(
     loaded = load_source(Path(source), checkpoint)
     _check_features(loaded.name, loaded.config.features)
     word = find_word(loaded.labels, word)
-    if word == _RESERVED:
+    if word == ESPHOME_RESERVED:
         raise ExportError(f"ESPHome takes a model with the wake word {word!r} for a voice activity detector; train another word")
     made = calibrated(loaded, Path(source), calibrate, data, word=word, stride=stride, max_loss=max_loss)
     assert set(made.operators) <= ESPHOME_OPERATORS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def export_tflite(
     source: Path | str,
     out: Path | str,
     *,
-    calibrate: Path | str | None = None,
+    calibrate: Path | str | Sequence[Path | str] | None = None,
     data: Path | str | None = None,
     word: str | None = None,
     stride: int = 3,
@@ -66,7 +67,8 @@ def export_tflite(
     Args:
         source: the folder of a run, or an exported file, of `residual_1d` or `trigger_1d`.
         out: the file to write; its name ends in ``.tflite``.
-        calibrate: a folder of recordings; the ranges of activations are measured on some of them, the loss on the others.
+        calibrate: a folder of recordings, or a list of them; the ranges of activations are measured on parts of them, the loss
+            on the others.
         data: instead of `calibrate`, the folder of the run's recordings, whose validation set is used.
         word: the word whose score the network gives; None: the only word of the model, or all labels if it has several.
         stride: frames of features in a call.
@@ -98,7 +100,7 @@ def export_tflite(
 def calibrated(
     loaded: Source,
     source: Path,
-    calibrate: Path | str | None,
+    calibrate: Path | str | Sequence[Path | str] | None,
     data: Path | str | None,
     *,
     word: str | None,
@@ -110,8 +112,10 @@ def calibrated(
     Raises:
         ExportError: 8 bits change more than `max_loss` percent of the decisions.
     """
-    folders = [None if folder is None else Path(folder) for folder in (calibrate, data)]
-    sounds = calibration_sound(source, loaded.config.features.sample_rate, *folders)
+    given: Path | list[Path] | None = None
+    if calibrate is not None:
+        given = Path(calibrate) if isinstance(calibrate, (str, Path)) else [Path(path) for path in calibrate]
+    sounds = calibration_sound(source, loaded.config.features.sample_rate, given, None if data is None else Path(data))
     cutoff = loaded.decoder.threshold if word is None else loaded.decoder.threshold_of(word)
     made = make_tflite(loaded, sounds, word=word, stride=stride, cutoff=cutoff)
     check_loss(made.loss, max_loss)

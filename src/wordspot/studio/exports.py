@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -12,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.errors import ExportError, NotFoundError, WordspotError
+from wordspot.files import read_json, write_json
 from wordspot.formats import command_line, shown
-from wordspot.presets import PRESETS
-from wordspot.runtime.modelfile.card import Card, read_card
-from wordspot.studio.project import StudioProject
+from wordspot.runtime.modelfile.card import read_card
+from wordspot.studio.overview import training_command
+from wordspot.studio.project import StudioProject, TrainingSettings
 from wordspot.studio.versions import Version
-from wordspot.wakeword.project import Project
+
+_ESPHOME_PRESET = "microcontroller"  # of `wordspot new`
 
 
 @dataclass(frozen=True)
@@ -26,55 +30,57 @@ class Export:
 
     Attributes:
         title, about: for the page.
-        command: the words of the command that does the same; ``MODEL``, ``RECORDINGS`` and ``OUT`` stand for the paths.
-        write: writes a folder, given the model, the project's recordings and the folder; None: it is the model's file itself.
-        obstacle: why a model cannot be taken away so, and what to do; empty if it can.
+        command: the words of the command that does the same; ``MODEL`` and ``OUT`` stand for the paths. Empty: the command that
+            trains such a model.
+        write: writes a folder, given the model, the version and the folder; None: it is the model's file itself.
+        obstacle: why a version cannot be taken away so, and what to do; empty if it can.
     """
 
     title: str
     about: str
     command: tuple[str, ...]
-    write: Callable[[Path, Path, Path], Any] | None
-    obstacle: Callable[[Card], str] = lambda _: ""
+    write: Callable[[Path, Version, Path], Any] | None
+    obstacle: Callable[[Version], str] = lambda _: ""
 
 
-def _write_page(model: Path, _: Path, out: Path) -> None:
+def _write_page(model: Path, _: Version, out: Path) -> None:
     from wordspot.server.site import export_web
 
     export_web(model, out)
 
 
-def _write_wasm(model: Path, _: Path, out: Path) -> None:
+def _write_wasm(model: Path, _: Version, out: Path) -> None:
     from wordspot.export.wasm_target import export_wasm
 
     export_wasm(model, out)
 
 
-def _write_c(model: Path, _: Path, out: Path) -> None:
+def _write_c(model: Path, _: Version, out: Path) -> None:
     from wordspot.export.c_target import export_c
 
     export_c(model, out)
 
 
-def _write_esphome(model: Path, recordings: Path, out: Path) -> None:
-    from wordspot.export.esphome import export_esphome
+def _write_esphome(model: Path, version: Version, out: Path) -> None:
+    """The files that `new` wrote, with the threshold that the model has now."""
+    shutil.copytree(version.esphome, out)
+    (path,) = out.glob("*.json")
+    manifest = read_json(path)
+    cutoff = round(read_card(model).decoder.threshold_of(manifest["wake_word"]), 4)
+    write_json(path, {**manifest, "micro": {**manifest["micro"], "probability_cutoff": cutoff}})
 
-    export_esphome(model, out, calibrate=recordings)
 
-
-def _no_esphome(card: Card) -> str:
-    """Why ESPHome's devices cannot run a model: they compute features of their own, and detect one word."""
-    words = [label for label in card.labels if not label.startswith("_")]
-    if len(words) > 1:
-        return f"ESPHome detects one word, and this model has {len(words)}. Begin a project with the one word, and train there."
-    features = card.config.get("features", {})
-    wanted = {name.removeprefix("features."): value for name, value in PRESETS["esphome"].settings.items() if "features." in name}
-    if any(features.get(name) != value for name, value in wanted.items()):
-        return (
-            "This model needs other features than ESPHome’s devices compute. Train one for them on the command line: “wordspot "
-            "train --task trigger --preset esphome”. Or let Home Assistant do the listening, with the file above."
-        )
-    return ""
+def _no_esphome(version: Version) -> str:
+    """ESPHome's devices compute features of their own, and detect one word with a model."""
+    if version.esphome.is_dir():
+        return ""
+    n_words = sum(not label.startswith("_") for label in read_card(version.model).labels)
+    if n_words > 1:
+        return f"ESPHome detects one word, and this model has {n_words}. Begin a project with one word, and train it for ESPHome."
+    return (
+        "This model needs other features than ESPHome’s devices compute. Under “Train”, choose “ESPHome” as the place where it "
+        "will run, and train again. Or let Home Assistant do the listening, with the file above."
+    )
 
 
 EXPORTS = {
@@ -89,7 +95,7 @@ EXPORTS = {
     ),
     "esphome": Export(
         "ESPHome", "The network in 8 bits, its manifest and the lines for the device, such as Home Assistant Voice PE.",
-        ("export", "MODEL", "--target", "esphome", "--calibrate", "RECORDINGS", "--out", "OUT"), _write_esphome, _no_esphome,
+        (), _write_esphome, _no_esphome,
     ),
     "page": Export(
         "A web page", "A page that listens, as plain files for any https host.",
@@ -108,7 +114,6 @@ EXPORTS = {
 
 def exports_json(project: StudioProject, version: Version) -> list[dict[str, str]]:
     """What can be taken away, for the page; ``obstacle`` says why something cannot."""
-    card = read_card(version.model)
     return [
         {
             "kind": kind,
@@ -116,7 +121,7 @@ def exports_json(project: StudioProject, version: Version) -> list[dict[str, str
             "about": one.about,
             "command": _command(kind, project, version),
             "file": _file_name(kind, project, version),
-            "obstacle": one.obstacle(card),
+            "obstacle": one.obstacle(version),
         }
         for kind, one in EXPORTS.items()
     ]
@@ -133,7 +138,7 @@ def make_export(project: StudioProject, version: Version, kind: str) -> tuple[st
     if kind not in EXPORTS:
         raise NotFoundError(f"there is no export {shown(kind)}; expected one of {', '.join(EXPORTS)}")
     content, export = version.model.read_bytes(), EXPORTS[kind]
-    if obstacle := export.obstacle(read_card(content)):
+    if obstacle := export.obstacle(version):
         raise ExportError(obstacle)
     if export.write is None:
         return _file_name(kind, project, version), content
@@ -141,15 +146,10 @@ def make_export(project: StudioProject, version: Version, kind: str) -> tuple[st
         model, out = Path(folder) / f"{project.name}.onnx", Path(folder) / project.name
         model.write_bytes(content)
         try:
-            export.write(model, _recordings(project), out)
+            export.write(model, version, out)
         except WordspotError as error:
             raise type(error)(str(error).replace(f"{folder}{os.sep}", "")) from error  # a path that nobody finds
         return _file_name(kind, project, version), _zipped(out)
-
-
-def _recordings(project: StudioProject) -> Path:
-    """What the model was trained on."""
-    return Project(project.model).recordings
 
 
 def _file_name(kind: str, project: StudioProject, version: Version) -> str:
@@ -158,8 +158,12 @@ def _file_name(kind: str, project: StudioProject, version: Version) -> str:
 
 
 def _command(kind: str, project: StudioProject, version: Version) -> str:
-    paths = {"MODEL": version.model, "RECORDINGS": _recordings(project), "OUT": Path(f"{project.name}-{kind}")}
-    return command_line("wordspot", *(paths.get(part, part) for part in EXPORTS[kind].command))
+    words = EXPORTS[kind].command
+    if not words:
+        trained = TrainingSettings.stored(version.read().get("settings", {}))
+        return training_command(project, dataclasses.replace(trained, preset=_ESPHOME_PRESET))
+    paths = {"MODEL": version.model, "OUT": Path(f"{project.name}-{kind}")}
+    return command_line("wordspot", *(paths.get(part, part) for part in words))
 
 
 def _zipped(folder: Path) -> bytes:

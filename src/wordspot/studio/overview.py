@@ -74,6 +74,7 @@ def training_command(project: StudioProject, settings: TrainingSettings, speech:
         "--false-accepts-per-hour": settings.false_accepts_per_hour,
         "--language": settings.language,
         "--engine": settings.engine,
+        "--preset": settings.preset,
     }
     for flag, value in values.items():
         flags += [flag, value if isinstance(value, str) else f"{value:g}"]

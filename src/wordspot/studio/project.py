@@ -6,7 +6,7 @@
       backgrounds/*.wav                 the room, as `--backgrounds` reads it
       kept/                             sounds to be judged, as `listen --save` writes them and `wordspot review` reads them
       model/                            the folder that `wordspot new --out` writes
-      versions/N.onnx, N.json           each finished model, and what was measured
+      versions/N.onnx, N.json           each finished model, and what was measured; N-esphome/ if it is for ESPHome
       discarded/                        what was removed on the page
       studio.json                       the settings of the next training
 
@@ -52,6 +52,7 @@ class TrainingSettings:
     language: str = "en"
     engine: str = "best"
     false_accepts_per_hour: float = 0.5
+    preset: str = "default"
 
     def __post_init__(self) -> None:
         Request(("any",), **dataclasses.asdict(self))
@@ -79,6 +80,15 @@ class TrainingSettings:
                 raise ConfigError(f"`{name}` must be {types[name].__name__}, got {shown(one)}")
             given[name] = one if number is str else number(max(min(one, _HUGE), -_HUGE))
         return cls(**given)
+
+    @classmethod
+    def stored(cls, value: Any) -> TrainingSettings:
+        """Settings from a file, which an earlier version may have written.
+
+        Raises:
+            ConfigError: as for `from_json`.
+        """
+        return cls.from_json({k: v for k, v in value.items() if k not in RETIRED} if isinstance(value, dict) else value)
 
 
 @dataclass(frozen=True)
@@ -169,10 +179,7 @@ class StudioProject:
         path = self.path / _SETTINGS
         if not path.is_file():
             return TrainingSettings()
-        value = read_json(path)
-        if isinstance(value, dict):
-            value = {name: one for name, one in value.items() if name not in RETIRED}
-        return TrainingSettings.from_json(value)
+        return TrainingSettings.stored(read_json(path))
 
     def write_settings(self, settings: TrainingSettings) -> None:
         write_json(self.path / _SETTINGS, dataclasses.asdict(settings))
@@ -232,15 +239,19 @@ def move_aside(path: Path, target: Path) -> Path:
 def can_resume(project: StudioProject, settings: TrainingSettings) -> bool:
     """Whether the project's model was begun with these words and settings, so that its voices need not speak again.
 
-    A damaged file that should say so counts as none.
+    A damaged file that should say so counts as none, and so does a request that cannot be.
     """
     try:
         found = Project(project.model).read() if project.words else None
+        return found is not None and found[0] == request_of(project.words, settings)
     except WordspotError:
         return False
-    return found is not None and found[0] == request_of(project.words, settings)
 
 
 def request_of(words: Sequence[str], settings: TrainingSettings) -> Request:
-    """What `wordspot new` is asked for."""
+    """What `wordspot new` is asked for.
+
+    Raises:
+        ConfigError: the settings do not fit the words: a preset for one word, and several words.
+    """
     return Request(tuple(words), **dataclasses.asdict(settings))

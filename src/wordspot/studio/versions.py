@@ -1,4 +1,4 @@
-"""The finished models of a project, each a file with its measures beside it: ``versions/N.onnx`` and ``N.json``."""
+"""The finished models of a project: ``versions/N.onnx``, the measures ``N.json``, and files for ESPHome in ``N-esphome/``."""
 
 from __future__ import annotations
 
@@ -41,6 +41,11 @@ class Version:
         """
         value: dict[str, Any] = read_json(self.report)
         return value
+
+    @property
+    def esphome(self) -> Path:
+        """The folder of its files for ESPHome; missing if there are none."""
+        return self.model.with_name(f"{self.number}-esphome")
 
     @property
     def digest(self) -> str:
@@ -88,6 +93,9 @@ def add_version(project: StudioProject, made: WakeWord, settings: TrainingSettin
     version = _version(project, earlier[-1].number + 1 if earlier else 1)
     with atomic_path(version.model) as temporary:
         shutil.copyfile(made.model, temporary)
+    shutil.rmtree(version.esphome, ignore_errors=True)
+    if made.esphome is not None:
+        shutil.copytree(made.esphome.manifest.parent, version.esphome)
     decoder = read_card(made.model).decoder
     report = {
         "number": version.number,

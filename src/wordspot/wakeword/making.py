@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wordspot.errors import ConfigError, NotFoundError
 from wordspot.files import check_out
@@ -14,8 +14,13 @@ from wordspot.formats import command_line
 from wordspot.labels import as_words, normalize_word
 from wordspot.progress import OnNote, OnProgress, ignore, ignore_note
 from wordspot.run import Run
-from wordspot.wakeword import measuring, recordings, training
+from wordspot.wakeword import esphome, measuring, recordings, training
+from wordspot.wakeword.esphome import EsphomeFiles
 from wordspot.wakeword.project import Project, Request
+
+if TYPE_CHECKING:
+    from wordspot.evaluation.tuning import StreamTuning
+    from wordspot.export.esphome_model import EsphomeFile
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ class WakeWord:
         request: what was asked for.
         model: the exported file.
         report: a page with all detections of the testing streams.
-        measured: on voices, takes and streams that were not trained on.
+        measured: on voices, takes and streams that were not trained on; of the files for ESPHome if there are any.
+        esphome: the files for ESPHome, of the preset ``microcontroller``; None of another.
         warnings: what the figures do not show, a line each.
     """
 
@@ -36,6 +42,7 @@ class WakeWord:
     model: Path
     report: Path
     measured: measuring.Measured
+    esphome: EsphomeFiles | None
     warnings: tuple[str, ...]
 
     def summary(self) -> str:
@@ -57,6 +64,8 @@ class WakeWord:
             f"near misses, never heard: {near.count} of {near.n} clips woke it"
             + (f": {', '.join(self.measured.woken_by[:8])}" if near.count else "")
         )
+        if self.esphome is not None:
+            lines.append(str(self.esphome))
         uses = [
             command_line("wordspot", "listen", self.model),
             command_line("wordspot", "serve", self.model, "--open"),
@@ -72,6 +81,7 @@ class WakeWord:
             "report": str(self.report),
             "false_accepts_per_hour_wanted": self.request.false_accepts_per_hour,
             "measured": self.measured.to_json(),
+            "esphome": None if self.esphome is None else self.esphome.to_json(),
             "warnings": list(self.warnings),
         }
 
@@ -94,6 +104,7 @@ def new(
     language: str = "en",
     engine: str = "best",
     seed: int = 0,
+    preset: str = "default",
     resume: bool = False,
     force: bool = False,
     mirror: bool = False,
@@ -123,6 +134,8 @@ def new(
         stream_minutes: of words and noise on which thresholds are chosen, and of those on which the model is measured.
         language, engine: of the voices, see `wordspot.speak`; ``best`` are all simple ones, and kokoro where its files are.
         seed: of everything that is drawn.
+        preset: ``default``, the network of the model in the package; or ``microcontroller``, a small one on the features of
+            ESPHome's devices, with files for ESPHome. That one starts from random weights, so it needs more `minutes`.
         resume: go on where `new` was interrupted in `out`; with new `takes` or `false_accepts`, train again on all of them.
         force: replace an earlier project in `out`.
         mirror: remove recordings of people and false accepts from the project that are no longer in `takes` and
@@ -148,6 +161,7 @@ def new(
         seed,
         tuple(said),
         stream_minutes,
+        preset,
     )
     for folder in (takes, false_accepts, speech, backgrounds):
         if folder is not None and not Path(folder).is_dir():
@@ -231,13 +245,30 @@ def _finish(project: Project, request: Request, run: Run, speech: Path | None, c
     model = project.model(request.phrases)
     run.export(model, force=True)
     validation = measuring.make_streams(project, request, "validation", speech)
-    tuning = measuring.choose_thresholds(model, validation, request.false_accepts_per_hour, callbacks.progress)
+    tuned, decides, files = _tune(project, request, model, validation, callbacks.progress)
     testing = measuring.make_streams(project, request, "testing", speech)
-    measured = measuring.measure(project, request, testing, callbacks.progress)
+    measured = measuring.measure(decides, project, request, testing, callbacks.progress)
     write_report(measured.stream, project.report)
-    warnings = [line for line in tuning.warnings if line not in doubts(measured.stream.bench)]  # the sets are kept apart here
+    warnings = [line for line in tuned.warnings if line not in doubts(measured.stream.bench)]  # the sets are kept apart here
     if speech is None:
         warnings.append("no `speech` was given: expect more false accepts on people who talk than these figures say")
     if any(len(normalize_word(phrase)) < 4 for phrase in request.phrases):
         warnings.append("a phrase of one short syllable is in many other words; a longer one has far fewer false accepts")
-    return WakeWord(project.path, request, model, project.report, measured, tuple(dict.fromkeys(warnings)))
+    return WakeWord(project.path, request, model, project.report, measured, files, tuple(dict.fromkeys(warnings)))
+
+
+def _tune(
+    project: Project, request: Request, model: Path, validation: list[Path], progress: OnProgress
+) -> tuple[StreamTuning, Path | EsphomeFile, EsphomeFiles | None]:
+    """Choose thresholds on validation. Returns the tuned model as well: that for ESPHome, which is measured, if there is one."""
+    per_hour = request.false_accepts_per_hour
+    if not request.is_for_esphome:
+        return measuring.choose_thresholds(model, validation, per_hour, progress), model, None
+    from wordspot.export.esphome_model import open_esphome
+
+    exported = esphome.export_for_esphome(project, request, validation)
+    manifest = exported.folder / f"{exported.name}.json"
+    tuned = measuring.choose_thresholds(open_esphome(manifest), validation, per_hour, progress)
+    opened = open_esphome(manifest)
+    esphome.decide_like(opened, model)
+    return tuned, opened, esphome.files_of(exported, opened)

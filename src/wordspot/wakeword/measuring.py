@@ -28,7 +28,7 @@ from wordspot.labels import normalize_word
 from wordspot.progress import OnProgress
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
-from wordspot.runtime.model import open_model
+from wordspot.runtime.model import OtherFormat
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.recordings import TAKE
 
@@ -109,18 +109,20 @@ def without_phrases(speech: Speech, phrases: Sequence[str]) -> Iterable[NDArray[
             yield speech.samples(number)
 
 
-def choose_thresholds(model: Path, streams: Sequence[Path], per_hour: float, progress: OnProgress) -> StreamTuning:
+def choose_thresholds(model: Path | OtherFormat, streams: Sequence[Path], per_hour: float, progress: OnProgress) -> StreamTuning:
     """Give `model` the thresholds that allow `per_hour` false accepts on `streams`."""
-    tuned = tune(model, list(streams), out=model, false_accepts_per_hour=per_hour, force=True, progress=progress)
+    out = model if isinstance(model, Path) else model.name
+    tuned = tune(model, list(streams), out=out, false_accepts_per_hour=per_hour, force=True, progress=progress)
     assert isinstance(tuned, StreamTuning)
     return tuned
 
 
-def measure(project: Project, request: Request, streams: Sequence[Path], progress: OnProgress) -> Measured:
-    """The figures of the finished model."""
-    model = project.model(request.phrases)
+def measure(
+    model: Path | OtherFormat, project: Project, request: Request, streams: Sequence[Path], progress: OnProgress
+) -> Measured:
+    """The figures of a finished model."""
     clips, wanted = test_clips(project, request), {normalize_word(phrase) for phrase in request.phrases}
-    detector = Detector(open_model(model))
+    detector = Detector(model)
     takes = [one for one in clips if one[1] in wanted and one[0].name.startswith(TAKE)]
     voices = [one for one in clips if one[1] in wanted and one not in takes]
     others = [one for one in clips if one[1] not in wanted]

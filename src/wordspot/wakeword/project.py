@@ -9,6 +9,8 @@ from typing import Any
 
 from wordspot.errors import ConfigError
 from wordspot.files import read_json, write_json
+from wordspot.labels import normalize_word
+from wordspot.presets import ESPHOME_RESERVED, WAKE_WORD_PRESETS
 
 #: Milliseconds of a clip: what the network sees at once. A phrase must fit.
 CLIP_MS = 1500.0
@@ -32,6 +34,7 @@ class Request:
         seed: of everything that is drawn.
         said: other spellings or pronunciations of the one phrase, as people say it; none: guessed.
         stream_minutes: of words and noise, for the thresholds and for the measures each.
+        preset: what is trained, one of `wordspot.presets.WAKE_WORD_PRESETS`.
     """
 
     phrases: tuple[str, ...]
@@ -45,8 +48,13 @@ class Request:
     seed: int = 0
     said: tuple[str, ...] = ()
     stream_minutes: float = 20.0
+    preset: str = "default"
 
     def __post_init__(self) -> None:
+        if self.preset not in WAKE_WORD_PRESETS:
+            raise ConfigError(f"`preset` must be one of {', '.join(WAKE_WORD_PRESETS)}, got {self.preset!r}")
+        if self.is_for_esphome:
+            self._check_for_esphome()
         if self.said and len(self.phrases) > 1:
             raise ConfigError("`said` are spellings of one phrase, got several phrases; make one project for each")
         if not 1 <= self.n_voices <= 100_000:
@@ -59,6 +67,22 @@ class Request:
             raise ConfigError(f"`stream_minutes` must be 0.5 to 600, got {self.stream_minutes:g}")
         if not 0 < self.false_accepts_per_hour <= 3600:
             raise ConfigError(f"`false_accepts_per_hour` must be more than 0, got {self.false_accepts_per_hour:g}")
+
+    def _check_for_esphome(self) -> None:
+        if len(self.phrases) > 1:
+            raise ConfigError(
+                f"`preset` {self.preset} makes a model for ESPHome, which detects one phrase, got {len(self.phrases)}; make one "
+                "project for each"
+            )
+        if normalize_word(self.phrases[0]) == ESPHOME_RESERVED:
+            raise ConfigError(
+                f"ESPHome takes the wake word {self.phrases[0]!r} for that of its voice activity detector; choose another phrase"
+            )
+
+    @property
+    def is_for_esphome(self) -> bool:
+        """Whether files for ESPHome are made as well."""
+        return self.preset == "microcontroller"
 
 
 @dataclass(frozen=True)
@@ -84,6 +108,11 @@ class Project:
     def model(self, phrases: tuple[str, ...]) -> Path:
         """The exported file, named for the first phrase."""
         return self.path / f"{phrases[0].strip().lower().replace(' ', '-')}.onnx"
+
+    @property
+    def esphome(self) -> Path:
+        """The folder of the files for ESPHome."""
+        return self.path / "esphome"
 
     @property
     def run(self) -> Path:

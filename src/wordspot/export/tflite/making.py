@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,10 @@ def load_source(source: Path, checkpoint: int | None = None) -> Source:
     return Source(str(source), config, labels, network, decoder)
 
 
-def calibration_sound(source: Path, sample_rate: int, calibrate: Path | None, data: Path | None) -> tuple[Any, Any]:
-    """The recordings to calibrate on: those in the folder `calibrate`, or the run's validation recordings in `data`.
+def calibration_sound(
+    source: Path, sample_rate: int, calibrate: Path | Sequence[Path] | None, data: Path | None
+) -> tuple[Any, Any]:
+    """The recordings to calibrate on: those in the folder or list `calibrate`, or the run's validation recordings in `data`.
 
     Raises:
         ConfigError: neither or both are given, or `data` with a file.
@@ -125,11 +128,15 @@ def calibration_sound(source: Path, sample_rate: int, calibrate: Path | None, da
             + (", not both" if calibrate is not None else "")
         )
     if calibrate is not None:
-        return calibration_streams(recordings_by_folder(calibrate), sample_rate, str(calibrate))
+        return calibration_streams(recordings_by_folder(calibrate), sample_rate, _shown(calibrate))
     assert data is not None
     if not source.is_dir():
         raise ConfigError(f"{source} is a file, which does not list its recordings; name a folder of them with `calibrate`")
     return calibration_streams(validation_recordings(source / "data.csv", data), sample_rate, f"the validation set of {source}")
+
+
+def _shown(calibrate: Path | Sequence[Path]) -> str:
+    return str(calibrate) if isinstance(calibrate, Path) else ", ".join(map(str, calibrate))
 
 
 def make_tflite(source: Source, sounds: tuple[Any, Any], *, word: str | None, stride: int, cutoff: float) -> Made:

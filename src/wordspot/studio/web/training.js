@@ -10,6 +10,7 @@ const PLANS = {
   good: { title: "Good", about: "4 minutes of training: to use it", minutes: 4, n_voices: 120, n_near_misses: 20, stream_minutes: 20 },
   thorough: { title: "Thorough", about: "20 minutes of training: to use it every day", minutes: 20, n_voices: 300, n_near_misses: 60, stream_minutes: 20 },
 };
+const PRESETS = { default: "computers, phones and browsers", microcontroller: "ESPHome devices, such as Home Assistant Voice PE" };
 const LANGUAGES = { en: "English", de: "German", fr: "French", es: "Spanish", it: "Italian", nl: "Dutch", pl: "Polish", pt: "Portuguese", ru: "Russian", zh: "Chinese", ja: "Japanese" };
 
 export async function showTraining(view, project, route) {
@@ -61,23 +62,35 @@ class TrainingView {
       el("input", { type: "radio", name: "plan", id: `plan-${name}`, value: name, checked: name === chosen }),
       el("span", {}, text("strong", "", title), text("span", "note", about)));
     const language = el("select", { id: "language" }, Object.entries(LANGUAGES).map(([code, name]) => el("option", { value: code, textContent: name, selected: code === settings.language })));
+    const preset = el("select", { id: "preset", "aria-describedby": "preset-says", onchange: () => sayPreset() },
+      Object.entries(PRESETS).map(([name, title]) => el("option", { value: name, textContent: title, selected: name === settings.preset })));
+    const presetSays = el("p", { className: "note", id: "preset-says" });
+    const sayPreset = () => {
+      const isSmall = preset.value === "microcontroller";
+      const hint = words.length > 1 ? "ESPHome detects one word: keep one, or begin another project. " : "";
+      presetSays.textContent = isSmall ? `${hint}A small network that learns from nothing, so choose “Thorough”; it is less good than the other.` : "";
+      presetSays.hidden = !isSmall;
+      start.disabled = !words.length || (isSmall && words.length > 1);
+    };
     const again = ["stopped", "interrupted", "failed"].includes(now);
-    const start = () => act(async () => {
+    const begin = () => act(async () => {
       const name = form.querySelector("input[name=plan]:checked")?.value;
       const { title, about, ...numbers } = PLANS[name] ?? {};
-      await send("PUT", ["projects", this.project.name, "settings"], { ...settings, ...numbers, language: language.value });
+      await send("PUT", ["projects", this.project.name, "settings"], { ...settings, ...numbers, language: language.value, preset: preset.value });
       await send("POST", ["projects", this.project.name, "training"]);
       this.project = await get("projects", this.project.name);
       clearTimeout(this.timer);
       await this.watch();
     });
-    const form = el("form", { className: "panel stack", onsubmit: (event) => { event.preventDefault(); start(); } },
+    const start = el("button", { type: "submit", className: "button primary", id: "train", textContent: again ? "Go on" : "Train" });
+    const form = el("form", { className: "panel stack", onsubmit: (event) => { event.preventDefault(); begin(); } },
       el("fieldset", { className: "plans" }, text("legend", "", "How thoroughly?"), Object.entries(PLANS).map(([name, plan]) => option(name, plan)),
         chosen === "own" ? option("own", { title: "As set", about: `${settings.minutes} minutes of training, ${settings.n_voices} clips by voices` }) : null),
       el("label", { className: "field", for: "language" }, text("span", "", "Language of the voices that say the words too"), language),
+      el("label", { className: "field", for: "preset" }, text("span", "", "Where it will run"), preset), presetSays,
       words.length ? null : text("p", "note", "Add a word first."),
-      el("div", { className: "row" }, text("span", "note", "It goes on if you close this page."),
-        el("button", { type: "submit", className: "button primary", id: "train", textContent: again ? "Go on" : "Train", disabled: !words.length })));
+      el("div", { className: "row" }, text("span", "note", "It goes on if you close this page."), start));
+    sayPreset();
     return el("div", { className: "stack" }, form, el("details", { className: "note" }, text("summary", "", "The same on the command line"), text("code", "command", command)));
   }
 
