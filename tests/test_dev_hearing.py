@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ import torch
 from safetensors.torch import save_file
 
 import bank
+import body_eval
 import cache
 import decode
+import export_body
 import fast_body
 import noise_bank
 import rooms
@@ -25,6 +28,8 @@ import train
 from scene_labels import label_windows
 from wordspot.export.read_weights import checkpoint_of_file
 from wordspot.runtime.model import read_model
+from wordspot.training.checkpoint import load_checkpoint
+from wordspot.training.weights import load_body
 
 pytestmark = pytest.mark.slow
 RATE = cache.RATE
@@ -139,6 +144,24 @@ def test_words_start_from_the_body_and_give_weights_of_the_model(prepared: Path)
     assert not result.unexpected_keys
     assert all(name.endswith("num_batches_tracked") for name in result.missing_keys)
     assert torch.isfinite(model.eval()(torch.zeros(1, 148, 40))).all()
+
+
+def test_the_body_is_written_as_training_reads_it(
+    data: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights, out = prepared / "body_to_write.safetensors", tmp_path / "body.safetensors"
+    body = train.train(prepared, config("body"), None, keep_heads=False, compiled=False)
+    save_file(body, weights)
+    weights.with_suffix(".json").write_text(json.dumps(dataclasses.asdict(config("body"))), encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["export_body.py", "--data", str(data), "--cache", str(prepared), str(weights), str(out)])
+    export_body.main()
+    read = load_checkpoint(out)
+    expected = body["model.blocks.0.mix.0.weight"]
+    assert torch.equal(read.weights["blocks.0.mix.0.weight"].float(), expected.half().float())
+    assert torch.equal(read.weights["stem_norm.running_var"], body["model.stem_norm.running_var"])
+    assert not any(name.startswith(("output", "frames", "windows")) for name in read.weights)
+    model, _ = body_eval.read_body(weights)
+    load_body(model, read, read.config.features)  # every layer but the last is there
 
 
 def test_babble_keeps_the_level_of_the_bank(prepared: Path) -> None:

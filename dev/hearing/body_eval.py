@@ -19,8 +19,11 @@ from train import TrainConfig, model_weights
 from wordspot.audio.samples import to_float32
 from wordspot.config import FeatureConfig
 from wordspot.data.folders import hash_name
+from wordspot.export.read_weights import checkpoint_of_file
 from wordspot.features import make_front_end
-from wordspot.models.residual import Residual1d, features_as_image
+from wordspot.models import make_model
+from wordspot.models.residual import Residual1d
+from wordspot.tasks import labels_of_run
 
 _BEFORE, _HELD_OUT, _DRAWS, _RECORDINGS = 12_800, 5, 4, (5, 10, 30)
 _PENALTY = 3e-3
@@ -36,10 +39,7 @@ def vectors_of(model: Residual1d, audio: NDArray[np.int16], n_window_frames: int
         part = torch.from_numpy(to_float32(audio[start : start + 64]))
         padded = torch.zeros(len(part), size)
         padded[:, _BEFORE : _BEFORE + part.shape[1]] = part
-        y = model.stem_norm(model.stem(features_as_image(front_end(padded)))).relu()
-        for block in model.blocks:
-            y = block(y)
-        y = y.squeeze(2)
+        y = model.frames(front_end(padded))
         at_end.append(y[:, :, -model.pool.n_frames :].mean(dim=2))
         overall.append(torch.cat([y.mean(dim=2), y.amax(dim=2)], dim=1))
     return torch.cat(at_end), torch.cat(overall)
@@ -79,16 +79,29 @@ def accuracies(vectors: Tensor, words: NDArray[np.str_], speakers: NDArray[np.st
     return found
 
 
+def read_body(path: Path) -> tuple[Residual1d, int]:
+    """The network of a file that `train.py` wrote or `wordspot export` did, and the frames of its window."""
+    if path.suffix == ".onnx":
+        checkpoint = checkpoint_of_file(path.name, path.read_bytes())
+        features = checkpoint.config.features
+        model = make_model(checkpoint.config.model, features.n_frames, features.n_features, len(labels_of_run(checkpoint.config)))
+        assert isinstance(model, Residual1d)
+        model.load_state_dict(checkpoint.weights)
+        return model.eval(), features.n_frames
+    config = TrainConfig(**json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
+    model = config.make_model()
+    model.load_state_dict(model_weights(path), strict=False)
+    return model.eval(), config.n_window_frames
+
+
 def main() -> None:
     parser = arguments(__doc__, data=False)
     parser.add_argument("weights", type=Path)
     args = parser.parse_args()
-    config = TrainConfig(**json.loads(args.weights.with_suffix(".json").read_text(encoding="utf-8")))
-    model = config.make_model().eval()
-    model.load_state_dict(model_weights(args.weights), strict=False)
+    model, n_window_frames = read_body(args.weights)
     clips = read_clips(args.cache, "arabic")
     words, speakers = np.array([clip.word for clip in clips]), np.array([hash_name(clip.path) for clip in clips])
-    at_end, overall = vectors_of(model, np.load(args.cache / "arabic.npy", mmap_mode="r"), config.n_window_frames)
+    at_end, overall = vectors_of(model, np.load(args.cache / "arabic.npy", mmap_mode="r"), n_window_frames)
     print("mean at the window's end", accuracies(at_end, words, speakers))
     print("mean and maximum", accuracies(overall, words, speakers))
 

@@ -212,6 +212,9 @@ class TrainingConfig(Section):
     precision: str = setting(
         "float32", "'float32', 'bf16', or 'auto': bf16 if the device supports it", choices=("float32", "bf16", "auto")
     )
+    body_rate: float = setting(
+        1.0, "learning rate of all layers but the last, as a part of the rate; lower if what it starts from knows more", 0, 1
+    )
     frozen_body: bool = setting(False, "train only the last layer; for a start from another model with few recordings")
     check_nans: bool = setting(False, "stop at the first NaN or infinity and name the layer it came from")
     seed: int = setting(0, "random seed of weights, clip order and augmentation", 0, 2**31 - 1)

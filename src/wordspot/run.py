@@ -158,9 +158,10 @@ def train(
         settings: any other setting by its name, such as ``{"features.hop_ms": 20, "model.n_channels": 8}``.
         speech: a folder of sentences that hold none of the words, or whose text is beside them; see `wordspot.data.speech`. The
             network learns to ignore them.
-        init: the weights to start from: a run, its folder, an exported file, or ``"default"`` for the model that comes with
-            wordspot. The last layer may be another. `model` and `features` that are None are those of `init`. None: the
-            model that comes with wordspot, if network and front end are the same; ``"none"``: random weights.
+        init: the weights to start from: a run, its folder, an exported file, ``"default"`` for the model that comes with
+            wordspot, or ``"body"`` for a network that comes with it too and knows speech but no words. The last layer may be
+            another. `model` and `features` that are None are those of `init`. None: the model that comes with wordspot, if
+            network and front end are the same; ``"none"``: random weights.
         device, force: ``auto``, ``cpu`` or ``cuda``; whether to replace a run that `out` holds.
         stop: called after every step; if it returns True, a checkpoint is saved and KeyboardInterrupt raised.
         on_record: called with the record of each step and of each evaluation.
@@ -200,6 +201,10 @@ def _start_of(init: Path | str | Run | None) -> Checkpoint | None:
     """The weights that `init` names."""
     if init is None or init == "none":
         return None
+    if init == "body":
+        from wordspot.training.checkpoint import load_checkpoint
+
+        return load_checkpoint(Path(__file__).parent / "training" / "body.safetensors")
     if init == "default" or (isinstance(init, (str, Path)) and Path(init).suffix.lower() == ".onnx" and not Path(init).is_dir()):
         from wordspot.export.read_weights import checkpoint_of_file
         from wordspot.runtime.model import read_model

@@ -19,7 +19,7 @@ from wordspot.models.residual import Residual1d
 from wordspot.runtime.detector import Classifier
 from wordspot.runtime.model import read_model
 from wordspot.runtime.modelfile.card import read_card, with_card
-from wordspot.training.checkpoint import Checkpoint
+from wordspot.training.checkpoint import Checkpoint, load_checkpoint
 from wordspot.training.recipes import recipe_config
 from wordspot.training.weights import load_weights, measure_norms
 
@@ -86,6 +86,17 @@ def test_a_run_starts_from_the_shipped_model(tone_folder: Path, tmp_path: Path) 
         ws.train(tone_folder, ["low", "high"], out=tmp_path / "other", init=str(OLD), model="residual_1d", steps=1)
     with pytest.raises(NotFoundError, match="no such file"):
         ws.train(tone_folder, ["low", "high"], out=tmp_path / "other", init=tmp_path / "missing.onnx", steps=1)
+
+
+def test_a_run_starts_from_the_shipped_body(tone_folder: Path, tmp_path: Path) -> None:
+    """It has the network and the front end of the shipped model, so that one recipe serves both, and other weights."""
+    quick = {"training.batch_size": 2, "scenes.length_s": 2.0, "augment.made_noise": 0.0, "training.learning_rates": (0.0,)}
+    run = ws.train(tone_folder, ["low", "high"], out=tmp_path / "run", init="body", steps=1, settings=quick)
+    shipped, body = checkpoint_of_file(None), load_checkpoint(Path(ws.__file__).parent / "training" / "body.safetensors")
+    assert (run.config.features, run.config.model) == (shipped.config.features, shipped.config.model)
+    name = "blocks.0.mix.0.weight"
+    assert torch.equal(_newest(run)[name], body.weights[name].float())
+    assert not torch.equal(_newest(run)[name], shipped.weights[name])
 
 
 def _newest(run: ws.Run) -> dict[str, torch.Tensor]:

@@ -99,7 +99,7 @@ def command(data: Path, out: Path, steps: int, settings: dict[str, Any], *more: 
 
 
 @pytest.mark.slow
-def test_two_processes_compute_what_one_does_for_200_steps(tone_folder: Path, tmp_path: Path) -> None:
+def test_two_processes_compute_what_one_does(tone_folder: Path, tmp_path: Path) -> None:
     """With dropout and batch norms, in float64: in one process too, a change of the first weights by 1e-7, as float32 rounds,
     changes the loss by 0.1 in 200 steps.
     """
@@ -109,12 +109,12 @@ def test_two_processes_compute_what_one_does_for_200_steps(tone_folder: Path, tm
         out = tmp_path / f"{n_processes}.json"
         start = [sys.executable, *(TORCHRUN if n_processes == 2 else ())]
         done = subprocess.run(
-            [*start, str(script), str(tone_folder), str(out), "200"], capture_output=True, text=True, timeout=900, env=ENVIRONMENT
+            [*start, str(script), str(tone_folder), str(out), "20"], capture_output=True, text=True, timeout=900, env=ENVIRONMENT
         )
         assert done.returncode == 0, done.stderr
         found.append(json.loads(out.read_text()))
-    assert len(found[0]) == 200
-    assert found[1] == pytest.approx(found[0], abs=1e-6)
+    assert len(found[0]) == 20
+    assert found[1] == pytest.approx(found[0], abs=1e-9)
 
 
 @pytest.mark.slow

@@ -71,14 +71,13 @@ def test_recordings_of_people_count_beside_the_voices(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("said", [(), ("a theena",), ("a theena", "[[ɐθˈiːnɐ]]")])
 def test_ways_to_say_the_phrase_share_its_clips(tmp_path: Path, said: tuple[str, ...]) -> None:
-    """A third is spoken as it is spelled, if there are two or more other ways: guessed ones, or those that the user names."""
+    """As it is spelled, and as guessed or as the user says, each equally often."""
     project = Project(tmp_path)
     request = Request(("athena",), engine="espeak-ng", n_voices=60, n_near_misses=0, said=said)
     speak_phrases(project, request, lambda _: None, lambda _: None)
     names = [path.name for path in (project.recordings / "athena").iterdir()]
     n_ways = len(said) or len(pronunciations("athena", "en"))
-    n_usual = 60 // min(1 + n_ways, 3)
-    n_each = (60 - n_usual) // n_ways
+    n_usual = n_each = 60 // (1 + n_ways)
     counts = [sum(f"_nohash_said{number}-" in name for name in names) for number in range(1, n_ways + 1)]
     assert counts == [n_each] * n_ways
     assert len(names) == n_usual + n_ways * n_each

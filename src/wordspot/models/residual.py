@@ -79,11 +79,15 @@ class Residual1d(nn.Module):
 
     def windows(self, features: Tensor, stride: int) -> Tensor:
         """The logits of every window of a scene, `stride` frames apart: see `streaming.SceneNetwork`."""
+        logits: Tensor = self.output(self.dropout(self.pool(self.frames(features), stride))).transpose(1, 2)
+        return logits
+
+    def frames(self, features: Tensor) -> Tensor:
+        """What is averaged over time: [batch, n_frames, n_features] → [batch, channels, n_frames - context]."""
         x = self._first(features_as_image(features))
         for block in self.blocks:
             x = block(x)
-        logits: Tensor = self.output(self.dropout(self.pool(x.squeeze(2), stride))).transpose(1, 2)
-        return logits
+        return x.squeeze(2)
 
     def _first(self, x: Tensor) -> Tensor:
         """The first layer: [batch, n_features, 1, frames] → [batch, channels, 1, frames - context of the stem]."""

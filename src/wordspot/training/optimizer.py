@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from wordspot.config import TrainingConfig
+from wordspot.errors import ConfigError
+from wordspot.training.weights import is_last
 
 
 def learning_rate(settings: TrainingConfig, step: int) -> float:
@@ -28,14 +31,32 @@ def learning_rate(settings: TrainingConfig, step: int) -> float:
 
 
 def make_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
-    """The optimiser that `settings` name, over the parameters of `model` that are to be trained."""
+    """The optimiser that `settings` name, over the parameters of `model` that are to be trained; see `set_rate`."""
     rate, decay = settings.learning_rates[0], settings.weight_decay
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = _groups(model, settings.body_rate)
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
+        return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
     momentum = 0.0 if settings.optimizer == "sgd" else 0.9
     nesterov = settings.optimizer == "nesterov"
-    return torch.optim.SGD(parameters, lr=rate, momentum=momentum, nesterov=nesterov, weight_decay=decay)
+    return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=nesterov, weight_decay=decay)
+
+
+def _groups(model: nn.Module, body_rate: float) -> list[dict[str, Any]]:
+    """The body and the last layer, each with its ``share`` of the learning rate; all parameters together if the shares agree."""
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    if body_rate == 1:
+        return [{"params": [parameter for _, parameter in trained], "share": 1.0}]
+    last = [parameter for name, parameter in trained if is_last(name)]
+    body = [parameter for name, parameter in trained if not is_last(name)]
+    if not last:
+        raise ConfigError("training.body_rate: the network has no layer named output, whose rate it leaves as it is; set it to 1")
+    return [{"params": body, "share": body_rate}, {"params": last, "share": 1.0}]
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of the next step; that of the body is its share of it."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["share"]
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -122,6 +122,7 @@ class Group(Alone):
         except RuntimeError as error:  # gloo and nccl raise this for a connection that is closed
             if isinstance(error, WordspotError) or not any(name in str(error).lower() for name in ("gloo", "nccl", "connection")):
                 raise
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it too; this process ends anyway
             raise TrainingError(_ENDED) from error
 
     def any(self, value: bool) -> bool:
@@ -137,6 +138,7 @@ def leave() -> None:
     """End the group, if there is one."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _end(number: int, frame: object) -> None:

@@ -30,7 +30,7 @@ from wordspot.training.device import resolve_precision
 from wordspot.training.log import NoLog, RunLog, check_listing, write_listing, write_versions
 from wordspot.training.loss import training_loss
 from wordspot.training.nan_checks import check_gradients, watch_nans
-from wordspot.training.optimizer import learning_rate, load_optimizer, make_optimizer, optimizer_tensors
+from wordspot.training.optimizer import learning_rate, load_optimizer, make_optimizer, optimizer_tensors, set_rate
 from wordspot.training.parallel import Alone, Forward
 from wordspot.training.run_folder import RunFolder
 from wordspot.training.tasks import Evaluation, Event, TrainingTask
@@ -217,8 +217,7 @@ class Trainer:
         torch.manual_seed(seed)  # for dropout, which uses torch's global generator
         generator = torch.Generator(device=self.device).manual_seed(seed)
         rate = learning_rate(settings, step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimizer, rate)
         train_mode(self.model)
         audio, labels = self.task.training_batch(step, generator)
         self.batch_seconds = audio.numel() / self.config.features.sample_rate

@@ -49,7 +49,7 @@ def load_body(model: nn.Module, checkpoint: Checkpoint, features: FeatureConfig)
     own = model.state_dict()
     given = checkpoint.best_weights
     fitting = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
-    if strange := sorted(name for name in own.keys() | given.keys() if name not in fitting and not _is_last(name)):
+    if strange := sorted(name for name in own.keys() | given.keys() if name not in fitting and not is_last(name)):
         raise CheckpointError(
             f"`init`: the networks differ in {strange[0]}, but only their last layers may. The given run is of a "
             f"{checkpoint.config.model.name} with {checkpoint.config.model.options or 'default options'}"
@@ -89,15 +89,15 @@ def freeze_body(model: nn.Module) -> None:
     Raises:
         ConfigError: the network has no layer of that name.
     """
-    if not any(_is_last(name) for name, _ in model.named_parameters()):
+    if not any(is_last(name) for name, _ in model.named_parameters()):
         raise ConfigError(
             "training.frozen_body: the network has no layer named output, the only one it would train; leave it out"
         )
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(_is_last(name))
+        parameter.requires_grad_(is_last(name))
 
 
-def _is_last(name: str) -> bool:
+def is_last(name: str) -> bool:
     return name.startswith("output.")
 
 
@@ -108,4 +108,4 @@ def train_mode(model: nn.Module) -> None:
         return
     model.eval()
     for name, module in model.named_children():
-        module.train(_is_last(f"{name}."))
+        module.train(is_last(f"{name}."))

@@ -26,6 +26,9 @@ _FULL = {
     "yː": "iː", "ʌʊ": "aʊ", "r": "ɹ", "ɾ": "ɹ", "ʁ": "ɹ",
 }  # fmt: skip
 _WEAK = {"ɑː": "ə", "æ": "ə", "ɛ": "ə", "eɪ": "ə", "ɔː": "ə", "iː": "ɪ", "ʌ": "ə"}
+_WEAK_AT_THE_END = {"ɑː": "ə", "ɛ": "ə"}
+_NEVER_STRESSED = ("ə", "ɚ", "ᵻ", "ɐ")
+_FLAP = "ɾ"  # how Americans say a t between vowels; in other languages an r
 #: Two vowels in a row → the English one.
 _JOINED = {"oʊ": "oʊ", "ou": "oʊ", "ow": "oʊ", "aʊ": "aʊ", "au": "aʊ", "ai": "aɪ", "aɪ": "aɪ", "ei": "eɪ", "oi": "ɔɪ"}
 #: How people say small words between others.
@@ -35,7 +38,8 @@ _REDUCED = {
 }  # fmt: skip
 _SAME_CONSONANTS = 0.25  # no more than a voiced for an unvoiced consonant
 _STRESS = "ˈˌ"
-_MOST = 10
+_SHORTEST_PART = 3  # letters
+_MOST = 6
 
 
 def pronunciations(phrase: str, language: str) -> list[str]:
@@ -62,14 +66,33 @@ def _ways_to_say(word: str, is_between: bool, espeak: Espeak) -> list[str]:
 
 
 def _of_word(word: str, espeak: Espeak) -> list[Word]:
-    """Pronunciations of one word that differ from the usual one, at most `_MOST`."""
-    readings = [words[0] for reader in _READERS if len(words := espeak.phonemes(word, reader)) == 1]
-    if not readings:
+    """Pronunciations of one word that differ from the usual one, at most `_MOST`, the most plausible first."""
+    usual, *others = [words[0] if len(words := espeak.phonemes(word, reader)) == 1 else () for reader in _READERS]
+    if not usual or _is_compound(word):
         return []
-    usual = readings[0]
-    similar = [one for one in map(_in_english, readings) if distance(_consonants(one), _consonants(usual)) <= _SAME_CONSONANTS]
-    variants = itertools.chain.from_iterable(zip(*(itertools.islice(_vary(one), 4) for one in similar), strict=False))
-    return list(dict.fromkeys(one for one in variants if one != usual))[:_MOST]
+    usual = tuple(_stress_of(sound) + ("t" if sound.lstrip(_STRESS) == _FLAP else sound.lstrip(_STRESS)) for sound in usual)
+    similar = [one for one in map(_in_english, (usual, *others)) if _is_similar(one, _in_english(usual))]
+    variants = itertools.chain.from_iterable(itertools.zip_longest(*map(_vary, dict.fromkeys(similar))))
+    known = (None, usual, _in_english(usual))
+    return list(dict.fromkeys(one for one in variants if one not in known))[:_MOST]
+
+
+def _is_compound(word: str) -> bool:
+    """Whether the word is two common ones, which people say as such."""
+    return any({word[:at], word[at:]} <= set(common_words()) for at in range(_SHORTEST_PART, len(word) - _SHORTEST_PART + 1))
+
+
+def _is_similar(one: Word, usual: Word) -> bool:
+    """Whether two readings have as many syllables, and nearly the same consonants."""
+    return _n_vowels(one) == _n_vowels(usual) and distance(_consonants(one), _consonants(usual)) <= _SAME_CONSONANTS
+
+
+def _n_vowels(word: Word) -> int:
+    return sum(map(_holds_vowel, word))
+
+
+def _holds_vowel(phoneme: str) -> bool:
+    return any(map(is_vowel, to_sounds([[phoneme.lstrip(_STRESS)]])))
 
 
 def _in_english(word: Word) -> Word:
@@ -77,7 +100,8 @@ def _in_english(word: Word) -> Word:
     joined: list[str] = []
     for sound in word:
         before, plain = joined[-1] if joined else "", sound.lstrip(_STRESS)
-        if pair := _JOINED.get(before.lstrip(_STRESS) + plain):
+        pair = _JOINED.get(before.lstrip(_STRESS) + plain) if before else None
+        if pair:
             joined[-1] = (_stress_of(before) or _stress_of(sound)) + pair
         else:
             joined.append(sound)
@@ -85,24 +109,34 @@ def _in_english(word: Word) -> Word:
 
 
 def _consonants(word: Word) -> Sounds:
-    sounds = [sound for sound in to_sounds([_in_english(word)]) if not is_vowel(sound)]
+    sounds = [sound for sound in to_sounds([word]) if not is_vowel(sound)]
     return tuple(sound for sound, _ in itertools.groupby(sounds))
 
 
 def _vary(word: Word) -> Iterator[Word]:
-    """The word with weak vowels and with full ones, stressed on its last vowel but one, and where it is stressed; four in all."""
-    vowels = [place for place, sound in enumerate(word) if is_vowel(sound.lstrip(_STRESS))]
+    """The word stressed on its last vowel but one, and where it is stressed, with other vowels weak; then with the first full."""
+    vowels = [place for place, sound in enumerate(word) if _holds_vowel(sound)]
     own = next((place for place in vowels if word[place].startswith("ˈ")), vowels[-1] if vowels else 0)
     usual = vowels[-2] if len(vowels) > 1 else own
-    for stressed, is_weak in itertools.product((usual, own), (True, False)):
-        yield tuple(_stressed(sound, place, stressed, vowels, is_weak) for place, sound in enumerate(word))
+    is_heavy = bool(vowels) and len(word) - vowels[-1] > 2  # the last syllable, as in "mycroft"
+    for first, stressed in itertools.product((False, True), (usual, own)):
+        if not vowels or word[stressed].lstrip(_STRESS).startswith(_NEVER_STRESSED):
+            continue
+        full = {*vowels[: int(first)], *vowels[len(vowels) - int(is_heavy) :]}
+        changed = tuple(
+            f"ˈ{plain}" if place == stressed else plain if place in full or place not in vowels
+            else (_WEAK_AT_THE_END if place == len(word) - 1 else _WEAK).get(plain, plain)
+            for place, plain in enumerate(sound.lstrip(_STRESS) for sound in word)
+        )  # fmt: skip
+        yield changed
+        yield from _before_r(changed, stressed)
 
 
-def _stressed(sound: str, place: int, stressed: int, vowels: list[int], is_weak: bool) -> str:
-    plain = sound.lstrip(_STRESS)
-    if place == stressed and vowels:
-        return f"ˈ{plain}"
-    return _WEAK.get(plain, plain) if is_weak and place in vowels else plain
+def _before_r(word: Word, stressed: int) -> Iterator[Word]:
+    """A stressed "a" before an r and another vowel, as in "vary"."""
+    after = [sound.lstrip(_STRESS) for sound in word[stressed + 1 : stressed + 3]]
+    if word[stressed] == "ˈɑː" and len(after) == 2 and after[0] == "ɹ" and is_vowel(after[1]):
+        yield (*word[:stressed], "ˈɛ", *word[stressed + 1 :])
 
 
 def _stress_of(sound: str) -> str:

@@ -31,7 +31,6 @@ FALSE_ACCEPTS = "false accepts"
 _NOISE_SECONDS = 60.0
 _PER_NEAR_MISS = 0.03  # clips of each, as a part of those of the phrase
 _FEWEST = 4
-_LEAST_USUAL = 1 / 3  # of the clips of a phrase are spoken as it is spelled, the others in other ways
 _TEMPO_OF_ONE, _TEMPO_OF_SEVERAL = (1.0, 1.3), (1.15, 1.6)  # see `speak_words`; by the number of words of the phrase
 _TAKES_SHARE, _MOST_REPEATS = 0.5, 25  # of recordings of people, as a part of the clips by voices
 #: Share of the simple engines in the clips of a phrase and of other texts, if there are neural voices, which are closer to
@@ -67,7 +66,7 @@ def speak_phrases(project: Project, request: Request, progress: OnProgress, on_n
     for phrase in request.phrases:
         with_ipa = [name for name in engine.split(",") if name in WITH_PHONEMES]
         others = request.said or (pronunciations(phrase, request.language) if with_ipa else ())
-        n_usual = round(request.n_voices * max(_LEAST_USUAL, 1 / (1 + len(others)))) if others else request.n_voices
+        n_usual = max(round(request.n_voices / (1 + len(others))), 1)  # each way to say it as often
         _speak(project.recordings, request, [phrase], shares(engine, n_usual, _SIMPLE_SHARE), n_speakers, progress)
         n_each = max((request.n_voices - n_usual) // max(len(others), 1), 1)
         for number, text in enumerate(others, start=1):

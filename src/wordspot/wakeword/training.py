@@ -1,4 +1,4 @@
-"""Train a wake word in one run that learns more and more from the speech that it falls for."""
+"""Train a wake word in one run that learns more and more from what it falls for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wordspot.config import MAX_STEPS
 from wordspot.errors import TrainingError
 from wordspot.formats import duration
 from wordspot.presets import WAKE_WORD_PRESETS
@@ -19,6 +20,7 @@ from wordspot.wakeword.project import CLIP_MS, Project, Request
 #: Changes of the network's recipe: more speech and other words than for ten words, because false accepts matter most.
 RECIPE: dict[str, Any] = {
     "training.precision": "auto",
+    "training.body_rate": 0.15,
     "scenes.recent_ms": 400.0,
     "scenes.reading": 0.3,
     "scenes.phrases": 0.4,
@@ -28,7 +30,7 @@ RECIPE: dict[str, Any] = {
     "augment.warp": 0.12,
     "augment.speed": 0.25,
 }
-#: When training speech is searched for what the network falls for, as parts of all steps.
+#: When speech and noise are searched for what the network falls for, as parts of all steps.
 SEARCHES = (0.35, 0.6, 0.8)
 #: How often held-out clips are counted in which the phrases are detected; each time takes as long as a few steps.
 N_COUNTS = 10
@@ -36,6 +38,8 @@ N_COUNTS = 10
 BEGINS = "training"
 _PROBE_STEPS, _PROBE_SKIPPED = 8, 3
 _FEWEST_STEPS = 20
+#: From the body: more steps learn the voices by heart, and people are found less often.
+_MOST_STEPS = 600
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,11 @@ def train_wake_word(project: Project, request: Request, speech: Path | None, cal
     begun = Run(project.run)
     if (project.run / "config.json").is_file() and begun.step:
         return resume(begun, project.recordings, **common)
-    steps = _steps_in(60 * request.minutes, project, request, speech)
-    callbacks.on_note(f"{BEGINS}: {steps} steps, about {duration(60 * request.minutes)}")
-    searches = tuple(dict.fromkeys(max(round(share * steps), 1) for share in SEARCHES)) if speech is not None else ()
+    seconds_a_step = _seconds_a_step(project, request, speech)
+    most = MAX_STEPS if WAKE_WORD_PRESETS[request.preset] else _MOST_STEPS
+    steps = min(max(int(60 * request.minutes / seconds_a_step), _FEWEST_STEPS), most)
+    callbacks.on_note(f"{BEGINS}: {steps} steps, about {duration(max(steps * seconds_a_step, 1.0))}")
+    searches = tuple(dict.fromkeys(max(round(share * steps), 1) for share in SEARCHES))
     settings = {
         "training.evaluate_every": steps, "training.found_every": max(steps // N_COUNTS, 1),
         "training.warmup_steps": min(100, steps // 5), "scenes.seek_at": searches,
@@ -73,21 +79,21 @@ def _useful(on_record: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def _train(project: Project, request: Request, out: Path, settings: Mapping[str, Any], more: Mapping[str, Any]) -> Run:
-    """A new run with the network and the front end of the model in the package, or with those of the preset."""
+    """A new run from the body in the package, or with the network of the preset from random weights."""
     own = WAKE_WORD_PRESETS[request.preset]
     return train(
-        project.recordings, list(request.phrases), out=out, init="none" if own else "default", seed=request.seed, force=True,
+        project.recordings, list(request.phrases), out=out, init="none" if own else "body", seed=request.seed, force=True,
         settings={**RECIPE, **_network(own), **settings}, **more,
     )  # fmt: skip
 
 
 def _network(own: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a preset's network, if it has its own."""
-    return {**own, "features.clip_ms": CLIP_MS} if own else {}
+    """The settings of a preset's network, if it has its own, which knows nothing at first."""
+    return {**own, "features.clip_ms": CLIP_MS, "training.body_rate": 1.0} if own else {}
 
 
-def _steps_in(seconds: float, project: Project, request: Request, speech: Path | None) -> int:
-    """The steps that this machine trains in `seconds`, from the time of a few."""
+def _seconds_a_step(project: Project, request: Request, speech: Path | None) -> float:
+    """How long a step takes on this machine, from the time of a few."""
     times: list[float] = []
     probe = project.path / "probe"
     settings = {"training.evaluate_every": _PROBE_STEPS, "training.warmup_steps": 1}
@@ -96,5 +102,4 @@ def _steps_in(seconds: float, project: Project, request: Request, speech: Path |
     shutil.rmtree(probe, ignore_errors=True)
     if len(times) < _PROBE_STEPS:
         raise TrainingError("training ended before its speed was known; run the same command with --resume")
-    seconds_a_step = (times[_PROBE_STEPS - 1] - times[_PROBE_SKIPPED - 1]) / (_PROBE_STEPS - _PROBE_SKIPPED)
-    return max(int(seconds / max(seconds_a_step, 1e-6)), _FEWEST_STEPS)
+    return max((times[_PROBE_STEPS - 1] - times[_PROBE_SKIPPED - 1]) / (_PROBE_STEPS - _PROBE_SKIPPED), 1e-6)

@@ -88,7 +88,7 @@ def test_fragments_are_cut_around_the_places() -> None:
     clips = Copies(lambda _: speech, 1, config.augment, RATE, 0)
     excerpts = Excerpts(lambda _: speech, 1, config.augment, RATE)
     layout, rng = Layout(config, clips, np.ones(1), excerpts, [], 8000), np.random.default_rng(1)
-    layout.hard = np.array([[0, 2 / 3]])
+    layout.hard["speech"] = np.array([[0, 2 / 3]])
     n_found = 0
     for _ in range(20):
         _, words = layout.draw(rng)
@@ -99,6 +99,29 @@ def test_fragments_are_cut_around_the_places() -> None:
     assert n_found > 10
     cuts = [layout._around_hard_place((0.4, 2.5), rng)[1:] for _ in range(50)]
     assert all(begin <= 5000 and 6000 <= end <= 6500 for begin, end in cuts)
+
+
+def test_noise_alone_is_cut_around_the_places() -> None:
+    """The only hard place is in the second of two pieces, each of one level; scenes with words have noise of both."""
+    config = override(
+        RunConfig(("a", "b")),
+        {
+            "features.sample_rate": RATE, "features.high_hz": 400.0, "augment.snr_db": (0.0, 0.0), "scenes.length_s": 8.0,
+            "scenes.level_db": (0.0, 0.0), "scenes.hard": 1.0, "scenes.empty": 1.0, "scenes.whole_clips": 0.0,
+            "scenes.reading": 0.0,
+        },
+    )  # fmt: skip
+    noise = [np.full(20_000, 1000, np.int16), np.arange(20_000, dtype=np.int16)]
+    clips = Copies(lambda _: Recording(noise[0], np.zeros((0, 3), np.int64)), 1, config.augment, RATE, 0)
+    layout, rng = Layout(config, clips, np.ones(1), None, noise, 8000), np.random.default_rng(1)
+    layout.hard["noise"] = np.array([[1, 0.5]])
+    for _ in range(50):
+        piece = layout._hard_noise(8000, rng)
+        assert len(piece) == 8000
+        assert piece[0] + config.features.clip_samples <= 10_000 <= piece[-1] + 1
+        audio, words = layout.draw(rng)
+        assert not len(words)
+        assert np.corrcoef(np.arange(8000), audio)[0, 1] > 0.5  # rising, and some hiss
 
 
 def test_a_resumed_run_uses_the_same_places(tone_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +146,7 @@ def test_a_resumed_run_uses_the_same_places(tone_folder: Path, tmp_path: Path, m
         train(tmp_path / "run", on_record=records.append, stop=lambda: len(records) >= 3)
     ws.resume(tmp_path / "run", tone_folder, speech=speech)
     one, two = tensors(tmp_path / "unbroken"), tensors(tmp_path / "run")
-    assert len(one["task.hard"]) == sum(search.n_found for search in searches)
+    assert len(one["task.hard.speech"]) + len(one["task.hard.noise"]) == sum(search.n_found for search in searches)
     assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
     assert [line for line in ws.load_run(tmp_path / "run").log() if line["kind"] == "search"] == [
         {"step": search.step, "kind": "search", "n_found": search.n_found} for search in searches

@@ -17,7 +17,7 @@ from wordspot.labels import SILENCE
 from wordspot.training.noise import training_noise
 from wordspot.training.scenes.copies import Copies, Recording
 from wordspot.training.scenes.excerpts import Excerpts
-from wordspot.training.scenes.hard import Places, find_hard_places
+from wordspot.training.scenes.hard import find_hard_places
 from wordspot.training.scenes.labels import Ints, label_windows
 from wordspot.training.scenes.layout import Layout
 from wordspot.training.scenes.speech import SpeechReader
@@ -34,6 +34,9 @@ class SceneBatches:
         clips: the training set.
         speech: sentences for training, or None.
         hop_frames: frames that the network consumes at once, which the stride is a multiple of.
+
+    Attributes:
+        hard: the hard places that scenes are cut around, of ``speech`` and of ``noise``.
     """
 
     def __init__(
@@ -55,25 +58,19 @@ class SceneBatches:
         self._sentences = None if speech is None else SpeechReader(speech, config.words)
         if self._sentences is not None:
             excerpts = Excerpts(self._sentences, len(self._sentences), config.augment, features.sample_rate)
-        noise = training_noise(config, decoded, clips)
-        self._layout = Layout(config, copies, clips.weights[spoken], excerpts, noise, self.n_samples)
-
-    @property
-    def hard(self) -> Places:
-        """The hard places that scenes are cut around."""
-        return self._layout.hard
-
-    @hard.setter
-    def hard(self, places: Places) -> None:
-        self._layout.hard = places
+        self._noise = training_noise(config, decoded, clips)
+        self._layout = Layout(config, copies, clips.weights[spoken], excerpts, self._noise, self.n_samples)
+        self.hard = self._layout.hard
 
     def seek(self, network: nn.Module, front_end: nn.Module, device: torch.device) -> int:
-        """Add what `network` falls for in the sentences to `hard`. Returns how many places were found."""
-        if self._sentences is None:
-            return 0
-        found = find_hard_places(network, front_end, self._sentences, self._features, self.stride, device)
-        self.hard = np.concatenate([self.hard, found])
-        return len(found)
+        """Add what `network` falls for in the sentences and the noise to `hard`. Returns how many places were found."""
+        n_found, sources = 0, {"speech": self._sentences, "noise": NoiseReader(self._noise)}
+        for name, source in sources.items():
+            if source is not None and len(source):
+                found = find_hard_places(network, front_end, source, self._features, self.stride, device)
+                self.hard[name] = np.concatenate([self.hard[name], found])
+                n_found += len(found)
+        return n_found
 
     def draw(self, step: int) -> tuple[NDArray[np.float32], Ints]:
         """The batch of a step: audio float32 [batch, samples], labels int64 [batch, windows]."""
@@ -85,6 +82,19 @@ class SceneBatches:
             row[: len(places)] = places
         labels = label_windows(words, self._begins, self._features.clip_samples, self._features.sample_rate, self._recent_ms)
         return np.stack(audio), labels
+
+
+class NoiseReader:
+    """Gives pieces of noise by number, as recordings without words."""
+
+    def __init__(self, pieces: list[NDArray[np.int16]]) -> None:
+        self._pieces = pieces
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def __call__(self, place: int) -> Recording:
+        return Recording(self._pieces[place], np.zeros((0, 3), np.int64))
 
 
 class ClipReader:

@@ -1,10 +1,12 @@
-"""Hard places of speech: where a network in training detects a word that nobody says. Later scenes are cut around them.
+"""Hard places of speech and noise: where a network in training detects a word that nobody says. Later scenes are cut around them.
 
 Hours of speech hold a few moments that sound like a word of the model. Drawn at random, they are in one scene of thousands, too
 rarely for the network to learn that they are no word.
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from torch import nn
 from wordspot.config import FeatureConfig
 from wordspot.labels import UNKNOWN
 from wordspot.training.loss import IGNORED
-from wordspot.training.scenes.speech import SpeechReader
+from wordspot.training.scenes.copies import Recording
 
 #: A posterior above this is a detection: lower than a finished model's threshold, since what is nearly detected is hard too.
 DETECTED = 0.3
@@ -27,6 +29,14 @@ _MOST = 400
 Places = NDArray[np.float64]
 
 
+class Recordings(Protocol):
+    """Gives recordings by number."""
+
+    def __len__(self) -> int: ...
+
+    def __call__(self, place: int, /) -> Recording: ...
+
+
 def no_places() -> Places:
     """No hard places."""
     return np.zeros((0, 2))
@@ -35,24 +45,24 @@ def no_places() -> Places:
 def find_hard_places(
     network: nn.Module,
     front_end: nn.Module,
-    speech: SpeechReader,
+    recordings: Recordings,
     features: FeatureConfig,
     stride: int,
     device: torch.device,
 ) -> Places:
-    """Where the network detects one of its words in speech, at most 400 places, of those with the highest posteriors.
+    """Where the network detects one of its words in recordings, at most 400 places, of those with the highest posteriors.
 
     Args:
         network: a `models.streaming.SceneNetwork`; it is put into evaluation mode.
         front_end: audio to features.
-        speech: the recordings, which hold none of the words, except where their labels say so.
+        recordings: they hold none of the words, except where their labels say so.
         features: of the network's input.
         stride: frames from one window to the next.
         device: of the network.
     """
     network.eval()
     hop, clip = stride * features.hop_samples, features.clip_samples
-    pieces = _Pieces(speech, clip, hop, int(_PIECE_S * features.sample_rate))
+    pieces = _Pieces(recordings, clip, hop, int(_PIECE_S * features.sample_rate))
     found = []
     for audio, begins in pieces:
         with torch.inference_mode():
@@ -76,9 +86,9 @@ def _highest(found: list[tuple[float, int]], apart: int) -> list[int]:
 class _Pieces:
     """All recordings end to end, in overlapping pieces of equal length: every window is in one of them."""
 
-    def __init__(self, speech: SpeechReader, clip: int, hop: int, length: int) -> None:
-        self._speech, self._clip = speech, clip
-        self._bounds = np.cumsum([0, *(len(speech(place).samples) for place in range(len(speech)))])
+    def __init__(self, recordings: Recordings, clip: int, hop: int, length: int) -> None:
+        self._recordings, self._clip = recordings, clip
+        self._bounds = np.cumsum([0, *(len(recordings(place).samples) for place in range(len(recordings)))])
         self._length = clip + (max(length - clip, 0) // hop) * hop
         self._step = self._length - clip + hop
 
@@ -92,11 +102,11 @@ class _Pieces:
     def _cut(self, begin: int) -> NDArray[np.int16]:
         """The samples from `begin` on, with zeros after the last recording."""
         audio = np.zeros(self._length, np.int16)
-        for place in range(int(np.searchsorted(self._bounds, begin, "right")) - 1, len(self._speech)):
+        for place in range(int(np.searchsorted(self._bounds, begin, "right")) - 1, len(self._recordings)):
             first = int(self._bounds[place]) - begin
             if first >= self._length:
                 break
-            samples = self._speech(place).samples[max(-first, 0) : self._length - first]
+            samples = self._recordings(place).samples[max(-first, 0) : self._length - first]
             audio[max(first, 0) : max(first, 0) + len(samples)] = samples
         return audio
 
@@ -104,8 +114,8 @@ class _Pieces:
         """Samples of all recordings as hard places; not those in windows that hold a word of the model."""
         found = []
         for sample in samples:
-            number = min(int(np.searchsorted(self._bounds, sample, "left")) - 1, len(self._speech) - 1)
-            recording, end = self._speech(number), sample - self._bounds[number]
+            number = min(int(np.searchsorted(self._bounds, sample, "left")) - 1, len(self._recordings) - 1)
+            recording, end = self._recordings(number), sample - self._bounds[number]
             words = recording.words
             counts = (words[:, 2] != IGNORED) | (words[:, 1] < end - self._clip) | (words[:, 0] > end)
             if counts.all():

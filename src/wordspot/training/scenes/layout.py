@@ -58,11 +58,12 @@ class Layout:
         self._scenes, self._augment, self._rate = config.scenes, config.augment, config.features.sample_rate
         self._clips, self._cumulative = clips, np.cumsum(weights)
         self._speech, self._noise, self._n_samples = speech, noise, n_samples
+        self._clip_samples = config.features.clip_samples
         reading = config.scenes.reading if speech else 0.0
         odds = np.array([0.0, config.scenes.whole_clips, reading, config.scenes.empty])
         odds[_ALONE] = max(1 - odds.sum(), 0)
         self._odds = odds / odds.sum()
-        self.hard = no_places()  # changes during training
+        self.hard = {"speech": no_places(), "noise": no_places()}  # changes during training
         self._hiss = np.random.default_rng(0).standard_normal(n_samples + _HISS_SAMPLES, dtype=np.float32)
         self._ramp = np.linspace(0, 1, max(int(_RAMP_S * self._rate), 1), dtype=np.float32)
 
@@ -119,7 +120,7 @@ class Layout:
     def _fragment(self, range_s: tuple[float, float], rng: Generator) -> tuple[Samples, Ints, int, int]:
         """A part of a recording of speech, from any moment to any other, or around a hard place."""
         assert self._speech is not None
-        if len(self.hard) and rng.uniform() < self._scenes.hard:
+        if self._chooses_hard("speech", rng):
             recording, begin, end = self._around_hard_place(range_s, rng)
         else:
             recording = self._speech.draw(rng)
@@ -130,10 +131,13 @@ class Layout:
         words[:, :2] = words[:, :2].clip(0, len(samples))
         return self._soften(to_float32(samples)), words, 0, len(samples)
 
+    def _chooses_hard(self, source: str, rng: Generator) -> bool:
+        return len(self.hard[source]) > 0 and rng.uniform() < self._scenes.hard
+
     def _around_hard_place(self, range_s: tuple[float, float], rng: Generator) -> tuple[Recording, int, int]:
         """A recording with a hard place, and the first and last sample of a part of it that ends shortly after the place."""
         assert self._speech is not None
-        number, place = self.hard[rng.integers(len(self.hard))]
+        number, place = self.hard["speech"][rng.integers(len(self.hard["speech"]))]
         recording = self._speech.recording(int(number))
         after = self._samples(rng.uniform(*_AFTER_HARD_S))
         end = min(int(place * len(recording.samples)) + after, len(recording.samples))
@@ -185,7 +189,8 @@ class Layout:
     def _add_noise(self, audio: Samples, levels: list[float], rng: Generator) -> None:
         """Noise in some scenes and in all without words, and a hiss in half of them, in place."""
         if self._noise and (not levels or rng.uniform() < self._augment.background_frequency):
-            piece = cut_noise(self._noise, len(audio), self._rate, rng)
+            pieces = self._noise if levels or not self._chooses_hard("noise", rng) else [self._hard_noise(len(audio), rng)]
+            piece = cut_noise(pieces, len(audio), self._rate, rng)
             low, high = self._augment.snr_db
             snr_db, level = rng.uniform(low, high), from_db(rng.uniform(*_ALONE_DB))
             if levels:
@@ -194,6 +199,14 @@ class Layout:
         if rng.uniform() < _HISS_SHARE:
             start = int(rng.integers(_HISS_SAMPLES))
             audio += self._hiss[start : start + len(audio)] * np.float32(from_db(rng.uniform(*_HISS_DB)))
+
+    def _hard_noise(self, n_samples: int, rng: Generator) -> NDArray[np.int16]:
+        """Noise in which a window ends at a hard place, at most `n_samples`."""
+        number, place = self.hard["noise"][rng.integers(len(self.hard["noise"]))]
+        piece = self._noise[int(number)]
+        start = int(place * len(piece)) - int(rng.integers(min(self._clip_samples, n_samples), n_samples + 1))
+        start = max(min(start, len(piece) - n_samples), 0)
+        return piece[start : start + n_samples]
 
 
 def _level(audio: Samples) -> float:

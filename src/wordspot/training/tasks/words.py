@@ -65,7 +65,7 @@ class ClipEvaluation:
 
 @dataclass(frozen=True)
 class Search:
-    """A search of the training speech for what the network takes for a word.
+    """A search of the training speech and noise for what the network takes for a word.
 
     Attributes:
         n_found: places, which later scenes are cut around.
@@ -77,7 +77,7 @@ class Search:
 
     def summary(self) -> str:
         return (
-            f"Step {self.step}: {self.n_found} places in the training speech are taken for a word; they are used more often now"
+            f"Step {self.step}: {self.n_found} places in the speech and noise are taken for a word; they are used more often now"
         )
 
 
@@ -199,16 +199,17 @@ class WordsTask:
         every = self._config.training.found_every
         if self._held_out is not None and step % every == 0 and (found := self._held_out.count(network(), front_end, step)):
             yield found
-        if self._scenes is not None and step in self._config.scenes.seek_at and self._speech is not None:
+        if self._scenes is not None and step in self._config.scenes.seek_at:
             yield Search(step, self._scenes.seek(network(), front_end, self.batches.device))
 
     def state(self) -> dict[str, Tensor]:
-        found = self._scenes is not None and len(self._scenes.hard)
-        return {"hard": torch.from_numpy(self._scenes.hard)} if self._scenes is not None and found else {}
+        hard = {} if self._scenes is None else self._scenes.hard
+        return {f"hard.{source}": torch.from_numpy(places) for source, places in hard.items() if len(places)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        if self._scenes is not None and "hard" in state:
-            self._scenes.hard = state["hard"].numpy()
+        for name, places in state.items():
+            if self._scenes is not None and name.startswith("hard"):  # before there was "hard.noise", it was "hard"
+                self._scenes.hard[name.partition(".")[2] or "speech"] = places.numpy()
 
     def evaluate(self, network: nn.Module, front_end: nn.Module, name: str, step: int) -> ClipEvaluation:
         return self._record(name, step, predict(network, front_end, self.batches, name))
