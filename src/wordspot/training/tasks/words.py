@@ -65,7 +65,7 @@ class ClipEvaluation:
 
 @dataclass(frozen=True)
 class Search:
-    """A search of the training speech for what the network takes for a word.
+    """A search of the training speech and noise for what the network takes for a word.
 
     Attributes:
         n_found: places, which later scenes are cut around.
@@ -77,7 +77,7 @@ class Search:
 
     def summary(self) -> str:
         return (
-            f"Step {self.step}: {self.n_found} places in the training speech are taken for a word; they are used more often now"
+            f"Step {self.step}: {self.n_found} places in the speech and noise are taken for a word; they are used more often now"
         )
 
 
