@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wordspot.audio.files import write_audio
+from wordspot.audio.files import read_audio, write_audio
 from wordspot.config import DataConfig
 from wordspot.data.split import which_set
 from wordspot.errors import ConfigError
@@ -45,6 +45,22 @@ def add(project: Project, folder: Path, numbers: range) -> None:
     for number in numbers:
         write_audio(folder / f"{number}.wav", np.full(1600, number / 200, np.float32), 16_000)
     assert add_takes(project, ["hey lamp"], folder) == len(numbers)
+
+
+def test_long_recordings_are_cut_to_their_loudest_part(tmp_path: Path) -> None:
+    """Three seconds, with the word in the last: a clip has 1.5 s, and training takes its beginning."""
+    project, audio = Project(tmp_path / "project"), np.zeros(48_000, np.float32)
+    audio[36_000:44_000] = 0.5 * np.sin(np.arange(8000))
+    (tmp_path / "takes").mkdir()
+    write_audio(tmp_path / "takes" / "late.wav", audio, 16_000)
+    (tmp_path / "takes" / "damaged.wav").write_bytes(b"RIFF")
+    assert add_takes(project, ["hey lamp"], tmp_path / "takes") == 2
+    assert add_takes(project, ["hey lamp"], tmp_path / "takes") == 0
+    paths = sorted((project.recordings / "hey lamp").iterdir(), key=lambda path: path.stat().st_size)
+    assert paths[0].read_bytes() == b"RIFF"
+    kept, rate = read_audio(paths[1])
+    assert (len(kept), rate) == (24_000, 16_000)
+    assert np.square(kept).sum() == pytest.approx(np.square(audio).sum(), rel=1e-3)
 
 
 def test_recordings_of_people_count_beside_the_voices(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from wordspot.audio.files import read_audio, write_audio
 from wordspot.audio.folder import walk_folder
+from wordspot.audio.samples import Samples
+from wordspot.audio.speech import loudest_window
 from wordspot.config import DataConfig
 from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import NOISE_FOLDER, list_recordings
@@ -18,7 +21,7 @@ from wordspot.data.voices.common_words import common_words
 from wordspot.data.voices.find import NEURAL, WITH_PHONEMES
 from wordspot.data.voices.ipa import BRACKETED
 from wordspot.data.voices.near_misses import NearMiss, near_misses
-from wordspot.errors import DataError, MissingExtraError, NotFoundError
+from wordspot.errors import AudioError, DataError, MissingExtraError, NotFoundError
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress
 from wordspot.wakeword.project import CLIP_MS, Project, Request
@@ -203,10 +206,11 @@ def add_false_accepts(project: Project, folder: Path) -> int:
 
 def add_backgrounds(project: Project, folder: Path) -> int:
     """Copy recordings of noise into the project. Returns how many were new."""
-    return _copy(folder, project.recordings / NOISE_FOLDER)
+    return _copy(folder, project.recordings / NOISE_FOLDER, whole=True)
 
 
-def _copy(source: Path, target: Path) -> int:
+def _copy(source: Path, target: Path, *, whole: bool = False) -> int:
+    """Copy recordings; of those longer than a clip only the loudest part, unless `whole`. Returns how many were new."""
     _check_folder(source)
     found = walk_folder(source).sounds
     if not found:
@@ -214,12 +218,31 @@ def _copy(source: Path, target: Path) -> int:
     target.mkdir(parents=True, exist_ok=True)
     n_new = 0
     for path in found:
-        copy = target / f"{_copy_name(path)}_nohash_0{path.suffix.lower()}"
-        if not copy.exists():
+        name = f"{_copy_name(path)}_nohash_0"
+        if any(there.suffix != ".part" for there in target.glob(f"{name}.*")):
+            continue
+        copy = target / f"{name}{path.suffix.lower()}"
+        loudest = None if whole else _loudest_part(path)
+        if loudest is None:
             shutil.copyfile(path, copy.with_suffix(".part"))
             copy.with_suffix(".part").replace(copy)
-            n_new += 1
+        else:
+            write_audio(copy.with_suffix(".wav"), *loudest)
+        n_new += 1
     return n_new
+
+
+def _loudest_part(path: Path) -> tuple[Samples, int] | None:
+    """As much of a recording as a clip holds, with its sample rate; None if it is no longer, or cannot be read."""
+    try:
+        audio, rate = read_audio(path)
+    except AudioError:
+        return None  # training says which recordings it leaves out
+    size = int(CLIP_MS / 1000 * rate)
+    if len(audio) <= size:
+        return None
+    start = loudest_window(audio, size)
+    return audio[start : start + size], rate
 
 
 def _copy_name(path: Path) -> str:
