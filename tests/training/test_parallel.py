@@ -109,11 +109,11 @@ def test_two_processes_compute_what_one_does(tone_folder: Path, tmp_path: Path) 
         out = tmp_path / f"{n_processes}.json"
         start = [sys.executable, *(TORCHRUN if n_processes == 2 else ())]
         done = subprocess.run(
-            [*start, str(script), str(tone_folder), str(out), "20"], capture_output=True, text=True, timeout=900, env=ENVIRONMENT
+            [*start, str(script), str(tone_folder), str(out), "200"], capture_output=True, text=True, timeout=900, env=ENVIRONMENT
         )
         assert done.returncode == 0, done.stderr
         found.append(json.loads(out.read_text()))
-    assert len(found[0]) == 20
+    assert len(found[0]) == 200
     assert found[1] == pytest.approx(found[0], abs=1e-9)
 
 
