@@ -55,7 +55,9 @@ def main() -> None:
 
 
 def measure(data: Path, settings: dict[str, Any], device: torch.device, seconds: float) -> dict[str, Any]:
-    """Milliseconds of the parts of a step."""
+    """Milliseconds of the parts of a step, and the most memory that steps took before they were compiled."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     config = override(make_config(data, WORDS), settings)
     decoded = decode_folder(list_recordings(data), config.features.sample_rate, config.features.clip_samples)
     with tempfile.TemporaryDirectory() as out:
@@ -67,10 +69,10 @@ def measure(data: Path, settings: dict[str, Any], device: torch.device, seconds:
             "features": per_call(lambda: trainer.augmenter.features(trainer.front_end, audio, generator), device, seconds),
             "step": per_call(trainer.train_step, device, seconds),
         }
+        peak = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
         network = trainer._forward
         trainer._forward = torch.compile(network, mode="reduce-overhead")
         times["compiled"] = per_call(trainer.train_step, device, seconds)
-    peak = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
     return {**times, "speed": 1000 * trainer.batch_seconds / times["step"], "peak_mb": peak}
 
 

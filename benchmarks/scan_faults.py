@@ -24,6 +24,7 @@ import random
 import resource
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -222,9 +223,11 @@ class Killer:
 
 
 def workers_now() -> list[int]:
-    """The worker processes of the scan in this process."""
+    """The worker processes of the scan in this process: its children, or those of Ray if it runs here."""
     if children := [child.pid for child in multiprocessing.active_children() if child.pid]:
         return children
+    if "ray" not in sys.modules:
+        return []
     titles = ((path.parent, path.read_bytes()) for path in _command_lines())
     return [int(folder.name) for folder, title in titles if title.startswith(b"ray::run_task")]
 

@@ -6,7 +6,7 @@ Each model has one word. Takes are recordings of people who say it. Sounds that 
 `wordspot new --speech DATA/english_speech` keeps from training (`--split` validation, testing or both), the sources of
 DATA/environment that `hearing_streams.py` holds out, Arabic words, words of Speech Commands and the other folders of
 DATA/wake_words. Thresholds at a rate are the lowest from which on there are no more false accepts: chosen on the same hours, so
-they flatter a model a little; its own threshold does not.
+they overestimate the model slightly; its own threshold does not.
 
 `--link DIR` writes links to the sounds that are not held out, for `wordspot new --backgrounds DIR`, and ends.
 """
@@ -138,6 +138,7 @@ def main() -> None:
     parser.add_argument("--link", type=Path, help="write links to the sounds for training here, and end")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    args.data, args.takes = args.data.resolve(), args.takes and args.takes.resolve()
     if args.link is not None:
         link_sounds(args.data, args.link)
         return

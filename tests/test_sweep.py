@@ -155,3 +155,12 @@ def test_ray_tune_gives_the_same_as_one_by_one(with_ray: None, tone_folder: Path
     side_by_side = sweep(tone_folder, tmp_path / "ray", seeds=2, engine="ray", workers=2)
     one_by_one = sweep(tone_folder, tmp_path / "one", seeds=2)
     assert side_by_side.to_json()["rows"] == one_by_one.to_json()["rows"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_of_trainings_on_ray_the_others_go_on_if_one_fails(with_ray: None, tone_folder: Path, tmp_path: Path) -> None:
+    """The network cannot be made with more dilations than a clip has frames for; that shows only when it is made."""
+    vary = {"model.dilations": ["1", "1,2,4,8,16,32"]}
+    result = sweep(tone_folder, tmp_path / "ray", seeds=1, engine="ray", workers=1, vary=vary)
+    assert [row.n_seeds for row in result.rows] == [1, 0]

@@ -52,7 +52,7 @@ PRESETS: dict[str, Preset] = {
     ),
 }
 
-#: What `new` trains, by name, as settings over its recipe: the network of the model in the package, from whose weights training
+#: What `new` trains, by name, as settings over its recipe: the network of the body in the package, from whose weights training
 #: starts; or a small one on the features of ESPHome's devices, from random weights.
 WAKE_WORD_PRESETS: dict[str, dict[str, Any]] = {
     "default": {},

@@ -52,4 +52,7 @@ def _start(ray: Any, n_cores: int | None, address: str | None) -> None:
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else quiet))
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"`address`: no Ray cluster answers at {address} ({' '.join(str(error).split())[:300]})") from error
+        reason = " ".join(str(error).split())[:300]
+        if address is None:
+            raise ConfigError(f"Ray could not be started on this machine ({reason}); choose another `engine`") from error
+        raise ConfigError(f"`address`: no Ray cluster answers at {address} ({reason})") from error

@@ -22,7 +22,7 @@ class ScenesConfig(Section):
     whole_clips: float = setting(0.26, "fraction of the scenes with entire clips instead of words cut out of them", 0, 1)
     reading: float = setting(0.12, "fraction of the scenes that are read sentences, if there is speech", 0, 1)
     phrases: float = setting(0.25, "fraction of the words replaced by a few words of speech, if there is any", 0, 1)
-    hard: float = setting(0.5, "fraction of the fragments of speech cut around what scenes.seek_at found, if anything", 0, 1)
+    hard: float = setting(0.5, "fraction of speech fragments and of noise alone cut around what scenes.seek_at found", 0, 1)
     seek_at: tuple[int, ...] = setting((), "steps after which sounds are searched for what is taken for a word", 1, 10**9)
     recent_ms: float = setting(0.0, "how long a word is the label of windows after its end; 0: while they hold it", 0, 60_000)
     level_db: tuple[float, ...] = setting((-40.0, 3.0), "LOW,HIGH: gain of a scene", -80, 40, pair=True)

@@ -103,7 +103,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], trained: Path, folder: 
     assert re.search(r"8 bits change 0\.\d\d % of the decisions on \d+ s of recordings", out)
     fails(capsys, "contains files", *base, "--data", folder)
     status, out, _ = run(capsys, *base, "--data", folder, "--force", "--stride", 1, "--json")
-    assert (status, json.loads(out)["window"]) == (0, 8)
+    assert (status, json.loads(out)["window"]) == (0, 9)
     tflite = ("export", trained, "--target", "tflite", "--calibrate", folder, "--out")
     status, out, error = run(capsys, *tflite, tmp_path / "deep.tflite")
     assert (status, error) == (0, "")
@@ -168,7 +168,8 @@ def test_a_loss_beyond_the_limit_is_rejected() -> None:
 
 def test_names_and_windows() -> None:
     assert [file_name(word) for word in ("Hey Lamp", "naïve", "麦克")] == ["hey_lamp", "naive", "wake_word"]
-    assert window_of(DecoderConfig(average_ms=150), 3) == 5
+    assert window_of(DecoderConfig(average_ms=120), 3) == 5
+    assert window_of(DecoderConfig(average_ms=150), 3) == 6
     assert window_of(DecoderConfig(average_ms=0), 3) == 1
 
 

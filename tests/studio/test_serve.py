@@ -79,8 +79,9 @@ def test_serve_has_the_studio_beside_its_models(model: Path, tmp_path: Path) -> 
         assert get(port, "/studio/")[0] == get(port, PROJECTS)[0] == 404
 
 
-def test_open_to_the_network_it_has_a_token(model: Path, tmp_path: Path) -> None:
-    args = ("serve", str(model), "--studio", "--dir", str(tmp_path / "words"), "--host", "0.0.0.0", "--port", "0")
+@pytest.mark.parametrize("more", [("--host", "0.0.0.0"), ("--allow-origin", "https://home.example")])
+def test_open_to_the_network_or_behind_a_proxy_it_has_a_token(model: Path, tmp_path: Path, more: tuple[str, str]) -> None:
+    args = ("serve", str(model), "--studio", "--dir", str(tmp_path / "words"), *more, "--port", "0")
     with started(*args, n_lines=4) as lines:
         found = re.fullmatch(r"The studio: http://localhost:(\d+)/studio/#token=(\S{20,})", lines[3])
         assert found

@@ -55,6 +55,6 @@ def test_a_resumed_optimiser_steps_as_one_that_went_on() -> None:
 
 def test_a_network_without_a_last_layer_has_one_rate() -> None:
     network = nn.Sequential(nn.Linear(3, 4))
-    with pytest.raises(ConfigError, match=r"training\.body_rate: the network has no layer named output"):
+    with pytest.raises(ConfigError, match=r"training\.body_rate needs a last layer named output, and this network has none"):
         make_optimizer(network, dataclasses.replace(TrainingConfig(), body_rate=0.5))
     assert len(make_optimizer(network, TrainingConfig()).param_groups) == 1

@@ -161,7 +161,7 @@ def test_a_process_that_is_killed_ends_the_run_with_a_line_and_whole_checkpoints
     assert process.returncode != 0
     lines = [line for line in error.splitlines() if line.startswith("wordspot: ")]
     assert lines == [
-        "wordspot: another process of this training has ended; the same command with --resume goes on from the last checkpoint"
+        "wordspot: a process of this training was ended; the same command with --resume goes on from the last checkpoint"
     ]
     steps = sorted(int(path.stem.removeprefix("step-")) for path in (out / "checkpoints").glob("step-*.safetensors"))
     for step in steps:

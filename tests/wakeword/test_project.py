@@ -10,6 +10,7 @@ import pytest
 
 from wordspot.audio.files import write_audio
 from wordspot.errors import ConfigError, DataError, NotFoundError
+from wordspot.wakeword import making
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.recordings import add_false_accepts, add_takes, remove_missing, weigh_takes
 
@@ -106,3 +107,16 @@ def test_the_file_is_plain_json(tmp_path: Path) -> None:
     value = json.loads((tmp_path / "new.json").read_text(encoding="utf-8"))
     assert value["request"]["phrases"] == ["hey lamp"]
     assert value["finished"] == []
+
+
+def test_force_uses_nothing_of_an_earlier_project(tmp_path: Path) -> None:
+    """Else `new` would go on with the earlier run, or train on the earlier phrase."""
+    project = Project(tmp_path / "wake")
+    project.write(Request(("hey lamp",)), ["speak", "train"])
+    earlier = [tone(folder / "hey lamp" / "1.wav", 300) for folder in (project.recordings, project.run, project.streams)]
+    with pytest.raises(ConfigError, match="`resume` to go on with it, or `force`"):
+        making._begin(project, Request(("hey radio",)), resume=False, force=False)
+    assert all(path.exists() for path in earlier)
+    assert making._begin(project, Request(("hey radio",)), resume=False, force=True) == []
+    assert project.read() == (Request(("hey radio",)), [])
+    assert not any(path.exists() for path in earlier)

@@ -199,6 +199,16 @@ def loudest_window(audio: Samples, size: int) -> int:
     return int(best[len(best) // 2])
 
 
+def start_of_word(audio: Samples, size: int, sample_rate: int) -> int:
+    """Where to cut `size` samples of float32 [samples] with the word in their middle; if it is longer, the loudest ones."""
+    if len(audio) <= size:
+        return 0
+    _, first, stop, _ = find_word(audio, sample_rate)
+    if stop - first > size:
+        return loudest_window(audio, size)
+    return min(max((first + stop - size) // 2, 0), len(audio) - size)
+
+
 def is_loud_part_cut(audio: Samples, size: int) -> bool:
     """Whether the first `size` samples have less than half the energy of the loudest `size` samples of float32 [samples]."""
     if len(audio) <= size:

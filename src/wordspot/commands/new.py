@@ -39,7 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default; or microcontroller: a small network, and its files for ESPHome (Home Assistant Voice PE), trained from "
         "random weights, so give it more --minutes",
     )  # fmt: skip
-    parser.add_argument("--minutes", type=float, default=20.0, metavar="M", help="of training (default: 20)")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=20.0,
+        metavar="M",
+        help="at most, of training (default: 20)",
+    )
     parser.add_argument(
         "--voices", dest="n_voices", type=int, default=400, metavar="N", help="spoken clips of each phrase (default: 400)"
     )

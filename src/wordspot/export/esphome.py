@@ -135,8 +135,8 @@ def manifest(exported: ExportedEsphome) -> dict[str, Any]:
 
 
 def window_of(decoder: DecoderConfig, stride: int) -> int:
-    """How many scores the mean over a decoder's `average_ms` has."""
-    return max(1, round(decoder.average_ms / (FEATURES.hop_ms * stride)))
+    """How many scores the mean over a decoder's `average_ms` has, the first and the last included."""
+    return int(decoder.average_ms / (FEATURES.hop_ms * stride) + 1e-6) + 1
 
 
 def file_name(word: str) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wordspot.config import DEVICE_DECODER, DecoderConfig
 from wordspot.errors import CardError, ConfigError, NotFoundError
-from wordspot.export.esphome import FEATURES
+from wordspot.export.esphome import FEATURES, window_of
 from wordspot.export.tflite import heads
 from wordspot.export.tflite.fixed import Ints
 from wordspot.export.tflite.making import MICRO_FEATURES, as_ints
@@ -59,7 +59,7 @@ class EsphomeFile:
 
     def write_copy(self, decoder: DecoderConfig, out: Path) -> None:
         """Write the manifest with another cut-off and window, and the network beside it."""
-        window = int(decoder.average_ms / (FEATURES.hop_ms * self.stride) + 1e-6) + 1
+        window = window_of(decoder, self.stride)
         cutoff = decoder.threshold_of(str(self.manifest["wake_word"]))
         settings = {**self.manifest["micro"], "probability_cutoff": round(cutoff, 4), "sliding_window_size": window}
         model = self.model_path

@@ -96,7 +96,7 @@ def studio(
         raise ConfigError(f"{root} is a file; expected a folder for the projects")
     root.mkdir(parents=True, exist_ok=True)
     host = settings.get("host", DEFAULT_HOST)
-    if host not in _LOOPBACK and not settings.get("token"):
+    if (host not in _LOOPBACK or settings.get("allow_origins")) and not settings.get("token"):  # a proxy may be before it
         settings["token"] = _own_token(root)
     training = Training(StudioFolder(root), None if speech is None else Path(speech).resolve())
     started: list[Serving] = []

@@ -20,7 +20,7 @@ from wordspot.audio.files import read_audio, write_audio
 from wordspot.audio.folder import is_audio_name
 from wordspot.audio.resample import resample
 from wordspot.audio.samples import Samples
-from wordspot.audio.speech import find_word, is_silent, loudest_window
+from wordspot.audio.speech import is_silent, start_of_word
 from wordspot.config import FeatureConfig
 from wordspot.data.checks.findings import is_clipped, is_cut_off
 from wordspot.errors import AudioError, ConfigError, NotFoundError
@@ -95,7 +95,7 @@ def save_take(folder: Path, speaker: str, upload: Path) -> Sound:
     """
     audio = _read_upload(upload)
     size = round(LONGEST_TAKE * RATE)
-    start = _start_of_take(audio, size)
+    start = start_of_word(audio, size, RATE)
     return _save(folder, speaker, audio[start : start + size])
 
 
@@ -179,16 +179,6 @@ def _read_upload(upload: Path) -> Samples:
     if len(audio) < _SHORTEST_S * RATE:
         raise AudioError(f"the recording is {1000 * len(audio) / RATE:.0f} ms long; expected at least {1000 * _SHORTEST_S:g} ms")
     return audio
-
-
-def _start_of_take(audio: Samples, size: int) -> int:
-    """Where to cut `size` samples with the word in their middle; if it is longer, those that are loudest."""
-    if len(audio) <= size:
-        return 0
-    _, first, stop, _ = find_word(audio, RATE)
-    if stop - first > size:
-        return loudest_window(audio, size)
-    return min(max((first + stop - size) // 2, 0), len(audio) - size)
 
 
 def _save(folder: Path, speaker: str, audio: Samples) -> Sound:

@@ -19,7 +19,7 @@ from wordspot.studio.job import FAILED, FINISHED, JobWriter, asked_to_stop, forg
 from wordspot.studio.judging import judge_model
 from wordspot.studio.kept import adopt_reviewed
 from wordspot.studio.lock import hold_lock
-from wordspot.studio.project import StudioProject, TrainingSettings, can_resume
+from wordspot.studio.project import StudioProject, TrainingSettings, can_resume, request_of
 from wordspot.studio.versions import add_version
 from wordspot.wakeword.making import WakeWord, new
 
@@ -66,6 +66,7 @@ def _make(project: StudioProject, settings: TrainingSettings, speech: Path | Non
     words = project.words
     if not words:
         raise ConfigError("the project has no words; add one first")
+    request_of(words, settings)  # raises what is wrong with them, before anything is removed
     resume = can_resume(project, settings)
     if not resume:
         shutil.rmtree(project.model, ignore_errors=True)

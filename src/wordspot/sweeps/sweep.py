@@ -89,7 +89,8 @@ def sweep(
         trained[one.point.folder] = one
         note(f"{len(trained)} of {len(points)}: {_line(one)}")
 
-    write_json(plan.out / TABLE, {_ARGUMENTS: _recorded(plan)})
+    if not (plan.out / TABLE).is_file():  # else an earlier table stays until there is another
+        write_json(plan.out / TABLE, {_ARGUMENTS: _recorded(plan)})
     todo = [point for point in points if point.folder not in trained]
     if todo and chosen_engine == "ray":
         run_on_ray(plan, todo, workers, address, keep)

@@ -15,7 +15,7 @@ from typing import Any
 from wordspot.errors import missing_extra
 from wordspot.ray_start import start_ray
 from wordspot.sweeps.grid import Point
-from wordspot.sweeps.training import Plan, Trained, train_point, trained_before
+from wordspot.sweeps.training import Plan, Trained, train_point
 
 _MOST_LOST = 3
 
@@ -49,6 +49,7 @@ def run_on_ray(
 
 
 def _fit(ray: Any, plan: Plan, points: Sequence[Point], storage: Path, on_trained: Callable[[Trained], None]) -> None:
+    reported: set[int] = set()
     try:
         from ray import tune
     except ImportError as error:  # its packages are an extra of Ray
@@ -61,6 +62,7 @@ def _fit(ray: Any, plan: Plan, points: Sequence[Point], storage: Path, on_traine
     class Watch(tune.Callback):  # type: ignore[misc]
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             number, result = trial.config["number"], trial.last_result
+            reported.add(number)
             on_trained(Trained(points[number], result["measures"], result["error"]))
 
     total = ray.cluster_resources()
@@ -78,8 +80,9 @@ def _fit(ray: Any, plan: Plan, points: Sequence[Point], storage: Path, on_traine
     grid = tuner.fit()
     for number, found in zip((one.config["number"] for one in grid), grid, strict=True):
         if found.error:
-            on_trained(Trained(points[number], error=f"its worker was lost {_MOST_LOST} times: {_last_line(found.error)}"))
-    if any(trained_before(plan, point) is None for point in points) and not grid.num_errors:
+            reported.add(number)
+            on_trained(Trained(points[number], error=f"failed {_MOST_LOST} times: {_last_line(found.error)}"))
+    if len(reported) < len(points):
         raise KeyboardInterrupt  # Tune ends without an exception
 
 

@@ -49,7 +49,7 @@ def _groups(model: nn.Module, body_rate: float) -> list[dict[str, Any]]:
     last = [parameter for name, parameter in trained if is_last(name)]
     body = [parameter for name, parameter in trained if not is_last(name)]
     if not last:
-        raise ConfigError("training.body_rate: the network has no layer named output, whose rate it leaves as it is; set it to 1")
+        raise ConfigError("training.body_rate needs a last layer named output, and this network has none; set it to 1")
     return [{"params": body, "share": body_rate}, {"params": last, "share": 1.0}]
 
 

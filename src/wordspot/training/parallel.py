@@ -26,7 +26,7 @@ from wordspot.training.synchronised import Share, synchronise
 
 _PATIENCE = timedelta(hours=2)  # while process 0 decodes or evaluates; a process that ends is noticed at once
 
-_ENDED = "another process of this training has ended; the same command with --resume goes on from the last checkpoint"
+_ENDED = "a process of this training was ended; the same command with --resume goes on from the last checkpoint"
 
 #: Features, and the frames between windows (0: none) → logits.
 Forward = Callable[[Tensor, int], Tensor]

@@ -62,7 +62,10 @@ def export_for_esphome(project: Project, request: Request, validation: Sequence[
         return export_esphome(source, out, calibrate=validation, force=True)
     except ExportError as error:
         again = command_line("wordspot", "export", source, "--target", "esphome", "--calibrate", project.recordings, "--out", out)
-        raise ExportError(f"{error}. {project.model(request.phrases)} is finished; for the rest run {again}") from error
+        model = project.model(request.phrases)
+        raise ExportError(
+            f"{error}. {model} is there, without a chosen threshold; to accept the loss, run {again} --max-loss PERCENT"
+        ) from error
 
 
 def files_of(exported: ExportedEsphome, opened: EsphomeFile) -> EsphomeFiles:

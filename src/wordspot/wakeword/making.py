@@ -50,7 +50,7 @@ class WakeWord:
         found, hours = self.measured.detections.all_words, self.measured.detections.hours
         lines = [
             f"{self.model}: {', '.join(self.request.phrases)}",
-            f"voices never heard: found in {self.measured.voices.count} of {self.measured.voices.n} clips",
+            f"held-out voices: found in {self.measured.voices.count} of {self.measured.voices.n} clips",
         ]
         if self.measured.takes is not None:
             lines.append(f"people, held out: found in {self.measured.takes.count} of {self.measured.takes.n} recordings")
@@ -61,7 +61,7 @@ class WakeWord:
         )
         near = self.measured.near_misses
         lines.append(
-            f"near misses, never heard: {near.count} of {near.n} clips woke it"
+            f"held-out near misses: {near.count} of {near.n} clips woke it"
             + (f": {', '.join(self.measured.woken_by[:8])}" if near.count else "")
         )
         if self.esphome is not None:
@@ -189,6 +189,8 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
             raise ConfigError(f"{project.path} was begun with other arguments ({_difference(found[0], request)}); repeat them")
         return found[1]
     check_out(project.path, force=force, hint="set `resume` to go on with it, or `force` to begin anew")
+    for earlier in (project.recordings, project.run, project.streams, project.esphome):  # nothing of another project is used
+        shutil.rmtree(earlier, ignore_errors=True)
     project.path.mkdir(parents=True, exist_ok=True)
     project.write(request, [])
     return []

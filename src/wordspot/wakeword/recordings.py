@@ -12,7 +12,7 @@ from pathlib import Path
 from wordspot.audio.files import read_audio, write_audio
 from wordspot.audio.folder import walk_folder
 from wordspot.audio.samples import Samples
-from wordspot.audio.speech import loudest_window
+from wordspot.audio.speech import start_of_word
 from wordspot.config import DataConfig
 from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import NOISE_FOLDER, list_recordings
@@ -210,7 +210,7 @@ def add_backgrounds(project: Project, folder: Path) -> int:
 
 
 def _copy(source: Path, target: Path, *, whole: bool = False) -> int:
-    """Copy recordings; of those longer than a clip only the loudest part, unless `whole`. Returns how many were new."""
+    """Copy recordings; of those longer than a clip only the part with the word, unless `whole`. Returns how many were new."""
     _check_folder(source)
     found = walk_folder(source).sounds
     if not found:
@@ -222,17 +222,17 @@ def _copy(source: Path, target: Path, *, whole: bool = False) -> int:
         if any(there.suffix != ".part" for there in target.glob(f"{name}.*")):
             continue
         copy = target / f"{name}{path.suffix.lower()}"
-        loudest = None if whole else _loudest_part(path)
-        if loudest is None:
+        part = None if whole else _part_with_word(path)
+        if part is None:
             shutil.copyfile(path, copy.with_suffix(".part"))
             copy.with_suffix(".part").replace(copy)
         else:
-            write_audio(copy.with_suffix(".wav"), *loudest)
+            write_audio(copy.with_suffix(".wav"), *part)
         n_new += 1
     return n_new
 
 
-def _loudest_part(path: Path) -> tuple[Samples, int] | None:
+def _part_with_word(path: Path) -> tuple[Samples, int] | None:
     """As much of a recording as a clip holds, with its sample rate; None if it is no longer, or cannot be read."""
     try:
         audio, rate = read_audio(path)
@@ -241,7 +241,7 @@ def _loudest_part(path: Path) -> tuple[Samples, int] | None:
     size = int(CLIP_MS / 1000 * rate)
     if len(audio) <= size:
         return None
-    start = loudest_window(audio, size)
+    start = start_of_word(audio, size, rate)
     return audio[start : start + size], rate
 
 

@@ -8,7 +8,7 @@ const LOOK_MS = 1000;
 const PLANS = {
   quick: { title: "Quick", about: "1 minute of training: to see whether it works", minutes: 1, n_voices: 60, n_near_misses: 8, stream_minutes: 5 },
   good: { title: "Good", about: "4 minutes of training: to use it", minutes: 4, n_voices: 120, n_near_misses: 20, stream_minutes: 20 },
-  thorough: { title: "Thorough", about: "20 minutes of training: to use it every day", minutes: 20, n_voices: 300, n_near_misses: 60, stream_minutes: 20 },
+  thorough: { title: "Thorough", about: "up to 20 minutes of training: to use it every day", minutes: 20, n_voices: 300, n_near_misses: 60, stream_minutes: 20 },
 };
 const PRESETS = { default: "computers, phones and browsers", microcontroller: "ESPHome devices, such as Home Assistant Voice PE" };
 const LANGUAGES = { en: "English", de: "German", fr: "French", es: "Spanish", it: "Italian", nl: "Dutch", pl: "Polish", pt: "Portuguese", ru: "Russian", zh: "Chinese", ja: "Japanese" };
