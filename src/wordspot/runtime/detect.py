@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from wordspot.audio.folder import find_clips
 from wordspot.audio.gain import Gain, LevelWatch, check_gain
 from wordspot.audio.samples import Samples
 from wordspot.config import DecoderConfig
-from wordspot.errors import ConfigError
+from wordspot.errors import AudioError, ConfigError
 from wordspot.progress import OnNote, OnProgress, ignore_note
 from wordspot.runtime.batch import FailedFile, OnFailed, Recordings, as_paths, judge_files
 from wordspot.runtime.chime import add_chimes, check_chime
@@ -23,7 +23,7 @@ from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import Model, Source, as_model, check_detects
 from wordspot.runtime.modelfile.card import Card
 
-#: Length of the blocks that a recording is read and scored in: the cost of a call is then small beside that of the network.
+#: Length of the blocks that a recording is scored in: the cost of a call is then small beside that of the network.
 BLOCK_MS = 8000.0
 _SILENCE_S = 0.5  # fed after the end, since a trigger detects its word slightly after it, perhaps after the recording's end
 
@@ -154,7 +154,7 @@ def detect_file(
     Raises:
         NotFoundError, AudioError: a file that cannot be read.
     """
-    rate, blocks = read_blocks(path, BLOCK_MS, channel=channel, on_note=on_note)
+    rate, blocks = read_blocks(path, channel=channel, on_note=on_note)
     detector = Detector(model, decoder, rate, gain=gain)
     watch = LevelWatch(rate, lambda text: (on_note or ignore_note)(f"{name}: {text}"), gain)
     found: list[Detection] = []
@@ -165,7 +165,7 @@ def detect_file(
         for detection in detections if on_detection else ():
             on_detection(name, detection)  # type: ignore[misc]
 
-    for block in blocks:
+    for block in _joined(blocks, int(rate * BLOCK_MS / 1000)):
         n_samples += len(block)
         watch.feed(block)
         keep(detector.feed(block))
@@ -173,6 +173,23 @@ def detect_file(
         keep(detector.feed(silence))
     keep(detector.flush())
     return FileDetections(name, tuple(found), n_samples / rate, detector.card.clip_seconds)
+
+
+def _joined(blocks: Iterable[Samples], n_samples: int) -> Iterator[Samples]:
+    """Blocks of `n_samples`; if reading breaks off, what was read comes before the error."""
+    waiting: list[Samples] = []
+    try:
+        for block in blocks:
+            waiting.append(block)
+            if sum(map(len, waiting)) >= n_samples:
+                yield np.concatenate(waiting)
+                waiting = []
+    except AudioError:
+        if waiting:
+            yield np.concatenate(waiting)
+        raise
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def end_silence(card: Card, rate: int) -> Samples | None:
