@@ -11,7 +11,6 @@ import pytest
 
 import wordspot as ws
 from support.command_line import fails, run
-from support.made_tflite import detected_by_pymicro, device_features, run_on_device
 from wordspot.audio.files import write_audio
 from wordspot.audio.samples import to_int16
 from wordspot.data.speech import Speech
@@ -21,6 +20,8 @@ from wordspot.wakeword.project import Project, Request
 
 pytest.importorskip("torch")
 pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip install 'wordspot[voices]'")
+
+from support.made_tflite import detected_by_pymicro, device_features, run_on_device
 
 SMALL: dict[str, Any] = {"n_voices": 24, "n_near_misses": 3, "minutes": 0.01, "engine": "espeak-ng", "false_accepts_per_hour": 60}
 SMALL |= {"stream_minutes": 1.0}
