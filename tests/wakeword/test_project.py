@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from wordspot.audio.files import write_audio
-from wordspot.errors import ConfigError, DataError, NotFoundError
+from wordspot.errors import ConfigError, DataError, MissingExtraError, NotFoundError
 from wordspot.wakeword import making
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.recordings import add_false_accepts, add_takes, remove_missing, weigh_takes
@@ -120,3 +121,11 @@ def test_force_uses_nothing_of_an_earlier_project(tmp_path: Path) -> None:
     assert making._begin(project, Request(("hey radio",)), resume=False, force=True) == []
     assert project.read() == (Request(("hey radio",)), [])
     assert not any(path.exists() for path in earlier)
+
+
+def test_what_is_not_installed_is_noticed_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "onnx" else find_spec(name, *more))
+    with pytest.raises(MissingExtraError, match=r"`new` needs onnx, which is not installed; run: .*wordspot\[export\]"):
+        making.new("hey lamp", out=tmp_path / "wake")
+    assert not (tmp_path / "wake").exists()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordspot.errors import ConfigError, NotFoundError
+from wordspot.errors import ConfigError, NotFoundError, missing_extra
 from wordspot.files import check_out
 from wordspot.formats import command_line
 from wordspot.labels import as_words, normalize_word
@@ -146,7 +147,7 @@ def new(
         ConfigError: an argument out of range, or `out` holds files and neither `resume` nor `force` is set, or another request
             than that of the project.
         DataError: a phrase that no voice can speak, or that is too long.
-        MissingExtraError: no voices are installed.
+        MissingExtraError: no voices are installed, or what training and exporting need is not.
         NotFoundError: a folder of recordings is not there; nothing is begun.
     """
     request = Request(
@@ -167,6 +168,9 @@ def new(
         if folder is not None and not Path(folder).is_dir():
             raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
     project, note = Project(Path(out)), on_note or ignore_note
+    _check_packages()
+    if not resume:
+        recordings.choose_engine(request, ignore_note)  # raises if nothing can speak, before anything is written
     finished = _begin(project, request, resume=resume, force=force)
     callbacks = training.Callbacks(progress or ignore, note, on_record or (lambda _: None), stop or (lambda: False))
     heard = _path(speech)
@@ -177,6 +181,13 @@ def new(
         finished.append("train")
         project.write(request, finished)
     return _finish(project, request, Run(project.run), heard, callbacks)
+
+
+def _check_packages() -> None:
+    """Raises MissingExtraError now for what would be missed after the training."""
+    for package in ("onnx", "onnxscript", "torch"):
+        if importlib.util.find_spec(package) is None:
+            raise missing_extra(ModuleNotFoundError(name=package), "`new`")
 
 
 def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> list[str]:
