@@ -16,6 +16,8 @@ from wordspot.sweeps.grid import Point, make_points
 from wordspot.sweeps.result import make_result
 from wordspot.sweeps.training import EVALUATION, Trained, train_point
 
+pytest.importorskip("torch")
+
 SETTINGS = {"training.batch_size": 8, "training.evaluate_every": 2, "model.n_channels": 8, "scenes.length_s": 0.0}
 FLAGS = ("--words", "high,low", "--model", "residual_1d", "--init", "none", "--steps", "2", "--device", "cpu", *(
     f"--set={name}={value}" for name, value in SETTINGS.items()
