@@ -123,6 +123,12 @@ def test_force_uses_nothing_of_an_earlier_project(tmp_path: Path) -> None:
     assert not any(path.exists() for path in earlier)
 
 
+def test_force_removes_nothing_from_a_folder_that_is_no_project(tmp_path: Path) -> None:
+    own = tone(tmp_path / "recordings" / "hey lamp" / "1.wav", 300)
+    making._begin(Project(tmp_path), Request(("hey lamp",)), resume=False, force=True)
+    assert own.exists()
+
+
 def test_what_is_not_installed_is_noticed_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "onnx" else find_spec(name, *more))

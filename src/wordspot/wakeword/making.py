@@ -200,8 +200,9 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
             raise ConfigError(f"{project.path} was begun with other arguments ({_difference(found[0], request)}); repeat them")
         return found[1]
     check_out(project.path, force=force, hint="set `resume` to go on with it, or `force` to begin anew")
-    for earlier in (project.recordings, project.run, project.streams, project.esphome):  # nothing of another project is used
-        shutil.rmtree(earlier, ignore_errors=True)
+    if project.exists:  # else these folders are the user's own
+        for earlier in (project.recordings, project.run, project.streams, project.esphome):
+            shutil.rmtree(earlier, ignore_errors=True)
     project.path.mkdir(parents=True, exist_ok=True)
     project.write(request, [])
     return []

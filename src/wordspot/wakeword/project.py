@@ -92,6 +92,11 @@ class Project:
     path: Path
 
     @property
+    def exists(self) -> bool:
+        """Whether the folder holds a project, perhaps a damaged one."""
+        return (self.path / _FILE).is_file()
+
+    @property
     def recordings(self) -> Path:
         """A folder of recordings for each phrase and for each other word, as `wordspot train` takes it."""
         return self.path / "recordings"
@@ -125,9 +130,9 @@ class Project:
         Raises:
             ConfigError: the file is damaged.
         """
-        path = self.path / _FILE
-        if not path.is_file():
+        if not self.exists:
             return None
+        path = self.path / _FILE
         try:
             value: dict[str, Any] = read_json(path)
             kept = {name: v for name, v in value["request"].items() if name not in RETIRED}
