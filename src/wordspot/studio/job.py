@@ -11,6 +11,7 @@ from typing import Any
 from wordspot.errors import WordspotError
 from wordspot.files import read_json, write_json
 from wordspot.progress import Progress
+from wordspot.wakeword.recordings import MIXING, SEEKING
 from wordspot.wakeword.training import BEGINS
 
 #: States of a training. `interrupted` is never written: a file that says `running` without a process means it.
@@ -18,6 +19,18 @@ RUNNING, STOPPED, FAILED, FINISHED, INTERRUPTED = "running", "stopped", "failed"
 _FILE, _STOP, _LOG = "training.json", "training.stop", "training.log"
 _EVERY_S = 0.5
 _MOST_POINTS, _MOST_NOTES = 400, 50
+#: How the page says the stages of `wordspot.new`; voices report the text that they say.
+_SENTENCES = {
+    SEEKING: "Looking for what sounds like the words",
+    MIXING: "Mixing noise",
+    "exporting": "Writing the model’s file",
+    "mixing the validation stream": "Mixing words and noise to choose thresholds on",
+    "scoring validation.wav": "Listening to them with the new model",
+    "trying thresholds": "Choosing thresholds",
+    "mixing the testing stream": "Mixing other words and noise to measure on",
+    "scoring held-out clips": "Listening to clips that were held out",
+    "scoring testing.wav": "Measuring misses and false alarms",
+}
 #: Parts of the whole, roughly, for the bar: speaking, training, thresholds and measures.
 _SPEAKING, _TRAINING = 0.2, 0.5
 
@@ -148,6 +161,8 @@ class JobWriter:
     def _sentence(self, stage: str) -> str:
         if stage == self._training:
             return "Training" if self.job.trains else "Getting ready to train"
+        if stage in _SENTENCES:
+            return _SENTENCES[stage]
         if not self.job.trains:
             return f"Voices say “{stage}”"
         return stage[:1].upper() + stage[1:]

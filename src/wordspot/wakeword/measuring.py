@@ -25,7 +25,7 @@ from wordspot.evaluation.streams import StreamResult, test_stream
 from wordspot.evaluation.tuning import StreamTuning, tune
 from wordspot.intervals import Proportion
 from wordspot.labels import normalize_word
-from wordspot.progress import OnProgress
+from wordspot.progress import OnProgress, Progress
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import OtherFormat
@@ -123,6 +123,7 @@ def measure(
     """The figures of a finished model."""
     clips, wanted = test_clips(project, request), {normalize_word(phrase) for phrase in request.phrases}
     detector = Detector(model)
+    progress(Progress("scoring held-out clips", 0))
     takes = [one for one in clips if one[1] in wanted and one[0].name.startswith(TAKE)]
     voices = [one for one in clips if one[1] in wanted and one not in takes]
     others = [one for one in clips if one[1] not in wanted]

@@ -36,6 +36,8 @@ SEARCHES = (0.35, 0.6, 0.8)
 N_COUNTS = 10
 #: The note before the first step begins with this.
 BEGINS = "training"
+#: Steps that are trained again if training is killed.
+_MOST_REPEATED = 100
 _PROBE_STEPS, _PROBE_SKIPPED = 8, 3
 _FEWEST_STEPS = 20
 #: From the body: more steps learn the voices by heart, and people are found less often.
@@ -60,14 +62,16 @@ def train_wake_word(project: Project, request: Request, speech: Path | None, cal
     }  # fmt: skip
     begun = Run(project.run)
     if (project.run / "config.json").is_file() and begun.step:
+        callbacks.on_note(f"{BEGINS}: goes on after step {begun.step}")
         return resume(begun, project.recordings, **common)
     seconds_a_step = _seconds_a_step(project, request, speech)
     most = MAX_STEPS if WAKE_WORD_PRESETS[request.preset] else _MOST_STEPS
     steps = min(max(int(60 * request.minutes / seconds_a_step), _FEWEST_STEPS), most)
     callbacks.on_note(f"{BEGINS}: {steps} steps, about {duration(max(steps * seconds_a_step, 1.0))}")
     searches = tuple(dict.fromkeys(max(round(share * steps), 1) for share in SEARCHES))
+    tenth = max(steps // N_COUNTS, 1)
     settings = {
-        "training.evaluate_every": steps, "training.found_every": max(steps // N_COUNTS, 1),
+        "training.evaluate_every": steps, "training.found_every": tenth, "training.save_every": min(tenth, _MOST_REPEATED),
         "training.warmup_steps": min(100, steps // 5), "scenes.seek_at": searches,
     }  # fmt: skip
     return _train(project, request, project.run, settings, {**common, "steps": steps})

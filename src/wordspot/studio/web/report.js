@@ -98,10 +98,17 @@ function pointOf(curve, index) {
   return [x.toFixed(1), y.toFixed(1)];
 }
 
+/** The thresholds at which more false alarms come with fewer missed words, by false alarms: other thresholds gain nothing. */
+function bestOf({ thresholds, n_hits: hits, n_false_accepts: accepts }) {
+  const sorted = [...thresholds.keys()].sort((one, other) => accepts[one] - accepts[other] || hits[other] - hits[one]);
+  return sorted.filter((index, place) => sorted.slice(0, place).every((earlier) => hits[earlier] < hits[index]));
+}
+
 function curvePicture(curve, mark) {
   const svg = svgElement("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "Misses against false alarms at each threshold" });
-  const points = curve.thresholds.map((_, index) => pointOf(curve, index).join(",")).join(" ");
-  svg.append(svgElement("polyline", { points }), mark);
+  const points = bestOf(curve).map((index) => pointOf(curve, index));
+  points.push([WIDTH - 10, points.at(-1)[1]]);
+  svg.append(svgElement("polyline", { points: points.map((point) => point.join(",")).join(" ") }), mark);
   return svg;
 }
 
@@ -120,7 +127,7 @@ function wrongRow(one, project) {
   const place = one.word ? "takes" : "not-words";
   const heard = one.heard ? `heard as “${one.heard}”` : one.word ? `not heard (score ${one.score.toFixed(2)})` : "not heard";
   const name = one.word || "not a word";
-  return el("li", { className: "row" }, el("span", {}, text("strong", "", name), ` ${heard}`, one.set === "testing" || one.set === "validation" ? text("span", "tag", "held out") : null),
+  return el("li", { className: "row" }, el("span", {}, text("strong", "", name), ` ${heard} `, text("span", "note", one.file), one.set === "testing" || one.set === "validation" ? text("span", "tag", "held out") : null),
     button("Play", () => act(() => play(["projects", project.name, "sounds", place, one.file], { word: one.word })), "button small", { ariaLabel: `Play ${one.file}, ${name}` }));
 }
 

@@ -121,6 +121,7 @@ class TrainingView {
     this.bar.hidden = state.state !== "running";
     const count = state.total ? `${state.done} of ${state.total}` : state.done ? String(state.done) : "";
     this.detail.textContent = state.state === "running" ? [count, timeLeft(state)].filter(Boolean).join(" · ") : "";
+    this.detail.hidden = !this.detail.textContent;
     drawCurves(this.curve, state.curve, state.found);
     const sentenceOfFound = foundSentence(state.found);
     if (this.found.textContent !== sentenceOfFound) this.found.textContent = sentenceOfFound;

@@ -28,7 +28,7 @@ class TryView {
     this.rate = entry.card.sample_rate;
     this.meter = el("span");
     this.status = el("p", { id: "try-status", role: "status", textContent: "Loading the model …" });
-    this.start = button("Start listening", () => (this.microphone ? this.stop() : act(() => this.listen())), "button primary", { id: "listen", disabled: true });
+    this.start = button("Start listening", () => (this.microphone ? this.stop() : act(() => this.listen())), "button primary", { id: "try-listen", disabled: true });
     this.heard = el("ol", { className: "heard", reversed: true });
     const words = el("ul", { id: "words" });
     const announcer = el("p", { className: "only-read", "aria-live": "polite" });
