@@ -99,7 +99,7 @@ def table(timed: dict[str, Timed]) -> tuple[list[str], list[list[str]]]:
             [f"“{word}” heard in clips that were not given", *("{} of {}".format(*one.found[word]) for one in timed.values())]
         )
     alarms = [f"{one.measured['n_false_accepts']} in {60 * one.measured['hours']:.0f} minutes" for one in timed.values()]
-    return ["", *timed], [*rows, ["false alarms in words and noise that were held out", *alarms]]
+    return ["stage", *timed], [*rows, ["false alarms in words and noise that were held out", *alarms]]
 
 
 def time_plan(folder: Path, plan: str, args: argparse.Namespace) -> Timed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def show(page: Page, name: str) -> None:
     page.prefer(prefers_color_scheme="light", prefers_reduced_motion="reduce")
     for size, (width, height) in SIZES.items():
         page.resize(width, height)
-        page.evaluate("scrollTo(0, 0)")
+        page.evaluate("scrollTo(0, 0); document.querySelector('#steps [aria-current]')?.scrollIntoView({inline: 'center'})")
         picture(page, f"{name}-{size}")
 
 
@@ -85,7 +86,7 @@ def show_training(page: Page, project: StudioProject) -> None:
     curve, found = job.curve[: len(job.curve) * 3 // 5], job.found[: len(job.found) * 3 // 5]
     middle = dataclasses.replace(
         job, state=RUNNING, stage="Training", done=int(curve[-1][0]), total=int(job.curve[-1][0]), fraction=0.5, curve=curve,
-        found=found, started=job.started, version=0,
+        found=found, started=time.time() - 0.6 * (job.updated - job.started), version=0,
     )  # fmt: skip
     with hold_lock(lock_path(project.path.parent)):
         write_job(project.path, middle)
