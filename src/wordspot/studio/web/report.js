@@ -29,7 +29,7 @@ const perDay = (perHour) => (perHour === 0 ? "none" : perHour >= 1 ? `${perHour.
 
 /** In words a maker understands, and no more than the hours can show. */
 function falseAlarms({ n_false_accepts: n, hours, false_accepts_per_hour_high: high }) {
-  const found = `${n || "none"} in ${plural(Math.round(60 * hours), "minute")} full of other words, as no home is`;
+  const found = `${n || "none"} in ${plural(Math.round(60 * hours), "minute")} of other words, far more than in a home`;
   return `${found}; with 95 % certainty at most ${high >= 1 ? `${high.toFixed(0)} an hour` : `${(24 * high).toFixed(0)} a day`}`;
 }
 
@@ -76,7 +76,7 @@ function thresholdPanel(report, project, route) {
   const different = new Set(own).size > 1 ? " Each word has its own threshold now; this sets one for all." : "";
   return el("section", { className: "panel stack", ariaLabel: "Threshold" }, text("h2", "big", "Strict or eager"),
     text("p", "note", `Higher: fewer false alarms. Lower: fewer missed words. Measured on words and noise that were not trained on.${different}`),
-    el("figure", {}, curvePicture(curve, mark), text("figcaption", "note", `Words missed (upwards, 0 to 100 %) against false alarms (to the right, 0 to ${Math.max(...curve.n_false_accepts)}).`)),
+    el("figure", {}, curvePicture(curve, mark), text("figcaption", "note", `Words missed (upwards, 0 to 100 %) against false alarms (to the right, 0 to ${Math.max(...curve.n_false_accepts)}, logarithmic).`)),
     el("label", { className: "field", for: "threshold" }, text("span", "", "Threshold"), slider), says, el("div", { className: "row" }, el("span"), save));
 }
 

@@ -157,6 +157,8 @@ class TryView {
   async keep(sound, query) {
     await upload(["projects", this.project.name, "kept"], encodeWav(sound, this.rate), query);
     this.nKept++;
+    const review = document.querySelector("#steps a[href$='/review']");
+    review.textContent = `Review (${this.project.kept.length + this.nKept})`;
     const sentence = `${plural(this.nKept, "sound")} kept for the review`;
     this.status.textContent = `${this.microphone ? "Listening …" : "Stopped."} ${sentence}.`;
     say(sentence);
