@@ -160,6 +160,8 @@ def show_progress() -> Iterator[OnProgress]:
         task = bar.add_task("", total=None)
 
         def show(step: Step) -> None:
+            if step.total is None:  # which `update` takes for the total before it
+                bar.tasks[0].total = None
             bar.update(task, description=step.stage, completed=step.done, total=step.total)
 
         yield show
@@ -174,8 +176,8 @@ def watch_training(when_stopped: str) -> Iterator[dict[str, Any]]:
     Args:
         when_stopped: what to say after Ctrl-C.
     """
+    from wordspot.progress import TRAINING
     from wordspot.progress import Progress as Step
-    from wordspot.training.run import TRAINING
     from wordspot.training.trainer import StepRecord
 
     step, asked, text = 0, False, TRAINING

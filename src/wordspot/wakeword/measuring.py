@@ -25,7 +25,7 @@ from wordspot.evaluation.streams import StreamResult, test_stream
 from wordspot.evaluation.tuning import StreamTuning, tune
 from wordspot.intervals import Proportion
 from wordspot.labels import normalize_word
-from wordspot.progress import OnProgress
+from wordspot.progress import OnProgress, Progress
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import OtherFormat
@@ -122,14 +122,15 @@ def measure(
 ) -> Measured:
     """The figures of a finished model."""
     clips, wanted = test_clips(project, request), {normalize_word(phrase) for phrase in request.phrases}
-    detector = Detector(model)
-    takes = [one for one in clips if one[1] in wanted and one[0].name.startswith(TAKE)]
-    voices = [one for one in clips if one[1] in wanted and one not in takes]
-    others = [one for one in clips if one[1] not in wanted]
-    woken_by = Counter(text for path, text in others if _detected(detector, path))
+    detected = _listen_to([path for path, _ in clips], Detector(model), progress)
+    right = {path: word in detected[path] for path, word in clips if word in wanted}
+    takes = [found for path, found in right.items() if path.name.startswith(TAKE)]
+    voices = [found for path, found in right.items() if not path.name.startswith(TAKE)]
+    others = [(path, word) for path, word in clips if word not in wanted]
+    woken_by = Counter(text for path, text in others if detected[path])
     return Measured(
-        voices=_proportion(detector, voices),
-        takes=_proportion(detector, takes) if takes else None,
+        voices=Proportion(sum(voices), len(voices)),
+        takes=Proportion(sum(takes), len(takes)) if takes else None,
         near_misses=Proportion(woken_by.total(), len(others)),
         woken_by=tuple(text for text, _ in woken_by.most_common()),
         stream=test_stream(model, list(streams), progress=progress),
@@ -146,12 +147,13 @@ def test_clips(project: Project, request: Request) -> list[tuple[Path, str]]:
     ]
 
 
-def _proportion(detector: Detector, clips: Sequence[tuple[Path, str]]) -> Proportion:
-    return Proportion(sum(word in _detected(detector, path) for path, word in clips), len(clips))
-
-
-def _detected(detector: Detector, path: Path) -> set[str]:
-    return {normalize_word(one.label) for one in hear(detector, path)[0]}
+def _listen_to(paths: Sequence[Path], detector: Detector, progress: OnProgress) -> dict[Path, set[str]]:
+    """The phrases that are detected in each recording."""
+    detected = {}
+    for done, path in enumerate(paths, start=1):
+        detected[path] = {normalize_word(one.label) for one in hear(detector, path)[0]}
+        progress(Progress("testing single clips", done, len(paths)))
+    return detected
 
 
 def hear(detector: Detector, path: Path) -> tuple[list[Detection], NDArray[np.float32]]:
