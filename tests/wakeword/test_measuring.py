@@ -32,3 +32,12 @@ def test_streams_hold_the_phrase_to_its_end(tmp_path: Path) -> None:
     assert len(spoken) > 3
     lengths = [word.end_ms - word.start_ms for word in spoken if word.end_ms is not None]
     assert np.allclose(lengths, 600, atol=40)
+
+
+def test_streams_without_near_misses(tmp_path: Path) -> None:
+    """If no other text was spoken, or none by a voice of this set."""
+    project = Project(tmp_path)
+    for number in range(12):
+        clip_with_tone(project.recordings / "hey lamp" / f"voice{number}_nohash_0.wav", 0.2, 0.9)
+    (stream,) = make_streams(project, Request(("hey lamp",), stream_minutes=1), "validation", None)
+    assert {word.label for word in read_truth(stream.with_suffix(".csv"))} == {"hey lamp"}

@@ -79,9 +79,10 @@ def make_streams(project: Project, request: Request, split: str, speech: Path | 
     """
     seed = {"validation": 1, "testing": 2}[split] + 10 * request.seed
     words = project.streams / f"{split}.wav"
+    has_near_misses = speech is None and _has_others(project, request, split)
     make_stream(
         project.recordings, request.phrases, minutes=request.stream_minutes, kind="scene", split=split, seed=seed, out=words,
-        unknown_percent=_NEAR_MISSES_PERCENT if speech is None else 0, gap_s=(1, 10), babble=0.0, clip_ms=CLIP_MS, force=True,
+        unknown_percent=_NEAR_MISSES_PERCENT if has_near_misses else 0, gap_s=(1, 10), babble=0.0, clip_ms=CLIP_MS, force=True,
     )  # fmt: skip
     return [words] if speech is None else [words, *_speech_stream(project, request, split, speech)]
 
@@ -137,14 +138,22 @@ def measure(
     )
 
 
+def _has_others(project: Project, request: Request, split: str) -> bool:
+    """Whether the set has clips of anything but the phrases."""
+    wanted = {normalize_word(phrase) for phrase in request.phrases}
+    return any(word not in wanted for _, word in _clips_of(project, request, split))
+
+
 def test_clips(project: Project, request: Request) -> list[tuple[Path, str]]:
     """The clips of the testing set, each with its word."""
+    return _clips_of(project, request, "testing")
+
+
+def _clips_of(project: Project, request: Request, split: str) -> list[tuple[Path, str]]:
     listing = list_recordings(project.recordings)
     wanted = {normalize_word(phrase) for phrase in request.phrases}
     sets = split_recordings(listing, DataConfig(), wanted).sets
-    return [
-        (project.recordings / clip.path, clip.word) for clip, name in zip(listing.clips, sets, strict=True) if name == "testing"
-    ]
+    return [(project.recordings / clip.path, clip.word) for clip, name in zip(listing.clips, sets, strict=True) if name == split]
 
 
 def _listen_to(paths: Sequence[Path], detector: Detector, progress: OnProgress) -> dict[Path, set[str]]:

@@ -7,6 +7,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from wordspot.audio.files import read_audio, write_audio
@@ -62,6 +63,11 @@ def choose_engine(request: Request, on_note: OnNote) -> str:
     return f"{simple},kokoro" if kokoro.voices(request.language) else simple
 
 
+def simple_engines(engine: str) -> str:
+    """Those of the engines that answer at once; all of them if none does."""
+    return shares(engine, 2, _SIMPLE_SHARE)[0][0]
+
+
 def speak_phrases(project: Project, request: Request, progress: OnProgress, on_note: OnNote) -> None:
     """Let voices say the phrases, what sounds like them and what is excluded; make noise too."""
     engine = choose_engine(request, on_note)
@@ -78,10 +84,8 @@ def speak_phrases(project: Project, request: Request, progress: OnProgress, on_n
     if others := other_texts(request):
         few = max(round(_PER_NEAR_MISS * request.n_voices), _FEWEST)
         _speak(project.recordings, request, others, shares(engine, few, _SIMPLE_SHARE_OF_OTHERS), n_speakers, progress)
-    quickest = shares(engine, 2, _SIMPLE_SHARE)[0][0]  # the simple engines, if there are any: babble is minutes of speech
-    make_noise(
-        project.recordings, seed=request.seed, seconds=_NOISE_SECONDS, engines=find_engines(quickest), avoid=request.phrases
-    )
+    quick = find_engines(simple_engines(engine))  # babble is minutes of speech
+    make_noise(project.recordings, seed=request.seed, seconds=_NOISE_SECONDS, engines=quick, avoid=request.phrases)
 
 
 _Parts = Sequence[tuple[str, int]]
@@ -91,12 +95,12 @@ def _speak(out: Path, request: Request, texts: Sequence[str], parts: _Parts, n_s
     for names, n in parts:
         speak(
             texts, out, per_word=n, seed=request.seed, engine=names, language=request.language, clip_ms=CLIP_MS,
-            n_speakers=n_speakers if set(names.split(",")) & set(NEURAL) else None, tempo=_tempo(request), force=True, jobs=0,
+            n_speakers=n_speakers if set(names.split(",")) & set(NEURAL) else None, tempo=tempo_of(request), force=True, jobs=0,
             progress=progress,
         )  # fmt: skip
 
 
-def _tempo(request: Request) -> tuple[float, float]:
+def tempo_of(request: Request) -> tuple[float, float]:
     """People say several words faster than voices do, and a single one at many speeds."""
     return _TEMPO_OF_SEVERAL if all(" " in phrase.strip() for phrase in request.phrases) else _TEMPO_OF_ONE
 
@@ -122,7 +126,8 @@ def shares(engine: str, n: int, simple_share: float) -> list[tuple[str, int]]:
     return [(",".join(simple), few), (",".join(neural), max(n - few, 1))]
 
 
-def other_texts(request: Request) -> list[str]:
+@lru_cache(maxsize=4)
+def other_texts(request: Request) -> tuple[str, ...]:
     """What is spoken besides the phrases and must not be detected: what sounds like them, and what is excluded."""
     texts, known = [*request.excluded], [*request.phrases, *request.said]
     for phrase in request.phrases if request.n_near_misses else ():
@@ -133,7 +138,7 @@ def other_texts(request: Request) -> list[str]:
     unique = {normalize_word(text): text for text in texts}
     for text in known:
         unique.pop(normalize_word(text), None)
-    return list(unique.values())
+    return tuple(unique.values())
 
 
 def _is_invented(near: NearMiss) -> bool:
@@ -159,6 +164,20 @@ def add_takes(project: Project, phrases: Sequence[str], takes: Path) -> int:
     if not recorded:
         raise DataError(f"{takes}: no recordings found; expected sound files in the folder of a phrase, at any depth")
     return sum(_copy(folder, project.recordings / normalize_word(phrase)) for phrase, folder in recorded.items())
+
+
+def cut_long_copies(project: Project, request: Request) -> int:
+    """Cut copies that are longer than a clip, which earlier versions made, around their word. Returns how many there were."""
+    n_cut = 0
+    for name in (*map(normalize_word, request.phrases), FALSE_ACCEPTS):
+        for path in sorted((project.recordings / name).glob(f"{TAKE}*_nohash_0.*")):
+            part = _part_with_word(path)
+            if part is not None:
+                for repeat in path.parent.glob(f"{path.name.removesuffix(f'_0{path.suffix}')}_*"):
+                    repeat.unlink()
+                write_audio(path.with_suffix(".wav"), *part)
+                n_cut += 1
+    return n_cut
 
 
 def remove_missing(project: Project, phrases: Sequence[str], takes: Path | None, false_accepts: Path | None) -> int:
