@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command_line import fails
+from support.command_line import fails, run
 from wordspot.commands import demo
 from wordspot.errors import WordspotError
 
@@ -19,7 +19,7 @@ def test_what_is_missing_is_said_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "demo"
-    fails(capsys, "--per-word must be at least 20, got 3: a tenth of the clips", "demo", "--out", out, "--per-word", "3")
+    fails(capsys, "--per-word must be at least 20, got 3: a tenth of each word", "demo", "--out", out, "--per-word", "3")
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "onnx" else find_spec(name, *more))
     fails(capsys, r"`demo` needs onnx, which is not installed; run: .*wordspot\[export\]", "demo", "--out", out)
@@ -39,11 +39,11 @@ def test_an_attempt_that_failed_is_begun_anew(
     monkeypatch.setattr(demo, "_speak", speak)
     out = tmp_path / "demo"
     for _ in range(2):
-        fails(capsys, "the disk is full", "demo", "--out", out)
+        assert run(capsys, "demo", "--out", out)[::2] == (1, "wordspot: the disk is full\n")
     assert len(tries) == 2
     (out / "stream.html").write_text("a page")
     fails(capsys, "demo contains files; expected a new or empty folder", "demo", "--out", out)
-    fails(capsys, "the disk is full", "demo", "--out", out, "--force")
+    assert run(capsys, "demo", "--out", out, "--force")[::2] == (1, "wordspot: the disk is full\n")
     own = tmp_path / "own"
     (own / "recordings" / "yes").mkdir(parents=True)
     fails(capsys, "own contains files; expected a new or empty folder", "demo", "--out", own)

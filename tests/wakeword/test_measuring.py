@@ -39,5 +39,6 @@ def test_streams_without_near_misses(tmp_path: Path) -> None:
     project = Project(tmp_path)
     for number in range(12):
         clip_with_tone(project.recordings / "hey lamp" / f"voice{number}_nohash_0.wav", 0.2, 0.9)
+    clip_with_tone(project.recordings / "hey damp" / "voice0_nohash_0.wav", 0.2, 0.9)  # a training clip
     (stream,) = make_streams(project, Request(("hey lamp",), stream_minutes=1), "validation", None)
     assert {word.label for word in read_truth(stream.with_suffix(".csv"))} == {"hey lamp"}

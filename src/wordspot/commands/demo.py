@@ -104,7 +104,7 @@ def _check(per_word: int) -> None:
     find_engines()
     if per_word < _FEWEST_PER_WORD:
         raise ConfigError(
-            f"`per_word` must be at least {_FEWEST_PER_WORD}, got {per_word}: a tenth of the clips of each word is held out to test on"
+            f"`per_word` must be at least {_FEWEST_PER_WORD}, got {per_word}: a tenth of each word's clips is held out to test on"
         )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -42,6 +43,8 @@ _TAKES_SHARE, _MOST_REPEATS = 0.5, 25  # of recordings of people, as a part of t
 _SIMPLE_SHARE, _SIMPLE_SHARE_OF_OTHERS = 0.3, 0.7
 #: An invented text that is nearer to the phrase ("atheno") is how some people say the phrase itself, and no other word.
 _LEAST_INVENTED = 0.8
+#: In other languages no list tells invented texts from others, which are all that is near.
+_LEAST_WITHOUT_WORDS = 0.4
 
 
 def choose_engine(request: Request, on_note: OnNote) -> str:
@@ -102,7 +105,12 @@ def _speak(out: Path, request: Request, texts: Sequence[str], parts: _Parts, n_s
 
 def tempo_of(request: Request) -> tuple[float, float]:
     """People say several words faster than voices do, and a single one at many speeds."""
-    return _TEMPO_OF_SEVERAL if all(" " in phrase.strip() for phrase in request.phrases) else _TEMPO_OF_ONE
+    return _TEMPO_OF_SEVERAL if all(map(_has_several_words, request.phrases)) else _TEMPO_OF_ONE
+
+
+def _has_several_words(phrase: str) -> bool:
+    """Whether there are spaces between words, or three Chinese characters, which have none."""
+    return " " in phrase.strip() or sum(unicodedata.name(one, "").startswith("CJK") for one in phrase) > 2
 
 
 def _speak_as(
@@ -130,11 +138,12 @@ def shares(engine: str, n: int, simple_share: float) -> list[tuple[str, int]]:
 def other_texts(request: Request) -> tuple[str, ...]:
     """What is spoken besides the phrases and must not be detected: what sounds like them, and what is excluded."""
     texts, known = [*request.excluded], [*request.phrases, *request.said]
+    least = _LEAST_INVENTED if request.language.split("-")[0] == "en" else _LEAST_WITHOUT_WORDS
     for phrase in request.phrases if request.n_near_misses else ():
         found = near_misses(
             phrase, n=request.n_near_misses, language=request.language, excluded=[*request.phrases, *request.said]
         )
-        texts += [one.text for one in found if one.distance >= _LEAST_INVENTED or not _is_invented(one)]
+        texts += [one.text for one in found if one.distance >= least or not _is_invented(one)]
     unique = {normalize_word(text): text for text in texts}
     for text in known:
         unique.pop(normalize_word(text), None)
