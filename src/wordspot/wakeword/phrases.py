@@ -75,7 +75,7 @@ def _check_others(request: Request, others: Sequence[str], on_note: OnNote) -> N
 
 
 def _toneless(phrase: str, language: str) -> str:
-    """The first word of a phrase of Mandarin in Latin letters without tones, unless it is a common English one; empty if none is."""
+    """The first word of a phrase of Mandarin in Latin letters without tones that is no common English one; empty if none is."""
     words = numbered(phrase).lower().split() if is_mandarin(language) else []
     known = {*common_words(), "hey"}
     return next((word for word in words if word.isascii() and word.isalpha() and word not in known), "")

@@ -7,7 +7,6 @@ import pytest
 from wordspot.data.voices.espeak import find_espeak
 from wordspot.data.voices.near_misses import near_misses
 from wordspot.data.voices.sounds import distance, to_sounds
-from wordspot.data.voices.tones import numbered
 
 espeak = find_espeak()
 pytestmark = pytest.mark.skipif(espeak is None, reason='espeak-ng is not here; pip install "wordspot[voices]"')
@@ -45,7 +44,6 @@ def test_an_english_word_in_a_phrase_keeps_its_sounds() -> None:
 def test_other_languages() -> None:
     assert sounds("má mà", "vi") == ("m", "a", "3", "m", "a", "2")
     assert sounds("hot", "en-us") == ("h", "ɑ", "t")
-    assert numbered("hey café 3") == "hey cafe2 3"  # as pinyin; only Mandarin is read so
 
 
 def test_another_tone_or_character_is_a_near_miss() -> None:
