@@ -253,7 +253,8 @@ class Killer:
             pids = workers_now()
             used |= {pid: seconds for pid in pids if (seconds := used_by(pid)) is not None}
             if pids and sum(used.values()) > due:
-                os.kill(self._rng.choice(pids), signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._rng.choice(pids), signal.SIGKILL)
                 self.n_killed += 1
                 due = sum(used.values()) + self._rng.uniform(*_BETWEEN_KILLS)
 
