@@ -98,6 +98,13 @@ def test_recordings_that_are_gone_are_removed(tmp_path: Path) -> None:
     assert left == {kept.read_bytes(), voice.read_bytes()}
 
 
+def test_a_folder_of_which_nothing_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(DataError, match=r"broken: none of the 1 recordings can be read; .*a\.wav"):
+        add_false_accepts(Project(tmp_path / "lamp"), tmp_path / "broken")
+
+
 def test_a_folder_without_recordings(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty: no recordings found; expected sound files, at any depth"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +13,7 @@ from wordspot.evaluation.false_accepts import DetectionMetrics, Latency, WordMet
 from wordspot.intervals import EventRate, Proportion
 from wordspot.wakeword.measuring import Measured
 from wordspot.wakeword.project import Request
-from wordspot.wakeword.verdict import limits, verdict
+from wordspot.wakeword.verdict import doubts_about, limits, verdict
 
 FOUND = Proportion(36, 40)
 REQUEST = Request(("hey lamp",))
@@ -68,3 +70,11 @@ def test_what_the_streams_cannot_show() -> None:
         "no threshold keeps to 0.5 false accepts an hour: the fewest are 30 in 9 hours"
     ]
     assert "no `speech` was given" in limits(detections(hours=9), REQUEST, has_speech=False)[0]
+
+
+def test_recordings_that_may_not_hold_the_phrase_are_listed() -> None:
+    figures = measured()
+    assert doubts_about(figures) == []
+    (line,) = doubts_about(dataclasses.replace(figures, doubtful=tuple(Path(f"take-{n}.wav") for n in range(6))))
+    assert line.startswith("6 recordings of people may not hold the phrase")
+    assert "take-0.wav, take-1.wav, take-2.wav, take-3.wav and 2 more. Listen to them" in line

@@ -18,7 +18,7 @@ from wordspot.wakeword import esphome, measuring, recordings, training
 from wordspot.wakeword.esphome import EsphomeFiles
 from wordspot.wakeword.phrases import check_phrases
 from wordspot.wakeword.project import MEASURES, Project, Request
-from wordspot.wakeword.verdict import limits, verdict
+from wordspot.wakeword.verdict import doubts_about, limits, verdict
 
 if TYPE_CHECKING:
     from wordspot.evaluation.false_accepts import DetectionMetrics
@@ -245,13 +245,13 @@ def _gather(project: Project, request: Request, finished: list[str], brought: Br
             "training begins anew"
         )
     if brought.takes is not None:
-        n_changed += (n := recordings.add_takes(project, request.phrases, brought.takes))
+        n_changed += (n := recordings.add_takes(project, request.phrases, brought.takes, note))
         recordings.note_new(note, n, "recordings of people")
     if brought.false_accepts is not None:
-        n_changed += (n := recordings.add_false_accepts(project, brought.false_accepts))
+        n_changed += (n := recordings.add_false_accepts(project, brought.false_accepts, note))
         recordings.note_new(note, n, "false accepts")
     if brought.backgrounds is not None:
-        n_changed += (n := recordings.add_backgrounds(project, brought.backgrounds))
+        n_changed += (n := recordings.add_backgrounds(project, brought.backgrounds, note))
         recordings.note_new(note, n, "recordings of noise")
     if n_changed:
         recordings.weigh_takes(project, request)
@@ -271,7 +271,7 @@ def _finish(project: Project, request: Request, run: Run, speech: Path | None, c
     measured = measuring.measure(tuned.decides, project, request, testing, callbacks.progress)
     judged = verdict(measured, request, run.config.training.total_steps, has_speech=speech is not None)
     write_report(measured.stream, project.report, judged)
-    warnings = (*tuned.problems, *limits(tuned.metrics, request, has_speech=speech is not None))
+    warnings = (*tuned.problems, *doubts_about(measured), *limits(tuned.metrics, request, has_speech=speech is not None))
     return WakeWord(project.path, request, model, project.report, measured, tuned.files, warnings, judged)
 
 

@@ -33,6 +33,7 @@ from wordspot.wakeword.project import CLIP_MS, Project, Request
 from wordspot.wakeword.recordings import TAKE
 
 _NEAR_MISSES_PERCENT = 30.0
+_NO_SCORE, _MANY_DOUBTFUL = 0.1, 0.3
 _RATE = FeatureConfig.sample_rate
 _PAUSE_S = 0.5
 _BEFORE_S, _AFTER_S, _HISS = 2.0, 1.0, 1e-4
@@ -47,6 +48,8 @@ class Measured:
         takes: the same of recordings of people; None if there are none in the testing set.
         near_misses: held-out clips of what sounds like the phrase that woke it, of all.
         woken_by: their texts, the most frequent first.
+        doubtful: recordings of people, of all sets, that the model gives next to no score, though it detects the phrase in most
+            others: they may not hold it.
         stream: words and noise, and speech if there is any; without speech, near misses among the words.
     """
 
@@ -55,6 +58,7 @@ class Measured:
     near_misses: Proportion
     woken_by: tuple[str, ...]
     stream: StreamResult
+    doubtful: tuple[Path, ...] = ()
 
     @property
     def detections(self) -> DetectionMetrics:
@@ -135,6 +139,7 @@ def measure(
         near_misses=Proportion(woken_by.total(), len(others)),
         woken_by=tuple(text for text, _ in woken_by.most_common()),
         stream=test_stream(model, list(streams), progress=progress),
+        doubtful=_doubtful(project, request, Detector(model), progress),
     )
 
 
@@ -154,6 +159,24 @@ def _clips_of(project: Project, request: Request, split: str) -> list[tuple[Path
     wanted = {normalize_word(phrase) for phrase in request.phrases}
     sets = split_recordings(listing, DataConfig(), wanted).sets
     return [(project.recordings / clip.path, clip.word) for clip, name in zip(listing.clips, sets, strict=True) if name == split]
+
+
+def _doubtful(project: Project, request: Request, detector: Detector, progress: OnProgress) -> tuple[Path, ...]:
+    """The recordings of people that may not hold their phrase; none if the model misses many."""
+    found = []
+    for phrase in request.phrases:
+        takes = sorted((project.recordings / normalize_word(phrase)).glob(f"{TAKE}*_nohash_0.*"))
+        scores = []
+        for done, path in enumerate(takes, start=1):
+            scores.append(hear(detector, path)[1].max(axis=0)[_column(detector, phrase)])
+            progress(Progress("checking recordings of people", done, len(takes)))
+        if scores and np.quantile(scores, _MANY_DOUBTFUL) > _NO_SCORE:
+            found += [path for path, score in zip(takes, scores, strict=True) if score < _NO_SCORE]
+    return tuple(found)
+
+
+def _column(detector: Detector, phrase: str) -> int:
+    return [normalize_word(label) for label in detector.card.labels].index(normalize_word(phrase))
 
 
 def _listen_to(paths: Sequence[Path], detector: Detector, progress: OnProgress) -> dict[Path, set[str]]:

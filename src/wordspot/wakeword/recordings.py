@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from wordspot.audio.files import read_audio, write_audio
+from wordspot.audio.files import read_audio, read_info, write_audio
 from wordspot.audio.folder import walk_folder
 from wordspot.audio.samples import Samples
 from wordspot.audio.speech import start_of_word
@@ -25,7 +25,7 @@ from wordspot.data.voices.ipa import BRACKETED
 from wordspot.data.voices.near_misses import NearMiss, near_misses
 from wordspot.errors import AudioError, DataError, MissingExtraError, NotFoundError
 from wordspot.labels import normalize_word
-from wordspot.progress import OnNote, OnProgress
+from wordspot.progress import OnNote, OnProgress, ignore_note
 from wordspot.wakeword.project import CLIP_MS, Project, Request
 from wordspot.wakeword.pronunciations import pronunciations
 
@@ -155,7 +155,7 @@ def _is_invented(near: NearMiss) -> bool:
     return near.kind == "exchanged" and not set(near.text.split()) <= set(common_words())
 
 
-def add_takes(project: Project, phrases: Sequence[str], takes: Path) -> int:
+def add_takes(project: Project, phrases: Sequence[str], takes: Path, on_note: OnNote = ignore_note) -> int:
     """Copy recordings of people who say the phrases into the project.
 
     A recording is named by its content, which also decides whether it is for training, validation or testing: so it always stays
@@ -165,14 +165,14 @@ def add_takes(project: Project, phrases: Sequence[str], takes: Path) -> int:
         how many recordings were new.
     """
     if len(phrases) == 1:
-        return _copy(takes, project.recordings / normalize_word(phrases[0]))
+        return _copy(takes, project.recordings / normalize_word(phrases[0]), on_note)
     folders = {phrase: takes / phrase for phrase in phrases}
     for folder in folders.values():
         _check_folder(folder)
     recorded = {phrase: folder for phrase, folder in folders.items() if walk_folder(folder).sounds}
     if not recorded:
         raise DataError(f"{takes}: no recordings found; expected sound files in the folder of a phrase, at any depth")
-    return sum(_copy(folder, project.recordings / normalize_word(phrase)) for phrase, folder in recorded.items())
+    return sum(_copy(folder, project.recordings / normalize_word(phrase), on_note) for phrase, folder in recorded.items())
 
 
 def cut_long_copies(project: Project, request: Request) -> int:
@@ -180,7 +180,10 @@ def cut_long_copies(project: Project, request: Request) -> int:
     n_cut = 0
     for name in (*map(normalize_word, request.phrases), FALSE_ACCEPTS):
         for path in sorted((project.recordings / name).glob(f"{TAKE}*_nohash_0.*")):
-            part = _part_with_word(path)
+            try:
+                part = _part_with_word(path) if 1000 * read_info(path).seconds > CLIP_MS else None
+            except AudioError:
+                continue  # training says which recordings it leaves out
             if part is not None:
                 for repeat in path.parent.glob(f"{path.name.removesuffix(f'_0{path.suffix}')}_*"):
                     repeat.unlink()
@@ -227,45 +230,57 @@ def weigh_takes(project: Project, request: Request) -> None:
             shutil.copyfile(path, path.with_stem(f"{path.stem.removesuffix('_0')}_{number}"))
 
 
-def add_false_accepts(project: Project, folder: Path) -> int:
+def add_false_accepts(project: Project, folder: Path, on_note: OnNote = ignore_note) -> int:
     """Copy recordings of what must not be detected into the project. Returns how many were new."""
-    return _copy(folder, project.recordings / FALSE_ACCEPTS)
+    return _copy(folder, project.recordings / FALSE_ACCEPTS, on_note)
 
 
-def add_backgrounds(project: Project, folder: Path) -> int:
+def add_backgrounds(project: Project, folder: Path, on_note: OnNote = ignore_note) -> int:
     """Copy recordings of noise into the project. Returns how many were new."""
-    return _copy(folder, project.recordings / NOISE_FOLDER, whole=True)
+    return _copy(folder, project.recordings / NOISE_FOLDER, on_note, whole=True)
 
 
-def _copy(source: Path, target: Path, *, whole: bool = False) -> int:
-    """Copy recordings; of those longer than a clip only the part with the word, unless `whole`. Returns how many were new."""
+def _copy(source: Path, target: Path, on_note: OnNote, *, whole: bool = False) -> int:
+    """Copy recordings; of those longer than a clip only the part with the word, unless `whole`. Returns how many were new.
+
+    Those that cannot be read are left out, with a note.
+    """
     _check_folder(source)
     found = walk_folder(source).sounds
     if not found:
         raise DataError(f"{source}: no recordings found; expected sound files, at any depth")
     target.mkdir(parents=True, exist_ok=True)
-    n_new = 0
+    n_new, problems = 0, list[str]()
     for path in found:
         name = f"{_copy_name(path)}_nohash_0"
         if any(there.suffix != ".part" for there in target.glob(f"{name}.*")):
             continue
         copy = target / f"{name}{path.suffix.lower()}"
-        part = None if whole else _part_with_word(path)
-        if part is None:
+        try:
+            part = _part_with_word(path)
+        except AudioError as error:
+            problems.append(str(error))
+            continue
+        if part is None or whole:
             shutil.copyfile(path, copy.with_suffix(".part"))
             copy.with_suffix(".part").replace(copy)
         else:
             write_audio(copy.with_suffix(".wav"), *part)
         n_new += 1
+    if len(problems) == len(found):
+        raise DataError(f"{source}: none of the {len(found)} recordings can be read; {problems[0]}")
+    for problem in problems:
+        on_note(f"left out: {problem}")
     return n_new
 
 
 def _part_with_word(path: Path) -> tuple[Samples, int] | None:
-    """As much of a recording as a clip holds, with its sample rate; None if it is no longer, or cannot be read."""
-    try:
-        audio, rate = read_audio(path)
-    except AudioError:
-        return None  # training says which recordings it leaves out
+    """As much of a recording as a clip holds, with its sample rate; None if it is no longer.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    audio, rate = read_audio(path)
     size = int(CLIP_MS / 1000 * rate)
     if len(audio) <= size:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from wordspot.evaluation.false_accepts import DetectionMetrics
 from wordspot.evaluation.thresholds import hours_needed
-from wordspot.formats import rate
+from wordspot.formats import rate, some
 from wordspot.intervals import Proportion
 from wordspot.wakeword.measuring import Measured
 from wordspot.wakeword.project import Request
@@ -49,6 +49,17 @@ def _advice(measured: Measured, n_steps: int, *, has_speech: bool) -> list[str]:
         *([] if has_speech else ["recordings of other speech (`speech`)"]),
         f"{'ten' if measured.takes is None else 'more'} recordings of people who say it (`takes`)",
         "or a phrase with more syllables",
+    ]
+
+
+def doubts_about(measured: Measured) -> list[str]:
+    """Recordings of people that may not hold the phrase, in one line, if there are any."""
+    if not measured.doubtful:
+        return []
+    names = some([str(path) for path in measured.doubtful])
+    return [
+        f"{len(measured.doubtful)} recordings of people may not hold the phrase: the model gives them next to no score: {names}. "
+        "Listen to them; remove those that are wrong from your folder, and begin anew with `force`"
     ]
 
 

@@ -123,7 +123,7 @@ class Espeak:
         if len(said) == 1:
             spoken = map(_split_phonemes, said[0])
         else:
-            spoken = (tuple(words_with_tones(*both, best.language, _SEPARATOR)) for both in zip(*said, strict=True))
+            spoken = map(lambda ipa, own: tuple(words_with_tones(ipa, own, best.language, _SEPARATOR)), *said)
         return [self._join(text, spoken, best) for text in texts]
 
     def _join(self, text: str, spoken: Iterator[tuple[Word, ...]], accent: _Accent) -> tuple[Word, ...]:
