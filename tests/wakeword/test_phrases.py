@@ -72,6 +72,12 @@ def test_the_same_phrase_twice() -> None:
         notes_on("hey lamp", "Hey Lamp")
 
 
+@pytest.mark.parametrize("phrase", ["", "...", "🙂"])
+def test_a_phrase_without_letters(phrase: str) -> None:
+    with pytest.raises(DataError, match="holds nothing that a voice can say"):
+        notes_on(phrase)
+
+
 def test_nothing_is_written_of_a_phrase_that_cannot_be_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     out = tmp_path / "lamp"

@@ -32,6 +32,9 @@ def check_phrases(request: Request, on_note: OnNote) -> None:
         DataError: a phrase that no voice can say, or that most voices need longer than a clip for.
         MissingExtraError: no voices are installed.
     """
+    for phrase in request.phrases:
+        if not any(character.isalnum() for character in phrase):
+            raise DataError(f"{phrase!r} holds nothing that a voice can say; expected a phrase in the letters of its `language`")
     check_words(request.phrases)
     for phrase in request.phrases:
         _check_length(phrase, request, on_note)
