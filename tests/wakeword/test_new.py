@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,11 @@ def test_a_phrase_becomes_a_model(tmp_path: Path, quick: None) -> None:
     assert value["measured"]["n_words"] == made.measured.detections.all_words.n_words > 0
     assert "wordspot listen" in made.summary()
     assert any("no `speech` was given" in line for line in made.warnings)
+    assert not any("annotation" in line for line in made.warnings)
+    assert made.summary().endswith(made.verdict)
+    assert f'<p class="notice">{made.verdict[:20]}' in made.report.read_text(encoding="utf-8")  # after two steps
+    (announced,) = (note for note in notes if note.startswith("training: "))
+    assert re.fullmatch(r"training: 2 steps and [12] searches of the speech and noise, about .*", announced)
 
 
 def test_arguments_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.wakeword.making import new
 
-    with console.watch_training("the same command with --resume goes on from there") as callbacks:
+    with console.watch_training("the same command with --resume goes on from there", args.parser) as callbacks:
         made = new(
             args.phrases, out=args.out, takes=args.takes, false_accepts=args.false_accepts, speech=args.speech,
             backgrounds=args.backgrounds, excluded=args.excluded, said=args.said,
@@ -83,5 +83,5 @@ def run(args: argparse.Namespace) -> None:
         console.print_json(made.to_json())
         return
     for warning in made.warnings:
-        console.note_of_library(warning)
-    console.say(made.summary())
+        console.note(console.with_flags(warning, args.parser))
+    console.say(console.with_flags(made.summary(), args.parser))
