@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command_line import fails
+from support.command_line import fails, run
 from wordspot.errors import ConfigError, DataError
 
 pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip install 'wordspot[voices]'")
@@ -83,6 +83,23 @@ def test_nothing_is_written_of_a_phrase_that_cannot_be_said(tmp_path: Path, caps
     out = tmp_path / "lamp"
     fails(capsys, "cannot be read aloud in language 'en': CJK letters are read by --language", "new", "小爱同学", "--out", out)
     assert not out.exists()
+
+
+def test_an_interruption_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once there is something to go on with."""
+    pytest.importorskip("torch")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    command = ("new", "hey lamp", "--engine", "espeak-ng", "--out", tmp_path / "lamp")
+    monkeypatch.setattr("wordspot.wakeword.recordings.speak_phrases", interrupt)
+    status, _, error = run(capsys, *command)
+    assert (status, error) == (130, "stopped; the same command with --resume goes on from there\nwordspot: interrupted\n")
+    monkeypatch.setattr("wordspot.wakeword.making.check_phrases", interrupt)
+    assert run(capsys, *command[:-1], tmp_path / "other")[::2] == (130, "wordspot: interrupted\n")
 
 
 def test_phrases_are_spoken_by_engines_that_answer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -177,7 +177,9 @@ def show_progress() -> Iterator[OnProgress]:
 
 
 @contextlib.contextmanager
-def watch_training(when_stopped: str, parser: argparse.ArgumentParser | None = None) -> Iterator[dict[str, Any]]:
+def watch_training(
+    when_stopped: str, parser: argparse.ArgumentParser | None = None, is_begun: Callable[[], bool] = lambda: False
+) -> Iterator[dict[str, Any]]:
     """The callbacks of a training that is watched on a terminal: a bar, and a line for each evaluation and note.
 
     Once training has begun, the first Ctrl-C stops it after the current step, and a second one interrupts it at once.
@@ -185,6 +187,7 @@ def watch_training(when_stopped: str, parser: argparse.ArgumentParser | None = N
     Args:
         when_stopped: what to say after Ctrl-C.
         parser: of the command, whose flags stand for the parameters that notes name.
+        is_begun: whether there is something to go on with even before the first step.
     """
     from wordspot.progress import TRAINING
     from wordspot.progress import Progress as Step
@@ -222,8 +225,8 @@ def watch_training(when_stopped: str, parser: argparse.ArgumentParser | None = N
 
             yield {"stop": lambda: asked, "on_record": on_record, "on_note": on_note, "progress": on_progress}
     except KeyboardInterrupt:
-        if step:
-            note(f"stopped after step {step}; {when_stopped}")
+        if step or is_begun():
+            note(f"stopped{f' after step {step}' if step else ''}; {when_stopped}")
         raise
     finally:
         signal.signal(signal.SIGINT, before)

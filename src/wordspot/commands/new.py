@@ -70,8 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.wakeword.making import new
+    from wordspot.wakeword.project import Project
 
-    with console.watch_training("the same command with --resume goes on from there", args.parser) as callbacks:
+    begun, again = (lambda: Project(args.out).exists), "the same command with --resume goes on from there"
+    with console.watch_training(again, args.parser, begun) as callbacks:
         made = new(
             args.phrases, out=args.out, takes=args.takes, false_accepts=args.false_accepts, speech=args.speech,
             backgrounds=args.backgrounds, excluded=args.excluded, said=args.said,

@@ -9,13 +9,12 @@ from wordspot.evaluation.results import EvaluationResult, RecordingsResult, Trig
 from wordspot.evaluation.streams import StreamResult
 
 
-def write_report(result: EvaluationResult | StreamResult, path: Path | str, notice: str = "") -> None:
+def write_report(result: EvaluationResult | StreamResult, path: Path | str) -> None:
     """Write the report on a result as one self-contained HTML page, atomically.
 
     Args:
         result: of `evaluate` or `test_stream`.
         path: the HTML file.
-        notice: a sentence on top of the page on a test with streams.
 
     Raises:
         ConfigError: the result of another verb.
@@ -25,7 +24,7 @@ def write_report(result: EvaluationResult | StreamResult, path: Path | str, noti
     if isinstance(result, StreamResult):
         from wordspot.reports.streams import write_stream_report
 
-        write_stream_report(path, result, notice)
+        write_stream_report(path, result)
     elif isinstance(result, WordsResult):
         from wordspot.reports.clips import write_clip_report
 

@@ -264,7 +264,7 @@ def _gather(project: Project, request: Request, finished: list[str], brought: Br
 
 
 def _finish(project: Project, request: Request, run: Run, speech: Path | None, callbacks: training.Callbacks) -> WakeWord:
-    from wordspot.reports.report import write_report
+    from wordspot.wakeword.report import write_wake_word_report
 
     model = project.model(request.phrases)
     callbacks.progress(Progress("exporting", 0))
@@ -276,7 +276,7 @@ def _finish(project: Project, request: Request, run: Run, speech: Path | None, c
     testing = measuring.make_streams(project, request, "testing", speech)
     measured = measuring.measure(tuned.decides, project, request, testing, callbacks.progress)
     judged = verdict(measured, request, run.config.training.total_steps, has_speech=speech is not None)
-    write_report(measured.stream, project.report, judged)
+    write_wake_word_report(project.report, measured, judged)
     warnings = (*tuned.problems, *doubts_about(measured), *limits(tuned.metrics, request, has_speech=speech is not None))
     return WakeWord(project.path, request, model, project.report, measured, tuned.files, warnings, judged)
 

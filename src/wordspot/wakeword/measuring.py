@@ -50,6 +50,7 @@ class Measured:
         takes: the same of recordings of people; None if there are none in the testing set.
         near_misses: held-out clips of what sounds like the phrase that woke it, of all.
         woken_by: their texts, the most frequent first.
+        woken: these clips, each with its text.
         doubtful: recordings of people, of all sets, that the model gives next to no score, though it detects the phrase in most
             others: they may not hold it.
         stream: words and noise, and speech if there is any; without speech, near misses among the words.
@@ -60,6 +61,7 @@ class Measured:
     near_misses: Proportion
     woken_by: tuple[str, ...]
     stream: StreamResult
+    woken: tuple[tuple[Path, str], ...] = ()
     doubtful: tuple[Path, ...] = ()
 
     @property
@@ -134,13 +136,15 @@ def measure(
     takes = [found for path, found in right.items() if path.name.startswith(TAKE)]
     voices = [found for path, found in right.items() if not path.name.startswith(TAKE)]
     others = [(path, word) for path, word in clips if word not in wanted]
-    woken_by = Counter(text for path, text in others if detected[path])
+    woken = [(path, text) for path, text in others if detected[path]]
+    woken_by = Counter(text for _, text in woken)
     return Measured(
         voices=Proportion(sum(voices), len(voices)),
         takes=Proportion(sum(takes), len(takes)) if takes else None,
         near_misses=Proportion(woken_by.total(), len(others)),
         woken_by=tuple(text for text, _ in woken_by.most_common()),
         stream=test_stream(model, list(streams), progress=progress),
+        woken=tuple(woken),
         doubtful=_doubtful(project, request, Detector(model), progress),
     )
 

@@ -56,16 +56,23 @@ def choose_engine(request: Request, on_note: OnNote) -> str:
     """
     if request.engine != "best":
         names = [name for one in request.engine.split(",") for name in (find_engines(one) if one == "all" else (one,))]
-        speaking = [name for name in names if name not in NEURAL or find_engines(name)[name].voices(request.language)]
+        try:
+            speaking = [name for name in names if name not in NEURAL or find_engines(name)[name].voices(request.language)]
+        except NotFoundError as error:
+            raise NotFoundError(_without_voice_files(error)) from error
         return ",".join(speaking or names)
     simple = ",".join(find_engines("all"))
     try:
         kokoro = find_engines("kokoro")["kokoro"]
     except (NotFoundError, MissingExtraError) as error:
-        why = str(error).replace("`voice_files` or ", "")  # which `new` does not have
-        on_note(f"without neural voices people are found less often: {why}")
+        on_note(f"without neural voices people are found less often: {_without_voice_files(error)}")
         return simple
     return f"{simple},kokoro" if kokoro.voices(request.language) else simple
+
+
+def _without_voice_files(error: Exception) -> str:
+    """A message without the argument that `new` does not have."""
+    return str(error).replace("`voice_files` or ", "")
 
 
 def simple_engines(engine: str) -> str:

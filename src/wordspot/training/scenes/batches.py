@@ -40,6 +40,7 @@ class SceneBatches:
 
     Attributes:
         hard: the hard places that scenes are cut around, of ``speech`` and of ``noise``.
+        left_out: the recordings of speech that hold a word of the model.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class SceneBatches:
         copies = Copies(reader, len(spoken), config.augment, features.sample_rate, seed)
         excerpts = None
         self._sentences = None if speech is None else SpeechReader(speech, config.words)
+        self.left_out = () if self._sentences is None else self._sentences.left_out
         if self._sentences is not None:
             excerpts = Excerpts(self._sentences, len(self._sentences), config.augment, features.sample_rate)
         self._noise = training_noise(config, decoded, clips)

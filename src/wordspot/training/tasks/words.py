@@ -21,6 +21,7 @@ from wordspot.data.speech import Speech, load_speech
 from wordspot.data.split import unused_lists
 from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.clips import measure_clips
+from wordspot.formats import some
 from wordspot.intervals import wilson_interval
 from wordspot.labels import SILENCE_LABEL, UNKNOWN, normalize_word
 from wordspot.metrics import confusion_matrix
@@ -151,6 +152,8 @@ class WordsTask:
     def warnings(self) -> Iterator[str]:
         if not self.batches.has_noise("training"):
             yield "there is no folder _background_noise_: silence is digital zeros, and the model will be worse in real rooms"
+        if self._scenes is not None and (left_out := self._scenes.left_out):
+            yield f"{len(left_out)} recordings of speech are left out, since their text has a word of the model: {some(left_out)}"
         note = split_recordings(self.decoded.listing, self._config.data, self._wanted).note
         if note:
             yield note
