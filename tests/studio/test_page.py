@@ -34,7 +34,7 @@ pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip i
 WORDS = ("marvin", "sheila")
 N_TAKES = 8
 SMALL = TrainingSettings(
-    minutes=0.1, n_voices=24, n_near_misses=6, stream_minutes=1.0, engine="espeak-ng", false_accepts_per_hour=120
+    minutes=0.1, n_voices=20, n_near_misses=4, stream_minutes=0.5, engine="espeak-ng", false_accepts_per_hour=120
 )
 OTHERS = ("seven", "visual", "follow", "happy", "learn", "nine")  # which a model of few steps takes for the words
 N_FALSE, N_OF_EACH = 4, 20
