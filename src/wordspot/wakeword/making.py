@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wordspot.errors import ConfigError, ExportError, NotFoundError, check_packages
 from wordspot.files import check_out
-from wordspot.formats import command_line
+from wordspot.formats import command_line, duration
 from wordspot.labels import as_words
 from wordspot.progress import OnNote, OnProgress, ignore, ignore_note
 from wordspot.run import Run
@@ -59,7 +59,7 @@ class WakeWord:
         if self.measured.takes is not None:
             lines.append(f"people, held out: found in {self.measured.takes.count} of {self.measured.takes.n} recordings")
         lines.append(
-            f"streams of {60 * hours:.0f} minutes: {found.missed.count} of {found.n_words} words missed; "
+            f"streams of {duration(3600 * hours)}: {found.missed.count} of {found.n_words} words missed; "
             f"{found.false_accepts.n} false accepts ({found.false_accepts.per_hour:.2f} an hour, at most "
             f"{found.false_accepts.interval[1]:.2f} with 95 % confidence)"
         )
