@@ -12,7 +12,7 @@ from wordspot.errors import ConfigError, ExportError, NotFoundError, check_packa
 from wordspot.files import check_out
 from wordspot.formats import command_line, duration
 from wordspot.labels import as_words
-from wordspot.progress import OnNote, OnProgress, ignore, ignore_note
+from wordspot.progress import OnNote, OnProgress, Progress, ignore, ignore_note
 from wordspot.run import Run
 from wordspot.wakeword import esphome, measuring, recordings, training
 from wordspot.wakeword.esphome import EsphomeFiles
@@ -235,7 +235,9 @@ def _gather(project: Project, request: Request, finished: list[str], brought: Br
         recordings.speak_phrases(project, request, callbacks.progress, callbacks.on_note)
         finished.append("speak")
         project.write(request, finished)
-    n_changed, note = 0, callbacks.on_note
+    note = callbacks.on_note
+    n_changed = int(project.gathering.exists())  # it was killed meanwhile: nobody knows what had changed
+    project.gathering.touch()
     if brought.mirror:
         n_changed += recordings.remove_missing(project, request.phrases, brought.takes, brought.false_accepts)
     if n_cut := recordings.cut_long_copies(project, request):
@@ -258,15 +260,19 @@ def _gather(project: Project, request: Request, finished: list[str], brought: Br
         del finished[1:]
         project.write(request, finished)
         shutil.rmtree(project.run, ignore_errors=True)
+    project.gathering.unlink()
 
 
 def _finish(project: Project, request: Request, run: Run, speech: Path | None, callbacks: training.Callbacks) -> WakeWord:
     from wordspot.wakeword.report import write_wake_word_report
 
     model = project.model(request.phrases)
+    callbacks.progress(Progress("exporting", 0))
     run.export(model, force=True)
+    callbacks.progress(Progress("mixing the validation stream", 0))
     validation = measuring.make_streams(project, request, "validation", speech)
     tuned = _tune(project, request, model, validation, callbacks.progress)
+    callbacks.progress(Progress("mixing the testing stream", 0))
     testing = measuring.make_streams(project, request, "testing", speech)
     measured = measuring.measure(tuned.decides, project, request, testing, callbacks.progress)
     judged = verdict(measured, request, run.config.training.total_steps, has_speech=speech is not None)

@@ -32,6 +32,8 @@ from wordspot.runtime.model import OtherFormat
 from wordspot.wakeword.project import CLIP_MS, Project, Request
 from wordspot.wakeword.recordings import TAKE
 
+#: The stage of the progress in which single clips are listened to.
+LISTENING = "testing single clips"
 _NEAR_MISSES_PERCENT = 30.0
 _NO_SCORE, _MANY_DOUBTFUL = 0.1, 0.3
 _RATE = FeatureConfig.sample_rate
@@ -188,7 +190,7 @@ def _listen_to(paths: Sequence[Path], detector: Detector, progress: OnProgress) 
     detected = {}
     for done, path in enumerate(paths, start=1):
         detected[path] = {normalize_word(one.label) for one in hear(detector, path)[0]}
-        progress(Progress("testing single clips", done, len(paths)))
+        progress(Progress(LISTENING, done, len(paths)))
     return detected
 
 

@@ -122,6 +122,11 @@ class Project:
         return self.path / "esphome"
 
     @property
+    def gathering(self) -> Path:
+        """An empty file that is there while recordings are copied into the project."""
+        return self.path / ".gathering"
+
+    @property
     def run(self) -> Path:
         """The folder of the run of training."""
         return self.path / "run"

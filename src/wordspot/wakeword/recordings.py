@@ -25,7 +25,7 @@ from wordspot.data.voices.ipa import BRACKETED
 from wordspot.data.voices.near_misses import NearMiss, near_misses
 from wordspot.errors import AudioError, DataError, MissingExtraError, NotFoundError
 from wordspot.labels import normalize_word
-from wordspot.progress import OnNote, OnProgress, ignore_note
+from wordspot.progress import OnNote, OnProgress, Progress, ignore_note
 from wordspot.wakeword.project import CLIP_MS, Project, Request
 from wordspot.wakeword.pronunciations import pronunciations
 
@@ -33,6 +33,8 @@ from wordspot.wakeword.pronunciations import pronunciations
 TAKE = "take-"
 #: The folder of what woke a model and should not have; unknown speech to the network.
 FALSE_ACCEPTS = "false accepts"
+#: Stages of progress, besides the texts that voices say.
+SEEKING, MIXING = "looking for what sounds alike", "mixing noise"
 _NOISE_SECONDS = 60.0
 _PER_NEAR_MISS = 0.03  # clips of each, as a part of those of the phrase
 _FEWEST = 4
@@ -91,9 +93,11 @@ def speak_phrases(project: Project, request: Request, progress: OnProgress, on_n
         for number, text in enumerate(others, start=1):
             parts = shares(",".join(with_ipa) if BRACKETED.search(text) else engine, n_each, _SIMPLE_SHARE)
             _speak_as(project, request, phrase, text, f"said{number}", parts, n_speakers, progress)
+    progress(Progress(SEEKING, 0))
     if others := other_texts(request):
         few = max(round(_PER_NEAR_MISS * request.n_voices), _FEWEST)
         _speak(project.recordings, request, others, shares(engine, few, _SIMPLE_SHARE_OF_OTHERS), n_speakers, progress)
+    progress(Progress(MIXING, 0))
     quick = find_engines(simple_engines(engine))  # babble is minutes of speech
     make_noise(project.recordings, seed=request.seed, seconds=_NOISE_SECONDS, engines=quick, avoid=request.phrases)
 

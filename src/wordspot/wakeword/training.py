@@ -36,6 +36,8 @@ RECIPE: dict[str, Any] = {
 SEARCHES = (0.35, 0.6, 0.8)
 #: How often held-out clips are counted in which the phrases are detected; each time takes as long as a few steps.
 N_COUNTS = 10
+#: Steps that are trained again if training is killed.
+_MOST_REPEATED = 100
 #: The stage of the progress of a probe.
 PROBING = "measuring how fast training is"
 _PROBE_STEPS, _PROBE_SKIPPED = 8, 3
@@ -68,9 +70,10 @@ def train_wake_word(project: Project, request: Request, speech: Path | None, cal
     most = MAX_STEPS if WAKE_WORD_PRESETS[request.preset] else _MOST_STEPS
     steps = min(max(int(60 * request.minutes / speed.seconds_a_step), _FEWEST_STEPS), most)
     searches = tuple(dict.fromkeys(max(round(share * steps), 1) for share in SEARCHES))
+    tenth = max(steps // N_COUNTS, 1)
     callbacks.on_note(speed.announce(steps, len(searches)))
     settings = {
-        "training.evaluate_every": steps, "training.found_every": max(steps // N_COUNTS, 1),
+        "training.evaluate_every": steps, "training.found_every": tenth, "training.save_every": min(tenth, _MOST_REPEATED),
         "training.warmup_steps": min(100, steps // 5), "scenes.seek_at": searches,
     }  # fmt: skip
     return _train(project, request, project.run, settings, {**common, "steps": steps})
