@@ -176,3 +176,11 @@ def test_what_is_not_installed_is_noticed_before_anything_is_written(tmp_path: P
     with pytest.raises(MissingExtraError, match=r"`new` needs onnx, which is not installed; run: .*wordspot\[export\]"):
         making.new("hey lamp", out=tmp_path / "wake")
     assert not (tmp_path / "wake").exists()
+
+
+def test_a_folder_with_files_is_noticed_before_voices_speak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    monkeypatch.setattr(making, "check_packages", lambda *_: None)
+    monkeypatch.setattr(making, "check_phrases", lambda *_: pytest.fail("voices speak"))
+    with pytest.raises(ConfigError, match="contains files; expected a new or empty folder"):
+        making.new("hey lamp", out=tmp_path)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from wordspot.export.esphome_model import EsphomeFile
 
 
+_HINT = "set `resume` to go on with it, or `force` to begin anew"
+
+
 @dataclass(frozen=True)
 class WakeWord:
     """A finished wake word.
@@ -176,8 +179,9 @@ def new(
             raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
     project, note = Project(Path(out)), on_note or ignore_note
     check_packages("`new`", "onnx", "onnxscript", "torch")
-    if not resume:
-        check_phrases(request, note)  # raises before anything is written
+    if not resume:  # what cannot be is said before anything is written
+        check_out(project.path, force=force, hint=_HINT)
+        check_phrases(request, note)
     finished = _begin(project, request, resume=resume, force=force)
     callbacks = training.Callbacks(progress or ignore, note, on_record or (lambda _: None), stop or (lambda: False))
     heard = _path(speech)
@@ -200,7 +204,7 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
             raise ConfigError(f"{project.path} was begun with other arguments ({difference}); repeat them")
         project.write(request, found[1])
         return found[1]
-    check_out(project.path, force=force, hint="set `resume` to go on with it, or `force` to begin anew")
+    check_out(project.path, force=force, hint=_HINT)
     if project.exists:  # else these folders are the user's own
         for earlier in (project.recordings, project.run, project.streams, project.esphome):
             shutil.rmtree(earlier, ignore_errors=True)
