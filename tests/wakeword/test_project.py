@@ -12,7 +12,7 @@ import pytest
 
 from wordspot.audio.files import write_audio
 from wordspot.errors import ConfigError, DataError, ExportError, MissingExtraError, NotFoundError
-from wordspot.wakeword import making
+from wordspot.wakeword import making, thresholds
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.recordings import add_false_accepts, add_takes, remove_missing, weigh_takes
 
@@ -158,9 +158,9 @@ def test_without_files_for_esphome_the_exported_file_has_its_threshold(tmp_path:
 
     monkeypatch.setattr("wordspot.export.esphome.export_esphome", fail)
     chosen: list[Path] = []
-    monkeypatch.setattr(making.measuring, "choose_thresholds", lambda model, *_: chosen.append(model) or tuned)
+    monkeypatch.setattr(thresholds.measuring, "choose_thresholds", lambda model, *_: chosen.append(model) or tuned)
     request, model = Request(("hey lamp",), preset="microcontroller"), tmp_path / "hey-lamp.onnx"
-    made = making._tune(project, request, model, [], lambda _: None)
+    made = thresholds.tune_wake_word(project, request, model, [], lambda _: None)
     assert chosen == [made.decides] == [model]
     assert (made.metrics, made.files) == ("figures", None)
     (problem,) = made.problems
