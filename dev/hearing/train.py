@@ -26,12 +26,12 @@ from torch import Tensor, nn
 from cache import N_COMPONENTS, N_LABELS, RATE, arguments
 from fast_body import Statistics, body_frames, context_of, update_norms
 from losses import label_loss, masked_error
-from muon import Muon
 from scene_audio import BODY, SceneConfig
 from scenes import STRIDE, Batch, Scenes
 from wordspot.config import FeatureConfig
 from wordspot.export.read_weights import checkpoint_of_file
 from wordspot.models.residual import Residual1d
+from wordspot.training.muon import ORTHOGONAL, Muon, is_kernel
 from wordspot.training.weights import measure_norms
 
 _WEIGHT_DECAY, _DROPOUT = 0.02, 0.1
@@ -51,7 +51,7 @@ class TrainConfig:
         n_local: of the model.
         warp: the most by which the frequencies of a scene are stretched or squeezed, as a part.
         recent_ms: see `label_windows`.
-        muon: see `_optimizers`.
+        muon: see `_optimizer`.
         n_frames: of a scene: 596 are 6 s.
         minutes: of processor time, for the schedule.
         warmup: part of the minutes over which the rate rises.
@@ -179,17 +179,15 @@ def rate_at(done: float, config: TrainConfig) -> float:
     return config.rate * min(done / config.warmup, 1) * (_LAST_RATE + (1 - _LAST_RATE) * falling)
 
 
-def _optimizers(student: Student, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """AdamW for all parameters; or Muon for the products of the body, and AdamW for the rest."""
-    products = [p for p in student.model.parameters() if config.muon and p.ndim > 1 and p.shape[1] > 1]
-    products = [p for p in products if p is not student.model.output.weight]
-    rest = [p for p in student.parameters() if all(p is not one for one in products)]
+def _optimizer(student: Student, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW for all parameters; or Muon for the kernels of the body, and AdamW for the rest."""
+    kernels = [p for p in student.model.parameters() if is_kernel(p) and p is not student.model.output.weight]
+    kernels = kernels if config.muon else []
+    rest = [p for p in student.parameters() if all(p is not one for one in kernels)]
     weights, others = [p for p in rest if p.ndim > 1], [p for p in rest if p.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": _WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
-    found: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.rate, fused=True)]
-    if products:
-        found.append(Muon(products, config.rate, weight_decay=_WEIGHT_DECAY))
-    return found
+    decaying = [{"params": kernels, ORTHOGONAL: True}, {"params": weights, ORTHOGONAL: False}]
+    groups = [*(group for group in decaying if group["params"]), {"params": others, "weight_decay": 0.0, ORTHOGONAL: False}]
+    return Muon(groups, lr=config.rate, weight_decay=_WEIGHT_DECAY, fused=True)
 
 
 def train(
@@ -216,26 +214,26 @@ def train(
     loss_of = BodyLoss(scenes) if is_body else WordsLoss(cache, config.soft)
     body: Body = torch.compile(body_frames, dynamic=False) if compiled else body_frames
     body(model, scenes.batch().features)[0].float().sum().backward()  # compiles before the clock starts
-    optimizers, average = _optimizers(student, config), Average(student, config.average)
+    optimizer, average = _optimizer(student, config), Average(student, config.average)
     begun, step, total = time.process_time(), 0, 60 * config.minutes
     recent: list[tuple[float, float]] = []
     while not step or (passed := time.process_time() - begun) < min(total, 60 * config.stop_after):
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        for group in optimizer.param_groups:
             group["lr"] = rate_at(passed / total if step else 0.0, config)
         batch = scenes.batch()
         frames, statistics = body(model, batch.features)
         loss, measure = loss_of(student, frames.float(), batch)
         student.zero_grad()
         loss.backward()
-        for optimizer in optimizers:
-            optimizer.step()
+        optimizer.step()
         update_norms(model, statistics)
         average.update()
         recent.append((loss.item(), measure))
         step += 1
         if step % 200 == 0:
             print(
-                f"step {step}, {(time.process_time() - begun) / 60:.1f} min: {np.mean(recent[-200:], axis=0).round(3)}", flush=True
+                f"step {step}, {(time.process_time() - begun) / 60:.1f} min: {np.mean(recent[-200:], axis=0).round(3)}",
+                flush=True,
             )
         if save and step % _SAVE_EVERY == 0:
             save(average.weights)
