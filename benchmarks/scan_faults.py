@@ -8,22 +8,28 @@ them. `detect` goes through it in one process. Then it is scanned with 1, 2 and 
 while a worker is killed (SIGKILL) at random moments. The detections of each scan, sorted and written as Parquet, must equal those
 of `detect` byte by byte. A scan lists recordings that lost three workers as unreadable, and is then run again, as a user would.
 
-`--large`: hours of other recordings of ten minutes that are scanned with all cores, for the rate of a large scan in processor
-time of one core.
+`--large`: hours of other recordings of ten minutes that the command scans first with all cores: the rate in processor time of
+one core, the memory, and whether the detections are those of `detect`.
+
+Times and memory are those of worker processes, so with `--engine ray` only the tables are compared. `--json` is written after
+each scan.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import io
 import itertools
+import json
 import multiprocessing
 import os
 import random
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -50,7 +56,7 @@ RATE = 16_000
 WORKERS = (1, 2, 4)
 _COLUMNS = ("file", "word", "end_ms", "score", "emitted_ms")
 _FORMATS = ("flac", "ogg", "wav")
-_BETWEEN_KILLS = 2.0, 30.0  # seconds
+_BETWEEN_KILLS = 1.0, 15.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -85,37 +91,35 @@ def main() -> None:
     parser.add_argument("--engine", choices=("processes", "ray"), default="processes")
     parser.add_argument("--json", type=Path, help="write the result here")
     args = parser.parse_args()
+    rows: list[tuple[str, str]] = []
     with tempfile.TemporaryDirectory() as folder:
-        measured = measure(Path(folder), args)
-    rows = table(measured)
+        for measured in measure(Path(folder), args):
+            rows = table(measured)
+            if args.json:
+                write_result(args.json, measured, ("what", "result"), rows)
     for row in rows:
         print(" | ".join(row))
-    if args.json:
-        write_result(args.json, measured, ("what", "result"), rows)
 
 
-def measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+def measure(folder: Path, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield what has been measured, after each scan."""
     sound = made_sound(args.sentences, args.words)
-    archive = make_archive(folder / "archive", sound, args.short, args.hours)
+    measured: dict[str, Any] = {"hours": args.hours, "short": args.short}
+    if args.engine == "processes":
+        measured["large"] = large_scan(folder, sound, args.large)
+        yield measured
+    archive, hits = make_archive(folder / "archive", sound, args.short, args.hours), folder / "hits"
     begun = time.process_time()
     truth, n_detections = by_detect(archive)
-    detecting = time.process_time() - begun
-    say(f"detect: {n_detections} detections in {detecting:.0f} s of processor time")
-    undisturbed = [scanned(archive, folder / "hits", truth, workers, args.engine) for workers in WORKERS]
-    killed = [
-        scanned(archive, folder / "hits", truth, workers, args.engine, random.Random(run))
-        for run, workers in zip(range(args.runs), itertools.cycle(WORKERS), strict=False)
-    ]
-    shutil.rmtree(archive)
-    return {
-        "n_detections": n_detections,
-        "detect_processor_seconds": detecting,
-        "hours": args.hours,
-        "short": args.short,
-        "undisturbed": [one.__dict__ for one in undisturbed],
-        "killed": [one.__dict__ for one in killed],
-        "large": large_scan(folder, sound, args.large, args.engine),
-    }
+    measured |= {"n_detections": n_detections, "detect_processor_seconds": time.process_time() - begun}
+    say(f"detect: {n_detections} detections in {measured['detect_processor_seconds']:.0f} s of processor time")
+    measured |= {"undisturbed": [], "killed": []}
+    for workers in WORKERS:
+        measured["undisturbed"].append(scanned(archive, hits, truth, workers, args.engine).__dict__)
+        yield measured
+    for run, workers in zip(range(args.runs), itertools.cycle(WORKERS), strict=False):
+        measured["killed"].append(scanned(archive, hits, truth, workers, args.engine, random.Random(run)).__dict__)
+        yield measured
 
 
 def made_sound(sentences: Path, words: Path) -> NDArray[np.int16]:
@@ -242,16 +246,47 @@ def processor_time() -> float:
     return sum(one.ru_utime + one.ru_stime for one in usage)
 
 
-def large_scan(folder: Path, sound: NDArray[np.int16], hours: float, engine: str) -> dict[str, float]:
-    """Scan recordings of ten minutes with all cores."""
-    source, rng = folder / "large", np.random.default_rng(2)
+def large_scan(folder: Path, sound: NDArray[np.int16], hours: float) -> dict[str, Any]:
+    """Run the command on recordings of ten minutes, with all cores."""
+    source, hits, rng = folder / "large", folder / "large hits", np.random.default_rng(2)
     source.mkdir()
     for number in range(round(hours * 6)):
         write_long(source / f"{number:03}.flac", sound, 1 / 6, rng)
-    processor = processor_time()
-    result = scan(source, out=folder / "large hits", engine=engine)
-    processor = processor_time() - processor
-    return {"hours": result.audio_seconds / 3600, "seconds": result.seconds, "processor_seconds": processor}
+    command = [sys.executable, "-m", "wordspot", "scan", str(source), "--out", str(hits), "--engine", "processes", "--json"]
+    processor, most_bytes = processor_time(), 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            most_bytes = max(most_bytes, sum(map(resident_bytes, family(process.pid))))
+            time.sleep(0.2)
+        result = json.loads(process.communicate()[0])
+    large = {
+        "hours": result["audio_seconds"] / 3600,
+        "seconds": result["seconds"],
+        "processor_seconds": processor_time() - processor,
+        "n_detections": result["n_detections"],
+        "n_failed": len(result["failed"]),
+        "most_bytes": most_bytes,
+        "is_same": by_scan(hits) == by_detect(source)[0],
+    }
+    shutil.rmtree(source)
+    say(f"large: {large}")
+    return large
+
+
+def family(pid: int) -> Iterator[int]:
+    """A process and its children, and theirs."""
+    yield pid
+    with contextlib.suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            yield from family(int(child))
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory of a process, with what it shares with others; 0 if it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def say(text: str) -> None:
@@ -259,24 +294,37 @@ def say(text: str) -> None:
 
 
 def table(measured: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = large_rows(measured["large"]) if "large" in measured else []
+    if "n_detections" not in measured:
+        return rows
     what = f"detections of `detect` in {measured['short']:,} recordings and one of {measured['hours']:g} hours"
-    rows = [(what, f"{measured['n_detections']:,}")]
-    for name in ("undisturbed", "killed"):
-        for workers in WORKERS:
-            runs = [one for one in measured[name] if one["workers"] == workers]
-            if not runs:
-                continue
+    rows.append((what, f"{measured['n_detections']:,}"))
+    for name, workers in itertools.product(("undisturbed", "killed"), WORKERS):
+        if runs := [one for one in measured[name] if one["workers"] == workers]:
             n_same, n_killed = sum(one["is_same"] for one in runs), sum(one["n_killed"] for one in runs)
             n_more = sum(one["n_scans"] - 1 for one in runs)
             what = f"{n_killed} workers killed, run again {n_more} times" if name == "killed" else "undisturbed"
-            rows.append((f"{workers} workers, {what}", f"{n_same} of {len(runs)} tables equal to that of `detect`, byte by byte"))
-    one, two = (next(one["processor_seconds"] for one in measured["undisturbed"] if one["workers"] == n) for n in (1, 2))
-    rows.append(("processor time of two workers against one", f"{two / one:.2f} times"))
-    large = measured["large"]
-    rate = large["hours"] * 3600 / large["processor_seconds"]
-    rows.append((f"{large['hours']:g} hours in recordings of ten minutes, all processes", f"{rate:,.0f} × real time of one core"))
-    rows.append(("1,000 hours, planned from that", f"{1000 / rate:.1f} hours of one core"))
+            same = f"{n_same} of {len(runs)} tables equal to that of `detect`, byte by byte"
+            rows.append((f"{workers} worker{'s' * (workers > 1)}, {what}", same))
+    used = {one["workers"]: one["processor_seconds"] for one in measured["undisturbed"]}
+    if "large" in measured and 2 in used:
+        rows.append(("processor time of two workers against one", f"{used[2] / used[1]:.2f} times"))
     return rows
+
+
+def large_rows(large: dict[str, Any]) -> list[tuple[str, str]]:
+    rate = large["hours"] * 3600 / large["processor_seconds"]
+    is_same = "equal to" if large["is_same"] else "different from"
+    return [
+        (f"{large['hours']:.1f} hours in recordings of ten minutes, all processes", f"{rate:,.0f} × real time of one core"),
+        (
+            "by the clock, with all cores",
+            f"{large['seconds']:.0f} s, {large['hours'] * 3600 / large['seconds']:,.0f} × real time",
+        ),
+        ("its memory, at most, of all processes", f"{large['most_bytes'] / 1e6:,.0f} MB"),
+        ("its detections", f"{large['n_detections']:,}; the table is {is_same} that of `detect`, byte by byte"),
+        ("1,000 hours, planned from that", f"{1000 / rate:.2f} hours of one core"),
+    ]
 
 
 if __name__ == "__main__":

@@ -139,6 +139,26 @@ def test_what_is_wrong_is_said_before_anything_is_trained(
     fails(capsys, "contains files", *base)
 
 
+def test_a_second_sweep_in_the_same_folder_is_rejected(
+    tone_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the first trains: the second changes nothing and says so in a line, and the first ends as if alone."""
+    out, seen = tmp_path / "sweep", list[set[Path]]()
+
+    def train_beside_another(plan: Any, point: Point, **callbacks: Any) -> Trained:
+        before = set(out.iterdir())
+        command = ("sweep", tone_folder, "--out", out, "--engine", "one-by-one", "--seeds", "5", *FLAGS)
+        fails(capsys, f"{out}: another sweep is running there", *command)
+        seen.append(set(out.iterdir()) ^ before)
+        return Trained(point, {"accuracy": 1.0})
+
+    monkeypatch.setattr(sweeping, "train_point", train_beside_another)
+    assert [row.n_seeds for row in sweep(tone_folder, out, seeds=2).rows] == [2]
+    assert seen == [set(), set()]
+    monkeypatch.setattr(sweeping, "train_point", lambda plan, point, **callbacks: Trained(point, {"accuracy": 1.0}))
+    assert sweep(tone_folder, out, seeds=1).rows  # the lock has ended with the first
+
+
 def test_a_sweep_of_which_nothing_succeeds_is_an_error(tone_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no training succeeded; the first ended with: .*other"):
         ws.sweep(tone_folder, ["high", "other word"], out=tmp_path / "sweep", seeds=1, engine="one-by-one", init="none")

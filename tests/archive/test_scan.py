@@ -20,6 +20,7 @@ from wordspot.archive.scan import ScanResult, scan
 from wordspot.archive.schedule import ScanProgress
 from wordspot.archive.worker import FilesTask, PieceTask, Setup, Task
 from wordspot.errors import AudioError, ConfigError, DataError, NotFoundError
+from wordspot.locks import LockedError
 from wordspot.runtime.model import open_model
 
 CONTENT = made_model(clip_samples=1600)
@@ -242,9 +243,8 @@ def test_a_full_disk_leaves_what_was_written(
 
 
 def test_two_scans_do_not_write_into_one_folder(archive: Path, tmp_path: Path, engines: list[Inline]) -> None:
-    pytest.importorskip("fcntl")
     setup = Setup(CONTENT, MODEL.card.decoder)
-    with dataset.Dataset(tmp_path / "hits", setup, MODEL.card), pytest.raises(DataError, match="another scan is writing there"):
+    with dataset.Dataset(tmp_path / "hits", setup, MODEL.card), pytest.raises(LockedError, match="another scan is writing there"):
         scan_to(tmp_path / "hits", archive)
     assert scan_to(tmp_path / "hits", archive).n_files == 8
 

@@ -20,10 +20,10 @@ from support.made_onnx import made_model
 from support.made_server import running
 from wordspot.commands.main import main
 from wordspot.errors import ConfigError, NotFoundError
+from wordspot.locks import hold_lock
 from wordspot.server.serve import serve
 from wordspot.server.served import load_models
 from wordspot.studio.job import RUNNING, Job, asked_to_stop, write_job
-from wordspot.studio.lock import hold_lock
 from wordspot.studio.project import StudioFolder
 from wordspot.studio.routes import StudioRoutes
 from wordspot.studio.serve import studio

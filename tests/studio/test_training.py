@@ -15,10 +15,10 @@ import pytest
 
 from support.made_server import wait_until
 from wordspot.errors import ConfigError
+from wordspot.locks import is_locked
 from wordspot.progress import Progress
 from wordspot.studio import training as module
 from wordspot.studio.job import FINISHED, RUNNING, STOPPED, Job, JobWriter, asked_to_stop, read_job, write_job
-from wordspot.studio.lock import LockedError, hold_lock, is_locked
 from wordspot.studio.project import StudioFolder, StudioProject
 from wordspot.studio.training import Training
 from wordspot.studio.worker import lock_path
@@ -27,8 +27,8 @@ from wordspot.studio.worker import lock_path
 PRETENDER = """
 import sys, time
 from pathlib import Path
+from wordspot.locks import hold_lock
 from wordspot.studio.job import JobWriter, asked_to_stop
-from wordspot.studio.lock import hold_lock
 from wordspot.studio.worker import lock_path
 project = Path(sys.argv[1])
 with hold_lock(lock_path(project.parent)):
@@ -69,24 +69,6 @@ def training(folder: StudioFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def is_working(training: Training, project: StudioProject) -> bool:
     state = training.state(project)
     return state is not None and state["state"] == RUNNING and state["stage"] == "working"
-
-
-def test_a_lock_is_given_back_by_whoever_dies(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys,time\nfrom pathlib import Path\nfrom wordspot.studio.lock import hold_lock\n"
-         "with hold_lock(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)", str(path)],
-        stdout=subprocess.PIPE,
-    )  # fmt: skip
-    assert holder.stdout is not None
-    holder.stdout.readline()
-    assert is_locked(path)
-    with pytest.raises(LockedError, match="another process is training here"), hold_lock(path):
-        pass
-    holder.kill()
-    holder.wait()
-    holder.stdout.close()
-    assert not is_locked(path)
 
 
 def test_one_at_a_time_and_stopped_when_asked(folder: StudioFolder, training: Training) -> None:

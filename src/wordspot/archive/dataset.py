@@ -20,7 +20,7 @@ import dataclasses
 import hashlib
 import json
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from wordspot.archive.sources import SourceFile
 from wordspot.archive.worker import FileResult, Setup
 from wordspot.errors import DataError, missing_extra
 from wordspot.files import atomic_path
+from wordspot.locks import hold_lock
 from wordspot.runtime.modelfile.card import Card
 
 DETECTIONS, FILES = "detections", "files"
@@ -65,7 +66,8 @@ class Dataset:
         card: of the model.
 
     Raises:
-        DataError: another scan is writing it, or a part is damaged.
+        LockedError: another scan is writing it.
+        DataError: a part is damaged.
         MissingExtraError: pyarrow is not installed.
     """
 
@@ -85,7 +87,11 @@ class Dataset:
         for name in (DETECTIONS, FILES):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_locked(self._folder / _LOCK))
+            stack.enter_context(
+                hold_lock(
+                    self._folder / _LOCK, f"{self._folder}: another scan is writing there; wait for it, or choose another `out`"
+                )
+            )
             self._remove_leftovers()
             self.entries = self._read_entries()
             self._lock = stack.pop_all()
@@ -321,19 +327,3 @@ def _are_of(table: Any, names: Collection[str], common: dict[str, str]) -> list[
     key = common["model"], common["settings"]
     rows = table.select(["file", "model", "settings"]).to_pylist()
     return [row["file"] in names and (row["model"], row["settings"]) == key for row in rows]
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, where the system has one."""
-    with path.open("w") as file:
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            yield
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(f"{path.parent}: another scan is writing there; wait for it, or choose another `out`") from error
-        yield

@@ -91,7 +91,8 @@ def scan(
         NotFoundError: no such model or source, or no recordings.
         CardError: a model file that is damaged, or not written by wordspot.
         ConfigError: a setting that makes no sense, or a model that detects nothing in a stream.
-        DataError: another scan writes to `out`, or a part of it is damaged.
+        LockedError: another scan writes to `out`.
+        DataError: a part of it is damaged.
         MissingExtraError: pyarrow is missing, or Ray or fsspec if they are asked for.
         OSError: `out` cannot be written. What was written before stays.
     """

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.errors import ConfigError
+from wordspot.locks import is_locked
 from wordspot.studio.job import (
     INTERRUPTED,
     RUNNING,
@@ -22,7 +23,6 @@ from wordspot.studio.job import (
     read_job,
     write_job,
 )
-from wordspot.studio.lock import is_locked
 from wordspot.studio.project import StudioFolder, StudioProject
 from wordspot.studio.worker import lock_path
 

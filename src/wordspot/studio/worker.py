@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wordspot.errors import ConfigError, WordspotError
+from wordspot.locks import hold_lock
 from wordspot.progress import Progress
 from wordspot.studio.job import FAILED, FINISHED, JobWriter, asked_to_stop, forget_stop
 from wordspot.studio.judging import judge_model
 from wordspot.studio.kept import adopt_reviewed
-from wordspot.studio.lock import hold_lock
 from wordspot.studio.project import StudioProject, TrainingSettings, can_resume, request_of
 from wordspot.studio.versions import add_version
 from wordspot.wakeword.making import WakeWord, new
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
     if hasattr(os, "nice"):
         os.nice(_NICE)
     try:
-        with hold_lock(lock_path(args.project.parent)):
+        with hold_lock(lock_path(args.project.parent), "another training is running in this studio; wait until it has ended"):
             train_project(StudioProject(args.project), args.speech)
     except KeyboardInterrupt:
         return 130

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wordspot.errors import ConfigError, TrainingError
 from wordspot.files import check_out, read_json, write_json
 from wordspot.formats import shown
+from wordspot.locks import hold_lock
 from wordspot.progress import OnNote, OnProgress, ignore, ignore_note
 from wordspot.ray_start import has_ray
 from wordspot.sweeps.grid import SEED, Point, make_points
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 ENGINES = ("ray", "one-by-one")
 TABLE = "sweep.json"
 _ARGUMENTS = "arguments"
+_LOCK = ".lock"
 
 
 def sweep(
@@ -69,6 +71,7 @@ def sweep(
 
     Raises:
         ConfigError: settings that make no sense, or `out` has a sweep with other arguments.
+        LockedError: another sweep is running in `out`.
         TrainingError: no training succeeded, for example since recordings are missing.
         MissingExtraError: Ray is asked for and not installed.
     """
@@ -82,25 +85,35 @@ def sweep(
     plan = Plan(Path(data).absolute(), Path(out).absolute(), arguments, chosen, split, device)
     chosen_engine = _engine(engine, workers, address)
     _check(plan, points)
-    note, show = on_note or ignore_note, progress or ignore
+    callbacks = {"stop": stop, "on_record": on_record, "progress": progress or ignore, "on_note": on_note or ignore_note}
+    with hold_lock(plan.out / _LOCK, f"{plan.out}: another sweep is running there; wait for it, or choose another `out`"):
+        _check_same(plan)
+        if not (plan.out / TABLE).is_file():  # else an earlier table stays until there is another
+            write_json(plan.out / TABLE, {_ARGUMENTS: _recorded(plan)})
+        trained = _train(plan, points, chosen_engine, (workers, address), callbacks)
+        result = make_result(plan.out, split, trained)
+        if len(result.failed) == len(points):
+            raise TrainingError(f"no training succeeded; the first ended with: {result.failed[0].error}")
+        write_json(plan.out / TABLE, {_ARGUMENTS: _recorded(plan), **result.to_json()})
+    return result
+
+
+def _train(
+    plan: Plan, points: Sequence[Point], engine: str, where: tuple[int | None, str | None], callbacks: Mapping[str, Any]
+) -> list[Trained]:
+    """Do the trainings that have not ended before; return all, in the order of `points`."""
     trained = {point.folder: before for point in points if (before := trained_before(plan, point))}
 
     def keep(one: Trained) -> None:
         trained[one.point.folder] = one
-        note(f"{len(trained)} of {len(points)}: {_line(one)}")
+        callbacks["on_note"](f"{len(trained)} of {len(points)}: {_line(one)}")
 
-    if not (plan.out / TABLE).is_file():  # else an earlier table stays until there is another
-        write_json(plan.out / TABLE, {_ARGUMENTS: _recorded(plan)})
     todo = [point for point in points if point.folder not in trained]
-    if todo and chosen_engine == "ray":
-        run_on_ray(plan, todo, workers, address, keep)
+    if todo and engine == "ray":
+        run_on_ray(plan, todo, *where, keep)
     elif todo:
-        _one_by_one(plan, todo, keep, {"stop": stop, "on_record": on_record, "progress": show, "on_note": note})
-    result = make_result(plan.out, split, [trained[point.folder] for point in points])
-    if len(result.failed) == len(points):
-        raise TrainingError(f"no training succeeded; the first ended with: {result.failed[0].error}")
-    write_json(plan.out / TABLE, {_ARGUMENTS: _recorded(plan), **result.to_json()})
-    return result
+        _one_by_one(plan, todo, keep, callbacks)
+    return [trained[point.folder] for point in points]
 
 
 def _one_by_one(plan: Plan, points: Sequence[Point], keep: Callable[[Trained], None], callbacks: Mapping[str, Any]) -> None:
@@ -130,7 +143,7 @@ def _check(plan: Plan, points: Sequence[Point]) -> None:
     """Raise what would be wrong with every training, before the first one.
 
     Raises:
-        ConfigError: a setting or a set that does not exist, or the folder of another sweep.
+        ConfigError: a setting or a set that does not exist, or a folder with something other than a sweep.
     """
     from wordspot.evaluation.evaluate import SPLITS
     from wordspot.training.recipes import make_config
@@ -140,11 +153,19 @@ def _check(plan: Plan, points: Sequence[Point]) -> None:
     given = {name: value for name, value in plan.arguments.items() if name not in ("init", "speech")}
     for point in points:
         make_config(plan.data, **given, settings={**plan.settings, **point.settings})
-    table = plan.out / TABLE
-    if not table.is_file():
+    if not (plan.out / TABLE).is_file():
         check_out(plan.out, force=False, hint="name the folder of the same sweep")
+
+
+def _check_same(plan: Plan) -> None:
+    """Raise if `out` has another sweep.
+
+    Raises:
+        ConfigError: it has.
+    """
+    if not (plan.out / TABLE).is_file():
         return
-    before, now = read_json(table)[_ARGUMENTS], _recorded(plan)
+    before, now = read_json(plan.out / TABLE)[_ARGUMENTS], _recorded(plan)
     if differing := [name for name in now if before.get(name) != now[name]]:
         name = differing[0]
         raise ConfigError(

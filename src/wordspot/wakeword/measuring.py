@@ -29,7 +29,7 @@ from wordspot.progress import OnProgress
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import OtherFormat
-from wordspot.wakeword.project import Project, Request
+from wordspot.wakeword.project import CLIP_MS, Project, Request
 from wordspot.wakeword.recordings import TAKE
 
 _NEAR_MISSES_PERCENT = 30.0
@@ -81,7 +81,7 @@ def make_streams(project: Project, request: Request, split: str, speech: Path | 
     words = project.streams / f"{split}.wav"
     make_stream(
         project.recordings, request.phrases, minutes=request.stream_minutes, kind="scene", split=split, seed=seed, out=words,
-        unknown_percent=_NEAR_MISSES_PERCENT if speech is None else 0, gap_s=(1, 10), babble=0.0, force=True,
+        unknown_percent=_NEAR_MISSES_PERCENT if speech is None else 0, gap_s=(1, 10), babble=0.0, clip_ms=CLIP_MS, force=True,
     )  # fmt: skip
     return [words] if speech is None else [words, *_speech_stream(project, request, split, speech)]
 

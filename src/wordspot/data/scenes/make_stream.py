@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from wordspot.audio.files import write_audio
-from wordspot.config import DataConfig, RunConfig
+from wordspot.config import DataConfig, FeatureConfig, RunConfig
 from wordspot.data.folders import list_recordings
 from wordspot.data.scenes.classic import classic_stream
 from wordspot.data.scenes.material import Scene, load_material
@@ -83,6 +83,7 @@ def make_stream(
     babble: float | None = None,
     near_misses: float | None = None,
     data_config: DataConfig | None = None,
+    clip_ms: float = FeatureConfig.clip_ms,
     force: bool = False,
 ) -> MadeStream:
     """Make a long stream from the clips and noise of one set of a data folder.
@@ -104,6 +105,7 @@ def make_stream(
         babble: ``scene``: fraction of the time with voices in the background (0.4).
         near_misses: ``scene``: fraction of the other words chosen because they are spelled like a wanted one (0.5).
         data_config: how the folder is split into sets.
+        clip_ms: how much of each recording is used, from its beginning.
         force: replace files that exist.
 
     Raises:
@@ -115,7 +117,7 @@ def make_stream(
         raise ConfigError(f"`seed` must be a whole number from 0 on, got {seed}")
     options = _options(kind, gap_s, noise_volume=noise_volume, snr_db=snr_db, rooms=rooms, babble=babble, near_misses=near_misses)
     wanted = _usual_words(data) if words is None else RunConfig(words=as_words(words)).words  # which checks them
-    material = load_material(data, wanted, split, data_config)
+    material = load_material(data, wanted, split, data_config, clip_ms=clip_ms)
     rng, options["unknown_percent"] = np.random.default_rng(seed), unknown_percent
     if kind == "classic":
         scene = classic_stream(material, 60 * minutes, rng, **options)

@@ -57,7 +57,7 @@ class StreamMaterial:
     noise: tuple[tuple[str, int, int], ...]
 
     def read_clip(self, recording: Recording) -> Samples:
-        """A recording's first second: float32 [clip_samples], zeros after a shorter one."""
+        """A recording's first `clip_samples`: float32 [clip_samples], zeros after a shorter one."""
         audio, _ = read_audio(self.root / recording.path, self.sample_rate)
         clip = np.zeros(self.clip_samples, np.float32)
         clip[: len(audio)] = audio[: self.clip_samples]
