@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 _LONGEST = 3000  # characters of a message
 _TAIL = 500  # of them from its end, where it says what to do
 _KEPT = "\xa0\u3000\u200c\u200d"  # not printable as Python sees it, but parts of names: blanks and joiners
@@ -96,6 +98,18 @@ EXTRAS = {package: extra for extra, packages in _PACKAGES_OF.items() for package
 def install_command(extra: str) -> str:
     """The command that installs an extra, for messages."""
     return f'pip install "wordspot[{extra}]"'
+
+
+def check_packages(what: str, *names: str) -> None:
+    """Raises MissingExtraError now for optional packages that would be missed after a long time of work.
+
+    Args:
+        what: what needs them, for the message.
+        names: of the packages.
+    """
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise missing_extra(ModuleNotFoundError(name=name), what)
 
 
 def missing_extra(error: ImportError, what: str = "this") -> MissingExtraError:

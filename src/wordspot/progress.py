@@ -23,6 +23,11 @@ class Progress:
     speed: str = ""
 
 
+#: The stages of training that callers tell apart: its steps, and what it waits for between two of them.
+TRAINING = "training"
+SEARCHING = "searching the speech and noise"
+CHECKING = "checking held-out clips"
+
 #: The type of the argument `progress` of functions that may take long.
 OnProgress = Callable[[Progress], None]
 

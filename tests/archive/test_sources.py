@@ -115,9 +115,28 @@ def test_errors_of_remote_files_name_the_url(memory: str) -> None:
     (result,) = run_task(setup, FilesTask((file,)))  # type: ignore[misc]
     assert isinstance(result, FileResult)
     assert result.error.startswith("memory:///bucket/notes.txt: the file cannot be read")
+    assert "remote" not in result.error  # the name of the copy
     fsspec.filesystem("memory").rm("/bucket/notes.txt")
     with pytest.raises(AudioError, match=r"notes\.txt: cannot be fetched"), opened(file):
         pass
+
+
+def test_whatever_a_file_system_raises_is_a_line(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of S3 and Google raise exceptions of their own, such as botocore's, whose only base is `Exception`."""
+    import fsspec
+
+    (file,) = list_files([f"{memory}/one.wav"])
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise Exception("Could not connect\nto the endpoint")
+
+    with monkeypatch.context() as broken:
+        for name in ("info", "isdir", "open"):
+            broken.setattr(type(fsspec.filesystem("memory")), name, fail)
+        with pytest.raises(ConfigError, match=r"one\.wav: cannot be listed \(Could not connect to the endpoint\)"):
+            list_files([f"{memory}/one.wav"])
+        with pytest.raises(AudioError, match=r"one\.wav: cannot be fetched \(Could not connect to the endpoint\)"), opened(file):
+            pass
 
 
 def test_a_signed_url_may_be_longer_than_a_file_name(memory: str) -> None:

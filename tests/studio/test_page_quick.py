@@ -13,11 +13,8 @@ import numpy as np
 import pytest
 
 from support.browser import Browser, Page, find_browser
-from support.studio_page import RATE, Server, check_view, go, open_page
+from support.studio_page import RATE, Server, add_version, check_view, go, open_page
 from wordspot.audio.files import write_audio
-from wordspot.files import write_json
-from wordspot.runtime.model import read_model
-from wordspot.studio.job import FINISHED, Job, write_job
 from wordspot.studio.kept import keep_sound
 from wordspot.studio.project import StudioFolder, StudioProject
 from wordspot.studio.sounds import list_sounds, save_take
@@ -100,42 +97,6 @@ def test_the_page_is_small(page: Page) -> None:
     sys.stdout.write(f"page: {n_bytes / 1000:.1f} kB in {len(sizes)} files\n")
     assert any(name.endswith("/studio/words.js") for name in sizes)
     assert 10_000 < n_bytes <= MOST_BYTES
-
-
-def add_version(project: StudioProject) -> None:
-    """A finished training, whose model is the one that comes with wordspot, with a report of invented numbers."""
-    takes = list_sounds(project.word_folder("hey lamp"))
-    judged = [
-        {"file": one.file, "digest": one.digest, "set": "testing" if number == 0 else "training", "score": 0.4,
-         "heard": "hey lamp" if number else ""}
-        for number, one in enumerate(takes)
-    ]  # fmt: skip
-    share = {"n": 20, "n_found": 18, "found": 0.9, "found_low": 0.7, "found_high": 0.97}
-    rates = {"n_false_accepts": 1, "hours": 0.5, "false_accepts_per_hour": 2.0, "false_accepts_per_hour_high": 11.1}
-    measured = {
-        "voices": share,
-        "takes": {**share, "n": 1, "n_found": 0, "found": 0.0},
-        "near_misses": share,
-        "woken_by": ["hey lamb"],
-    }
-    report = {
-        "number": 1, "made": 1.8e9, "words": ["hey lamp"], "settings": {}, "thresholds": {"hey lamp": 0.6},
-        "warnings": ["no `speech` was given: expect more false accepts on people who talk than these figures say"],
-        "measured": {**measured, **rates},
-        "curve": {
-            "thresholds": [0.1, 0.3, 0.5, 0.7, 0.9], "n_hits": [20, 19, 18, 15, 9], "n_false_accepts": [12, 5, 2, 1, 0],
-            "n_words": 20, "hours": 0.5,
-        },
-        "confusion": {"rows": ["hey lamp", "other words"], "columns": ["hey lamp", "nothing"], "counts": [[18, 2], [1, 29]]},
-        "takes": {"hey lamp": judged}, "not_words": [],
-        "before": {"number": 0, "heard": {one.digest: "" for one in takes}},
-    }  # fmt: skip
-    project.versions.mkdir()
-    (project.versions / "1.onnx").write_bytes(read_model(None)[1])
-    write_json(project.versions / "1.json", report)
-    curve = [(step, 2 / (1 + step / 20), 0.5) for step in range(1, 200)]
-    found = [(20 * n, 2 * n, 20, n // 4, 30) for n in range(1, 10)]
-    write_job(project.path, Job(state=FINISHED, stage="Done", fraction=1.0, trains=True, version=1, curve=curve, found=found))
 
 
 def test_every_view_of_a_finished_project(page: Page, project: StudioProject, tmp_path: Path) -> None:

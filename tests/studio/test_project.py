@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from support.made_onnx import made_model
 from wordspot.audio.files import read_audio, write_audio
 from wordspot.errors import AudioError, ConfigError, NotFoundError
 from wordspot.files import write_json
@@ -30,6 +32,7 @@ from wordspot.studio.sounds import (
     save_take,
     trim_sound,
 )
+from wordspot.studio.versions import Version, add_version, list_versions
 from wordspot.wakeword.project import Project
 from wordspot.wakeword.recordings import add_takes
 
@@ -252,3 +255,28 @@ def test_the_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> N
     assert _own_token(tmp_path) == token
     if os.name == "posix":
         assert (tmp_path / ".token").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_model_that_was_not_filed_to_the_end_is_not_offered(project: StudioProject, tmp_path: Path) -> None:
+    """Its place is taken by the next one, whole."""
+    esphome = tmp_path / "esphome"
+    esphome.mkdir()
+    for name in ("word.json", "word.tflite"):
+        (esphome / name).write_bytes(b"whole")
+    (tmp_path / "made.onnx").write_bytes(made_model())
+    request = SimpleNamespace(phrases=("a", "b"))
+    made: Any = SimpleNamespace(
+        model=tmp_path / "made.onnx", esphome=SimpleNamespace(manifest=esphome / "word.json"), request=request, warnings=()
+    )
+
+    def killed(model: Path, before: Version | None) -> dict[str, Any]:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        add_version(project, made, TrainingSettings(), killed)
+    assert list_versions(project) == []
+    assert add_version(project, made, TrainingSettings(), lambda model, before: {"measured": {}}) == 1
+    (version,) = list_versions(project)
+    assert set(version.read()["thresholds"]) == {"a", "b"}
+    assert sorted(path.name for path in version.esphome.iterdir()) == ["word.json", "word.tflite"]
+    assert sorted(path.name for path in project.versions.iterdir()) == ["1-esphome", "1.json", "1.onnx"]

@@ -16,12 +16,13 @@ import pytest
 from support.made_server import wait_until
 from wordspot.errors import ConfigError
 from wordspot.locks import is_locked
-from wordspot.progress import Progress
+from wordspot.progress import SEARCHING, TRAINING, Progress
 from wordspot.studio import training as module
 from wordspot.studio.job import FINISHED, RUNNING, STOPPED, Job, JobWriter, asked_to_stop, read_job, write_job
 from wordspot.studio.project import StudioFolder, StudioProject
 from wordspot.studio.training import Training
 from wordspot.studio.worker import lock_path
+from wordspot.wakeword.training import PROBING
 
 #: A worker that does nothing but say that it runs, until it is asked to stop.
 PRETENDER = """
@@ -32,7 +33,7 @@ from wordspot.studio.job import JobWriter, asked_to_stop
 from wordspot.studio.worker import lock_path
 project = Path(sys.argv[1])
 with hold_lock(lock_path(project.parent)):
-    writer = JobWriter(project, "training")
+    writer = JobWriter(project)
     writer.write(stage="working")
     while not (state := asked_to_stop(project)):
         time.sleep(0.02)
@@ -142,18 +143,21 @@ def test_progress_never_falls_and_the_curve_stays_small(tmp_path: Path) -> None:
         def __init__(self, step: int) -> None:
             self.step = step
 
-    writer, fractions = JobWriter(tmp_path, "training"), []
+    writer, fractions = JobWriter(tmp_path), []
     for word in ("hey", "lamp"):
         writer.on_progress(Progress(word, 1, 2))
         fractions.append(writer.job.fraction)
     assert writer.job.stage == "Voices say “lamp”"
-    writer.on_progress(Progress("training", 1, 8))  # how fast this machine is
-    assert writer.job.stage == "Getting ready to train"
-    writer.on_note("training: 10 steps, about 1 minute")
+    writer.on_progress(Progress(PROBING, 1, 8))
+    assert writer.job.stage == "Measuring how fast training is"
     for done in range(11):
-        writer.on_progress(Progress("training", done, 10))
+        writer.on_progress(Progress(TRAINING, done, 10))
+        assert writer.job.stage == "Training"
         fractions.append(writer.job.fraction)
-    assert writer.job.stage == "Training"
+        writer.on_progress(Progress(SEARCHING, 3, 12))
+        assert writer.job.stage == "Searching the speech and noise"
+        assert writer.is_training == (done < 10)  # it ends after this step, and is not interrupted
+        fractions.append(writer.job.fraction)
     for seconds in range(5):
         writer.on_progress(Progress("scoring testing.wav", seconds))
         fractions.append(writer.job.fraction)
@@ -184,14 +188,14 @@ def test_of_several_that_start_at_once_one_runs(folder: StudioFolder, training: 
 
 def test_the_curves_go_on_after_an_interruption(tmp_path: Path) -> None:
     """Steps that are done again replace those of before."""
-    writer = JobWriter(tmp_path, "training")
+    writer = JobWriter(tmp_path)
     for step in range(1, 8):
         writer.on_record(SimpleNamespace(kind="step", step=step, accuracy=0.5, loss=1 / step))
         if step % 3 == 0:
             found = SimpleNamespace(kind="found", step=step, n_found=step, n_words=9, n_wrong=0, n_others=4)
             writer.on_record(found)
     writer.write()
-    again = JobWriter(tmp_path, "training")
+    again = JobWriter(tmp_path)
     again.on_record(SimpleNamespace(kind="step", step=5, accuracy=0.5, loss=0.01))
     again.write()
     job = read_job(tmp_path)

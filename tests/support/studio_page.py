@@ -1,7 +1,7 @@
 """The studio in a process of its own, and its page as a user goes through it.
 
-`WORDSPOT_AXE` may name axe-core's ``axe.min.js`` (npm); without it accessibility is not checked. `WORDSPOT_SCREENSHOTS` names
-the folder of the pictures of the documentation.
+`WORDSPOT_AXE` may name axe-core's ``axe.min.js`` (npm); without it accessibility is not checked. `WORDSPOT_SCREENSHOTS` may name
+a folder for pictures of every view; those of the documentation are made by ``tests/studio/test_pictures.py``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ import soundfile
 
 from support.browser import Browser, Page
 from wordspot.audio.files import read_audio
+from wordspot.files import write_json
+from wordspot.runtime.model import read_model
+from wordspot.studio.job import FINISHED, Job, write_job
+from wordspot.studio.project import StudioProject
+from wordspot.studio.sounds import list_sounds
 
 RATE = 16_000
 SIZES = {"phone": (390, 844), "desktop": (1280, 860)}
@@ -27,8 +32,8 @@ SIZES = {"phone": (390, 844), "desktop": (1280, 860)}
 class Server:
     """`wordspot studio` in a process of its own."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
-        command = ["-m", "wordspot", "studio", "--dir", str(folder), "--port", str(port), "--no-browser"]
+    def __init__(self, folder: Path, port: int = 0, *flags: str) -> None:
+        command = ["-m", "wordspot", "studio", "--dir", str(folder), "--port", str(port), "--no-browser", *flags]
         self.process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().split()[-1]
@@ -91,7 +96,48 @@ def check_view(page: Page, name: str) -> None:
                 page.evaluate(Path(axe).read_text(encoding="utf-8") + "; 0")
                 found = page.evaluate("axe.run().then((all) => all.violations.map((one) => [one.id, one.nodes[0].html]))")
                 assert found == [], (name, scheme, size)
-            if pictures := os.environ.get("WORDSPOT_SCREENSHOTS"):
-                page.evaluate("new Promise((done) => setTimeout(done, 300))")
-                page.screenshot(Path(pictures) / f"studio-{name}-{size}{suffix}.png")
+            picture(page, f"{name}-{size}{suffix}")
     page.resize(*SIZES["desktop"])
+
+
+def picture(page: Page, name: str) -> None:
+    """A picture of what the window shows, if pictures are asked for."""
+    if folder := os.environ.get("WORDSPOT_SCREENSHOTS"):
+        page.evaluate("new Promise((done) => setTimeout(done, 300))")
+        page.screenshot(Path(folder) / f"studio-{name}.png")
+
+
+def add_version(project: StudioProject) -> None:
+    """A finished training, whose model is the one that comes with wordspot, with a report of invented numbers."""
+    takes = list_sounds(project.word_folder("hey lamp"))
+    judged = [
+        {"file": one.file, "digest": one.digest, "set": "testing" if number == 0 else "training", "score": 0.4,
+         "heard": "hey lamp" if number else ""}
+        for number, one in enumerate(takes)
+    ]  # fmt: skip
+    share = {"n": 20, "n_found": 18, "found": 0.9, "found_low": 0.7, "found_high": 0.97}
+    rates = {"n_false_accepts": 1, "hours": 0.5, "false_accepts_per_hour": 2.0, "false_accepts_per_hour_high": 11.1}
+    measured = {
+        "voices": share,
+        "takes": {**share, "n": 1, "n_found": 0, "found": 0.0},
+        "near_misses": share,
+        "woken_by": ["hey lamb"],
+    }
+    report = {
+        "number": 1, "made": 1.8e9, "words": ["hey lamp"], "settings": {},
+        "warnings": ["no `speech` was given: expect more false accepts on people who talk than these figures say"],
+        "measured": {**measured, **rates},
+        "curve": {
+            "thresholds": [0.1, 0.3, 0.5, 0.7, 0.9], "n_hits": [20, 19, 18, 15, 9], "n_false_accepts": [12, 5, 2, 1, 0],
+            "n_words": 20, "hours": 0.5,
+        },
+        "confusion": {"rows": ["hey lamp", "other words"], "columns": ["hey lamp", "nothing"], "counts": [[18, 2], [1, 29]]},
+        "takes": {"hey lamp": judged}, "not_words": [],
+        "before": {"number": 0, "heard": {one.digest: "" for one in takes}},
+    }  # fmt: skip
+    project.versions.mkdir()
+    (project.versions / "1.onnx").write_bytes(read_model(None)[1])
+    write_json(project.versions / "1.json", report)
+    curve = [(step, 2 / (1 + step / 20), 0.5) for step in range(1, 200)]
+    found = [(20 * n, 2 * n, 20, n // 4, 30) for n in range(1, 10)]
+    write_job(project.path, Job(state=FINISHED, stage="Done", fraction=1.0, trains=True, version=1, curve=curve, found=found))

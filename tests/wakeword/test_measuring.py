@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pytest
 
 from wordspot.audio.files import write_audio
 from wordspot.data.truth import read_truth
+from wordspot.wakeword import measuring
 from wordspot.wakeword.measuring import make_streams
 from wordspot.wakeword.project import CLIP_MS, Project, Request
 
@@ -32,3 +36,29 @@ def test_streams_hold_the_phrase_to_its_end(tmp_path: Path) -> None:
     assert len(spoken) > 3
     lengths = [word.end_ms - word.start_ms for word in spoken if word.end_ms is not None]
     assert np.allclose(lengths, 600, atol=40)
+
+
+def test_streams_without_near_misses(tmp_path: Path) -> None:
+    """If no other text was spoken, or none by a voice of this set."""
+    project = Project(tmp_path)
+    for number in range(12):
+        clip_with_tone(project.recordings / "hey lamp" / f"voice{number}_nohash_0.wav", 0.2, 0.9)
+    clip_with_tone(project.recordings / "hey damp" / "voice0_nohash_0.wav", 0.2, 0.9)  # a training clip
+    (stream,) = make_streams(project, Request(("hey lamp",), stream_minutes=1), "validation", None)
+    assert {word.label for word in read_truth(stream.with_suffix(".csv"))} == {"hey lamp"}
+
+
+@pytest.mark.parametrize(("scores", "n_doubtful"), [([0.9, 0.8, 0.02, 0.7], 1), ([0.02, 0.8, 0.02, 0.01], 0)])
+def test_recordings_that_may_not_hold_the_phrase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: list[float], n_doubtful: int
+) -> None:
+    """The model gives one no score; but if it gives most of them none, it is the model."""
+    project = Project(tmp_path)
+    for number in range(len(scores)):
+        clip_with_tone(project.recordings / "hey lamp" / f"take-{number}_nohash_0.wav", 0.2, 0.9)
+    clip_with_tone(project.recordings / "hey lamp" / "voice_nohash_0.wav", 0.2, 0.9)
+    given = iter(scores)
+    monkeypatch.setattr(measuring, "hear", lambda *_: ([], np.array([[0.5, 0.0], [0.1, next(given)]], np.float32)))
+    detector: Any = SimpleNamespace(card=SimpleNamespace(labels=("_unknown_", "Hey lamp")))
+    found = measuring._doubtful(project, Request(("hey lamp",)), detector, lambda _: None)
+    assert [path.name for path in found] == ["take-2_nohash_0.wav"][:n_doubtful]

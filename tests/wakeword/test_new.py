@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from wordspot.audio.files import write_audio
 from wordspot.audio.samples import to_int16
 from wordspot.data.speech import Speech
 from wordspot.errors import ConfigError
-from wordspot.wakeword import measuring, training
+from wordspot.wakeword import making, measuring, training
 from wordspot.wakeword.project import Project, Request
 
 pytest.importorskip("torch")
@@ -65,6 +66,13 @@ def test_a_phrase_becomes_a_model(tmp_path: Path, quick: None) -> None:
     assert value["measured"]["n_words"] == made.measured.detections.all_words.n_words > 0
     assert "wordspot listen" in made.summary()
     assert any("no `speech` was given" in line for line in made.warnings)
+    assert not any("annotation" in line for line in made.warnings)
+    assert made.summary().endswith(made.verdict)
+    page = made.report.read_text(encoding="utf-8")
+    assert "Single clips" in page
+    assert ('<p class="notice">' in page) == bool(made.verdict)
+    (announced,) = (note for note in notes if note.startswith("training: "))
+    assert re.fullmatch(r"training: 2 steps and [12] searches of the speech and noise, about .*", announced)
 
 
 def test_arguments_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,6 +100,36 @@ def test_a_project_that_was_begun_otherwise(tmp_path: Path, capsys: pytest.Captu
     project.write(request, [])
     words = "new", "hey lamp", "--out", project.path, "--engine", "espeak-ng", "--resume"
     fails(capsys, r"was begun with other arguments \(--voices 24\); repeat them", *words)
+
+
+def test_killed_while_recordings_are_copied_it_trains_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resumed project finds nothing new to copy, and trains on what was copied before it was killed all the same."""
+    request = Request(("hey lamp",), "en", "espeak-ng", 24, 3)
+    project, takes = Project(tmp_path / "lamp"), tmp_path / "takes"
+    for folder in (project.run, takes):
+        folder.mkdir(parents=True)
+    project.write(request, ["speak", "train"])
+    write_audio(takes / "0.wav", 0.1 * np.random.default_rng(0).standard_normal(9000).astype(np.float32), 16_000)
+    brought = making.Brought(takes, None, None, False)
+    callbacks = training.Callbacks(lambda _: None, lambda _: None, lambda _: None, lambda: False)
+
+    def gather() -> list[str]:
+        finished = ["speak", "train"]
+        making._gather(project, request, finished, brought, callbacks)
+        return finished
+
+    def killed(*_: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(making.recordings, "weigh_takes", killed)
+        with pytest.raises(SystemExit):
+            gather()
+    assert gather() == ["speak"]
+    assert not project.run.exists()
+    project.run.mkdir()
+    assert gather() == ["speak", "train"]  # nothing has changed since
+    assert project.run.exists()
 
 
 @pytest.mark.slow

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from wordspot.audio.files import write_audio
-from wordspot.errors import ConfigError, DataError, MissingExtraError, NotFoundError
+from wordspot.errors import ConfigError, DataError, ExportError, MissingExtraError, NotFoundError
 from wordspot.wakeword import making
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.recordings import add_false_accepts, add_takes, remove_missing, weigh_takes
@@ -97,6 +98,13 @@ def test_recordings_that_are_gone_are_removed(tmp_path: Path) -> None:
     assert left == {kept.read_bytes(), voice.read_bytes()}
 
 
+def test_a_folder_of_which_nothing_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(DataError, match=r"broken: none of the 1 recordings can be read; .*a\.wav"):
+        add_false_accepts(Project(tmp_path / "lamp"), tmp_path / "broken")
+
+
 def test_a_folder_without_recordings(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty: no recordings found; expected sound files, at any depth"):
@@ -127,6 +135,39 @@ def test_force_removes_nothing_from_a_folder_that_is_no_project(tmp_path: Path) 
     own = tone(tmp_path / "recordings" / "hey lamp" / "1.wav", 300)
     making._begin(Project(tmp_path), Request(("hey lamp",)), resume=False, force=True)
     assert own.exists()
+
+
+def test_what_is_done_anew_anyway_may_change(tmp_path: Path) -> None:
+    """A first look at few minutes goes on with more; what was spoken and trained stays."""
+    project = Project(tmp_path)
+    project.write(Request(("hey lamp",), stream_minutes=5), ["speak", "train"])
+    longer = Request(("hey lamp",), stream_minutes=20, false_accepts_per_hour=1)
+    assert making._begin(project, longer, resume=True, force=False) == ["speak", "train"]
+    assert project.read() == (longer, ["speak", "train"])
+    with pytest.raises(ConfigError, match=r"begun with other arguments \(`seed` 0\); repeat them"):
+        making._begin(project, Request(("hey lamp",), seed=1), resume=True, force=False)
+
+
+def test_without_files_for_esphome_the_exported_file_has_its_threshold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """8 bits may lose too much; the files of an earlier export do not fit the new network."""
+    project, tuned = Project(tmp_path), SimpleNamespace(after=SimpleNamespace(detections="figures"))
+    tone(project.esphome / "earlier.wav", 300)
+
+    def fail(*_: object, **__: object) -> None:
+        raise ExportError("8 bits change 9 % of the decisions")
+
+    monkeypatch.setattr("wordspot.export.esphome.export_esphome", fail)
+    chosen: list[Path] = []
+    monkeypatch.setattr(making.measuring, "choose_thresholds", lambda model, *_: chosen.append(model) or tuned)
+    request, model = Request(("hey lamp",), preset="microcontroller"), tmp_path / "hey-lamp.onnx"
+    made = making._tune(project, request, model, [], lambda _: None)
+    assert chosen == [made.decides] == [model]
+    assert (made.metrics, made.files) == ("figures", None)
+    (problem,) = made.problems
+    assert problem.startswith(
+        "no files for ESPHome: 8 bits change 9 % of the decisions. To accept the loss, run wordspot export "
+    )
+    assert not project.esphome.exists()
 
 
 def test_what_is_not_installed_is_noticed_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

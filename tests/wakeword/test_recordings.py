@@ -17,7 +17,16 @@ pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip i
 
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.pronunciations import pronunciations
-from wordspot.wakeword.recordings import TAKE, add_takes, other_texts, shares, speak_phrases, weigh_takes
+from wordspot.wakeword.recordings import (
+    FALSE_ACCEPTS,
+    TAKE,
+    add_takes,
+    cut_long_copies,
+    other_texts,
+    shares,
+    speak_phrases,
+    weigh_takes,
+)
 
 
 def test_how_people_say_the_phrase_is_no_negative() -> None:
@@ -54,11 +63,13 @@ def test_long_recordings_are_cut_to_their_loudest_part(tmp_path: Path) -> None:
     (tmp_path / "takes").mkdir()
     write_audio(tmp_path / "takes" / "late.wav", audio, 16_000)
     (tmp_path / "takes" / "damaged.wav").write_bytes(b"RIFF")
-    assert add_takes(project, ["hey lamp"], tmp_path / "takes") == 2
+    notes: list[str] = []
+    assert add_takes(project, ["hey lamp"], tmp_path / "takes", notes.append) == 1
     assert add_takes(project, ["hey lamp"], tmp_path / "takes") == 0
-    paths = sorted((project.recordings / "hey lamp").iterdir(), key=lambda path: path.stat().st_size)
-    assert paths[0].read_bytes() == b"RIFF"
-    kept, rate = read_audio(paths[1])
+    (note,) = notes
+    assert note.startswith(f"left out: {tmp_path / 'takes' / 'damaged.wav'}")
+    (path,) = (project.recordings / "hey lamp").iterdir()
+    kept, rate = read_audio(path)
     assert (len(kept), rate) == (24_000, 16_000)
     assert np.square(kept).sum() == pytest.approx(np.square(audio).sum(), rel=1e-3)
 
@@ -103,3 +114,33 @@ def test_ways_to_say_the_phrase_share_its_clips(tmp_path: Path, said: tuple[str,
 def test_spellings_are_of_one_phrase() -> None:
     with pytest.raises(ConfigError, match="`said` are spellings of one phrase, got several"):
         Request(("hey lamp", "athena"), said=("uthena",))
+
+
+def test_long_copies_of_an_earlier_version_are_cut(tmp_path: Path) -> None:
+    """They were whole files, and repeated; what is short or whole on purpose stays as it is."""
+    project, request = Project(tmp_path / "project"), Request(("hey lamp",))
+    folder, audio = project.recordings / "hey lamp", np.zeros(48_000, np.float32)
+    audio[36_000:44_000] = 0.5 * np.sin(np.arange(8000))
+    for number in range(3):
+        write_audio(folder / f"{TAKE}abc_nohash_{number}.flac", audio, 16_000)
+    write_audio(folder / f"{TAKE}short_nohash_0.wav", audio[30_000:], 16_000)
+    write_audio(folder / "voice_nohash_0.wav", audio, 16_000)
+    write_audio(project.recordings / FALSE_ACCEPTS / f"{TAKE}def_nohash_0.wav", audio, 16_000)
+    assert cut_long_copies(project, request) == 2
+    assert cut_long_copies(project, request) == 0
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"{TAKE}abc_nohash_0.wav", f"{TAKE}short_nohash_0.wav", "voice_nohash_0.wav",
+    ]  # fmt: skip
+    for path in (folder / f"{TAKE}abc_nohash_0.wav", project.recordings / FALSE_ACCEPTS / f"{TAKE}def_nohash_0.wav"):
+        kept, rate = read_audio(path)
+        assert (len(kept), rate) == (24_000, 16_000)
+        assert np.square(kept).sum() == pytest.approx(np.square(audio).sum(), rel=1e-3)
+
+
+def test_negatives_in_other_languages() -> None:
+    """No list says which texts exist; a neighbouring vowel or a voiced consonant is how people say the phrase itself."""
+    german = set(other_texts(Request(("hallo Lampe",), language="de", n_near_misses=60)))
+    assert {"hallo wampe", "halle lampe", "hallo", "lampe", "alexa"} <= german
+    assert not {"hallu lampe", "hallo lambe"} & german
+    chinese = other_texts(Request(("小爱同学",), language="zh", n_near_misses=60))
+    assert {"小爱通学", "同学", "小度小度"} <= set(chinese)

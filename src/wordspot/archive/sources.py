@@ -16,12 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wordspot.audio.folder import is_audio_name, walk_folder
-from wordspot.errors import AudioError, ConfigError, NotFoundError, missing_extra
+from wordspot.errors import AudioError, ConfigError, NotFoundError, WordspotError, missing_extra
 from wordspot.files import read_text
 
 _MAGIC = "*?["
 _BLOCK = 1 << 20
-_REMOTE_ERRORS = (OSError, ValueError, RuntimeError, ImportError)  # what file systems of fsspec raise
 
 
 @dataclass(frozen=True)
@@ -79,17 +78,18 @@ def opened(file: SourceFile) -> Iterator[Path]:
         yield Path(file.name)
         return
     with tempfile.TemporaryDirectory(prefix="wordspot-") as folder:
-        copy = Path(folder) / f"remote{PurePosixPath(urlsplit(file.name).path).suffix}"  # a signed URL is too long for a name
+        remote_path = PurePosixPath(urlsplit(file.name).path)
+        copy = Path(folder) / f"remote{remote_path.suffix}"  # its own name may be too long, or not allowed here
         try:
             system, path = _file_system(file.name)
             with system.open(path, "rb") as remote, copy.open("wb") as local:
                 shutil.copyfileobj(remote, local, _BLOCK)
-        except _REMOTE_ERRORS as error:
+        except Exception as error:  # as in `_list_remote`
             raise AudioError(f"{file.name}: cannot be fetched ({_reason(error)})") from error
         try:
             yield copy
         except AudioError as error:
-            raise AudioError(str(error).replace(str(copy), file.name)) from error
+            raise AudioError(str(error).replace(str(copy), file.name).replace(copy.name, remote_path.name)) from error
 
 
 def content_hash(path: Path) -> str:
@@ -145,9 +145,11 @@ def _list_remote(source: str) -> list[SourceFile]:
             details = system.find(path, detail=True)
         else:
             details = {path: system.info(path)}
+    except WordspotError:
+        raise
     except FileNotFoundError as error:
         raise NotFoundError(f"{source}: no such file or folder; expected recordings") from error
-    except _REMOTE_ERRORS as error:
+    except Exception as error:  # of any kind: each file system of fsspec raises those of its own packages
         raise ConfigError(f"{source}: cannot be listed ({_reason(error)})") from error
     files = [(name, entry) for name, entry in details.items() if entry.get("type") != "directory"]
     return [_remote(system, name, entry) for name, entry in files if len(files) == 1 or is_audio_name(PurePosixPath(name).name)]

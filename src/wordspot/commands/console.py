@@ -7,10 +7,12 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import argparse
+
     from rich.console import Console
     from rich.progress import Progress
 
@@ -62,6 +64,13 @@ def note_of_library(text: str) -> None:
     for name in ("gain", "init", "speech"):
         text = text.replace(f"`{name}`", f"--{name}")
     note(text)
+
+
+def with_flags(message: str, parser: argparse.ArgumentParser | None) -> str:
+    """Replace the parameters that the library names (`clip_ms`) by the flags of the command (--clip-ms)."""
+    actions = parser._actions if parser else []  # argparse has no public list of them
+    flags = {action.dest: action.option_strings[-1] for action in actions if action.option_strings}
+    return re.sub(r"`(\w+)`", lambda match: flags.get(match[1], match[0]), message)
 
 
 def print_json(value: Any) -> None:
@@ -160,22 +169,28 @@ def show_progress() -> Iterator[OnProgress]:
         task = bar.add_task("", total=None)
 
         def show(step: Step) -> None:
+            if step.total is None:  # which `update` takes for the total before it
+                bar.tasks[0].total = None
             bar.update(task, description=step.stage, completed=step.done, total=step.total)
 
         yield show
 
 
 @contextlib.contextmanager
-def watch_training(when_stopped: str) -> Iterator[dict[str, Any]]:
+def watch_training(
+    when_stopped: str, parser: argparse.ArgumentParser | None = None, is_begun: Callable[[], bool] = lambda: False
+) -> Iterator[dict[str, Any]]:
     """The callbacks of a training that is watched on a terminal: a bar, and a line for each evaluation and note.
 
     Once training has begun, the first Ctrl-C stops it after the current step, and a second one interrupts it at once.
 
     Args:
         when_stopped: what to say after Ctrl-C.
+        parser: of the command, whose flags stand for the parameters that notes name.
+        is_begun: whether there is something to go on with even before the first step.
     """
+    from wordspot.progress import TRAINING
     from wordspot.progress import Progress as Step
-    from wordspot.training.run import TRAINING
     from wordspot.training.trainer import StepRecord
 
     step, asked, text = 0, False, TRAINING
@@ -205,10 +220,13 @@ def watch_training(when_stopped: str) -> Iterator[dict[str, Any]]:
                 else:
                     note(record.summary())
 
-            yield {"stop": lambda: asked, "on_record": on_record, "on_note": note_of_library, "progress": on_progress}
+            def on_note(text: str) -> None:
+                note_of_library(with_flags(text, parser))
+
+            yield {"stop": lambda: asked, "on_record": on_record, "on_note": on_note, "progress": on_progress}
     except KeyboardInterrupt:
-        if step:
-            note(f"stopped after step {step}; {when_stopped}")
+        if step or is_begun():
+            note(f"stopped{f' after step {step}' if step else ''}; {when_stopped}")
         raise
     finally:
         signal.signal(signal.SIGINT, before)

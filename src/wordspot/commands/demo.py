@@ -16,6 +16,7 @@ OTHERS = (
 )  # fmt: skip
 _MARKER = ".wordspot-demo"
 _BATCH_SIZE = 10
+_FEWEST_PER_WORD = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,13 +37,16 @@ def run(args: argparse.Namespace) -> None:
 
     recordings, report, page = args.out / "recordings", args.out / "report.html", args.out / "stream.html"
     model, stream = args.out / "words.onnx", args.out / "stream.wav"
-    _prepare(args.out, recordings, force=args.force)
+    _check(args.per_word)
+    force = args.force or _is_unfinished(recordings, page)
+    _prepare(args.out, recordings, force=force)
 
     console.say(f"1. Synthetic voices speak {len(WORDS)} words and {len(OTHERS)} others into {recordings}")
     _speak(recordings, args.per_word, args.seed)
+    _check_sets(recordings)
     console.say(f"2. A {TASKS['words'].default_model} network is trained on them: {args.steps} steps")
     settings = {"training.evaluate_every": max(args.steps // 5, 1), "training.batch_size": _BATCH_SIZE}
-    with console.watch_training("run the demo again to begin anew") as callbacks:
+    with console.watch_training("the same command begins anew") as callbacks:
         trained = train(
             recordings,
             WORDS,
@@ -50,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
             steps=args.steps,
             seed=args.seed,
             settings=settings,
-            force=args.force,
+            force=force,
             **callbacks,
         )
     console.say("3. It is evaluated on voices that it was not trained on")
@@ -85,6 +89,42 @@ def _what_next(out: Path, recordings: Path, pages: list[Path], model: Path) -> s
         "To draw the features of a clip:\n"
         f"  {program} spectrogram {clip} --out {out / 'clip.png'} --features logmel"
     )
+
+
+def _check(per_word: int) -> None:
+    """
+    Raises:
+        ConfigError: too few clips to hold any out.
+        MissingExtraError: a package that is needed at the end is not installed, or no voices are.
+    """
+    from wordspot.data.voices import find_engines
+    from wordspot.errors import ConfigError, check_packages
+
+    check_packages("`demo`", "torch", "onnx", "onnxscript")
+    find_engines()
+    if per_word < _FEWEST_PER_WORD:
+        raise ConfigError(
+            f"`per_word` must be at least {_FEWEST_PER_WORD}, got {per_word}: a tenth of each word's clips is held out to test on"
+        )
+
+
+def _is_unfinished(recordings: Path, last: Path) -> bool:
+    """Whether an earlier demo in this folder was interrupted, or failed: it did not write its last page."""
+    return (recordings / _MARKER).is_file() and not last.exists()
+
+
+def _check_sets(recordings: Path) -> None:
+    """
+    Raises:
+        ConfigError: by chance, the voices that are held out do not say every word.
+    """
+    from wordspot.data.scenes.material import load_material
+    from wordspot.errors import ConfigError, DataError
+
+    try:
+        load_material(recordings, WORDS, "testing")
+    except DataError as error:
+        raise ConfigError("the voices that are held out for testing do not say every word; raise `per_word`") from error
 
 
 def _prepare(out: Path, recordings: Path, *, force: bool) -> None:

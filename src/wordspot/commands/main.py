@@ -21,6 +21,7 @@ import sys
 from collections.abc import Sequence
 
 from wordspot import __version__
+from wordspot.commands import console
 from wordspot.commands.arguments import options_first
 from wordspot.errors import WordspotError, missing_extra, one_line
 
@@ -82,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - so that the flush at exit does not fail again
         return 1
     except WordspotError as error:
-        return _fail(_with_flags(_one_line(error), getattr(args, "parser", None)), 1)
+        return _fail(console.with_flags(_one_line(error), getattr(args, "parser", None)), 1)
     except OSError as error:
         return _fail(_one_line(error), 1)
     except UnicodeEncodeError as error:  # the name of a file or folder
@@ -98,17 +99,6 @@ def _meant(unknown: Sequence[str], parser: argparse.ArgumentParser) -> str:
         if text.startswith("--") and (near := difflib.get_close_matches(text.partition("=")[0], known, n=1)):
             return f"; did you mean {near[0]}?"
     return ""
-
-
-def _with_flags(message: str, parser: argparse.ArgumentParser | None) -> str:
-    """Replace the parameters that a library's error names (`clip_ms`) by the flags of the command (--clip-ms)."""
-    actions = parser._actions if parser else []  # argparse has no public list of them
-    flags = {action.dest: action.option_strings[-1] for action in actions if action.option_strings}
-
-    def flag(match: re.Match[str]) -> str:
-        return flags.get(match[1], match[0])
-
-    return re.sub(r"`(\w+)`", flag, message)
 
 
 def _set_encoding() -> None:

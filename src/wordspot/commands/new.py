@@ -70,8 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.wakeword.making import new
+    from wordspot.wakeword.project import Project
 
-    with console.watch_training("the same command with --resume goes on from there") as callbacks:
+    begun, again = (lambda: Project(args.out).exists), "the same command with --resume goes on from there"
+    with console.watch_training(again, args.parser, begun) as callbacks:
         made = new(
             args.phrases, out=args.out, takes=args.takes, false_accepts=args.false_accepts, speech=args.speech,
             backgrounds=args.backgrounds, excluded=args.excluded, said=args.said,
@@ -83,5 +85,5 @@ def run(args: argparse.Namespace) -> None:
         console.print_json(made.to_json())
         return
     for warning in made.warnings:
-        console.note_of_library(warning)
-    console.say(made.summary())
+        console.note(console.with_flags(warning, args.parser))
+    console.say(console.with_flags(made.summary(), args.parser))

@@ -67,6 +67,7 @@ _PAGE = """<!doctype html>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
 h1 {{ font-size: 1.6rem; }}
 h2 {{ font-size: 1.15rem; margin: 2.2rem 0 .6rem; border-bottom: 1px solid var(--edge); padding-bottom: .2rem; }}
+.notice {{ border-left: .3rem solid #c50; padding: .4rem .8rem; background: var(--soft); font-weight: 600; }}
 .facts {{ display: flex; flex-wrap: wrap; gap: .8rem; }}
 .facts div {{ border: 1px solid var(--edge); border-radius: .5rem; padding: .6rem 1rem; }}
 .facts b {{ display: block; font-size: 1.25rem; }}

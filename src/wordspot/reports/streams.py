@@ -25,12 +25,13 @@ MAX_STRIPS = 15
 _AROUND_MS = 500.0
 
 
-def write_stream_report(path: Path, result: StreamResult) -> None:
+def write_stream_report(path: Path, result: StreamResult, before: Sequence[str] = ()) -> None:
     """Write the page atomically.
 
     Args:
         path: the HTML file.
         result: of `test_stream`; its sound files are read again for the events that can be played.
+        before: more parts (HTML) on top of the page.
     """
     bench, metrics = result.bench, result.metrics
     events = list_events(bench, metrics.matchings)
@@ -40,6 +41,7 @@ def write_stream_report(path: Path, result: StreamResult) -> None:
     files = ", ".join(f"<code>{html.escape(str(stream))}</code>" for stream in streams)
     parts = [
         STYLE,
+        *before,
         f"<p>Model <code>{html.escape(result.model)}</code> on {files}.</p>",
         _facts(metrics.detections),
         section("Per word", _word_table(metrics.detections)),

@@ -8,16 +8,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wordspot.data.decode import STAGE as DECODING
 from wordspot.errors import WordspotError
 from wordspot.files import read_json, write_json
-from wordspot.progress import Progress
-from wordspot.wakeword.training import BEGINS
+from wordspot.progress import CHECKING, SEARCHING, TRAINING, Progress
+from wordspot.wakeword.measuring import LISTENING
+from wordspot.wakeword.recordings import MIXING, SEEKING
+from wordspot.wakeword.training import PROBING
 
 #: States of a training. `interrupted` is never written: a file that says `running` without a process means it.
 RUNNING, STOPPED, FAILED, FINISHED, INTERRUPTED = "running", "stopped", "failed", "finished", "interrupted"
 _FILE, _STOP, _LOG = "training.json", "training.stop", "training.log"
+_BETWEEN_STEPS = (SEARCHING, CHECKING)  # training waits for these, and cannot be interrupted there
 _EVERY_S = 0.5
 _MOST_POINTS, _MOST_NOTES = 400, 50
+_EXPORTING = "exporting"  # the first stage after training
+#: How the page says the stages of `wordspot.new`; voices report the text that they say.
+_SENTENCES = {
+    SEEKING: "Looking for what sounds like the words",
+    MIXING: "Mixing noise",
+    _EXPORTING: "Writing the model’s file",
+    "mixing the validation stream": "Mixing words and noise to choose thresholds on",
+    "scoring validation.wav": "Listening to them with the new model",
+    "trying thresholds": "Choosing thresholds",
+    "mixing the testing stream": "Mixing other words and noise to measure on",
+    LISTENING: "Listening to clips that were held out",
+    "checking recordings of people": "Checking the recordings of people",
+    "scoring testing.wav": "Measuring misses and false alarms",
+}
 #: Parts of the whole, roughly, for the bar: speaking, training, thresholds and measures.
 _SPEAKING, _TRAINING = 0.2, 0.5
 
@@ -95,8 +113,8 @@ def forget_stop(project: Path) -> None:
 class JobWriter:
     """Turns the callbacks of `wordspot.new` into the file."""
 
-    def __init__(self, project: Path, training_stage: str) -> None:
-        self._project, self._training = project, training_stage
+    def __init__(self, project: Path) -> None:
+        self._project = project
         before = read_job(project)
         now = time.time()
         self.job = Job(started=before.started if before and before.state == RUNNING else now, updated=now)
@@ -117,14 +135,15 @@ class JobWriter:
         write_job(self._project, self.job)
 
     def on_note(self, note: str) -> None:
-        if note.startswith(f"{BEGINS}: "):
-            self.job = dataclasses.replace(self.job, trains=True)
-        elif not self.job.trains:
+        if not self.job.trains:
             self.job = dataclasses.replace(self.job, stage="Getting ready to train", done=0, total=0)
         self.write(notes=(*self.job.notes, note)[-_MOST_NOTES:])
 
     def on_progress(self, progress: Progress) -> None:
-        self.is_training = progress.stage == self._training and progress.done != progress.total
+        if progress.stage not in _BETWEEN_STEPS:
+            self.is_training = progress.stage == TRAINING and progress.done != progress.total
+        if progress.stage in (TRAINING, _EXPORTING):
+            self.job = dataclasses.replace(self.job, trains=True)
         done, total = progress.done, progress.total or 0
         changes = {"stage": self._sentence(progress.stage), "done": done, "total": total, "fraction": self._fraction(progress)}
         if changes["stage"] != self.job.stage or time.monotonic() - self._written > _EVERY_S:
@@ -146,9 +165,9 @@ class JobWriter:
             self._points, self._keep_every = self._points[::2], 2 * self._keep_every
 
     def _sentence(self, stage: str) -> str:
-        if stage == self._training:
-            return "Training" if self.job.trains else "Getting ready to train"
-        if not self.job.trains:
+        if stage in _SENTENCES:
+            return _SENTENCES[stage]
+        if not self.job.trains and stage not in (PROBING, DECODING):
             return f"Voices say “{stage}”"
         return stage[:1].upper() + stage[1:]
 
@@ -157,8 +176,10 @@ class JobWriter:
         part = min(progress.done / progress.total, 1.0) if progress.total else 0.0
         if not self.job.trains:
             value = min(self.job.fraction + 0.002, _SPEAKING)
-        elif progress.stage == self._training:
+        elif progress.stage == TRAINING:
             value = _SPEAKING + _TRAINING * part
+        elif progress.stage in _BETWEEN_STEPS:
+            value = self.job.fraction
         else:
             value = min(self.job.fraction + 0.0005, 0.99)
         return max(value, self.job.fraction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 from wordspot.errors import ConfigError
 from wordspot.locks import is_locked
 from wordspot.studio.job import (
+    FINISHED,
     INTERRUPTED,
     RUNNING,
     STOPPED,
@@ -65,8 +67,11 @@ class Training:
         with self._starting:
             if self.is_busy:
                 raise ConfigError("another training is running; wait until it has ended, or stop it")
-            now = time.time()
-            write_job(project.path, Job(started=now, updated=now))
+            now, before = time.time(), read_job(project.path)
+            job = Job(started=now, updated=now)
+            if before is not None and before.state != FINISHED:  # it goes on; the worker drops steps that it trains again
+                job = dataclasses.replace(job, curve=before.curve, found=before.found)
+            write_job(project.path, job)
             self._spawn(project)
 
     def stop(self, project: StudioProject) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.errors import ConfigError, NotFoundError
-from wordspot.files import atomic_path, read_json, write_json
+from wordspot.files import atomic_folder, atomic_path, read_json, write_json
 from wordspot.formats import shown
 from wordspot.runtime.modelfile.card import read_card, with_card
 from wordspot.server.page_models import PageModel, make_page_models
@@ -34,13 +34,14 @@ class Version:
     report: Path
 
     def read(self) -> dict[str, Any]:
-        """The report.
+        """The report, with the thresholds that the model has now.
 
         Raises:
-            WordspotError: it is damaged.
+            WordspotError: report or model is damaged.
         """
         value: dict[str, Any] = read_json(self.report)
-        return value
+        decoder = read_card(self.model).decoder
+        return {**value, "thresholds": {word: decoder.threshold_of(word) for word in value["words"]}}
 
     @property
     def esphome(self) -> Path:
@@ -95,14 +96,13 @@ def add_version(project: StudioProject, made: WakeWord, settings: TrainingSettin
         shutil.copyfile(made.model, temporary)
     shutil.rmtree(version.esphome, ignore_errors=True)
     if made.esphome is not None:
-        shutil.copytree(made.esphome.manifest.parent, version.esphome)
-    decoder = read_card(made.model).decoder
+        with atomic_folder(version.esphome) as temporary:
+            shutil.copytree(made.esphome.manifest.parent, temporary, dirs_exist_ok=True)
     report = {
         "number": version.number,
         "made": time.time(),
         "words": list(made.request.phrases),
         "settings": dataclasses.asdict(settings),
-        "thresholds": {word: decoder.threshold_of(word) for word in made.request.phrases},
         "warnings": list(made.warnings),
         **judge(version.model, earlier[-1] if earlier else None),
     }
@@ -122,8 +122,6 @@ def set_threshold(version: Version, threshold: float) -> None:
     card = read_card(content)
     with atomic_path(version.model) as temporary:
         temporary.write_bytes(with_card(content, dataclasses.replace(card, decoder=card.decoder.with_threshold(threshold))))
-    report = version.read()
-    write_json(version.report, {**report, "thresholds": dict.fromkeys(report["words"], threshold)})
 
 
 def _version(project: StudioProject, number: int) -> Version:

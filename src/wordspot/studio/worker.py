@@ -39,11 +39,9 @@ def train_project(project: StudioProject, speech: Path | None) -> None:
         KeyboardInterrupt: it was asked to stop; the same call goes on.
         WordspotError: it cannot be done.
     """
-    from wordspot.training.run import TRAINING
-
     adopt_reviewed(project)
     settings = project.settings()
-    writer = JobWriter(project.path, TRAINING)
+    writer = JobWriter(project.path)
     try:
         made = _make(project, settings, speech, writer)
         writer.write(stage="Listening to the recordings", done=0, total=0)

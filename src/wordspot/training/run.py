@@ -12,7 +12,7 @@ from typing import Any
 
 from wordspot.config import RunConfig
 from wordspot.files import check_out, prepare_out
-from wordspot.progress import OnProgress, Progress
+from wordspot.progress import TRAINING, OnProgress, Progress
 from wordspot.torchrun import rank
 from wordspot.training.checkpoint import Checkpoint
 from wordspot.training.device import resolve_device
@@ -20,8 +20,6 @@ from wordspot.training.parallel import join, leave
 from wordspot.training.tasks import load_task
 from wordspot.training.trainer import Record, StepRecord, Trainer
 
-#: The stage of the progress of training itself.
-TRAINING = "training"
 _HINT = "`resume` the run in it, or set `force` to begin anew"
 
 OnNote = Callable[[str], None]

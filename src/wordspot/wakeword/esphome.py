@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from wordspot.files import atomic_path
 from wordspot.formats import command_line
 from wordspot.runtime.model import read_model
 from wordspot.runtime.modelfile.card import read_card, with_card
-from wordspot.wakeword.project import Project, Request
+from wordspot.wakeword.project import Project
 
 if TYPE_CHECKING:
     from wordspot.export.esphome import ExportedEsphome
@@ -49,8 +50,8 @@ class EsphomeFiles:
         return {**vars(self), "manifest": str(self.manifest)}
 
 
-def export_for_esphome(project: Project, request: Request, validation: Sequence[Path]) -> ExportedEsphome:
-    """Export the trained network, calibrated on the validation streams.
+def export_for_esphome(project: Project, validation: Sequence[Path]) -> ExportedEsphome:
+    """Export the trained network, calibrated on the validation streams. If that fails, nothing of an earlier export is left.
 
     Raises:
         ExportError: 8 bits change too many decisions.
@@ -61,11 +62,9 @@ def export_for_esphome(project: Project, request: Request, validation: Sequence[
     try:
         return export_esphome(source, out, calibrate=validation, force=True)
     except ExportError as error:
+        shutil.rmtree(out, ignore_errors=True)
         again = command_line("wordspot", "export", source, "--target", "esphome", "--calibrate", project.recordings, "--out", out)
-        model = project.model(request.phrases)
-        raise ExportError(
-            f"{error}. {model} is there, without a chosen threshold; to accept the loss, run {again} --max-loss PERCENT"
-        ) from error
+        raise ExportError(f"no files for ESPHome: {error}. To accept the loss, run {again} --max-loss PERCENT") from error
 
 
 def files_of(exported: ExportedEsphome, opened: EsphomeFile) -> EsphomeFiles:

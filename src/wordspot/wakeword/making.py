@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordspot.errors import ConfigError, NotFoundError, missing_extra
+from wordspot.errors import ConfigError, ExportError, NotFoundError, check_packages
 from wordspot.files import check_out
 from wordspot.formats import command_line
-from wordspot.labels import as_words, normalize_word
-from wordspot.progress import OnNote, OnProgress, ignore, ignore_note
+from wordspot.labels import as_words
+from wordspot.progress import OnNote, OnProgress, Progress, ignore, ignore_note
 from wordspot.run import Run
 from wordspot.wakeword import esphome, measuring, recordings, training
 from wordspot.wakeword.esphome import EsphomeFiles
-from wordspot.wakeword.project import Project, Request
+from wordspot.wakeword.phrases import check_phrases
+from wordspot.wakeword.project import MEASURES, Project, Request
+from wordspot.wakeword.verdict import doubts_about, limits, verdict
 
 if TYPE_CHECKING:
-    from wordspot.evaluation.tuning import StreamTuning
+    from wordspot.evaluation.false_accepts import DetectionMetrics
     from wordspot.export.esphome_model import EsphomeFile
 
 
@@ -36,6 +37,7 @@ class WakeWord:
         measured: on voices, takes and streams that were not trained on; of the files for ESPHome if there are any.
         esphome: the files for ESPHome, of the preset ``microcontroller``; None of another.
         warnings: what the figures do not show, a line each.
+        verdict: what is wrong with the model, and what to do, in one line; empty if it is worth trying.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class WakeWord:
     measured: measuring.Measured
     esphome: EsphomeFiles | None
     warnings: tuple[str, ...]
+    verdict: str = ""
 
     def summary(self) -> str:
         """The figures in a few lines, and the commands to use the model."""
@@ -64,6 +67,8 @@ class WakeWord:
         lines.append(
             f"held-out near misses: {near.count} of {near.n} clips woke it"
             + (f": {', '.join(self.measured.woken_by[:8])}" if near.count else "")
+            if near.n
+            else "near misses: none were held out, so it is not known what else wakes it"
         )
         if self.esphome is not None:
             lines.append(str(self.esphome))
@@ -72,7 +77,8 @@ class WakeWord:
             command_line("wordspot", "serve", self.model, "--open"),
             command_line("wordspot", "detect", self.model, "RECORDING"),
         ]
-        return "\n".join([*lines, f"report: {self.report}", "use it:", *(f"  {use}" for use in uses)])
+        last = [self.verdict] if self.verdict else []
+        return "\n".join([*lines, f"report: {self.report}", "use it:", *(f"  {use}" for use in uses), *last])
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -84,6 +90,7 @@ class WakeWord:
             "measured": self.measured.to_json(),
             "esphome": None if self.esphome is None else self.esphome.to_json(),
             "warnings": list(self.warnings),
+            "verdict": self.verdict,
         }
 
 
@@ -168,9 +175,9 @@ def new(
         if folder is not None and not Path(folder).is_dir():
             raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
     project, note = Project(Path(out)), on_note or ignore_note
-    _check_packages()
+    check_packages("`new`", "onnx", "onnxscript", "torch")
     if not resume:
-        recordings.choose_engine(request, ignore_note)  # raises if nothing can speak, before anything is written
+        check_phrases(request, note)  # raises before anything is written
     finished = _begin(project, request, resume=resume, force=force)
     callbacks = training.Callbacks(progress or ignore, note, on_record or (lambda _: None), stop or (lambda: False))
     heard = _path(speech)
@@ -183,21 +190,15 @@ def new(
     return _finish(project, request, Run(project.run), heard, callbacks)
 
 
-def _check_packages() -> None:
-    """Raises MissingExtraError now for what would be missed after the training."""
-    for package in ("onnx", "onnxscript", "torch"):
-        if importlib.util.find_spec(package) is None:
-            raise missing_extra(ModuleNotFoundError(name=package), "`new`")
-
-
 def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> list[str]:
     """The stages that are finished."""
     if resume:
         found = project.read()
         if found is None:
             raise ConfigError(f"{project.path} holds no project of `new`; leave out `resume` to begin one")
-        if found[0] != request:
-            raise ConfigError(f"{project.path} was begun with other arguments ({_difference(found[0], request)}); repeat them")
+        if difference := _difference(found[0], request):
+            raise ConfigError(f"{project.path} was begun with other arguments ({difference}); repeat them")
+        project.write(request, found[1])
         return found[1]
     check_out(project.path, force=force, hint="set `resume` to go on with it, or `force` to begin anew")
     if project.exists:  # else these folders are the user's own
@@ -209,7 +210,8 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
 
 
 def _difference(before: Request, now: Request) -> str:
-    names = [name for name in vars(before) if getattr(before, name) != getattr(now, name)]
+    """The arguments that have changed, of those on which the recordings and the training depend."""
+    names = [name for name in vars(before) if name not in MEASURES and getattr(before, name) != getattr(now, name)]
     return ", ".join(f"`{name}` {getattr(before, name)!r}" for name in names)
 
 
@@ -233,56 +235,87 @@ def _gather(project: Project, request: Request, finished: list[str], brought: Br
         recordings.speak_phrases(project, request, callbacks.progress, callbacks.on_note)
         finished.append("speak")
         project.write(request, finished)
-    n_changed, note = 0, callbacks.on_note
+    note = callbacks.on_note
+    n_changed = int(project.gathering.exists())  # it was killed meanwhile: nobody knows what had changed
+    project.gathering.touch()
     if brought.mirror:
         n_changed += recordings.remove_missing(project, request.phrases, brought.takes, brought.false_accepts)
+    if n_cut := recordings.cut_long_copies(project, request):
+        n_changed += n_cut
+        note(
+            f"{n_cut} recordings that an earlier version copied are longer than a clip: they are cut around their word, and "
+            "training begins anew"
+        )
     if brought.takes is not None:
-        n_changed += (n := recordings.add_takes(project, request.phrases, brought.takes))
+        n_changed += (n := recordings.add_takes(project, request.phrases, brought.takes, note))
         recordings.note_new(note, n, "recordings of people")
     if brought.false_accepts is not None:
-        n_changed += (n := recordings.add_false_accepts(project, brought.false_accepts))
+        n_changed += (n := recordings.add_false_accepts(project, brought.false_accepts, note))
         recordings.note_new(note, n, "false accepts")
     if brought.backgrounds is not None:
-        n_changed += (n := recordings.add_backgrounds(project, brought.backgrounds))
+        n_changed += (n := recordings.add_backgrounds(project, brought.backgrounds, note))
         recordings.note_new(note, n, "recordings of noise")
     if n_changed:
         recordings.weigh_takes(project, request)
         del finished[1:]
         project.write(request, finished)
         shutil.rmtree(project.run, ignore_errors=True)
+    project.gathering.unlink()
 
 
 def _finish(project: Project, request: Request, run: Run, speech: Path | None, callbacks: training.Callbacks) -> WakeWord:
-    from wordspot.evaluation.streams import doubts
-    from wordspot.reports.report import write_report
+    from wordspot.wakeword.report import write_wake_word_report
 
     model = project.model(request.phrases)
+    callbacks.progress(Progress("exporting", 0))
     run.export(model, force=True)
+    callbacks.progress(Progress("mixing the validation stream", 0))
     validation = measuring.make_streams(project, request, "validation", speech)
-    tuned, decides, files = _tune(project, request, model, validation, callbacks.progress)
+    tuned = _tune(project, request, model, validation, callbacks.progress)
+    callbacks.progress(Progress("mixing the testing stream", 0))
     testing = measuring.make_streams(project, request, "testing", speech)
-    measured = measuring.measure(decides, project, request, testing, callbacks.progress)
-    write_report(measured.stream, project.report)
-    warnings = [line for line in tuned.warnings if line not in doubts(measured.stream.bench)]  # the sets are kept apart here
-    if speech is None:
-        warnings.append("no `speech` was given: expect more false accepts on people who talk than these figures say")
-    if any(len(normalize_word(phrase)) < 4 for phrase in request.phrases):
-        warnings.append("a phrase of one short syllable is in many other words; a longer one has far fewer false accepts")
-    return WakeWord(project.path, request, model, project.report, measured, files, tuple(dict.fromkeys(warnings)))
+    measured = measuring.measure(tuned.decides, project, request, testing, callbacks.progress)
+    judged = verdict(measured, request, run.config.training.total_steps, has_speech=speech is not None)
+    write_wake_word_report(project.report, measured, judged)
+    warnings = (*tuned.problems, *doubts_about(measured), *limits(tuned.metrics, request, has_speech=speech is not None))
+    return WakeWord(project.path, request, model, project.report, measured, tuned.files, warnings, judged)
 
 
-def _tune(
-    project: Project, request: Request, model: Path, validation: list[Path], progress: OnProgress
-) -> tuple[StreamTuning, Path | EsphomeFile, EsphomeFiles | None]:
-    """Choose thresholds on validation. Returns the tuned model as well: that for ESPHome, which is measured, if there is one."""
-    per_hour = request.false_accepts_per_hour
-    if not request.is_for_esphome:
-        return measuring.choose_thresholds(model, validation, per_hour, progress), model, None
+@dataclass(frozen=True)
+class _Tuned:
+    """A model with its thresholds.
+
+    Attributes:
+        metrics: at these thresholds, on validation.
+        decides: what is measured; that for ESPHome, if there is one.
+        files: those for ESPHome.
+        problems: why there are none, if they were wanted.
+    """
+
+    metrics: DetectionMetrics
+    decides: Path | EsphomeFile
+    files: EsphomeFiles | None = None
+    problems: tuple[str, ...] = ()
+
+
+def _tune(project: Project, request: Request, model: Path, validation: list[Path], progress: OnProgress) -> _Tuned:
+    """Choose thresholds on validation: those of a device if there are files for ESPHome, else those of the exported file."""
+    per_hour, problems = request.false_accepts_per_hour, list[str]()
+    if request.is_for_esphome:
+        try:
+            return _tune_for_esphome(project, per_hour, model, validation, progress)
+        except ExportError as error:
+            problems.append(str(error))
+    tuned = measuring.choose_thresholds(model, validation, per_hour, progress)
+    return _Tuned(tuned.after.detections, model, None, tuple(problems))
+
+
+def _tune_for_esphome(project: Project, per_hour: float, model: Path, validation: list[Path], progress: OnProgress) -> _Tuned:
     from wordspot.export.esphome_model import open_esphome
 
-    exported = esphome.export_for_esphome(project, request, validation)
+    exported = esphome.export_for_esphome(project, validation)
     manifest = exported.folder / f"{exported.name}.json"
     tuned = measuring.choose_thresholds(open_esphome(manifest), validation, per_hour, progress)
     opened = open_esphome(manifest)
     esphome.decide_like(opened, model)
-    return tuned, opened, esphome.files_of(exported, opened)
+    return _Tuned(tuned.after.detections, opened, esphome.files_of(exported, opened))

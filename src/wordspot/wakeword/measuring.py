@@ -25,14 +25,17 @@ from wordspot.evaluation.streams import StreamResult, test_stream
 from wordspot.evaluation.tuning import StreamTuning, tune
 from wordspot.intervals import Proportion
 from wordspot.labels import normalize_word
-from wordspot.progress import OnProgress
+from wordspot.progress import OnProgress, Progress
 from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import OtherFormat
 from wordspot.wakeword.project import CLIP_MS, Project, Request
 from wordspot.wakeword.recordings import TAKE
 
+#: The stage of the progress in which single clips are listened to.
+LISTENING = "testing single clips"
 _NEAR_MISSES_PERCENT = 30.0
+_NO_SCORE, _MANY_DOUBTFUL = 0.1, 0.3
 _RATE = FeatureConfig.sample_rate
 _PAUSE_S = 0.5
 _BEFORE_S, _AFTER_S, _HISS = 2.0, 1.0, 1e-4
@@ -47,6 +50,9 @@ class Measured:
         takes: the same of recordings of people; None if there are none in the testing set.
         near_misses: held-out clips of what sounds like the phrase that woke it, of all.
         woken_by: their texts, the most frequent first.
+        woken: these clips, each with its text.
+        doubtful: recordings of people, of all sets, that the model gives next to no score, though it detects the phrase in most
+            others: they may not hold it.
         stream: words and noise, and speech if there is any; without speech, near misses among the words.
     """
 
@@ -55,6 +61,8 @@ class Measured:
     near_misses: Proportion
     woken_by: tuple[str, ...]
     stream: StreamResult
+    woken: tuple[tuple[Path, str], ...] = ()
+    doubtful: tuple[Path, ...] = ()
 
     @property
     def detections(self) -> DetectionMetrics:
@@ -79,9 +87,10 @@ def make_streams(project: Project, request: Request, split: str, speech: Path | 
     """
     seed = {"validation": 1, "testing": 2}[split] + 10 * request.seed
     words = project.streams / f"{split}.wav"
+    has_near_misses = speech is None and _has_others(project, request, split)
     make_stream(
         project.recordings, request.phrases, minutes=request.stream_minutes, kind="scene", split=split, seed=seed, out=words,
-        unknown_percent=_NEAR_MISSES_PERCENT if speech is None else 0, gap_s=(1, 10), babble=0.0, clip_ms=CLIP_MS, force=True,
+        unknown_percent=_NEAR_MISSES_PERCENT if has_near_misses else 0, gap_s=(1, 10), babble=0.0, clip_ms=CLIP_MS, force=True,
     )  # fmt: skip
     return [words] if speech is None else [words, *_speech_stream(project, request, split, speech)]
 
@@ -122,36 +131,67 @@ def measure(
 ) -> Measured:
     """The figures of a finished model."""
     clips, wanted = test_clips(project, request), {normalize_word(phrase) for phrase in request.phrases}
-    detector = Detector(model)
-    takes = [one for one in clips if one[1] in wanted and one[0].name.startswith(TAKE)]
-    voices = [one for one in clips if one[1] in wanted and one not in takes]
-    others = [one for one in clips if one[1] not in wanted]
-    woken_by = Counter(text for path, text in others if _detected(detector, path))
+    detected = _listen_to([path for path, _ in clips], Detector(model), progress)
+    right = {path: word in detected[path] for path, word in clips if word in wanted}
+    takes = [found for path, found in right.items() if path.name.startswith(TAKE)]
+    voices = [found for path, found in right.items() if not path.name.startswith(TAKE)]
+    others = [(path, word) for path, word in clips if word not in wanted]
+    woken = [(path, text) for path, text in others if detected[path]]
+    woken_by = Counter(text for _, text in woken)
     return Measured(
-        voices=_proportion(detector, voices),
-        takes=_proportion(detector, takes) if takes else None,
+        voices=Proportion(sum(voices), len(voices)),
+        takes=Proportion(sum(takes), len(takes)) if takes else None,
         near_misses=Proportion(woken_by.total(), len(others)),
         woken_by=tuple(text for text, _ in woken_by.most_common()),
         stream=test_stream(model, list(streams), progress=progress),
+        woken=tuple(woken),
+        doubtful=_doubtful(project, request, Detector(model), progress),
     )
+
+
+def _has_others(project: Project, request: Request, split: str) -> bool:
+    """Whether the set has clips of anything but the phrases."""
+    wanted = {normalize_word(phrase) for phrase in request.phrases}
+    return any(word not in wanted for _, word in _clips_of(project, request, split))
 
 
 def test_clips(project: Project, request: Request) -> list[tuple[Path, str]]:
     """The clips of the testing set, each with its word."""
+    return _clips_of(project, request, "testing")
+
+
+def _clips_of(project: Project, request: Request, split: str) -> list[tuple[Path, str]]:
     listing = list_recordings(project.recordings)
     wanted = {normalize_word(phrase) for phrase in request.phrases}
     sets = split_recordings(listing, DataConfig(), wanted).sets
-    return [
-        (project.recordings / clip.path, clip.word) for clip, name in zip(listing.clips, sets, strict=True) if name == "testing"
-    ]
+    return [(project.recordings / clip.path, clip.word) for clip, name in zip(listing.clips, sets, strict=True) if name == split]
 
 
-def _proportion(detector: Detector, clips: Sequence[tuple[Path, str]]) -> Proportion:
-    return Proportion(sum(word in _detected(detector, path) for path, word in clips), len(clips))
+def _doubtful(project: Project, request: Request, detector: Detector, progress: OnProgress) -> tuple[Path, ...]:
+    """The recordings of people that may not hold their phrase; none if the model misses many."""
+    found = []
+    for phrase in request.phrases:
+        takes = sorted((project.recordings / normalize_word(phrase)).glob(f"{TAKE}*_nohash_0.*"))
+        scores = []
+        for done, path in enumerate(takes, start=1):
+            scores.append(hear(detector, path)[1].max(axis=0)[_column(detector, phrase)])
+            progress(Progress("checking recordings of people", done, len(takes)))
+        if scores and np.quantile(scores, _MANY_DOUBTFUL) > _NO_SCORE:
+            found += [path for path, score in zip(takes, scores, strict=True) if score < _NO_SCORE]
+    return tuple(found)
 
 
-def _detected(detector: Detector, path: Path) -> set[str]:
-    return {normalize_word(one.label) for one in hear(detector, path)[0]}
+def _column(detector: Detector, phrase: str) -> int:
+    return [normalize_word(label) for label in detector.card.labels].index(normalize_word(phrase))
+
+
+def _listen_to(paths: Sequence[Path], detector: Detector, progress: OnProgress) -> dict[Path, set[str]]:
+    """The phrases that are detected in each recording."""
+    detected = {}
+    for done, path in enumerate(paths, start=1):
+        detected[path] = {normalize_word(one.label) for one in hear(detector, path)[0]}
+        progress(Progress(LISTENING, done, len(paths)))
+    return detected
 
 
 def hear(detector: Detector, path: Path) -> tuple[list[Detection], NDArray[np.float32]]:

@@ -15,13 +15,15 @@ from wordspot.presets import ESPHOME_RESERVED, WAKE_WORD_PRESETS
 #: Milliseconds of a clip: what the network sees at once. A phrase must fit.
 CLIP_MS = 1500.0
 _FILE = "new.json"
+#: Arguments of the last stage, which is done anew each time: they may change when a project is resumed.
+MEASURES = frozenset({"stream_minutes", "false_accepts_per_hour"})
 #: What earlier versions wrote into requests and settings, and nothing reads.
 RETIRED = frozenset({"n_rounds"})
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for. A project is resumed with the same request, except for its recordings of people.
+    """What was asked for. A project is resumed with the same request, except for its recordings of people and `MEASURES`.
 
     Attributes:
         phrases: to detect.
@@ -118,6 +120,11 @@ class Project:
     def esphome(self) -> Path:
         """The folder of the files for ESPHome."""
         return self.path / "esphome"
+
+    @property
+    def gathering(self) -> Path:
+        """An empty file that is there while recordings are copied into the project."""
+        return self.path / ".gathering"
 
     @property
     def run(self) -> Path:

@@ -6,10 +6,12 @@ import hashlib
 import itertools
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
-from wordspot.audio.files import read_audio, write_audio
+from wordspot.audio.files import read_audio, read_info, write_audio
 from wordspot.audio.folder import walk_folder
 from wordspot.audio.samples import Samples
 from wordspot.audio.speech import start_of_word
@@ -23,7 +25,7 @@ from wordspot.data.voices.ipa import BRACKETED
 from wordspot.data.voices.near_misses import NearMiss, near_misses
 from wordspot.errors import AudioError, DataError, MissingExtraError, NotFoundError
 from wordspot.labels import normalize_word
-from wordspot.progress import OnNote, OnProgress
+from wordspot.progress import OnNote, OnProgress, Progress, ignore_note
 from wordspot.wakeword.project import CLIP_MS, Project, Request
 from wordspot.wakeword.pronunciations import pronunciations
 
@@ -31,6 +33,8 @@ from wordspot.wakeword.pronunciations import pronunciations
 TAKE = "take-"
 #: The folder of what woke a model and should not have; unknown speech to the network.
 FALSE_ACCEPTS = "false accepts"
+#: Stages of progress, besides the texts that voices say.
+SEEKING, MIXING = "looking for what sounds alike", "mixing noise"
 _NOISE_SECONDS = 60.0
 _PER_NEAR_MISS = 0.03  # clips of each, as a part of those of the phrase
 _FEWEST = 4
@@ -41,6 +45,8 @@ _TAKES_SHARE, _MOST_REPEATS = 0.5, 25  # of recordings of people, as a part of t
 _SIMPLE_SHARE, _SIMPLE_SHARE_OF_OTHERS = 0.3, 0.7
 #: An invented text that is nearer to the phrase ("atheno") is how some people say the phrase itself, and no other word.
 _LEAST_INVENTED = 0.8
+#: In other languages no list tells invented texts from others, which are all that is near.
+_LEAST_WITHOUT_WORDS = 0.4
 
 
 def choose_engine(request: Request, on_note: OnNote) -> str:
@@ -50,16 +56,28 @@ def choose_engine(request: Request, on_note: OnNote) -> str:
     """
     if request.engine != "best":
         names = [name for one in request.engine.split(",") for name in (find_engines(one) if one == "all" else (one,))]
-        speaking = [name for name in names if name not in NEURAL or find_engines(name)[name].voices(request.language)]
+        try:
+            speaking = [name for name in names if name not in NEURAL or find_engines(name)[name].voices(request.language)]
+        except NotFoundError as error:
+            raise NotFoundError(_without_voice_files(error)) from error
         return ",".join(speaking or names)
     simple = ",".join(find_engines("all"))
     try:
         kokoro = find_engines("kokoro")["kokoro"]
     except (NotFoundError, MissingExtraError) as error:
-        why = str(error).replace("`voice_files` or ", "")  # which `new` does not have
-        on_note(f"without neural voices people are found less often: {why}")
+        on_note(f"without neural voices people are found less often: {_without_voice_files(error)}")
         return simple
     return f"{simple},kokoro" if kokoro.voices(request.language) else simple
+
+
+def _without_voice_files(error: Exception) -> str:
+    """A message without the argument that `new` does not have."""
+    return str(error).replace("`voice_files` or ", "")
+
+
+def simple_engines(engine: str) -> str:
+    """Those of the engines that answer at once; all of them if none does."""
+    return shares(engine, 2, _SIMPLE_SHARE)[0][0]
 
 
 def speak_phrases(project: Project, request: Request, progress: OnProgress, on_note: OnNote) -> None:
@@ -75,13 +93,13 @@ def speak_phrases(project: Project, request: Request, progress: OnProgress, on_n
         for number, text in enumerate(others, start=1):
             parts = shares(",".join(with_ipa) if BRACKETED.search(text) else engine, n_each, _SIMPLE_SHARE)
             _speak_as(project, request, phrase, text, f"said{number}", parts, n_speakers, progress)
+    progress(Progress(SEEKING, 0))
     if others := other_texts(request):
         few = max(round(_PER_NEAR_MISS * request.n_voices), _FEWEST)
         _speak(project.recordings, request, others, shares(engine, few, _SIMPLE_SHARE_OF_OTHERS), n_speakers, progress)
-    quickest = shares(engine, 2, _SIMPLE_SHARE)[0][0]  # the simple engines, if there are any: babble is minutes of speech
-    make_noise(
-        project.recordings, seed=request.seed, seconds=_NOISE_SECONDS, engines=find_engines(quickest), avoid=request.phrases
-    )
+    progress(Progress(MIXING, 0))
+    quick = find_engines(simple_engines(engine))  # babble is minutes of speech
+    make_noise(project.recordings, seed=request.seed, seconds=_NOISE_SECONDS, engines=quick, avoid=request.phrases)
 
 
 _Parts = Sequence[tuple[str, int]]
@@ -91,14 +109,19 @@ def _speak(out: Path, request: Request, texts: Sequence[str], parts: _Parts, n_s
     for names, n in parts:
         speak(
             texts, out, per_word=n, seed=request.seed, engine=names, language=request.language, clip_ms=CLIP_MS,
-            n_speakers=n_speakers if set(names.split(",")) & set(NEURAL) else None, tempo=_tempo(request), force=True, jobs=0,
+            n_speakers=n_speakers if set(names.split(",")) & set(NEURAL) else None, tempo=tempo_of(request), force=True, jobs=0,
             progress=progress,
         )  # fmt: skip
 
 
-def _tempo(request: Request) -> tuple[float, float]:
+def tempo_of(request: Request) -> tuple[float, float]:
     """People say several words faster than voices do, and a single one at many speeds."""
-    return _TEMPO_OF_SEVERAL if all(" " in phrase.strip() for phrase in request.phrases) else _TEMPO_OF_ONE
+    return _TEMPO_OF_SEVERAL if all(map(_has_several_words, request.phrases)) else _TEMPO_OF_ONE
+
+
+def _has_several_words(phrase: str) -> bool:
+    """Whether there are spaces between words, or three Chinese characters, which have none."""
+    return " " in phrase.strip() or sum(unicodedata.name(one, "").startswith("CJK") for one in phrase) > 2
 
 
 def _speak_as(
@@ -122,18 +145,20 @@ def shares(engine: str, n: int, simple_share: float) -> list[tuple[str, int]]:
     return [(",".join(simple), few), (",".join(neural), max(n - few, 1))]
 
 
-def other_texts(request: Request) -> list[str]:
+@lru_cache(maxsize=4)
+def other_texts(request: Request) -> tuple[str, ...]:
     """What is spoken besides the phrases and must not be detected: what sounds like them, and what is excluded."""
     texts, known = [*request.excluded], [*request.phrases, *request.said]
+    least = _LEAST_INVENTED if request.language.split("-")[0] == "en" else _LEAST_WITHOUT_WORDS
     for phrase in request.phrases if request.n_near_misses else ():
         found = near_misses(
             phrase, n=request.n_near_misses, language=request.language, excluded=[*request.phrases, *request.said]
         )
-        texts += [one.text for one in found if one.distance >= _LEAST_INVENTED or not _is_invented(one)]
+        texts += [one.text for one in found if one.distance >= least or not _is_invented(one)]
     unique = {normalize_word(text): text for text in texts}
     for text in known:
         unique.pop(normalize_word(text), None)
-    return list(unique.values())
+    return tuple(unique.values())
 
 
 def _is_invented(near: NearMiss) -> bool:
@@ -141,7 +166,7 @@ def _is_invented(near: NearMiss) -> bool:
     return near.kind == "exchanged" and not set(near.text.split()) <= set(common_words())
 
 
-def add_takes(project: Project, phrases: Sequence[str], takes: Path) -> int:
+def add_takes(project: Project, phrases: Sequence[str], takes: Path, on_note: OnNote = ignore_note) -> int:
     """Copy recordings of people who say the phrases into the project.
 
     A recording is named by its content, which also decides whether it is for training, validation or testing: so it always stays
@@ -151,14 +176,31 @@ def add_takes(project: Project, phrases: Sequence[str], takes: Path) -> int:
         how many recordings were new.
     """
     if len(phrases) == 1:
-        return _copy(takes, project.recordings / normalize_word(phrases[0]))
+        return _copy(takes, project.recordings / normalize_word(phrases[0]), on_note)
     folders = {phrase: takes / phrase for phrase in phrases}
     for folder in folders.values():
         _check_folder(folder)
     recorded = {phrase: folder for phrase, folder in folders.items() if walk_folder(folder).sounds}
     if not recorded:
         raise DataError(f"{takes}: no recordings found; expected sound files in the folder of a phrase, at any depth")
-    return sum(_copy(folder, project.recordings / normalize_word(phrase)) for phrase, folder in recorded.items())
+    return sum(_copy(folder, project.recordings / normalize_word(phrase), on_note) for phrase, folder in recorded.items())
+
+
+def cut_long_copies(project: Project, request: Request) -> int:
+    """Cut copies that are longer than a clip, which earlier versions made, around their word. Returns how many there were."""
+    n_cut = 0
+    for name in (*map(normalize_word, request.phrases), FALSE_ACCEPTS):
+        for path in sorted((project.recordings / name).glob(f"{TAKE}*_nohash_0.*")):
+            try:
+                part = _part_with_word(path) if 1000 * read_info(path).seconds > CLIP_MS else None
+            except AudioError:
+                continue  # training says which recordings it leaves out
+            if part is not None:
+                for repeat in path.parent.glob(f"{path.name.removesuffix(f'_0{path.suffix}')}_*"):
+                    repeat.unlink()
+                write_audio(path.with_suffix(".wav"), *part)
+                n_cut += 1
+    return n_cut
 
 
 def remove_missing(project: Project, phrases: Sequence[str], takes: Path | None, false_accepts: Path | None) -> int:
@@ -199,45 +241,57 @@ def weigh_takes(project: Project, request: Request) -> None:
             shutil.copyfile(path, path.with_stem(f"{path.stem.removesuffix('_0')}_{number}"))
 
 
-def add_false_accepts(project: Project, folder: Path) -> int:
+def add_false_accepts(project: Project, folder: Path, on_note: OnNote = ignore_note) -> int:
     """Copy recordings of what must not be detected into the project. Returns how many were new."""
-    return _copy(folder, project.recordings / FALSE_ACCEPTS)
+    return _copy(folder, project.recordings / FALSE_ACCEPTS, on_note)
 
 
-def add_backgrounds(project: Project, folder: Path) -> int:
+def add_backgrounds(project: Project, folder: Path, on_note: OnNote = ignore_note) -> int:
     """Copy recordings of noise into the project. Returns how many were new."""
-    return _copy(folder, project.recordings / NOISE_FOLDER, whole=True)
+    return _copy(folder, project.recordings / NOISE_FOLDER, on_note, whole=True)
 
 
-def _copy(source: Path, target: Path, *, whole: bool = False) -> int:
-    """Copy recordings; of those longer than a clip only the part with the word, unless `whole`. Returns how many were new."""
+def _copy(source: Path, target: Path, on_note: OnNote, *, whole: bool = False) -> int:
+    """Copy recordings; of those longer than a clip only the part with the word, unless `whole`. Returns how many were new.
+
+    Those that cannot be read are left out, with a note.
+    """
     _check_folder(source)
     found = walk_folder(source).sounds
     if not found:
         raise DataError(f"{source}: no recordings found; expected sound files, at any depth")
     target.mkdir(parents=True, exist_ok=True)
-    n_new = 0
+    n_new, problems = 0, list[str]()
     for path in found:
         name = f"{_copy_name(path)}_nohash_0"
         if any(there.suffix != ".part" for there in target.glob(f"{name}.*")):
             continue
         copy = target / f"{name}{path.suffix.lower()}"
-        part = None if whole else _part_with_word(path)
-        if part is None:
+        try:
+            part = _part_with_word(path)
+        except AudioError as error:
+            problems.append(str(error))
+            continue
+        if part is None or whole:
             shutil.copyfile(path, copy.with_suffix(".part"))
             copy.with_suffix(".part").replace(copy)
         else:
             write_audio(copy.with_suffix(".wav"), *part)
         n_new += 1
+    if len(problems) == len(found):
+        raise DataError(f"{source}: none of the {len(found)} recordings can be read; {problems[0]}")
+    for problem in problems:
+        on_note(f"left out: {problem}")
     return n_new
 
 
 def _part_with_word(path: Path) -> tuple[Samples, int] | None:
-    """As much of a recording as a clip holds, with its sample rate; None if it is no longer, or cannot be read."""
-    try:
-        audio, rate = read_audio(path)
-    except AudioError:
-        return None  # training says which recordings it leaves out
+    """As much of a recording as a clip holds, with its sample rate; None if it is no longer.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    audio, rate = read_audio(path)
     size = int(CLIP_MS / 1000 * rate)
     if len(audio) <= size:
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +15,7 @@ from wordspot.config import MAX_STEPS
 from wordspot.errors import TrainingError
 from wordspot.formats import duration
 from wordspot.presets import WAKE_WORD_PRESETS
-from wordspot.progress import OnNote, OnProgress
+from wordspot.progress import SEARCHING, TRAINING, OnNote, OnProgress, Progress
 from wordspot.run import Run, resume, train
 from wordspot.wakeword.project import CLIP_MS, Project, Request
 
@@ -34,9 +36,12 @@ RECIPE: dict[str, Any] = {
 SEARCHES = (0.35, 0.6, 0.8)
 #: How often held-out clips are counted in which the phrases are detected; each time takes as long as a few steps.
 N_COUNTS = 10
-#: The note before the first step begins with this.
-BEGINS = "training"
+#: Steps that are trained again if training is killed.
+_MOST_REPEATED = 100
+#: The stage of the progress of a probe.
+PROBING = "measuring how fast training is"
 _PROBE_STEPS, _PROBE_SKIPPED = 8, 3
+_PROBE_PIECES = 16  # of a search, after the first ones
 _FEWEST_STEPS = 20
 #: From the body: more steps learn the voices by heart, and people are found less often.
 _MOST_STEPS = 600
@@ -61,13 +66,14 @@ def train_wake_word(project: Project, request: Request, speech: Path | None, cal
     begun = Run(project.run)
     if (project.run / "config.json").is_file() and begun.step:
         return resume(begun, project.recordings, **common)
-    seconds_a_step = _seconds_a_step(project, request, speech)
+    speed = measure_speed(project, request, speech, callbacks.progress)
     most = MAX_STEPS if WAKE_WORD_PRESETS[request.preset] else _MOST_STEPS
-    steps = min(max(int(60 * request.minutes / seconds_a_step), _FEWEST_STEPS), most)
-    callbacks.on_note(f"{BEGINS}: {steps} steps, about {duration(max(steps * seconds_a_step, 1.0))}")
+    steps = min(max(int(60 * request.minutes / speed.seconds_a_step), _FEWEST_STEPS), most)
     searches = tuple(dict.fromkeys(max(round(share * steps), 1) for share in SEARCHES))
+    tenth = max(steps // N_COUNTS, 1)
+    callbacks.on_note(speed.announce(steps, len(searches)))
     settings = {
-        "training.evaluate_every": steps, "training.found_every": max(steps // N_COUNTS, 1),
+        "training.evaluate_every": steps, "training.found_every": tenth, "training.save_every": min(tenth, _MOST_REPEATED),
         "training.warmup_steps": min(100, steps // 5), "scenes.seek_at": searches,
     }  # fmt: skip
     return _train(project, request, project.run, settings, {**common, "steps": steps})
@@ -92,14 +98,72 @@ def _network(own: Mapping[str, Any]) -> dict[str, Any]:
     return {**own, "features.clip_ms": CLIP_MS, "training.body_rate": 1.0} if own else {}
 
 
-def _seconds_a_step(project: Project, request: Request, speech: Path | None) -> float:
-    """How long a step takes on this machine, from the time of a few."""
-    times: list[float] = []
-    probe = project.path / "probe"
-    settings = {"training.evaluate_every": _PROBE_STEPS, "training.warmup_steps": 1}
-    more = {"speech": speech, "steps": _PROBE_STEPS, "on_record": lambda _: times.append(time.monotonic())}
-    _train(project, request, probe, settings, more)
-    shutil.rmtree(probe, ignore_errors=True)
-    if len(times) < _PROBE_STEPS:
-        raise TrainingError("training ended before its speed was known; run the same command with --resume")
-    return max((times[_PROBE_STEPS - 1] - times[_PROBE_SKIPPED - 1]) / (_PROBE_STEPS - _PROBE_SKIPPED), 1e-6)
+@dataclass(frozen=True)
+class Speed:
+    """How fast training is on this machine.
+
+    Attributes:
+        seconds_a_step: of one training step.
+        seconds_a_search: of one search of all speech and noise.
+    """
+
+    seconds_a_step: float
+    seconds_a_search: float
+
+    def announce(self, steps: int, n_searches: int) -> str:
+        """The note before the first step, with the time that everything up to the last one takes."""
+        seconds = max(steps * self.seconds_a_step + n_searches * self.seconds_a_search, 1.0)
+        return f"training: {steps} steps and {n_searches} searches of the speech and noise, about {duration(seconds)}"
+
+
+def measure_speed(project: Project, request: Request, speech: Path | None, progress: OnProgress) -> Speed:
+    """Time a few steps, and a part of a search.
+
+    Raises:
+        TrainingError: training ended before its speed was known.
+    """
+    probe, folder = _Probe(progress), project.path / "probe"
+    settings = {"training.evaluate_every": _PROBE_STEPS, "training.warmup_steps": 1, "scenes.seek_at": (_PROBE_STEPS,)}
+    more = {"speech": speech, "steps": _PROBE_STEPS, "progress": probe.on_progress}
+    try:
+        with contextlib.suppress(_KnownError):
+            _train(project, request, folder, settings, more)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return probe.speed()
+
+
+class _KnownError(Exception):
+    """Ends a probe, whose speed is known."""
+
+
+class _Probe:
+    """Times the steps and the pieces of a search of a training from its progress, and ends it when it has seen enough."""
+
+    def __init__(self, progress: OnProgress) -> None:
+        self._progress, self._n_pieces = progress, 0
+        self._steps: list[float] = []  # when training began, and when each step ended
+        self._pieces: list[tuple[float, int]] = []  # when a batch of pieces was searched, and how many are
+
+    def on_progress(self, progress: Progress) -> None:
+        """Take the time, and show what is being done."""
+        now = time.monotonic()
+        if progress.stage == TRAINING:
+            self._steps.append(now)
+            progress = dataclasses.replace(progress, stage=PROBING, speed="")
+        elif progress.stage == SEARCHING:
+            self._pieces.append((now, progress.done))
+            self._n_pieces = progress.total or 0
+            if progress.done - self._pieces[0][1] >= _PROBE_PIECES or progress.done == progress.total:
+                raise _KnownError
+            progress = Progress(PROBING, _PROBE_STEPS, _PROBE_STEPS)
+        self._progress(progress)
+
+    def speed(self) -> Speed:
+        """What was measured; a search that ends with its first pieces takes no time to speak of."""
+        if not self._pieces:
+            raise TrainingError("training ended before its speed was known; run the same command with --resume")
+        (begin, first), (end, last) = self._pieces[0], self._pieces[-1]
+        steps = self._steps[_PROBE_SKIPPED:]  # a GPU reports its steps together, after the search
+        seconds = (steps[-1] - steps[0]) / (len(steps) - 1) if len(steps) > 1 else (begin - self._steps[0]) / _PROBE_STEPS
+        return Speed(max(seconds, 1e-6), self._n_pieces * (end - begin) / max(last - first, 1))

@@ -16,10 +16,11 @@ from wordspot.config import FeatureConfig, RunConfig
 from wordspot.data.speech import Speech
 from wordspot.labels import UNKNOWN
 from wordspot.overrides import override
+from wordspot.progress import SEARCHING, Progress
 from wordspot.training.scenes import hard
 from wordspot.training.scenes.copies import Copies, Recording
 from wordspot.training.scenes.excerpts import Excerpts
-from wordspot.training.scenes.hard import find_hard_places
+from wordspot.training.scenes.hard import find_hard_places, n_pieces
 from wordspot.training.scenes.layout import Layout
 from wordspot.training.scenes.speech import SpeechReader
 
@@ -127,7 +128,7 @@ def test_noise_alone_is_cut_around_the_places() -> None:
 def test_a_resumed_run_uses_the_same_places(tone_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new network detects words nearly anywhere, if a posterior of 0.05 suffices."""
     monkeypatch.setattr(hard, "DETECTED", 0.05)
-    speech, records = make_speech(tmp_path / "speech"), list[Any]()
+    speech, records, shown = make_speech(tmp_path / "speech"), list[Any](), list[Progress]()
     settings = SMALL | {"scenes.seek_at": (2, 5), "scenes.reading": 0.5}
 
     def train(out: Path, **more: Any) -> ws.Run:
@@ -136,7 +137,8 @@ def test_a_resumed_run_uses_the_same_places(tone_folder: Path, tmp_path: Path, m
             speech=speech, **more,
         )  # fmt: skip
 
-    train(tmp_path / "unbroken", on_record=records.append)
+    train(tmp_path / "unbroken", on_record=records.append, progress=shown.append)
+    assert sum(one.stage == SEARCHING and one.done == one.total for one in shown) == 2
     searches = [one for one in records if one.kind == "search"]
     assert [one.step for one in searches] == [2, 5]
     assert all(one.n_found for one in searches)
@@ -151,3 +153,12 @@ def test_a_resumed_run_uses_the_same_places(tone_folder: Path, tmp_path: Path, m
     assert [line for line in ws.load_run(tmp_path / "run").log() if line["kind"] == "search"] == [
         {"step": search.step, "kind": "search", "n_found": search.n_found} for search in searches
     ]
+
+
+def test_a_search_reports_all_its_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve seconds in pieces of two that begin a second apart; eight are searched at once."""
+    monkeypatch.setattr(hard, "_PIECE_S", 2.0)
+    reader, searched = make_reader([(0, 0.0)] * 4, ["a"] * 4, [[(0, 100)]] * 4), list[int]()
+    find_hard_places(LoudEnds(), LoudFrames(), reader, FEATURES, 1, torch.device("cpu"), searched.append)
+    assert searched == [8, 4]
+    assert sum(searched) == n_pieces(reader, FEATURES, 1)

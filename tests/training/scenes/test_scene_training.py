@@ -135,10 +135,16 @@ def test_speech_belongs_to_a_run(tone_folder: Path, tmp_path: Path) -> None:
     speech = make_speech(tmp_path / "speech")
     run = train(tone_folder, tmp_path / "run", 2, speech=speech, on_note=notes.append)
     assert any("minutes of speech in" in note for note in notes)
+    assert not any("left out" in note for note in notes)
     listed = [line for line in (run.path / "data.csv").read_text().splitlines() if "_speech_" in line]
     assert 4 <= len(listed) <= 8
     assert all(line.startswith("training,_speech_,") for line in listed)
     ws.resume(run, tone_folder, speech=speech, steps=3)
+    (said,) = (path for path in speech.rglob("*.wav") if f",{path.relative_to(speech).as_posix()}," in f"{listed[0]},")
+    said.with_suffix(".txt").write_text("turn it low")
+    train(tone_folder, tmp_path / "again", 2, speech=speech, on_note=notes.append)
+    name = said.relative_to(speech).as_posix()
+    assert f"1 recordings of speech are left out, since their text has a word of the model: {name}" in notes
     with pytest.raises(DataError, match="the recordings have changed"):
         ws.resume(run, tone_folder, steps=4)
 

@@ -98,6 +98,27 @@ def speak_words(
     return spoken
 
 
+def spoken_seconds(
+    word: str,
+    *,
+    n: int,
+    seed: int,
+    engines: Mapping[str, Engine],
+    language: str = "en",
+    sample_rate: int = FeatureConfig.sample_rate,
+    tempo: tuple[float, float] = (1.0, 1.0),
+) -> list[float]:
+    """How long `n` of the voices that `speak_words` draws take to say a word, in seconds, before any is made to say it faster.
+
+    Raises:
+        ConfigError, DataError: as for `speak_words`.
+    """
+    (folder,) = check_words([word])
+    rng, shape = _generator(seed, folder), _Shape(0, sample_rate)
+    voices = draw_voices(_readers(word, engines, language).values(), language, n, rng, None, tempo)
+    return [len(_say(word, voice, engines[voice.engine], shape, seed)) / sample_rate for voice in voices]
+
+
 def check_words(words: Sequence[str]) -> list[str]:
     """The folder of each word: NFC, lower case.
 

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from wordspot.audio.samples import Samples, to_float32
 from wordspot.data.voices.common_words import common_words
 from wordspot.data.voices.engine import Manners, Voice, unread_scripts
 from wordspot.data.voices.ipa import BRACKETED, Word, read_ipa
+from wordspot.data.voices.tones import TONAL, numbered, words_with_tones
 from wordspot.data.voices.variants import Variant, read_variants
 from wordspot.errors import WordspotError
 
@@ -89,7 +90,7 @@ class Espeak:
             text = BRACKETED.sub(lambda found: self._to_mnemonics(found[1], accent), text)
         with _LOCK:
             library = self._open()
-            return library.speak(text, accent.identifier, voice, seed), library.sample_rate
+            return library.speak(_readable(text, accent), accent.identifier, voice, seed), library.sample_rate
 
     def phonemes(self, text: str, language: str) -> tuple[Word, ...]:
         """How a text is pronounced: for each word its phonemes in IPA, with the stress marks ``ˈ`` and ``ˌ`` before them.
@@ -100,22 +101,29 @@ class Espeak:
         Raises:
             WordspotError: espeak-ng does not have the language.
         """
-        return self.pronounce([text], language)[0]
+        return self._pronounce([text], language, with_tones=False)[0]
 
     def pronounce(self, texts: Iterable[str], language: str) -> list[tuple[Word, ...]]:
-        """`phonemes` of many texts, at 30 µs each.
+        """`phonemes` of many texts, at 30 µs each; of languages with tones, with the number of each; see `data.voices.tones`.
 
         Raises:
             WordspotError: espeak-ng does not have the language.
         """
+        return self._pronounce(list(texts), language, with_tones=True)
+
+    def _pronounce(self, texts: Sequence[str], language: str, *, with_tones: bool) -> list[tuple[Word, ...]]:
         accents = accents_of(self._list_accents(), language)
         if not accents:
             raise WordspotError(f"espeak-ng has no voice {language!r}; name another `language`")
         best = min(accents, key=lambda a: (a.name != language.lower(), a.codes.get(language.lower(), 99), a.name))
-        texts = list(texts)
-        plain = [part for text in texts for part in BRACKETED.split(text)[::2]]
+        plain = [_readable(part, best) for text in texts for part in BRACKETED.split(text)[::2]]
+        kinds = (_IPA, _MNEMONICS) if with_tones and best.language in TONAL else (_IPA,)
         with _LOCK:
-            spoken = map(_split_phonemes, list(self._open().phonemes(plain, best.identifier)))
+            said = [list(self._open().phonemes(plain, best.identifier, kind)) for kind in kinds]
+        if len(said) == 1:
+            spoken = map(_split_phonemes, said[0])
+        else:
+            spoken = map(lambda ipa, own: tuple(words_with_tones(ipa, own, best.language, _SEPARATOR)), *said)
         return [self._join(text, spoken, best) for text in texts]
 
     def _join(self, text: str, spoken: Iterator[tuple[Word, ...]], accent: _Accent) -> tuple[Word, ...]:
@@ -206,6 +214,11 @@ def accents_of(accents: list[_Accent], language: str) -> list[_Accent]:
         return []
     best = min(matching, key=lambda a: (asked not in a.codes, a.codes.get(asked, 99), a.name))
     return [a for a in matching if a.language == best.language]
+
+
+def _readable(text: str, accent: _Accent) -> str:
+    """A text as espeak-ng reads it."""
+    return numbered(text) if accent.language == "cmn" else text
 
 
 def _split_phonemes(spoken: str) -> tuple[Word, ...]:

@@ -29,8 +29,8 @@ const perDay = (perHour) => (perHour === 0 ? "none" : perHour >= 1 ? `${perHour.
 
 /** In words a maker understands, and no more than the hours can show. */
 function falseAlarms({ n_false_accepts: n, hours, false_accepts_per_hour_high: high }) {
-  const found = `${n || "none"} in ${plural(Math.round(60 * hours), "minute")}`;
-  return `${found}; it may be up to ${high >= 1 ? `${high.toFixed(0)} an hour` : `${(24 * high).toFixed(0)} a day`}, so few minutes say little`;
+  const found = `${n || "none"} in ${plural(Math.round(60 * hours), "minute")} of other words, far more than in a home`;
+  return `${found}; with 95 % certainty at most ${high >= 1 ? `${high.toFixed(0)} an hour` : `${(24 * high).toFixed(0)} a day`}`;
 }
 
 function compared(report, project) {
@@ -58,7 +58,7 @@ function thresholdPanel(report, project, route) {
   const at = curve.thresholds.findIndex((value) => value >= mean);
   const slider = el("input", { id: "threshold", type: "range", min: "0", max: String(curve.thresholds.length - 1), step: "1", value: String(at < 0 ? 0 : at), "aria-describedby": "threshold-says" });
   const says = el("p", { id: "threshold-says", role: "status" });
-  const mark = svgElement("circle", { r: 6 });
+  const mark = [svgElement("path", { class: "mark" }), svgElement("path", { class: "mark inner" })]; // dots, however the picture is stretched
   const save = button("Use this threshold", () => act(async () => {
     await send("POST", ["projects", project.name, "versions", String(report.number), "threshold"], { threshold: Math.min(Math.max(curve.thresholds[slider.value], 0.01), 0.995) });
     say("The threshold was saved in the model");
@@ -69,16 +69,14 @@ function thresholdPanel(report, project, route) {
     const missed = 1 - curve.n_hits[index] / curve.n_words;
     says.textContent = `Threshold ${curve.thresholds[index].toFixed(2)}: ${percent(missed)} of the words in noise are missed, ${plural(curve.n_false_accepts[index], "false alarm")} in ${plural(Math.round(60 * curve.hours), "minute")}.`;
     slider.setAttribute("aria-valuetext", says.textContent);
-    const [x, y] = pointOf(curve, index);
-    mark.setAttribute("cx", x);
-    mark.setAttribute("cy", y);
+    for (const dot of mark) dot.setAttribute("d", `M${pointOf(curve, index)}h0`);
   };
   slider.addEventListener("input", refresh);
   refresh();
   const different = new Set(own).size > 1 ? " Each word has its own threshold now; this sets one for all." : "";
   return el("section", { className: "panel stack", ariaLabel: "Threshold" }, text("h2", "big", "Strict or eager"),
     text("p", "note", `Higher: fewer false alarms. Lower: fewer missed words. Measured on words and noise that were not trained on.${different}`),
-    el("figure", {}, curvePicture(curve, mark), text("figcaption", "note", "Words missed (upwards) against false alarms (to the right).")),
+    el("figure", {}, curvePicture(curve, mark), text("figcaption", "note", `Words missed (upwards, 0 to 100 %) against false alarms (to the right, 0 to ${Math.max(...curve.n_false_accepts)}, logarithmic).`)),
     el("label", { className: "field", for: "threshold" }, text("span", "", "Threshold"), slider), says, el("div", { className: "row" }, el("span"), save));
 }
 
@@ -98,10 +96,17 @@ function pointOf(curve, index) {
   return [x.toFixed(1), y.toFixed(1)];
 }
 
+/** The thresholds at which more false alarms come with fewer missed words, by false alarms: other thresholds gain nothing. */
+function bestOf({ thresholds, n_hits: hits, n_false_accepts: accepts }) {
+  const sorted = [...thresholds.keys()].sort((one, other) => accepts[one] - accepts[other] || hits[other] - hits[one]);
+  return sorted.filter((index, place) => sorted.slice(0, place).every((earlier) => hits[earlier] < hits[index]));
+}
+
 function curvePicture(curve, mark) {
-  const svg = svgElement("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "Misses against false alarms at each threshold" });
-  const points = curve.thresholds.map((_, index) => pointOf(curve, index).join(",")).join(" ");
-  svg.append(svgElement("polyline", { points }), mark);
+  const svg = svgElement("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": "Misses against false alarms at each threshold" });
+  const points = bestOf(curve).map((index) => pointOf(curve, index));
+  points.push([WIDTH - 10, points.at(-1)[1]]);
+  svg.append(svgElement("polyline", { points: points.map((point) => point.join(",")).join(" ") }), ...mark);
   return svg;
 }
 
@@ -120,7 +125,7 @@ function wrongRow(one, project) {
   const place = one.word ? "takes" : "not-words";
   const heard = one.heard ? `heard as “${one.heard}”` : one.word ? `not heard (score ${one.score.toFixed(2)})` : "not heard";
   const name = one.word || "not a word";
-  return el("li", { className: "row" }, el("span", {}, text("strong", "", name), ` ${heard}`, one.set === "testing" || one.set === "validation" ? text("span", "tag", "held out") : null),
+  return el("li", { className: "row" }, el("span", {}, text("strong", "", name), ` ${heard} `, text("span", "note", one.file), one.set === "testing" || one.set === "validation" ? text("span", "tag", "held out") : null),
     button("Play", () => act(() => play(["projects", project.name, "sounds", place, one.file], { word: one.word })), "button small", { ariaLabel: `Play ${one.file}, ${name}` }));
 }
 

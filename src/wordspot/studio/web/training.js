@@ -7,7 +7,7 @@ const LOOK_MS = 1000;
 /** What a maker chooses; the numbers are those of `wordspot new`. */
 const PLANS = {
   quick: { title: "Quick", about: "1 minute of training: to see whether it works", minutes: 1, n_voices: 60, n_near_misses: 8, stream_minutes: 5 },
-  good: { title: "Good", about: "4 minutes of training: to use it", minutes: 4, n_voices: 120, n_near_misses: 20, stream_minutes: 20 },
+  good: { title: "Good", about: "up to 4 minutes of training: to use it", minutes: 4, n_voices: 120, n_near_misses: 20, stream_minutes: 20 },
   thorough: { title: "Thorough", about: "up to 20 minutes of training: to use it every day", minutes: 20, n_voices: 300, n_near_misses: 60, stream_minutes: 20 },
 };
 const PRESETS = { default: "computers, phones and browsers", microcontroller: "ESPHome devices, such as Home Assistant Voice PE" };
@@ -121,6 +121,7 @@ class TrainingView {
     this.bar.hidden = state.state !== "running";
     const count = state.total ? `${state.done} of ${state.total}` : state.done ? String(state.done) : "";
     this.detail.textContent = state.state === "running" ? [count, timeLeft(state)].filter(Boolean).join(" · ") : "";
+    this.detail.hidden = !this.detail.textContent;
     drawCurves(this.curve, state.curve, state.found);
     const sentenceOfFound = foundSentence(state.found);
     if (this.found.textContent !== sentenceOfFound) this.found.textContent = sentenceOfFound;

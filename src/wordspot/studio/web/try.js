@@ -28,7 +28,7 @@ class TryView {
     this.rate = entry.card.sample_rate;
     this.meter = el("span");
     this.status = el("p", { id: "try-status", role: "status", textContent: "Loading the model …" });
-    this.start = button("Start listening", () => (this.microphone ? this.stop() : act(() => this.listen())), "button primary", { id: "listen", disabled: true });
+    this.start = button("Start listening", () => (this.microphone ? this.stop() : act(() => this.listen())), "button primary", { id: "try-listen", disabled: true });
     this.heard = el("ol", { className: "heard", reversed: true });
     const words = el("ul", { id: "words" });
     const announcer = el("p", { className: "only-read", "aria-live": "polite" });
@@ -157,6 +157,8 @@ class TryView {
   async keep(sound, query) {
     await upload(["projects", this.project.name, "kept"], encodeWav(sound, this.rate), query);
     this.nKept++;
+    const review = document.querySelector("#steps a[href$='/review']");
+    review.textContent = `Review (${this.project.kept.length + this.nKept})`;
     const sentence = `${plural(this.nKept, "sound")} kept for the review`;
     this.status.textContent = `${this.microphone ? "Listening …" : "Stopped."} ${sentence}.`;
     say(sentence);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,10 +16,11 @@ from wordspot.data.cache import DecodedClips
 from wordspot.data.clips import ClipSet
 from wordspot.data.speech import Speech
 from wordspot.labels import SILENCE
+from wordspot.progress import SEARCHING, OnProgress, Progress, ignore
 from wordspot.training.noise import training_noise
 from wordspot.training.scenes.copies import Copies, Recording
 from wordspot.training.scenes.excerpts import Excerpts
-from wordspot.training.scenes.hard import find_hard_places
+from wordspot.training.scenes.hard import find_hard_places, n_pieces
 from wordspot.training.scenes.labels import Ints, label_windows
 from wordspot.training.scenes.layout import Layout
 from wordspot.training.scenes.speech import SpeechReader
@@ -37,6 +40,7 @@ class SceneBatches:
 
     Attributes:
         hard: the hard places that scenes are cut around, of ``speech`` and of ``noise``.
+        left_out: the recordings of speech that hold a word of the model.
     """
 
     def __init__(
@@ -56,20 +60,23 @@ class SceneBatches:
         copies = Copies(reader, len(spoken), config.augment, features.sample_rate, seed)
         excerpts = None
         self._sentences = None if speech is None else SpeechReader(speech, config.words)
+        self.left_out = () if self._sentences is None else self._sentences.left_out
         if self._sentences is not None:
             excerpts = Excerpts(self._sentences, len(self._sentences), config.augment, features.sample_rate)
         self._noise = training_noise(config, decoded, clips)
         self._layout = Layout(config, copies, clips.weights[spoken], excerpts, self._noise, self.n_samples)
         self.hard = self._layout.hard
 
-    def seek(self, network: nn.Module, front_end: nn.Module, device: torch.device) -> int:
+    def seek(self, network: nn.Module, front_end: nn.Module, device: torch.device, progress: OnProgress = ignore) -> int:
         """Add what `network` falls for in the sentences and the noise to `hard`. Returns how many places were found."""
-        n_found, sources = 0, {"speech": self._sentences, "noise": NoiseReader(self._noise)}
+        both = {"speech": self._sentences, "noise": NoiseReader(self._noise)}
+        sources = {name: source for name, source in both.items() if source is not None and len(source)}
+        total = sum(n_pieces(source, self._features, self.stride) for source in sources.values())
+        n_found, show = 0, _count_searched(progress, total)
         for name, source in sources.items():
-            if source is not None and len(source):
-                found = find_hard_places(network, front_end, source, self._features, self.stride, device)
-                self.hard[name] = np.concatenate([self.hard[name], found])
-                n_found += len(found)
+            found = find_hard_places(network, front_end, source, self._features, self.stride, device, show)
+            self.hard[name] = np.concatenate([self.hard[name], found])
+            n_found += len(found)
         return n_found
 
     def draw(self, step: int) -> tuple[NDArray[np.float32], Ints]:
@@ -82,6 +89,18 @@ class SceneBatches:
             row[: len(places)] = places
         labels = label_windows(words, self._begins, self._features.clip_samples, self._features.sample_rate, self._recent_ms)
         return np.stack(audio), labels
+
+
+def _count_searched(progress: OnProgress, total: int) -> Callable[[int], None]:
+    """A callback that reports the pieces it is called with as searched, of `total`."""
+    done = 0
+
+    def add(n: int) -> None:
+        nonlocal done
+        done += n
+        progress(Progress(SEARCHING, done, total))
+
+    return add
 
 
 class NoiseReader:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from wordspot.config import FeatureConfig
 from wordspot.data.cache import DecodedClips
 from wordspot.labels import UNKNOWN
+from wordspot.progress import CHECKING, OnProgress, Progress, ignore
 
 #: A mean posterior above this counts as a detection; the thresholds of the finished model are chosen later.
 DETECTED = 0.5
@@ -72,12 +73,16 @@ class HeldOutClips:
         self._features, self._stride, self._device = features, stride, device
         self._n_words, self._n_others = len(words), len(others)
 
-    def count(self, network: nn.Module, front_end: nn.Module, step: int) -> Found | None:
+    def count(self, network: nn.Module, front_end: nn.Module, step: int, progress: OnProgress = ignore) -> Found | None:
         """The clips in which `network`, which is put into evaluation mode, detects a word; None without clips of the words."""
         if not self._n_words:
             return None
         network.eval()
-        detected = np.concatenate([self._detected(network, front_end, start) for start in range(0, len(self._rows), _BATCH)])
+        batches = []
+        for start in range(0, len(self._rows), _BATCH):
+            batches.append(self._detected(network, front_end, start))
+            progress(Progress(CHECKING, min(start + _BATCH, len(self._rows)), len(self._rows)))
+        detected = np.concatenate(batches)
         is_word = self._labels > UNKNOWN
         n_found = int((detected == self._labels)[is_word].sum())
         return Found(step, n_found, self._n_words, int((detected[~is_word] > UNKNOWN).sum()), self._n_others)

@@ -6,6 +6,7 @@ rarely for the network to learn that they are no word.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -49,6 +50,7 @@ def find_hard_places(
     features: FeatureConfig,
     stride: int,
     device: torch.device,
+    searched: Callable[[int], None] | None = None,
 ) -> Places:
     """Where the network detects one of its words in recordings, at most 400 places, of those with the highest posteriors.
 
@@ -59,11 +61,11 @@ def find_hard_places(
         features: of the network's input.
         stride: frames from one window to the next.
         device: of the network.
+        searched: called after each batch of pieces with the number of pieces in it; see `n_pieces`.
     """
     network.eval()
     hop, clip = stride * features.hop_samples, features.clip_samples
-    pieces = _Pieces(recordings, clip, hop, int(_PIECE_S * features.sample_rate))
-    found = []
+    pieces, found = _Pieces(recordings, features, stride), []
     for audio, begins in pieces:
         with torch.inference_mode():
             sound = torch.from_numpy(audio).to(device).float().div_(32768)
@@ -71,7 +73,14 @@ def find_hard_places(
             words = torch.softmax(logits.float(), dim=-1)[..., UNKNOWN + 1 :].amax(dim=-1).cpu().numpy()
         ends = begins[:, None] + clip + hop * np.arange(words.shape[1])
         found += list(zip(words[words > DETECTED], ends[words > DETECTED], strict=True))
+        if searched is not None:
+            searched(len(begins))
     return pieces.places(_highest(found, int(_APART_S * features.sample_rate)))
+
+
+def n_pieces(recordings: Recordings, features: FeatureConfig, stride: int) -> int:
+    """How many pieces `find_hard_places` searches."""
+    return len(_Pieces(recordings, features, stride))
 
 
 def _highest(found: list[tuple[float, int]], apart: int) -> list[int]:
@@ -86,15 +95,19 @@ def _highest(found: list[tuple[float, int]], apart: int) -> list[int]:
 class _Pieces:
     """All recordings end to end, in overlapping pieces of equal length: every window is in one of them."""
 
-    def __init__(self, recordings: Recordings, clip: int, hop: int, length: int) -> None:
+    def __init__(self, recordings: Recordings, features: FeatureConfig, stride: int) -> None:
+        hop, clip, length = stride * features.hop_samples, features.clip_samples, int(_PIECE_S * features.sample_rate)
         self._recordings, self._clip = recordings, clip
         self._bounds = np.cumsum([0, *(len(recordings(place).samples) for place in range(len(recordings)))])
         self._length = clip + (max(length - clip, 0) // hop) * hop
         self._step = self._length - clip + hop
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __len__(self) -> int:
+        return -(-int(self._bounds[-1]) // self._step)
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.int16], NDArray[np.int64]]]:
         """Audio int16 [batch, samples], and the first sample of each piece: int64 [batch]."""
-        begins = np.arange(0, self._bounds[-1], self._step)
+        begins = self._step * np.arange(len(self))
         for start in range(0, len(begins), _BATCH):
             chosen = begins[start : start + _BATCH]
             yield np.stack([self._cut(int(begin)) for begin in chosen]), chosen

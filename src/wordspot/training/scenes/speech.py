@@ -36,6 +36,12 @@ class SpeechReader:
     def __len__(self) -> int:
         return len(self._used)
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The recordings whose text has a word of the model, and which are not used."""
+        used = set(self._used)
+        return tuple(path for number, path in enumerate(self._speech.paths) if number not in used)
+
     def __call__(self, place: int) -> Recording:
         number = self._used[place]
         samples, times = self._speech.samples(number), self._speech.times[number]

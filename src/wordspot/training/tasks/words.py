@@ -21,11 +21,12 @@ from wordspot.data.speech import Speech, load_speech
 from wordspot.data.split import unused_lists
 from wordspot.errors import ConfigError, DataError
 from wordspot.evaluation.clips import measure_clips
+from wordspot.formats import some
 from wordspot.intervals import wilson_interval
 from wordspot.labels import SILENCE_LABEL, UNKNOWN, normalize_word
 from wordspot.metrics import confusion_matrix
 from wordspot.models.streaming import SceneNetwork
-from wordspot.progress import OnProgress
+from wordspot.progress import OnProgress, ignore
 from wordspot.tasks import labels_of_run
 from wordspot.training.batches import Batches
 from wordspot.training.log import listing_text
@@ -84,12 +85,22 @@ class Search:
 class WordsTask:
     """A `training.tasks.TrainingTask` on the clips of a data folder, and on `speech` if there is any.
 
+    Args:
+        progress: called while training waits for a search of the speech, or for a count of held-out clips.
+
     Raises:
         DataError: no clips are left for training.
     """
 
-    def __init__(self, config: RunConfig, decoded: DecodedClips, device: torch.device, speech: Speech | None = None) -> None:
-        self.labels, self._config, self._speech = labels_of_run(config), config, speech
+    def __init__(
+        self,
+        config: RunConfig,
+        decoded: DecodedClips,
+        device: torch.device,
+        speech: Speech | None = None,
+        progress: OnProgress = ignore,
+    ) -> None:
+        self.labels, self._config, self._speech, self._progress = labels_of_run(config), config, speech, progress
         self._wanted = {normalize_word(word) for word in config.words}
         self.decoded, self.sets = decoded, build_sets(decoded.listing, config.words, config.data)
         if not len(self.sets["training"]):
@@ -132,7 +143,7 @@ class WordsTask:
             sentences = load_speech(speech, config.features.sample_rate, config.data, progress)
             for problem in sentences.problems:
                 on_note(f"left out: {problem}")
-        return cls(config, decoded, device, sentences)
+        return cls(config, decoded, device, sentences, progress)
 
     def describe(self) -> str:
         clips = f"{len(self.sets['training']):,} training clips"
@@ -141,6 +152,8 @@ class WordsTask:
     def warnings(self) -> Iterator[str]:
         if not self.batches.has_noise("training"):
             yield "there is no folder _background_noise_: silence is digital zeros, and the model will be worse in real rooms"
+        if self._scenes is not None and (left_out := self._scenes.left_out):
+            yield f"{len(left_out)} recordings of speech are left out, since their text has a word of the model: {some(left_out)}"
         note = split_recordings(self.decoded.listing, self._config.data, self._wanted).note
         if note:
             yield note
@@ -196,11 +209,11 @@ class WordsTask:
         return self.batches.augmenter.through_channel(audio, generator), labels
 
     def after_step(self, network: Callable[[], nn.Module], front_end: nn.Module, step: int) -> Iterator[Search | Found]:
-        every = self._config.training.found_every
-        if self._held_out is not None and step % every == 0 and (found := self._held_out.count(network(), front_end, step)):
+        every, show = self._config.training.found_every, self._progress
+        if self._held_out is not None and step % every == 0 and (found := self._held_out.count(network(), front_end, step, show)):
             yield found
         if self._scenes is not None and step in self._config.scenes.seek_at:
-            yield Search(step, self._scenes.seek(network(), front_end, self.batches.device))
+            yield Search(step, self._scenes.seek(network(), front_end, self.batches.device, show))
 
     def state(self) -> dict[str, Tensor]:
         hard = {} if self._scenes is None else self._scenes.hard

@@ -18,11 +18,14 @@ from wordspot.data.voices.near_misses.candidates import (
     any_words,
     exchanged,
     half_words,
+    is_mandarin,
+    other_syllables,
     parts,
     similar_words,
     wake_words,
 )
 from wordspot.data.voices.sounds import Sounds, contains, distance, to_sounds
+from wordspot.data.voices.tones import numbered
 from wordspot.errors import ConfigError, DataError, MissingExtraError, install_command
 from wordspot.labels import normalize_word
 
@@ -40,7 +43,7 @@ class NearMiss:
         phonemes: how it is pronounced, in IPA with a space between words: ``hˈeɪ dˈæmp``.
         distance: from the phrase, in weighted edits; see `wordspot.data.voices.sounds`.
         kind: ``word``, ``beginning`` (begins as the phrase does), ``end`` (ends as it does), ``exchanged`` (one sound differs),
-            ``part`` (of the phrase) or ``wake word`` (of another product).
+            ``syllable`` (of Mandarin: another tone or character), ``part`` (of the phrase) or ``wake word`` (of another product).
     """
 
     text: str
@@ -55,8 +58,9 @@ class NearMiss:
 def near_misses(phrase: str, n: int = 50, *, language: str = "en", excluded: Iterable[str] = ()) -> tuple[NearMiss, ...]:
     """Up to `n` texts that sound like a phrase, nearest first; each kind gives as many as the others while it has any.
 
-    In English, words and the beginnings and ends of phrases come from a list of 10,900 common words. In other languages
-    there are only parts of the phrase, exchanged sounds (in Latin letters) and wake words of other products.
+    In English, words and the beginnings and ends of phrases come from a list of 10,900 common words. In Mandarin, a character is
+    replaced by each of 1,000 common ones, or a tone of pinyin by the others. In other languages there are only parts of the
+    phrase, exchanged sounds (in Latin letters) and wake words of other products.
 
     Args:
         phrase: the wake word.
@@ -94,7 +98,7 @@ class _Search:
             others = "; ".join(f"{script} letters are read by `language` {languages_of_script(script)}" for script in scripts)
             raise DataError(f"{phrase!r} cannot be read aloud in language {language!r}: {others}")
         self._espeak = espeak
-        self._phrase = phrase
+        self._phrase = numbered(phrase) if is_mandarin(language) else phrase
         self._accents = sorted({voice.accent for voice in espeak.voices(language)})
         if not self._accents:
             raise DataError(f"espeak-ng has no voice for the language {language!r}; name another `language`")
@@ -116,6 +120,7 @@ class _Search:
         return [
             *(self._with_words(n) if self._has_words else ()),
             ("exchanged", exchanged(self._phrase, self._sounds, self.pronounce)),
+            *([("syllable", other_syllables(self._phrase))] if is_mandarin(self._language) else []),
             ("part", parts(self._phrase, self._sounds, self.pronounce)),
             ("wake word", list(wake_words(self._language))),
         ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from wordspot.data.voices.common_characters import common_characters
 from wordspot.data.voices.sounds import Sounds, contains, distance
 
 #: What other products wake up to.
@@ -21,17 +23,23 @@ _EXCHANGED = {
     "p": "bt", "b": "pd", "t": "dk", "d": "tg", "k": "gt", "c": "g", "g": "kd", "f": "vs", "v": "fz", "s": "zf", "z": "s",
     "m": "n", "n": "m", "l": "rw", "r": "lw", "h": "f", "w": "rv", "j": "z", "a": "eou", "e": "aio", "i": "eau", "o": "aue",
     "u": "oai", "ch": ("sh",), "sh": ("ch", "s"), "th": ("s", "f", "t"), "ei": ("au",), "ie": ("a",), "ay": ("ow",),
-    "ee": ("ow", "oo"), "oo": ("ee",), "y": ("ow",),
+    "ee": ("ow", "oo"), "oo": ("ee",), "y": ("ow",), "ä": "oui", "ö": "aei", "ü": "oae", "sch": ("s", "f"), "eu": ("au", "ei"),
 }  # fmt: skip
+_TONES = "1234"
 _MIN_SOUNDS = 2
 _MAX_LONGER = 3
 
 Pronounce = Callable[[Sequence[str]], list[Sounds]]
 
 
+def is_mandarin(language: str) -> bool:
+    """Whether this is a name of Mandarin."""
+    return language.split("-")[0] in ("zh", "cmn")
+
+
 def wake_words(language: str) -> tuple[str, ...]:
     """What other products wake up to, in the script of the language."""
-    return _WAKE_WORDS_ZH if language.split("-")[0] in ("zh", "cmn") else _WAKE_WORDS
+    return _WAKE_WORDS_ZH if is_mandarin(language) else _WAKE_WORDS
 
 
 def parts(phrase: str, sounds: Sounds, pronounce: Pronounce) -> list[str]:
@@ -52,6 +60,19 @@ def exchanged(phrase: str, sounds: Sounds, pronounce: Pronounce) -> list[str]:
     """The phrase with a letter, or a pair, written otherwise, if exactly one sound changes."""
     texts = list(dict.fromkeys(_respelt(phrase)))
     return [text for text, heard in zip(texts, pronounce(texts), strict=True) if _n_replaced(sounds, heard) == 1]
+
+
+def other_syllables(phrase: str) -> list[str]:
+    """A phrase of Mandarin with another character in place of one; in pinyin with numbers, with another tone."""
+    found = []
+    for place, character in enumerate(phrase):
+        others: Iterable[str] = ()
+        if character in _TONES and phrase[place - 1 : place].isalpha():
+            others = _TONES
+        elif unicodedata.name(character, "").startswith("CJK"):
+            others = common_characters()
+        found += [phrase[:place] + other + phrase[place + 1 :] for other in others if other != character]
+    return found
 
 
 def similar_words(sounds: Sounds, words: Sequence[str], heard: Sequence[Sounds], n: int) -> list[str]:
