@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import socket
 from typing import Any
 
 from wordspot.errors import ConfigError, missing_extra
 
 _STORE_BYTES = 256 << 20
+_PATIENCE_S = 10.0  # for a node on the network
 
 
 def has_ray() -> bool:
@@ -38,6 +40,7 @@ def start_ray(n_cores: int | None = None, address: str | None = None) -> tuple[A
         raise missing_extra(error, "`engine` ray") from error
     is_ours = not ray.is_initialized()
     if is_ours:
+        _check_answers(address or "")
         _start(ray, n_cores, address)
     return ray, is_ours
 
@@ -51,8 +54,28 @@ def _start(ray: Any, n_cores: int | None, address: str | None) -> None:
     }
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else quiet))
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())[:300]
         if address is None:
             raise ConfigError(f"Ray could not be started on this machine ({reason}); choose another `engine`") from error
-        raise ConfigError(f"`address`: no Ray cluster answers at {address} ({reason})") from error
+        raise ConfigError(
+            f"`address`: Ray cannot connect to the cluster at {address} ({reason}); its version must be the same there, and if "
+            "the cluster has a token, set RAY_AUTH_MODE=token here"
+        ) from error
+
+
+def _check_answers(address: str) -> None:
+    """Raise if nothing listens there: Ray itself would try again for minutes, with a line for each time.
+
+    Raises:
+        ConfigError: nothing does.
+    """
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if not port.isdigit():  # none, or `auto`
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"`address`: no Ray cluster answers at {address} ({error}); expected its head node, such as 10.0.0.1:6379"
+        ) from error

@@ -152,7 +152,7 @@ def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(DataError, match=r"none of the 1 negatives could be read; expected sound files: left out: .*x.wav"):
         compare(both, takes=folder / "takes", negatives=folder / "bad")
     fails(
-        capsys, r"other\.tflite: \.tflite models are not supported yet; compare \.onnx files that `wordspot export` wrote",
+        capsys, r"other\.tflite: a network without its cut-off; name the manifest \(\.json\) beside it",
         "compare", both[0], folder / "other.tflite", "--takes", folder / "takes", "--negatives", folder / "negatives",
     )  # fmt: skip
 

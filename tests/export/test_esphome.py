@@ -209,6 +209,13 @@ def test_recordings_are_measured_as_on_a_device(
     assert (tuned.parent / "deep.tflite").read_bytes() == (tmp_path / "out" / "deep_voice.tflite").read_bytes()
     status, out, _ = run(capsys, "detect", tuned, tmp_path / "stream.wav", "--json")
     assert (status, out.count("Deep Voice")) == (0, 3)
+    write(tmp_path / "takes" / "Deep Voice" / "one.wav", take(1.5, 1.0, seed=98))
+    write(tmp_path / "negatives" / "quiet.wav", 0.001 * np.random.default_rng(0).standard_normal(3 * RATE))
+    files = "--takes", tmp_path / "takes", "--negatives", tmp_path / "negatives"
+    status, out, _ = run(capsys, "compare", path, tuned, *files, "--json")
+    compared = json.loads(out)["models"]
+    assert (status, [one["model"] for one in compared]) == (0, [str(path), str(tuned)])
+    assert [one["own"]["n_found"] for one in compared] == [1, 1]
     fails(capsys, "`?--out`? must end in .json", *base, tmp_path / "x.onnx")
     fails(capsys, "is that of a manifest for ESPHome, and the only one", *base, tmp_path / "x.json", "--decoder", "peak")
 

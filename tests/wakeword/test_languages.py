@@ -24,7 +24,7 @@ SMALL: dict[str, Any] = {
 }
 #: Phrase, language, and two texts that sound like it.
 PHRASES = [
-    ("hallo Lampe", "de", {"hallo", "halle lampe"}),
+    ("hallo Lampe", "de", {"hallo rampe", "lampe"}),
     ("小爱同学", "zh", {"小爱通学", "同学"}),
 ]
 

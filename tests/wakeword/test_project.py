@@ -12,7 +12,7 @@ import pytest
 
 from wordspot.audio.files import write_audio
 from wordspot.errors import ConfigError, DataError, ExportError, MissingExtraError, NotFoundError
-from wordspot.wakeword import making
+from wordspot.wakeword import making, thresholds
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.recordings import add_false_accepts, add_takes, remove_missing, weigh_takes
 
@@ -158,9 +158,9 @@ def test_without_files_for_esphome_the_exported_file_has_its_threshold(tmp_path:
 
     monkeypatch.setattr("wordspot.export.esphome.export_esphome", fail)
     chosen: list[Path] = []
-    monkeypatch.setattr(making.measuring, "choose_thresholds", lambda model, *_: chosen.append(model) or tuned)
+    monkeypatch.setattr(thresholds.measuring, "choose_thresholds", lambda model, *_: chosen.append(model) or tuned)
     request, model = Request(("hey lamp",), preset="microcontroller"), tmp_path / "hey-lamp.onnx"
-    made = making._tune(project, request, model, [], lambda _: None)
+    made = thresholds.tune_wake_word(project, request, model, [], lambda _: None)
     assert chosen == [made.decides] == [model]
     assert (made.metrics, made.files) == ("figures", None)
     (problem,) = made.problems
@@ -176,3 +176,11 @@ def test_what_is_not_installed_is_noticed_before_anything_is_written(tmp_path: P
     with pytest.raises(MissingExtraError, match=r"`new` needs onnx, which is not installed; run: .*wordspot\[export\]"):
         making.new("hey lamp", out=tmp_path / "wake")
     assert not (tmp_path / "wake").exists()
+
+
+def test_a_folder_with_files_is_noticed_before_voices_speak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    monkeypatch.setattr(making, "check_packages", lambda *_: None)
+    monkeypatch.setattr(making, "check_phrases", lambda *_: pytest.fail("voices speak"))
+    with pytest.raises(ConfigError, match="contains files; expected a new or empty folder"):
+        making.new("hey lamp", out=tmp_path)

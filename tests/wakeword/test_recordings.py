@@ -138,9 +138,9 @@ def test_long_copies_of_an_earlier_version_are_cut(tmp_path: Path) -> None:
 
 
 def test_negatives_in_other_languages() -> None:
-    """No list says which texts exist; a neighbouring vowel or a voiced consonant is how people say the phrase itself."""
+    """Of texts that are not known to exist, the nearest are how people say the phrase itself."""
     german = set(other_texts(Request(("hallo Lampe",), language="de", n_near_misses=60)))
-    assert {"hallo wampe", "halle lampe", "hallo", "lampe", "alexa"} <= german
+    assert {"hallo rampe", "halle lampe", "hallo", "lampe", "hey rhasspy"} <= german
     assert not {"hallu lampe", "hallo lambe"} & german
     chinese = other_texts(Request(("小爱同学",), language="zh", n_near_misses=60))
     assert {"小爱通学", "同学", "小度小度"} <= set(chinese)

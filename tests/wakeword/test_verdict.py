@@ -15,7 +15,7 @@ from wordspot.wakeword.measuring import Measured
 from wordspot.wakeword.project import Request
 from wordspot.wakeword.verdict import doubts_about, limits, verdict
 
-FOUND = Proportion(36, 40)
+FOUND, NOT_WOKEN = Proportion(36, 40), Proportion(0, 20)
 REQUEST = Request(("hey lamp",))
 
 
@@ -24,9 +24,9 @@ def detections(missed: int = 10, n_words: int = 100, accepts: int = 0, hours: fl
     return DetectionMetrics(hours, words, {"hey lamp": words})
 
 
-def measured(voices: Proportion = FOUND, takes: Proportion | None = None, **more: Any) -> Measured:
+def measured(voices: Proportion = FOUND, takes: Proportion | None = None, near: Proportion = NOT_WOKEN, **more: Any) -> Measured:
     stream: Any = SimpleNamespace(metrics=SimpleNamespace(detections=detections(**more)))
-    return Measured(voices, takes, Proportion(0, 20), (), stream)
+    return Measured(voices, takes, near, (), stream)
 
 
 def test_a_good_model_needs_no_verdict() -> None:
@@ -40,6 +40,7 @@ def test_a_good_model_needs_no_verdict() -> None:
     [
         (measured(Proportion(3, 40)), "it finds the phrase in 3 of 40 held-out voices"),
         (measured(takes=Proportion(0, 4)), "it finds the phrase in 0 of 4 held-out recordings of people"),
+        (measured(near=Proportion(18, 20)), "18 of 20 clips of similar phrases wake it"),
         (measured(missed=80), "it misses 80 of 100 phrases in the test streams at its threshold"),
         (measured(accepts=60), "60 false accepts an hour there, wanted 0.5"),
     ],
@@ -61,9 +62,9 @@ def test_advice_fits_what_was_given() -> None:
 def test_what_the_streams_cannot_show() -> None:
     (few,) = limits(detections(hours=0.5), REQUEST, has_speech=True)
     assert few.startswith(
-        "0.5 hours of sound chose the threshold: even without any false accept there, the true rate may be up to 7.38"
+        "30 minutes of sound chose the threshold: even without any false accept there, the true rate may be up to 7.38"
     )
-    assert "to show 0.5 takes 7.38 hours" in few
+    assert "to show 0.5 takes 7.4 hours" in few
     assert "annotation" not in few
     assert limits(detections(hours=9), REQUEST, has_speech=True) == []
     assert limits(detections(hours=9, accepts=30), REQUEST, has_speech=True) == [

@@ -13,7 +13,11 @@ EXAMPLE = "wordspot compare old.onnx new.onnx --takes takes --negatives evenings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "models", nargs="+", type=Path, metavar="MODEL.onnx", help="two files or more that `wordspot export` wrote"
+        "models",
+        nargs="+",
+        type=Path,
+        metavar="MODEL.onnx",
+        help="two files or more that `wordspot export` wrote, or manifests (.json) of models for ESPHome",
     )
     parser.add_argument(
         "--takes",
@@ -43,10 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.evaluation.compare import compare
+    from wordspot.export.esphome_model import open_esphome
 
     with console.show_progress() as progress:
         result = compare(
-            args.models,
+            [open_esphome(path) if path.suffix.lower() == ".json" else path for path in args.models],
             takes=args.takes,
             negatives=args.negatives,
             false_accepts_per_hour=args.false_accepts_per_hour,

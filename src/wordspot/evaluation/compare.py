@@ -36,7 +36,7 @@ from wordspot.presets import FALSE_ACCEPTS_PER_HOUR
 from wordspot.progress import OnProgress, Progress, ignore
 from wordspot.runtime.batch import Recordings, as_paths
 from wordspot.runtime.detector import CLIP_STRIDE_MS, Scorer
-from wordspot.runtime.model import Model
+from wordspot.runtime.model import Model, OtherFormat
 
 _QUIET_S, _QUIET_DB = 1.0, -70.0
 _MOST_PER_HOUR = 3600.0
@@ -128,7 +128,7 @@ class Comparison:
 
 
 def compare(
-    models: Sequence[Path | str],
+    models: Sequence[Path | str | OtherFormat],
     *,
     takes: Recordings,
     negatives: Recordings,
@@ -138,7 +138,7 @@ def compare(
     """Measure models on the same recordings. None of these should have been used to train any of them.
 
     Args:
-        models: two exported files or more.
+        models: two exported files or more, or opened ones of another format.
         takes: recordings of one word each, or folders of them; several words: a folder for each.
         negatives: recordings of any length in which no word of the models is said, or folders of them.
         false_accepts_per_hour: the wanted rate, over all words of a model together.
@@ -150,9 +150,9 @@ def compare(
         DataError: no take or no negative could be read.
         NotFoundError, CardError: a model that is missing or damaged, or a folder without recordings.
     """
-    report, paths = progress or ignore, [Path(model) for model in models]
-    _check(paths, false_accepts_per_hour)
-    opened = [open_for_streams(path) for path in paths]
+    report, sources = progress or ignore, [model if isinstance(model, OtherFormat) else Path(model) for model in models]
+    _check([source if isinstance(source, Path) else Path(source.name) for source in sources], false_accepts_per_hour)
+    opened = [open_for_streams(source) for source in sources]
     clips, left_out = _readable(find_clips(as_paths(takes)), "takes", read_audio)
     streams, also_left_out = _readable(find_clips(as_paths(negatives)), "negatives", read_info)
     compared = [_compare_one(model, clips, streams, false_accepts_per_hour, report) for model in opened]
@@ -164,7 +164,9 @@ def compare(
 def _check(paths: Sequence[Path], per_hour: float) -> None:
     for path in paths:
         if path.suffix.lower() == ".tflite":
-            raise ConfigError(f"{path}: .tflite models are not supported yet; compare .onnx files that `wordspot export` wrote")
+            raise ConfigError(
+                f"{path}: a network without its cut-off; name the manifest (.json) beside it, if `wordspot export` wrote it"
+            )
     if len(paths) < 2 or len(set(paths)) < len(paths):
         named = ", ".join(map(str, paths)) or "none"
         raise ConfigError(f"`models` must be at least two different files, got {named}")

@@ -1,6 +1,6 @@
 """From a typed phrase to a measured wake word: `making.new`.
 
-The stages, each in its own module: `recordings` (voices say the phrases and what sounds like them), `pronunciations` (how
-else people may say them), `training` (from the model in the package, with what it falls for), `measuring` (thresholds from
-validation, figures from testing).
+The stages, each in its own module: `phrases` (what is said before anything is made), `recordings` (voices say the phrases and
+what sounds like them), `pronunciations` (how else people may say them), `training` (from the model in the package, with what it
+falls for), `thresholds` (from validation), `measuring` (figures from testing), `verdict` and `report` (what they mean).
 """

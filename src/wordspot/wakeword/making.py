@@ -6,23 +6,22 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wordspot.errors import ConfigError, ExportError, NotFoundError, check_packages
+from wordspot.errors import ConfigError, NotFoundError, check_packages
 from wordspot.files import check_out
-from wordspot.formats import command_line
+from wordspot.formats import command_line, duration
 from wordspot.labels import as_words
 from wordspot.progress import OnNote, OnProgress, Progress, ignore, ignore_note
 from wordspot.run import Run
-from wordspot.wakeword import esphome, measuring, recordings, training
+from wordspot.wakeword import measuring, recordings, training
 from wordspot.wakeword.esphome import EsphomeFiles
 from wordspot.wakeword.phrases import check_phrases
 from wordspot.wakeword.project import MEASURES, Project, Request
+from wordspot.wakeword.thresholds import tune_wake_word
 from wordspot.wakeword.verdict import doubts_about, limits, verdict
 
-if TYPE_CHECKING:
-    from wordspot.evaluation.false_accepts import DetectionMetrics
-    from wordspot.export.esphome_model import EsphomeFile
+_HINT = "set `resume` to go on with it, or `force` to begin anew"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class WakeWord:
         if self.measured.takes is not None:
             lines.append(f"people, held out: found in {self.measured.takes.count} of {self.measured.takes.n} recordings")
         lines.append(
-            f"streams of {60 * hours:.0f} minutes: {found.missed.count} of {found.n_words} words missed; "
+            f"streams of {duration(3600 * hours)}: {found.missed.count} of {found.n_words} words missed; "
             f"{found.false_accepts.n} false accepts ({found.false_accepts.per_hour:.2f} an hour, at most "
             f"{found.false_accepts.interval[1]:.2f} with 95 % confidence)"
         )
@@ -176,8 +175,9 @@ def new(
             raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
     project, note = Project(Path(out)), on_note or ignore_note
     check_packages("`new`", "onnx", "onnxscript", "torch")
-    if not resume:
-        check_phrases(request, note)  # raises before anything is written
+    if not resume:  # what cannot be is said before anything is written
+        check_out(project.path, force=force, hint=_HINT)
+        check_phrases(request, note)
     finished = _begin(project, request, resume=resume, force=force)
     callbacks = training.Callbacks(progress or ignore, note, on_record or (lambda _: None), stop or (lambda: False))
     heard = _path(speech)
@@ -200,7 +200,7 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
             raise ConfigError(f"{project.path} was begun with other arguments ({difference}); repeat them")
         project.write(request, found[1])
         return found[1]
-    check_out(project.path, force=force, hint="set `resume` to go on with it, or `force` to begin anew")
+    check_out(project.path, force=force, hint=_HINT)
     if project.exists:  # else these folders are the user's own
         for earlier in (project.recordings, project.run, project.streams, project.esphome):
             shutil.rmtree(earlier, ignore_errors=True)
@@ -271,7 +271,7 @@ def _finish(project: Project, request: Request, run: Run, speech: Path | None, c
     run.export(model, force=True)
     callbacks.progress(Progress("mixing the validation stream", 0))
     validation = measuring.make_streams(project, request, "validation", speech)
-    tuned = _tune(project, request, model, validation, callbacks.progress)
+    tuned = tune_wake_word(project, request, model, validation, callbacks.progress)
     callbacks.progress(Progress("mixing the testing stream", 0))
     testing = measuring.make_streams(project, request, "testing", speech)
     measured = measuring.measure(tuned.decides, project, request, testing, callbacks.progress)
@@ -279,43 +279,3 @@ def _finish(project: Project, request: Request, run: Run, speech: Path | None, c
     write_wake_word_report(project.report, measured, judged)
     warnings = (*tuned.problems, *doubts_about(measured), *limits(tuned.metrics, request, has_speech=speech is not None))
     return WakeWord(project.path, request, model, project.report, measured, tuned.files, warnings, judged)
-
-
-@dataclass(frozen=True)
-class _Tuned:
-    """A model with its thresholds.
-
-    Attributes:
-        metrics: at these thresholds, on validation.
-        decides: what is measured; that for ESPHome, if there is one.
-        files: those for ESPHome.
-        problems: why there are none, if they were wanted.
-    """
-
-    metrics: DetectionMetrics
-    decides: Path | EsphomeFile
-    files: EsphomeFiles | None = None
-    problems: tuple[str, ...] = ()
-
-
-def _tune(project: Project, request: Request, model: Path, validation: list[Path], progress: OnProgress) -> _Tuned:
-    """Choose thresholds on validation: those of a device if there are files for ESPHome, else those of the exported file."""
-    per_hour, problems = request.false_accepts_per_hour, list[str]()
-    if request.is_for_esphome:
-        try:
-            return _tune_for_esphome(project, per_hour, model, validation, progress)
-        except ExportError as error:
-            problems.append(str(error))
-    tuned = measuring.choose_thresholds(model, validation, per_hour, progress)
-    return _Tuned(tuned.after.detections, model, None, tuple(problems))
-
-
-def _tune_for_esphome(project: Project, per_hour: float, model: Path, validation: list[Path], progress: OnProgress) -> _Tuned:
-    from wordspot.export.esphome_model import open_esphome
-
-    exported = esphome.export_for_esphome(project, validation)
-    manifest = exported.folder / f"{exported.name}.json"
-    tuned = measuring.choose_thresholds(open_esphome(manifest), validation, per_hour, progress)
-    opened = open_esphome(manifest)
-    esphome.decide_like(opened, model)
-    return _Tuned(tuned.after.detections, opened, esphome.files_of(exported, opened))

@@ -45,8 +45,8 @@ _TAKES_SHARE, _MOST_REPEATS = 0.5, 25  # of recordings of people, as a part of t
 _SIMPLE_SHARE, _SIMPLE_SHARE_OF_OTHERS = 0.3, 0.7
 #: An invented text that is nearer to the phrase ("atheno") is how some people say the phrase itself, and no other word.
 _LEAST_INVENTED = 0.8
-#: In other languages no list tells invented texts from others, which are all that is near.
-_LEAST_WITHOUT_WORDS = 0.4
+#: In other languages there is no list, or a short one, so that most texts near the phrase are not known to exist.
+_LEAST_ELSEWHERE = 0.4
 
 
 def choose_engine(request: Request, on_note: OnNote) -> str:
@@ -149,21 +149,21 @@ def shares(engine: str, n: int, simple_share: float) -> list[tuple[str, int]]:
 def other_texts(request: Request) -> tuple[str, ...]:
     """What is spoken besides the phrases and must not be detected: what sounds like them, and what is excluded."""
     texts, known = [*request.excluded], [*request.phrases, *request.said]
-    least = _LEAST_INVENTED if request.language.split("-")[0] == "en" else _LEAST_WITHOUT_WORDS
+    least = _LEAST_INVENTED if request.language.split("-")[0] == "en" else _LEAST_ELSEWHERE
     for phrase in request.phrases if request.n_near_misses else ():
         found = near_misses(
             phrase, n=request.n_near_misses, language=request.language, excluded=[*request.phrases, *request.said]
         )
-        texts += [one.text for one in found if one.distance >= least or not _is_invented(one)]
+        texts += [one.text for one in found if one.distance >= least or not _is_invented(one, request.language)]
     unique = {normalize_word(text): text for text in texts}
     for text in known:
         unique.pop(normalize_word(text), None)
     return tuple(unique.values())
 
 
-def _is_invented(near: NearMiss) -> bool:
+def _is_invented(near: NearMiss, language: str) -> bool:
     """Whether a text is the phrase in another spelling, with a word that does not exist."""
-    return near.kind == "exchanged" and not set(near.text.split()) <= set(common_words())
+    return near.kind == "exchanged" and not set(near.text.split()) <= set(common_words(language))
 
 
 def add_takes(project: Project, phrases: Sequence[str], takes: Path, on_note: OnNote = ignore_note) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from wordspot.evaluation.false_accepts import DetectionMetrics
 from wordspot.evaluation.thresholds import hours_needed
-from wordspot.formats import rate, some
+from wordspot.formats import duration, rate, some
 from wordspot.intervals import Proportion
 from wordspot.wakeword.measuring import Measured
 from wordspot.wakeword.project import Request
@@ -32,6 +32,9 @@ def _faults(measured: Measured, request: Request) -> Iterator[str]:
     for whose, found in (("held-out voices", measured.voices), ("held-out recordings of people", measured.takes)):
         if found is not None and _is_little(found):
             yield f"it finds the phrase in {found.count} of {found.n} {whose}"
+    near = measured.near_misses
+    if near.interval[0] > 1 - _USEFUL:
+        yield f"{near.count} of {near.n} clips of similar phrases wake it"
     words, wanted = measured.detections.all_words, request.false_accepts_per_hour
     if words.missed.interval[0] > 1 - _USEFUL:
         yield f"it misses {words.missed.count} of {words.n_words} phrases in the test streams at its threshold"
@@ -74,9 +77,9 @@ def limits(tuned: DetectionMetrics, request: Request, *, has_speech: bool) -> li
     wanted, hours, lines = request.false_accepts_per_hour, tuned.hours, list[str]()
     if hours < (needed := hours_needed(wanted)):
         lines.append(
-            f"{hours:.3g} hours of sound chose the threshold: even without any false accept there, the true rate may be up to "
-            f"{rate(hours_needed(1) / hours)} an hour (95 %), and to show {wanted:g} takes {rate(needed)} hours. Test it on "
-            "recordings of your home: wordspot test-stream MODEL --no-words RECORDING"
+            f"{duration(3600 * hours)} of sound chose the threshold: even without any false accept there, the true rate may be "
+            f"up to {rate(hours_needed(1) / hours)} an hour (95 %); to show {wanted:g} takes {duration(3600 * needed)}. Test it "
+            "on recordings of your home: wordspot test-stream MODEL --no-words RECORDING"
         )
     if (n := tuned.all_words.false_accepts.n) > wanted * hours + 1e-9:
         lines.append(f"no threshold keeps to {wanted:g} false accepts an hour: the fewest are {n} in {hours:.3g} hours")

@@ -67,8 +67,8 @@ class CachedEngine:
             write_audio(path, speech, sample_rate)
         except OSError as error:
             raise DataError(
-                f"{path.parent}: speech cannot be kept here ({error.strerror}); free some space, or set WORDSPOT_CACHE to "
-                "another folder"
+                f"{path.parent}: speech cannot be kept here ({error.strerror or 'no space left'}); free some space, or set "
+                "WORDSPOT_CACHE to another folder"
             ) from error
         return to_float32(to_int16(speech)), sample_rate
 

@@ -101,10 +101,12 @@ def test_ok_robot() -> None:
 
 def test_a_german_phrase() -> None:
     found = near_misses("Hallo Lampe", 60, language="de")
-    assert {near.kind for near in found} == {"exchanged", "part", "wake word"}
-    assert {"hallo", "lampe"} <= texts(found, "part")
+    assert {near.kind for near in found} == {"word", "beginning", "end", "exchanged", "part", "wake word"}
+    assert {"hallo", "lampe"} <= texts(found)
+    assert {"hallo rampe", "hallo danke"} <= texts(found, "beginning")
+    assert any(text.endswith(" lampe") for text in texts(found, "end"))
     rampe = next(near for near in found if near.text == "hallo rampe")
-    assert (rampe.kind, rampe.distance) == ("exchanged", 0.2)  # a lateral for an approximant of the same place
+    assert rampe.distance == 0.2  # a lateral for an approximant of the same place
 
 
 def test_a_chinese_phrase() -> None:
@@ -132,6 +134,10 @@ def test_the_list_is_common_words_with_its_licence() -> None:
     words = common_words()
     assert len(words) == len(set(words)) == 10_900
     assert {"lamp", "the", "color"} <= set(words)
+    german = common_words("de-at")
+    assert {"lampe", "küche", "straße"} <= set(german)
+    assert list(german) == sorted(set(german))
+    assert common_words("fr") == ()
     text = (Path(ws.__file__).parent / "data" / "voices" / "words_en.txt").read_text(encoding="utf-8")
     assert "Copyright 2000-2016 by Kevin Atkinson" in text
 

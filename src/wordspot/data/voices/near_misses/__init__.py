@@ -58,7 +58,8 @@ class NearMiss:
 def near_misses(phrase: str, n: int = 50, *, language: str = "en", excluded: Iterable[str] = ()) -> tuple[NearMiss, ...]:
     """Up to `n` texts that sound like a phrase, nearest first; each kind gives as many as the others while it has any.
 
-    In English, words and the beginnings and ends of phrases come from a list of 10,900 common words. In Mandarin, a character is
+    In English, words and the beginnings and ends of phrases come from a list of 10,900 common words, in German from one of
+    800. In Mandarin, a character is
     replaced by each of 1,000 common ones, or a tone of pinyin by the others. In other languages there are only parts of the
     phrase, exchanged sounds (in Latin letters) and wake words of other products.
 
@@ -103,7 +104,7 @@ class _Search:
         if not self._accents:
             raise DataError(f"espeak-ng has no voice for the language {language!r}; name another `language`")
         self._language = "en-us" if language == "en" else language
-        self._has_words = language.split("-")[0] == "en"
+        self._words = common_words(language)
         self._sounds = self.pronounce([phrase])[0]
         if not self._sounds:
             raise DataError(f"{phrase!r} has no sound in language {language!r}; spell it otherwise, or name another `language`")
@@ -118,7 +119,7 @@ class _Search:
     def candidates(self, n: int) -> list[tuple[str, list[str]]]:
         """Texts of each kind, more than are wanted."""
         return [
-            *(self._with_words(n) if self._has_words else ()),
+            *(self._with_words(n) if self._words else ()),
             ("exchanged", exchanged(self._phrase, self._sounds, self.pronounce)),
             *([("syllable", other_syllables(self._phrase))] if is_mandarin(self._language) else []),
             ("part", parts(self._phrase, self._sounds, self.pronounce)),
@@ -141,7 +142,7 @@ class _Search:
 
     def _with_words(self, n: int) -> list[tuple[str, list[str]]]:
         """Texts with words of the list; beside the phrase's beginning and end stand words like its own, and any words."""
-        words = common_words()
+        words = self._words
         heard = self.pronounce(words)
         similar = ("word", similar_words(self._sounds, words, heard, 2 * n))
         before, _, last = self._phrase.rpartition(" ")
