@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -62,8 +63,10 @@ def test_processes_that_are_killed_are_replaced(
 
     def kill() -> None:
         while len(killed) < 4 and not is_over.wait(rng.uniform(0.1, 0.6)):
-            killed.append(engine.pids[len(killed) % 2])
-            os.kill(killed[-1], signal.SIGKILL)
+            pid = engine.pids[len(killed) % 2]
+            with contextlib.suppress(ProcessLookupError):  # the scan has just ended
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
 
     killer = threading.Thread(target=kill)
     killer.start()
