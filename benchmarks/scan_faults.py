@@ -334,7 +334,7 @@ def table(measured: dict[str, Any]) -> list[tuple[str, str]]:
     rows = large_rows(measured["large"]) if "large" in measured else []
     if "n_detections" not in measured:
         return rows
-    what = f"detections of `detect` in {measured['short']:,} recordings and one of {measured['hours']:g} hours"
+    what = f"detections of `detect` in {measured['short']:,} recordings and one of {measured['hours']:g} h"
     rows.append((what, f"{measured['n_detections']:,}"))
     for name, workers in itertools.product(("undisturbed", "killed"), WORKERS):
         if runs := [one for one in measured[name] if one["workers"] == workers]:

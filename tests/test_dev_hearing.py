@@ -25,6 +25,7 @@ import teacher
 import teacher_frames
 import teacher_labels
 import train
+import voices
 from scene_labels import label_windows
 from wordspot.export.read_weights import checkpoint_of_file
 from wordspot.runtime.model import read_model
@@ -76,14 +77,19 @@ def prepared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     bank.make_versions(folder, drawn, rng)
     bank.make_sentences(data, folder, drawn, rng)
     np.save(folder / "noise.npy", noise_bank.make_bank(folder, rng, n_each=2, made_seconds=5))
-    projection = rng.standard_normal((teacher.FRAME, teacher.WIDTH)).astype(np.float32)
-    encode = lambda audio: audio.reshape(teacher.N_FRAMES, teacher.FRAME) @ projection  # noqa: E731
     teacher.encode_clips(folder, encode)
     teacher.encode_sentences(folder, encode, 60)
-    teacher_frames.reduce_frames(folder)
+    teacher_frames.Reduction(folder).write(folder)
     teacher_labels.make_labels(folder)
     (folder / "mislabelled.json").write_text("[]")
     return folder
+
+
+def encode(audio: np.ndarray) -> np.ndarray:
+    """A teacher whose frames are random projections of the audio."""
+    projection = np.random.default_rng(7).standard_normal((teacher.FRAME, teacher.WIDTH)).astype(np.float32)
+    frames: np.ndarray = audio.reshape(teacher.N_FRAMES, teacher.FRAME) @ projection
+    return frames
 
 
 def config(stage: str) -> train.TrainConfig:
@@ -186,3 +192,34 @@ def test_a_word_that_another_follows_is_the_label_only_for_a_while() -> None:
         labels, _, rows = label_windows(np.array([items]), ends, 148, 37, recent=4_000)
         assert labels.tolist() == [expected]
         assert rows.tolist() == [[3 if label == 5 else -1 for label in expected]]
+
+
+def test_the_body_hears_voices_beside_people(prepared: Path, tmp_path: Path) -> None:
+    """A clip of a second is as it was, the second of a longer one begins before its speech; their frames are the teacher's."""
+    said = tmp_path / "said"
+    _write(said / "lamp" / "kokoro_nohash_0.wav", 1.0)
+    short, _ = soundfile.read(said / "lamp" / "kokoro_nohash_0.wav")
+    soundfile.write(said / "long.wav", np.concatenate([np.zeros(RATE), short]), RATE)
+    folder = tmp_path / "cache"
+    voices.make_cache(prepared, folder, sorted(said.rglob("*.wav")), encode)
+    index, clips = cache.read_clips(folder, "clips"), np.load(folder / "clips.npy")
+    before, known = cache.read_clips(prepared, "clips"), np.load(prepared / "clips.npy")
+    people = [row for row, clip in enumerate(before) if clip.split == "training"]
+    assert index[:-2] == [before[row] for row in people]
+    assert (clips[:-2] == known[people]).all()
+    for name in ("pca_clips.npy", "clips_bounds.npy", "clips_fast_maps.npy", "clips_room2.npy"):
+        assert (np.load(folder / name)[:-2] == np.load(prepared / name)[people]).all(), name
+    whole, cut = (
+        next(row for row, clip in enumerate(index) if clip.path == name) for name in ("kokoro_nohash_0.wav", "long.wav")
+    )
+    assert clips[whole].any()
+    start, stop = np.load(folder / "clips_bounds.npy")[cut]
+    assert 0 < start <= 4000
+    assert abs(stop - start - np.diff(np.load(folder / "clips_bounds.npy")[whole])[0]) < RATE // 20
+    slot, half_minute = whole - len(people), np.zeros(teacher.N_SAMPLES, np.float32)
+    half_minute[slot * teacher.PITCH * teacher.FRAME :][:RATE] = clips[whole] / np.float32(32768)
+    frames = encode(half_minute)[slot * teacher.PITCH :][None, : teacher.CLIP_FRAMES]
+    expected = teacher_frames.Reduction(prepared).of_clips(frames, np.array([slot]))
+    np.testing.assert_allclose(np.load(folder / "pca_clips.npy")[whole], expected[0], atol=2e-3)
+    body = train.train(folder, config("body"), None, keep_heads=False, compiled=False)
+    assert torch.isfinite(body["frames.weight"]).all()

@@ -22,10 +22,10 @@ SPEEDS = (0.87, 1.15)
 _IN_ROOM = 0.6  # part of the changed sentences
 
 
-def make_versions(cache: Path, rooms: Rooms, rng: Generator) -> None:
-    """The changed versions of every training clip."""
+def make_versions(cache: Path, rooms: Rooms, rng: Generator, first: int = 0) -> None:
+    """The changed versions of every training clip from row `first` on; zeros before."""
     clips, bounds = np.load(cache / "clips.npy", mmap_mode="r"), np.load(cache / "clips_bounds.npy")
-    rows = [row for row, clip in enumerate(read_clips(cache, "clips")) if clip.split == "training"]
+    rows = [row for row, clip in enumerate(read_clips(cache, "clips")) if clip.split == "training" and row >= first]
     for version in VERSIONS[1:]:
         out = np.lib.format.open_memmap(cache / f"clips{version}.npy", "w+", np.int16, clips.shape)
         new_bounds, maps = np.zeros_like(bounds), np.zeros((len(clips), 2), np.float32)

@@ -34,6 +34,15 @@ def whisper_encoder(model: str) -> Encoder:
     return lambda audio: np.array(whisper.encode(whisper.feature_extractor(audio)[:, : 2 * N_FRAMES]))[0]
 
 
+def encode_together(clips: NDArray[np.int16], encode: Encoder) -> NDArray[np.floating]:
+    """At most 23 clips, int16 [clips, 16000], in the first slots of one half minute → [clips, 50, 512]."""
+    audio = np.zeros(N_SAMPLES, np.float32)
+    for slot, clip in enumerate(clips):
+        audio[slot * PITCH * FRAME :][:RATE] = to_float32(clip)
+    frames = encode(audio)
+    return np.stack([frames[slot * PITCH :][:CLIP_FRAMES] for slot in range(len(clips))])
+
+
 def encode_clips(cache: Path, encode: Encoder) -> None:
     """Writes teacher_clips.npy, float16 [clips, 50, 512], and slots.npy, int64 [clips]: each clip's place in its half minute."""
     clips = np.load(cache / "clips.npy", mmap_mode="r")
@@ -43,12 +52,8 @@ def encode_clips(cache: Path, encode: Encoder) -> None:
     slots[order] = np.arange(len(clips)) % SLOTS
     np.save(cache / "slots.npy", slots)
     for start in range(0, len(order), SLOTS):
-        rows, audio = order[start : start + SLOTS], np.zeros(N_SAMPLES, np.float32)
-        for row in rows:
-            audio[slots[row] * PITCH * FRAME :][:RATE] = to_float32(clips[row])
-        frames = encode(audio)
-        for row in rows:
-            out[row] = frames[slots[row] * PITCH :][:CLIP_FRAMES]
+        rows = order[start : start + SLOTS]
+        out[rows] = encode_together(clips[rows], encode)
     print(f"{len(clips)} clips encoded")
 
 

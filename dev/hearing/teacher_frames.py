@@ -46,37 +46,51 @@ def components_of(frames: Floats) -> tuple[Floats, Floats]:
     return mean, (vectors[:, ::-1][:, :N_COMPONENTS] / scale).astype(np.float32)
 
 
-def reduce_frames(cache: Path) -> None:
-    clips, slots = np.load(cache / "teacher_clips.npy", mmap_mode="r"), np.load(cache / "slots.npy")
-    sentences = np.load(cache / "teacher_sentences.npy", mmap_mode="r")
-    starts, places = np.load(cache / "teacher_sentences_starts.npy"), np.load(cache / "teacher_sentences_at.npy")
-    place = place_means(clips, slots)
-    along = along_half_minute(place)
+class Reduction:
+    """From the teacher's frames to components, fitted to training clips and sentences of a cache: the same on every call.
 
-    def clips_at(rows: NDArray[np.int64]) -> Floats:
-        return clips[rows].astype(np.float32) - place[slots[rows]]
+    Args:
+        cache: what `teacher.py` wrote.
+    """
 
-    def sentence(number: int) -> Floats:
-        frames = sentences[starts[number] : starts[number + 1]].astype(np.float32)
-        return frames - along[places[number] : places[number] + len(frames)]
+    def __init__(self, cache: Path) -> None:
+        self._clips, self._slots = np.load(cache / "teacher_clips.npy", mmap_mode="r"), np.load(cache / "slots.npy")
+        self._sentences = np.load(cache / "teacher_sentences.npy", mmap_mode="r")
+        self._starts = np.load(cache / "teacher_sentences_starts.npy")
+        self._places = np.load(cache / "teacher_sentences_at.npy")
+        self._place = place_means(self._clips, self._slots)
+        self._along = along_half_minute(self._place)
+        rng, encoded = np.random.default_rng(0), np.flatnonzero(self._places >= 0)
+        training = np.array([row for row, clip in enumerate(read_clips(cache, "clips")) if clip.split == "training"])
+        rows = np.sort(rng.permutation(training)[:_N_CLIPS])
+        some = np.concatenate([self._sentence(number) for number in rng.permutation(encoded)[:_N_SENTENCES]])
+        clips = self._clips[rows].astype(np.float32) - self._place[self._slots[rows]]
+        self._mean, self._components = components_of(
+            np.concatenate([clips.reshape(-1, WIDTH), rng.permutation(some)[:_N_SENTENCE_FRAMES]])
+        )
 
-    rng, encoded = np.random.default_rng(0), np.flatnonzero(places >= 0)
-    training = np.array([row for row, clip in enumerate(read_clips(cache, "clips")) if clip.split == "training"])
-    rows = np.sort(rng.permutation(training)[:_N_CLIPS])
-    some = np.concatenate([sentence(number) for number in rng.permutation(encoded)[:_N_SENTENCES]])
-    sample = np.concatenate([clips_at(rows).reshape(-1, WIDTH), rng.permutation(some)[:_N_SENTENCE_FRAMES]])
-    mean, components = components_of(sample)
+    def of_clips(self, frames: NDArray[np.floating], slots: NDArray[np.int64]) -> Floats:
+        """[clips, 50, 512], encoded in these slots → [clips, 50, 64]."""
+        return (frames.astype(np.float32) - self._place[slots] - self._mean) @ self._components
 
-    out = np.lib.format.open_memmap(cache / "pca_clips.npy", "w+", np.float16, (*clips.shape[:2], N_COMPONENTS))
-    for part in np.array_split(np.arange(len(clips)), max(len(clips) // 1000, 1)):
-        out[part] = (clips_at(part) - mean) @ components
-    out = np.lib.format.open_memmap(cache / "pca_sentences.npy", "w+", np.float16, (len(sentences), N_COMPONENTS))
-    for number in encoded:
-        out[starts[number] : starts[number + 1]] = (sentence(number) - mean) @ components
+    def _sentence(self, number: int) -> Floats:
+        frames = self._sentences[self._starts[number] : self._starts[number + 1]].astype(np.float32)
+        return frames - self._along[self._places[number] : self._places[number] + len(frames)]
+
+    def write(self, cache: Path) -> None:
+        """Write the components of all clips and sentences of the cache."""
+        shape = (*self._clips.shape[:2], N_COMPONENTS)
+        out = np.lib.format.open_memmap(cache / "pca_clips.npy", "w+", np.float16, shape)
+        for part in np.array_split(np.arange(len(self._clips)), max(len(self._clips) // 1000, 1)):
+            out[part] = self.of_clips(self._clips[part], self._slots[part])
+        out = np.lib.format.open_memmap(cache / "pca_sentences.npy", "w+", np.float16, (len(self._sentences), N_COMPONENTS))
+        for number in np.flatnonzero(self._places >= 0):
+            out[self._starts[number] : self._starts[number + 1]] = (self._sentence(number) - self._mean) @ self._components
 
 
 def main() -> None:
-    reduce_frames(arguments(__doc__, data=False).parse_args().cache)
+    cache = arguments(__doc__, data=False).parse_args().cache
+    Reduction(cache).write(cache)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from scenes import STRIDE, Batch, Scenes
 from wordspot.config import FeatureConfig
 from wordspot.export.read_weights import checkpoint_of_file
 from wordspot.models.residual import Residual1d
+from wordspot.training.muon import ORTHOGONAL, Muon, is_kernel
 from wordspot.training.weights import measure_norms
 
 _WEIGHT_DECAY, _DROPOUT = 0.02, 0.1
@@ -50,7 +51,9 @@ class TrainConfig:
         n_local: of the model.
         warp: the most by which the frequencies of a scene are stretched or squeezed, as a part.
         recent_ms: see `label_windows`.
+        muon: see `_optimizer`.
         n_frames: of a scene: 596 are 6 s.
+        minutes: of processor time, for the schedule.
         warmup: part of the minutes over which the rate rises.
         soft: weight of the teacher's posteriors against the label.
         average: of the moving average, for each step.
@@ -74,6 +77,7 @@ class TrainConfig:
     n_local: int = 0
     warp: float = 0.0
     recent_ms: float = 0.0
+    muon: bool = False
 
     def make_model(self) -> Residual1d:
         n_features = FeatureConfig().n_features
@@ -175,11 +179,15 @@ def rate_at(done: float, config: TrainConfig) -> float:
     return config.rate * min(done / config.warmup, 1) * (_LAST_RATE + (1 - _LAST_RATE) * falling)
 
 
-def _optimizer(student: Student, rate: float) -> torch.optim.Optimizer:
-    weights = [p for p in student.parameters() if p.ndim > 1]
-    others = [p for p in student.parameters() if p.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": _WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=rate, fused=True)
+def _optimizer(student: Student, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW for all parameters; or Muon for the kernels of the body, and AdamW for the rest."""
+    kernels = [p for p in student.model.parameters() if is_kernel(p) and p is not student.model.output.weight]
+    kernels = kernels if config.muon else []
+    rest = [p for p in student.parameters() if all(p is not one for one in kernels)]
+    weights, others = [p for p in rest if p.ndim > 1], [p for p in rest if p.ndim <= 1]
+    decaying = [{"params": kernels, ORTHOGONAL: True}, {"params": weights, ORTHOGONAL: False}]
+    groups = [*(group for group in decaying if group["params"]), {"params": others, "weight_decay": 0.0, ORTHOGONAL: False}]
+    return Muon(groups, lr=config.rate, weight_decay=_WEIGHT_DECAY, fused=True)
 
 
 def train(
@@ -206,16 +214,16 @@ def train(
     loss_of = BodyLoss(scenes) if is_body else WordsLoss(cache, config.soft)
     body: Body = torch.compile(body_frames, dynamic=False) if compiled else body_frames
     body(model, scenes.batch().features)[0].float().sum().backward()  # compiles before the clock starts
-    optimizer, average = _optimizer(student, config.rate), Average(student, config.average)
-    begun, step, total = time.monotonic(), 0, 60 * config.minutes
+    optimizer, average = _optimizer(student, config), Average(student, config.average)
+    begun, step, total = time.process_time(), 0, 60 * config.minutes
     recent: list[tuple[float, float]] = []
-    while not step or (passed := time.monotonic() - begun) < min(total, 60 * config.stop_after):
+    while not step or (passed := time.process_time() - begun) < min(total, 60 * config.stop_after):
         for group in optimizer.param_groups:
             group["lr"] = rate_at(passed / total if step else 0.0, config)
         batch = scenes.batch()
         frames, statistics = body(model, batch.features)
         loss, measure = loss_of(student, frames.float(), batch)
-        optimizer.zero_grad()
+        student.zero_grad()
         loss.backward()
         optimizer.step()
         update_norms(model, statistics)
@@ -224,11 +232,12 @@ def train(
         step += 1
         if step % 200 == 0:
             print(
-                f"step {step}, {(time.monotonic() - begun) / 60:.1f} min: {np.mean(recent[-200:], axis=0).round(3)}", flush=True
+                f"step {step}, {(time.process_time() - begun) / 60:.1f} min: {np.mean(recent[-200:], axis=0).round(3)}",
+                flush=True,
             )
         if save and step % _SAVE_EVERY == 0:
             save(average.weights)
-    print(f"{step} steps in {(time.monotonic() - begun) / 60:.1f} min")
+    print(f"{step} steps in {(time.process_time() - begun) / 60:.1f} min")
     return average.weights
 
 
@@ -243,7 +252,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="the weights; their settings are written next to them")
     parser.add_argument("--init", type=Path, help="weights to start from")
     parser.add_argument("--keep-heads", action="store_true", help="start from the output of --init too, not only its body")
-    parser.add_argument("--minutes", type=float, default=20, help="of the schedule of the learning rate")
+    parser.add_argument("--minutes", type=float, default=20, help="of processor time, of the schedule of the learning rate")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes after which to stop on that schedule")
     parser.add_argument("--rate", type=float, default=0.005, help="the highest learning rate")
     parser.add_argument("--warmup", type=float, default=0.03, help="part of the minutes over which the rate rises")
@@ -253,6 +262,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--n-local", type=int, default=0, help="channels of the local patterns")
     parser.add_argument("--warp", type=float, default=0.0, help="the most by which frequencies are stretched")
     parser.add_argument("--recent-ms", type=float, default=0.0, help="how long a word that others follow is their label")
+    parser.add_argument("--muon", action="store_true", help="train the products of the body by Muon instead of AdamW")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

@@ -21,7 +21,7 @@ from wordspot.tasks import TASKS
 
 SETS = ("training", "validation", "testing")
 SCENES = ("soundscape", "classic")
-OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw")
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "adamw", "muon")
 DECODERS = ("peak", "classic", "micro")  # of exported files
 DEVICE_DECODER = "esphome"  # of ESPHome's manifests
 ALL_DECODERS = (*DECODERS, DEVICE_DECODER)

@@ -54,11 +54,14 @@ def _start(ray: Any, n_cores: int | None, address: str | None) -> None:
     }
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else quiet))
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())[:300]
         if address is None:
             raise ConfigError(f"Ray could not be started on this machine ({reason}); choose another `engine`") from error
-        raise _no_answer(address, reason) from error
+        raise ConfigError(
+            f"`address`: Ray cannot connect to the cluster at {address} ({reason}); its version must be the same there, and if "
+            "the cluster has a token, set RAY_AUTH_MODE=token here"
+        ) from error
 
 
 def _check_answers(address: str) -> None:
@@ -73,10 +76,6 @@ def _check_answers(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S).close()
     except (OSError, OverflowError) as error:
-        raise _no_answer(address, str(error)) from error
-
-
-def _no_answer(address: str, reason: str) -> ConfigError:
-    return ConfigError(
-        f"`address`: no Ray cluster answers at {address} ({reason}); expected the head node, such as 10.0.0.1:6379"
-    )
+        raise ConfigError(
+            f"`address`: no Ray cluster answers at {address} ({error}); expected its head node, such as 10.0.0.1:6379"
+        ) from error

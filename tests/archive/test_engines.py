@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -24,7 +24,6 @@ from wordspot.archive import scan as scanning
 from wordspot.archive.processes import ProcessEngine
 from wordspot.archive.scan import scan
 from wordspot.archive.worker import Setup
-from wordspot.errors import ConfigError
 from wordspot.runtime.model import open_model
 
 pytestmark = pytest.mark.slow
@@ -64,8 +63,10 @@ def test_processes_that_are_killed_are_replaced(
 
     def kill() -> None:
         while len(killed) < 4 and not is_over.wait(rng.uniform(0.1, 0.6)):
-            killed.append(engine.pids[len(killed) % 2])
-            os.kill(killed[-1], signal.SIGKILL)
+            pid = engine.pids[len(killed) % 2]
+            with contextlib.suppress(ProcessLookupError):  # the scan has just ended
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -141,12 +142,3 @@ def test_a_node_of_a_ray_cluster_goes(
         pass
     assert is_gone
     check(tmp_path / "hits", archive)
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:1", "127.0.0.1:99999", "nowhere.invalid:6379"])
-def test_where_no_cluster_answers_is_a_line_at_once(archive: Path, model: Path, tmp_path: Path, address: str) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed; pip install 'wordspot[cluster]'")
-    begun = time.monotonic()
-    with pytest.raises(ConfigError, match="no Ray cluster answers at " + re.escape(address)):
-        scan(archive, model, out=tmp_path / "hits", address=address)
-    assert time.monotonic() - begun < 60

@@ -34,11 +34,11 @@ pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip i
 WORDS = ("marvin", "sheila")
 N_TAKES = 8
 SMALL = TrainingSettings(
-    minutes=0.1, n_voices=24, n_near_misses=6, stream_minutes=1.0, engine="espeak-ng", false_accepts_per_hour=120
+    minutes=0.6, n_voices=24, n_near_misses=6, stream_minutes=0.5, engine="espeak-ng", false_accepts_per_hour=120
 )
 OTHERS = ("seven", "visual", "follow", "happy", "learn", "nine")  # which a model of few steps takes for the words
-N_FALSE, N_OF_EACH = 4, 20
-EAGER = 0.8  # the threshold while false accepts are collected, as a part of the lowest score among them
+N_FALSE, N_OF_EACH = 6, 20
+EAGER = 0.5  # the threshold while false accepts are collected, as a part of the lowest score among them
 TRAINED_S = 900.0  # for busy machines; two free cores need less than a minute
 
 pytestmark = [
@@ -210,10 +210,10 @@ def test_two_words_are_taught(folder: StudioFolder, start: Callable[..., Server]
     others = played(false, tmp_path / "others.wav", first_s=1.5, every_s=3.0)
     with Browser(tmp_path / "marking", microphone=others) as browser:
         page = open_page(browser, server.url)
-        assert len(listen(page, N_FALSE)) >= N_FALSE
+        assert len(listen(page, N_FALSE, seconds=3.0 * N_FALSE + 2)) >= N_FALSE // 2  # a microphone's sound differs a little
         n_false = mark_false_accepts(page)
         marked = list_sounds(project.not_words)
-        assert len(marked) == n_false >= N_FALSE
+        assert len(marked) == n_false >= N_FALSE // 2
         assert all(1.0 < one.seconds <= 2.5 for one in marked)  # less if it was heard early
         before = [score_of(Detector(first.model), project.not_words / one.file) for one in marked]
 
@@ -238,7 +238,7 @@ def test_two_words_are_taught(folder: StudioFolder, start: Callable[..., Server]
     assert sum(after) < 0.7 * sum(before)  # it has learned from them; that is not only a higher threshold
     with Browser(tmp_path / "again", microphone=others) as browser:
         page = open_page(browser, server.url)
-        assert len(listen(page, N_FALSE, seconds=3.0 * N_FALSE + 2)) <= N_FALSE // 2
+        assert len(listen(page, N_FALSE, seconds=3.0 * N_FALSE + 2)) <= n_false // 2
     assert_exports(server, 2)
     server.interrupt()
 

@@ -121,7 +121,7 @@ def test_resume_from_every_kept_checkpoint(unbroken: Path, tone_folder: Path, tm
         assert_same_checkpoint(RunFolder(unbroken).checkpoint_path(12), RunFolder(out).checkpoint_path(12))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov"])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "muon"])
 @pytest.mark.slow
 def test_every_optimizer_resumes(tone_folder: Path, tmp_path: Path, optimizer: str) -> None:
     settings = {"training.optimizer": optimizer, "training.steps": (3, 3), "training.learning_rates": (0.01, 0.001)}

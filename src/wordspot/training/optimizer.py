@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from wordspot.config import TrainingConfig
 from wordspot.errors import ConfigError
+from wordspot.training.muon import ORTHOGONAL, Muon, is_kernel
 from wordspot.training.weights import is_last
 
 
@@ -36,6 +37,8 @@ def make_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Op
     groups = _groups(model, settings.body_rate)
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
+    if settings.optimizer == "muon":
+        return Muon(_split_kernels(model, groups), lr=rate, weight_decay=decay, fused=True)
     momentum = 0.0 if settings.optimizer == "sgd" else 0.9
     nesterov = settings.optimizer == "nesterov"
     return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=nesterov, weight_decay=decay)
@@ -51,6 +54,17 @@ def _groups(model: nn.Module, body_rate: float) -> list[dict[str, Any]]:
     if not last:
         raise ConfigError("training.body_rate needs a last layer named output, and this network has none; set it to 1")
     return [{"params": body, "share": body_rate}, {"params": last, "share": 1.0}]
+
+
+def _split_kernels(model: nn.Module, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each group as two: the kernels of all layers but the last, for Muon, and the rest, for AdamW."""
+    kernels = {id(parameter) for name, parameter in model.named_parameters() if is_kernel(parameter) and not is_last(name)}
+    halves = [
+        {**group, "params": [one for one in group["params"] if (id(one) in kernels) == orthogonal], ORTHOGONAL: orthogonal}
+        for group in groups
+        for orthogonal in (True, False)
+    ]
+    return [half for half in halves if half["params"]]
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
