@@ -19,7 +19,7 @@ def test_what_is_missing_is_said_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "demo"
-    fails(capsys, "--per-word must be at least 20, got 3: a tenth of each word", "demo", "--out", out, "--per-word", "3")
+    fails(capsys, "--per-word must be at least 30, got 3: a tenth of each word", "demo", "--out", out, "--per-word", "3")
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "onnx" else find_spec(name, *more))
     fails(capsys, r"`demo` needs onnx, which is not installed; run: .*wordspot\[export\]", "demo", "--out", out)

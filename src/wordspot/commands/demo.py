@@ -16,7 +16,7 @@ OTHERS = (
 )  # fmt: skip
 _MARKER = ".wordspot-demo"
 _BATCH_SIZE = 10
-_FEWEST_PER_WORD = 20
+_FEWEST_PER_WORD = 30  # with fewer, it depends on the seed whether held-out voices say every word
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
