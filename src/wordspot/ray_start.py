@@ -71,11 +71,11 @@ def _check_answers(address: str) -> None:
         ConfigError: nothing does.
     """
     host, _, port = address.rpartition("//")[2].rpartition(":")
-    if not port.isdigit():  # none, or `auto`
+    if not port.isdecimal():  # none, or `auto`
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # the last one of a name with two dots in a row
         raise ConfigError(
             f"`address`: no Ray cluster answers at {address} ({error}); expected its head node, such as 10.0.0.1:6379"
         ) from error

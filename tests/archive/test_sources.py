@@ -116,7 +116,14 @@ def test_errors_of_remote_files_name_the_url(memory: str) -> None:
     assert isinstance(result, FileResult)
     assert result.error.startswith("memory:///bucket/notes.txt: the file cannot be read")
     assert "remote" not in result.error  # the name of the copy
-    fsspec.filesystem("memory").rm("/bucket/notes.txt")
+    fsspec.filesystem("memory").mv("/bucket/notes.txt", "/remote-mic/my-remote.txt")
+    renamed = SourceFile("memory://remote-mic/my-remote.txt", 0, "", is_remote=True)
+    with (
+        pytest.raises(AudioError, match=r"^memory://remote-mic/my-remote\.txt: my-remote\.txt"),
+        opened(renamed) as copy,
+    ):
+        raise AudioError(f"{copy}: {copy.name}")
+    fsspec.filesystem("memory").rm("/remote-mic/my-remote.txt")
     with pytest.raises(AudioError, match=r"notes\.txt: cannot be fetched"), opened(file):
         pass
 

@@ -62,3 +62,13 @@ def test_recordings_that_may_not_hold_the_phrase(
     detector: Any = SimpleNamespace(card=SimpleNamespace(labels=("_unknown_", "Hey lamp")))
     found = measuring._doubtful(project, Request(("hey lamp",)), detector, lambda _: None)
     assert [path.name for path in found] == ["take-2_nohash_0.wav"][:n_doubtful]
+
+
+def test_recordings_that_cannot_be_read_are_not_doubtful(tmp_path: Path) -> None:
+    """An earlier version copied them, and a killed program leaves a part of one."""
+    folder = tmp_path / "recordings" / "hey lamp"
+    folder.mkdir(parents=True)
+    for name in ("take-1_nohash_0.wav", "take-2_nohash_0.part"):
+        (folder / name).write_bytes(b"no sound")
+    detector: Any = SimpleNamespace(card=SimpleNamespace(labels=("_unknown_", "Hey lamp")))
+    assert measuring._doubtful(Project(tmp_path), Request(("hey lamp",)), detector, lambda _: None) == ()

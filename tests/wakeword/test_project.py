@@ -12,9 +12,11 @@ import pytest
 
 from wordspot.audio.files import write_audio
 from wordspot.errors import ConfigError, DataError, ExportError, MissingExtraError, NotFoundError
+from wordspot.progress import ignore, ignore_note
 from wordspot.wakeword import making, thresholds
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.recordings import add_false_accepts, add_takes, remove_missing, weigh_takes
+from wordspot.wakeword.training import Callbacks
 
 
 def tone(path: Path, hertz: float) -> Path:
@@ -184,3 +186,18 @@ def test_a_folder_with_files_is_noticed_before_voices_speak(tmp_path: Path, monk
     monkeypatch.setattr(making, "check_phrases", lambda *_: pytest.fail("voices speak"))
     with pytest.raises(ConfigError, match="contains files; expected a new or empty folder"):
         making.new("hey lamp", out=tmp_path)
+
+
+def test_a_wrong_folder_undoes_no_training(tmp_path: Path) -> None:
+    """Whatever is wrong with a folder: the project is as it was, and the next `--resume` trains nothing again."""
+    project, request = Project(tmp_path / "wake"), Request(("hey lamp",))
+    project.run.mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    callbacks = Callbacks(ignore, ignore_note, lambda _: None, lambda: False)
+    finished = ["speak", "train"]
+    brought = making.Brought(tmp_path / "empty", None, None, mirror=False)
+    with pytest.raises(DataError, match="no recordings found"):
+        making._gather(project, request, finished, brought, callbacks)
+    making._gather(project, request, finished, making.Brought(None, None, None, mirror=False), callbacks)
+    assert finished == ["speak", "train"]
+    assert project.run.is_dir()

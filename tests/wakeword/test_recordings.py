@@ -137,6 +137,19 @@ def test_long_copies_of_an_earlier_version_are_cut(tmp_path: Path) -> None:
         assert np.square(kept).sum() == pytest.approx(np.square(audio).sum(), rel=1e-3)
 
 
+def test_a_long_copy_is_kept_until_its_part_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    project = Project(tmp_path / "project")
+    path = project.recordings / "hey lamp" / f"{TAKE}abc_nohash_0.flac"
+    write_audio(path, np.zeros(48_000, np.float32), 16_000)
+    monkeypatch.setattr("wordspot.wakeword.recordings.write_audio", full)
+    with pytest.raises(OSError, match="No space left"):
+        cut_long_copies(project, Request(("hey lamp",)))
+    assert path.is_file()
+
+
 def test_negatives_in_other_languages() -> None:
     """Of texts that are not known to exist, the nearest are how people say the phrase itself."""
     german = set(other_texts(Request(("hallo Lampe",), language="de", n_near_misses=60)))

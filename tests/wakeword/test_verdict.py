@@ -78,4 +78,4 @@ def test_recordings_that_may_not_hold_the_phrase_are_listed() -> None:
     assert doubts_about(figures) == []
     (line,) = doubts_about(dataclasses.replace(figures, doubtful=tuple(Path(f"take-{n}.wav") for n in range(6))))
     assert line.startswith("6 recordings of people may not hold the phrase")
-    assert "take-0.wav, take-1.wav, take-2.wav, take-3.wav and 2 more. Listen to them" in line
+    assert "take-0.wav, take-1.wav, take-2.wav, take-3.wav and 2 more. Listen to these copies; remove" in line

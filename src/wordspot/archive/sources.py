@@ -6,6 +6,7 @@ import contextlib
 import glob
 import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -89,7 +90,9 @@ def opened(file: SourceFile) -> Iterator[Path]:
         try:
             yield copy
         except AudioError as error:
-            raise AudioError(str(error).replace(str(copy), file.name).replace(copy.name, remote_path.name)) from error
+            names = {str(copy): file.name, copy.name: remote_path.name}
+            pattern = "|".join(map(re.escape, names))  # the path first, of which the name is a part
+            raise AudioError(re.sub(pattern, lambda found: names[found[0]], str(error))) from error
 
 
 def content_hash(path: Path) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wordspot.errors import ConfigError, NotFoundError, check_packages
+from wordspot.errors import ConfigError, NotFoundError, WordspotError, check_packages
 from wordspot.files import check_out
 from wordspot.formats import command_line, duration
 from wordspot.labels import as_words
@@ -235,32 +235,42 @@ def _gather(project: Project, request: Request, finished: list[str], brought: Br
         recordings.speak_phrases(project, request, callbacks.progress, callbacks.on_note)
         finished.append("speak")
         project.write(request, finished)
-    note = callbacks.on_note
     n_changed = int(project.gathering.exists())  # it was killed meanwhile: nobody knows what had changed
     project.gathering.touch()
-    if brought.mirror:
-        n_changed += recordings.remove_missing(project, request.phrases, brought.takes, brought.false_accepts)
-    if n_cut := recordings.cut_long_copies(project, request):
-        n_changed += n_cut
-        note(
-            f"{n_cut} recordings that an earlier version copied are longer than a clip: they are cut around their word, and "
-            "training begins anew"
-        )
-    if brought.takes is not None:
-        n_changed += (n := recordings.add_takes(project, request.phrases, brought.takes, note))
-        recordings.note_new(note, n, "recordings of people")
-    if brought.false_accepts is not None:
-        n_changed += (n := recordings.add_false_accepts(project, brought.false_accepts, note))
-        recordings.note_new(note, n, "false accepts")
-    if brought.backgrounds is not None:
-        n_changed += (n := recordings.add_backgrounds(project, brought.backgrounds, note))
-        recordings.note_new(note, n, "recordings of noise")
+    try:
+        for n in _bring(project, request, brought, callbacks.on_note):
+            n_changed += n
+    except WordspotError:  # a wrong folder must not undo a training
+        if not n_changed:
+            project.gathering.unlink()
+        raise
     if n_changed:
         recordings.weigh_takes(project, request)
         del finished[1:]
         project.write(request, finished)
         shutil.rmtree(project.run, ignore_errors=True)
     project.gathering.unlink()
+
+
+def _bring(project: Project, request: Request, brought: Brought, note: OnNote) -> Iterator[int]:
+    """Copy what the user brings; gives the number of recordings that changed, step by step."""
+    if brought.mirror:
+        yield recordings.remove_missing(project, request.phrases, brought.takes, brought.false_accepts)
+    if n_cut := recordings.cut_long_copies(project, request):
+        note(
+            f"{n_cut} recordings that an earlier version copied are longer than a clip: they are cut around their word, and "
+            "training begins anew"
+        )
+        yield n_cut
+    if brought.takes is not None:
+        yield (n := recordings.add_takes(project, request.phrases, brought.takes, note))
+        recordings.note_new(note, n, "recordings of people")
+    if brought.false_accepts is not None:
+        yield (n := recordings.add_false_accepts(project, brought.false_accepts, note))
+        recordings.note_new(note, n, "false accepts")
+    if brought.backgrounds is not None:
+        yield (n := recordings.add_backgrounds(project, brought.backgrounds, note))
+        recordings.note_new(note, n, "recordings of noise")
 
 
 def _finish(project: Project, request: Request, run: Run, speech: Path | None, callbacks: training.Callbacks) -> WakeWord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from wordspot.data.folders import list_recordings
 from wordspot.data.scenes.make_stream import make_stream
 from wordspot.data.speech import Speech, load_speech
 from wordspot.data.truth import write_truth
-from wordspot.errors import DataError
+from wordspot.errors import AudioError, DataError
 from wordspot.evaluation.false_accepts import DetectionMetrics
 from wordspot.evaluation.streams import StreamResult, test_stream
 from wordspot.evaluation.tuning import StreamTuning, tune
@@ -30,7 +31,7 @@ from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import OtherFormat
 from wordspot.wakeword.project import CLIP_MS, Project, Request
-from wordspot.wakeword.recordings import TAKE
+from wordspot.wakeword.recordings import TAKE, first_copies
 
 #: The stage of the progress in which single clips are listened to.
 LISTENING = "testing single clips"
@@ -171,13 +172,14 @@ def _doubtful(project: Project, request: Request, detector: Detector, progress: 
     """The recordings of people that may not hold their phrase; none if the model misses many."""
     found = []
     for phrase in request.phrases:
-        takes = sorted((project.recordings / normalize_word(phrase)).glob(f"{TAKE}*_nohash_0.*"))
-        scores = []
+        takes = first_copies(project.recordings / normalize_word(phrase))
+        scores: dict[Path, float] = {}
         for done, path in enumerate(takes, start=1):
-            scores.append(hear(detector, path)[1].max(axis=0)[_column(detector, phrase)])
+            with contextlib.suppress(AudioError):  # training said which recordings it left out
+                scores[path] = float(hear(detector, path)[1].max(axis=0)[_column(detector, phrase)])
             progress(Progress("checking recordings of people", done, len(takes)))
-        if scores and np.quantile(scores, _MANY_DOUBTFUL) > _NO_SCORE:
-            found += [path for path, score in zip(takes, scores, strict=True) if score < _NO_SCORE]
+        if scores and np.quantile(list(scores.values()), _MANY_DOUBTFUL) > _NO_SCORE:
+            found += [path for path, score in scores.items() if score < _NO_SCORE]
     return tuple(found)
 
 

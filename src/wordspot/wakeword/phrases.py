@@ -68,7 +68,10 @@ def _check_length(phrase: str, request: Request, on_note: OnNote) -> None:
 
 def _check_others(request: Request, others: Sequence[str], on_note: OnNote) -> None:
     if not others and len(request.phrases) == 1:
-        raise ConfigError("no text sounds like the phrase, so a model has nothing to tell it from; raise `n_near_misses`")
+        raise ConfigError(
+            "no text sounds like the phrase, so a model has nothing to tell it from; raise `n_near_misses`, or name some "
+            "with `excluded`"
+        )
     if len(others) < _FEW_OTHERS:
         found = f"only {len(others)} texts sound" if others else "no texts sound"
         on_note(

@@ -190,15 +190,16 @@ def cut_long_copies(project: Project, request: Request) -> int:
     """Cut copies that are longer than a clip, which earlier versions made, around their word. Returns how many there were."""
     n_cut = 0
     for name in (*map(normalize_word, request.phrases), FALSE_ACCEPTS):
-        for path in sorted((project.recordings / name).glob(f"{TAKE}*_nohash_0.*")):
+        for path in first_copies(project.recordings / name):
             try:
                 part = _part_with_word(path) if 1000 * read_info(path).seconds > CLIP_MS else None
             except AudioError:
                 continue  # training says which recordings it leaves out
             if part is not None:
-                for repeat in path.parent.glob(f"{path.name.removesuffix(f'_0{path.suffix}')}_*"):
+                cut = path.with_suffix(".wav")
+                write_audio(cut, *part)
+                for repeat in set(path.parent.glob(f"{path.name.removesuffix(f'_0{path.suffix}')}_*")) - {cut}:
                     repeat.unlink()
-                write_audio(path.with_suffix(".wav"), *part)
                 n_cut += 1
     return n_cut
 
@@ -268,11 +269,11 @@ def _copy(source: Path, target: Path, on_note: OnNote, *, whole: bool = False) -
             continue
         copy = target / f"{name}{path.suffix.lower()}"
         try:
-            part = _part_with_word(path)
+            part = _part_with_word(path) if not whole or read_info(path).seconds <= CLIP_MS / 1000 else None
         except AudioError as error:
             problems.append(str(error))
             continue
-        if part is None or whole:
+        if part is None:
             shutil.copyfile(path, copy.with_suffix(".part"))
             copy.with_suffix(".part").replace(copy)
         else:
@@ -283,6 +284,11 @@ def _copy(source: Path, target: Path, on_note: OnNote, *, whole: bool = False) -
     for problem in problems:
         on_note(f"left out: {problem}")
     return n_new
+
+
+def first_copies(folder: Path) -> list[Path]:
+    """The copies of the user's recordings in a folder, without their repeats and what a killed program left."""
+    return sorted(path for path in folder.glob(f"{TAKE}*_nohash_0.*") if path.suffix != ".part")
 
 
 def _part_with_word(path: Path) -> tuple[Samples, int] | None:

@@ -62,7 +62,7 @@ def doubts_about(measured: Measured) -> list[str]:
     names = some([str(path) for path in measured.doubtful])
     return [
         f"{len(measured.doubtful)} recordings of people may not hold the phrase: the model gives them next to no score: {names}. "
-        "Listen to them; remove those that are wrong from your folder, and begin anew with `force`"
+        "Listen to these copies; remove those that are wrong from your folder and begin anew with `force`, or on the page"
     ]
 
 
