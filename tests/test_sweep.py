@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,11 @@ def test_a_second_sweep_in_the_same_folder_is_rejected(
     assert seen == [set(), set()]
     monkeypatch.setattr(sweeping, "train_point", lambda plan, point, **callbacks: Trained(point, {"accuracy": 1.0}))
     assert sweep(tone_folder, out, seeds=1).rows  # the lock has ended with the first
+    (out / "sweep.json").unlink()
+    for path in out.iterdir():
+        if path.name != ".lock":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert sweep(tone_folder, out, seeds=1).rows  # one that was killed at its very beginning leaves the lock alone
 
 
 def test_a_sweep_of_which_nothing_succeeds_is_an_error(tone_folder: Path, tmp_path: Path) -> None:

@@ -108,6 +108,8 @@ def test_a_project_of_the_version_before(project: StudioProject) -> None:
     request = {"phrases": ["hey lamp"], **dataclasses.asdict(project.settings()), "n_rounds": 3}
     write_json(project.model / "new.json", {"request": request, "finished": ["speak", "round 1"]})
     assert can_resume(project, project.settings())
+    assert can_resume(project, TrainingSettings(minutes=2, stream_minutes=5, false_accepts_per_hour=2))
+    assert not can_resume(project, TrainingSettings(minutes=2, n_voices=50))
     write_json(project.path / "studio.json", {"minutes": 2.0, "n_round": 3})
     with pytest.raises(ConfigError, match="n_round"):
         project.settings()

@@ -243,7 +243,7 @@ def can_resume(project: StudioProject, settings: TrainingSettings) -> bool:
     """
     try:
         found = Project(project.model).read() if project.words else None
-        return found is not None and found[0] == request_of(project.words, settings)
+        return found is not None and not found[0].changes_of(request_of(project.words, settings))
     except WordspotError:
         return False
 

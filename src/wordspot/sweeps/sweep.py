@@ -153,7 +153,8 @@ def _check(plan: Plan, points: Sequence[Point]) -> None:
     given = {name: value for name, value in plan.arguments.items() if name not in ("init", "speech")}
     for point in points:
         make_config(plan.data, **given, settings={**plan.settings, **point.settings})
-    if not (plan.out / TABLE).is_file():
+    only_begun = plan.out.is_dir() and [path.name for path in plan.out.iterdir()] == [_LOCK]
+    if not only_begun and not (plan.out / TABLE).is_file():
         check_out(plan.out, force=False, hint="name the folder of the same sweep")
 
 

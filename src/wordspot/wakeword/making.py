@@ -17,7 +17,7 @@ from wordspot.run import Run
 from wordspot.wakeword import measuring, recordings, training
 from wordspot.wakeword.esphome import EsphomeFiles
 from wordspot.wakeword.phrases import check_phrases
-from wordspot.wakeword.project import MEASURES, Project, Request
+from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.thresholds import tune_wake_word
 from wordspot.wakeword.verdict import doubts_about, limits, verdict
 
@@ -196,7 +196,7 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
         found = project.read()
         if found is None:
             raise ConfigError(f"{project.path} holds no project of `new`; leave out `resume` to begin one")
-        if difference := _difference(found[0], request):
+        if difference := found[0].changes_of(request):
             raise ConfigError(f"{project.path} was begun with other arguments ({difference}); repeat them")
         project.write(request, found[1])
         return found[1]
@@ -207,12 +207,6 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
     project.path.mkdir(parents=True, exist_ok=True)
     project.write(request, [])
     return []
-
-
-def _difference(before: Request, now: Request) -> str:
-    """The arguments that have changed, of those on which the recordings and the training depend."""
-    names = [name for name in vars(before) if name not in MEASURES and getattr(before, name) != getattr(now, name)]
-    return ", ".join(f"`{name}` {getattr(before, name)!r}" for name in names)
 
 
 def _path(given: Path | str | None) -> Path | None:

@@ -70,6 +70,11 @@ class Request:
         if not 0 < self.false_accepts_per_hour <= 3600:
             raise ConfigError(f"`false_accepts_per_hour` must be more than 0, got {self.false_accepts_per_hour:g}")
 
+    def changes_of(self, other: Request) -> str:
+        """The arguments that `other` has changed, of those on which recordings and training depend; empty if none."""
+        names = [name for name in vars(self) if name not in MEASURES and getattr(self, name) != getattr(other, name)]
+        return ", ".join(f"`{name}` {getattr(self, name)!r}" for name in names)
+
     def _check_for_esphome(self) -> None:
         if len(self.phrases) > 1:
             raise ConfigError(

@@ -158,7 +158,7 @@ class TryView {
     await upload(["projects", this.project.name, "kept"], encodeWav(sound, this.rate), query);
     this.nKept++;
     const review = document.querySelector("#steps a[href$='/review']");
-    review.textContent = `Review (${this.project.kept.length + this.nKept})`;
+    if (review) review.textContent = `Review (${this.project.kept.length + this.nKept})`; // the view may have been left
     const sentence = `${plural(this.nKept, "sound")} kept for the review`;
     this.status.textContent = `${this.microphone ? "Listening …" : "Stopped."} ${sentence}.`;
     say(sentence);
