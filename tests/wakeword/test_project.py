@@ -152,6 +152,7 @@ def test_what_is_done_anew_anyway_may_change(tmp_path: Path) -> None:
 
 def test_without_files_for_esphome_the_exported_file_has_its_threshold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """8 bits may lose too much; the files of an earlier export do not fit the new network."""
+    pytest.importorskip("torch")
     project, tuned = Project(tmp_path), SimpleNamespace(after=SimpleNamespace(detections="figures"))
     tone(project.esphome / "earlier.wav", 300)
 

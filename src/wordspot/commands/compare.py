@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from wordspot.commands.options import open_manifest
 from wordspot.presets import FALSE_ACCEPTS_PER_HOUR
 
 HELP = "compare exported models on the same recordings of the word and the same hours without it"
@@ -47,11 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.evaluation.compare import compare
-    from wordspot.export.esphome_model import open_esphome
 
     with console.show_progress() as progress:
         result = compare(
-            [open_esphome(path) if path.suffix.lower() == ".json" else path for path in args.models],
+            [open_manifest(path) for path in args.models],
             takes=args.takes,
             negatives=args.negatives,
             false_accepts_per_hour=args.false_accepts_per_hour,

@@ -236,11 +236,20 @@ def split_any_model(paths: list[Path]) -> tuple[EsphomeFile | Path | None, list[
         NotFoundError, CardError: no such manifest, or not one that wordspot wrote.
     """
     model, others = split_model(paths, _MODELS)
-    if model is not None and model.suffix.lower() == ".json":
-        from wordspot.export.esphome_model import open_esphome
+    return model and open_manifest(model), others
 
-        return open_esphome(model), others
-    return model, others
+
+def open_manifest(path: Path) -> EsphomeFile | Path:
+    """The model of a manifest for ESPHome, which takes torch; the path itself of any other file.
+
+    Raises:
+        NotFoundError, CardError: no such manifest, or not one that wordspot wrote.
+    """
+    if path.suffix.lower() != ".json":
+        return path
+    from wordspot.export.esphome_model import open_esphome
+
+    return open_esphome(path)
 
 
 def _is_unknown(path: Path) -> bool:
