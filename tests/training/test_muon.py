@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from wordspot.config import TrainingConfig
 from wordspot.training.muon import ORTHOGONAL, Muon, orthogonalize
-from wordspot.training.optimizer import load_optimizer, make_optimizer, optimizer_tensors, set_rate
+from wordspot.training.optimizer import make_optimizer, set_rate
 
 
 def made(*shape: int, seed: int = 0) -> Tensor:
@@ -75,24 +75,3 @@ def test_kernels_of_the_body_move_by_muon_and_the_rest_by_adamw(body_rate: float
     for (name, one), other in zip(network.named_parameters(), plain.parameters(), strict=True):
         assert torch.equal(one, other) == (name != "wide.weight"), name
         assert one.grad is not None
-
-
-def test_a_resumed_optimiser_steps_as_one_that_went_on() -> None:
-    settings = TrainingConfig(optimizer="muon")
-    unbroken, resumed = make_network(), make_network()
-    optimizer = make_optimizer(unbroken, settings)
-
-    def step(network: nn.Module, by: torch.optim.Optimizer, seed: int) -> None:
-        for parameter in network.parameters():
-            parameter.grad = made(*parameter.shape, seed=seed).float()
-        set_rate(by, 0.01)
-        by.step()
-
-    for seed in range(3):
-        step(unbroken, optimizer, seed)
-    resumed.load_state_dict(unbroken.state_dict())
-    again = make_optimizer(resumed, settings)
-    load_optimizer(again, {name: tensor.clone() for name, tensor in optimizer_tensors(optimizer).items()})
-    step(unbroken, optimizer, 4)
-    step(resumed, again, 4)
-    assert all(torch.equal(one, two) for one, two in zip(unbroken.parameters(), resumed.parameters(), strict=True))

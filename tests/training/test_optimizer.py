@@ -39,8 +39,9 @@ def test_the_body_learns_at_its_share_of_the_rate(body_rate: float) -> None:
         torch.testing.assert_close(weight.detach(), before[name] - 0.1 * share * weight.grad)
 
 
-def test_a_resumed_optimiser_steps_as_one_that_went_on() -> None:
-    settings = TrainingConfig(optimizer="adamw", body_rate=0.25)
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_resumed_optimiser_steps_as_one_that_went_on(name: str) -> None:
+    settings = TrainingConfig(optimizer=name, body_rate=0.25)
     unbroken, resumed = make_network(), make_network()
     optimizer = make_optimizer(unbroken, settings)
     for _ in range(3):

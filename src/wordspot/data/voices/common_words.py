@@ -11,7 +11,7 @@ _LISTS = {"en": "words_en.txt", "de": "words_de.txt"}
 
 @cache
 def common_words(language: str = "en") -> tuple[str, ...]:
-    """Common words of a language, in lower case, sorted; none of most languages.
+    """Common words of a language, in lower case, sorted; empty for a language without a list.
 
     Args:
         language: ``en``, ``en-gb``, ``de``, ...

@@ -59,9 +59,8 @@ def near_misses(phrase: str, n: int = 50, *, language: str = "en", excluded: Ite
     """Up to `n` texts that sound like a phrase, nearest first; each kind gives as many as the others while it has any.
 
     In English, words and the beginnings and ends of phrases come from a list of 10,900 common words, in German from one of
-    800. In Mandarin, a character is
-    replaced by each of 1,000 common ones, or a tone of pinyin by the others. In other languages there are only parts of the
-    phrase, exchanged sounds (in Latin letters) and wake words of other products.
+    785. In Mandarin, a character is replaced by each of about 1,000 common ones, or a tone of pinyin by the others. In other
+    languages there are only parts of the phrase, exchanged sounds (in Latin letters) and wake words of other products.
 
     Args:
         phrase: the wake word.
