@@ -4,8 +4,9 @@
     python benchmarks/person_corpora.py DATA/labels.csv --out RUNS [--model statistics] [--seeds 1] [--json OUT]
 
 The list has a column ``corpus``. With ``--hold-out corpus`` each corpus is left out in turn, its people and its machines
-together, and a run that was trained on the others is tested on it. With ``--hold-out generator`` each machine is left out,
-and tested against a third of the speakers, of all corpora, that the run was not trained on.
+together, and a run that was trained on the others is tested on it. A machine that several corpora have is only trained on.
+With ``--hold-out generator`` each machine is left out, and tested against a third of the speakers, of all corpora, that the
+run was not trained on.
 
 Printed for each: the equal error rate with its interval over speakers, the area under the ROC, and at the threshold that
 the other corpora's validation speakers chose the part of people missed and of machines let through; for a corpus also the
@@ -68,11 +69,15 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def split_rows(rows: Sequence[Row], by: str, held_out: str) -> list[Row]:
-    """The rows with a column ``split``: what is held out is for testing, and its speakers are in no other set."""
+    """The rows with a column ``split``: what is held out is for testing, and its speakers are in no other set.
+
+    With a corpus held out, its copies by a machine that other corpora have too are left out: training has met that machine.
+    """
+    known = {row["generator"] for row in rows if row[by] != held_out} - {""} if by == "corpus" else set()
 
     def name(row: Row) -> str | None:
         if row[by] == held_out:
-            return "testing"
+            return None if row["generator"] in known else "testing"
         hashed = which_set(row["speaker"], VALIDATION_PERCENT, TESTING_PERCENT if by == "generator" else 0.0)
         return None if hashed == "testing" and row["generator"] else hashed
 
