@@ -56,7 +56,7 @@ def test_a_vocoders_copy_keeps_the_spectral_envelope_and_changes_the_samples(nam
 
 
 def test_the_mel_spectrum_for_the_vocoder_is_librosas() -> None:
-    sound = 5 * librosa.resample(vowel(120), orig_sr=RATE, target_sr=MEL_RATE).astype(np.float64)
+    sound = 0.1 * np.random.default_rng(0).standard_normal(MEL_RATE)
     expected = librosa.feature.melspectrogram(  # HiFi-GAN's own: padded by (window - hop) / 2 on both sides, not centred
         y=np.pad(sound, 384, mode="reflect"),
         sr=MEL_RATE,
@@ -69,9 +69,7 @@ def test_the_mel_spectrum_for_the_vocoder_is_librosas() -> None:
     )
     found = log_mel(sound)
     assert found.shape == expected.shape
-    np.testing.assert_allclose(
-        found, np.log(np.maximum(expected, 1e-5)), atol=0.01
-    )  # it adds 1e-9 to each power
+    np.testing.assert_allclose(found, np.log(np.maximum(expected, 1e-5)), atol=0.01)  # it adds 1e-9 to each power
 
 
 def test_a_copy_by_a_vocoder_in_a_file_is_as_long_and_as_loud_as_the_original(tmp_path: Path) -> None:
