@@ -4,9 +4,9 @@
 
 Each model has one word. Takes are recordings of people who say it. Sounds that must not wake it: sentences of the speakers that
 `wordspot new --speech DATA/english_speech` keeps from training (`--split` validation, testing or both), the sources of
-DATA/environment that `hearing_streams.py` holds out, Arabic words, words of Speech Commands (not a folder of the takes' name) and
-the other folders of DATA/wake_words. Thresholds at a rate are the lowest from which on there are no more false accepts: chosen on the same hours, so
-they overestimate the model slightly; its own threshold does not.
+DATA/environment that `hearing_streams.py` holds out, Arabic words, words of Speech Commands except the folder named like that
+of the takes, and the other folders of DATA/wake_words. Thresholds at a rate are the lowest from which on there are no more
+false accepts: chosen on the same hours, so they overestimate the model slightly; its own threshold does not.
 
 `--link DIR` writes links to the sounds that are not held out, for `wordspot new --backgrounds DIR`, and ends.
 """

@@ -1,4 +1,4 @@
-"""Clips that the teacher finds wrong are left out. Here the teacher is a spectrum, the phrase dark noise, all else bright noise."""
+"""The teacher leaves out clips. Here it is a spectrum; the phrase is dark noise, everything else bright noise."""
 
 from __future__ import annotations
 
