@@ -24,8 +24,9 @@ from wordspot.wakeword.recordings import FALSE_ACCEPTS, TAKE, first_copies
 from wordspot.wakeword.teacher import Encoder, cross_fit, encode_clips, open_encoder
 
 _OTHER = 0  # the class of what holds no phrase
-#: A clip of a phrase with a lower posterior of it is left out; so is a false accept with a lower posterior of holding none.
-_WRONG, _WRONG_FALSE_ACCEPT = 0.1, 0.05
+#: Below these posteriors of what they should be, clips by voices, recordings of people and false accepts are left out. Recordings
+#: of people are few, and worth more than clips.
+_WRONG_CLIP, _WRONG_TAKE, _WRONG_FALSE_ACCEPT = 0.1, 0.02, 0.05
 #: Of the clips by voices of each class, a teacher that is listened to knows this part.
 _LEAST_KNOWN = 0.9
 
@@ -70,9 +71,15 @@ def judge_recordings(project: Project, request: Request, encode: Encoder, progre
     on_note(found if known >= _LEAST_KNOWN else f"{found}: too few, so nothing is left out; more clips help")
     own = posteriors[np.arange(len(clips)), classes]
     for clip, posterior in zip(clips, own, strict=True) if known >= _LEAST_KNOWN else ():
-        is_wrong = posterior < (_WRONG if clip.number != _OTHER else _WRONG_FALSE_ACCEPT)
-        if is_wrong and (clip.number != _OTHER or clip.is_by_people):
+        if posterior < _least(clip):
             _move(clip.path, project.recordings, project.left_out)
+
+
+def _least(clip: _Clip) -> float:
+    """The posterior of what it should be below which a clip is left out; near misses stay."""
+    if clip.number == _OTHER:
+        return _WRONG_FALSE_ACCEPT if clip.is_by_people else 0.0
+    return _WRONG_TAKE if clip.is_by_people else _WRONG_CLIP
 
 
 def restore(project: Project) -> None:
