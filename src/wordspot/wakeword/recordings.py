@@ -31,6 +31,8 @@ from wordspot.wakeword.pronunciations import pronunciations
 
 #: Names of recordings of people begin with this.
 TAKE = "take-"
+#: Names of clips that are not trained on end with this; see `wordspot.wakeword.checking`.
+LEFT_OUT = ".left-out"
 #: The folder of what woke a model and should not have; unknown speech to the network.
 FALSE_ACCEPTS = "false accepts"
 #: Stages of progress, besides the texts that voices say.
@@ -287,8 +289,14 @@ def _copy(source: Path, target: Path, on_note: OnNote, *, whole: bool = False) -
 
 
 def first_copies(folder: Path) -> list[Path]:
-    """The copies of the user's recordings in a folder, without their repeats and what a killed program left."""
-    return sorted(path for path in folder.glob(f"{TAKE}*_nohash_0.*") if path.suffix != ".part")
+    """The copies of the user's recordings in a folder, without their repeats, those left out and what a killed program left."""
+    return sorted(path for path in folder.glob(f"{TAKE}*_nohash_0.*") if path.suffix not in (".part", LEFT_OUT))
+
+
+def all_takes(project: Project, request: Request) -> set[Path]:
+    """The project's recordings of people who say a phrase."""
+    folders = [project.recordings / normalize_word(phrase) for phrase in request.phrases]
+    return {path for folder in folders for path in first_copies(folder)}
 
 
 def _part_with_word(path: Path) -> tuple[Samples, int] | None:
