@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.audio.samples import to_int16
 from wordspot.errors import CardError
 
 #: Whether the package is here.
@@ -55,7 +54,8 @@ class OtherRunner:
     def feed(self, audio: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Feed float32 [samples]; return scores [n, 2] of silence and the word, and where the audio of each row ends."""
         scores, ends = list[float](), list[int]()
-        for features in self._front_end.process_streaming(to_int16(audio).tobytes()):
+        samples = np.clip(np.rint(32768 * audio), -32768, 32767).astype(np.int16)
+        for features in self._front_end.process_streaming(samples.tobytes()):
             score = self._network.process_streaming_prob(features)
             self._n_frames += 1
             if self._n_frames % self.stride == 0:
