@@ -5,7 +5,6 @@
 
 enum {
     VECTORS = WS_LANES == 1 ? 8 : WS_WIDTH / WS_LANES, /* at a time */
-    GROUP = 8,                                         /* integers at a time */
 };
 
 /* Put x [n_channels] into a frame. */
@@ -30,15 +29,18 @@ static void convolve(const float *taps, const float *const *frames, uint32_t ker
 }
 
 static void convolve_integers(const ws_block *block, const float *const *frames, uint32_t kernel, float *y, uint32_t n_channels) {
-    for (uint32_t c = 0; c < n_channels; c += GROUP) {
+    for (uint32_t c = 0; c < n_channels; c += VECTORS * WS_LANES) {
         const int8_t *taps = block->tap_integers + c;
-        float sums[GROUP] = {0};
+        ws_vector sums[VECTORS];
+        WS_UNROLLED for (int v = 0; v < VECTORS; v++) sums[v] = (ws_vector){0};
         for (uint32_t i = 0; i < kernel; i++, taps += n_channels) {
             const int16_t *values = (const int16_t *)(frames[i] + 1) + c;
-            const float scale = *frames[i];
-            WS_UNROLLED for (int v = 0; v < GROUP; v++) sums[v] += scale * (float)(values[v] * taps[v]);
+            const ws_vector scale = ws_splat(*frames[i]);
+            WS_UNROLLED for (int v = 0; v < VECTORS; v++) /* the product is exact: it is below 2^24 */
+                sums[v] += scale * (WS_FLOATS(ws_shorts, values + v * WS_LANES) * WS_FLOATS(ws_bytes, taps + v * WS_LANES));
         }
-        WS_UNROLLED for (int v = 0; v < GROUP; v++) y[c + v] = sums[v] * block->tap_factors[c + v];
+        WS_UNROLLED for (int v = 0; v < VECTORS; v++)
+            ws_store(y + c + v * WS_LANES, sums[v] * ws_load(block->tap_factors + c + v * WS_LANES));
     }
 }
 
@@ -72,14 +74,16 @@ static void sum(const float *frames, uint32_t n_frames, float *y, uint32_t n_cha
 }
 
 static void sum_integers(const float *frames, uint32_t n_frames, uint32_t size, float *y, uint32_t n_channels) {
-    for (uint32_t c = 0; c < n_channels; c += GROUP) {
-        float sums[GROUP] = {0};
-        for (uint32_t i = 0; i < n_frames; i++) {
-            const float *frame = frames + i * size;
+    for (uint32_t c = 0; c < n_channels; c += VECTORS * WS_LANES) {
+        const float *frame = frames;
+        ws_vector sums[VECTORS];
+        WS_UNROLLED for (int v = 0; v < VECTORS; v++) sums[v] = (ws_vector){0};
+        for (uint32_t i = 0; i < n_frames; i++, frame += size) {
             const int16_t *values = (const int16_t *)(frame + 1) + c;
-            WS_UNROLLED for (int v = 0; v < GROUP; v++) sums[v] += *frame * (float)values[v];
+            WS_UNROLLED for (int v = 0; v < VECTORS; v++)
+                sums[v] += ws_splat(*frame) * WS_FLOATS(ws_shorts, values + v * WS_LANES);
         }
-        WS_UNROLLED for (int v = 0; v < GROUP; v++) y[c + v] = sums[v];
+        WS_UNROLLED for (int v = 0; v < VECTORS; v++) ws_store(y + c + v * WS_LANES, sums[v]);
     }
 }
 
