@@ -119,6 +119,18 @@ def test_a_machine_of_several_corpora_is_trained_on_and_not_tested() -> None:
     assert {row["generator"] for row in split if row["split"] == "training"} == {"", "mel", "hifi-gan"}
 
 
+def test_people_of_a_corpus_are_tested_against_machines_that_training_has_met() -> None:
+    shared = [{**row, "generator": "hifi-gan", "path": f"h{row['path']}"} for row in rows() if row["generator"]]
+    engine = {"label": "machine", "speaker": "paul", "generator": "espeak-ng", "corpus": "a"}
+    spoken = [{**engine, "path": f"e{number}.wav"} for number in range(60)]
+    split = person_corpora.split_people(rows() + shared + spoken, "a")
+    tested, trained = ([row for row in split if row["split"] == name] for name in ("testing", "training"))
+    assert {row["generator"] for row in tested} == {"", "hifi-gan", "espeak-ng"}  # lpc copies nobody of the other corpus
+    assert {row["corpus"] for row in tested if row["generator"] != "espeak-ng"} == {"a"}
+    assert {row["speaker"] for row in trained} & {row["speaker"] for row in tested} == {"paul"}
+    assert not {row["path"] for row in trained} & {row["path"] for row in tested}
+
+
 def test_a_held_out_generator_is_tested_against_people_whom_training_never_met() -> None:
     split = person_corpora.split_rows(rows(), "generator", "lpc")
     tested = [row for row in split if row["split"] == "testing"]
