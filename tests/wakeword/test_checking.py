@@ -14,7 +14,7 @@ from wordspot.audio.files import write_audio
 from wordspot.wakeword import checking
 from wordspot.wakeword.checking import check_recordings, judge_recordings, restore, what_was_left_out
 from wordspot.wakeword.project import Project, Request
-from wordspot.wakeword.recordings import FALSE_ACCEPTS, LEFT_OUT, add_false_accepts, add_takes, weigh_takes
+from wordspot.wakeword.recordings import FALSE_ACCEPTS, add_false_accepts, add_takes, weigh_takes
 from wordspot.wakeword.teacher import FRAME_SAMPLES, N_SAMPLES, SLOTS, encode_clips
 
 REQUEST = Request(("hey lamp",), n_voices=100)
@@ -51,16 +51,16 @@ def project(tmp_path: Path) -> Project:
 
 
 def left_out(project: Project) -> list[str]:
-    return sorted(path.name for path in project.recordings.rglob(f"*{LEFT_OUT}"))
+    return sorted(path.name for path in project.left_out.glob("*/*"))
 
 
 def test_what_is_wrong_is_left_out_and_named(project: Project, tmp_path: Path) -> None:
     notes = list[str]()
     judge_recordings(project, REQUEST, spectrum, lambda _: None, notes.append)
     names = left_out(project)
-    assert [name for name in names if name.startswith("voice")] == [f"voice7_nohash_p100-0.wav{LEFT_OUT}"]
+    assert [name for name in names if name.startswith("voice")] == ["voice7_nohash_p100-0.wav"]
     assert len([name for name in names if name.startswith("take")]) == 2
-    assert [note.split(" of the ")[0] for note in notes] == ["the teacher knows 99.5 %"]  # 199 of 200 clips by voices
+    assert [note.split(" of ")[0] for note in notes] == ["the teacher knows 99.5 %"]  # 199 of 200 clips by voices
     voices, takes, wrong = what_was_left_out(project, REQUEST)
     assert voices.startswith("1 clips by voices were left out, since the teacher does not hear the phrase in them: ")
     assert takes.startswith("1 recordings of people were left out")
@@ -75,6 +75,16 @@ def test_what_is_wrong_is_left_out_and_named(project: Project, tmp_path: Path) -
     assert left_out(project) == []
 
 
+def test_a_teacher_that_knows_too_few_clips_is_not_listened_to(project: Project) -> None:
+    for number, path in enumerate(sorted((project.recordings / "hey ramp").iterdir())):
+        if number % 4 == 0:
+            write_hiss(path, PHRASE, 2000 + number)
+    notes = list[str]()
+    judge_recordings(project, REQUEST, spectrum, lambda _: None, notes.append)
+    assert notes[0].endswith("it has not learned from: too few, so nothing is left out; more clips help")
+    assert left_out(project) == []
+
+
 def test_without_near_misses_nothing_is_judged(project: Project) -> None:
     for path in (project.recordings / "hey ramp").iterdir():
         path.unlink()
@@ -85,7 +95,8 @@ def test_without_near_misses_nothing_is_judged(project: Project) -> None:
 def test_without_the_teacher_nothing_is_left_out(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORDSPOT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("WORDSPOT_TEACHER", raising=False)
-    (project.recordings / "hey lamp" / f"earlier.wav{LEFT_OUT}").touch()
+    (project.left_out / "hey lamp").mkdir(parents=True)
+    (project.left_out / "hey lamp" / "earlier.wav").touch()
     check_recordings(project, REQUEST, lambda _: None, pytest.fail)
     assert left_out(project) == []
     assert (project.recordings / "hey lamp" / "earlier.wav").is_file()

@@ -239,17 +239,21 @@ def split_any_model(paths: list[Path]) -> tuple[EsphomeFile | Path | None, list[
     return model and open_manifest(model), others
 
 
-def open_manifest(path: Path) -> EsphomeFile | Path:
+def open_manifest(path: Path, *, others: bool = False) -> EsphomeFile | Path:
     """The model of a manifest for ESPHome, which takes torch; the path itself of any other file.
 
+    Args:
+        path: of an exported file or a manifest.
+        others: manifests that wordspot did not write are opened too.
+
     Raises:
-        NotFoundError, CardError: no such manifest, or not one that wordspot wrote.
+        NotFoundError, CardError: no such manifest, or not one that can be run.
     """
     if path.suffix.lower() != ".json":
         return path
     from wordspot.export.esphome_model import open_esphome
 
-    return open_esphome(path)
+    return open_esphome(path, others=others)
 
 
 def _is_unknown(path: Path) -> bool:

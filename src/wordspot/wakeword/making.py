@@ -156,7 +156,7 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
         return found[1]
     check_out(project.path, force=force, hint=_HINT)
     if project.exists:  # else these folders are the user's own
-        for earlier in (project.recordings, project.run, project.streams, project.spoken, project.esphome):
+        for earlier in (project.recordings, project.run, project.streams, project.spoken, project.left_out, project.esphome):
             shutil.rmtree(earlier, ignore_errors=True)
     project.path.mkdir(parents=True, exist_ok=True)
     project.write(request, [])

@@ -109,6 +109,11 @@ class Project:
         return self.path / "recordings"
 
     @property
+    def left_out(self) -> Path:
+        """Recordings that are not trained on, in folders as in `recordings`; see `wordspot.wakeword.checking`."""
+        return self.path / "left-out"
+
+    @property
     def spoken(self) -> Path:
         """Sentences that voices read, if there is no speech by people."""
         return self.path / "speech"

@@ -31,8 +31,6 @@ from wordspot.wakeword.pronunciations import pronunciations
 
 #: Names of recordings of people begin with this.
 TAKE = "take-"
-#: Names of clips that are not trained on end with this; see `wordspot.wakeword.checking`.
-LEFT_OUT = ".left-out"
 #: The folder of what woke a model and should not have; unknown speech to the network.
 FALSE_ACCEPTS = "false accepts"
 #: Stages of progress, besides the texts that voices say.
@@ -178,14 +176,14 @@ def add_takes(project: Project, phrases: Sequence[str], takes: Path, on_note: On
         how many recordings were new.
     """
     if len(phrases) == 1:
-        return _copy(takes, project.recordings / normalize_word(phrases[0]), on_note)
+        return _copy(project, normalize_word(phrases[0]), takes, on_note)
     folders = {phrase: takes / phrase for phrase in phrases}
     for folder in folders.values():
         _check_folder(folder)
     recorded = {phrase: folder for phrase, folder in folders.items() if walk_folder(folder).sounds}
     if not recorded:
         raise DataError(f"{takes}: no recordings found; expected sound files in the folder of a phrase, at any depth")
-    return sum(_copy(folder, project.recordings / normalize_word(phrase), on_note) for phrase, folder in recorded.items())
+    return sum(_copy(project, normalize_word(phrase), folder, on_note) for phrase, folder in recorded.items())
 
 
 def cut_long_copies(project: Project, request: Request) -> int:
@@ -213,7 +211,7 @@ def remove_missing(project: Project, phrases: Sequence[str], takes: Path | None,
     for name, source in {**sources, FALSE_ACCEPTS: false_accepts}.items():
         found = walk_folder(source).sounds if source and source.is_dir() else ()
         kept, removed = {_copy_name(path) for path in found}, set[str]()
-        for path in (project.recordings / name).glob(f"{TAKE}*"):
+        for path in (one for place in (project.recordings, project.left_out) for one in (place / name).glob(f"{TAKE}*")):
             copied = path.name.partition("_nohash_")[0]
             if copied not in kept:
                 path.unlink()
@@ -246,16 +244,18 @@ def weigh_takes(project: Project, request: Request) -> None:
 
 def add_false_accepts(project: Project, folder: Path, on_note: OnNote = ignore_note) -> int:
     """Copy recordings of what must not be detected into the project. Returns how many were new."""
-    return _copy(folder, project.recordings / FALSE_ACCEPTS, on_note)
+    return _copy(project, FALSE_ACCEPTS, folder, on_note)
 
 
 def add_backgrounds(project: Project, folder: Path, on_note: OnNote = ignore_note) -> int:
     """Copy recordings of noise into the project. Returns how many were new."""
-    return _copy(folder, project.recordings / NOISE_FOLDER, on_note, whole=True)
+    return _copy(project, NOISE_FOLDER, folder, on_note, whole=True)
 
 
-def _copy(source: Path, target: Path, on_note: OnNote, *, whole: bool = False) -> int:
-    """Copy recordings; of those longer than a clip only the part with the word, unless `whole`. Returns how many were new.
+def _copy(project: Project, name: str, source: Path, on_note: OnNote, *, whole: bool = False) -> int:
+    """Copy recordings into a folder of the project; of those longer than a clip only the part with the word, unless `whole`.
+
+    Returns how many were new.
 
     Those that cannot be read are left out, with a note.
     """
@@ -263,13 +263,14 @@ def _copy(source: Path, target: Path, on_note: OnNote, *, whole: bool = False) -
     found = walk_folder(source).sounds
     if not found:
         raise DataError(f"{source}: no recordings found; expected sound files, at any depth")
+    target = project.recordings / name
     target.mkdir(parents=True, exist_ok=True)
     n_new, problems = 0, list[str]()
     for path in found:
-        name = f"{_copy_name(path)}_nohash_0"
-        if any(there.suffix != ".part" for there in target.glob(f"{name}.*")):
+        stem = f"{_copy_name(path)}_nohash_0"
+        if any(one.suffix != ".part" for folder in (target, project.left_out / name) for one in folder.glob(f"{stem}.*")):
             continue
-        copy = target / f"{name}{path.suffix.lower()}"
+        copy = target / f"{stem}{path.suffix.lower()}"
         try:
             part = _part_with_word(path) if not whole or read_info(path).seconds <= CLIP_MS / 1000 else None
         except AudioError as error:
@@ -289,8 +290,8 @@ def _copy(source: Path, target: Path, on_note: OnNote, *, whole: bool = False) -
 
 
 def first_copies(folder: Path) -> list[Path]:
-    """The copies of the user's recordings in a folder, without their repeats, those left out and what a killed program left."""
-    return sorted(path for path in folder.glob(f"{TAKE}*_nohash_0.*") if path.suffix not in (".part", LEFT_OUT))
+    """The copies of the user's recordings in a folder, without their repeats and what a killed program left."""
+    return sorted(path for path in folder.glob(f"{TAKE}*_nohash_0.*") if path.suffix != ".part")
 
 
 def all_takes(project: Project, request: Request) -> set[Path]:

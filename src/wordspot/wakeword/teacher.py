@@ -1,8 +1,9 @@
 """A teacher for a phrase: a linear layer on the frames of a large network that knows speech, learned from the project's clips.
 
 Whisper encodes half a minute at a time, so clips are encoded `SLOTS` at once, with a pause between them. Its frames depend on
-where in the half minute a clip stands, so the mean of each place is taken off. A clip is judged by a layer that has not learned
-from its speaker. No layer learns from recordings of people: they are all of the phrase, so that a person's voice would be enough.
+where in the half minute a clip stands, so the mean of each place is taken off, of few clips only a part of it. A clip is judged
+by a layer that has not learned from its speaker. No layer learns from recordings of people: they are all of the phrase, so that
+a person's voice would be enough.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _PITCH_S = CLIP_MS / 1000 + 0.3
 #: Clips in a half minute.
 SLOTS = int(N_SAMPLES / RATE / _PITCH_S)
 _PITCH, _CLIP_FRAMES = int(_PITCH_S * RATE / FRAME_SAMPLES), int(CLIP_MS / 1000 * RATE / FRAME_SAMPLES)
+_FEW = 8  # clips in a place: of so many, half of the mean is taken off
 _FOLDS, _STEPS, _BATCH, _RATE, _DECAY, _DROPOUT = 5, 400, 64, 2e-3, 0.05, 0.3
 
 #: float32 [480000] → float32 [1500, 512].
@@ -66,9 +68,11 @@ def encode_clips(clips: Sequence[Path], encode: Encoder, rng: np.random.Generato
             pooled = np.zeros((len(clips), values.shape[1]), np.float32)
         pooled[rows] = values
         progress(Progress(ENCODING, min(start + SLOTS, len(clips)), len(clips)))
+    middle = pooled.mean(axis=0)
     for slot in range(SLOTS):
         rows = order[slot::SLOTS]
-        pooled[rows] -= pooled[rows].mean(axis=0) if len(rows) else 0
+        share = len(rows) / (len(rows) + _FEW)
+        pooled[rows] -= share * (pooled[rows].mean(axis=0) - middle) if len(rows) else 0
     standard: NDArray[np.float32] = (pooled - pooled.mean(axis=0)) / (pooled.std(axis=0) + 1e-3)
     return standard
 
