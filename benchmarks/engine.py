@@ -47,12 +47,16 @@ AVX2 = ("-O3", "-mavx2", "-mfma")
 #: What is timed: a name and the compiler's flags.
 BUILDS = {"this processor": ("-O3", "-march=native"), "AVX2": AVX2, "SSE2": ("-O3",)}
 CALLS = {"live": 1, "bulk": 240}
-LIVE_PYTHON = """
+#: Programs in Python: what they do before they print their processor time, the interpreter's start included.
+PYTHON = {
+    "Python alone": "pass",
+    "Python and `import numpy`": "import numpy",
+    "Python with the compiled engine": "import wordspot as ws; ws.Detector(ws.open_model(engine='c'))",
+    "Python with ONNX Runtime": "import wordspot as ws; ws.Detector(ws.open_model(engine='onnx'))",
+}
+PRINT = """
 import time
-begun = time.process_time()
-import wordspot as ws
-ws.Detector()
-print(1000 * (time.process_time() - begun), next(line.split()[1] for line in open("/proc/self/status") if "VmHWM" in line))
+print(1000 * time.process_time(), next(line.split()[1] for line in open("/proc/self/status") if "VmHWM" in line))
 """
 Samples = NDArray[np.int16]
 
@@ -198,15 +202,18 @@ def instructions(folder: Path, files: dict[str, bytes], cc: str) -> dict[str, fl
 
 
 def loading(folder: Path, cc: str) -> dict[str, dict[str, float]]:
-    """Milliseconds until a stream of the shipped model is there, and resident memory: a C program, and `ws.Detector()`."""
+    """Milliseconds until a stream of the shipped model is there, and resident memory: a C program, and Python, step by step.
+
+    Modules are compiled, as in an installed package: the first of the runs compiles them if they are not.
+    """
     (folder / "second").write_bytes((folder / "samples").read_bytes()[:32000])
     program = compiled(folder / "program", cc, "-O3", "-march=native")
     in_c = [run(program, "load", folder / "shipped float32", folder / "second", 1, 0) for _ in range(9)]
     found = {"a C program": in_c}
-    for engine, name in (("c", "Python with the compiled engine"), ("onnx", "Python with ONNX Runtime")):
-        if engine == "onnx" or load_library():
-            environment = {**os.environ, "WORDSPOT_ENGINE": engine}
-            found[name] = [run(sys.executable, "-c", LIVE_PYTHON, environment=environment) for _ in range(5)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    for name, program in PYTHON.items():
+        if "compiled" not in name or load_library():
+            found[name] = [run(sys.executable, "-c", program + PRINT, environment=environment) for _ in range(9)]
     return {
         name: {"ms": statistics.median(row[0] for row in rows), "kB": statistics.median(row[1] for row in rows)}
         for name, rows in found.items()
@@ -282,7 +289,7 @@ def table(measured: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append((name, f"live {row['live']:.1f} µs a hop, {bulk}"))
     rows += [(f"{name}, AVX2", f"{count:,.0f} instructions a hop") for name, count in measured["instructions"].items()]
     for name, row in measured["loading"].items():
-        rows.append((f"loading the shipped model, {name}", f"{row['ms']:.1f} ms, {row['kB'] / 1000:.1f} MB resident"))
+        rows.append((f"loading: {name}", f"{row['ms']:.1f} ms, {row['kB'] / 1000:.1f} MB resident"))
     for name, row in measured["cortex_m4"].items():
         sizes = f"{row['flash'] / 1000:.0f} kB of flash, {row['ram'] / 1000:.1f} kB of RAM with the stack"
         rows.append((f"{name}, Cortex-M4F", f"{row['instructions']:,} instructions a hop, {sizes}"))
