@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import shutil
 import statistics
 import subprocess
@@ -46,6 +47,13 @@ SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"
 AVX2 = ("-O3", "-mavx2", "-mfma")
 #: What is timed: a name and the compiler's flags.
 BUILDS = {"this processor": ("-O3", "-march=native"), "AVX2": AVX2, "SSE2": ("-O3",)}
+#: What `peak.c` measures.
+PEAKS = {
+    "floats_256": "8 floats",
+    "floats_512": "16 floats",
+    "int16_512": "32 integers of 16 bits",
+    "int8_512": "64 of 8 bits",
+}
 CALLS = {"live": 1, "bulk": 240}
 #: Programs in Python: what they do before they print their processor time, the interpreter's start included.
 PYTHON = {
@@ -98,6 +106,7 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         "compilers": {name: version(name) for name in compilers},
         "difference": equality(folder, shipped, samples, compilers, args),
         "int8": int8_cost(folder, shipped, samples, compilers[0]),
+        "peak": peak(folder, compilers[0]),
         "us_a_hop": times(folder, files, samples, compilers, args.rounds),
         "instructions": instructions(folder, files, compilers[0]),
         "loading": loading(folder, compilers[0]),
@@ -163,6 +172,16 @@ def times(
                     printed = run(program, "time", folder / f"{name} {weights}", folder / "samples", size, 50)
                     note(f"{name}, {build}", call, printed[0])
     return {name: {call: statistics.median(values) for call, values in row.items()} for name, row in found.items()}
+
+
+def peak(folder: Path, cc: str) -> dict[str, float]:
+    """The most multiply-adds a second of one core, in billions, by kind of vector; empty if this is not x86-64."""
+    if platform.machine() != "x86_64":
+        return {}
+    program = folder / "peak"
+    subprocess.run([cc, *FLAGS, "-O2", "-o", program, Path(__file__).with_name("peak.c")], check=True)
+    done = subprocess.run([program], check=True, capture_output=True, text=True)
+    return {name: float(number) for name, number in map(str.split, done.stdout.splitlines())}
 
 
 def onnx_runtime_time(session: Any, data: bytes, samples: Samples, size: int) -> float:
@@ -284,6 +303,9 @@ def table(measured: dict[str, Any]) -> list[tuple[str, str]]:
             f"{int8['largest']:.3f}, {int8['mean']:.1e}; {int8['labels_changed_percent']:.2f} %",
         ),
     ]
+    if measured["peak"]:
+        peaks = ", ".join(f"{PEAKS[name]} {number:.0f}" for name, number in measured["peak"].items())
+        rows.append(("the most that one core can do, billion multiply-adds a second", peaks))
     for name, row in measured["us_a_hop"].items():
         bulk = f"bulk {row['bulk']:.2f} µs = {10_000 / row['bulk']:,.0f} × real time"
         rows.append((name, f"live {row['live']:.1f} µs a hop, {bulk}"))
