@@ -14,7 +14,7 @@ from wordspot.audio.files import write_audio
 from wordspot.wakeword import checking
 from wordspot.wakeword.checking import check_recordings, judge_recordings, restore, what_was_left_out
 from wordspot.wakeword.project import Project, Request
-from wordspot.wakeword.recordings import FALSE_ACCEPTS, add_false_accepts, add_takes, weigh_takes
+from wordspot.wakeword.takes import FALSE_ACCEPTS, add_false_accepts, add_takes, weigh_takes
 from wordspot.wakeword.teacher import FRAME_SAMPLES, N_SAMPLES, SLOTS, encode_clips
 
 REQUEST = Request(("hey lamp",), n_voices=100)

@@ -137,7 +137,7 @@ def test_killed_while_recordings_are_copied_it_trains_again(tmp_path: Path, monk
         raise SystemExit
 
     with monkeypatch.context() as patched:
-        patched.setattr(making.recordings, "weigh_takes", killed)
+        patched.setattr(making.takes, "weigh_takes", killed)
         with pytest.raises(SystemExit):
             gather()
     assert gather() == ["speak"]

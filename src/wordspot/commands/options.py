@@ -58,9 +58,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     sizes = "; ".join(f"{name}: {preset.help}" for name, preset in PRESETS.items())
     parser.add_argument(
-        "--preset",
-        choices=tuple(PRESETS),
-        help=f"the size of the task's default network: {sizes} (default: default)",
+        "--preset", choices=tuple(PRESETS), help=f"the size of the task's default network: {sizes} (default: default)"
     )
     group = parser.add_argument_group("settings", "flags override the model's recipe")
     for setting in FLAGS:

@@ -12,7 +12,6 @@ typedef float ws_vector;
 typedef float ws_vector __attribute__((vector_size(4 * WS_LANES), aligned(4), may_alias));
 typedef int32_t ws_bits __attribute__((vector_size(4 * WS_LANES), aligned(4), may_alias));
 typedef int16_t ws_shorts __attribute__((vector_size(2 * WS_LANES), aligned(2), may_alias));
-typedef int8_t ws_bytes __attribute__((vector_size(WS_LANES), aligned(1), may_alias));
 
 /* Four floats, whatever the width of vectors, and a choice of four elements of two vectors. */
 typedef float ws_quad __attribute__((vector_size(16), aligned(4), may_alias));
@@ -44,14 +43,6 @@ WS_INLINE void ws_store(float *to, ws_vector value) {
 WS_INLINE ws_vector ws_splat(float value) {
     return value - (ws_vector){0};
 }
-
-/* Integers of 8 or 16 bits as floats. */
-#if WS_LANES == 1
-#define WS_FLOATS(type, numbers) ((float)*(numbers))
-#else
-#define WS_FLOATS(type, numbers) WS_CONVERTED(WS_CONVERTED(WS_CONVERTED(*(const type *)(numbers), ws_shorts), ws_bits), ws_vector)
-#define WS_CONVERTED __builtin_convertvector /* one doubling at a time: GCC 12 has no instruction for bytes to 32 bits */
-#endif
 
 WS_INLINE ws_vector ws_relu(ws_vector value) {
 #if WS_LANES == 1

@@ -30,9 +30,9 @@ static inline void round_all(const float *restrict x, float scale, int16_t *rest
     for (; i + WS_LANES <= n; i += WS_LANES) {
         const ws_vector value = ws_load(x + i) * scale;
         const ws_vector half = (ws_vector)(((ws_bits)value & INT32_MIN) | 0x3f000000); /* with the value's sign */
-        ws_shorts whole = __builtin_convertvector(__builtin_convertvector(value + half, ws_bits), ws_shorts);
+        ws_bits whole = __builtin_convertvector(value + half, ws_bits);
         if (swapped) whole = WS_SHUFFLED(whole, whole, SWAPPED);
-        *(ws_shorts *)(small + i) = whole;
+        *(ws_shorts *)(small + i) = __builtin_convertvector(whole, ws_shorts);
     }
 #endif
     const uint32_t rest = i;

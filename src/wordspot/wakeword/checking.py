@@ -20,7 +20,7 @@ from wordspot.formats import percent, some
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress
 from wordspot.wakeword.project import Project, Request
-from wordspot.wakeword.recordings import FALSE_ACCEPTS, TAKE, first_copies
+from wordspot.wakeword.takes import FALSE_ACCEPTS, TAKE, first_copies
 from wordspot.wakeword.teacher import Encoder, cross_fit, encode_clips, open_encoder
 
 _OTHER = 0  # the class of what holds no phrase

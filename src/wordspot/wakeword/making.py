@@ -13,7 +13,7 @@ from wordspot.files import check_out
 from wordspot.labels import as_words
 from wordspot.progress import OnNote, OnProgress, Progress, ignore, ignore_note
 from wordspot.run import Run
-from wordspot.wakeword import measuring, recordings, training
+from wordspot.wakeword import measuring, recordings, takes, training
 from wordspot.wakeword.checking import check_recordings, what_was_left_out
 from wordspot.wakeword.phrases import check_phrases
 from wordspot.wakeword.project import Project, Request
@@ -169,7 +169,7 @@ def _gather(project: Project, request: Request, finished: list[str], brought: Br
         recordings.speak_phrases(project, request, callbacks.progress, callbacks.on_note)
         finished.append(_SPOKEN)
         project.write(request, finished)
-    known = recordings.all_takes(project, request)
+    known = takes.all_takes(project, request)
     n_changed = int(project.gathering.exists())  # it was killed meanwhile: nobody knows what had changed
     project.gathering.touch()
     try:
@@ -183,7 +183,7 @@ def _gather(project: Project, request: Request, finished: list[str], brought: Br
         measuring.measure_before(project, request, known, callbacks.progress)
     if n_changed or not project.run.exists():
         check_recordings(project, request, callbacks.progress, callbacks.on_note)
-        recordings.weigh_takes(project, request)
+        takes.weigh_takes(project, request)
     if n_changed:
         del finished[1:]
         project.write(request, finished)
@@ -194,22 +194,22 @@ def _gather(project: Project, request: Request, finished: list[str], brought: Br
 def _bring(project: Project, request: Request, brought: Brought, note: OnNote) -> Iterator[int]:
     """Copy what the user brings; gives the number of recordings that changed, step by step."""
     if brought.mirror:
-        yield recordings.remove_missing(project, request.phrases, brought.takes, brought.false_accepts)
-    if n_cut := recordings.cut_long_copies(project, request):
+        yield takes.remove_missing(project, request.phrases, brought.takes, brought.false_accepts)
+    if n_cut := takes.cut_long_copies(project, request):
         note(
             f"{n_cut} recordings that an earlier version copied are longer than a clip: they are cut around their word, and "
             "training begins anew"
         )
         yield n_cut
     if brought.takes is not None:
-        yield (n := recordings.add_takes(project, request.phrases, brought.takes, note))
-        recordings.note_new(note, n, "recordings of people")
+        yield (n := takes.add_takes(project, request.phrases, brought.takes, note))
+        takes.note_new(note, n, "recordings of people")
     if brought.false_accepts is not None:
-        yield (n := recordings.add_false_accepts(project, brought.false_accepts, note))
-        recordings.note_new(note, n, "false accepts")
+        yield (n := takes.add_false_accepts(project, brought.false_accepts, note))
+        takes.note_new(note, n, "false accepts")
     if brought.backgrounds is not None:
-        yield (n := recordings.add_backgrounds(project, brought.backgrounds, note))
-        recordings.note_new(note, n, "recordings of noise")
+        yield (n := takes.add_backgrounds(project, brought.backgrounds, note))
+        takes.note_new(note, n, "recordings of noise")
 
 
 def _finish(project: Project, request: Request, heard: Heard, callbacks: Callbacks) -> WakeWord:

@@ -32,7 +32,7 @@ from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import OtherFormat
 from wordspot.wakeword.project import CLIP_MS, Project, Request
-from wordspot.wakeword.recordings import TAKE, all_takes, first_copies
+from wordspot.wakeword.takes import TAKE, all_takes, first_copies
 
 #: The stage of the progress in which single clips are listened to.
 LISTENING = "testing single clips"
