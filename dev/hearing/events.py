@@ -1,4 +1,4 @@
-"""What a detector must do about the words of a scene, as a loss: say each word once soon after its end, and no other word at any time."""
+"""The loss of events: each word of a scene must be said once soon after its end, and no other word at any time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from scene_labels import Ints, end_of, find_inside
 _SOON = int(0.5 * RATE)  # samples after a word's end within which it should be said
 _ROWS = 4  # windows over which the decoder's mean goes
 _VOID = -1e4
+_NOTHING = -9  # no whole word
 
 
 def event_windows(items: Ints, ends: Ints, n_frames: int) -> tuple[Ints, NDArray[np.bool_]]:
@@ -27,13 +28,13 @@ def event_windows(items: Ints, ends: Ints, n_frames: int) -> tuple[Ints, NDArray
         n_frames: of a window.
 
     Returns:
-        events [batch, windows, 2], the place of the item and its label, -1 for none; may [batch, windows, labels], all false where
-        nothing is known.
+        events [batch, windows, 2], the place of the item and its label, -1 for none; may [batch, windows, labels], all false
+        where nothing is known.
     """
     label, inside = items[..., 2], find_inside(items, ends, n_frames)
     batch = np.arange(len(items))[:, None]
     latest, any_whole = inside.latest, inside.any_whole
-    said = np.where(any_whole, label[batch, latest], -1)
+    said = np.where(any_whole, label[batch, latest], _NOTHING)
     soon = end_of(ends) - items[batch, latest, 1] <= _SOON
     event = np.where((said > UNKNOWN) & soon, latest, -1)
     may = np.zeros((*event.shape, N_LABELS), bool)
@@ -51,8 +52,7 @@ def event_windows(items: Ints, ends: Ints, n_frames: int) -> tuple[Ints, NDArray
 
 
 def event_loss(logits: Tensor, events: Tensor, may: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean over events of -log of the geometric mean posterior of the best 160 ms, and the mean over windows of -log of what a
-    window may be.
+    """Two losses: -log of an event's geometric mean posterior over its best 160 ms, and -log of what a window may be.
 
     logits: float32 [batch, windows, labels]; events, may: see `event_windows`.
     """

@@ -72,7 +72,7 @@ def label_windows(items: Ints, ends: Ints, n_frames: int, n_classes: int, recent
     Returns:
         Three arrays [batch, windows]; the row is -1 if no clip is meant.
     """
-    first, stop, label, word_class, row = (items[..., column][:, :, None] for column in range(5))
+    stop, label, word_class, row = (items[..., column][:, :, None] for column in range(1, 5))
     inside = find_inside(items, ends, n_frames)
     whole, doubtful, partial, any_whole = inside.whole, inside.doubtful, inside.partial, inside.any_whole
     latest, last_stop = inside.latest[:, None], np.where(whole, stop, _NEVER).max(axis=1)
