@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from wordspot.audio.samples import Samples
 from wordspot.data.download import LIBRISPEECH, MARKER
+from wordspot.data.voices.engine import Manners, Voice
+from wordspot.data.voices.reading import text_for
 from wordspot.files import write_json
 from wordspot.progress import Progress
+from wordspot.wakeword import speech
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.speech import READING, Heard, choose_speech
 
@@ -59,6 +64,36 @@ def test_what_was_downloaded_is_used_unless_training_has_begun_with_voices(proje
     assert notes == [f"speech: {folder}, from `wordspot download speech`"]
     project.run.mkdir()
     assert choose(project)[0] == Heard(project.spoken, by_people=False)
+
+
+class French:
+    """An engine with one voice, which speaks French only."""
+
+    name, manners, concurrent = "piper", Manners(), False
+
+    def voices(self, language: str) -> list[Voice]:
+        return [Voice(self.name, "piper-jean", "jean", "fr")] if language == "fr" else []
+
+    def languages(self) -> list[str]:
+        return ["fr"]
+
+    def reads(self, text: str, language: str) -> bool:
+        return True
+
+    def reset(self) -> None:
+        pass
+
+    def speak(self, text: str, voice: Voice, seed: int = 0) -> tuple[Samples, int]:
+        return 0.1 * np.random.default_rng(0).standard_normal(8000).astype(np.float32), 16_000
+
+
+def test_voices_of_a_language_without_a_text_read_english(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech, "choose_engine", lambda request, note: "piper")
+    monkeypatch.setattr(speech, "find_engines", lambda names, n_speakers: {"piper": French()})
+    request = Request(("salut lampe",), language="fr", engine="piper", n_voices=2)
+    choose_speech(project, request, None, lambda _: None, lambda _: None)
+    assert {path.parent.name for path in project.spoken.rglob("*.wav")} == {"piper-jean"}
+    assert all(path.read_text(encoding="utf-8") in text_for("en").sentences for path in project.spoken.rglob("*.txt"))
 
 
 def test_an_interrupted_reading_is_begun_again(project: Project) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wordspot.data.download import LIBRISPEECH, find_speech
 from wordspot.data.voices import find_engines
-from wordspot.data.voices.reading import read_aloud, text_for
+from wordspot.data.voices.reading import Text, read_aloud, text_for
 from wordspot.files import atomic_folder
 from wordspot.progress import OnNote, OnProgress, Progress
 from wordspot.wakeword.project import Project, Request
@@ -67,7 +67,10 @@ def _read(out: Path, request: Request, progress: OnProgress) -> None:
     jobs = os.cpu_count() or 1
     with atomic_folder(out) as folder:
         for names, n in parts:
+            engines = find_engines(names, n_speakers=n)
+            if not any(engine.voices(text.language) for engine in engines.values()):  # English, with an accent
+                text = Text(request.language, text.sentences)
             read_aloud(
-                text, folder, n=n, seed=request.seed, engines=find_engines(names, n_speakers=n), n_speakers=n, jobs=jobs,
+                text, folder, n=n, seed=request.seed, engines=engines, n_speakers=n, jobs=jobs,
                 progress=lambda _: progress(Progress(READING, next(done), request.n_voices)),
             )  # fmt: skip
