@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import shutil
 import statistics
 import subprocess
@@ -46,13 +47,24 @@ SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"
 AVX2 = ("-O3", "-mavx2", "-mfma")
 #: What is timed: a name and the compiler's flags.
 BUILDS = {"this processor": ("-O3", "-march=native"), "AVX2": AVX2, "SSE2": ("-O3",)}
+#: What `peak.c` measures.
+PEAKS = {
+    "floats_256": "8 floats",
+    "floats_512": "16 floats",
+    "int16_512": "32 integers of 16 bits",
+    "int8_512": "64 of 8 bits",
+}
 CALLS = {"live": 1, "bulk": 240}
-LIVE_PYTHON = """
+#: Programs in Python: what they do before they print their processor time, the interpreter's start included.
+PYTHON = {
+    "Python alone": "pass",
+    "Python and `import numpy`": "import numpy",
+    "Python with the compiled engine": "import wordspot as ws; ws.Detector(ws.open_model(engine='c'))",
+    "Python with ONNX Runtime": "import wordspot as ws; ws.Detector(ws.open_model(engine='onnx'))",
+}
+PRINT = """
 import time
-begun = time.process_time()
-import wordspot as ws
-ws.Detector()
-print(1000 * (time.process_time() - begun), next(line.split()[1] for line in open("/proc/self/status") if "VmHWM" in line))
+print(1000 * time.process_time(), next(line.split()[1] for line in open("/proc/self/status") if "VmHWM" in line))
 """
 Samples = NDArray[np.int16]
 
@@ -94,6 +106,7 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         "compilers": {name: version(name) for name in compilers},
         "difference": equality(folder, shipped, samples, compilers, args),
         "int8": int8_cost(folder, shipped, samples, compilers[0]),
+        "peak": peak(folder, compilers[0]),
         "us_a_hop": times(folder, files, samples, compilers, args.rounds),
         "instructions": instructions(folder, files, compilers[0]),
         "loading": loading(folder, compilers[0]),
@@ -138,12 +151,12 @@ def int8_cost(folder: Path, data: bytes, samples: Samples, cc: str) -> dict[str,
 def times(
     folder: Path, files: dict[str, bytes], samples: Samples, compilers: list[str], rounds: int
 ) -> dict[str, dict[str, float]]:
-    """Microseconds a hop, live and in bulk: the median of all rounds. Weights in 8 bits with one build only."""
+    """Microseconds a hop, live and in bulk: the median of all rounds. Weights in 8 bits with vectors from AVX2 on."""
     builds = [
         (f"{weights}, {cc}, {build}", weights, compiled(folder / f"{cc} {build}", cc, *flags))
         for cc in compilers
         for build, flags in BUILDS.items()
-        for weights in (("float32", "int8") if build == "AVX2" else ("float32",))
+        for weights in (("float32",) if build == "SSE2" else ("float32", "int8"))
     ]
     sessions = {name: open_session(data) for name, data in files.items()}
     found: dict[str, dict[str, list[float]]] = {}
@@ -159,6 +172,16 @@ def times(
                     printed = run(program, "time", folder / f"{name} {weights}", folder / "samples", size, 50)
                     note(f"{name}, {build}", call, printed[0])
     return {name: {call: statistics.median(values) for call, values in row.items()} for name, row in found.items()}
+
+
+def peak(folder: Path, cc: str) -> dict[str, float]:
+    """The most multiply-adds a second of one core, in billions, by kind of vector; empty if this is not x86-64."""
+    if platform.machine() != "x86_64":
+        return {}
+    program = folder / "peak"
+    subprocess.run([cc, *FLAGS, "-O2", "-o", program, Path(__file__).with_name("peak.c")], check=True)
+    done = subprocess.run([program], check=True, capture_output=True, text=True)
+    return {name: float(number) for name, number in map(str.split, done.stdout.splitlines())}
 
 
 def onnx_runtime_time(session: Any, data: bytes, samples: Samples, size: int) -> float:
@@ -198,15 +221,18 @@ def instructions(folder: Path, files: dict[str, bytes], cc: str) -> dict[str, fl
 
 
 def loading(folder: Path, cc: str) -> dict[str, dict[str, float]]:
-    """Milliseconds until a stream of the shipped model is there, and resident memory: a C program, and `ws.Detector()`."""
+    """Milliseconds until a stream of the shipped model is there, and resident memory: a C program, and Python, step by step.
+
+    Modules are compiled, as in an installed package: the first of the runs compiles them if they are not.
+    """
     (folder / "second").write_bytes((folder / "samples").read_bytes()[:32000])
     program = compiled(folder / "program", cc, "-O3", "-march=native")
     in_c = [run(program, "load", folder / "shipped float32", folder / "second", 1, 0) for _ in range(9)]
     found = {"a C program": in_c}
-    for engine, name in (("c", "Python with the compiled engine"), ("onnx", "Python with ONNX Runtime")):
-        if engine == "onnx" or load_library():
-            environment = {**os.environ, "WORDSPOT_ENGINE": engine}
-            found[name] = [run(sys.executable, "-c", LIVE_PYTHON, environment=environment) for _ in range(5)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    for name, program in PYTHON.items():
+        if "compiled" not in name or load_library():
+            found[name] = [run(sys.executable, "-c", program + PRINT, environment=environment) for _ in range(9)]
     return {
         name: {"ms": statistics.median(row[0] for row in rows), "kB": statistics.median(row[1] for row in rows)}
         for name, rows in found.items()
@@ -277,12 +303,15 @@ def table(measured: dict[str, Any]) -> list[tuple[str, str]]:
             f"{int8['largest']:.3f}, {int8['mean']:.1e}; {int8['labels_changed_percent']:.2f} %",
         ),
     ]
+    if measured["peak"]:
+        peaks = ", ".join(f"{PEAKS[name]} {number:.0f}" for name, number in measured["peak"].items())
+        rows.append(("the most that one core can do, billion multiply-adds a second", peaks))
     for name, row in measured["us_a_hop"].items():
         bulk = f"bulk {row['bulk']:.2f} µs = {10_000 / row['bulk']:,.0f} × real time"
         rows.append((name, f"live {row['live']:.1f} µs a hop, {bulk}"))
     rows += [(f"{name}, AVX2", f"{count:,.0f} instructions a hop") for name, count in measured["instructions"].items()]
     for name, row in measured["loading"].items():
-        rows.append((f"loading the shipped model, {name}", f"{row['ms']:.1f} ms, {row['kB'] / 1000:.1f} MB resident"))
+        rows.append((f"loading: {name}", f"{row['ms']:.1f} ms, {row['kB'] / 1000:.1f} MB resident"))
     for name, row in measured["cortex_m4"].items():
         sizes = f"{row['flash'] / 1000:.0f} kB of flash, {row['ram'] / 1000:.1f} kB of RAM with the stack"
         rows.append((f"{name}, Cortex-M4F", f"{row['instructions']:,} instructions a hop, {sizes}"))

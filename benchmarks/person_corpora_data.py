@@ -1,10 +1,12 @@
 """Make the data of `person_corpora`: corpora of people, machines that belong to each, and a channel drawn alike for both.
 
-    python benchmarks/person_corpora_data.py ../shared/data --out DIR [--channel mild] [--more FOLDER]
+    python benchmarks/person_corpora_data.py ../shared/data --out DIR [--channel mild] [--more FOLDER] [--hifi-gan FILE.onnx]
 
 A *corpus* has people, and machines that occur in no other corpus: engines that speak its people's sentences or words, and
-`vocoders` that copy its people. Every clip is trimmed, cut to the same range of lengths and brought to one level; then
-its bandwidth, room, noise and codec are drawn from the same ranges whatever the class, so that only the voice differs.
+`vocoders` that copy its people. With ``--hifi-gan``, the neural vocoder in that file (`mel_vocoder`) copies the people of every
+corpus; `person_corpora` only trains on those copies. Every clip is trimmed, cut to the same range of lengths and brought to one
+level; then its bandwidth, room, noise and codec are drawn from the same ranges whatever the class, so that only the voice
+differs.
 Clips that exist are kept, so a call that was interrupted goes on. The list is ``DIR/labels.csv``, with a column ``corpus``.
 """
 
@@ -24,7 +26,8 @@ import numpy as np
 import soundfile
 from scipy.signal import butter, fftconvolve, sosfilt
 
-from vocoders import RATE, VOCODERS
+from mel_vocoder import MelVocoder
+from vocoders import RATE, VOCODERS, Vocoder
 from wordspot.audio.files import read_audio, write_audio
 from wordspot.audio.folder import is_audio_name
 from wordspot.audio.resample import resample
@@ -43,8 +46,8 @@ _LEVEL_DB = -26.0
 ENGINES = {"librispeech": ("espeak-ng", "flite", "piper"), "commands": ("festival",)}
 COPIES = {
     "librispeech": ("griffin-lim", "upsampled", "world"),
-    "commands": ("linear-prediction", "quantised"),
-    "arabic": ("excited-mel", "scrambled-phase"),
+    "commands": ("linear-prediction", "quantised", "sampled"),
+    "arabic": ("excited-mel", "scrambled-phase", "diffused"),
 }
 
 
@@ -77,16 +80,17 @@ def people_in(data: Path, n: int) -> dict[str, list[Source]]:
     return found
 
 
-def copies_of(people: Sequence[Source], vocoder: str, n: int) -> Iterator[Source]:
+def copies_of(people: Sequence[Source], name: str, vocoder: Vocoder, n: int) -> Iterator[Source]:
     """Copies of `n` people's clips, drawn anew for each vocoder."""
-    order = np.random.default_rng(zlib.crc32(vocoder.encode())).permutation(len(people))
+    people = [one for one in people if not one.generator]
+    order = np.random.default_rng(zlib.crc32(name.encode())).permutation(len(people))
     for one in (people[i] for i in order[:n]):
 
         def copy(one: Source = one) -> Samples:
             audio = _cut(one.read(), _rng("cut", one.path))
-            return VOCODERS[vocoder](audio, _rng(vocoder, one.path))
+            return vocoder(audio, _rng(name, one.path))
 
-        yield Source(one.corpus, one.speaker, f"{one.name}-copy", copy, vocoder)
+        yield Source(one.corpus, one.speaker, f"{one.name}-copy", copy, name)
 
 
 def spoken_by(engine: Engine, corpus: str, texts: Sequence[str], n: int) -> Iterator[Source]:
@@ -158,6 +162,9 @@ def main() -> None:
     parser.add_argument("--per-machine", type=int, default=60, help="clips of each machine (60)")
     parser.add_argument("--channel", choices=("harsh", "mild"), default="harsh")
     parser.add_argument("--more", type=Path, help="CORPUS/GENERATOR/SPEAKER_nohash_N.wav: recordings by other machines")
+    parser.add_argument(
+        "--hifi-gan", metavar="FILE", type=Path, help="an ONNX file of a neural vocoder that copies all clips of people"
+    )
     args = parser.parse_args()
     people, texts = people_in(args.data, args.people), texts_of(args.data)
     sources = [one for corpus in people.values() for one in corpus]
@@ -166,8 +173,11 @@ def main() -> None:
             if name == "world" and not find_spec("pyworld"):
                 print("left out: world: install pyworld")
                 continue
-            spoken = [one for one in people[corpus] if not one.generator]
-            sources += copies_of(spoken, name, args.per_machine)
+            sources += copies_of(people[corpus], name, VOCODERS[name], args.per_machine)
+    if args.hifi_gan:
+        hifi_gan = MelVocoder(args.hifi_gan)
+        for spoken in people.values():
+            sources += copies_of(spoken, "hifi-gan", hifi_gan, args.people)
     for corpus, names in ENGINES.items():
         for name in names:
             try:

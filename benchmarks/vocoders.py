@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_toeplitz
+from scipy.ndimage import gaussian_filter1d
 from scipy.signal import get_window, istft, lfilter, resample_poly, stft
 
 from wordspot.audio.resample import resample
@@ -19,6 +20,7 @@ from wordspot.audio.samples import Samples
 RATE = 16_000
 _Real = NDArray[np.float64]
 _ORDER, _FRAME = 18, 320  # of the linear prediction: 20 ms
+_SAMPLED_ORDER, _STEP = 16, 160  # of `sampled`: 10 ms, as in LPCNet
 _MU = 255.0
 
 
@@ -98,8 +100,39 @@ def upsampled(audio: Samples, rng: np.random.Generator) -> Samples:
     return (sound + rng.uniform(0.01, 0.06) * pattern * _smooth(np.abs(sound))).astype(np.float32)
 
 
+def diffused(audio: Samples, rng: np.random.Generator) -> Samples:
+    """Noise in place of a part of each bin, more of it in the upper bins, as vocoders by diffusion leave in few steps."""
+    hop = 256
+    found = _spectrum(audio.astype(np.float64), hop)
+    envelope = _through_mel(np.abs(found), RATE)
+    noise = rng.standard_normal(found.shape) + 1j * rng.standard_normal(found.shape)
+    height = np.linspace(0, 1, len(found))[:, None] ** rng.uniform(0.5, 2)
+    share = rng.uniform(0.1, 0.35) + rng.uniform(0, 0.6) * height
+    sound = _sound(found * (1 - share / 2) + 0.7 * share * envelope * noise, hop, len(audio))
+    return (sound + 10 ** (rng.uniform(-70, -48) / 20) * rng.standard_normal(len(sound))).astype(np.float32)
+
+
+def sampled(audio: Samples, rng: np.random.Generator) -> Samples:
+    """An excitation drawn sample by sample from 256 levels, through a filter of a smoothed envelope, as LPCNet has it."""
+    sound = np.append(audio.astype(np.float64), np.zeros(_STEP))
+    out, state, spread = np.zeros(len(sound)), np.zeros(_SAMPLED_ORDER), rng.uniform(0.1, 0.4)
+    for start in range(0, len(sound) - _STEP + 1, _STEP):
+        frame = sound[max(start - _STEP // 2, 0) : start + 3 * _STEP // 2]
+        filter_ = _smoothed_filter(frame, rng.uniform(2, 5))
+        before = sound[max(start - _SAMPLED_ORDER, 0) : start]
+        before = np.pad(before, (_SAMPLED_ORDER - len(before), 0))
+        left = lfilter(filter_, [1.0], np.append(before, sound[start : start + _STEP]))[_SAMPLED_ORDER:]
+        least = np.sqrt(np.mean(left**2) + 1e-14)
+        left = _to_levels(left + 0.8 * spread * np.maximum(np.abs(left), least) * rng.standard_normal(_STEP))
+        out[start : start + _STEP], state = lfilter([1.0], filter_, left, zi=state)
+    return out[: len(audio)].astype(np.float32)
+
+
 def world(audio: Samples, rng: np.random.Generator) -> Samples:
-    """The vocoder WORLD (Morise et al. 2016). It needs the package pyworld."""
+    """The vocoder WORLD (Morise et al. 2016), half of the time with an envelope as coarse and smooth as a model predicts it.
+
+    It needs the package pyworld.
+    """
     import pyworld
 
     sound = audio.astype(np.float64)
@@ -107,10 +140,17 @@ def world(audio: Samples, rng: np.random.Generator) -> Samples:
     f0 = pyworld.stonemask(sound, f0, time, RATE)
     envelope = pyworld.cheaptrick(sound, f0, time, RATE)
     aperiodic = pyworld.d4c(sound, f0, time, RATE)
-    return pyworld.synthesize(f0 * rng.uniform(0.9, 1.1), envelope, aperiodic, RATE)[: len(sound)].astype(np.float32)
+    if rng.random() < 0.5:
+        size = 2 * (envelope.shape[1] - 1)
+        coded = pyworld.code_spectral_envelope(envelope, RATE, int(rng.choice([24, 40, 60])))
+        envelope = pyworld.decode_spectral_envelope(gaussian_filter1d(coded, rng.uniform(0.1, 2.5), axis=0), RATE, size)
+        aperiodic = pyworld.decode_aperiodicity(pyworld.code_aperiodicity(aperiodic, RATE), RATE, size)
+    return pyworld.synthesize(f0 * rng.uniform(0.8, 1.25), envelope, aperiodic, RATE)[: len(sound)].astype(np.float32)
 
 
-VOCODERS: dict[str, Callable[[Samples, np.random.Generator], Samples]] = {
+Vocoder = Callable[[Samples, np.random.Generator], Samples]
+
+VOCODERS: dict[str, Vocoder] = {
     "griffin-lim": griffin_lim,
     "scrambled-phase": scrambled_phase,
     "excited-mel": excited_mel,
@@ -118,6 +158,8 @@ VOCODERS: dict[str, Callable[[Samples, np.random.Generator], Samples]] = {
     "quantised": quantised,
     "upsampled": upsampled,
     "world": world,
+    "diffused": diffused,
+    "sampled": sampled,
 }
 
 
@@ -152,6 +194,22 @@ def _all_pole(frame: _Real) -> tuple[_Real, float]:
     weights = solve_toeplitz(lags[:-1], lags[1:])
     left = max(lags[0] - weights @ lags[1:], 1e-12)
     return np.concatenate([[1.0], -weights]), float(np.sqrt(left / 0.375))
+
+
+def _smoothed_filter(frame: _Real, width: float) -> _Real:
+    """The all-pole filter [_SAMPLED_ORDER + 1] of a frame's power spectrum, smoothed over `width` bins of 31 Hz."""
+    power = np.abs(np.fft.rfft(frame * np.hanning(len(frame)), 512)) ** 2
+    power = gaussian_filter1d(power, width) + 1e-9 * power.max() + 1e-12
+    lags = np.fft.irfft(power)[: _SAMPLED_ORDER + 1]
+    lags[0] *= 1.0001
+    return np.concatenate([[1.0], -solve_toeplitz(lags[:-1], lags[1:])])
+
+
+def _to_levels(values: _Real) -> _Real:
+    """Values rounded to 256 mu-law levels of their own range."""
+    peak = np.abs(values).max() + 1e-9
+    code = np.round(127 * np.sign(values) * np.log1p(_MU * np.abs(values) / peak) / np.log1p(_MU)) / 127
+    return np.sign(code) * peak * np.expm1(np.abs(code) * np.log1p(_MU)) / _MU
 
 
 def _excitation(sound: _Real, rng: np.random.Generator) -> _Real:

@@ -4,9 +4,9 @@
 
 Each model has one word. Takes are recordings of people who say it. Sounds that must not wake it: sentences of the speakers that
 `wordspot new --speech DATA/english_speech` keeps from training (`--split` validation, testing or both), the sources of
-DATA/environment that `hearing_streams.py` holds out, Arabic words, words of Speech Commands and the other folders of
-DATA/wake_words. Thresholds at a rate are the lowest from which on there are no more false accepts: chosen on the same hours, so
-they overestimate the model slightly; its own threshold does not.
+DATA/environment that `hearing_streams.py` holds out, Arabic words, words of Speech Commands except the folder named like that
+of the takes, and the other folders of DATA/wake_words. Thresholds at a rate are the lowest from which on there are no more
+false accepts: chosen on the same hours, so they overestimate the model slightly; its own threshold does not.
 
 `--link DIR` writes links to the sounds that are not held out, for `wordspot new --backgrounds DIR`, and ends.
 """
@@ -55,7 +55,8 @@ def score(model: Model, audio: Iterable[np.ndarray], pause_s: tuple[float, float
 def negatives(model: Model, data: Path, takes: Path, splits: tuple[str, ...]) -> dict[str, Bench]:
     """What must not wake the model, by name, in the order of `HEADINGS`."""
     rng = np.random.default_rng(0)
-    commands = [path for path in recordings(data / "speech_commands") if path.parent.name != "_background_noise_"]
+    not_negative = ("_background_noise_", takes.name)
+    commands = [path for path in recordings(data / "speech_commands") if path.parent.name not in not_negative]
     others = [path for path in recordings(data / "wake_words") if takes not in path.parents]
     found: dict[str, tuple[Iterable[np.ndarray], float]] = {
         "sentences": (spoken(data / "english_speech", model.card.labels[2:], splits), PAUSE_S),

@@ -1,6 +1,6 @@
 """The examples for devices, compiled on a PC: they detect in a recording what the detector does in Python.
 
-The Raspberry Pi's program records through ALSA's `file` plugin, the ESP32's through stand-ins for ESP-IDF's headers.
+The Raspberry Pi's program records through ALSA's `file` plugin, the ESP32's and Arduino's through stand-ins for their headers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import wordspot as ws
 from support.made import spoken_tones
-from support.made_engine import HERE, compiled
+from support.made_engine import HERE, compiled, compiler
 
 pytestmark = pytest.mark.slow
 
@@ -86,3 +86,30 @@ def test_the_esp32_detects_what_its_microphone_hears(
     done = subprocess.run([program], input=samples.tobytes(), capture_output=True)
     assert done.returncode == 0
     assert detections(done.stdout.decode()) == expected
+
+
+@pytest.mark.parametrize("board", ["-DARDUINO_ARCH_ESP32", "-DARDUINO_ARCH_MBED"], ids=["ESP32", "Nano 33 BLE Sense"])
+def test_the_arduino_sketch_detects_what_its_microphone_hears(
+    board: str, samples: NDArray[np.int16], expected: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    if not shutil.which("c++"):
+        pytest.skip("there is no C++ compiler")
+    sketch = tmp_path / "words"
+    shutil.copytree(EXAMPLES / "arduino" / "words", sketch)
+    engine = ws.export_c(MODEL, sketch / "src" / "words-c").folder
+    (engine / "main.c").unlink()  # as the README says
+    warnings = ("-O2", "-DWS_LANES=1", "-Wall", "-Wextra", "-Werror")
+    subprocess.run([compiler(), "-std=gnu11", *warnings, "-c", *sorted(engine.glob("*.c"))], check=True, cwd=tmp_path)
+    sources = ("-x", "c++", "-include", "Arduino.h", sketch / "words.ino", HERE / "arduino" / "arduino.cpp", "-x", "none")
+    program = tmp_path / "program"
+    command = ["c++", "-std=gnu++17", *warnings, board, f"-I{HERE / 'arduino'}", *sources, *sorted(tmp_path.glob("*.o"))]
+    subprocess.run([*command, "-o", program], check=True)
+    done = subprocess.run([program], input=samples.tobytes(), capture_output=True)
+    assert done.returncode == 0
+    assert detections(done.stdout.decode()) == expected
+    assert "Sound was lost" not in done.stdout.decode()
+    late = subprocess.run([program], env={"LATE": "1"}, input=samples.tobytes(), capture_output=True)
+    assert (b"Sound was lost" in late.stdout) == ("MBED" in board)  # the ring of the sketch; an ESP32's driver has its own
+    silent = subprocess.run([program], env={"NO_MICROPHONE": "1"}, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert silent.returncode == 3
+    assert "The microphone cannot be opened" in silent.stdout

@@ -42,6 +42,8 @@ _HOME = {
     "compare": "wordspot.evaluation.compare",
     "detect": "wordspot.runtime.detect",
     "download": "wordspot.data.download",
+    "download_speech": "wordspot.data.download",
+    "download_teacher": "wordspot.data.teacher",
     "download_voices": "wordspot.data.voices.download",
     "evaluate": "wordspot.run",
     "export_c": "wordspot.export.c_target",
@@ -108,8 +110,10 @@ if TYPE_CHECKING:
     from wordspot.data.align import align as align
     from wordspot.data.checks import check as check
     from wordspot.data.download import download as download
+    from wordspot.data.download import download_speech as download_speech
     from wordspot.data.scenes.make_scenes import make_scenes as make_scenes
     from wordspot.data.scenes.make_stream import make_stream as make_stream
+    from wordspot.data.teacher import download_teacher as download_teacher
     from wordspot.data.voices import speak as speak
     from wordspot.data.voices.download import download_voices as download_voices
     from wordspot.data.voices.near_misses import NearMiss as NearMiss

@@ -85,6 +85,7 @@ _PACKAGES_OF = {
     "tensorboard": ("tensorboard",),
     "export": ("onnx", "onnxscript", "onnx_ir", "flatbuffers"),
     "voices": ("espeakng_loader",),
+    "teacher": ("faster_whisper",),
     "listen": ("sounddevice",),
     "serve": ("starlette", "uvicorn", "websockets", "h11", "anyio", "wyoming"),
     "zeroconf": ("zeroconf", "ifaddr"),

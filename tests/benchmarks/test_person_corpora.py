@@ -8,7 +8,9 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import librosa
 import numpy as np
+import onnx
 import pytest
 from scipy.signal import lfilter, welch
 
@@ -18,6 +20,7 @@ from wordspot.audio.samples import Samples
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import person_corpora
+from mel_vocoder import HOP, MEL_RATE, N_MELS, MelVocoder, log_mel
 from person_corpora_data import COLUMNS, finish
 from vocoders import RATE, VOCODERS
 
@@ -52,6 +55,38 @@ def test_a_vocoders_copy_keeps_the_spectral_envelope_and_changes_the_samples(nam
     assert np.abs(copy[:n] - original[:n]).std() > 0.01 * original.std()
 
 
+def test_the_mel_spectrum_for_the_vocoder_is_librosas() -> None:
+    sound = 0.1 * np.random.default_rng(0).standard_normal(MEL_RATE)
+    expected = librosa.feature.melspectrogram(  # HiFi-GAN's own: padded by (window - hop) / 2 on both sides, not centred
+        y=np.pad(sound, 384, mode="reflect"),
+        sr=MEL_RATE,
+        n_fft=1024,
+        hop_length=256,
+        center=False,
+        power=1.0,
+        n_mels=80,
+        fmax=8000,
+    )
+    found = log_mel(sound)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, np.log(np.maximum(expected, 1e-5)), atol=0.01)  # it adds 1e-9 to each power
+
+
+def test_a_copy_by_a_vocoder_in_a_file_is_as_long_and_as_loud_as_the_original(tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).standard_normal((N_MELS, 1, HOP)).astype(np.float32)
+    mel = onnx.helper.make_tensor_value_info("mel", onnx.TensorProto.FLOAT, [1, N_MELS, None])
+    sound = onnx.helper.make_tensor_value_info("sound", onnx.TensorProto.FLOAT, [1, 1, None])
+    node = onnx.helper.make_node("ConvTranspose", ["mel", "weights"], ["sound"], strides=[HOP])
+    graph = onnx.helper.make_graph([node], "vocoder", [mel], [sound], [onnx.numpy_helper.from_array(weights, "weights")])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10), tmp_path / "v.onnx")
+    vocoder, original = MelVocoder(tmp_path / "v.onnx"), vowel(120)
+    for seed in range(4):
+        copy = vocoder(original, np.random.default_rng(seed))
+        assert copy.dtype == np.float32
+        assert abs(len(copy) - len(original)) <= 2 * HOP
+        assert np.abs(copy).max() == pytest.approx(np.abs(original).max(), rel=1e-5)
+
+
 def test_the_mild_channel_leaves_one_level_and_nothing_above_7_khz() -> None:
     loud = finish(vowel(120), np.random.default_rng(1), "mild")
     soft = finish(vowel(120) / 50, np.random.default_rng(1), "mild")
@@ -75,6 +110,25 @@ def test_a_held_out_corpus_is_tested_whole_and_not_trained_on() -> None:
     assert {row["corpus"] for row in split if row["split"] == "testing"} == {"a"}
     assert sum(row["split"] == "testing" for row in split) == 80
     assert {row["corpus"] for row in split if row["split"] != "testing"} == {"b"}
+
+
+def test_a_machine_of_several_corpora_is_trained_on_and_not_tested() -> None:
+    shared = [{**row, "generator": row["generator"] and "hifi-gan", "path": f"h{row['path']}"} for row in rows()]
+    split = person_corpora.split_rows(rows() + shared, "corpus", "a")
+    assert {row["generator"] for row in split if row["split"] == "testing"} == {"", "lpc"}
+    assert {row["generator"] for row in split if row["split"] == "training"} == {"", "mel", "hifi-gan"}
+
+
+def test_people_of_a_corpus_are_tested_against_machines_that_training_has_met() -> None:
+    shared = [{**row, "generator": "hifi-gan", "path": f"h{row['path']}"} for row in rows() if row["generator"]]
+    engine = {"label": "machine", "speaker": "paul", "generator": "espeak-ng", "corpus": "a"}
+    spoken = [{**engine, "path": f"e{number}.wav"} for number in range(60)]
+    split = person_corpora.split_people(rows() + shared + spoken, "a")
+    tested, trained = ([row for row in split if row["split"] == name] for name in ("testing", "training"))
+    assert {row["generator"] for row in tested} == {"", "hifi-gan", "espeak-ng"}  # lpc copies nobody of the other corpus
+    assert {row["corpus"] for row in tested if row["generator"] != "espeak-ng"} == {"a"}
+    assert {row["speaker"] for row in trained} & {row["speaker"] for row in tested} == {"paul"}
+    assert not {row["path"] for row in trained} & {row["path"] for row in tested}
 
 
 def test_a_held_out_generator_is_tested_against_people_whom_training_never_met() -> None:

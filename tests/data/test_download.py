@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import gzip
 import hashlib
 import io
@@ -19,8 +20,18 @@ import numpy as np
 import pytest
 
 from wordspot.commands import download as command
+from wordspot.commands.main import main
 from wordspot.data import fetch as module
-from wordspot.data.download import ARCHIVES, MARKER, Archive, download, is_complete
+from wordspot.data.download import (
+    ARCHIVES,
+    LIBRISPEECH,
+    MARKER,
+    Archive,
+    download,
+    download_speech,
+    find_speech,
+    is_complete,
+)
 from wordspot.data.fetch import fetch
 from wordspot.errors import ConfigError, DownloadError
 from wordspot.progress import Progress
@@ -542,3 +553,52 @@ def test_the_command(
     command.run(parser.parse_args(line))
     assert "already complete" in capsys.readouterr().out
     assert len(server.requests) == 2
+
+
+@pytest.fixture
+def librispeech(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Served:
+    """An archive with the layout of LibriSpeech's dev-clean, instead of the published one; its publisher does not answer."""
+    files = {
+        "LibriSpeech/LICENSE.TXT": b"CC BY 4.0",
+        "LibriSpeech/dev-clean/84/121123/84-121123.trans.txt": b"84-121123-0000 GO\n",
+        "LibriSpeech/dev-clean/84/121123/84-121123-0000.flac": b"sound",
+    }
+    body = make_archive(files)
+    archive = dataclasses.replace(LIBRISPEECH, sha256=hashlib.sha256(body).hexdigest(), size=len(body), url="http://127.0.0.1:9")
+    monkeypatch.setattr("wordspot.data.download.LIBRISPEECH", archive)
+    monkeypatch.setenv("WORDSPOT_CACHE", str(tmp_path / "cache"))
+    return Served(archive, body, files)
+
+
+def test_sentences_by_people(
+    tmp_path: Path, librispeech: Served, start: Callable[..., Server], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The speakers' folders come out on top, as `data.speech` wants them."""
+    server, folder = start(cut_after(50), honest, body=librispeech.body), tmp_path / "cache" / "librispeech"
+    assert find_speech() is None
+    assert main(["download", "speech", "--url", server.base]) == 0
+    printed = capsys.readouterr()
+    assert "licence: CC BY 4.0" in printed.out
+    assert "complete; next: wordspot new" in printed.out
+    assert "trying again" in printed.err
+    assert set(below(folder)) == {"LICENSE.TXT", "84/121123/84-121123.trans.txt", "84/121123/84-121123-0000.flac"}
+    assert find_speech() == folder
+    assert not download_speech(tmp_path / "mine", url=server.base).was_complete
+    assert download_speech(url=server.base).was_complete
+    assert main(["download", "speech", "--version", "0.01"]) == 1
+    assert "speech has no --version" in capsys.readouterr().err
+
+
+def test_without_network_it_says_so_in_one_line(
+    librispeech: Served, start: Callable[..., Server], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["download", "speech"]) == 1
+    *notes, error = capsys.readouterr().err.splitlines()
+    assert len(notes) == 4
+    assert error.startswith("wordspot: http://127.0.0.1:9/dev-clean.tar.gz: no response")
+
+
+def test_the_published_sentences() -> None:
+    """Size and checksum as other projects have published them beside OpenSLR's MD5."""
+    assert (LIBRISPEECH.size, LIBRISPEECH.sha256[:8]) == (337_926_286, "76f87d09")
+    assert f"{LIBRISPEECH.url}/{LIBRISPEECH.name}" == "https://www.openslr.org/resources/12/dev-clean.tar.gz"

@@ -13,7 +13,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from support.made_engine import HERE, Detection, Settings, Stream, aligned, compiled, engine_sources, load_engine
+from support.made_engine import (
+    HERE,
+    PROCESSORS,
+    Detection,
+    Settings,
+    Stream,
+    aligned,
+    compiled,
+    engine_sources,
+    flags_for,
+    load_engine,
+)
 from support.made_exports import export_made
 from wordspot.config import DecoderConfig
 from wordspot.errors import WordspotError
@@ -111,11 +122,9 @@ def test_scores_are_those_of_onnx_runtime(library: Any, name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flags", [(), ("-mavx2", "-mfma"), ("-DWS_LANES=1", "-U__SSE2__")], ids=["as it is", "AVX2", "plain C"])
-def test_weights_in_8_bits_give_the_scores_of_numpy(tmp_path: Path, flags: tuple[str, ...]) -> None:
-    if flags and (flags[0] == "-mavx2") and "avx2" not in Path("/proc/cpuinfo").read_text():
-        pytest.skip("this processor has no AVX2")
-    library = load_engine(tmp_path, "-O2", *flags)
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_weights_in_8_bits_give_the_scores_of_numpy(tmp_path: Path, processor: str) -> None:
+    library = load_engine(tmp_path, "-O2", *flags_for(processor))
     for data in (content("shipped"), content("0.1"), content("local patterns"), content("local patterns of odd widths")):
         model, card = engine_model(data)
         stream = Stream(library, make_blob(model, card, "int8"), len(card.labels))
@@ -245,9 +254,10 @@ def test_a_blob_that_is_cut_or_too_long_or_of_another_version_is_rejected(one_li
 
 
 @pytest.mark.slow
-def test_mutated_blobs_neither_crash_nor_read_beyond_their_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processor", ["as it is", "AVX2", "AVX-512"])
+def test_mutated_blobs_neither_crash_nor_read_beyond_their_end(tmp_path: Path, processor: str) -> None:
     """With AddressSanitizer and UndefinedBehaviorSanitizer; docs/devices.md says how many more were run by hand."""
-    flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *flags_for(processor))
     program = tmp_path / "fuzz"
     try:
         compiled(program, [*engine_sources(), HERE / "fuzz_engine.c"], *flags)

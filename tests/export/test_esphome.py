@@ -246,3 +246,34 @@ def test_a_manifest_that_wordspot_did_not_write_is_rejected(trained: Path, folde
     model.unlink()
     with pytest.raises(NotFoundError, match=r"no such file, but deep_voice\.json names it"):
         open_esphome(path)
+
+
+def test_networks_of_others_are_compared(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two wake words of microWakeWord, without a model of ours; scores are those of its own package, however the sound is fed."""
+    package = pytest.importorskip("pymicro_wakeword", reason="pymicro-wakeword is not installed (Linux x86-64 only)")
+    models = Path(package.__file__).parent / "models"
+    jarvis, nabu = models / "hey_jarvis.json", models / "okay_nabu.json"
+    with pytest.raises(CardError, match="not a TensorFlow Lite file that wordspot wrote"):
+        open_esphome(jarvis)
+    model = open_esphome(jarvis, others=True)
+    samples = to_int16(0.2 * np.random.default_rng(0).standard_normal(2 * RATE).astype(np.float32))
+    word, front_end = package.MicroWakeWord.from_config(jarvis), package.MicroWakeWordFeatures()
+    word.sliding_window_size, word._probabilities = 1, type(word._probabilities)(maxlen=1)
+    expected = [word.process_streaming_prob(one) for one in front_end.process_streaming(samples.tobytes())][2::3]
+    scorer = ws.Scorer(model)
+    parts = [scorer.feed(piece) for piece in np.split(samples, [1000, 1010, 9000])]
+    scores, ends = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    assert scores[:, 1] == pytest.approx(expected)
+    assert np.array_equal(ends, 50 + 30 * np.arange(len(ends)))
+
+    write(tmp_path / "takes" / "one.wav", take(1.5, 1.0, seed=98))
+    write(tmp_path / "negatives" / "quiet.wav", 0.001 * np.random.default_rng(0).standard_normal(3 * RATE))
+    command = ("compare", jarvis, nabu, "--takes", tmp_path / "takes", "--negatives", tmp_path / "negatives")
+    status, out, _ = run(capsys, *command, "--json")
+    compared = json.loads(out)["models"]
+    assert (status, [one["model"] for one in compared]) == (0, [str(jarvis), str(nabu)])
+    assert [one["own"]["n_found"] for one in compared] == [0, 0]
+    monkeypatch.setattr("wordspot.export.micro_wake_word.PACKAGE", "not_installed")
+    fails(capsys, r"Networks of others are run by pymicro-wakeword: pip install \"wordspot\[bench\]\"", *command)

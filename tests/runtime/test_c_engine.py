@@ -67,11 +67,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def libraries(folder: Path) -> dict[str, Library]:
-    """By name; on processors without AVX2 only one."""
+    """By name, as many as this processor can run; the last is the one that it takes."""
+    handles = {path.stem: engine_library._open(path) for path in sorted(folder.iterdir())}
+    lanes = {"engine": 4, "engine-avx2": 8, "engine-avx512": 16}
+    found = {name: engine_library._library(name, handle) for name, handle in handles.items()}
+    best = load_from(folder)
+    assert best is not None
+    able = {name: found[name] for name in lanes if name in found and lanes[name] <= handles["engine"].wordspot_lanes()}
+    assert best.name == list(able)[-1]
+    return able
+
+
+def test_the_library_is_the_one_for_this_processor(folder: Path) -> None:
+    """As Linux sees the processor."""
+    if not Path("/proc/cpuinfo").is_file():
+        pytest.skip("there is no /proc/cpuinfo")
+    flags = set(Path("/proc/cpuinfo").read_text().split())
+    expected = "engine-avx2" if {"avx2", "fma"} <= flags else "engine"
+    if {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"} <= flags:
+        expected = "engine-avx512"
     found = load_from(folder)
     assert found is not None
-    handle = engine_library._open(folder / f"engine{engine_library.ENDING}")
-    return {"engine": engine_library._library("engine", handle), found.name: found}
+    assert found.name == expected
 
 
 @pytest.fixture
@@ -106,16 +123,16 @@ def scores(model: Model, audio: NDArray[np.float32], *sizes: int) -> tuple[NDArr
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("kind", ["engine", "engine-avx2"])
+@pytest.mark.parametrize("kind", ["engine", "engine-avx2", "engine-avx512"])
 def test_scores_are_those_of_onnx_runtime(
     libraries: dict[str, Library], monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
     if kind not in libraries:
-        pytest.skip("this processor has no AVX2")
+        pytest.skip("this processor has no AVX2 or no AVX-512")
     monkeypatch.setattr(OPENING, lambda: libraries[kind])
     data = content(name)
     in_c, in_onnx = open_model(data, engine="c"), open_model(data, engine="onnx")
-    assert in_c.engine == {"engine": "C engine", "engine-avx2": "C engine, AVX2"}[kind]
+    assert in_c.engine == "C engine" + {"engine": "", "engine-avx2": ", AVX2", "engine-avx512": ", AVX-512"}[kind]
     assert in_onnx.engine == "ONNX Runtime"
     audio, hop = sound(in_c.card), in_c.card.step_samples
     expected, end_ms = scores(in_onnx, audio)
@@ -290,7 +307,7 @@ def test_a_library_that_does_not_load_is_warned_of_once(tmp_path: Path) -> None:
 def test_a_library_of_other_sources_is_not_used(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(folder, tmp_path / "copy")
     monkeypatch.setattr(engine_library, "INTERFACE", 99)
-    with pytest.warns(RuntimeWarning, match=r"is of version 1, expected 99"):
+    with pytest.warns(RuntimeWarning, match=r"is of version 2, expected 99"):
         assert load_from(tmp_path / "copy") is None
 
 

@@ -34,7 +34,7 @@ from wordspot.studio.sounds import (
 )
 from wordspot.studio.versions import Version, add_version, list_versions
 from wordspot.wakeword.project import Project
-from wordspot.wakeword.recordings import add_takes
+from wordspot.wakeword.takes import add_takes
 
 
 @pytest.fixture

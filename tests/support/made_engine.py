@@ -18,6 +18,14 @@ import wordspot
 ENGINE = Path(wordspot.__file__).parent / "engine"
 HERE = Path(__file__).parent
 FLAGS = ("-std=gnu99", "-Wall", "-Wextra", "-Wno-psabi", "-Werror", "-ffp-contract=fast")
+#: Flags for kinds of processors, and what `/proc/cpuinfo` calls the part that they need.
+PROCESSORS = {
+    "as it is": ((), ""),
+    "AVX2": (("-mavx2", "-mfma"), "avx2"),
+    "AVX-VNNI": (("-mavx2", "-mfma", "-mavxvnni"), "avx_vnni"),
+    "AVX-512": (("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni"), "avx512_vnni"),
+    "plain C": (("-DWS_LANES=1", "-U__SSE2__"), ""),
+}
 SIZE = ctypes.c_size_t
 POINTER = ctypes.c_void_p
 
@@ -45,6 +53,14 @@ def compiler() -> str:
     if found is None:
         pytest.skip("there is no C compiler (cc, gcc or clang)")
     return found
+
+
+def flags_for(processor: str) -> tuple[str, ...]:
+    """The compiler's flags for one of `PROCESSORS`; the test is skipped if this processor is of another kind."""
+    flags, needed = PROCESSORS[processor]
+    if needed and needed not in Path("/proc/cpuinfo").read_text().split():
+        pytest.skip(f"this processor has no {processor}")
+    return flags
 
 
 def compiled(out: Path, sources: Sequence[Path], *flags: str) -> Path:

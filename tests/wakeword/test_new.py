@@ -62,6 +62,11 @@ def test_a_phrase_becomes_a_model(tmp_path: Path, quick: None) -> None:
     assert made.report.read_text(encoding="utf-8").startswith("<!")
     assert made.measured.voices.n > 0
     assert made.measured.takes is not None
+    assert made.measured.before is None  # no model was there before these recordings
+    spoken = list(Project(out).spoken.rglob("*.wav"))
+    assert len(spoken) == SMALL["n_voices"]
+    assert all(path.with_suffix(".txt").is_file() for path in spoken)
+    assert sum(note.startswith("no `speech` was given: voices read") for note in notes) == 1
     value = json.loads(json.dumps(made.to_json()))
     assert value["measured"]["n_words"] == made.measured.detections.all_words.n_words > 0
     assert "wordspot listen" in made.summary()
@@ -73,6 +78,16 @@ def test_a_phrase_becomes_a_model(tmp_path: Path, quick: None) -> None:
     assert ('<p class="notice">' in page) == bool(made.verdict)
     (announced,) = (note for note in notes if note.startswith("training: "))
     assert re.fullmatch(r"training: 2 steps and [12] searches of the speech and noise, about .*", announced)
+
+    for number in range(40, 45):
+        sound = 0.1 * np.random.default_rng(number).standard_normal(9000).astype(np.float32)
+        write_audio(takes / f"{number}.wav", sound, 16_000)
+    again = ws.new("hey lamp", out=out, resume=True, takes=takes, **SMALL)
+    assert again.measured.before is not None
+    assert again.measured.before.n == 5
+    assert (
+        f"the model before the newest recordings of people: found in {again.measured.before.count} of these 5" in again.summary()
+    )
 
 
 def test_arguments_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +125,7 @@ def test_killed_while_recordings_are_copied_it_trains_again(tmp_path: Path, monk
         folder.mkdir(parents=True)
     project.write(request, ["speak", "train"])
     write_audio(takes / "0.wav", 0.1 * np.random.default_rng(0).standard_normal(9000).astype(np.float32), 16_000)
-    brought = making.Brought(takes, None, None, False)
+    brought = making.Brought(takes)
     callbacks = training.Callbacks(lambda _: None, lambda _: None, lambda _: None, lambda: False)
 
     def gather() -> list[str]:
@@ -122,7 +137,7 @@ def test_killed_while_recordings_are_copied_it_trains_again(tmp_path: Path, monk
         raise SystemExit
 
     with monkeypatch.context() as patched:
-        patched.setattr(making.recordings, "weigh_takes", killed)
+        patched.setattr(making.takes, "weigh_takes", killed)
         with pytest.raises(SystemExit):
             gather()
     assert gather() == ["speak"]

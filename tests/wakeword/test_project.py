@@ -15,7 +15,7 @@ from wordspot.errors import ConfigError, DataError, ExportError, MissingExtraErr
 from wordspot.progress import ignore, ignore_note
 from wordspot.wakeword import making, thresholds
 from wordspot.wakeword.project import Project, Request
-from wordspot.wakeword.recordings import add_false_accepts, add_takes, remove_missing, weigh_takes
+from wordspot.wakeword.takes import add_false_accepts, add_takes, remove_missing, weigh_takes
 from wordspot.wakeword.training import Callbacks
 
 

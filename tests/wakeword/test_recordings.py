@@ -17,16 +17,8 @@ pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip i
 
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.pronunciations import pronunciations
-from wordspot.wakeword.recordings import (
-    FALSE_ACCEPTS,
-    TAKE,
-    add_takes,
-    cut_long_copies,
-    other_texts,
-    shares,
-    speak_phrases,
-    weigh_takes,
-)
+from wordspot.wakeword.recordings import other_texts, shares, speak_phrases
+from wordspot.wakeword.takes import FALSE_ACCEPTS, TAKE, add_takes, cut_long_copies, weigh_takes
 
 
 def test_how_people_say_the_phrase_is_no_negative() -> None:
@@ -144,7 +136,7 @@ def test_a_long_copy_is_kept_until_its_part_is_written(tmp_path: Path, monkeypat
     project = Project(tmp_path / "project")
     path = project.recordings / "hey lamp" / f"{TAKE}abc_nohash_0.flac"
     write_audio(path, np.zeros(48_000, np.float32), 16_000)
-    monkeypatch.setattr("wordspot.wakeword.recordings.write_audio", full)
+    monkeypatch.setattr("wordspot.wakeword.takes.write_audio", full)
     with pytest.raises(OSError, match="No space left"):
         cut_long_copies(project, Request(("hey lamp",)))
     assert path.is_file()

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="MODEL.onnx",
-        help="two files or more that `wordspot export` wrote, or manifests (.json) of models for ESPHome",
+        help="two files or more that `wordspot export` wrote, or manifests (.json) of models for ESPHome, also of other projects",
     )
     parser.add_argument(
         "--takes",
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
 
     with console.show_progress() as progress:
         result = compare(
-            [open_manifest(path) for path in args.models],
+            [open_manifest(path, others=True) for path in args.models],
             takes=args.takes,
             negatives=args.negatives,
             false_accepts_per_hour=args.false_accepts_per_hour,

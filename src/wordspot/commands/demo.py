@@ -48,14 +48,7 @@ def run(args: argparse.Namespace) -> None:
     settings = {"training.evaluate_every": max(args.steps // 5, 1), "training.batch_size": _BATCH_SIZE}
     with console.watch_training("the same command begins anew") as callbacks:
         trained = train(
-            recordings,
-            WORDS,
-            out=args.out / "run",
-            steps=args.steps,
-            seed=args.seed,
-            settings=settings,
-            force=force,
-            **callbacks,
+            recordings, WORDS, out=args.out / "run", steps=args.steps, seed=args.seed, settings=settings, force=force, **callbacks
         )
     console.say("3. It is evaluated on voices that it was not trained on")
     with console.show_progress() as progress:

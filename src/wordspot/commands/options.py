@@ -58,9 +58,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     sizes = "; ".join(f"{name}: {preset.help}" for name, preset in PRESETS.items())
     parser.add_argument(
-        "--preset",
-        choices=tuple(PRESETS),
-        help=f"the size of the task's default network: {sizes} (default: default)",
+        "--preset", choices=tuple(PRESETS), help=f"the size of the task's default network: {sizes} (default: default)"
     )
     group = parser.add_argument_group("settings", "flags override the model's recipe")
     for setting in FLAGS:
@@ -239,17 +237,21 @@ def split_any_model(paths: list[Path]) -> tuple[EsphomeFile | Path | None, list[
     return model and open_manifest(model), others
 
 
-def open_manifest(path: Path) -> EsphomeFile | Path:
+def open_manifest(path: Path, *, others: bool = False) -> EsphomeFile | Path:
     """The model of a manifest for ESPHome, which takes torch; the path itself of any other file.
 
+    Args:
+        path: of an exported file or a manifest.
+        others: manifests that wordspot did not write are opened too.
+
     Raises:
-        NotFoundError, CardError: no such manifest, or not one that wordspot wrote.
+        NotFoundError, CardError: no such manifest, or not one that can be run.
     """
     if path.suffix.lower() != ".json":
         return path
     from wordspot.export.esphome_model import open_esphome
 
-    return open_esphome(path)
+    return open_esphome(path, others=others)
 
 
 def _is_unknown(path: Path) -> bool:

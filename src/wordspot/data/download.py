@@ -1,4 +1,4 @@
-"""Download Google's Speech Commands archives and unpack them.
+"""Download archives of recordings and unpack them: Google's Speech Commands, and sentences of LibriSpeech.
 
 An archive is downloaded beside the output folder as ``NAME.part``, so an interrupted download resumes. It is unpacked only
 after its SHA-256 has been verified. The output folder appears only once it is complete.
@@ -7,31 +7,43 @@ after its SHA-256 has been verified. The output folder appears only once it is c
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wordspot.data.fetch import fetch, length_of, sha256_of
+from wordspot.cache_folder import cache_root
+from wordspot.data.fetch import check_url, fetch, length_of, sha256_of
 from wordspot.data.unpack import unpack
 from wordspot.errors import ConfigError, DownloadError, WordspotError
 from wordspot.files import atomic_folder, prepare_out, read_json, write_json
 from wordspot.progress import OnProgress, ignore
 
-URL = "https://download.tensorflow.org/data/"
+_SPEECH_COMMANDS = "https://download.tensorflow.org/data"
 MARKER = ".wordspot-download.json"
 _UNPACKED_RATIO = 1.5  # 105,829 one-second clips of 32 kB each (4 kB blocks) are 1.43 times their archive
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A published archive; its size in bytes is None if it is not known."""
+    """A published archive.
+
+    Attributes:
+        name: of the file.
+        sha256: its checksum.
+        size: in bytes; None if it is not known.
+        url: the address of the folder with the file.
+        left_off: folders in the archive whose contents are unpacked without their names.
+        licence: of the recordings.
+    """
 
     name: str
     sha256: str
     size: int | None = None
+    url: str = _SPEECH_COMMANDS
+    left_off: tuple[str, ...] = ()
+    licence: str = "CC BY 4.0 (Google, https://arxiv.org/abs/1804.03209)"
 
 
 ARCHIVES = {
@@ -45,6 +57,15 @@ ARCHIVES = {
         112563277,
     ),
 }
+#: 5.4 hours of English sentences by 40 people, with their text; OpenSLR publishes its MD5, 42e2234ba48799c1f50f24a7926300a1.
+LIBRISPEECH = Archive(
+    "dev-clean.tar.gz",
+    "76f87d090650617fca0cac8f88b9416e0ebf80350acb97b343a85fa903728ab3",
+    337926286,
+    "https://www.openslr.org/resources/12",
+    ("LibriSpeech/dev-clean", "LibriSpeech"),
+    "CC BY 4.0 (LibriSpeech by Vassil Panayotov and others, https://www.openslr.org/12)",
+)
 
 
 @dataclass(frozen=True)
@@ -63,20 +84,20 @@ def download(
     out: str | Path,
     *,
     version: str | Archive = "0.02",
-    url: str = URL,
+    url: str | None = None,
     keep_archive: bool = False,
     force: bool = False,
     progress: OnProgress | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Download:
-    """Download Speech Commands into a data folder. An interrupted download resumes.
+    """Download recordings, by default those of Speech Commands, into a data folder. An interrupted download resumes.
 
     If the archive is already beside `out`, it is used and kept.
 
     Args:
         out: the folder for the recordings.
-        version: ``0.02``, ``0.01``, or ``test``: the clips of the published 12-class test.
-        url: the address of the server's folder that contains the archive.
+        version: ``0.02``, ``0.01``, or ``test``: the clips of the published 12-class test; or any `Archive`.
+        url: the address of a server's folder that contains the archive (default: the publisher's).
         keep_archive: keep the archive beside `out`.
         force: download again, and overwrite files in a folder that is not empty.
         progress: called with the bytes done while downloading, verifying and unpacking.
@@ -87,8 +108,7 @@ def download(
         DownloadError: the server did not send the archive, its checksum is wrong, it is unsafe, or the disk has too little space.
     """
     archive, out, report = _archive(version), Path(out).resolve(), progress or ignore
-    if not re.match(r"https?://[^/]", url):
-        raise ConfigError(f"`url` must begin with http:// or https://, got {url!r}")
+    base = check_url(archive.url if url is None else url)
     if is_complete(out, archive) and not force:
         return Download(out, archive.name, was_complete=True)
     _check_out(out, archive, force)
@@ -101,18 +121,48 @@ def download(
     else:
         part.parent.mkdir(parents=True, exist_ok=True)
         check_space(part.parent, (archive.size or 0) * (1 + _UNPACKED_RATIO) - length_of(part))
-        address = f"{url.rstrip('/')}/{archive.name}"
-        fetch(address, part, archive.sha256, archive.size, report, on_note or (lambda _: None))
+        fetch(f"{base}/{archive.name}", part, archive.sha256, archive.size, report, on_note or (lambda _: None))
         source = part
     check_space(out.parent, _UNPACKED_RATIO * source.stat().st_size)
     with _place(out) as folder:
-        n_files = unpack(source, folder, report)
+        n_files = unpack(source, folder, report, archive.left_off)
         write_json(folder / MARKER, {"archive": archive.name, "sha256": archive.sha256, "n_files": n_files})
     if not is_complete(out, archive):
         raise DownloadError(f"{out}: the unpacked folder could not be given this name; choose an `out` that does not exist")
     if source == part:
         part.replace(kept) if keep_archive else part.unlink()
     return Download(out, archive.name, was_complete=False)
+
+
+def download_speech(
+    out: str | Path | None = None,
+    *,
+    url: str | None = None,
+    force: bool = False,
+    progress: OnProgress | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> Download:
+    """Download `LIBRISPEECH`, sentences by people (338 MB), for `wordspot.new` and `wordspot.train`. Resumes if interrupted.
+
+    Args:
+        out: the folder for the recordings (default: where `new` looks by itself).
+        url, force, progress, on_note: as for `download`.
+
+    Raises:
+        ConfigError, DownloadError: as for `download`.
+    """
+    folder = speech_folder() if out is None else out
+    return download(folder, version=LIBRISPEECH, url=url, force=force, progress=progress, on_note=on_note)
+
+
+def speech_folder() -> Path:
+    """Where `download_speech` puts the recordings, unless told otherwise."""
+    return cache_root() / "librispeech"
+
+
+def find_speech() -> Path | None:
+    """The recordings that `download_speech` got; None if they are not there."""
+    return folder if is_complete(folder := speech_folder(), LIBRISPEECH) else None
 
 
 def is_complete(out: Path, archive: Archive) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wordspot import __version__
-from wordspot.errors import DownloadError
+from wordspot.errors import ConfigError, DownloadError
 from wordspot.progress import OnProgress, Progress
 
 #: Attempts that may fail in a row without downloading another `_MIN_GAIN` bytes.
@@ -20,6 +22,55 @@ ATTEMPTS = 5
 TIMEOUT_SECONDS = 30.0
 MAX_BYTES = 4 << 30  # of a file whose size is not known
 _MIN_GAIN, _BLOCK = 1 << 20, 1 << 16
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published file: the address of its folder, its name, its SHA-256 and its size in bytes."""
+
+    url: str
+    name: str
+    sha256: str
+    size: int
+
+
+def check_url(url: str) -> str:
+    """The address of a server's folder, without a slash at its end.
+
+    Raises:
+        ConfigError: it is not http or https.
+    """
+    if not re.match(r"https?://[^/]", url):
+        raise ConfigError(f"`url` must begin with http:// or https://, got {url!r}")
+    return url.rstrip("/")
+
+
+def fetch_published(
+    file: Published, folder: Path, url: str | None, progress: OnProgress, on_note: Callable[[str], None], *, force: bool
+) -> None:
+    """Download a file into a folder under its own name, unless it is there and right.
+
+    Args:
+        file: what to download.
+        folder: where to write it.
+        url: the address of another folder with it; None: its own.
+        progress, on_note: as for `fetch`.
+        force: download it in any case.
+
+    Raises:
+        ConfigError: `url` is not http or https.
+        DownloadError: as for `fetch`.
+    """
+    target, part = folder / file.name, part_of(file, folder)
+    if not force and target.is_file() and sha256_of(target, progress) == file.sha256:
+        return
+    fetch(f"{check_url(file.url if url is None else url)}/{file.name}", part, file.sha256, file.size, progress, on_note)
+    part.replace(target)
+
+
+def part_of(file: Published, folder: Path) -> Path:
+    """What is downloaded of a file so far."""
+    return folder / f"{file.name}.part"
 
 
 class _BrokenError(Exception):

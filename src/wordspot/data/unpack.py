@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import tarfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from wordspot.errors import DownloadError
@@ -13,8 +14,14 @@ from wordspot.progress import OnProgress, Progress
 _DAMAGED = (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, ValueError, KeyError)
 
 
-def unpack(archive: Path, folder: Path, progress: OnProgress) -> int:
+def unpack(archive: Path, folder: Path, progress: OnProgress, left_off: Sequence[str] = ()) -> int:
     """Unpack a ``.tar.gz`` into `folder` and return the number of files.
+
+    Args:
+        archive: the file.
+        folder: where to unpack it.
+        progress: called after each member, with the bytes of the archive that are done.
+        left_off: folders of the archive, such as ``LibriSpeech/dev-clean``; what is in one of them is put into `folder` itself.
 
     Raises:
         DownloadError: the archive is damaged or empty, or contains a path, link or device outside the folder.
@@ -25,6 +32,7 @@ def unpack(archive: Path, folder: Path, progress: OnProgress) -> int:
     try:
         with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:gz") as tar:
             for member in tar:
+                member.name = _shortened(member.name, left_off)
                 tar.extract(member, folder, set_attrs=False, **safely)  # type: ignore[arg-type]
                 n_files += member.isfile()
                 progress(Progress("unpacking", raw.tell(), size))
@@ -35,3 +43,11 @@ def unpack(archive: Path, folder: Path, progress: OnProgress) -> int:
     if not n_files:
         raise DownloadError(f"{archive} contains no files; download it again")
     return n_files
+
+
+def _shortened(name: str, left_off: Sequence[str]) -> str:
+    """A member's name below the first of these folders that it is in; the folder itself is ``.``."""
+    for folder in left_off:
+        if f"{name}/".removeprefix("./").startswith(f"{folder}/"):
+            return name.removeprefix("./")[len(folder) + 1 :] or "."
+    return name

@@ -11,6 +11,7 @@ typedef float ws_vector;
 #else
 typedef float ws_vector __attribute__((vector_size(4 * WS_LANES), aligned(4), may_alias));
 typedef int32_t ws_bits __attribute__((vector_size(4 * WS_LANES), aligned(4), may_alias));
+typedef int16_t ws_shorts __attribute__((vector_size(2 * WS_LANES), aligned(2), may_alias));
 
 /* Four floats, whatever the width of vectors, and a choice of four elements of two vectors. */
 typedef float ws_quad __attribute__((vector_size(16), aligned(4), may_alias));
@@ -139,7 +140,8 @@ void ws_over_time(ws_stream *stream, uint32_t number, const float *x, float *y);
 void ws_mean_over_time(ws_stream *stream, const float *x, float *y);
 float ws_to_16_bits(const float *restrict x, int16_t *restrict small, uint32_t n, int swapped);
 void ws_multiply(const ws_matrix *matrix, const float *x, float *y, uint32_t n_frames, int relu, int16_t *small);
-void ws_multiply_integers(const ws_matrix *matrix, const float *x, uint32_t step, float *y, uint32_t n_rows, int relu, int16_t *small);
+void ws_multiply_integers(const ws_matrix *matrix, const float *x, float *y, uint32_t n_rows, int relu, int16_t *small);
+void ws_slide_integers(const ws_matrix *matrix, const float *x, uint32_t step, float *y, uint32_t n_rows, int relu, int16_t *small);
 void ws_slide(const ws_matrix *matrix, const float *x, uint32_t step, float *y, uint32_t n_rows, int relu, int16_t *small);
 float ws_log(float x);
 float ws_exp(float x);

@@ -1,4 +1,4 @@
-/* The library that Python loads: the engine for float samples, and a test whether this processor has AVX2.
+/* The library that Python loads: the engine for float samples, and a test of which vectors this processor has.
  *
  * src/wordspot/runtime/modelfile/engine/compile.py builds it once for each kind of vectors. Exported sources do not contain it. */
 #include "wordspot.h"
@@ -13,10 +13,10 @@
 #define EXPORTED __attribute__((visibility("default")))
 #endif
 
-enum { INTERFACE = 1 }; /* raised with every change of the functions below; library.py has the same number */
+enum { INTERFACE = 2 }; /* raised with every change of the functions below; library.py has the same number */
 
 EXPORTED uint32_t wordspot_interface(void);
-EXPORTED uint32_t wordspot_has_avx2(void);
+EXPORTED uint32_t wordspot_lanes(void);
 EXPORTED size_t wordspot_size(const void *blob, size_t blob_bytes);
 EXPORTED void *wordspot_init(void *memory, size_t memory_bytes, const void *blob, size_t blob_bytes);
 EXPORTED void wordspot_feed(void *stream, const ws_sample *audio, size_t n_hops, float *scores);
@@ -27,17 +27,28 @@ uint32_t wordspot_interface(void) {
     return INTERFACE;
 }
 
-/* 1 if this processor has AVX2 and FMA and its operating system saves their registers, else 0. */
-uint32_t wordspot_has_avx2(void) {
 #if defined(__x86_64__)
+/* The registers that the operating system saves: bits of XCR0, or 0. */
+static uint32_t saved_registers(void) {
     uint32_t a, b, c, d, low, high;
-    const uint32_t avx2 = 1u << 5, fma = 1u << 12, reads_saved = 1u << 27, avx = 1u << 28, needed = fma | reads_saved | avx;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & avx2)) return 0;
+    const uint32_t reads_saved = 1u << 27, avx = 1u << 28, fma = 1u << 12, needed = reads_saved | avx | fma;
     if (!__get_cpuid(1, &a, &b, &c, &d) || (c & needed) != needed) return 0;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return (low & 6) == 6;
+    return low;
+}
+#endif
+
+/* Floats in the widest vectors that are worth using: 16 if this processor has AVX-512 with VNNI and its operating system saves
+ * the registers, 8 if so with AVX2 and FMA, else 4. Processors with AVX-512 but without VNNI slow down while they use it. */
+uint32_t wordspot_lanes(void) {
+#if defined(__x86_64__)
+    uint32_t a, b, c, d;
+    const uint32_t avx2 = 1u << 5, f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31, vnni = 1u << 11;
+    const uint32_t avx512 = f | dq | bw | vl, ymm = 6, zmm = 0xe6, saved = saved_registers();
+    if ((saved & ymm) != ymm || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & avx2)) return 4;
+    return (saved & zmm) == zmm && (b & avx512) == avx512 && (c & vnni) ? 16 : 8;
 #else
-    return 0;
+    return 4;
 #endif
 }
 

@@ -17,7 +17,7 @@ static void *give(arena *from, uint64_t count, uint64_t size) {
 
 static void lay_out_network(ws_stream *stream, arena *from) {
     const ws_model *m = &stream->model;
-    uint64_t n_small = WS_MOST_INPUTS;
+    uint64_t n_small = (uint64_t)WS_BATCH * WS_MOST_INPUTS;
     if (m->has_local) {
         const uint64_t n_rows = WS_LOCAL_ROWS((uint64_t)m->local.heights[1]), n_first = m->local.first.n_out;
         stream->patch = give(from, WS_LOCAL_ROWS((uint64_t)m->local.heights[0]) * m->stem_kernel, sizeof(float));

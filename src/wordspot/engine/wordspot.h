@@ -18,10 +18,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How the engine is compiled, the same for all files. Floats in a vector: 8 is best with AVX2 and AVX-512, 4 with SSE, NEON and
+/* How the engine is compiled, the same for all files. Floats in a vector: 16 is best with AVX-512, 8 with AVX2, 4 with SSE, NEON and
  * WebAssembly; 1 means no vectors. For 32-bit ARM, GCC computes vectors of floats one by one, so there they pay only with clang. */
 #ifndef WS_LANES
-#if defined(__AVX__)
+#if defined(__AVX512VNNI__)
+#define WS_LANES 16
+#elif defined(__AVX__)
 #define WS_LANES 8
 #elif defined(__SSE2__) || defined(__aarch64__) || (defined(__ARM_NEON) && defined(__clang__)) || defined(__wasm_simd128__)
 #define WS_LANES 4

@@ -164,9 +164,7 @@ def compare(
 def _check(paths: Sequence[Path], per_hour: float) -> None:
     for path in paths:
         if path.suffix.lower() == ".tflite":
-            raise ConfigError(
-                f"{path}: a network without its cut-off; name the manifest (.json) beside it, if `wordspot export` wrote it"
-            )
+            raise ConfigError(f"{path}: a network without its cut-off; name the manifest (.json) beside it")
     if len(paths) < 2 or len(set(paths)) < len(paths):
         named = ", ".join(map(str, paths)) or "none"
         raise ConfigError(f"`models` must be at least two different files, got {named}")

@@ -29,6 +29,8 @@ _DECODERS = {
     DEVICE_DECODER: ESPHOME_DECODER,
 }
 _MAX_TOLERANCE_MS = 60_000.0
+#: Stages of the progress, the first with the name of a file.
+SCORING, TRYING_THRESHOLDS = "scoring {}", "trying thresholds"
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ def load_bench(
 
 
 def _seconds(progress: OnProgress, path: Path) -> Callable[[int], None]:
-    return lambda done: progress(Progress(f"scoring {path.name}", done))
+    return lambda done: progress(Progress(SCORING.format(path.name), done))
 
 
 def sweep_thresholds(bench: Bench, config: DecoderConfig, progress: OnProgress = ignore) -> dict[str, StreamCurve]:
@@ -231,7 +233,7 @@ def sweep_thresholds(bench: Bench, config: DecoderConfig, progress: OnProgress =
     counts = []
     for done, row in enumerate(sweep(bench, config), 1):
         counts.append(row)
-        progress(Progress("trying thresholds", done, len(THRESHOLDS)))
+        progress(Progress(TRYING_THRESHOLDS, done, len(THRESHOLDS)))
     return make_curves(bench, counts)
 
 

@@ -8,6 +8,7 @@ from wordspot.runtime.modelfile.card import Card
 from wordspot.runtime.modelfile.engine.model import EngineModel, round_up
 
 _STREAM_BYTES, _ALIGNMENT = 1664, 8  # WS_STREAM_BYTES and WS_ALIGNMENT of a 32-bit processor without vectors
+_MOST_INPUTS = 512  # of a product: so many activations in 16 bits are kept for each hop of a batch
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class StreamMemory:
     @property
     def in_c(self) -> str:
         """The entire memory as an expression in C."""
-        network = f"{self.network} + {self.network_a_hop} * WS_BATCH"
+        network = f"{self.network} + {self.network_a_hop} * WS_BATCH + {2 * _MOST_INPUTS} * (WS_BATCH - 1)"
         return (
             f"(WS_STREAM_BYTES + {self.n_samples} * sizeof(ws_sample) + {self.kept} + {self.n_arrays} * WS_ALIGNMENT + "
             f"{self.inputs_a_hop} * WS_BATCH + "
@@ -72,9 +73,9 @@ def stream_memory(model: EngineModel, card: Card, weights: str) -> StreamMemory:
 def _local_patterns(model: EngineModel) -> tuple[int, int]:
     """Scratch of local patterns and of activations in 16 bits, and what each hop of a batch needs."""
     if model.local is None:
-        return 2 * 512, 0
+        return 2 * _MOST_INPUTS, 0
     height, half = model.local.heights
     kernel, n_first = len(model.stem.weights) // model.n_mels, round_up(model.local.first.weights.shape[1], 16)
     inputs = (2 * half + 3) * n_first
     a_hop = 4 * half * round_up(model.local.second.weights.shape[1], 16)
-    return 4 * ((2 * height + 3) * kernel + inputs) + 2 * max(512, inputs), a_hop
+    return 4 * ((2 * height + 3) * kernel + inputs) + 2 * max(_MOST_INPUTS, inputs), a_hop

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from wordspot.config import DEVICE_DECODER, DecoderConfig
-from wordspot.errors import CardError, ConfigError, NotFoundError
+from wordspot.errors import CardError, ConfigError, NotFoundError, install_command
 from wordspot.export.esphome import FEATURES, window_of
+from wordspot.export.micro_wake_word import OtherRunner, can_run_others
 from wordspot.export.tflite import heads
 from wordspot.export.tflite.fixed import Ints
 from wordspot.export.tflite.making import MICRO_FEATURES, as_ints
@@ -25,6 +26,7 @@ from wordspot.presets import ESPHOME_DECODER
 from wordspot.runtime.modelfile.card import Card, SelfTest
 
 _FRAME = FEATURES.hop_samples
+_TFLITE = b"TFL3"  # the identifier of its files
 _MOST_FRAMES = 6000  # in one piece, to bound memory
 
 
@@ -33,7 +35,8 @@ class EsphomeFile:
 
     suffix = ".json"
 
-    def __init__(self, path: Path, manifest: dict[str, Any], network: Quantized, stride: int) -> None:
+    def __init__(self, path: Path, manifest: dict[str, Any], network: Quantized | None, stride: int) -> None:
+        """A network of None is one that another project made; see `wordspot.export.micro_wake_word`."""
         self.path, self.manifest, self.network, self.stride = path, manifest, network, stride
         self.name, self.card = str(path), _card(manifest, self.decoder, stride)
 
@@ -53,8 +56,10 @@ class EsphomeFile:
             refractory_ms=ESPHOME_DECODER.refractory_ms,
         )
 
-    def make_runner(self) -> DeviceRunner:
+    def make_runner(self) -> DeviceRunner | OtherRunner:
         """A runner that turns samples into scores."""
+        if self.network is None:
+            return OtherRunner(self.path, FEATURES.window_samples, _FRAME)
         return DeviceRunner(self.network, self.stride)
 
     def write_copy(self, decoder: DecoderConfig, out: Path) -> None:
@@ -130,12 +135,17 @@ class DeviceRunner:
         return scores
 
 
-def open_esphome(path: Path | str) -> EsphomeFile:
-    """Open the manifest of a wake word that wordspot exported, to run it as a device does.
+def open_esphome(path: Path | str, *, others: bool = False) -> EsphomeFile:
+    """Open the manifest of a wake word for ESPHome, to run it as a device does.
+
+    Args:
+        path: the manifest.
+        others: networks that wordspot did not export are run too, by pymicro-wakeword, which the extra `bench` installs. It loads
+            files without checks: name only files that you trust.
 
     Raises:
         NotFoundError: no such manifest, or no network beside it.
-        CardError: wordspot did not write it, or it is damaged.
+        CardError: it is damaged, or wordspot did not write it and `others` is not set, or that package is not here.
     """
     path = Path(path)
     if not path.is_file():
@@ -146,8 +156,16 @@ def open_esphome(path: Path | str) -> EsphomeFile:
         raise NotFoundError(f"{model}: no such file, but {path.name} names it")
     with model.open("rb") as file:
         content = file.read(MAX_BYTES)
-    network, stride = read_tflite(content, str(model))
-    if network.n_features != FEATURES.n_mels or network.head == heads.ALL:
+    network: Quantized | None
+    try:
+        network, stride = read_tflite(content, str(model))
+    except CardError as error:
+        if not others or content[4:8] != _TFLITE:
+            raise
+        if not can_run_others():
+            raise CardError(f"{error}. Networks of others are run by pymicro-wakeword: {install_command('bench')}") from error
+        network, stride = None, OtherRunner(path, FEATURES.window_samples, _FRAME).stride
+    if network is not None and (network.n_features != FEATURES.n_mels or network.head == heads.ALL):
         raise CardError(f"{model}: this is not the network of a wake word for ESPHome")
     try:
         return EsphomeFile(path, manifest, network, stride)

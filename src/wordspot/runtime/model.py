@@ -68,7 +68,8 @@ class Model:
 
     @property
     def engine(self) -> str:
-        """What runs the network: ``"C engine, AVX2"``, ``"C engine"``, ``"ONNX Runtime"`` or, of another format, numpy."""
+        """What runs the network: ``"C engine, AVX-512"``, ``"C engine, AVX2"``, ``"C engine"``, ``"ONNX Runtime"`` or, of another
+        format, numpy."""
         if self.other is not None:
             return "numpy, as a device"
         return self.session.name if isinstance(self.session, EngineSession) else "ONNX Runtime"

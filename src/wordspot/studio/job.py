@@ -10,10 +10,14 @@ from typing import Any
 
 from wordspot.data.decode import STAGE as DECODING
 from wordspot.errors import WordspotError
+from wordspot.evaluation.streams import SCORING, TRYING_THRESHOLDS
 from wordspot.files import read_json, write_json
 from wordspot.progress import CHECKING, SEARCHING, TRAINING, Progress
-from wordspot.wakeword.measuring import LISTENING
+from wordspot.wakeword.making import EXPORTING, MIXING_TESTING, MIXING_VALIDATION
+from wordspot.wakeword.measuring import DOUBTING, LISTENING
 from wordspot.wakeword.recordings import MIXING, SEEKING
+from wordspot.wakeword.speech import READING
+from wordspot.wakeword.teacher import ENCODING
 from wordspot.wakeword.training import PROBING
 
 #: States of a training. `interrupted` is never written: a file that says `running` without a process means it.
@@ -22,19 +26,20 @@ _FILE, _STOP, _LOG = "training.json", "training.stop", "training.log"
 _BETWEEN_STEPS = (SEARCHING, CHECKING)  # training waits for these, and cannot be interrupted there
 _EVERY_S = 0.5
 _MOST_POINTS, _MOST_NOTES = 400, 50
-_EXPORTING = "exporting"  # the first stage after training
 #: How the page says the stages of `wordspot.new`; voices report the text that they say.
 _SENTENCES = {
     SEEKING: "Looking for what sounds like the words",
     MIXING: "Mixing noise",
-    _EXPORTING: "Writing the model’s file",
-    "mixing the validation stream": "Mixing words and noise to choose thresholds on",
-    "scoring validation.wav": "Listening to them with the new model",
-    "trying thresholds": "Choosing thresholds",
-    "mixing the testing stream": "Mixing other words and noise to measure on",
+    READING: "Voices read sentences",
+    ENCODING: "A large network listens to the clips",
+    EXPORTING: "Writing the model’s file",
+    MIXING_VALIDATION: "Mixing words and noise to choose thresholds on",
+    SCORING.format("validation.wav"): "Listening to them with the new model",
+    TRYING_THRESHOLDS: "Choosing thresholds",
+    MIXING_TESTING: "Mixing other words and noise to measure on",
     LISTENING: "Listening to clips that were held out",
-    "checking recordings of people": "Checking the recordings of people",
-    "scoring testing.wav": "Measuring misses and false alarms",
+    DOUBTING: "Checking the recordings of people",
+    SCORING.format("testing.wav"): "Measuring misses and false alarms",
 }
 #: Parts of the whole, roughly, for the bar: speaking, training, thresholds and measures.
 _SPEAKING, _TRAINING = 0.2, 0.5
@@ -142,7 +147,7 @@ class JobWriter:
     def on_progress(self, progress: Progress) -> None:
         if progress.stage not in _BETWEEN_STEPS:
             self.is_training = progress.stage == TRAINING and progress.done != progress.total
-        if progress.stage in (TRAINING, _EXPORTING):
+        if progress.stage in (TRAINING, EXPORTING):
             self.job = dataclasses.replace(self.job, trains=True)
         done, total = progress.done, progress.total or 0
         changes = {"stage": self._sentence(progress.stage), "done": done, "total": total, "fraction": self._fraction(progress)}

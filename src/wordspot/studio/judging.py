@@ -22,7 +22,7 @@ from wordspot.studio.versions import Version
 from wordspot.wakeword.making import WakeWord
 from wordspot.wakeword.measuring import hear, test_clips
 from wordspot.wakeword.project import Project
-from wordspot.wakeword.recordings import TAKE
+from wordspot.wakeword.takes import TAKE
 
 NOTHING, OTHERS = "nothing", "other words"
 _PLACES = 4

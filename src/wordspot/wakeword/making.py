@@ -10,87 +10,27 @@ from typing import Any
 
 from wordspot.errors import ConfigError, NotFoundError, WordspotError, check_packages
 from wordspot.files import check_out
-from wordspot.formats import command_line, duration
 from wordspot.labels import as_words
 from wordspot.progress import OnNote, OnProgress, Progress, ignore, ignore_note
 from wordspot.run import Run
-from wordspot.wakeword import measuring, recordings, training
-from wordspot.wakeword.esphome import EsphomeFiles
+from wordspot.wakeword import measuring, recordings, takes, training
+from wordspot.wakeword.checking import check_recordings, what_was_left_out
 from wordspot.wakeword.phrases import check_phrases
 from wordspot.wakeword.project import Project, Request
+from wordspot.wakeword.report import write_wake_word_report
+from wordspot.wakeword.speech import Heard, choose_speech
 from wordspot.wakeword.thresholds import tune_wake_word
+from wordspot.wakeword.training import Callbacks
 from wordspot.wakeword.verdict import doubts_about, limits, verdict
+from wordspot.wakeword.wake_word import WakeWord
+
+__all__ = ["WakeWord", "new"]
 
 _HINT = "set `resume` to go on with it, or `force` to begin anew"
-
-
-@dataclass(frozen=True)
-class WakeWord:
-    """A finished wake word.
-
-    Attributes:
-        path: the folder of the project.
-        request: what was asked for.
-        model: the exported file.
-        report: a page with all detections of the testing streams.
-        measured: on voices, takes and streams that were not trained on; of the files for ESPHome if there are any.
-        esphome: the files for ESPHome, of the preset ``microcontroller``; None of another.
-        warnings: what the figures do not show, a line each.
-        verdict: what is wrong with the model, and what to do, in one line; empty if it is worth trying.
-    """
-
-    path: Path
-    request: Request
-    model: Path
-    report: Path
-    measured: measuring.Measured
-    esphome: EsphomeFiles | None
-    warnings: tuple[str, ...]
-    verdict: str = ""
-
-    def summary(self) -> str:
-        """The figures in a few lines, and the commands to use the model."""
-        found, hours = self.measured.detections.all_words, self.measured.detections.hours
-        lines = [
-            f"{self.model}: {', '.join(self.request.phrases)}",
-            f"held-out voices: found in {self.measured.voices.count} of {self.measured.voices.n} clips",
-        ]
-        if self.measured.takes is not None:
-            lines.append(f"people, held out: found in {self.measured.takes.count} of {self.measured.takes.n} recordings")
-        lines.append(
-            f"streams of {duration(3600 * hours)}: {found.missed.count} of {found.n_words} words missed; "
-            f"{found.false_accepts.n} false accepts ({found.false_accepts.per_hour:.2f} an hour, at most "
-            f"{found.false_accepts.interval[1]:.2f} with 95 % confidence)"
-        )
-        near = self.measured.near_misses
-        lines.append(
-            f"held-out near misses: {near.count} of {near.n} clips woke it"
-            + (f": {', '.join(self.measured.woken_by[:8])}" if near.count else "")
-            if near.n
-            else "near misses: none were held out, so it is not known what else wakes it"
-        )
-        if self.esphome is not None:
-            lines.append(str(self.esphome))
-        uses = [
-            command_line("wordspot", "listen", self.model),
-            command_line("wordspot", "serve", self.model, "--open"),
-            command_line("wordspot", "detect", self.model, "RECORDING"),
-        ]
-        last = [self.verdict] if self.verdict else []
-        return "\n".join([*lines, f"report: {self.report}", "use it:", *(f"  {use}" for use in uses), *last])
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "path": str(self.path),
-            "phrases": list(self.request.phrases),
-            "model": str(self.model),
-            "report": str(self.report),
-            "false_accepts_per_hour_wanted": self.request.false_accepts_per_hour,
-            "measured": self.measured.to_json(),
-            "esphome": None if self.esphome is None else self.esphome.to_json(),
-            "warnings": list(self.warnings),
-            "verdict": self.verdict,
-        }
+#: Stages of the progress after training.
+EXPORTING, MIXING_VALIDATION, MIXING_TESTING = "exporting", "mixing the validation stream", "mixing the testing stream"
+#: The stages that a project remembers as finished.
+_SPOKEN, _TRAINED = "speak", "train"
 
 
 def new(
@@ -101,17 +41,17 @@ def new(
     false_accepts: Path | str | None = None,
     speech: Path | str | None = None,
     backgrounds: Path | str | None = None,
-    excluded: Sequence[str] = (),
-    said: Sequence[str] = (),
-    false_accepts_per_hour: float = 0.5,
-    minutes: float = 20.0,
-    n_voices: int = 400,
-    n_near_misses: int = 60,
-    stream_minutes: float = 20.0,
-    language: str = "en",
-    engine: str = "best",
-    seed: int = 0,
-    preset: str = "default",
+    excluded: Sequence[str] = Request.excluded,
+    said: Sequence[str] = Request.said,
+    false_accepts_per_hour: float = Request.false_accepts_per_hour,
+    minutes: float = Request.minutes,
+    n_voices: int = Request.n_voices,
+    n_near_misses: int = Request.n_near_misses,
+    stream_minutes: float = Request.stream_minutes,
+    language: str = Request.language,
+    engine: str = Request.engine,
+    seed: int = Request.seed,
+    preset: str = Request.preset,
     resume: bool = False,
     force: bool = False,
     mirror: bool = False,
@@ -128,8 +68,8 @@ def new(
         takes: a folder of recordings of people who say the phrase, copied into the project; with several phrases, one folder
             for each.
         false_accepts: a folder of recordings that woke an earlier model and should not have, copied too.
-        speech: a folder of recordings of speech that do not hold the phrases; see `wordspot.data.speech`. Without it expect
-            many more false accepts.
+        speech: a folder of recordings of speech that do not hold the phrases; see `wordspot.data.speech`. Default: what
+            `wordspot.download_speech` got; or else sentences read by voices, so expect many more false accepts.
         backgrounds: a folder of noise, copied into the project; without it noise is synthetic.
         excluded: phrases that must not be detected, besides those that are found to sound like the phrase.
         said: how people say the phrase, in other spellings or in IPA: "hadoken" or "[[hədˈoʊkən]]" for "hadouken". Without it,
@@ -157,37 +97,51 @@ def new(
         NotFoundError: a folder of recordings is not there; nothing is begun.
     """
     request = Request(
-        tuple(as_words(phrases)),
-        language,
-        engine,
-        n_voices,
-        n_near_misses,
-        tuple(excluded),
-        false_accepts_per_hour,
-        minutes,
-        seed,
-        tuple(said),
-        stream_minutes,
-        preset,
-    )
-    for folder in (takes, false_accepts, speech, backgrounds):
-        if folder is not None and not Path(folder).is_dir():
-            raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
-    project, note = Project(Path(out)), on_note or ignore_note
+        tuple(as_words(phrases)), language=language, engine=engine, n_voices=n_voices, n_near_misses=n_near_misses,
+        excluded=tuple(excluded), false_accepts_per_hour=false_accepts_per_hour, minutes=minutes, seed=seed, said=tuple(said),
+        stream_minutes=stream_minutes, preset=preset,
+    )  # fmt: skip
+    brought = Brought(_path(takes), _path(false_accepts), _path(speech), _path(backgrounds), mirror)
+    callbacks = Callbacks(progress or ignore, on_note or ignore_note, on_record or (lambda _: None), stop or (lambda: False))
+    return _make(Project(Path(out)), request, brought, callbacks, resume=resume, force=force)
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+@dataclass(frozen=True)
+class Brought:
+    """The recordings that the user brings; see `new`."""
+
+    takes: Path | None = None
+    false_accepts: Path | None = None
+    speech: Path | None = None
+    backgrounds: Path | None = None
+    mirror: bool = False
+
+    def check(self) -> None:
+        """Raise `NotFoundError` for a folder that is not there."""
+        for folder in (self.takes, self.false_accepts, self.speech, self.backgrounds):
+            if folder is not None and not folder.is_dir():
+                raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
+
+
+def _make(project: Project, request: Request, brought: Brought, callbacks: Callbacks, *, resume: bool, force: bool) -> WakeWord:
+    """Go through the stages that are not finished; the last one, the measures, is done each time."""
+    brought.check()
     check_packages("`new`", "onnx", "onnxscript", "torch")
     if not resume:  # what cannot be is said before anything is written
         check_out(project.path, force=force, hint=_HINT)
-        check_phrases(request, note)
+        check_phrases(request, callbacks.on_note)
     finished = _begin(project, request, resume=resume, force=force)
-    callbacks = training.Callbacks(progress or ignore, note, on_record or (lambda _: None), stop or (lambda: False))
-    heard = _path(speech)
-    brought = Brought(_path(takes), _path(false_accepts), _path(backgrounds), mirror)
     _gather(project, request, finished, brought, callbacks)
-    if "train" not in finished:
-        training.train_wake_word(project, request, heard, callbacks)
-        finished.append("train")
-        project.write(request, finished)
-    return _finish(project, request, Run(project.run), heard, callbacks)
+    is_trained = _TRAINED in finished
+    heard = choose_speech(project, request, brought.speech, callbacks.progress, callbacks.on_note, quiet=is_trained)
+    if not is_trained:
+        training.train_wake_word(project, request, heard.folder, callbacks)
+        project.write(request, [*finished, _TRAINED])
+    return _finish(project, request, heard, callbacks)
 
 
 def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> list[str]:
@@ -202,33 +156,20 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
         return found[1]
     check_out(project.path, force=force, hint=_HINT)
     if project.exists:  # else these folders are the user's own
-        for earlier in (project.recordings, project.run, project.streams, project.esphome):
+        for earlier in (project.recordings, project.run, project.streams, project.spoken, project.left_out, project.esphome):
             shutil.rmtree(earlier, ignore_errors=True)
     project.path.mkdir(parents=True, exist_ok=True)
     project.write(request, [])
     return []
 
 
-def _path(given: Path | str | None) -> Path | None:
-    return None if given is None else Path(given)
-
-
-@dataclass(frozen=True)
-class Brought:
-    """The recordings that the user brings; see `new`."""
-
-    takes: Path | None
-    false_accepts: Path | None
-    backgrounds: Path | None
-    mirror: bool
-
-
-def _gather(project: Project, request: Request, finished: list[str], brought: Brought, callbacks: training.Callbacks) -> None:
+def _gather(project: Project, request: Request, finished: list[str], brought: Brought, callbacks: Callbacks) -> None:
     """Have the voices speak, and copy what the user brings. Other recordings than before undo the training."""
-    if "speak" not in finished:
+    if _SPOKEN not in finished:
         recordings.speak_phrases(project, request, callbacks.progress, callbacks.on_note)
-        finished.append("speak")
+        finished.append(_SPOKEN)
         project.write(request, finished)
+    known = takes.all_takes(project, request)
     n_changed = int(project.gathering.exists())  # it was killed meanwhile: nobody knows what had changed
     project.gathering.touch()
     try:
@@ -238,8 +179,12 @@ def _gather(project: Project, request: Request, finished: list[str], brought: Br
         if not n_changed:
             project.gathering.unlink()
         raise
+    if n_changed and _TRAINED in finished:
+        measuring.measure_before(project, request, known, callbacks.progress)
+    if n_changed or not project.run.exists():
+        check_recordings(project, request, callbacks.progress, callbacks.on_note)
+        takes.weigh_takes(project, request)
     if n_changed:
-        recordings.weigh_takes(project, request)
         del finished[1:]
         project.write(request, finished)
         shutil.rmtree(project.run, ignore_errors=True)
@@ -249,37 +194,37 @@ def _gather(project: Project, request: Request, finished: list[str], brought: Br
 def _bring(project: Project, request: Request, brought: Brought, note: OnNote) -> Iterator[int]:
     """Copy what the user brings; gives the number of recordings that changed, step by step."""
     if brought.mirror:
-        yield recordings.remove_missing(project, request.phrases, brought.takes, brought.false_accepts)
-    if n_cut := recordings.cut_long_copies(project, request):
+        yield takes.remove_missing(project, request.phrases, brought.takes, brought.false_accepts)
+    if n_cut := takes.cut_long_copies(project, request):
         note(
             f"{n_cut} recordings that an earlier version copied are longer than a clip: they are cut around their word, and "
             "training begins anew"
         )
         yield n_cut
     if brought.takes is not None:
-        yield (n := recordings.add_takes(project, request.phrases, brought.takes, note))
-        recordings.note_new(note, n, "recordings of people")
+        yield (n := takes.add_takes(project, request.phrases, brought.takes, note))
+        takes.note_new(note, n, "recordings of people")
     if brought.false_accepts is not None:
-        yield (n := recordings.add_false_accepts(project, brought.false_accepts, note))
-        recordings.note_new(note, n, "false accepts")
+        yield (n := takes.add_false_accepts(project, brought.false_accepts, note))
+        takes.note_new(note, n, "false accepts")
     if brought.backgrounds is not None:
-        yield (n := recordings.add_backgrounds(project, brought.backgrounds, note))
-        recordings.note_new(note, n, "recordings of noise")
+        yield (n := takes.add_backgrounds(project, brought.backgrounds, note))
+        takes.note_new(note, n, "recordings of noise")
 
 
-def _finish(project: Project, request: Request, run: Run, speech: Path | None, callbacks: training.Callbacks) -> WakeWord:
-    from wordspot.wakeword.report import write_wake_word_report
-
-    model = project.model(request.phrases)
-    callbacks.progress(Progress("exporting", 0))
+def _finish(project: Project, request: Request, heard: Heard, callbacks: Callbacks) -> WakeWord:
+    """Export the network, choose its thresholds, measure it and write the report."""
+    run, model, progress = Run(project.run), project.model(request.phrases), callbacks.progress
+    progress(Progress(EXPORTING, 0))
     run.export(model, force=True)
-    callbacks.progress(Progress("mixing the validation stream", 0))
-    validation = measuring.make_streams(project, request, "validation", speech)
-    tuned = tune_wake_word(project, request, model, validation, callbacks.progress)
-    callbacks.progress(Progress("mixing the testing stream", 0))
-    testing = measuring.make_streams(project, request, "testing", speech)
-    measured = measuring.measure(tuned.decides, project, request, testing, callbacks.progress)
-    judged = verdict(measured, request, run.config.training.total_steps, has_speech=speech is not None)
+    progress(Progress(MIXING_VALIDATION, 0))
+    validation = measuring.make_streams(project, request, "validation", heard.folder)
+    tuned = tune_wake_word(project, request, model, validation, progress)
+    progress(Progress(MIXING_TESTING, 0))
+    testing = measuring.make_streams(project, request, "testing", heard.folder)
+    measured = measuring.measure(tuned.decides, project, request, testing, progress)
+    judged = verdict(measured, request, run.config.training.total_steps, has_speech=heard.by_people)
     write_wake_word_report(project.report, measured, judged)
-    warnings = (*tuned.problems, *doubts_about(measured), *limits(tuned.metrics, request, has_speech=speech is not None))
+    doubts = [*what_was_left_out(project, request), *doubts_about(measured)]
+    warnings = (*tuned.problems, *doubts, *limits(tuned.metrics, request, has_speech=heard.by_people))
     return WakeWord(project.path, request, model, project.report, measured, tuned.files, warnings, judged)

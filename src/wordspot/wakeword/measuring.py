@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from wordspot.errors import AudioError, DataError
 from wordspot.evaluation.false_accepts import DetectionMetrics
 from wordspot.evaluation.streams import StreamResult, test_stream
 from wordspot.evaluation.tuning import StreamTuning, tune
+from wordspot.files import read_json, write_json
 from wordspot.intervals import Proportion
 from wordspot.labels import normalize_word
 from wordspot.progress import OnProgress, Progress
@@ -31,10 +32,12 @@ from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import OtherFormat
 from wordspot.wakeword.project import CLIP_MS, Project, Request
-from wordspot.wakeword.recordings import TAKE, first_copies
+from wordspot.wakeword.takes import TAKE, all_takes, first_copies
 
 #: The stage of the progress in which single clips are listened to.
 LISTENING = "testing single clips"
+#: The stage in which recordings of people that may not hold their phrase are found.
+DOUBTING = "checking recordings of people"
 _NEAR_MISSES_PERCENT = 30.0
 _NO_SCORE, _MANY_DOUBTFUL = 0.1, 0.3
 _RATE = FeatureConfig.sample_rate
@@ -52,6 +55,8 @@ class Measured:
         near_misses: held-out clips of what sounds like the phrase that woke it, of all.
         woken_by: their texts, the most frequent first.
         woken: these clips, each with its text.
+        before: new recordings of people in which the model before them detected their phrase, of all of them; it was trained on
+            none. None: there was no such model.
         doubtful: recordings of people, of all sets, that the model gives next to no score, though it detects the phrase in most
             others: they may not hold it.
         stream: words and noise, and speech if there is any; without speech, near misses among the words.
@@ -64,6 +69,7 @@ class Measured:
     stream: StreamResult
     woken: tuple[tuple[Path, str], ...] = ()
     doubtful: tuple[Path, ...] = ()
+    before: Proportion | None = None
 
     @property
     def detections(self) -> DetectionMetrics:
@@ -73,6 +79,7 @@ class Measured:
         return {
             "voices": _found(self.voices),
             "takes": None if self.takes is None else _found(self.takes),
+            "takes_before": None if self.before is None else _found(self.before),
             "near_misses": _found(self.near_misses),
             "woken_by": list(self.woken_by),
             **self.detections.to_json(),
@@ -132,7 +139,7 @@ def measure(
 ) -> Measured:
     """The figures of a finished model."""
     clips, wanted = test_clips(project, request), {normalize_word(phrase) for phrase in request.phrases}
-    detected = _listen_to([path for path, _ in clips], Detector(model), progress)
+    detected = listen_to([path for path, _ in clips], Detector(model), progress)
     right = {path: word in detected[path] for path, word in clips if word in wanted}
     takes = [found for path, found in right.items() if path.name.startswith(TAKE)]
     voices = [found for path, found in right.items() if not path.name.startswith(TAKE)]
@@ -147,7 +154,29 @@ def measure(
         stream=test_stream(model, list(streams), progress=progress),
         woken=tuple(woken),
         doubtful=_doubtful(project, request, Detector(model), progress),
+        before=_read_before(project),
     )
+
+
+def measure_before(project: Project, request: Request, known: Collection[Path], progress: OnProgress) -> None:
+    """Keep in how many new recordings of people the finished model detects their phrase, before it is trained anew on them.
+
+    Args:
+        project: nothing is kept if it has no model.
+        request: with the phrases.
+        known: the recordings of people that were there when the model was trained.
+        progress: called after each recording.
+    """
+    added, model = sorted(all_takes(project, request) - set(known)), project.model(request.phrases)
+    if added and model.is_file():
+        detected = listen_to(added, Detector(model), progress)
+        write_json(project.before, {"n": len(added), "n_found": sum(path.parent.name in detected[path] for path in added)})
+
+
+def _read_before(project: Project) -> Proportion | None:
+    """What `measure_before` kept; None if it kept nothing."""
+    kept = read_json(project.before) if project.before.is_file() else None
+    return None if kept is None else Proportion(int(kept["n_found"]), int(kept["n"]))
 
 
 def _has_others(project: Project, request: Request, split: str) -> bool:
@@ -177,7 +206,7 @@ def _doubtful(project: Project, request: Request, detector: Detector, progress: 
         for done, path in enumerate(takes, start=1):
             with contextlib.suppress(AudioError):  # training said which recordings it left out
                 scores[path] = float(hear(detector, path)[1].max(axis=0)[_column(detector, phrase)])
-            progress(Progress("checking recordings of people", done, len(takes)))
+            progress(Progress(DOUBTING, done, len(takes)))
         if scores and np.quantile(list(scores.values()), _MANY_DOUBTFUL) > _NO_SCORE:
             found += [path for path, score in scores.items() if score < _NO_SCORE]
     return tuple(found)
@@ -187,7 +216,7 @@ def _column(detector: Detector, phrase: str) -> int:
     return [normalize_word(label) for label in detector.card.labels].index(normalize_word(phrase))
 
 
-def _listen_to(paths: Sequence[Path], detector: Detector, progress: OnProgress) -> dict[Path, set[str]]:
+def listen_to(paths: Sequence[Path], detector: Detector, progress: OnProgress) -> dict[Path, set[str]]:
     """The phrases that are detected in each recording."""
     detected = {}
     for done, path in enumerate(paths, start=1):

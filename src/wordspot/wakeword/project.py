@@ -109,6 +109,16 @@ class Project:
         return self.path / "recordings"
 
     @property
+    def left_out(self) -> Path:
+        """Recordings that are not trained on, in folders as in `recordings`; see `wordspot.wakeword.checking`."""
+        return self.path / "left-out"
+
+    @property
+    def spoken(self) -> Path:
+        """Sentences that voices read, if there is no speech by people."""
+        return self.path / "speech"
+
+    @property
     def streams(self) -> Path:
         """Long recordings of the validation and testing sets, with their ground truth."""
         return self.path / "streams"
@@ -130,6 +140,11 @@ class Project:
     def gathering(self) -> Path:
         """An empty file that is there while recordings are copied into the project."""
         return self.path / ".gathering"
+
+    @property
+    def before(self) -> Path:
+        """How many of the newest recordings of people the model before them found."""
+        return self.path / "before.json"
 
     @property
     def run(self) -> Path:

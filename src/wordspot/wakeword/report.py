@@ -34,6 +34,8 @@ def _top(measured: Measured, verdict: str) -> Iterator[str]:
         ("held-out voices: clips found", _share(measured.voices)),
         ("held-out near misses that wake it", _share(measured.near_misses)),
     ]
+    if measured.before is not None:
+        facts.insert(1, ("newest recordings of people: found by the model before them", _share(measured.before)))
     if measured.takes is not None:
         facts.insert(1, ("held-out recordings of people: found", _share(measured.takes)))
     yield section("Single clips", fact_boxes(facts))

@@ -84,5 +84,5 @@ def limits(tuned: DetectionMetrics, request: Request, *, has_speech: bool) -> li
     if (n := tuned.all_words.false_accepts.n) > wanted * hours + 1e-9:
         lines.append(f"no threshold keeps to {wanted:g} false accepts an hour: the fewest are {n} in {hours:.3g} hours")
     if not has_speech:
-        lines.append("no `speech` was given: expect more false accepts on people who talk than these figures say")
+        lines.append("no `speech` was given, only voices talk: expect more false accepts on people than these figures say")
     return lines

@@ -16,6 +16,7 @@ from wordspot.data.voices import Engine, Voice, draw_voices, find_engines, speak
 from wordspot.data.voices.espeak import find_espeak
 from wordspot.data.voices.kokoro import draw_mixtures, speaker_of
 from wordspot.data.voices.kokoro_alphabet import SYMBOLS, to_symbols, to_tokens
+from wordspot.data.voices.kokoro_mandarin import to_mandarin_symbols
 from wordspot.data.voices.weights import find_kokoro_files
 from wordspot.errors import ConfigError, DataError, MissingExtraError, NotFoundError, WordspotError
 
@@ -75,6 +76,35 @@ def test_words_are_spelt_as_kokoro_was_taught(text: str, accent: str, expected: 
     espeak = find_espeak()
     assert espeak is not None
     assert to_symbols(espeak.phonemes(text, accent), accent) == expected
+
+
+@pytest.mark.parametrize(
+    ("syllable", "expected"),
+    [  # IPA of the syllables, with an arrow for the tone behind the vowel, as misaki 0.9.4 has it
+        ("tian1", "tʰjɛ→n"), ("zhong1", "ꭧʊ→ŋ"), ("xue2", "ɕɥe↗"), ("shui3", "ʂwei↓"), ("ri4", "ɻɨ↘"), ("zi4", "ʦɨ↘"),
+        ("nv3", "ny↓"), ("yuan3", "ɥɛ↓n"), ("yun2", "y↗n"), ("e2", "ɤ↗"), ("er4", "ɚ↘"), ("wo3", "wo↓"), ("you3", "jou↓"),
+        ("yi1", "i→"), ("wu3", "u↓"), ("ma5", "ma"), ("de5", "tɤ"), ("bo1", "pwo→"), ("qing3", "ʨʰi↓ŋ"), ("jie3", "ʨje↓"),
+        ("hun2", "xwə↗n"), ("guai4", "kwai↘"), ("chuan2", "ꭧʰwa↗n"), ("yang2", "ja↗ŋ"),
+    ],
+)  # fmt: skip
+def test_mandarin_is_spelt_as_kokoro_was_taught(syllable: str, expected: str) -> None:
+    espeak = find_espeak()
+    assert espeak is not None
+    symbols = to_mandarin_symbols(espeak.pronounce([syllable], "cmn")[0])
+    assert symbols == expected
+    assert len(to_tokens(symbols)) == len(symbols)
+
+
+def test_chinese_voices_speak_mandarin_and_english(folder: Path) -> None:
+    style_rows(800.0).tofile(folder / "voices" / "zf_fei.bin")
+    engine = find(folder)
+    for language in ("zh", "cmn"):
+        assert [(voice.variant, voice.accent) for voice in engine.voices(language)] == [("zf_fei", "cmn")]
+    assert ("zf_fei", "en-us") in {(voice.variant, voice.accent) for voice in engine.voices("en")}
+    assert "cmn" in engine.languages()
+    (voice,) = engine.voices("zh")
+    speech, rate = engine.speak("天", voice)
+    assert len(speech) == round(0.1 * rate * (len("tʰjɛ→n") + 2))  # a pause before and after
 
 
 def test_symbols_that_kokoro_lacks_are_left_out() -> None:

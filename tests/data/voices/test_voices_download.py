@@ -3,65 +3,24 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import tarfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.support.file_server import FileServer, published, serve_files
 from tests.support.made_neural import kokoro_model, style_rows
 
 from wordspot.commands.main import main
 from wordspot.data.voices import download as module
 from wordspot.data.voices import find_engines
-from wordspot.data.voices.download import LICENCE, MODEL, STYLES, Published, download_voices
+from wordspot.data.voices.download import LICENCE, MODEL, STYLES, download_voices
 from wordspot.data.voices.espeak import find_espeak
 from wordspot.data.voices.weights import find_kokoro_files
 from wordspot.errors import ConfigError, DownloadError
 
 NAMES = ("af_heart", "am_adam")
-
-
-class Server(ThreadingHTTPServer):
-    """Serves `files` by name, with ranges; the first response of each in `cut` ends after that many bytes."""
-
-    daemon_threads = True
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.cut, self.asked = files, dict[str, int](), list[tuple[str, str | None]]()
-        self.base = f"http://127.0.0.1:{self.server_address[1]}/files"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        name, wanted = self.path.rsplit("/", 1)[1], self.headers.get("Range")
-        self.server.asked.append((name, wanted))
-        self.close_connection = True
-        if name not in self.server.files:
-            self.send_error(404)
-            return
-        body = self.server.files[name]
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body) - start))
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.end_headers()
-        self.wfile.write(body[start:][: self.server.cut.pop(name, None)])
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-def published(name: str, body: bytes) -> Published:
-    return Published("http://127.0.0.1:9", name, hashlib.sha256(body).hexdigest(), len(body))
 
 
 def archive() -> bytes:
@@ -77,23 +36,16 @@ def archive() -> bytes:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.setenv(name, "*")
-    monkeypatch.setattr("wordspot.data.fetch.time.sleep", lambda seconds: None)
-    monkeypatch.setenv("WORDSPOT_CACHE", str(tmp_path / "cache"))
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
     monkeypatch.delenv("WORDSPOT_VOICES", raising=False)
     bodies = {"model.onnx": kokoro_model(), "voices.tgz": archive()}
     files = tuple(published(name, body) for name, body in bodies.items())
     monkeypatch.setattr(download_voices, "__kwdefaults__", {**(download_voices.__kwdefaults__ or {}), "files": files})
-    running = Server(bodies)
-    threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    yield running
-    running.shutdown()
-    running.server_close()
+    with serve_files(bodies, monkeypatch, tmp_path) as running:
+        yield running
 
 
-def test_what_is_downloaded_is_what_speak_finds(server: Server, tmp_path: Path) -> None:
+def test_what_is_downloaded_is_what_speak_finds(server: FileServer, tmp_path: Path) -> None:
     stages: list[str] = []
     done = download_voices(url=server.base, progress=lambda step: stages.append(step.stage))
     assert (done.out, done.n_voices, done.was_complete) == (tmp_path / "cache" / "voices", 2, False)
@@ -109,7 +61,7 @@ def test_what_is_downloaded_is_what_speak_finds(server: Server, tmp_path: Path) 
     assert len(server.asked) == 2
 
 
-def test_a_broken_connection_goes_on_where_it_was(server: Server, tmp_path: Path) -> None:
+def test_a_broken_connection_goes_on_where_it_was(server: FileServer, tmp_path: Path) -> None:
     server.cut = {"model.onnx": 100, "voices.tgz": 500}
     notes: list[str] = []
     download_voices(tmp_path / "out", url=server.base, on_note=notes.append)
@@ -119,7 +71,7 @@ def test_a_broken_connection_goes_on_where_it_was(server: Server, tmp_path: Path
     assert (tmp_path / "out" / "model.onnx").read_bytes() == kokoro_model()
 
 
-def test_an_interrupted_download_fetches_only_what_is_missing(server: Server, tmp_path: Path) -> None:
+def test_an_interrupted_download_fetches_only_what_is_missing(server: FileServer, tmp_path: Path) -> None:
     held = server.files.pop("model.onnx")
     with pytest.raises(DownloadError, match="404"):
         download_voices(tmp_path / "out", url=server.base)
@@ -129,20 +81,20 @@ def test_an_interrupted_download_fetches_only_what_is_missing(server: Server, tm
     assert [name for name, _ in server.asked].count("voices.tgz") == 1
 
 
-def test_a_file_with_another_checksum_is_rejected(server: Server, tmp_path: Path) -> None:
+def test_a_file_with_another_checksum_is_rejected(server: FileServer, tmp_path: Path) -> None:
     server.files["model.onnx"] = bytes(len(kokoro_model()))
     with pytest.raises(DownloadError, match=r"SHA-256 .*expected .*deleted"):
         download_voices(tmp_path / "out", url=server.base)
     assert not (tmp_path / "out" / "model.onnx").exists()
 
 
-def test_force_downloads_again(server: Server, tmp_path: Path) -> None:
+def test_force_downloads_again(server: FileServer, tmp_path: Path) -> None:
     download_voices(tmp_path / "out", url=server.base)
     assert not download_voices(tmp_path / "out", url=server.base, force=True).was_complete
     assert len(server.asked) == 4
 
 
-def test_wrong_arguments(server: Server, tmp_path: Path) -> None:
+def test_wrong_arguments(server: FileServer, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="`url` must begin with http"):
         download_voices(tmp_path, url="ftp://example.org")
     (tmp_path / "file").write_text("")
@@ -152,14 +104,14 @@ def test_wrong_arguments(server: Server, tmp_path: Path) -> None:
 
 
 def test_the_command_shows_the_licence_and_the_next_step(
-    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["download", "voices", "--url", server.base]) == 0
     said = capsys.readouterr().out
     assert "Apache-2.0" in said
-    assert "2 voices, complete; next: wordspot speak 'hey lamp' --engine kokoro" in said
+    assert "2 voices: complete; next: wordspot speak 'hey lamp' --engine kokoro" in said
     assert main(["download", "voices", "--url", server.base, "--version", "0.01"]) == 1
-    assert "voices have no --version" in capsys.readouterr().err
+    assert "voices has no --version" in capsys.readouterr().err
     assert main(["download", "speech-commands"]) == 1
     assert "--out" in capsys.readouterr().err
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.data.download import check_space
-from wordspot.data.fetch import fetch, length_of, sha256_of
+from wordspot.data.fetch import Published, check_url, fetch_published, length_of, part_of
 from wordspot.data.unpack import unpack
 from wordspot.data.voices.weights import downloaded_folder
 from wordspot.errors import ConfigError, DownloadError
@@ -20,16 +19,6 @@ from wordspot.progress import OnProgress, ignore
 
 MARKER = ".wordspot-voices.json"
 LICENCE = "Apache-2.0 (model and voices by hexgrad, https://huggingface.co/hexgrad/Kokoro-82M; ONNX file by thewh1teagle, MIT)"
-
-
-@dataclass(frozen=True)
-class Published:
-    """A published file: its address, its name, its SHA-256 and its size in bytes."""
-
-    url: str
-    name: str
-    sha256: str
-    size: int
 
 
 MODEL = Published(
@@ -84,8 +73,8 @@ def download_voices(
         DownloadError: a server did not send a file, its checksum is wrong, or the disk has too little space.
     """
     folder = downloaded_folder() if out is None else Path(out)
-    if url is not None and not re.match(r"https?://[^/]", url):
-        raise ConfigError(f"`url` must begin with http:// or https://, got {url!r}")
+    if url is not None:
+        check_url(url)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; expected a folder for the voices. Choose another `out`")
     model, styles = files
@@ -93,29 +82,14 @@ def download_voices(
         return VoicesDownload(folder, _count(folder), LICENCE, was_complete=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARKER).unlink(missing_ok=True)
-    check_space(folder, model.size + 3 * styles.size - sum(length_of(_part(folder, file)) for file in files))
+    check_space(folder, model.size + 3 * styles.size - sum(length_of(part_of(file, folder)) for file in files))
     report, note = progress or ignore, on_note or (lambda _: None)
-    _fetch(styles, folder, url, report, note, force=force)
+    fetch_published(styles, folder, url, report, note, force=force)
     _unpack_styles(folder / styles.name, folder, report)
-    _fetch(model, folder, url, report, note, force=force)
+    fetch_published(model, folder, url, report, note, force=force)
     write_json(folder / MARKER, {"licence": LICENCE, **{file.name: file.sha256 for file in files}})
     (folder / styles.name).unlink()
     return VoicesDownload(folder, _count(folder), LICENCE, was_complete=False)
-
-
-def _part(folder: Path, file: Published) -> Path:
-    return folder / f"{file.name}.part"
-
-
-def _fetch(
-    file: Published, folder: Path, url: str | None, progress: OnProgress, on_note: Callable[[str], None], *, force: bool
-) -> None:
-    """Download a file under its own name, unless it is there and right."""
-    target, part = folder / file.name, _part(folder, file)
-    if not force and target.is_file() and sha256_of(target, progress) == file.sha256:
-        return
-    fetch(f"{(url or file.url).rstrip('/')}/{file.name}", part, file.sha256, file.size, progress, on_note)
-    part.replace(target)
 
 
 def _unpack_styles(archive: Path, folder: Path, progress: OnProgress) -> None:

@@ -19,14 +19,16 @@ from wordspot.data.split import which_set
 from wordspot.data.voices.engine import ENDINGS, Manners, Voice, unread_scripts
 from wordspot.data.voices.espeak import Espeak
 from wordspot.data.voices.kokoro_alphabet import to_symbols, to_tokens
+from wordspot.data.voices.kokoro_mandarin import to_mandarin_symbols
 from wordspot.data.voices.neural import open_voice, run_voice, spell
 from wordspot.data.voices.weights import KokoroFiles, Styles
 from wordspot.errors import DataError, WordspotError
 
 SAMPLE_RATE = 24_000
 MAX_TOKENS = 510
-#: First letter of a voice's name → its own accent. Japanese and Chinese need phonemes that espeak-ng lacks.
-ACCENTS = {"a": "en-us", "b": "en-gb", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt-br"}
+_MANDARIN = "cmn"
+#: First letter of a voice's name → its own accent. Japanese needs phonemes that espeak-ng lacks.
+ACCENTS = {"a": "en-us", "b": "en-gb", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt-br", "z": _MANDARIN}
 #: A word of one syllable lasts 0.4 to 0.6 s at speed 1. The network has no input for the pitch.
 MANNERS = Manners(pitch=(1.0, 1.0), rate=(0.75, 1.25), intonation=(1.0, 1.0), endings=tuple(ENDINGS))
 #: What voices of other languages speak besides their own: they are recognised as well as American ones (dev/LOG.md).
@@ -94,8 +96,9 @@ class Kokoro:
 
     def _tokens(self, text: str, accent: str) -> list[int]:
         symbols = ""
-        for words, marks in spell(text, accent, self._espeak):
-            symbols += f"{to_symbols(words, accent)}{marks} "
+        is_mandarin = accent == _MANDARIN
+        for words, marks in spell(text, accent, self._espeak, with_tones=is_mandarin):
+            symbols += f"{to_mandarin_symbols(words) if is_mandarin else to_symbols(words, accent)}{marks} "
         tokens = to_tokens(symbols.strip())
         if len(tokens) > MAX_TOKENS:
             raise DataError(
@@ -141,6 +144,7 @@ def accent_of(name: str) -> str:
 def _spoken_accent(name: str, language: str) -> str:
     """The accent in which a voice speaks a language, "" if it does not. Voices of other languages speak American English too."""
     own = accent_of(name)
+    language = _MANDARIN if language.split("-")[0] == "zh" else language
     if f"{own}-".startswith(f"{language}-"):
         return own
     return _FOREIGNERS if own[:2] != "en" and f"{_FOREIGNERS}-".startswith(f"{language}-") else ""

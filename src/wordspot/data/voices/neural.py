@@ -51,12 +51,17 @@ def run_voice(session: Any, feeds: dict[str, Any], what: str) -> Samples:
     return speech
 
 
-def spell(text: str, accent: str, espeak: Espeak) -> Iterator[tuple[tuple[Word, ...], str]]:
-    """The parts of a text: the phonemes of their words, and the marks after them ("" at the end)."""
+def spell(text: str, accent: str, espeak: Espeak, *, with_tones: bool = False) -> Iterator[tuple[tuple[Word, ...], str]]:
+    """The parts of a text: the phonemes of their words, and the marks after them ("" at the end).
+
+    Args:
+        with_tones: of a language that has them, the number of each tone is at the end of its phoneme.
+    """
     pieces = _MARKS.split(text.translate(_WIDE).strip())
     for position in range(0, len(pieces), 2):
         marks = pieces[position + 1] if position + 1 < len(pieces) else ""
-        words = espeak.phonemes(pieces[position], accent) if pieces[position].strip() else ()
+        said = pieces[position]
+        words = () if not said.strip() else espeak.pronounce([said], accent)[0] if with_tones else espeak.phonemes(said, accent)
         if words or marks:
             yield words, marks
 

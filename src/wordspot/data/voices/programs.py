@@ -78,8 +78,8 @@ class Festival:
 
     def voices(self, language: str) -> list[Voice]:
         if self._names is None:
-            listed = re.findall(r"\w+", _run([self._program, "--batch", "(print (voice.list))"]))
-            self._names = sorted(name for name in listed if _person(name))
+            *_, listed = _run([self._program, "--batch", "(print (voice.list))"]).strip().splitlines() or [""]
+            self._names = sorted(name for name in re.findall(r"\w+", listed) if _person(name))  # above it, festival may warn
         return _english(self.name, self._names, language)
 
     def languages(self) -> list[str]:

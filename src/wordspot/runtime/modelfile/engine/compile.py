@@ -18,11 +18,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from wordspot.runtime.modelfile.engine.library import AVX2, BASELINE, COMPILED, ENDING, SOURCES
+from wordspot.runtime.modelfile.engine.library import AVX2, AVX512, BASELINE, COMPILED, ENDING, SOURCES
 
 FLAGS = ("-std=gnu99", "-O3", "-ffp-contract=fast", "-fvisibility=hidden", "-Wno-psabi", "-DWS_SAMPLE=float")
 #: Flags of each library.
-_MORE = {BASELINE: (), AVX2: ("-mavx2", "-mfma")}
+_AVX2 = ("-mavx2", "-mfma")
+_MORE = {
+    BASELINE: (),
+    AVX2: _AVX2,
+    AVX512: (*_AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"),
+}
 
 
 def find_compiler() -> list[str] | None:
@@ -42,13 +47,13 @@ def compile_engine(folder: Path, compiler: list[str]) -> list[Path]:
     """Compile the libraries into `folder`.
 
     Returns:
-        the libraries; on x86-64 there is a second one, for AVX2.
+        the libraries; on x86-64 there are two more, for AVX2 and for AVX-512.
 
     Raises:
         OSError: the compiler fails; the message holds what it printed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = [BASELINE, AVX2] if _defines(compiler, "__x86_64__") else [BASELINE]
+    names = [BASELINE, AVX2, AVX512] if _defines(compiler, "__x86_64__") else [BASELINE]
     sources = [str(path) for path in sorted(SOURCES.glob("*.c")) if path.name != "main.c"]
     made = []
     for name in names:

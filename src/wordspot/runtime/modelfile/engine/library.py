@@ -15,9 +15,9 @@ COMPILED = "compiled"
 """Where the libraries are, below the folder of the sources."""
 
 ENDING = ".dll" if sys.platform == "win32" else ".so"
-#: Names of the libraries: for every processor of the architecture, and for those with AVX2.
-BASELINE, AVX2 = "engine", "engine-avx2"
-INTERFACE = 1
+#: Names of the libraries: for every processor of the architecture, for those with AVX2, and for those with AVX-512.
+BASELINE, AVX2, AVX512 = "engine", "engine-avx2", "engine-avx512"
+INTERFACE = 2
 """Version of the functions in `engine/library.c`; a library that was compiled from other sources has another number."""
 
 _SIZE, _POINTER = ctypes.c_size_t, ctypes.c_void_p
@@ -36,7 +36,7 @@ class Library:
     """The functions of a compiled engine; `engine/library.c` explains them.
 
     Attributes:
-        name: ``"engine"``, or ``"engine-avx2"`` for processors with AVX2.
+        name: ``"engine"``, ``"engine-avx2"`` or ``"engine-avx512"``.
     """
 
     name: str
@@ -64,10 +64,12 @@ def load_from(folder: Path) -> Library | None:
         return None
     try:
         handle = _open(baseline)
-        wider = folder / f"{AVX2}{ENDING}"
-        if not handle.wordspot_has_avx2() or not wider.is_file():
-            return _library(BASELINE, handle)
-        return _library(AVX2, _open(wider))
+        lanes = handle.wordspot_lanes()
+        for name, needed in ((AVX512, 16), (AVX2, 8)):
+            wider = folder / f"{name}{ENDING}"
+            if lanes >= needed and wider.is_file():
+                return _library(name, _open(wider))
+        return _library(BASELINE, handle)
     except (OSError, AttributeError) as error:  # ctypes: a file or a function is missing
         reason = " ".join(str(error).split())
         warnings.warn(

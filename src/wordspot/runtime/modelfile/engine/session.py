@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.runtime.modelfile.card import Card
-from wordspot.runtime.modelfile.engine.library import Library
+from wordspot.runtime.modelfile.engine.library import AVX2, AVX512, BASELINE, Library
 
 Array = NDArray[np.float32]
 
 _SCALE = np.float32(32768)  # the engine takes samples on the scale of 16-bit integers
 _KEPT_HOPS = 16  # calls of at most so many hops, as in live streams, reuse their buffers
-_VECTORS = {"engine": "", "engine-avx2": ", AVX2"}
+_VECTORS = {BASELINE: "", AVX2: ", AVX2", AVX512: ", AVX-512"}
 
 
 class EngineSession:

@@ -1,0 +1,137 @@
+"""A teacher for a phrase: a linear layer on the frames of a large network that knows speech, learned from the project's clips.
+
+Whisper encodes half a minute at a time, so clips are encoded `SLOTS` at once, with a pause between them. Its frames depend on
+where in the half minute a clip stands, so the mean of each place is taken off, of few clips only a part of it. A clip is judged
+by a layer that has not learned from its speaker. No layer learns from recordings of people: they are all of the phrase, so that
+a person's voice would be enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.audio.files import read_audio
+from wordspot.progress import OnProgress, Progress
+from wordspot.wakeword.project import CLIP_MS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: The stage of the progress in which the teacher encodes clips.
+ENCODING = "asking the teacher"
+#: Whisper's sample rate in Hz, and the samples in one of its frames and in its half minute.
+RATE, FRAME_SAMPLES, N_SAMPLES = 16_000, 320, 480_000
+_PITCH_S = CLIP_MS / 1000 + 0.3
+#: Clips in a half minute.
+SLOTS = int(N_SAMPLES / RATE / _PITCH_S)
+_PITCH, _CLIP_FRAMES = int(_PITCH_S * RATE / FRAME_SAMPLES), int(CLIP_MS / 1000 * RATE / FRAME_SAMPLES)
+_FEW = 8  # clips in a place: of so many, half of the mean is taken off
+_FOLDS, _STEPS, _BATCH, _RATE, _DECAY, _DROPOUT = 5, 400, 64, 2e-3, 0.05, 0.3
+
+#: float32 [480000] → float32 [1500, 512].
+Encoder = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def open_encoder(folder: Path) -> Encoder:
+    """The encoder of Whisper base in a folder that `wordspot.data.teacher` found; it runs on the CPU.
+
+    Raises:
+        ImportError: faster-whisper is not installed.
+    """
+    from faster_whisper import WhisperModel
+
+    whisper: Any = WhisperModel(str(folder), device="cpu", compute_type="float32", local_files_only=True)
+    n_frames = 2 * N_SAMPLES // FRAME_SAMPLES
+    return lambda audio: np.asarray(whisper.encode(whisper.feature_extractor(audio)[:, :n_frames]), np.float32)[0]
+
+
+def encode_clips(clips: Sequence[Path], encode: Encoder, rng: np.random.Generator, progress: OnProgress) -> NDArray[np.float32]:
+    """The mean and the maximum of each clip's frames, standardised: float32 [clips, 1024].
+
+    Args:
+        clips: sound files; of longer ones the beginning.
+        encode: see `open_encoder`.
+        rng: deals the clips to places in half minutes.
+        progress: called after each half minute.
+    """
+    order = rng.permutation(len(clips))
+    pooled = np.zeros((len(clips), 0), np.float32)
+    for start in range(0, len(clips), SLOTS):
+        rows = order[start : start + SLOTS]
+        values = _encode_together([clips[row] for row in rows], encode)
+        if not pooled.shape[1]:
+            pooled = np.zeros((len(clips), values.shape[1]), np.float32)
+        pooled[rows] = values
+        progress(Progress(ENCODING, min(start + SLOTS, len(clips)), len(clips)))
+    middle = pooled.mean(axis=0)
+    for slot in range(SLOTS):
+        rows = order[slot::SLOTS]
+        share = len(rows) / (len(rows) + _FEW)
+        pooled[rows] -= share * (pooled[rows].mean(axis=0) - middle) if len(rows) else 0
+    standard: NDArray[np.float32] = (pooled - pooled.mean(axis=0)) / (pooled.std(axis=0) + 1e-3)
+    return standard
+
+
+def _encode_together(clips: Sequence[Path], encode: Encoder) -> NDArray[np.float32]:
+    """At most `SLOTS` clips in one half minute: float32 [clips, 1024]."""
+    audio = np.zeros(N_SAMPLES, np.float32)
+    for slot, path in enumerate(clips):
+        sound = read_audio(path, RATE)[0][: _CLIP_FRAMES * FRAME_SAMPLES]
+        audio[slot * _PITCH * FRAME_SAMPLES :][: len(sound)] = sound
+    frames = encode(audio)
+    own = np.stack([frames[slot * _PITCH :][:_CLIP_FRAMES] for slot in range(len(clips))])
+    return np.concatenate([own.mean(axis=1), own.max(axis=1)], axis=1)
+
+
+def cross_fit(
+    values: NDArray[np.float32], classes: NDArray[np.int64], speakers: Sequence[str], learned: NDArray[np.bool_], seed: int
+) -> NDArray[np.float32]:
+    """The posteriors of clips, each by a layer that has not learned from its speaker: float32 [clips, classes].
+
+    Args:
+        values: float32 [clips, n], see `encode_clips`.
+        classes: int64 [clips], from 0.
+        speakers: of each clip.
+        learned: bool [clips], whether the layers learn from it.
+        seed: of the layers' weights and batches.
+    """
+    import torch
+
+    fold_of = {name: place % _FOLDS for place, name in enumerate(sorted(set(speakers)))}
+    folds = np.array([fold_of[name] for name in speakers])
+    x, y = torch.from_numpy(values), torch.from_numpy(classes)
+    result = np.zeros((len(classes), classes.max() + 1), np.float32)
+    for fold in range(_FOLDS):
+        own = folds == fold
+        odds = torch.tensor(~own & learned, dtype=torch.float32)
+        if own.any() and odds.any():
+            result[own] = _posteriors(x, y, odds, result.shape[1], torch.Generator().manual_seed(seed))[own]
+    return result
+
+
+def _posteriors(x: Tensor, y: Tensor, odds: Tensor, n_classes: int, generator: Any) -> NDArray[np.float32]:
+    """The posteriors of all clips by a layer that is fitted to clips drawn with these odds: float32 [clips, classes]."""
+    import torch
+    from torch.nn import functional
+
+    weight = torch.zeros(n_classes, x.shape[1], requires_grad=True)
+    bias = torch.zeros(n_classes, requires_grad=True)
+    optimizer = torch.optim.AdamW([weight, bias], _RATE, weight_decay=_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, _STEPS)
+    for _ in range(_STEPS):
+        rows = torch.multinomial(odds, _BATCH, replacement=True, generator=generator)
+        kept = torch.rand((_BATCH, x.shape[1]), generator=generator) >= _DROPOUT
+        logits = functional.linear(x[rows] * kept / (1 - _DROPOUT), weight, bias)
+        loss = functional.cross_entropy(logits, y[rows])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        result: NDArray[np.float32] = torch.softmax(functional.linear(x, weight, bias), dim=1).numpy()
+    return result

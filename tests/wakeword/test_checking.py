@@ -1,0 +1,128 @@
+"""The teacher leaves out clips. Here it is a spectrum; the phrase is dark noise, everything else bright noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("torch")
+
+from wordspot.audio.files import write_audio
+from wordspot.wakeword import checking
+from wordspot.wakeword.checking import check_recordings, judge_recordings, restore, what_was_left_out
+from wordspot.wakeword.project import Project, Request
+from wordspot.wakeword.takes import FALSE_ACCEPTS, add_false_accepts, add_takes, weigh_takes
+from wordspot.wakeword.teacher import FRAME_SAMPLES, N_SAMPLES, SLOTS, encode_clips
+
+REQUEST = Request(("hey lamp",), n_voices=100)
+PHRASE, OTHER = 1, -1  # signs of `write_hiss`
+
+
+def spectrum(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The magnitudes of each frame, every 50 Hz: float32 [1500, 160]."""
+    assert audio.shape == (N_SAMPLES,)
+    return np.log1p(np.abs(np.fft.rfft(audio.reshape(-1, FRAME_SAMPLES), axis=1))[:, :160]).astype(np.float32)
+
+
+def write_hiss(path: Path, sign: int, number: int) -> None:
+    """Noise through x[n] + sign x[n - 1]: most of it is below 4 kHz for 1, above for -1."""
+    noise = np.random.default_rng(number).standard_normal(16_001)
+    write_audio(path, (0.05 * (noise[1:] + sign * noise[:-1])).astype(np.float32), 16_000)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """100 clips of the phrase, one with another sound; 100 of others; four takes and two false accepts, one of each wrong."""
+    made = Project(tmp_path / "lamp")
+    for number in range(100):
+        name = f"voice{number}_nohash_p100-0.wav"
+        write_hiss(made.recordings / "hey lamp" / name, OTHER if number == 7 else PHRASE, number)
+        write_hiss(made.recordings / "hey ramp" / name, OTHER, 1000 + number)
+    for number in range(4):
+        write_hiss(tmp_path / "takes" / f"{number}.wav", OTHER if number == 3 else PHRASE, 200 + number)
+    for number in range(2):
+        write_hiss(tmp_path / "woke" / f"{number}.wav", PHRASE if number else OTHER, 300 + number)
+    assert add_takes(made, ["hey lamp"], tmp_path / "takes") == 4
+    assert add_false_accepts(made, tmp_path / "woke") == 2
+    return made
+
+
+def left_out(project: Project) -> list[str]:
+    return sorted(path.name for path in project.left_out.glob("*/*"))
+
+
+def test_what_is_wrong_is_left_out_and_named(project: Project, tmp_path: Path) -> None:
+    notes = list[str]()
+    judge_recordings(project, REQUEST, spectrum, lambda _: None, notes.append)
+    names = left_out(project)
+    assert [name for name in names if name.startswith("voice")] == ["voice7_nohash_p100-0.wav"]
+    assert len([name for name in names if name.startswith("take")]) == 2
+    assert [note.split(" of ")[0] for note in notes] == ["the teacher knows 99.5 %"]  # 199 of 200 clips by voices
+    voices, takes, wrong = what_was_left_out(project, REQUEST)
+    assert voices.startswith("1 clips by voices were left out, since the teacher does not hear the phrase in them: ")
+    assert takes.startswith("1 recordings of people were left out")
+    assert wrong.startswith("1 false accepts were left out, since the teacher hears the phrase in them")
+    assert FALSE_ACCEPTS in wrong
+
+    weigh_takes(project, REQUEST)
+    kept = {path.name.partition("_nohash_")[0] for path in (project.recordings / "hey lamp").glob("take-*.wav")}
+    assert len(kept) == 3
+    assert add_takes(project, ["hey lamp"], tmp_path / "takes") == 0  # what was left out is not new
+    restore(project)
+    assert left_out(project) == []
+
+
+def test_a_teacher_that_knows_too_few_clips_is_not_listened_to(project: Project) -> None:
+    for number, path in enumerate(sorted((project.recordings / "hey ramp").iterdir())):
+        if number % 4 == 0:
+            write_hiss(path, PHRASE, 2000 + number)
+    notes = list[str]()
+    judge_recordings(project, REQUEST, spectrum, lambda _: None, notes.append)
+    assert notes[0].endswith("it has not learned from: too few, so nothing is left out; more clips help")
+    assert left_out(project) == []
+
+
+def test_without_near_misses_nothing_is_judged(project: Project) -> None:
+    for path in (project.recordings / "hey ramp").iterdir():
+        path.unlink()
+    judge_recordings(project, REQUEST, spectrum, lambda _: None, pytest.fail)
+    assert left_out(project) == []
+
+
+def test_without_the_teacher_nothing_is_left_out(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORDSPOT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("WORDSPOT_TEACHER", raising=False)
+    (project.left_out / "hey lamp").mkdir(parents=True)
+    (project.left_out / "hey lamp" / "earlier.wav").touch()
+    check_recordings(project, REQUEST, lambda _: None, pytest.fail)
+    assert left_out(project) == []
+    assert (project.recordings / "hey lamp" / "earlier.wav").is_file()
+
+
+def test_the_teacher_without_its_package(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = list[str]()
+    monkeypatch.setattr(checking, "find_teacher", lambda: tmp_path)
+    monkeypatch.setattr(checking.importlib.util, "find_spec", lambda name: None)
+    check_recordings(project, REQUEST, lambda _: None, notes.append)
+    assert notes == [
+        f'the teacher in {tmp_path} is not used, since faster-whisper is not installed; run: pip install "wordspot[teacher]"'
+    ]
+
+
+def test_each_clip_has_its_own_frames(tmp_path: Path) -> None:
+    """More clips than a half minute holds; the loudest band is that of each clip's tone, wherever it stands."""
+    hertz = np.tile([1250.0, 3250.0, 5250.0], SLOTS)
+    paths = [tmp_path / f"{number}.wav" for number in range(len(hertz))]
+    for number, path in enumerate(paths):
+        tone = np.sin(2 * np.pi * hertz[number] * np.arange(16_000) / 16_000)
+        write_audio(path, (0.3 * tone).astype(np.float32), 16_000)
+    done = list[int]()
+    values = encode_clips(paths, spectrum, np.random.default_rng(0), lambda step: done.append(step.done))
+    assert values.shape == (len(hertz), 320)
+    assert done == [SLOTS, 2 * SLOTS, 3 * SLOTS]
+    np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-5)
+    bands = values[:, [25, 65, 105]]  # 50 Hz each
+    assert (bands.argmax(axis=1) == np.tile([0, 1, 2], SLOTS)).all()
