@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,6 @@ import teacher_frames
 import teacher_labels
 import train
 import voices
-from events import event_loss, event_windows
 from scene_labels import label_windows
 from wordspot.export.read_weights import checkpoint_of_file
 from wordspot.runtime.model import read_model
@@ -194,29 +192,6 @@ def test_a_word_that_another_follows_is_the_label_only_for_a_while() -> None:
         labels, _, rows = label_windows(np.array([items]), ends, 148, 37, recent=4_000)
         assert labels.tolist() == [expected]
         assert rows.tolist() == [[3 if label == 5 else -1 for label in expected]]
-
-
-def test_a_word_must_be_said_soon_and_no_other_at_any_time() -> None:
-    words = [[16_000, 24_000, 5, 7, 3], [40_000, 48_000, 1, 9, 4]]
-    # Frames whose windows end before the first word, in its last quarter, just after it, 0.8 s after it, and after the second.
-    ends = np.array([90, 138, 152, 230, 300])
-    events, may = event_windows(np.array([words]), ends, 148)
-    assert events.tolist() == [[[-1, -1], [-1, -1], [0, 5], [-1, -1], [-1, -1]]]
-    allowed = [np.flatnonzero(row).tolist() for row in may[0]]
-    assert allowed == [[0], [0, 1, 5], [0, 1, 5], [0, 1, 5], [1]]
-
-
-def test_the_loss_of_events_is_that_of_the_best_stretch() -> None:
-    """Six windows of one event; the best four neighbours have posteriors of 0.5, 0.5, 0.5 and 0.25 for label 2."""
-    said = torch.tensor([0.1, 0.5, 0.5, 0.5, 0.25, 0.1])
-    posteriors = torch.zeros(1, 6, 12)
-    posteriors[..., 2], posteriors[..., 0], posteriors[..., 3] = said, 0.9 - said, 0.1
-    may = torch.zeros(1, 6, 12, dtype=torch.bool)
-    may[:, :5, :3] = True  # nothing is known of the last window
-    events = torch.stack([torch.zeros(1, 6), torch.full((1, 6), 2)], dim=2).long()
-    of_events, of_windows = event_loss(posteriors.clamp(min=1e-9).log(), events, may)
-    assert of_events.item() == pytest.approx(-(3 * math.log(0.5) + math.log(0.25)) / 4, rel=1e-4)
-    assert of_windows.item() == pytest.approx(-math.log(0.9), rel=1e-4)
 
 
 def test_the_body_hears_voices_beside_people(prepared: Path, tmp_path: Path) -> None:

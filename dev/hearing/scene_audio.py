@@ -124,7 +124,7 @@ class SceneAudio:
             if clip.split == "training" and clip.path not in bad:
                 rows[clip.word].append(row)
         self._rows = {name: np.array(found) for name, found in rows.items() if found}
-        self._wanted = self._odds([name for name in self._rows if name in WORDS], 0.0)
+        self._wanted = self._odds([name for name in self._rows if name in WORDS], 0.25)
         self._others = self._odds([name for name in self._rows if name not in WORDS], 0.6)
         self._all = self._odds(list(self._rows), 0.7)
 

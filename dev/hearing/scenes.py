@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from cache import IGNORE
-from events import event_windows
 from scene_audio import Item, SceneAudio, SceneConfig
 from scene_features import SceneFeatures
 from scene_labels import HOP, WINDOW, label_windows
@@ -33,8 +32,6 @@ class Batch(NamedTuple):
     classes: Tensor
     rows: Tensor
     targets: Targets | None
-    events: Tensor
-    may: Tensor
 
 
 class Scenes:
@@ -90,10 +87,7 @@ class Scenes:
             all_links.append(links)
         labels = label_windows(items, self._ends, self._n_window, self.n_classes, self._recent)
         targets = self._targets(all_links) if self._targets else None
-        events = event_windows(items, self._ends, self._n_window)
-        tensors = map(torch.from_numpy, (*labels, *events))
-        found, classes, rows, said, may = tensors
-        return Batch(self._features(torch.from_numpy(audio)), found, classes, rows, targets, said, may)
+        return Batch(self._features(torch.from_numpy(audio)), *map(torch.from_numpy, labels), targets)
 
     def _add_noise(self, audio: Samples, levels: list[float]) -> None:
         """Noise in 85 % of the scenes and in all without words; hiss of -100 to -65 dB in half of them. In place."""

@@ -24,7 +24,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cache import N_COMPONENTS, N_LABELS, RATE, arguments
-from events import event_loss
 from fast_body import Statistics, body_frames, context_of, update_norms
 from losses import label_loss, masked_error
 from scene_audio import BODY, SceneConfig
@@ -38,7 +37,6 @@ from wordspot.training.weights import measure_norms
 _WEIGHT_DECAY, _DROPOUT = 0.02, 0.1
 _LAST_RATE = 0.01  # of the highest
 _CLASSES_WEIGHT = 0.5
-_QUIET_WEIGHT = 4.0  # of what no window may say, against what must be said
 _SAVE_EVERY = 2000  # steps
 Body = Callable[[Residual1d, Tensor], tuple[Tensor, Statistics]]
 
@@ -54,7 +52,6 @@ class TrainConfig:
         warp: the most by which the frequencies of a scene are stretched or squeezed, as a part.
         recent_ms: see `label_windows`.
         muon: see `_optimizer`.
-        events: weight of the loss of events against that of labels, see `event_loss`.
         n_frames: of a scene: 596 are 6 s.
         minutes: of processor time, for the schedule.
         warmup: part of the minutes over which the rate rises.
@@ -81,7 +78,6 @@ class TrainConfig:
     warp: float = 0.0
     recent_ms: float = 0.0
     muon: bool = False
-    events: float = 0.0
 
     def make_model(self) -> Residual1d:
         n_features = FeatureConfig().n_features
@@ -148,8 +144,8 @@ class BodyLoss:
 class WordsLoss:
     """Cross-entropy of the labels and, at half the weight, of the classes of all words, each softened by the teacher."""
 
-    def __init__(self, cache: Path, soft: float, events: float) -> None:
-        self._soft, self._events = soft, events
+    def __init__(self, cache: Path, soft: float) -> None:
+        self._soft = soft
         self._labels = torch.from_numpy(np.load(cache / "soft_labels.npy")) if soft else None
         self._classes = torch.from_numpy(np.load(cache / "soft_classes.npy")) if soft else None
 
@@ -159,11 +155,7 @@ class WordsLoss:
         logits = nn.functional.linear(pooled, output.weight[:, :, 0], output.bias)
         loss, accuracy = label_loss(logits, batch.labels, batch.rows, self._labels, self._soft)
         classes, _ = label_loss(student.classes(pooled), batch.classes, batch.rows, self._classes, self._soft)
-        loss = loss + _CLASSES_WEIGHT * classes
-        if self._events:
-            said, quiet = event_loss(logits, batch.events, batch.may)
-            loss = (1 - self._events) * loss + self._events * (said + _QUIET_WEIGHT * quiet)
-        return loss, accuracy
+        return loss + _CLASSES_WEIGHT * classes, accuracy
 
 
 class Average:
@@ -219,7 +211,7 @@ def train(
         student.start_from(init, keep_heads=keep_heads)
         if init.suffix == ".onnx":
             prepare_norms(model, scenes.batch().features)
-    loss_of = BodyLoss(scenes) if is_body else WordsLoss(cache, config.soft, config.events)
+    loss_of = BodyLoss(scenes) if is_body else WordsLoss(cache, config.soft)
     body: Body = torch.compile(body_frames, dynamic=False) if compiled else body_frames
     body(model, scenes.batch().features)[0].float().sum().backward()  # compiles before the clock starts
     optimizer, average = _optimizer(student, config), Average(student, config.average)
@@ -271,7 +263,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--warp", type=float, default=0.0, help="the most by which frequencies are stretched")
     parser.add_argument("--recent-ms", type=float, default=0.0, help="how long a word that others follow is their label")
     parser.add_argument("--muon", action="store_true", help="train the products of the body by Muon instead of AdamW")
-    parser.add_argument("--events", type=float, default=0.0, help="weight of the loss of events against that of labels")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
