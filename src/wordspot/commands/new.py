@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from wordspot.wakeword.project import Request
+
 HELP = "make a wake word from a typed phrase: voices speak it, a model is trained, tuned and measured"
 EXAMPLE = 'wordspot new "hey lamp" --out lamp'
 
@@ -44,31 +46,25 @@ def _add_recordings(parser: argparse.ArgumentParser) -> None:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """How the model is made."""
-    parser.add_argument(
-        "--false-accepts-per-hour", type=float, default=0.5, metavar="R", help="wanted, over all phrases (default: 0.5)"
-    )
-    parser.add_argument(
-        "--preset", default="default", metavar="NAME",
-        help="default; or microcontroller: a small network, and its files for ESPHome (Home Assistant Voice PE), trained from "
-        "random weights, so give it more --minutes",
+
+    def add(flag: str, name: str, text: str, metavar: str | None = None) -> None:
+        default = getattr(Request, name)
+        parser.add_argument(flag, dest=name, type=type(default), default=default, metavar=metavar, help=text)
+
+    add("--false-accepts-per-hour", "false_accepts_per_hour", "wanted, over all phrases (default: %(default)g)", "R")
+    add(
+        "--preset", "preset",
+        "default; or microcontroller: a small network, and its files for ESPHome (Home Assistant Voice PE), trained from random "
+        "weights, so give it more --minutes", "NAME",
     )  # fmt: skip
-    parser.add_argument("--minutes", type=float, default=20.0, metavar="M", help="at most, of training (default: 20)")
-    parser.add_argument(
-        "--voices", dest="n_voices", type=int, default=400, metavar="N", help="spoken clips of each phrase (default: 400)"
-    )
-    parser.add_argument(
-        "--near-misses", dest="n_near_misses", type=int, default=60, metavar="N",
-        help="phrases that sound like it, for each (default: 60)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--stream-minutes", type=float, default=20.0, metavar="M",
-        help="of words and noise to choose thresholds on, and to measure on (default: 20)",
-    )  # fmt: skip
-    parser.add_argument("--language", default="en", help="of the voices: en, de, zh, ... (default: en)")
-    parser.add_argument(
-        "--engine", default="best", help="of the voices, as for speak (default: all simple ones, and kokoro if it is there)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    add("--minutes", "minutes", "at most, of training (default: %(default)g)", "M")
+    add("--voices", "n_voices", "spoken clips of each phrase (default: %(default)d)", "N")
+    add("--near-misses", "n_near_misses", "phrases that sound like it, for each (default: %(default)d)", "N")
+    minutes = "of words and noise to choose thresholds on, and to measure on (default: %(default)g)"
+    add("--stream-minutes", "stream_minutes", minutes, "M")
+    add("--language", "language", "of the voices: en, de, zh, ... (default: %(default)s)")
+    add("--engine", "engine", "of the voices, as for speak (default: all simple ones, and kokoro if it is there)")
+    add("--seed", "seed", "random seed (default: %(default)d)")
 
 
 def run(args: argparse.Namespace) -> None:
