@@ -125,7 +125,6 @@ def test_sizes() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == (231 + 12) * 3 + 3
     assert model(hops_of(sounds(2))).shape == (2, 3)
     assert sum(parameter.numel() for parameter in make(lines=False).parameters()) == 231 * 2 + 2
-    assert sum(parameter.numel() for parameter in make(texture=True).parameters()) == (231 + 12 + 3 * 15 * 14) * 2 + 2
 
 
 # --- what they do not hear ---------------------------------------------------------------------------------------------
@@ -283,8 +282,6 @@ def test_logits_are_linear_in_scaled_statistics() -> None:
         ({"low_hz": -100.0}, "0 <= low_hz < high_hz <= 8000 .* got -100, 7125 and 14"),
         ({"high_hz": 9000.0}, "high_hz <= 8000 .* got 125, 9000 and 14"),
         ({"lines": "no"}, "lines must be true or false, got 'no'"),
-        ({"texture": 1}, "texture must be true or false, got 1"),
-        ({"texture": True, "n_bands": 28}, "texture needs bands of at least 9 bins, got 28 bands of 8; .*model.texture=false"),
         ({"sample_rate": 2000}, "lines need 6 bands of at least 8 bins of 15.625 Hz, got 0 bins; .*model.lines=false"),
         ({"low_hz": 7125.0}, "0 <= low_hz < high_hz"),
         ({"n_bands": 1}, "at least 2 bands of 31.25 Hz each"),
@@ -326,17 +323,16 @@ def test_the_recipe_builds_it() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("texture", [False, True])
-def test_export_gives_the_same(texture: bool) -> None:
+def test_export_gives_the_same() -> None:
     """What the file gives is compared with the network while it is exported, and by its own self-test when it is opened."""
     from wordspot.runtime.detector import Classifier
 
-    model = make(texture=texture)
-    config = RunConfig(("a", "b"), task="recordings", features=SOUND, model=ModelConfig("statistics", {"texture": texture}))
+    model = make()
+    config = RunConfig(("a", "b"), task="recordings", features=SOUND, model=ModelConfig("statistics"))
     exported = export_network(model, config)
     assert exported.difference < 1e-4
     assert exported.card.kind == "clip"
-    assert len(exported.model) < (200_000 if texture else 100_000)  # both transforms stand in the file as formulas
+    assert len(exported.model) < 100_000  # both transforms stand in the file as formulas
     audio = sounds()
     given = Classifier(exported.model).classify(audio.numpy())
     np.testing.assert_allclose(given, model(hops_of(audio)).softmax(dim=1).numpy(), atol=1e-4)

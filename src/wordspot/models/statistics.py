@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from wordspot.config import RECORDINGS_CLIP_MS, FeatureConfig
 from wordspot.features.spectral import SpectralFrontEnd
-from wordspot.models.texture import TextureStatistics
 
 _WINDOW_MS = 25.0
 _FLOOR = 1e-5  # added to the relative power of a bin
@@ -154,7 +153,7 @@ class LineStatistics(nn.Module):
 
 
 class StatisticsNet(nn.Module):
-    """`BandStatistics`, `LineStatistics` and, if asked for, `TextureStatistics` of a window, normalised, and a linear layer.
+    """`BandStatistics` and `LineStatistics` of a window, normalised, and a linear layer.
 
     Args:
         n_bands: number of bands of `BandStatistics`.
@@ -163,7 +162,6 @@ class StatisticsNet(nn.Module):
         dropout: of the statistics.
         sample_rate: sample rate of the front end in Hz, which cuts the audio into hops.
         lines: also use `LineStatistics`.
-        texture: also use `TextureStatistics`, which take thousands of recordings to learn from.
     """
 
     front_end: ClassVar[str] = "samples"
@@ -198,12 +196,10 @@ class StatisticsNet(nn.Module):
         dropout: float = 0.0,
         sample_rate: int = FeatureConfig.sample_rate,
         lines: bool = True,
-        texture: bool = False,
     ) -> None:
         super().__init__()
-        for name, value in (("lines", lines), ("texture", texture)):
-            if not isinstance(value, bool):
-                raise ValueError(f"{name} must be true or false, got {value!r}")
+        if not isinstance(lines, bool):
+            raise ValueError(f"lines must be true or false, got {lines!r}")
         hop = n_features
         if high_hz is None:
             high_hz = min(_HIGH_HZ, sample_rate / 2)
@@ -219,8 +215,6 @@ class StatisticsNet(nn.Module):
             self.lines = LineStatistics(_LINE_BANDS, sample_rate / fine.n_fft, fine.n_bins, *_LINES_HZ)
             self.fine_spectrum = SpectralFrontEnd(fine, _Bins(self.lines.used.start, self.lines.used.stop))
             n_statistics += self.lines.n_statistics
-        self.texture = TextureStatistics(n_bands, bins.stop - bins.start) if texture else None
-        n_statistics += self.texture.n_statistics if self.texture else 0
         self.scale = nn.BatchNorm1d(n_statistics, affine=False)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(n_statistics, n_labels)
@@ -241,13 +235,10 @@ class StatisticsNet(nn.Module):
     def describe(self, hops: Tensor) -> Tensor:
         """The statistics of windows: samples [batch, n_frames, hop] → [batch, statistics]."""
         audio = hops.flatten(1)
-        power = self.spectrum(audio)
-        found = [self.statistics(power)]
-        if self.fine_spectrum is not None:
-            found.append(self.lines(self.fine_spectrum(audio)))
-        if self.texture is not None:
-            found.append(self.texture(power))
-        return torch.cat(found, dim=1)
+        found: Tensor = self.statistics(self.spectrum(audio))
+        if self.fine_spectrum is None:
+            return found
+        return torch.cat([found, self.lines(self.fine_spectrum(audio))], dim=1)
 
 
 class _Bins(nn.Identity):
