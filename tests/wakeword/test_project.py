@@ -139,11 +139,11 @@ def test_force_uses_nothing_of_an_earlier_project(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["takes", "false_accepts", "speech", "backgrounds"])
-def test_recordings_inside_the_project_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_folders_that_new_makes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """`force` could remove them."""
     own = tone(tmp_path / "wake" / "read-aloud" / "1.wav", 300)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="read-aloud is inside the project wake; keep your recordings outside of it"):
+    with pytest.raises(ConfigError, match="read-aloud belongs to what `new` makes in wake; keep recordings elsewhere"):
         making.new("hey lamp", out="wake", force=True, **{name: own.parent})  # type: ignore[arg-type]
     assert own.exists()
 

@@ -121,12 +121,15 @@ class Brought:
     mirror: bool = False
 
     def check(self, project: Project) -> None:
-        """Raise `NotFoundError` for a folder that is not there, and `ConfigError` for one inside `project`."""
+        """Raise `NotFoundError` for a folder that is not there, and `ConfigError` for one that `new` makes in `project`."""
+        made = [one.resolve() for one in project.made]
         for folder in (self.takes, self.false_accepts, self.speech, self.backgrounds):
             if folder is not None and not folder.is_dir():
                 raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
-            if folder is not None and folder.resolve().is_relative_to(project.path.resolve()):
-                raise ConfigError(f"{folder} is inside the project {project.path}; keep your recordings outside of it")
+            if folder is not None and any(folder.resolve().is_relative_to(one) for one in made):
+                raise ConfigError(
+                    f"{folder} belongs to what `new` makes in {project.path}; keep your recordings in a folder of your own"
+                )
 
 
 def _make(project: Project, request: Request, brought: Brought, callbacks: Callbacks, *, resume: bool, force: bool) -> WakeWord:
@@ -157,7 +160,7 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
         return found[1]
     check_out(project.path, force=force, hint=_HINT)
     if project.exists:  # else these folders are the user's own
-        for earlier in (project.recordings, project.run, project.streams, project.spoken, project.left_out, project.esphome):
+        for earlier in project.made:
             shutil.rmtree(earlier, ignore_errors=True)
         for file in (project.begun_with, project.before):
             file.unlink(missing_ok=True)

@@ -119,6 +119,11 @@ class Project:
         return self.path / "read-aloud"
 
     @property
+    def made(self) -> tuple[Path, ...]:
+        """The folders that `new` makes, and removes when a project begins anew."""
+        return self.recordings, self.run, self.streams, self.spoken, self.left_out, self.esphome
+
+    @property
     def begun_with(self) -> Path:
         """Which speech the run was begun with; see `wordspot.wakeword.speech`."""
         return self.path / "speech.json"
