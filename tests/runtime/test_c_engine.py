@@ -336,3 +336,21 @@ def test_a_compiler_that_fails_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_
     with pytest.raises(OSError, match="failed: no vectors here"):
         engine_compile.compile_engine(out, [sys.executable, str(failing)])
     assert list(out.iterdir()) == []
+
+
+def test_a_compiler_that_does_not_know_avx_512_makes_the_other_libraries(tmp_path: Path) -> None:
+    """An AVX-512 library of another version goes: it would not go with the others."""
+    compiler = engine_compile.find_compiler()
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    old = tmp_path / "old.py"
+    run = f"sys.exit('no such flag' if '-mavx512f' in sys.argv else subprocess.call([*{compiler!r}, *sys.argv[1:]]))"
+    old.write_text(f"import subprocess, sys; {run}")
+    out = tmp_path / "out"
+    out.mkdir()
+    stale = out / f"engine-avx512{engine_library.ENDING}"
+    stale.write_bytes(b"another version")
+    made = engine_compile.compile_engine(out, [sys.executable, str(old)])
+    assert "engine" in [path.stem for path in made]
+    assert sorted(out.iterdir()) == sorted(made)
+    assert not stale.exists()

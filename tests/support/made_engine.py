@@ -23,6 +23,7 @@ CPUINFO = Path("/proc/cpuinfo")
 PROCESSORS = {
     "as it is": ((), ""),
     "AVX2": (("-mavx2", "-mfma"), "avx2"),
+    "AVX2, as GCC before 12": (("-mavx2", "-mfma", "-DWS_OLD_GCC"), "avx2"),
     "AVX-VNNI": (("-mavx2", "-mfma", "-mavxvnni"), "avx_vnni"),
     "AVX-512": (("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni"), "avx512_vnni"),
     "plain C": (("-DWS_LANES=1", "-U__SSE2__"), ""),

@@ -14,6 +14,10 @@ from wordspot.data.truth import read_truth
 from wordspot.wakeword import measuring
 from wordspot.wakeword.measuring import make_streams
 from wordspot.wakeword.project import CLIP_MS, Project, Request
+from wordspot.wakeword.speech import Heard
+from wordspot.wakeword.takes import TAKE, all_takes, copy_of, cut_long_copies
+
+NO_SPEECH = Heard(None, by_people=False)
 
 
 def clip_with_tone(path: Path, first_s: float, last_s: float) -> None:
@@ -31,7 +35,7 @@ def test_streams_hold_the_phrase_to_its_end(tmp_path: Path) -> None:
     for number in range(12):
         clip_with_tone(project.recordings / "hey lamp" / f"voice{number}_nohash_0.wav", 0.8, 1.4)
         clip_with_tone(project.recordings / "hey damp" / f"voice{number}_nohash_0.wav", 0.8, 1.4)
-    (stream,) = make_streams(project, Request(("hey lamp",), stream_minutes=1), "testing", None)
+    (stream,) = make_streams(project, Request(("hey lamp",), stream_minutes=1), "testing", NO_SPEECH)
     spoken = [word for word in read_truth(stream.with_suffix(".csv")) if word.label == "hey lamp"]
     assert len(spoken) > 3
     lengths = [word.end_ms - word.start_ms for word in spoken if word.end_ms is not None]
@@ -44,8 +48,48 @@ def test_streams_without_near_misses(tmp_path: Path) -> None:
     for number in range(12):
         clip_with_tone(project.recordings / "hey lamp" / f"voice{number}_nohash_0.wav", 0.2, 0.9)
     clip_with_tone(project.recordings / "hey damp" / "voice0_nohash_0.wav", 0.2, 0.9)  # a training clip
-    (stream,) = make_streams(project, Request(("hey lamp",), stream_minutes=1), "validation", None)
+    (stream,) = make_streams(project, Request(("hey lamp",), stream_minutes=1), "validation", NO_SPEECH)
     assert {word.label for word in read_truth(stream.with_suffix(".csv"))} == {"hey lamp"}
+
+
+@pytest.mark.parametrize(
+    ("n_speakers", "by_people", "n_streams", "has_near_misses"), [(30, True, 2, False), (30, False, 2, True), (1, True, 1, True)]
+)
+def test_near_misses_are_among_the_words_unless_people_speak(
+    tmp_path: Path, n_speakers: int, by_people: bool, n_streams: int, has_near_misses: bool
+) -> None:
+    """Of one speaker nothing is held out, so nothing else would tell the phrase from what sounds like it."""
+    project, spoken = Project(tmp_path / "lamp"), tmp_path / "spoken"
+    for number in range(12):
+        for word in ("hey lamp", "hey damp"):
+            clip_with_tone(project.recordings / word / f"voice{number}_nohash_0.wav", 0.2, 0.9)
+    for number in range(n_speakers):
+        clip_with_tone(spoken / f"speaker{number}" / "0.wav", 0.2, 0.9)
+    streams = make_streams(project, Request(("hey lamp",), stream_minutes=1), "testing", Heard(spoken, by_people))
+    labels = {word.label for word in read_truth(streams[0].with_suffix(".csv"))}
+    assert len(streams) == n_streams
+    assert (labels != {"hey lamp"}) == has_near_misses
+
+
+def test_recordings_are_new_whose_content_the_model_has_not_met(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long copy of an earlier version is cut into another file, which is no new recording."""
+    project, request = Project(tmp_path), Request(("hey lamp",))
+    long = project.recordings / "hey lamp" / f"{TAKE}1_nohash_0.flac"
+    long.parent.mkdir(parents=True)
+    write_audio(long, 0.1 * np.random.default_rng(0).standard_normal(48_000).astype(np.float32), 16_000)
+    known = {copy_of(path) for path in all_takes(project, request)}
+    project.model(request.phrases).touch()
+    monkeypatch.setattr(measuring, "Detector", lambda _: None)
+    monkeypatch.setattr(measuring, "listen_to", lambda paths, *_: {path: {"hey lamp"} for path in paths})
+    assert cut_long_copies(project, request) == 1
+    clip_with_tone(long.with_name(f"{TAKE}2_nohash_0.wav"), 0.2, 0.9)
+    measuring.measure_before(project, request, known, lambda _: None)
+    before = measuring._read_before(project)
+    assert before is not None
+    assert (before.count, before.n) == (1, 1)
+    known = {copy_of(path) for path in all_takes(project, request)}
+    measuring.measure_before(project, request, known, lambda _: None)  # another change, which adds none
+    assert measuring._read_before(project) is None
 
 
 @pytest.mark.parametrize(("scores", "n_doubtful"), [([0.9, 0.8, 0.02, 0.7], 1), ([0.02, 0.8, 0.02, 0.01], 0)])

@@ -125,12 +125,27 @@ def test_force_uses_nothing_of_an_earlier_project(tmp_path: Path) -> None:
     project = Project(tmp_path / "wake")
     project.write(Request(("hey lamp",)), ["speak", "train"])
     earlier = [tone(folder / "hey lamp" / "1.wav", 300) for folder in (project.recordings, project.run, project.streams)]
+    earlier += [project.before, project.begun_with]
+    for file in earlier[3:]:
+        file.write_text("{}", encoding="utf-8")
+    own = tone(project.path / "speech" / "1.wav", 300)
     with pytest.raises(ConfigError, match="`resume` to go on with it, or `force`"):
         making._begin(project, Request(("hey radio",)), resume=False, force=False)
     assert all(path.exists() for path in earlier)
     assert making._begin(project, Request(("hey radio",)), resume=False, force=True) == []
     assert project.read() == (Request(("hey radio",)), [])
     assert not any(path.exists() for path in earlier)
+    assert own.exists()
+
+
+@pytest.mark.parametrize("name", ["takes", "false_accepts", "speech", "backgrounds"])
+def test_recordings_inside_the_project_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """`force` could remove them."""
+    own = tone(tmp_path / "wake" / "read-aloud" / "1.wav", 300)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="read-aloud is inside the project wake; keep your recordings outside of it"):
+        making.new("hey lamp", out="wake", force=True, **{name: own.parent})  # type: ignore[arg-type]
+    assert own.exists()
 
 
 def test_force_removes_nothing_from_a_folder_that_is_no_project(tmp_path: Path) -> None:

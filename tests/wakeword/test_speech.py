@@ -11,6 +11,7 @@ from wordspot.audio.samples import Samples
 from wordspot.data.download import LIBRISPEECH, MARKER
 from wordspot.data.voices.engine import Manners, Voice
 from wordspot.data.voices.reading import text_for
+from wordspot.errors import ConfigError, NotFoundError
 from wordspot.files import write_json
 from wordspot.progress import Progress
 from wordspot.wakeword import speech
@@ -29,10 +30,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(tmp_path / "lamp")
 
 
-def choose(project: Project, given: Path | None = None, quiet: bool = False) -> tuple[Heard, list[str], list[Progress]]:
+def choose(project: Project, given: Path | None = None) -> tuple[Heard, list[str], list[Progress]]:
     """What is chosen, and the notes and the progress meanwhile."""
     notes, steps = list[str](), list[Progress]()
-    return choose_speech(project, REQUEST, given, steps.append, notes.append, quiet=quiet), notes, steps
+    return choose_speech(project, REQUEST, given, steps.append, notes.append), notes, steps
 
 
 def pretend_to_download(cache: Path) -> Path:
@@ -53,17 +54,52 @@ def test_without_speech_voices_read_once(project: Project) -> None:
     (note,) = notes
     assert "`wordspot download speech` gets 5 hours of people (338 MB)" in note
     assert choose(project) == (heard, notes, [])
-    assert choose(project, quiet=True) == (heard, [], [])
 
 
-def test_what_was_downloaded_is_used_unless_training_has_begun_with_voices(project: Project, tmp_path: Path) -> None:
+def test_a_run_goes_on_with_the_voices_it_was_begun_with(project: Project, tmp_path: Path) -> None:
+    choose(project)
+    project.run.mkdir()
+    pretend_to_download(tmp_path / "cache")
+    assert choose(project) == (Heard(project.spoken, by_people=False), [], [])
+
+
+def test_a_new_run_uses_what_was_downloaded_and_goes_on_with_it(project: Project, tmp_path: Path) -> None:
+    """Sentences that voices read for an earlier run are removed."""
     choose(project)
     folder = pretend_to_download(tmp_path / "cache")
     heard, notes, _ = choose(project)
     assert heard == Heard(folder, by_people=True)
     assert notes == [f"speech: {folder}, from `wordspot download speech`"]
+    assert not project.spoken.exists()
     project.run.mkdir()
-    assert choose(project)[0] == Heard(project.spoken, by_people=False)
+    assert choose(project) == (heard, [], [])
+
+
+def test_a_run_goes_on_with_the_speech_of_the_user(project: Project, tmp_path: Path) -> None:
+    pretend_to_download(tmp_path / "cache")
+    (tmp_path / "mine").mkdir()
+    choose(project, tmp_path / "mine")
+    project.run.mkdir()
+    assert choose(project) == (Heard(tmp_path / "mine", by_people=True), [], [])
+    (tmp_path / "mine").rename(tmp_path / "moved")
+    with pytest.raises(NotFoundError, match=r"mine: no such folder; training was begun with it\. Give it as `speech`"):
+        choose(project)
+    assert choose(project, tmp_path / "moved")[0] == Heard(tmp_path / "moved", by_people=True)
+
+
+def test_a_run_of_an_earlier_version_goes_on_without_speech(project: Project, tmp_path: Path) -> None:
+    """It was begun with none, or with what the user gives again; other speech would be other recordings."""
+    pretend_to_download(tmp_path / "cache")
+    project.run.mkdir()
+    assert choose(project) == (Heard(None, by_people=False), [], [])
+    assert choose(project, tmp_path)[0] == Heard(tmp_path, by_people=True)
+
+
+def test_a_damaged_record_of_the_speech(project: Project) -> None:
+    project.run.mkdir()
+    write_json(project.begun_with, {"people": 3})
+    with pytest.raises(ConfigError, match=r"speech\.json is damaged; begin anew in another folder"):
+        choose(project)
 
 
 class French:

@@ -13,13 +13,14 @@ typedef float ws_vector __attribute__((vector_size(4 * WS_LANES), aligned(4), ma
 typedef int32_t ws_bits __attribute__((vector_size(4 * WS_LANES), aligned(4), may_alias));
 typedef int16_t ws_shorts __attribute__((vector_size(2 * WS_LANES), aligned(2), may_alias));
 
-/* Four floats, whatever the width of vectors, and a choice of four elements of two vectors. */
+/* Four floats, whatever the width of vectors, and a choice of as many elements of two vectors as one has. */
 typedef float ws_quad __attribute__((vector_size(16), aligned(4), may_alias));
 #define WS_QUAD(pointer) (*(ws_quad *)(pointer))
-#if defined(__clang__) || __GNUC__ >= 12
+#if defined(__clang__) || (__GNUC__ >= 12 && !defined(WS_OLD_GCC)) /* tests define it */
 #define WS_SHUFFLED(left, right, ...) __builtin_shufflevector(left, right, __VA_ARGS__)
 #else
-#define WS_SHUFFLED(left, right, ...) __builtin_shuffle(left, right, (int32_t __attribute__((vector_size(16)))){__VA_ARGS__})
+#define WS_SHUFFLED(left, right, ...) \
+    __builtin_shuffle(left, right, (int32_t __attribute__((vector_size(sizeof(left))))){__VA_ARGS__})
 #endif
 #endif
 
@@ -128,7 +129,7 @@ struct ws_stream {
     float *x, *y;               /* [WS_BATCH][n_channels] */
     float *inside;              /* [WS_BATCH][n_inside] */
     float *logits;              /* [WS_BATCH][n_scores] */
-    int16_t *small;             /* activations in 16 bits */
+    int16_t *small;             /* [WS_BATCH][WS_MOST_INPUTS], or the inputs of the local patterns: activations in 16 bits */
     double *row;                /* [n_labels] */
 };
 

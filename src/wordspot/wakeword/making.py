@@ -92,7 +92,7 @@ def new(
 
     Raises:
         ConfigError: an argument out of range, or `out` holds files and neither `resume` nor `force` is set, or another request
-            than that of the project.
+            than that of the project, or a folder of recordings inside `out`.
         DataError: a phrase that no voice can speak, or that is too long.
         MissingExtraError: no voices are installed, or what training and exporting need is not.
         NotFoundError: a folder of recordings is not there; nothing is begun.
@@ -121,16 +121,18 @@ class Brought:
     backgrounds: Path | None = None
     mirror: bool = False
 
-    def check(self) -> None:
-        """Raise `NotFoundError` for a folder that is not there."""
+    def check(self, project: Project) -> None:
+        """Raise `NotFoundError` for a folder that is not there, and `ConfigError` for one inside `project`."""
         for folder in (self.takes, self.false_accepts, self.speech, self.backgrounds):
             if folder is not None and not folder.is_dir():
                 raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
+            if folder is not None and folder.resolve().is_relative_to(project.path.resolve()):
+                raise ConfigError(f"{folder} is inside the project {project.path}; keep your recordings outside of it")
 
 
 def _make(project: Project, request: Request, brought: Brought, callbacks: Callbacks, *, resume: bool, force: bool) -> WakeWord:
     """Go through the stages that are not finished; the last one, the measures, is done each time."""
-    brought.check()
+    brought.check(project)
     check_packages("`new`", "onnx", "onnxscript", "torch")
     find_teacher()  # a folder that does not hold it is named before the voices speak
     if not resume:  # what cannot be is said before anything is written
@@ -138,9 +140,8 @@ def _make(project: Project, request: Request, brought: Brought, callbacks: Callb
         check_phrases(request, callbacks.on_note)
     finished = _begin(project, request, resume=resume, force=force)
     _gather(project, request, finished, brought, callbacks)
-    is_trained = _TRAINED in finished
-    heard = choose_speech(project, request, brought.speech, callbacks.progress, callbacks.on_note, quiet=is_trained)
-    if not is_trained:
+    heard = choose_speech(project, request, brought.speech, callbacks.progress, callbacks.on_note)
+    if _TRAINED not in finished:
         training.train_wake_word(project, request, heard.folder, callbacks)
         project.write(request, [*finished, _TRAINED])
     return _finish(project, request, heard, callbacks)
@@ -160,6 +161,8 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
     if project.exists:  # else these folders are the user's own
         for earlier in (project.recordings, project.run, project.streams, project.spoken, project.left_out, project.esphome):
             shutil.rmtree(earlier, ignore_errors=True)
+        for file in (project.begun_with, project.before):
+            file.unlink(missing_ok=True)
     project.path.mkdir(parents=True, exist_ok=True)
     project.write(request, [])
     return []
@@ -171,7 +174,7 @@ def _gather(project: Project, request: Request, finished: list[str], brought: Br
         recordings.speak_phrases(project, request, callbacks.progress, callbacks.on_note)
         finished.append(_SPOKEN)
         project.write(request, finished)
-    known = takes.all_takes(project, request)
+    known = {takes.copy_of(path) for path in takes.all_takes(project, request)}
     n_changed = int(project.gathering.exists())  # it was killed meanwhile: nobody knows what had changed
     project.gathering.touch()
     try:
@@ -220,10 +223,10 @@ def _finish(project: Project, request: Request, heard: Heard, callbacks: Callbac
     progress(Progress(EXPORTING, 0))
     run.export(model, force=True)
     progress(Progress(MIXING_VALIDATION, 0))
-    validation = measuring.make_streams(project, request, "validation", heard.folder)
+    validation = measuring.make_streams(project, request, "validation", heard)
     tuned = tune_wake_word(project, request, model, validation, progress)
     progress(Progress(MIXING_TESTING, 0))
-    testing = measuring.make_streams(project, request, "testing", heard.folder)
+    testing = measuring.make_streams(project, request, "testing", heard)
     measured = measuring.measure(tuned.decides, project, request, testing, progress)
     judged = verdict(measured, request, run.config.training.total_steps, has_speech=heard.by_people)
     write_wake_word_report(project.report, measured, judged)

@@ -32,7 +32,8 @@ from wordspot.runtime.decoder import Detection
 from wordspot.runtime.detector import Detector
 from wordspot.runtime.model import OtherFormat
 from wordspot.wakeword.project import CLIP_MS, Project, Request
-from wordspot.wakeword.takes import TAKE, all_takes, first_copies
+from wordspot.wakeword.speech import Heard
+from wordspot.wakeword.takes import TAKE, all_takes, copy_of, first_copies
 
 #: The stage of the progress in which single clips are listened to.
 LISTENING = "testing single clips"
@@ -59,7 +60,7 @@ class Measured:
             none. None: there was no such model.
         doubtful: recordings of people, of all sets, that the model gives next to no score, though it detects the phrase in most
             others: they may not hold it.
-        stream: words and noise, and speech if there is any; without speech, near misses among the words.
+        stream: words and noise, and speech if there is any; near misses among the words unless people speak in this set.
     """
 
     voices: Proportion
@@ -86,25 +87,26 @@ class Measured:
         }
 
 
-def make_streams(project: Project, request: Request, split: str, speech: Path | None) -> list[Path]:
+def make_streams(project: Project, request: Request, split: str, heard: Heard) -> list[Path]:
     """Write the streams of a set, with their ground truth, and return their files.
 
     False accepts per hour are those of speech and noise. A stream with a near miss every few seconds, which no home has, would
-    decide the threshold alone, so near misses are in it only if there is no speech; and there is no babble, since that is mixed
-    from the clips of the folder, most of which are the phrase.
+    decide the threshold alone, so near misses are in it only if no people speak in this set; and there is no babble, since that
+    is mixed from the clips of the folder, most of which are the phrase.
     """
     seed = {"validation": 1, "testing": 2}[split] + 10 * request.seed
     words = project.streams / f"{split}.wav"
-    has_near_misses = speech is None and _has_others(project, request, split)
+    speech = [] if heard.folder is None else _speech_stream(project, request, split, heard.folder)
+    has_near_misses = not (speech and heard.by_people) and _has_others(project, request, split)
     make_stream(
         project.recordings, request.phrases, minutes=request.stream_minutes, kind="scene", split=split, seed=seed, out=words,
         unknown_percent=_NEAR_MISSES_PERCENT if has_near_misses else 0, gap_s=(1, 10), babble=0.0, clip_ms=CLIP_MS, force=True,
     )  # fmt: skip
-    return [words] if speech is None else [words, *_speech_stream(project, request, split, speech)]
+    return [words, *speech]
 
 
 def _speech_stream(project: Project, request: Request, split: str, speech: Path) -> list[Path]:
-    """The speech of a set, one recording after the other, none with a phrase in its text; nothing of too few speakers."""
+    """The speech of a set, one recording after the other, none with a phrase in its text; no stream if there is none."""
     out = project.streams / f"speech-{split}.wav"
     try:
         spoken = load_speech(speech, _RATE, DataConfig(), split=split)
@@ -112,6 +114,8 @@ def _speech_stream(project: Project, request: Request, split: str, speech: Path)
         return []
     pause = np.zeros(int(_PAUSE_S * _RATE), np.int16)
     parts = [part for one in without_phrases(spoken, request.phrases) for part in (one, pause)]
+    if not parts:
+        return []
     write_audio(out, to_float32(np.concatenate([pause, *parts])), _RATE)
     write_truth(out.with_suffix(".csv"), [], "csv")
     return [out]
@@ -162,12 +166,14 @@ def measure_before(project: Project, request: Request, known: Collection[Path], 
     """Keep in how many new recordings of people the finished model detects their phrase, before it is trained anew on them.
 
     Args:
-        project: nothing is kept if it has no model.
+        project: nothing is kept, and what was kept is removed, if it has no model, or no new recordings of people.
         request: with the phrases.
-        known: the recordings of people that were there when the model was trained.
+        known: `copy_of` each recording of people that was there when the model was trained.
         progress: called after each recording.
     """
-    added, model = sorted(all_takes(project, request) - set(known)), project.model(request.phrases)
+    project.before.unlink(missing_ok=True)
+    added = sorted(path for path in all_takes(project, request) if copy_of(path) not in known)
+    model = project.model(request.phrases)
     if added and model.is_file():
         detected = listen_to(added, Detector(model), progress)
         write_json(project.before, {"n": len(added), "n_found": sum(path.parent.name in detected[path] for path in added)})

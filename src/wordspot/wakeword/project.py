@@ -116,7 +116,12 @@ class Project:
     @property
     def spoken(self) -> Path:
         """Sentences that voices read, if there is no speech by people."""
-        return self.path / "speech"
+        return self.path / "read-aloud"
+
+    @property
+    def begun_with(self) -> Path:
+        """Which speech the run was begun with; see `wordspot.wakeword.speech`."""
+        return self.path / "speech.json"
 
     @property
     def streams(self) -> Path:

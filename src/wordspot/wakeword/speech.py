@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from wordspot.data.download import LIBRISPEECH, find_speech
 from wordspot.data.voices import find_engines
 from wordspot.data.voices.reading import Text, read_aloud, text_for
-from wordspot.files import atomic_folder
+from wordspot.errors import ConfigError, NotFoundError
+from wordspot.files import atomic_folder, read_json, write_json
 from wordspot.progress import OnNote, OnProgress, Progress
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.recordings import choose_engine, shares
@@ -23,38 +25,62 @@ _MEGABYTES = round((LIBRISPEECH.size or 0) / 1e6)
 
 @dataclass(frozen=True)
 class Heard:
-    """A folder of speech; `by_people` if people speak in it."""
+    """A folder of speech, or None; `by_people` if people speak in it."""
 
-    folder: Path
+    folder: Path | None
     by_people: bool
 
 
-def choose_speech(
-    project: Project, request: Request, given: Path | None, progress: OnProgress, on_note: OnNote, *, quiet: bool = False
-) -> Heard:
+def choose_speech(project: Project, request: Request, given: Path | None, progress: OnProgress, on_note: OnNote) -> Heard:
     """The user's recordings, or those that were downloaded, or else sentences that voices read.
 
-    A training that has begun goes on with what it was begun with.
+    While there is a run, its speech is that which it was begun with, unless the user gives another.
 
     Args:
-        project: sentences by voices are kept in it.
+        project: sentences by voices and the choice are kept in it.
         request: with the voices.
         given: the user's recordings.
         progress: called after each sentence that is read.
-        on_note: called with one line about what is used, if the user gave nothing.
-        quiet: there is nothing to train, so nothing to say.
+        on_note: called with one line about what a new run uses, if the user gave nothing.
+
+    Raises:
+        NotFoundError: the recordings that the run was begun with are gone.
     """
-    if given is not None:
-        return Heard(given, by_people=True)
-    note = (lambda _: None) if quiet else on_note
-    is_begun_with_voices = project.spoken.is_dir() and project.run.is_dir()
-    if (downloaded := find_speech()) is not None and not is_begun_with_voices:
-        note(f"speech: {downloaded}, from `wordspot download speech`")
-        return Heard(downloaded, by_people=True)
-    note(
+    if project.run.is_dir():
+        return Heard(given, by_people=True) if given is not None else _begun_with(project, request, progress)
+    people = given
+    if given is None and (people := find_speech()) is not None:
+        on_note(f"speech: {people}, from `wordspot download speech`")
+    if people is not None:
+        shutil.rmtree(project.spoken, ignore_errors=True)
+        write_json(project.begun_with, {"people": str(people.resolve())})
+        return Heard(people, by_people=True)
+    on_note(
         "no `speech` was given: voices read sentences instead, so expect more false accepts; `wordspot download speech` gets 5 "
         f"hours of people ({_MEGABYTES} MB), which `new` finds by itself"
     )
+    heard = _read_by_voices(project, request, progress)
+    write_json(project.begun_with, {"people": None})
+    return heard
+
+
+def _begun_with(project: Project, request: Request, progress: OnProgress) -> Heard:
+    """The speech that the run was begun with; none if nothing says so, as in projects of earlier versions."""
+    if not project.begun_with.is_file():
+        return Heard(None, by_people=False)
+    try:
+        people = read_json(project.begun_with)["people"]
+        folder = None if people is None else Path(people)
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{project.begun_with} is damaged; begin anew in another folder") from error
+    if folder is None:
+        return _read_by_voices(project, request, progress)
+    if not folder.is_dir():
+        raise NotFoundError(f"{folder}: no such folder; training was begun with it. Give it as `speech` if it has moved")
+    return Heard(folder, by_people=True)
+
+
+def _read_by_voices(project: Project, request: Request, progress: OnProgress) -> Heard:
     if not project.spoken.is_dir():
         _read(project.spoken, request, progress)
     return Heard(project.spoken, by_people=False)

@@ -73,8 +73,7 @@ def remove_missing(project: Project, phrases: Sequence[str], takes: Path | None,
         found = walk_folder(source).sounds if source and source.is_dir() else ()
         kept, removed = {_copy_name(path) for path in found}, set[str]()
         for path in (one for place in (project.recordings, project.left_out) for one in (place / name).glob(f"{TAKE}*")):
-            copied = path.name.partition("_nohash_")[0]
-            if copied not in kept:
+            if (copied := copy_of(path).name) not in kept:
                 path.unlink()
                 removed.add(copied)
         n_removed += len(removed)
@@ -159,6 +158,11 @@ def all_takes(project: Project, request: Request) -> set[Path]:
     """The project's recordings of people who say a phrase."""
     folders = [project.recordings / normalize_word(phrase) for phrase in request.phrases]
     return {path for folder in folders for path in first_copies(folder)}
+
+
+def copy_of(path: Path) -> Path:
+    """What all copies of a recording have in common, whatever their number and file type: the folder and the content."""
+    return path.with_name(path.name.partition("_nohash_")[0])
 
 
 def _part_with_word(path: Path) -> tuple[Samples, int] | None:

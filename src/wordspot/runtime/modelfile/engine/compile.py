@@ -47,21 +47,28 @@ def compile_engine(folder: Path, compiler: list[str]) -> list[Path]:
     """Compile the libraries into `folder`.
 
     Returns:
-        the libraries; on x86-64 there are two more, for AVX2 and for AVX-512.
+        the libraries; on x86-64 there are two more, for AVX2 and for AVX-512, as far as the compiler knows these.
 
     Raises:
-        OSError: the compiler fails; the message holds what it printed.
+        OSError: the compiler fails for the library of all processors; the message holds what it printed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = [BASELINE, AVX2, AVX512] if _defines(compiler, "__x86_64__") else [BASELINE]
     sources = [str(path) for path in sorted(SOURCES.glob("*.c")) if path.name != "main.c"]
     made = []
     for name in names:
-        made.append(folder / f"{name}{ENDING}")
+        path = folder / f"{name}{ENDING}"
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            out = Path(temporary) / made[-1].name
-            _run([*compiler, *_target_flags(), *FLAGS, *_MORE[name], *_linking(), "-o", str(out), *sources])
-            out.replace(made[-1])  # one step, since a running program may have loaded the old one
+            out = Path(temporary) / path.name
+            try:
+                _run([*compiler, *_target_flags(), *FLAGS, *_MORE[name], *_linking(), "-o", str(out), *sources])
+            except OSError:
+                if name == BASELINE:
+                    raise
+                path.unlink(missing_ok=True)  # that of another version would not go with the others
+                continue
+            out.replace(path)  # one step, since a running program may have loaded the old one
+        made.append(path)
     return made
 
 
