@@ -47,8 +47,9 @@ def shared_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or fills the user's own cache of decoded clips."""
+    """No test reads or fills the user's own cache of decoded clips, nor asks the user's teacher."""
     monkeypatch.setenv("WORDSPOT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.delenv("WORDSPOT_TEACHER", raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -91,10 +91,22 @@ def test_damaged_packages_leave_nothing(server: FileServer, packages: list[Path]
 
 def test_a_folder_that_is_named(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORDSPOT_TEACHER", str(tmp_path / "mine"))
-    with pytest.raises(NotFoundError, match=r"mine holds no config\.json; WORDSPOT_TEACHER expects"):
+    with pytest.raises(NotFoundError, match=r"mine holds no complete config\.json; WORDSPOT_TEACHER expects"):
         find_teacher()
     download_teacher(tmp_path / "mine", url=server.base)
     assert find_teacher() == tmp_path / "mine"
+    (tmp_path / "mine" / "model.bin").write_bytes(BODIES["model.bin"][:-1])
+    with pytest.raises(NotFoundError, match=r"mine holds no complete model\.bin"):
+        find_teacher()
+
+
+def test_space_is_needed_only_for_what_is_missing(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = list[float]()
+    monkeypatch.setattr(teacher, "check_space", lambda _, n_bytes: needed.append(n_bytes))
+    (tmp_path / "model.bin").write_bytes(BODIES["model.bin"])
+    download_teacher(tmp_path, url=server.base)
+    download_teacher(tmp_path, url=server.base, force=True)
+    assert needed == [2, 8002]
 
 
 def test_wrong_arguments(server: FileServer, tmp_path: Path) -> None:

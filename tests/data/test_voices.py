@@ -665,6 +665,23 @@ def test_programs_take_any_text_as_text(
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
+@pytest.mark.parametrize(
+    ("printed", "names"),
+    [
+        ("Warning: no default voice found\nnil", []),
+        ("", []),
+        ("Warning: no lexicon\n(kal_diphone)", ["kal_diphone"]),
+        ("(cmu_us_slt_arctic kal_diphone)\nWarning: no rab_diphone", ["cmu_us_slt_arctic", "kal_diphone"]),
+    ],
+)
+def test_festival_may_warn_around_its_voices(printed: str, names: list[str], tmp_path: Path) -> None:
+    program = tmp_path / "festival"
+    program.write_text(f"#!/bin/sh\ncat << END\n{printed}\nEND\n", encoding="utf-8")
+    program.chmod(0o755)
+    assert [voice.variant for voice in programs.Festival(str(program), "text2wave").voices("en")] == names
+
+
 def test_programs_read_english_only(program_engine: Engine, tmp_path: Path) -> None:
     assert not program_engine.reads("汪汪叫", "en")
     assert not program_engine.reads("...", "en")

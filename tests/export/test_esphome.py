@@ -235,6 +235,9 @@ def test_a_manifest_that_wordspot_did_not_write_is_rejected(trained: Path, folde
         model.write_bytes(bad)
         with pytest.raises(CardError, match="not a TensorFlow Lite file that wordspot wrote, or damaged"):
             open_esphome(path)
+    model.write_bytes(content[:-100])
+    with pytest.raises(CardError, match=r"wordspot wrote, or damaged (?!.*pymicro)"):  # and no word of networks of others
+        open_esphome(path, others=True)
     random = np.random.default_rng(0)
     for _ in range(300):  # anything else that goes wrong with a damaged file would be a traceback
         damaged = bytearray(content)
@@ -258,6 +261,12 @@ def test_networks_of_others_are_compared(
     with pytest.raises(CardError, match="not a TensorFlow Lite file that wordspot wrote"):
         open_esphome(jarvis)
     model = open_esphome(jarvis, others=True)
+    content, damaged = (models / "hey_jarvis.tflite").read_bytes(), tmp_path / "hey_jarvis.json"
+    damaged.write_bytes(jarvis.read_bytes())
+    for n_bytes in (0, 100, len(content) // 2, len(content) - 100):  # the package may crash on these
+        damaged.with_suffix(".tflite").write_bytes(content[:n_bytes])
+        with pytest.raises(CardError, match="not a TensorFlow Lite file, or damaged"):
+            open_esphome(damaged, others=True)
     samples = to_int16(0.2 * np.random.default_rng(0).standard_normal(2 * RATE).astype(np.float32))
     word, front_end = package.MicroWakeWord.from_config(jarvis), package.MicroWakeWordFeatures()
     word.sliding_window_size, word._probabilities = 1, type(word._probabilities)(maxlen=1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,11 +13,12 @@ from numpy.typing import NDArray
 pytest.importorskip("torch")
 
 from wordspot.audio.files import write_audio
+from wordspot.errors import WordspotError
 from wordspot.wakeword import checking
 from wordspot.wakeword.checking import check_recordings, judge_recordings, restore, what_was_left_out
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.takes import FALSE_ACCEPTS, add_false_accepts, add_takes, weigh_takes
-from wordspot.wakeword.teacher import FRAME_SAMPLES, N_SAMPLES, SLOTS, encode_clips
+from wordspot.wakeword.teacher import FRAME_SAMPLES, N_SAMPLES, SLOTS, encode_clips, open_encoder
 
 REQUEST = Request(("hey lamp",), n_voices=100)
 PHRASE, OTHER = 1, -1  # signs of `write_hiss`
@@ -60,11 +63,11 @@ def test_what_is_wrong_is_left_out_and_named(project: Project, tmp_path: Path) -
     names = left_out(project)
     assert [name for name in names if name.startswith("voice")] == ["voice7_nohash_p100-0.wav"]
     assert len([name for name in names if name.startswith("take")]) == 2
-    assert [note.split(" of ")[0] for note in notes] == ["the teacher knows 99.5 %"]  # 199 of 200 clips by voices
+    assert [note.split(" of ")[0] for note in notes] == ["the teacher classifies 99.5 %"]  # 199 of 200 clips by voices
     voices, takes, wrong = what_was_left_out(project, REQUEST)
-    assert voices.startswith("1 clips by voices were left out, since the teacher does not hear the phrase in them: ")
+    assert voices.startswith("1 clips by voices were left out, since the teacher does not detect the phrase in them: ")
     assert takes.startswith("1 recordings of people were left out")
-    assert wrong.startswith("1 false accepts were left out, since the teacher hears the phrase in them")
+    assert wrong.startswith("1 false accepts were left out, since the teacher detects the phrase in them")
     assert FALSE_ACCEPTS in wrong
 
     weigh_takes(project, REQUEST)
@@ -75,14 +78,33 @@ def test_what_is_wrong_is_left_out_and_named(project: Project, tmp_path: Path) -
     assert left_out(project) == []
 
 
-def test_a_teacher_that_knows_too_few_clips_is_not_listened_to(project: Project) -> None:
+def test_a_teacher_that_classifies_too_few_clips_correctly_is_not_used(project: Project) -> None:
     for number, path in enumerate(sorted((project.recordings / "hey ramp").iterdir())):
         if number % 4 == 0:
             write_hiss(path, PHRASE, 2000 + number)
     notes = list[str]()
     judge_recordings(project, REQUEST, spectrum, lambda _: None, notes.append)
-    assert notes[0].endswith("it has not learned from: too few, so nothing is left out; more clips help")
+    assert notes[0].endswith("it has learned from: too few, so nothing is left out; more clips help")
     assert left_out(project) == []
+
+
+def test_a_recording_that_cannot_be_read_stays_where_it_is(project: Project) -> None:
+    damaged = project.recordings / "hey lamp" / "take-damaged_nohash_0.wav"
+    damaged.write_bytes(b"RIFF, but no more")
+    notes = list[str]()
+    judge_recordings(project, REQUEST, spectrum, lambda _: None, notes.append)
+    assert damaged.is_file()
+    assert "voice7_nohash_p100-0.wav" in left_out(project)
+    assert len(notes) == 1
+
+
+def test_a_damaged_teacher_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(*_: object, **__: object) -> None:
+        raise RuntimeError("Unsupported model binary version")
+
+    monkeypatch.setitem(sys.modules, "faster_whisper", SimpleNamespace(WhisperModel=damaged))
+    with pytest.raises(WordspotError, match=r"cannot load the teacher \(Unsupported .*; run: wordspot download teacher --force"):
+        open_encoder(tmp_path)
 
 
 def test_without_near_misses_nothing_is_judged(project: Project) -> None:

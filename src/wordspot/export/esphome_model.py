@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from wordspot.config import DEVICE_DECODER, DecoderConfig
 from wordspot.errors import CardError, ConfigError, NotFoundError, install_command
-from wordspot.export.esphome import FEATURES, window_of
+from wordspot.export.esphome import AUTHOR, FEATURES, window_of
 from wordspot.export.micro_wake_word import OtherRunner, can_run_others
 from wordspot.export.tflite import heads
 from wordspot.export.tflite.fixed import Ints
 from wordspot.export.tflite.making import MICRO_FEATURES, as_ints
 from wordspot.export.tflite.quantized import Quantized, quantized_scores
-from wordspot.export.tflite.reading import MAX_BYTES, read_tflite
+from wordspot.export.tflite.reading import MAX_BYTES, check_structure, read_tflite
 from wordspot.features.micro import MicroFrontEnd
 from wordspot.files import atomic_path, read_json, write_json
 from wordspot.labels import SILENCE_LABEL
@@ -26,7 +26,6 @@ from wordspot.presets import ESPHOME_DECODER
 from wordspot.runtime.modelfile.card import Card, SelfTest
 
 _FRAME = FEATURES.hop_samples
-_TFLITE = b"TFL3"  # the identifier of its files
 _MOST_FRAMES = 6000  # in one piece, to bound memory
 
 
@@ -141,7 +140,7 @@ def open_esphome(path: Path | str, *, others: bool = False) -> EsphomeFile:
     Args:
         path: the manifest.
         others: networks that wordspot did not export are run too, by pymicro-wakeword, which the extra `bench` installs. It loads
-            files without checks: name only files that you trust.
+            files without checks, and here only their structure is checked: name only files that you trust.
 
     Raises:
         NotFoundError: no such manifest, or no network beside it.
@@ -160,8 +159,9 @@ def open_esphome(path: Path | str, *, others: bool = False) -> EsphomeFile:
     try:
         network, stride = read_tflite(content, str(model))
     except CardError as error:
-        if not others or content[4:8] != _TFLITE:
+        if not others or manifest.get("author") == AUTHOR:
             raise
+        check_structure(content, str(model))
         if not can_run_others():
             raise CardError(f"{error}. Networks of others are run by pymicro-wakeword: {install_command('bench')}") from error
         network, stride = None, OtherRunner(path, FEATURES.window_samples, _FRAME).stride

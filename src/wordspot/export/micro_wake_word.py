@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wordspot.errors import CardError
 
-#: Whether the package is here.
+#: The package, as it is imported.
 PACKAGE = "pymicro_wakeword"
 
 

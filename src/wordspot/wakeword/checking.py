@@ -1,7 +1,7 @@
 """Leave out clips of the phrases that do not hold them, as the teacher finds: voices that slipped, and other recordings.
 
-They move to the project's folder of what is left out, where they can be listened to, and are not copied again. If the teacher
-does not tell clips by voices apart well enough, as with very few of them, it is not listened to.
+They move to the project's folder of what is left out, where they can be played, and are not copied again. If the teacher does not
+classify clips by voices well enough, as with very few of them, nothing is left out.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from wordspot.audio.files import read_audio
 from wordspot.data.folders import list_recordings
 from wordspot.data.teacher import find_teacher
-from wordspot.errors import install_command
+from wordspot.errors import AudioError, install_command
 from wordspot.formats import percent, some
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress
@@ -27,8 +28,8 @@ _OTHER = 0  # the class of what holds no phrase
 #: Below these posteriors of what they should be, clips by voices, recordings of people and false accepts are left out. Recordings
 #: of people are few, and worth more than clips.
 _WRONG_CLIP, _WRONG_TAKE, _WRONG_FALSE_ACCEPT = 0.1, 0.02, 0.05
-#: Of the clips by voices of each class, a teacher that is listened to knows this part.
-_LEAST_KNOWN = 0.9
+#: A teacher whose judgement counts classifies this part of the clips by voices of each class correctly.
+_LEAST_RIGHT = 0.9
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,11 @@ class _Clip:
 
 
 def check_recordings(project: Project, request: Request, progress: OnProgress, on_note: OnNote) -> None:
-    """Let the teacher listen to the project's clips, if it is there, and leave out those that are not what they should be."""
+    """Classify the project's clips by the teacher, if it is there, and leave out those that are not what they should be.
+
+    Raises:
+        WordspotError: the teacher is damaged, or the folder that ``WORDSPOT_TEACHER`` names does not hold it.
+    """
     restore(project)
     folder = find_teacher()
     if folder is None:
@@ -58,21 +63,30 @@ def check_recordings(project: Project, request: Request, progress: OnProgress, o
 
 def judge_recordings(project: Project, request: Request, encode: Encoder, progress: OnProgress, on_note: OnNote) -> None:
     """Leave out the clips that a layer on the encoder's frames finds wrong, and say how well it tells clips apart."""
-    clips = list(_clips_of(project, request))
+    clips = [clip for clip in _clips_of(project, request) if _is_readable(clip)]
     if {clip.number for clip in clips if not clip.is_by_people} != set(range(len(request.phrases) + 1)):
         return  # nothing to learn from
     values = encode_clips([clip.path for clip in clips], encode, np.random.default_rng(request.seed), progress)
     classes, spoken = np.array([clip.number for clip in clips]), np.array([not clip.is_by_people for clip in clips])
     posteriors = cross_fit(values, classes, [clip.speaker for clip in clips], spoken, request.seed)
     right = posteriors.argmax(axis=1) == classes
-    known = min(right[spoken & (classes == number)].mean() for number in set(classes))
+    least = min(right[spoken & (classes == number)].mean() for number in set(classes))
     share = percent(right[spoken].mean(), unit=" %")
-    found = f"the teacher knows {share} of {spoken.sum()} clips by voices that it has not learned from"
-    on_note(found if known >= _LEAST_KNOWN else f"{found}: too few, so nothing is left out; more clips help")
+    found = f"the teacher classifies {share} of {spoken.sum()} clips by voices correctly, none of which it has learned from"
+    on_note(found if least >= _LEAST_RIGHT else f"{found}: too few, so nothing is left out; more clips help")
     own = posteriors[np.arange(len(clips)), classes]
-    for clip, posterior in zip(clips, own, strict=True) if known >= _LEAST_KNOWN else ():
+    for clip, posterior in zip(clips, own, strict=True) if least >= _LEAST_RIGHT else ():
         if posterior < _least(clip):
             _move(clip.path, project.recordings, project.left_out)
+
+
+def _is_readable(clip: _Clip) -> bool:
+    """Whether it can be judged; training skips what cannot be read, and says so."""
+    try:
+        read_audio(clip.path)
+    except AudioError:
+        return False
+    return True
 
 
 def _least(clip: _Clip) -> float:
@@ -103,9 +117,9 @@ def what_was_left_out(project: Project, request: Request) -> list[str]:
     takes = [path for path in found if path.name.startswith(TAKE) and path.parent.name in phrases]
     wrong = [path for path in found if path.parent.name == FALSE_ACCEPTS]
     kinds = (
-        (voices, "clips by voices were left out, since the teacher does not hear the phrase in them"),
-        (takes, "recordings of people were left out, since the teacher does not hear the phrase in them"),
-        (wrong, "false accepts were left out, since the teacher hears the phrase in them"),
+        (voices, "clips by voices were left out, since the teacher does not detect the phrase in them"),
+        (takes, "recordings of people were left out, since the teacher does not detect the phrase in them"),
+        (wrong, "false accepts were left out, since the teacher detects the phrase in them"),
     )
     return [f"{len(paths)} {what}: {some([str(path) for path in paths])}" for paths, what in kinds if paths]
 

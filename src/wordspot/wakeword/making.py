@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wordspot.data.teacher import find_teacher
 from wordspot.errors import ConfigError, NotFoundError, WordspotError, check_packages
 from wordspot.files import check_out
 from wordspot.labels import as_words
@@ -136,6 +137,7 @@ def _make(project: Project, request: Request, brought: Brought, callbacks: Callb
     """Go through the stages that are not finished; the last one, the measures, is done each time."""
     brought.check(project)
     check_packages("`new`", "onnx", "onnxscript", "torch")
+    find_teacher()  # a folder that does not hold it is named before the voices speak
     if not resume:  # what cannot be is said before anything is written
         check_out(project.path, force=force, hint=_HINT)
         check_phrases(request, callbacks.on_note)

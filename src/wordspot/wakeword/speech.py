@@ -20,7 +20,7 @@ from wordspot.wakeword.recordings import choose_engine, shares
 #: The stage of the progress in which voices read.
 READING = "reading sentences"
 _SIMPLE_SHARE = 0.85  # of simple engines: a sentence takes a neural voice several seconds
-_MEGABYTES = (LIBRISPEECH.size or 0) // 10**6
+_MEGABYTES = round((LIBRISPEECH.size or 0) / 1e6)
 
 
 @dataclass(frozen=True)

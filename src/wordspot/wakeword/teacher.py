@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.audio.files import read_audio
+from wordspot.errors import WordspotError
 from wordspot.progress import OnProgress, Progress
 from wordspot.wakeword.project import CLIP_MS
 
@@ -42,10 +43,16 @@ def open_encoder(folder: Path) -> Encoder:
 
     Raises:
         ImportError: faster-whisper is not installed.
+        WordspotError: it cannot load the files, which are damaged.
     """
     from faster_whisper import WhisperModel
 
-    whisper: Any = WhisperModel(str(folder), device="cpu", compute_type="float32", local_files_only=True)
+    try:
+        whisper: Any = WhisperModel(str(folder), device="cpu", compute_type="float32", local_files_only=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WordspotError(
+            f"{folder}: faster-whisper cannot load the teacher ({error}); run: wordspot download teacher --force --out {folder}"
+        ) from error
     n_frames = 2 * N_SAMPLES // FRAME_SAMPLES
     return lambda audio: np.asarray(whisper.encode(whisper.feature_extractor(audio)[:, :n_frames]), np.float32)[0]
 

@@ -78,8 +78,9 @@ class Festival:
 
     def voices(self, language: str) -> list[Voice]:
         if self._names is None:
-            *_, listed = _run([self._program, "--batch", "(print (voice.list))"]).strip().splitlines() or [""]
-            self._names = sorted(name for name in re.findall(r"\w+", listed) if _person(name))  # above it, festival may warn
+            printed = _run([self._program, "--batch", "(print (voice.list))"])
+            lists = re.findall(r"^\(([\w\s-]*)\)\s*$", printed, re.MULTILINE)  # around it, festival may warn; "nil" is none
+            self._names = sorted(name for name in " ".join(lists[-1:]).split() if _person(name))
         return _english(self.name, self._names, language)
 
     def languages(self) -> list[str]:

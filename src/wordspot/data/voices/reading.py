@@ -68,9 +68,8 @@ def read_aloud(
 ) -> None:
     """Write `n` sentences as ``out/SPEAKER/ENGINE-NUMBER.wav``, each with its text beside it: a folder of speech.
 
-    Each sentence is read about as often as any other, and each speaker reads about as much.
-
-    `wordspot.data.speech` reads such folders.
+    Each sentence is read about as often as any other, and each speaker reads about as much. `wordspot.data.speech` reads such
+    folders.
 
     Args:
         text: what to read.

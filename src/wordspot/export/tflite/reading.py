@@ -1,4 +1,4 @@
-"""Read the network in 8 bits back from a TensorFlow Lite file that `graph` built."""
+"""Read the network in 8 bits back from a TensorFlow Lite file that `graph` built, or check the structure of another file."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from wordspot.export.tflite.schema import IDENTIFIER, OPERATORS, TABLES, TYPES
 MAX_BYTES = 16 << 20
 _DTYPES: dict[int, Any] = {TYPES["int8"]: np.dtype("i1"), TYPES["int32"]: np.dtype("<i4")}
 _MOVES = {"CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CONCATENATION", "STRIDED_SLICE", "RESHAPE", "QUANTIZE"}
+_DAMAGE = (ValueError, IndexError, KeyError, TypeError, struct.error, OverflowError, StopIteration, MemoryError)
 _FLAGS = flatbuffers.number_types
 _PLAIN = {"int8": _FLAGS.Int8Flags, "uint8": _FLAGS.Uint8Flags, "int32": _FLAGS.Int32Flags, "uint32": _FLAGS.Uint32Flags}
 
@@ -29,20 +30,68 @@ def read_tflite(content: bytes, name: str) -> tuple[Quantized, int]:
         CardError: wordspot did not write it, or it is damaged.
     """
     try:
-        if content[4:8] != IDENTIFIER:
-            raise ValueError("not a TensorFlow Lite file")
         return _network(_Reader(content))
-    except (ValueError, IndexError, KeyError, TypeError, struct.error, OverflowError, StopIteration, MemoryError) as error:
+    except _DAMAGE as error:
         reason = " ".join(str(error).split())[:200]
         raise CardError(f"{name}: not a TensorFlow Lite file that wordspot wrote, or damaged ({reason})") from error
+
+
+def check_structure(content: bytes, name: str) -> None:
+    """Check that the tables and data of any TensorFlow Lite file lie within it, and that what it numbers is there.
+
+    Raises:
+        CardError: it is damaged.
+    """
+    try:
+        root = _root(content)
+        codes, buffers = _tables(root, "Model", "operatorCodes"), _tables(root, "Model", "buffers")
+        for code in codes:
+            for field in TABLES["OperatorCode"]:
+                _number(code, "OperatorCode", field)
+        for buffer in buffers:
+            _optional(buffer, "Buffer", "data", "i1")
+        graphs = _tables(root, "Model", "subgraphs")
+        if not graphs:
+            raise ValueError("no graph")
+        for graph in graphs:
+            _check_graph(graph, len(codes), len(buffers))
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CardError(f"{name}: not a TensorFlow Lite file, or damaged ({reason})") from error
+
+
+def _check_graph(graph: Table, n_codes: int, n_buffers: int) -> None:
+    tensors, operators = _tables(graph, "SubGraph", "tensors"), _tables(graph, "SubGraph", "operators")
+    for tensor in tensors:
+        _optional(tensor, "Tensor", "shape", "<i4")
+        if _number(tensor, "Tensor", "buffer") >= n_buffers:
+            raise ValueError("a tensor without its data")
+        if tensor.Offset(4 + 2 * TABLES["Tensor"]["quantization"][0]):
+            quantization = _table(tensor, "Tensor", "quantization")
+            _optional(quantization, "QuantizationParameters", "scale", "<f4")
+            _optional(quantization, "QuantizationParameters", "zeroPoint", "<i8")
+    places = [_optional(graph, "SubGraph", name, "<i4") for name in ("inputs", "outputs")]
+    for operator in operators:
+        if _number(operator, "Operator", "opcodeIndex") >= n_codes:
+            raise ValueError("an operator without its code")
+        places += [_optional(operator, "Operator", name, "<i4") for name in ("inputs", "outputs")]
+        if operator.Offset(4 + 2 * TABLES["Operator"]["builtinOptions"][0]):
+            _table(operator, "Operator", "builtinOptions").Offset(4)
+    if any(((numbers < -1) | (numbers >= len(tensors))).any() for numbers in places):  # -1: an input that is left out
+        raise ValueError("an operator without its tensor")
+
+
+def _root(content: bytes) -> Table:
+    if content[4:8] != IDENTIFIER:
+        raise ValueError("not a TensorFlow Lite file")
+    return Table(bytearray(content), struct.unpack_from("<I", content)[0])
 
 
 class _Reader:
     """The tensors and operators of the main graph."""
 
     def __init__(self, content: bytes) -> None:
-        buffer = bytearray(content)
-        root = Table(buffer, struct.unpack_from("<I", buffer)[0])
+        root = _root(content)
         codes = [_NAMES[_number(code, "OperatorCode", "builtinCode")] for code in _tables(root, "Model", "operatorCodes")]
         self._buffers = _tables(root, "Model", "buffers")
         graph = _tables(root, "Model", "subgraphs")[0]
@@ -139,6 +188,11 @@ def _vector(table: Table, kind: str, name: str, dtype: str) -> Any:
     if not offset:
         raise ValueError(f"no {name} of a {kind}")
     return np.frombuffer(table.Bytes, of, _length(table, offset, of.itemsize), table.Vector(offset))
+
+
+def _optional(table: Table, kind: str, name: str, dtype: str) -> Any:
+    """As `_vector`, but empty if the table has none."""
+    return _vector(table, kind, name, dtype) if table.Offset(4 + 2 * TABLES[kind][name][0]) else np.zeros(0, dtype)
 
 
 def _length(table: Table, offset: int, size: int) -> int:
