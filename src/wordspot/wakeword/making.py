@@ -128,9 +128,7 @@ class Brought:
             if folder is not None and not folder.is_dir():
                 raise NotFoundError(f"{folder}: no such folder; expected recordings in it")
             if folder is not None and any(folder.resolve().is_relative_to(one) for one in made):
-                raise ConfigError(
-                    f"{folder} belongs to what `new` makes in {project.path}; keep your recordings in a folder of your own"
-                )
+                raise ConfigError(f"{folder} belongs to what `new` makes in {project.path}; keep recordings elsewhere")
 
 
 def _make(project: Project, request: Request, brought: Brought, callbacks: Callbacks, *, resume: bool, force: bool) -> WakeWord:
