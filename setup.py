@@ -3,7 +3,7 @@
 The engine's libraries do not use Python's API, so a wheel with them is for one platform and every version of Python: its name
 ends in ``py3-none-PLATFORM``. Without a compiler the wheel is for any platform, and ONNX Runtime runs all models. Of the
 environment variables, ``WORDSPOT_NO_ENGINE=1`` leaves the engine out, and ``WORDSPOT_NEEDS_ENGINE=1`` makes a build without the
-engine fail.
+engine, or without one of its libraries, fail.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ MADE = {
     "web/vendor/ort/version.json": "ONNX Runtime for browsers, so its page runs only models that the C engine knows",
     "engine/wasm/engine.wasm": "the C engine in WebAssembly, so its page runs all models in ONNX Runtime, which is large",
 }
+
+NEEDS_ENGINE = os.environ.get("WORDSPOT_NEEDS_ENGINE") == "1"  # as when wheels are made for others
 
 sys.path.insert(0, str(PACKAGE.parent))
 from wordspot.runtime.modelfile.engine.compile import compile_engine, find_compiler  # noqa: E402
@@ -51,10 +53,15 @@ class BuildWithEngine(build_py):
         if command is None:
             self._without_engine("there is no C compiler (cc, gcc or clang; on Windows clang)")
         else:
-            compile_engine(folder, command)
+            compile_engine(folder, command, on_missing=self._without_library)
+
+    def _without_library(self, reason: str) -> None:
+        if NEEDS_ENGINE:
+            raise SystemExit(f"a part of the C engine is missing: {reason}")
+        self.warn(f"processors with wide vectors take narrower ones, slower: {reason}")
 
     def _without_engine(self, reason: str) -> None:
-        if os.environ.get("WORDSPOT_NEEDS_ENGINE") == "1":  # as when wheels are made for others
+        if NEEDS_ENGINE:
             raise SystemExit(f"the C engine cannot be compiled: {reason}")
         self.warn(f"the C engine is not in this build, so ONNX Runtime runs all models, slower: {reason}")
 

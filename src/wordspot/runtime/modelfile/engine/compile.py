@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from wordspot.runtime.modelfile.engine.library import AVX2, AVX512, BASELINE, COMPILED, ENDING, SOURCES
@@ -43,8 +44,13 @@ def find_compiler() -> list[str] | None:
     return next((command for command in commands if _works(command)), None)
 
 
-def compile_engine(folder: Path, compiler: list[str]) -> list[Path]:
+def compile_engine(folder: Path, compiler: list[str], on_missing: Callable[[str], None]) -> list[Path]:
     """Compile the libraries into `folder`.
+
+    Args:
+        folder: made if it is not there.
+        compiler: its command.
+        on_missing: called with a line for each library with wider vectors that the compiler cannot make.
 
     Returns:
         the libraries; on x86-64 there are two more, for AVX2 and for AVX-512, as far as the compiler knows these.
@@ -62,10 +68,11 @@ def compile_engine(folder: Path, compiler: list[str]) -> list[Path]:
             out = Path(temporary) / path.name
             try:
                 _run([*compiler, *_target_flags(), *FLAGS, *_MORE[name], *_linking(), "-o", str(out), *sources])
-            except OSError:
+            except OSError as error:
                 if name == BASELINE:
                     raise
                 path.unlink(missing_ok=True)  # that of another version would not go with the others
+                on_missing(f"{path.name} cannot be compiled: {error}")
                 continue
             out.replace(path)  # one step, since a running program may have loaded the old one
         made.append(path)
@@ -112,12 +119,16 @@ def _run(command: list[str]) -> None:
         raise OSError(f"{command[0]} failed: {' '.join((done.stderr or done.stdout).split())[:2000]}")
 
 
+def _warn(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
 def main() -> int:
     compiler = find_compiler()
     if compiler is None:
         sys.stderr.write("there is no C compiler (cc, gcc or clang); without the engine, ONNX Runtime runs all files\n")
         return 1
-    for path in compile_engine(SOURCES / COMPILED, compiler):
+    for path in compile_engine(SOURCES / COMPILED, compiler, on_missing=_warn):
         sys.stdout.write(f"{path}\n")
     return 0
 
