@@ -79,8 +79,8 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest:
     """The rows of a CSV file, or of a folder with one folder per class.
 
-    A CSV file has a header with ``path`` and ``label``, and may have ``speaker``, ``generator``, ``split`` and
-    ``corpus``. It is UTF-8, or UTF-16 with a byte order mark, delimited by comma, semicolon, tab or ``|``. Paths are relative to its
+    A CSV file has a header with ``path`` and ``label``, and may have ``speaker``, ``generator``, ``split`` and ``corpus``.
+    It is UTF-8, or UTF-16 with a byte order mark, delimited by comma, semicolon, tab or ``|``. Paths are relative to its
     folder, absolute, or begin with ``~``.
 
     In a folder of classes, the first folder below a class's folder names the generator, and the part of a file's name before
