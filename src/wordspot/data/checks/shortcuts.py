@@ -147,7 +147,7 @@ def _gaps(frames: Samples, sample_rate: int) -> float:
         power = np.abs(spectrum[:, : n_bands * width]) ** 2
         levels = level_db(np.sqrt(power).reshape(-1, width)).reshape(-1, n_bands)
         n_gaps += int((levels[:, 1:-1] < np.minimum(levels[:, :-2], levels[:, 2:]) - _GAP_DB).sum())
-    return 100 * n_gaps / (len(frames) * (n_bands - 2))
+    return float(100 * n_gaps / (len(frames) * (n_bands - 2)))
 
 
 def separation(values: NDArray[np.float64], among: Bools) -> float:
