@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR|CSV",
         type=Path,
         help="one folder of recordings per word; trigger: with positives, negatives and backgrounds in it; recordings: a "
-        "manifest, path,label[,speaker,generator,split], or one folder per class",
+        "manifest, path,label[,speaker,generator,split,corpus], or one folder per class",
     )
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="the folder of the run")
     told = "; ".join(f"{task.name}: {task.help}" for task in TASKS.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -21,12 +22,37 @@ from wordspot.tasks import TASKS
 RATE = 16_000
 
 
-def sound(seed: int, *, seconds: float = 2.1, rate: int = RATE, lead_s: float = 0.1, gain: float = 1.0) -> np.ndarray:
-    """White noise after a noise floor 50 dB below it: int16 [samples]."""
+def sound(
+    seed: int,
+    *,
+    seconds: float = 2.1,
+    rate: int = RATE,
+    lead_s: float = 0.1,
+    tail_s: float = 0.3,
+    gain: float = 1.0,
+    floor: float = 0.0016,
+    low_pass_hz: float = RATE,
+) -> np.ndarray:
+    """White noise over a noise floor 50 dB below it, which begins before it and ends after it: int16 [samples]."""
     rng = np.random.default_rng(seed)
-    audio = rng.uniform(-0.0016, 0.0016, round(seconds * rate))
-    audio[round(lead_s * rate) :] = rng.uniform(-0.5, 0.5, len(audio) - round(lead_s * rate))
+    audio = rng.uniform(-floor, floor, round(seconds * rate))
+    first, stop = round(lead_s * rate), round((seconds - tail_s) * rate)
+    loud = np.fft.rfft(rng.uniform(-0.5, 0.5, stop - first))
+    loud[np.fft.rfftfreq(stop - first, 1 / rate) > low_pass_hz] = 0
+    fade = np.minimum(np.arange(1, stop - first + 1) / (0.01 * rate), 1)  # an abrupt edge would reach all frequencies
+    audio[first:stop] = np.fft.irfft(loud, stop - first) * fade * fade[::-1]
     return np.rint(audio * gain * 32767).astype(np.int16)
+
+
+def vowel(seed: int, seconds: float = 6.0) -> np.ndarray:
+    """Harmonics that fall by 6 dB an octave, over noise 60 dB below them, on and off: float64 [samples]."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * RATE)) / RATE
+    pitch = rng.uniform(90, 220)
+    harmonics = [np.sin(2 * np.pi * k * pitch * time + rng.uniform(0, 2 * np.pi)) / k for k in range(1, int(7000 / pitch))]
+    audio = np.sum(harmonics, axis=0)
+    audio = audio / audio.std() + 1e-3 * rng.standard_normal(len(audio))
+    return 0.1 * audio * np.where(time % 0.4 < 0.25, 1, 0.01)
 
 
 def save(path: Path, audio: np.ndarray, rate: int = RATE) -> None:
@@ -228,8 +254,14 @@ def test_rates_that_do_not_come_with_the_label(healthy: Path) -> None:
          {"gain": 0.5}),
         ("lead", "silence before the first sound alone separates fake from real (area under the curve 1.00; median 400 ms "
          "against 100 ms)", {"lead_s": 0.4}),
+        ("tail", "silence after the last sound alone separates fake from real (area under the curve 1.00; median 600 ms "
+         "against 300 ms)", {"tail_s": 0.6}),
+        ("floor", "noise floor alone separates fake from real (area under the curve 1.00; median -75 dBFS against -61 dBFS)",
+         {"floor": 0.00032}),
         ("length", "the length alone separates fake from real (area under the curve 1.00; median 1.5 s against 2.1 s)",
          {"seconds": 1.5}),
+        ("bandwidth", "highest frequency alone separates fake from real (area under the curve 1.00; median 4",
+         {"low_pass_hz": 4000, "floor": 0}),
     ],
 )  # fmt: skip
 def test_shortcuts(healthy: Path, code: str, told: str, change: dict[str, float]) -> None:
@@ -238,6 +270,59 @@ def test_shortcuts(healthy: Path, code: str, told: str, change: dict[str, float]
     findings = found(healthy)
     assert told in findings[f"shortcut-{code}"][0].message
     assert findings[f"shortcut-{code}"][0].paths == ("fake",)
+
+
+@pytest.mark.parametrize(("container", "encoding"), [("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS")])
+def test_a_codec_whose_sound_was_decoded_again(healthy: Path, container: str, encoding: str) -> None:
+    """Its traces remain in a WAV file."""
+    for number in range(60):
+        audio = vowel(number)
+        if number % 2:
+            coded = io.BytesIO()
+            soundfile.write(coded, audio, RATE, format=container, subtype=encoding, compression_level=0.9)
+            coded.seek(0)
+            audio, _ = soundfile.read(coded)
+        save(healthy.parent / ("real", "fake")[number % 2] / f"{number}.wav", np.rint(audio * 32767).astype(np.int16))
+    (finding,) = found(healthy)["shortcut-codec"]
+    assert "share of gaps that a codec leaves in the spectrum alone separates fake from real" in finding.message
+
+
+def test_encodings_that_come_with_the_label(healthy: Path) -> None:
+    for number in range(1, 60, 2):
+        path = healthy.parent / "fake" / f"{number}.wav"
+        soundfile.write(path, sound(number), RATE, format="MP3" if number % 4 == 1 else "FLAC")
+    finding = found(healthy)["encodings-by-label"][0]
+    assert finding.paths == ("fake", "real")
+    assert "fake: 15 MP3, 15 lossless; real: 30 lossless" in finding.message
+
+
+def test_encodings_that_do_not_come_with_the_label(healthy: Path) -> None:
+    for number in range(10, 40):
+        path = healthy.parent / ("real", "fake")[number % 2] / f"{number}.wav"
+        soundfile.write(path, sound(number), RATE, format="OGG", subtype="OPUS")
+    assert "encodings-by-label" not in found(healthy)
+
+
+@pytest.mark.parametrize(("corpora", "n_found"), [(("phone", "studio"), 1), (("phone", "phone"), 0), (("phone", ""), 0)])
+def test_corpora_that_come_with_the_label(healthy: Path, corpora: tuple[str, str], n_found: int) -> None:
+    header, *lines = healthy.read_text().splitlines()
+    named = [f"{line},{corpora[number % 2]}" for number, line in enumerate(lines)]
+    healthy.write_text("\n".join([f"{header},corpus", *named]) + "\n")
+    findings = found(healthy).get("corpora-by-label", [])
+    assert [finding.paths for finding in findings] == [("fake", "real")] * n_found
+    assert all("fake: 30 studio; real: 30 phone" in finding.message for finding in findings)
+
+
+def test_the_gaps_of_a_spectrum() -> None:
+    """Of the fourteen bands of 500 Hz that have two neighbours, one lies wholly in what is missing."""
+    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(2 * RATE))
+    frequency = np.fft.rfftfreq(2 * RATE, 1 / RATE)
+    audio = np.fft.irfft(spectrum).astype(np.float32) * 0.1
+    assert measure(audio, RATE, 2.0).gaps_percent == 0
+    spectrum[(frequency > 3800) & (frequency < 4700)] = 0
+    audio = np.fft.irfft(spectrum).astype(np.float32) * 0.1
+    assert measure(audio, RATE, 2.0).gaps_percent == pytest.approx(100 / 14)
+    assert measure(audio[:300], 1000, 0.3).gaps_percent == 0  # no three bands
 
 
 def test_a_shortcut_of_one_generator(healthy: Path) -> None:
@@ -281,6 +366,7 @@ def test_measures_of_a_tone() -> None:
     assert found.level_db == pytest.approx(-9.03, abs=0.02)
     assert found.floor_db == pytest.approx(-69.03, abs=0.02)
     assert found.lead_ms == 1000
+    assert found.tail_ms == 0
     assert found.length_s == 2.0
 
 

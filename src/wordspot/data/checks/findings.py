@@ -109,8 +109,10 @@ def finding_about(severity: str, code: str, message: str, paths: Iterable[str]) 
         yield Finding(severity, code, message, named)
 
 
-def tally(counts: Counter[int], unit: str) -> str:
-    return ", ".join(f"{count} at {value} {unit}" for value, count in counts.most_common())
+def tally(counts: Counter[Any], unit: str) -> str:
+    """``30 at 16000 Hz, 2 at 8000 Hz``; without a unit ``30 FLAC, 2 MP3``."""
+    shown = (f"{count} at {value} {unit}" if unit else f"{count} {value}" for value, count in counts.most_common())
+    return ", ".join(shown)
 
 
 def one_of_each_set_first(paths: Sequence[str], sets: Mapping[str, str]) -> list[str]:

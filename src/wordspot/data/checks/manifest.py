@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio.files import read_blocks, read_info
+from wordspot.audio.files import AudioInfo, read_blocks, read_info
 from wordspot.audio.samples import Samples, to_int16
 from wordspot.config import RECORDINGS_CLIP_MS, SETS, DataConfig, FeatureConfig, RecordingsConfig
+from wordspot.data.checks.by_label import check_corpora, check_encodings, check_rates
 from wordspot.data.checks.findings import (
     RARE_WORD,
     SEVERITIES,
@@ -21,7 +22,6 @@ from wordspot.data.checks.findings import (
     finding_about,
     is_too_quiet,
     one_of_each_set_first,
-    tally,
 )
 from wordspot.data.checks.shortcuts import Measures, find_shortcuts, measure
 from wordspot.data.decode import Problem, decode_many
@@ -31,7 +31,6 @@ from wordspot.errors import DataError, WordspotError
 from wordspot.formats import some
 from wordspot.progress import OnProgress
 
-MIXED_RATES = 0.25
 _LOOKED_AT_S = 60.0  # the measures use this much of each recording; all of it is decoded
 _BLOCK_MS = 10_000.0
 
@@ -43,6 +42,7 @@ class _Measured:
     row: ManifestRow
     sample_rate: int
     n_channels: int
+    encoding: str
     silent: bool
     digest: bytes
     measures: Measures
@@ -82,7 +82,7 @@ def examine_manifest(
     findings += _check_duplicates(measured, sets)
     findings += _check_speakers(listed)
     findings += _check_sound(measured, rate, length)
-    findings += _check_rates(measured)
+    findings += _check_by_label(measured)
     findings += _check_shortcuts(measured)
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     split = "the list" if any(row.split for row in listed.rows) else "hash"
@@ -116,11 +116,20 @@ def _measure(row: ManifestRow) -> _Measured | Problem:
             silent = silent and is_too_quiet(block)
             digest.update(to_int16(block).tobytes())
         measures = measure(np.concatenate(kept), rate, n_samples / rate)
-        return _Measured(row, rate, read_info(row.file, thorough=False).n_channels, silent, digest.digest(), measures)
+        info = read_info(row.file, thorough=False)
+        return _Measured(row, rate, info.n_channels, _encoding(info), silent, digest.digest(), measures)
     except WordspotError as error:
         return Problem(str(error).replace(str(row.file), row.path))
     except Exception as error:  # one bad file must not stop the check of the others
         return Problem(f"{row.path}: cannot be read ({str(error) or type(error).__name__})")
+
+
+def _encoding(info: AudioInfo) -> str:
+    """The encoding of a file whose traces remain after decoding; ``lossless`` for all that leave none."""
+    container, _, encoding = info.format.partition(" ")
+    if encoding.startswith(("PCM_", "FLOAT", "DOUBLE")):
+        return "lossless"
+    return container if container == "MP3" else encoding.lower()
 
 
 def _check_share(listed: Manifest, measured: Sequence[_Measured]) -> Iterator[Finding]:
@@ -204,29 +213,12 @@ def _check_sound(measured: Sequence[_Measured], sample_rate: int, clip_ms: float
     yield from finding_about("note", "channels", "more than one channel; only the first is used", several)
 
 
-def _check_rates(measured: Sequence[_Measured]) -> Iterator[Finding]:
-    """Report sample rates that reveal the class: resampling does not restore the missing bandwidth of a lower rate."""
-    rates: dict[str, Counter[int]] = defaultdict(Counter)
-    for one in measured:
-        rates[one.row.label][one.sample_rate] += 1
-    every = sum(rates.values(), Counter[int]())
-    if len(every) < 2:
-        return
-    apart = [label for label, counts in sorted(rates.items()) if _distance(counts, every - counts) >= MIXED_RATES]
-    rates_of = "; ".join(f"{label}: {tally(counts, 'Hz')}" for label, counts in sorted(rates.items()))
-    if apart:
-        text = f"sample rates differ by label ({rates_of}); a model may learn the rate; record or convert them alike"
-        yield Finding("warning", "rates-by-label", text, tuple(apart))
-    else:
-        yield Finding("note", "mixed-rates", f"sample rates differ ({rates_of}); they will be resampled")
-
-
-def _distance(first: Counter[int], second: Counter[int]) -> float:
-    """Total variation distance of two distributions: 0 if they are equal, 1 if they share nothing."""
-    n_first, n_second = first.total(), second.total()
-    if not n_first or not n_second:
-        return 0.0
-    return sum(abs(first[value] / n_first - second[value] / n_second) for value in {*first, *second}) / 2
+def _check_by_label(measured: Sequence[_Measured]) -> Iterator[Finding]:
+    """What is known besides the sound, and depends on the label."""
+    labels = [one.row.label for one in measured]
+    yield from check_rates(labels, [one.sample_rate for one in measured])
+    yield from check_encodings(labels, [one.encoding for one in measured])
+    yield from check_corpora(labels, [one.row.corpus for one in measured])
 
 
 def _check_shortcuts(measured: Sequence[_Measured]) -> Iterator[Finding]:

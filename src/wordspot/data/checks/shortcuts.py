@@ -24,6 +24,7 @@ SOUND_BELOW_TOP_DB, SPECTRUM_BELOW_TOP_DB = 40.0, 70.0
 _FRAME_MS = 20
 _BINS_HZ = 25.0
 _FRAMES_AT_ONCE = 256
+_GAP_HZ, _GAP_DB = 500.0, 20.0  # width of a band, and how far a gap lies below the lower of its neighbours
 
 Bools = NDArray[np.bool_]
 
@@ -33,13 +34,17 @@ class Measures:
     """Properties of a recording that could reveal its class without its content.
 
     level_db: level of the frames that contain sound, dBFS. floor_db: level below which the quietest tenth of the frames
-    stay, dBFS. lead_ms: time before the first sound. bandwidth_hz: highest frequency with sound. length_s: of the recording.
+    stay, dBFS. lead_ms, tail_ms: time before the first sound and after the last. bandwidth_hz: highest frequency with sound.
+    gaps_percent: share of bands, frame by frame, that lie far below both of their neighbours, as MP3 and Vorbis leave them; Opus
+    leaves none. length_s: of the recording.
     """
 
     level_db: float
     floor_db: float
     lead_ms: float
+    tail_ms: float
     bandwidth_hz: float
+    gaps_percent: float
     length_s: float
 
 
@@ -48,7 +53,9 @@ _SHOWN = {
     "level_db": ("level", "level", "{:.1f} dBFS", "bring them to one level"),
     "floor_db": ("floor", "noise floor", "{:.0f} dBFS", "mix the same noises into all of them"),
     "lead_ms": ("lead", "silence before the first sound", "{:.0f} ms", "trim all of them alike"),
+    "tail_ms": ("tail", "silence after the last sound", "{:.0f} ms", "trim all of them alike"),
     "bandwidth_hz": ("bandwidth", "highest frequency", "{:.0f} Hz", "low-pass them alike"),
+    "gaps_percent": ("codec", "share of gaps that a codec leaves in the spectrum", "{:.2f} %", "encode all of them alike"),
     "length_s": ("length", "length", "{:.1f} s", "cut them alike, and train on windows"),
 }
 
@@ -108,7 +115,9 @@ def measure(audio: Samples, sample_rate: int, length_s: float) -> Measures:
         level_db=10 * math.log10(power),
         floor_db=float(np.percentile(levels, 10)),
         lead_ms=float(np.argmax(sounding) * _FRAME_MS),
+        tail_ms=float(np.argmax(sounding[::-1]) * _FRAME_MS),
         bandwidth_hz=_bandwidth(audio, sample_rate),
+        gaps_percent=_gaps(frames[sounding], sample_rate),
         length_s=length_s,
     )
 
@@ -124,6 +133,21 @@ def _bandwidth(audio: Samples, sample_rate: int) -> float:
         power += np.sum(np.abs(spectrum) ** 2, axis=0)
     present = np.flatnonzero(power >= power.max() * 10 ** (-SPECTRUM_BELOW_TOP_DB / 10))
     return float(present[-1] * sample_rate / size)
+
+
+def _gaps(frames: Samples, sample_rate: int) -> float:
+    """The share of bands that lie `_GAP_DB` below both neighbours, in percent: float32 [frames, samples], with sound."""
+    width = max(round(_GAP_HZ * frames.shape[1] / sample_rate), 1)
+    n_bands = (frames.shape[1] // 2 + 1) // width
+    if n_bands < 3:
+        return 0.0
+    n_gaps = 0
+    for start in range(0, len(frames), _FRAMES_AT_ONCE):
+        spectrum = np.fft.rfft(frames[start : start + _FRAMES_AT_ONCE] * np.blackman(frames.shape[1]))
+        power = np.abs(spectrum[:, : n_bands * width]) ** 2
+        levels = level_db(np.sqrt(power).reshape(-1, width)).reshape(-1, n_bands)
+        n_gaps += int((levels[:, 1:-1] < np.minimum(levels[:, :-2], levels[:, 2:]) - _GAP_DB).sum())
+    return float(100 * n_gaps / (len(frames) * (n_bands - 2)))
 
 
 def separation(values: NDArray[np.float64], among: Bools) -> float:

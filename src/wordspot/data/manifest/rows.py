@@ -43,6 +43,7 @@ class ManifestRow:
     label: lower-cased (NFC). speaker, generator: None if unknown.
     split: ``training``, ``validation`` or ``testing``; None if the manifest does not say.
     line: its line in the CSV file, counted from 1; 0 for a folder.
+    corpus: the collection that it comes from; None if unknown.
     """
 
     path: str
@@ -52,6 +53,7 @@ class ManifestRow:
     generator: str | None = None
     split: str | None = None
     line: int = 0
+    corpus: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest:
     """The rows of a CSV file, or of a folder with one folder per class.
 
-    A CSV file has a header with ``path`` and ``label``, and may have ``speaker``, ``generator`` and ``split``. It is
-    UTF-8, or UTF-16 with a byte order mark, delimited by comma, semicolon, tab or ``|``. Paths are relative to its
+    A CSV file has a header with ``path`` and ``label``, and may have ``speaker``, ``generator``, ``split`` and ``corpus``.
+    It is UTF-8, or UTF-16 with a byte order mark, delimited by comma, semicolon, tab or ``|``. Paths are relative to its
     folder, absolute, or begin with ``~``.
 
     In a folder of classes, the first folder below a class's folder names the generator, and the part of a file's name before
@@ -232,6 +234,7 @@ def _row_of_cells(root: Path, named: dict[str, str], line: int) -> ManifestRow:
         _name(named.get("generator", "")),
         _SETS.get(named.get("split", "").lower()),
         line,
+        _name(named.get("corpus", "")),
     )
 
 

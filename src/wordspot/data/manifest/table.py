@@ -15,7 +15,7 @@ from wordspot.files import write_text
 from wordspot.formats import csv_text
 
 NEEDED = ("path", "label")
-OPTIONAL = ("speaker", "generator", "split")
+OPTIONAL = ("speaker", "generator", "split", "corpus")
 _DELIMITERS = (",", ";", "\t", "|")
 
 
