@@ -135,11 +135,7 @@ def tune(
     _check_out(out, other.suffix if other else ".onnx", force=force)
     if model is not None and not isinstance(model, OtherFormat) and read_card(Path(model)).task.predicts_recordings:
         _refuse_for_recordings(
-            false_accepts_per_hour=false_accepts_per_hour,
-            truth=truth,
-            no_words=no_words,
-            decoder=decoder,
-            **(settings or {}),
+            false_accepts_per_hour=false_accepts_per_hour, truth=truth, no_words=no_words, decoder=decoder, **(settings or {})
         )
         card, tuned, result = tune_recordings(Path(model), as_paths(streams), out, false_alarm_rate, report)
         _write_copy(model, card, tuned, out)
@@ -154,10 +150,7 @@ def tune(
     bench, files, warnings = load_bench(opened, prepared, time_tolerance_ms, config, report)
     averages = () if isinstance(decoder, DecoderConfig) or "average_ms" in (settings or {}) else _averages(config)
     before, after, notes = _tune_bench(bench, config, averages, false_accepts_per_hour, report)
-    if not isinstance(model, OtherFormat):
-        _write_copy(model, opened.card, after.decoder, out)
-    else:
-        model.write_copy(after.decoder, out)
+    _write_copy(model, opened.card, after.decoder, out)
     return StreamTuning(opened.name, files, out, time_tolerance_ms, false_accepts_per_hour, before, after, (*warnings, *notes))
 
 
@@ -264,8 +257,11 @@ def _limits(bench: Bench, per_hour: float | None, after: DetectionMetrics) -> li
     return lines
 
 
-def _write_copy(model: Path | str | None, card: Card, decoder: DecoderConfig, out: Path) -> None:
-    """Write the model with other decoder settings in its card."""
+def _write_copy(model: OtherFormat | Path | str | None, card: Card, decoder: DecoderConfig, out: Path) -> None:
+    """Write the model with other decoder settings, which are in the card of an exported file."""
+    if isinstance(model, OtherFormat):
+        model.write_copy(decoder, out)
+        return
     _, content = read_model(model)
     data = with_card(content, dataclasses.replace(card, decoder=decoder))
     assert read_card(data).decoder == decoder
