@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from wordspot.errors import ConfigError, NotFoundError, WordspotError
-from wordspot.files import atomic_folder, atomic_path, prepare_out, read_json, write_json, write_text
+from wordspot.files import atomic_folder, atomic_path, prepare_out, read_json, remove_leftovers, write_json, write_text
 
 as_root = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="permissions and limits of POSIX")
@@ -342,3 +342,27 @@ def test_an_output_folder_that_is_a_file(tmp_path: Path, force: bool) -> None:
     with pytest.raises(ConfigError, match=r"out is a file; expected a folder"):
         prepare_out(tmp_path / "out", force=force)
     assert (tmp_path / "out").read_bytes() == b"file"
+
+
+def test_what_a_killed_program_left_is_removed(tmp_path: Path) -> None:
+    """The program writes half a file, a folder and a folder of clips, and is killed."""
+    kept = [tmp_path / "run" / ".config", tmp_path / ".a.b.txt", tmp_path / "run" / "a.0123456789ab.txt"]
+    (tmp_path / "run").mkdir()
+    for path in kept:
+        path.touch()
+    program = f"""
+import os, signal, tempfile
+from pathlib import Path
+from wordspot.files import PREFIX, atomic_folder, atomic_path
+out = Path({str(tmp_path)!r}) / "run"
+with atomic_path(out / "a.txt") as file, atomic_folder(out / "b") as folder, tempfile.TemporaryDirectory(dir=out, prefix=PREFIX):
+    file.write_text("half")
+    (folder / "c").touch()
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode != 0
+    assert len(list((tmp_path / "run").iterdir())) == 5
+    remove_leftovers(tmp_path)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+    assert names(tmp_path) == sorted([".a.b.txt", "run"])
+    assert len(list((tmp_path / "run").iterdir())) == 2

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from wordspot.locks import LockedError, hold_lock, is_locked
+from wordspot.errors import LockedError
+from wordspot.locks import hold_lock, is_locked
 
 HOLDER = """
 import subprocess, sys, time

@@ -64,6 +64,10 @@ class DownloadError(WordspotError, OSError):
     """A download that failed, or an archive with the wrong checksum."""
 
 
+class LockedError(WordspotError, RuntimeError):
+    """A folder that another process writes to, or this one elsewhere: a sweep or a scan that has not ended."""
+
+
 class NotFoundError(WordspotError, FileNotFoundError):
     """A file or folder that does not exist."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from typing import Any
 
 from wordspot.errors import ConfigError, WordspotError
 
+#: The beginning of the names of temporary folders in a user's folder.
+PREFIX = ".wordspot-"
+_TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{12}}(\.[^.]+)?|{re.escape(PREFIX)}\w{{8}}")
 _FORCE = "set `force` to write into it anyway"
 
 
@@ -62,6 +66,18 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 def _temporary(target: Path, stem: str, suffix: str = "") -> Path:
     """A unique hidden name beside `target`."""
     return target.parent / f".{stem}.{secrets.token_hex(6)}{suffix}"
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders that a killed program left below `folder`.
+
+    Only for folders that no other program writes to now: its unfinished files would be removed too.
+    """
+    for path in sorted(folder.rglob(".*")):
+        if _TEMPORARY.fullmatch(path.name) and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_text(target: Path, text: str) -> None:

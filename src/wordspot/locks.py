@@ -11,16 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from wordspot.errors import WordspotError
+from wordspot.errors import LockedError
 
 #: Locks that this process holds, with its id. The system's locks do not keep the threads of one process apart.
 _held: dict[Path, int] = {}
 _changing = threading.Lock()
 _PATIENCE_S = 0.2  # `is_locked` of another process holds a lock for a moment
-
-
-class LockedError(WordspotError):
-    """A lock that is held already, by another process or elsewhere in this one."""
 
 
 @contextlib.contextmanager

@@ -19,8 +19,7 @@ from wordspot.archive import scan as scanning
 from wordspot.archive.scan import ScanResult, scan
 from wordspot.archive.schedule import ScanProgress
 from wordspot.archive.worker import FilesTask, PieceTask, Setup, Task
-from wordspot.errors import AudioError, ConfigError, DataError, NotFoundError
-from wordspot.locks import LockedError
+from wordspot.errors import AudioError, ConfigError, DataError, LockedError, NotFoundError
 from wordspot.runtime.model import open_model
 
 CONTENT = made_model(clip_samples=1600)

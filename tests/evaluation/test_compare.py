@@ -151,10 +151,18 @@ def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "bad" / "x.wav").write_bytes(b"RIFF")
     with pytest.raises(DataError, match=r"none of the 1 negatives could be read; expected sound files: left out: .*x.wav"):
         compare(both, takes=folder / "takes", negatives=folder / "bad")
-    fails(
-        capsys, r"other\.tflite: a network without its cut-off; name the manifest \(\.json\) beside it",
-        "compare", both[0], folder / "other.tflite", "--takes", folder / "takes", "--negatives", folder / "negatives",
-    )  # fmt: skip
+    other = folder / "other.tflite"
+    command = ("compare", both[0], other, "--takes", folder / "takes", "--negatives", folder / "negatives")
+    fails(capsys, r"other\.tflite: no such file; expected the network of a wake word for ESPHome", *command)
+    other.write_bytes(b"")
+    needed = r"other\.tflite: a network without its cut-off and window; name the manifest \(\.json\) beside it, or give both as"
+    fails(capsys, f"{needed} --cutoff and --window", *command)
+    fails(capsys, needed, *command, "--cutoff", 0.9)
+    for cutoff, window in ((1.5, 5), (0.9, 0), (math.nan, 5)):
+        fails(capsys, "--cutoff must be 0 to 1, and --window 1 to 1000", *command, "--cutoff", cutoff, "--window", window)
+    fails(capsys, r"other\.tflite: not a TensorFlow Lite file", *command, "--cutoff", 0.9, "--window", 5)
+    with pytest.raises(ConfigError, match=r"other\.tflite: a network without its cut-off and window; open it with"):
+        compare([both[0], other], **given)
 
 
 def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -284,5 +285,16 @@ def test_networks_of_others_are_compared(
     compared = json.loads(out)["models"]
     assert (status, [one["model"] for one in compared]) == (0, [str(jarvis), str(nabu)])
     assert [one["own"]["n_found"] for one in compared] == [0, 0]
+
+    settings = json.loads(jarvis.read_text(encoding="utf-8"))["micro"]
+    cutoff, window = settings["probability_cutoff"], settings["sliding_window_size"]
+    bare = shutil.copyfile(models / "hey_jarvis.tflite", tmp_path / "my_word.tflite")
+    alone = open_esphome(bare, others=True, cutoff=cutoff, window=window)
+    assert (alone.card.labels[1], alone.decoder) == ("my word", model.decoder)
+    assert np.array_equal(ws.Scorer(alone).feed(samples)[0], ws.Scorer(model).feed(samples)[0])
+    status, out, _ = run(capsys, *command, bare, "--cutoff", cutoff, "--window", window, "--json")
+    assert (status, json.loads(out)["models"][2]) == (0, {**compared[0], "model": str(bare)})
+    with pytest.raises(ConfigError, match="`cutoff` and `window` are for networks without a manifest"):
+        open_esphome(jarvis, others=True, cutoff=0.9)
     monkeypatch.setattr("wordspot.export.micro_wake_word.PACKAGE", "not_installed")
     fails(capsys, r"Networks of others are run by pymicro-wakeword: pip install \"wordspot\[bench\]\"", *command)

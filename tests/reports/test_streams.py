@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
+import wordspot as ws
 from support.made_bench import bench
+from support.made_onnx import RATE, made_model
 from wordspot.config import DecoderConfig
 from wordspot.evaluation.bench import Bench, ScoredStream, measure_bench
 from wordspot.evaluation.curves import make_curves, sweep
@@ -20,6 +22,7 @@ from wordspot.metrics import StreamCurve
 from wordspot.reports.charts import draw_latencies, draw_stream_curves
 from wordspot.reports.report import write_report
 from wordspot.reports.stream_events import Event, cut_pieces, most_telling, smooth
+from wordspot.reports.streams import write_stream_report
 from wordspot.reports.timeline import Mark, draw_strip
 
 __all__ = ["bench"]
@@ -107,3 +110,16 @@ def test_curves_are_drawn_with_their_names() -> None:
     assert "never" not in written
     assert draw_stream_curves({}, {}).startswith("<svg")
     assert " median 150 ms" in "".join(ET.fromstring(draw_latencies([100, 150, 200])).itertext())
+
+
+def test_minutes_in_which_nothing_scores_are_not_drawn(tmp_path: Path) -> None:
+    """Four minutes of zeros, with a sound that the network gives a score of 0.96 · 0.9 + 0.01 for "a" in the third."""
+    audio = np.zeros(4 * 60 * RATE, np.float32)
+    audio[130 * RATE : 131 * RATE] = 0.9
+    soundfile.write(tmp_path / "x.wav", audio, RATE)
+    (tmp_path / "model.onnx").write_bytes(made_model())
+    write_stream_report(tmp_path / "r.html", ws.test_stream(tmp_path / "model.onnx", [tmp_path / "x.wav"], no_words=True))
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count('<svg class="strip"') == 1
+    assert 'aria-label="scores from 2:00.0 on"' in page
+    assert "1 of 4 minutes are shown: in the others no word scores." in page

@@ -142,9 +142,12 @@ def test_each_clip_has_its_own_frames(tmp_path: Path) -> None:
         tone = np.sin(2 * np.pi * hertz[number] * np.arange(16_000) / 16_000)
         write_audio(path, (0.3 * tone).astype(np.float32), 16_000)
     done = list[int]()
-    values = encode_clips(paths, spectrum, np.random.default_rng(0), lambda step: done.append(step.done))
+    paths.insert(1, tmp_path / "damaged.wav")
+    paths[1].write_bytes(b"RIFF, but no more")
+    values, readable = encode_clips(paths, spectrum, np.random.default_rng(0), lambda step: done.append(step.done))
+    assert readable.tolist() == [0, *range(2, len(paths))]
     assert values.shape == (len(hertz), 320)
-    assert done == [SLOTS, 2 * SLOTS, 3 * SLOTS]
+    assert done == [SLOTS, 2 * SLOTS, 3 * SLOTS, len(paths)]
     np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-5)
     bands = values[:, [25, 65, 105]]  # 50 Hz each
     assert (bands.argmax(axis=1) == np.tile([0, 1, 2], SLOTS)).all()

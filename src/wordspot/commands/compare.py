@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wordspot.commands.options import open_manifest
 from wordspot.presets import FALSE_ACCEPTS_PER_HOUR
+
+if TYPE_CHECKING:
+    from wordspot.export.esphome_model import EsphomeFile
 
 HELP = "compare exported models on the same recordings of the word and the same hours without it"
 EXAMPLE = "wordspot compare old.onnx new.onnx --takes takes --negatives evenings --false-accepts-per-hour 0.5"
@@ -18,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="MODEL.onnx",
-        help="two files or more that `wordspot export` wrote, or manifests (.json) of models for ESPHome, also of other projects",
+        help="two files or more that `wordspot export` wrote, or models for ESPHome, also of other projects: "
+        "manifests (.json), or networks alone (.tflite)",
     )
     parser.add_argument(
         "--takes",
@@ -42,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also compare with one threshold for all words of a model, the lowest that keeps to this rate "
         f"(default: {FALSE_ACCEPTS_PER_HOUR:g})",
     )
+    parser.add_argument(
+        "--cutoff",
+        type=float,
+        metavar="X",
+        help="of a network without a manifest: what the mean of its scores must exceed, 0 to 1",
+    )
+    parser.add_argument("--window", type=int, metavar="N", help="of a network without a manifest: number of scores in that mean")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
@@ -49,12 +61,22 @@ def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.evaluation.compare import compare
 
+    models = [_open(path, args.cutoff, args.window) for path in args.models]
     with console.show_progress() as progress:
         result = compare(
-            [open_manifest(path, others=True) for path in args.models],
+            models,
             takes=args.takes,
             negatives=args.negatives,
             false_accepts_per_hour=args.false_accepts_per_hour,
             progress=progress,
         )
     console.show_result(result, as_json=args.json)
+
+
+def _open(path: Path, cutoff: float | None, window: int | None) -> EsphomeFile | Path:
+    """A model in another format; the path itself of an exported file."""
+    if path.suffix.lower() != ".tflite":
+        return open_manifest(path, others=True)
+    from wordspot.export.esphome_model import open_esphome
+
+    return open_esphome(path, others=True, cutoff=cutoff, window=window)

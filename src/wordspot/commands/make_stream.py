@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.commands.options import words_of
-from wordspot.config import SETS, DataConfig, RunConfig
+from wordspot.config import SETS, DataConfig, FeatureConfig, RunConfig
 from wordspot.errors import ConfigError
 from wordspot.overrides import override, parse_settings
 
@@ -27,6 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the stream, .wav, .flac or .ogg; beside it the ground truth: .txt (classic), .csv and .audacity.txt (label track)",
     )
+    parser.add_argument(
+        "--clip-ms", type=float, default=FeatureConfig.clip_ms, metavar="MS",
+        help="how much of each recording is used, from its beginning: as much as a clip of the model (default: %(default)g)",
+    )  # fmt: skip
     parser.add_argument("--minutes", type=float, default=10.0, metavar="M", help="its length (default: 10)")
     parser.add_argument(
         "--kind",
@@ -75,7 +79,8 @@ def run(args: argparse.Namespace) -> None:
         args.folder, words_of(args), minutes=args.minutes, kind=args.kind, split=args.split, seed=args.seed, out=args.out,
         unknown_percent=args.unknown_percent, gap_s=_gap(args), noise_volume=args.noise_volume,
         snr_db=None if args.snr_db is None else _numbers("--snr-db", args.snr_db, 2), rooms=args.rooms,
-        babble=args.babble, near_misses=args.near_misses, data_config=_data_config(args.settings), force=args.force,
+        babble=args.babble, near_misses=args.near_misses, clip_ms=args.clip_ms, data_config=_data_config(args.settings),
+        force=args.force,
     )  # fmt: skip
     if not made.has_noise:
         console.note(f"{args.folder}: no background noise for the {args.split} set, so the stream has none")

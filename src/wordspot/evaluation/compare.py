@@ -151,7 +151,7 @@ def compare(
         NotFoundError, CardError: a model that is missing or damaged, or a folder without recordings.
     """
     report, sources = progress or ignore, [model if isinstance(model, OtherFormat) else Path(model) for model in models]
-    _check([source if isinstance(source, Path) else Path(source.name) for source in sources], false_accepts_per_hour)
+    _check(sources, false_accepts_per_hour)
     opened = [open_for_streams(source) for source in sources]
     clips, left_out = _readable(find_clips(as_paths(takes)), "takes", read_audio)
     streams, also_left_out = _readable(find_clips(as_paths(negatives)), "negatives", read_info)
@@ -161,10 +161,11 @@ def compare(
     return Comparison(tuple(compared), len(clips), hours, false_accepts_per_hour, tuple(warnings))
 
 
-def _check(paths: Sequence[Path], per_hour: float) -> None:
-    for path in paths:
-        if path.suffix.lower() == ".tflite":
-            raise ConfigError(f"{path}: a network without its cut-off; name the manifest (.json) beside it")
+def _check(sources: Sequence[Path | OtherFormat], per_hour: float) -> None:
+    for source in sources:
+        if isinstance(source, Path) and source.suffix.lower() == ".tflite":
+            raise ConfigError(f"{source}: a network without its cut-off and window; open it with `open_esphome`")
+    paths = [source if isinstance(source, Path) else Path(source.name) for source in sources]
     if len(paths) < 2 or len(set(paths)) < len(paths):
         named = ", ".join(map(str, paths)) or "none"
         raise ConfigError(f"`models` must be at least two different files, got {named}")

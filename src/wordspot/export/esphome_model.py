@@ -27,6 +27,7 @@ from wordspot.runtime.modelfile.card import Card, SelfTest
 
 _FRAME = FEATURES.hop_samples
 _MOST_FRAMES = 6000  # in one piece, to bound memory
+_MOST_SCORES = 1000  # in a mean
 
 
 class EsphomeFile:
@@ -58,7 +59,7 @@ class EsphomeFile:
     def make_runner(self) -> DeviceRunner | OtherRunner:
         """A runner that turns samples into scores."""
         if self.network is None:
-            return OtherRunner(self.path, FEATURES.window_samples, _FRAME)
+            return OtherRunner(self.model_path, FEATURES.window_samples, _FRAME)
         return DeviceRunner(self.network, self.stride)
 
     def write_copy(self, decoder: DecoderConfig, out: Path) -> None:
@@ -134,37 +135,67 @@ class DeviceRunner:
         return scores
 
 
-def open_esphome(path: Path | str, *, others: bool = False) -> EsphomeFile:
-    """Open the manifest of a wake word for ESPHome, to run it as a device does.
+def open_esphome(
+    path: Path | str, *, others: bool = False, cutoff: float | None = None, window: int | None = None
+) -> EsphomeFile:
+    """Open a wake word for ESPHome, to run it as a device does.
 
     Args:
-        path: the manifest.
+        path: the manifest (.json), or a network without one (.tflite), whose name is then the wake word.
         others: networks that wordspot did not export are run too, by pymicro-wakeword, which the extra `bench` installs. It loads
             files without checks, and here only their structure is checked: name only files that you trust.
+        cutoff, window: of a network without a manifest, which needs both: the word is detected if the mean of the last `window`
+            scores (1 to 1000, one for each call of the network) exceeds `cutoff` (0 to 1).
 
     Raises:
-        NotFoundError: no such manifest, or no network beside it.
+        ConfigError: a cut-off or window is missing or out of range, or given for a manifest, which has its own.
+        NotFoundError: no such file, or no network beside the manifest.
         CardError: it is damaged, or wordspot did not write it and `others` is not set, or that package is not here.
     """
     path = Path(path)
+    if path.suffix.lower() == ".tflite":
+        return _open(path, _as_manifest(path, cutoff, window), others=others)
+    if cutoff is not None or window is not None:
+        raise ConfigError(f"`cutoff` and `window` are for networks without a manifest (.tflite); {path} has its own")
     if not path.is_file():
         raise NotFoundError(f"{path}: no such file; expected a manifest written by `wordspot export --target esphome`")
     manifest = _manifest(path)
     model = path.parent / manifest["model"]
     if not model.is_file():
         raise NotFoundError(f"{model}: no such file, but {path.name} names it")
+    return _open(path, manifest, others=others and manifest.get("author") != AUTHOR)
+
+
+def _as_manifest(path: Path, cutoff: float | None, window: int | None) -> dict[str, Any]:
+    """What a manifest of this network would say."""
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such file; expected the network of a wake word for ESPHome")
+    if cutoff is None or window is None:
+        raise ConfigError(
+            f"{path}: a network without its cut-off and window; name the manifest (.json) beside it, or give both as `cutoff` "
+            "and `window`"
+        )
+    if not 0 <= cutoff <= 1 or not 1 <= window <= _MOST_SCORES:
+        raise ConfigError(f"`cutoff` must be 0 to 1, and `window` 1 to {_MOST_SCORES}, got {cutoff:g} and {window}")
+    settings = {"probability_cutoff": cutoff, "sliding_window_size": window}
+    return {"wake_word": path.stem.replace("_", " "), "model": path.name, "micro": settings}
+
+
+def _open(path: Path, manifest: dict[str, Any], *, others: bool) -> EsphomeFile:
+    """The network that a manifest names, in the folder of `path`."""
+    model = path.parent / manifest["model"]
     with model.open("rb") as file:
         content = file.read(MAX_BYTES)
     network: Quantized | None
     try:
         network, stride = read_tflite(content, str(model))
     except CardError as error:
-        if not others or manifest.get("author") == AUTHOR:
+        if not others:
             raise
         check_structure(content, str(model))
         if not can_run_others():
             raise CardError(f"{error}. Networks of others are run by pymicro-wakeword: {install_command('bench')}") from error
-        network, stride = None, OtherRunner(path, FEATURES.window_samples, _FRAME).stride
+        network, stride = None, OtherRunner(model, FEATURES.window_samples, _FRAME).stride
     if network is not None and (network.n_features != FEATURES.n_mels or network.head == heads.ALL):
         raise CardError(f"{model}: this is not the network of a wake word for ESPHome")
     try:
@@ -202,7 +233,7 @@ def _manifest(path: Path) -> dict[str, Any]:
             raise ValueError("no wake word")
         if not isinstance(model, str) or Path(model).name != model:
             raise ValueError("its model is not the name of a file beside it")
-        if not 1 <= int(settings["sliding_window_size"]) <= 1000 or not 0 <= float(settings["probability_cutoff"]) <= 1:
+        if not 1 <= int(settings["sliding_window_size"]) <= _MOST_SCORES or not 0 <= float(settings["probability_cutoff"]) <= 1:
             raise ValueError("a cut-off or window out of range")
     except (ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.errors import CardError
+from wordspot.files import write_json
 
 #: The package, as it is imported.
 PACKAGE = "pymicro_wakeword"
@@ -24,22 +26,18 @@ class OtherRunner:
     """Scores of a stream by another project's network; as `wordspot.export.esphome_model.DeviceRunner`, one row for each call.
 
     Args:
-        manifest: the JSON file; the network is beside it.
+        model: the network, a `.tflite` file.
         window_samples, hop_samples: of a frame of features, for the places of the rows.
 
     Raises:
         CardError: the package cannot load the network.
     """
 
-    def __init__(self, manifest: Path, window_samples: int, hop_samples: int) -> None:
-        from pymicro_wakeword import MicroWakeWord, MicroWakeWordFeatures
+    def __init__(self, model: Path, window_samples: int, hop_samples: int) -> None:
+        from pymicro_wakeword import MicroWakeWordFeatures
 
         self._window_samples, self._hop_samples = window_samples, hop_samples
-        try:
-            self._network: Any = MicroWakeWord.from_config(manifest)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise CardError(f"{manifest}: {PACKAGE} cannot load its network ({error})") from error
-        self._network.sliding_window_size = 1  # the decoder takes the mean
+        self._network = _load(model)
         self._front_end: Any = MicroWakeWordFeatures()
         self.stride = int(self._network.stride)
         self.reset()
@@ -63,3 +61,17 @@ class OtherRunner:
                 ends.append(self._window_samples + (self._n_frames - 1) * self._hop_samples)
         word = np.array(scores, np.float32)
         return np.stack([1 - word, word], axis=1), np.array(ends, np.int64)
+
+
+def _load(model: Path) -> Any:
+    """The network in the package's interpreter, which it finds if it reads a manifest; our decoder has the real settings."""
+    from pymicro_wakeword import MicroWakeWord
+
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = Path(folder) / "manifest.json"
+        settings = {"probability_cutoff": 0.5, "sliding_window_size": 1}
+        write_json(manifest, {"wake_word": model.stem, "model": str(model.resolve()), "micro": settings})
+        try:
+            return MicroWakeWord.from_config(manifest)
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise CardError(f"{model}: {PACKAGE} cannot load this network ({error})") from error

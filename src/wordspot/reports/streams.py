@@ -19,7 +19,7 @@ from wordspot.overrides import decoder_to_json
 from wordspot.reports import charts
 from wordspot.reports.page import data_url, fact_boxes, left_out_section, section, source_line, table, write_page
 from wordspot.reports.stream_events import MAX_PLAYED, Event, cut_pieces, list_events, most_telling, smooth
-from wordspot.reports.timeline import SCRIPT, STRIP_MS, STYLE, Mark, draw_strip
+from wordspot.reports.timeline import SCRIPT, STRIP_MS, STYLE, Mark, draw_strip, words_with_scores
 
 MAX_STRIPS = 15
 _AROUND_MS = 500.0
@@ -116,28 +116,30 @@ def _word_table(detections: DetectionMetrics) -> str:
 def _strips(
     bench: Bench, config: DecoderConfig, events: Sequence[Event], anchors: Mapping[Event, str], streams: Sequence[Path]
 ) -> str:
-    """A strip for each minute; at most `MAX_STRIPS`, those with the most misses and false accepts."""
+    """A strip for each minute with an event or a score; at most `MAX_STRIPS`, those with the most misses and false accepts."""
+    columns = [bench.labels.index(word) for word in bench.words]
+    smoothed = [smooth(stream, columns, config.average_ms) for stream in bench.streams]
     minutes = [
         (position, minute)
         for position, stream in enumerate(bench.streams)
         for minute in range(max(int(np.ceil(stream.duration_ms / STRIP_MS)), 1))
     ]
-    errors = dict.fromkeys(minutes, 0)
+    errors = {_minute_of(event, bench): 0 for event in events}
     for event in events:
         errors[_minute_of(event, bench)] += event.kind != "hit"
-    shown = sorted(sorted(minutes, key=lambda one: -errors[one])[:MAX_STRIPS])
+    for position, minute in minutes:
+        if words_with_scores(minute * STRIP_MS, bench.words, smoothed[position], bench.streams[position].end_ms):
+            errors.setdefault((position, minute), 0)
+    shown = sorted(sorted(sorted(errors), key=lambda one: -errors[one])[:MAX_STRIPS])
     text = (
         "<p>The smoothed posterior of each word, which is compared with the threshold (dashed); words with low posteriors are "
         "not shown. <b class='hit'>✓</b> hit, <b class='miss'>×</b> miss, <b class='false'>▲</b> false accept. Hover over a "
         "mark for details; click one with a ring to play it.</p>"
     )
     if len(shown) < len(minutes):
-        text += f"<p>{len(shown)} of {len(minutes)} minutes are shown: those with the most errors.</p>"
-    columns = [bench.labels.index(word) for word in bench.words]
+        chosen = "those with the most errors" if len(shown) < len(errors) else "in the others no word scores"
+        text += f"<p>{len(shown)} of {len(minutes)} minutes are shown: {chosen}.</p>"
     thresholds = [config.threshold_of(word) for word in bench.words]
-    smoothed = {
-        position: smooth(bench.streams[position], columns, config.average_ms) for position in {position for position, _ in shown}
-    }
     for position, minute in shown:
         marks = [
             Mark(event.label, event.time_ms, event.kind, f"{clock(event.time_ms)} {event.text}", anchors.get(event, ""))

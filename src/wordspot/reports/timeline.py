@@ -15,6 +15,7 @@ STRIP_MS = 60_000.0
 _POOL_MS = 100.0
 _WIDTH, _LEFT, _TOP, _LANE = 900, 96, 14, 24
 _QUIET = 0.02  # lower scores are not drawn
+_HIGHEST_OF_IDLE = 0.1  # a word without marks whose scores stay below has no lane
 _SHAPES = {
     "hit": ("#2e8b3d", "M-4 0L-1 4L5 -4"),
     "miss": ("#d1690e", "M-4 -4L4 4M-4 4L4 -4"),
@@ -83,10 +84,8 @@ def draw_strip(
         marks: of this minute; one outside it is drawn at the nearer end.
         thresholds: one for each of `words`.
     """
-    rows = slice(*np.searchsorted(end_ms, [first_ms, first_ms + STRIP_MS]))
-    busy = {mark.label for mark in marks}
-    if len(end_ms[rows]):
-        busy |= {word for word, top in zip(words, scores[rows].max(axis=0), strict=True) if top >= 0.1}
+    rows = _rows_of_minute(first_ms, end_ms)
+    busy = {mark.label for mark in marks} | words_with_scores(first_ms, words, scores, end_ms)
     lanes = [word for word in words if word in busy]
     height = _TOP + _LANE * len(lanes) + 18
     parts = [_axis(first_ms, height)]
@@ -104,6 +103,19 @@ def draw_strip(
         f'<svg class="strip" viewBox="0 0 {_LEFT + _WIDTH + 20} {height}" role="img" '
         f'aria-label="scores from {clock(first_ms)} on">{"".join(parts)}</svg>'
     )
+
+
+def words_with_scores(
+    first_ms: float, words: Sequence[str], scores: NDArray[np.float32], end_ms: NDArray[np.float64]
+) -> set[str]:
+    """The words that `draw_strip` draws for their scores in the minute from `first_ms` on."""
+    tops = scores[_rows_of_minute(first_ms, end_ms)].max(axis=0, initial=0.0)
+    return {word for word, top in zip(words, tops, strict=True) if top >= _HIGHEST_OF_IDLE}
+
+
+def _rows_of_minute(first_ms: float, end_ms: NDArray[np.float64]) -> slice:
+    first, stop = np.searchsorted(end_ms, [first_ms, first_ms + STRIP_MS])
+    return slice(int(first), int(stop))
 
 
 def _axis(first_ms: float, height: int) -> str:

@@ -7,16 +7,15 @@ classify clips by voices well enough, as with very few of them, nothing is left 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from wordspot.audio.files import read_audio
 from wordspot.data.folders import list_recordings
 from wordspot.data.teacher import find_teacher
-from wordspot.errors import AudioError, install_command
+from wordspot.errors import install_command
 from wordspot.formats import percent, some
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress
@@ -63,10 +62,13 @@ def check_recordings(project: Project, request: Request, progress: OnProgress, o
 
 def judge_recordings(project: Project, request: Request, encode: Encoder, progress: OnProgress, on_note: OnNote) -> None:
     """Leave out the clips that a layer on the encoder's frames finds wrong, and say how well it tells clips apart."""
-    clips = [clip for clip in _clips_of(project, request) if _is_readable(clip)]
-    if {clip.number for clip in clips if not clip.is_by_people} != set(range(len(request.phrases) + 1)):
-        return  # nothing to learn from
-    values = encode_clips([clip.path for clip in clips], encode, np.random.default_rng(request.seed), progress)
+    clips = list(_clips_of(project, request))
+    if not _hold_all_classes(clips, request):
+        return
+    values, readable = encode_clips([clip.path for clip in clips], encode, np.random.default_rng(request.seed), progress)
+    clips = [clips[place] for place in readable]
+    if not _hold_all_classes(clips, request):
+        return
     classes, spoken = np.array([clip.number for clip in clips]), np.array([not clip.is_by_people for clip in clips])
     posteriors = cross_fit(values, classes, [clip.speaker for clip in clips], spoken, request.seed)
     right = posteriors.argmax(axis=1) == classes
@@ -80,13 +82,9 @@ def judge_recordings(project: Project, request: Request, encode: Encoder, progre
             _move(clip.path, project.recordings, project.left_out)
 
 
-def _is_readable(clip: _Clip) -> bool:
-    """Whether it can be judged; training skips what cannot be read, and says so."""
-    try:
-        read_audio(clip.path)
-    except AudioError:
-        return False
-    return True
+def _hold_all_classes(clips: Sequence[_Clip], request: Request) -> bool:
+    """Whether voices say each phrase, and something else: otherwise there is nothing to learn from."""
+    return {clip.number for clip in clips if not clip.is_by_people} == set(range(len(request.phrases) + 1))
 
 
 def _least(clip: _Clip) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from wordspot.data.teacher import find_teacher
 from wordspot.errors import ConfigError, NotFoundError, WordspotError, check_packages
-from wordspot.files import check_out
+from wordspot.files import check_out, remove_leftovers
 from wordspot.labels import as_words
 from wordspot.progress import OnNote, OnProgress, Progress, ignore, ignore_note
 from wordspot.run import Run
@@ -156,10 +156,12 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
             raise ConfigError(f"{project.path} holds no project of `new`; leave out `resume` to begin one")
         if difference := found[0].changes_of(request):
             raise ConfigError(f"{project.path} was begun with other arguments ({difference}); repeat them")
+        remove_leftovers(project.path)
         project.write(request, found[1])
         return found[1]
     check_out(project.path, force=force, hint=_HINT)
     if project.exists:  # else these folders are the user's own
+        remove_leftovers(project.path)
         for earlier in project.made:
             shutil.rmtree(earlier, ignore_errors=True)
         for file in (project.begun_with, project.before):

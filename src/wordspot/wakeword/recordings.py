@@ -14,6 +14,7 @@ from wordspot.data.voices.find import NEURAL, WITH_PHONEMES
 from wordspot.data.voices.ipa import BRACKETED
 from wordspot.data.voices.near_misses import NearMiss, near_misses
 from wordspot.errors import MissingExtraError, NotFoundError
+from wordspot.files import PREFIX
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress, Progress
 from wordspot.wakeword.project import CLIP_MS, Project, Request
@@ -113,7 +114,7 @@ def _speak_as(
     project: Project, request: Request, phrase: str, text: str, name: str, parts: _Parts, n_speakers: int, progress: OnProgress
 ) -> None:
     """Speak another text, and add the clips to those of a phrase; `name` is a part of their names."""
-    with tempfile.TemporaryDirectory(dir=project.path) as folder:
+    with tempfile.TemporaryDirectory(dir=project.path, prefix=PREFIX) as folder:
         _speak(Path(folder), request, [text], parts, n_speakers, progress)
         for path in (Path(folder) / normalize_word(text)).iterdir():
             speaker, mark, manner = path.name.partition("_nohash_")

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.audio.files import read_audio
-from wordspot.errors import WordspotError
+from wordspot.audio.samples import Samples
+from wordspot.errors import AudioError, WordspotError
 from wordspot.progress import OnProgress, Progress
 from wordspot.wakeword.project import CLIP_MS
 
@@ -57,38 +58,56 @@ def open_encoder(folder: Path) -> Encoder:
     return lambda audio: np.asarray(whisper.encode(whisper.feature_extractor(audio)[:, :n_frames]), np.float32)[0]
 
 
-def encode_clips(clips: Sequence[Path], encode: Encoder, rng: np.random.Generator, progress: OnProgress) -> NDArray[np.float32]:
-    """The mean and the maximum of each clip's frames, standardised: float32 [clips, 1024].
+def encode_clips(
+    clips: Sequence[Path], encode: Encoder, rng: np.random.Generator, progress: OnProgress
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The mean and the maximum of each clip's frames, standardised.
 
     Args:
         clips: sound files; of longer ones the beginning.
         encode: see `open_encoder`.
         rng: deals the clips to places in half minutes.
         progress: called after each half minute.
+
+    Returns:
+        float32 [n, 1024], and which of the clips these are: int64 [n]. Clips that cannot be read are left out.
     """
+    readable, pooled, slots = list[int](), list[NDArray[np.float32]](), list[int]()
     order = rng.permutation(len(clips))
-    pooled = np.zeros((len(clips), 0), np.float32)
     for start in range(0, len(clips), SLOTS):
-        rows = order[start : start + SLOTS]
-        values = _encode_together([clips[row] for row in rows], encode)
-        if not pooled.shape[1]:
-            pooled = np.zeros((len(clips), values.shape[1]), np.float32)
-        pooled[rows] = values
+        sounds = {int(row): sound for row in order[start : start + SLOTS] if (sound := _read(clips[row])) is not None}
+        readable += sounds
+        slots += range(len(sounds))
+        pooled.append(_encode_together(list(sounds.values()), encode))
         progress(Progress(ENCODING, min(start + SLOTS, len(clips)), len(clips)))
+    places = np.argsort(readable)
+    values = _standardised(np.concatenate(pooled), np.array(slots))
+    return values[places], np.array(readable, np.int64)[places]
+
+
+def _standardised(pooled: NDArray[np.float32], slots: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Without the mean of each place in the half minute, and with the same variance in each column: float32 [clips, 1024]."""
     middle = pooled.mean(axis=0)
-    for slot in range(SLOTS):
-        rows = order[slot::SLOTS]
-        share = len(rows) / (len(rows) + _FEW)
-        pooled[rows] -= share * (pooled[rows].mean(axis=0) - middle) if len(rows) else 0
+    for slot in set(slots):
+        rows = slots == slot
+        share = rows.sum() / (rows.sum() + _FEW)
+        pooled[rows] -= (share * (pooled[rows].mean(axis=0) - middle)).astype(np.float32)
     standard: NDArray[np.float32] = (pooled - pooled.mean(axis=0)) / (pooled.std(axis=0) + 1e-3)
     return standard
 
 
-def _encode_together(clips: Sequence[Path], encode: Encoder) -> NDArray[np.float32]:
+def _read(clip: Path) -> Samples | None:
+    """The beginning of a clip; None if it cannot be read, which training says."""
+    try:
+        return read_audio(clip, RATE)[0][: _CLIP_FRAMES * FRAME_SAMPLES]
+    except AudioError:
+        return None
+
+
+def _encode_together(clips: Sequence[Samples], encode: Encoder) -> NDArray[np.float32]:
     """At most `SLOTS` clips in one half minute: float32 [clips, 1024]."""
     audio = np.zeros(N_SAMPLES, np.float32)
-    for slot, path in enumerate(clips):
-        sound = read_audio(path, RATE)[0][: _CLIP_FRAMES * FRAME_SAMPLES]
+    for slot, sound in enumerate(clips):
         audio[slot * _PITCH * FRAME_SAMPLES :][: len(sound)] = sound
     frames = encode(audio)
     own = np.stack([frames[slot * _PITCH :][:_CLIP_FRAMES] for slot in range(len(clips))])

@@ -333,6 +333,18 @@ def test_command_writes_the_stream_and_three_truths(
     assert report["seconds"] == 30
 
 
+def test_command_takes_the_length_of_a_clip(tone_folder: Path, tmp_path: Path) -> None:
+    flags = ("--words", "low,high", "--minutes", 0.5, "--set", "data.testing_percent=40")
+    lengths = {}
+    for clip_ms in (1000, 400):
+        make(tone_folder, *flags, "--out", tmp_path / f"{clip_ms}.wav", "--clip-ms", clip_ms)
+        words = read_truth(tmp_path / f"{clip_ms}.csv")
+        lengths[clip_ms] = max(word.end_ms - word.start_ms for word in words if word.end_ms is not None)
+    assert lengths[400] <= 400 < lengths[1000] <= 1000
+    with pytest.raises(ConfigError, match="`clip_ms` must lie between 10 and 60000, got 0"):
+        make(tone_folder, *flags, "--out", tmp_path / "none.wav", "--clip-ms", 0)
+
+
 def test_command_tells_of_noise_that_is_not_there(
     tone_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

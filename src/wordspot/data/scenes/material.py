@@ -27,6 +27,7 @@ from wordspot.labels import SILENCE_LABEL, UNKNOWN_LABEL
 
 #: Longest stream made at once; at 16 kHz its float32 samples take half a gigabyte.
 MAX_STREAM_SAMPLES = 2 * 3600 * 16_000
+_CLIP_MS = (10.0, 60_000.0)
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def load_material(
         raise ConfigError(f"`split` must be one of {', '.join(SETS)}, got {split!r}")
     if not 1000 <= sample_rate <= MAX_SAMPLE_RATE:
         raise ConfigError(f"a stream's rate must lie between 1000 and {MAX_SAMPLE_RATE} Hz, got {sample_rate}")
+    if not _CLIP_MS[0] <= clip_ms <= _CLIP_MS[1]:
+        raise ConfigError(f"`clip_ms` must lie between {_CLIP_MS[0]:g} and {_CLIP_MS[1]:g}, got {clip_ms:g}")
     data = data or DataConfig()
     listing = list_recordings(root)
     wanted = check_words(listing, words)

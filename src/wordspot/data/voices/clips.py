@@ -23,7 +23,7 @@ from wordspot.config import MAX_SAMPLE_RATE, FeatureConfig
 from wordspot.data.voices.engine import Engine, Voice, draw_voices, languages_of_script, unread_scripts
 from wordspot.data.voices.speech_cache import speak_ahead
 from wordspot.errors import ConfigError, DataError
-from wordspot.files import atomic_folder
+from wordspot.files import PREFIX, atomic_folder
 from wordspot.labels import normalize_word
 
 _FILLED = 0.95  # a word longer than this part of the clip is spoken again, faster
@@ -147,7 +147,7 @@ def open_folder(out: Path) -> Iterator[Path]:
         with atomic_folder(out) as staging:
             yield staging
         return
-    with tempfile.TemporaryDirectory(dir=out, prefix=".wordspot-") as name:
+    with tempfile.TemporaryDirectory(dir=out, prefix=PREFIX) as name:
         yield Path(name)
         for folder in sorted(Path(name).iterdir()):
             target = out / folder.name

@@ -14,7 +14,7 @@ from wordspot.data.fetch import Published, check_url, fetch_published, length_of
 from wordspot.data.unpack import unpack
 from wordspot.data.voices.weights import downloaded_folder
 from wordspot.errors import ConfigError, DownloadError
-from wordspot.files import read_json, write_json
+from wordspot.files import PREFIX, read_json, write_json
 from wordspot.progress import OnProgress, ignore
 
 MARKER = ".wordspot-voices.json"
@@ -94,7 +94,7 @@ def download_voices(
 
 def _unpack_styles(archive: Path, folder: Path, progress: OnProgress) -> None:
     """Put the archive's voices into ``voices``, and their licence beside it."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".wordspot-") as name:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=PREFIX) as name:
         unpack(archive, Path(name), progress)
         package = Path(name) / "package"
         if not any((package / "voices").glob("*.bin")):
