@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HELP = "classify entire recordings: a person or a synthetic voice, for example"
 EXAMPLE = "wordspot classify person.onnx talk.mp3 --picture talk.png"
 
-_COLUMNS = ["file", "label", "score", "start_s", "stop_s", "seconds"]
+_COLUMNS = ["file", "label", "score", "start_s", "stop_s", "seconds", "doubts"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,25 +78,26 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _as_text(result: RecordingResult) -> str:
-    """A result as a line: the label, its score, and the stretch that decided."""
+    """A result as a line: the label, its score, and the stretch that decided; or why the model cannot tell."""
     from wordspot.formats import clock
 
     stretch = f"{clock(1000 * result.start_s)} to {clock(1000 * result.stop_s)}"
+    if result.doubts:
+        reasons = "; ".join(doubt.reason for doubt in result.doubts)
+        return f"cannot tell: {reasons}  (nearest: {result.label}, score = {result.score:.2f})"
     return f"{result.label} (score = {result.score:.2f})  {stretch} of {clock(1000 * result.seconds)}"
 
 
 def _row(file: ClassifiedFile) -> list[str]:
     result = file.result
     times = [f"{time:.3f}" for time in (result.start_s, result.stop_s, result.seconds)]
-    return [file.name, result.label, f"{result.score:.6f}", *times]
+    return [file.name, result.label, f"{result.score:.6f}", *times, " ".join(doubt.code for doubt in result.doubts)]
 
 
 def _note_doubts(file: ClassifiedFile) -> None:
     from wordspot.commands import console
 
     result = file.result
-    if result.is_silent:
-        console.note(f"{file.name}: contains digital silence only; its class means nothing")
     if result.judged_seconds < result.seconds:
         console.note(f"{file.name}: only its first {result.judged_seconds:g} s of {result.seconds:.1f} s are used")
 

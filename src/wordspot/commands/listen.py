@@ -98,7 +98,8 @@ def _line(found: LiveDetection, as_json: bool) -> str:
         return json.dumps(found.to_json(), ensure_ascii=False)
     if found.judgement and found.is_ignored:
         return f"{found}  ignored: {found.judgement.label} ({found.judgement.score:.2f})"
-    return f"{found}  {found.saved}" if found.saved else str(found)
+    doubt = "" if found.judgement is None or found.judgement.is_certain else "  the gate cannot tell the voice"
+    return f"{found}{doubt}" + (f"  {found.saved}" if found.saved else "")
 
 
 class _Meter:

@@ -28,6 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the first label (0.01: one in a hundred); chosen on the list's validation set",
     )
     parser.add_argument(
+        "--error-rate",
+        metavar="X",
+        type=float,
+        help="for a model of whole recordings, with a list of them: the mean of the two classes' error rates (0.05: one in "
+        "twenty). The model then says that it cannot tell if a score is closer to the threshold than that allows, or if a "
+        "recording is shorter, noisier or narrower than those of the list's validation set",
+    )
+    parser.add_argument(
         "--out",
         metavar="FILE",
         type=Path,
@@ -52,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
             out=args.out,
             false_accepts_per_hour=args.false_accepts_per_hour,
             false_alarm_rate=args.false_alarm_rate,
+            error_rate=args.error_rate,
             truth=args.truth,
             no_words=args.no_words,
             time_tolerance_ms=args.time_tolerance_ms,

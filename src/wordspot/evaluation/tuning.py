@@ -100,6 +100,7 @@ def tune(
     out: Path | str,
     false_accepts_per_hour: float | None = None,
     false_alarm_rate: float | None = None,
+    error_rate: float | None = None,
     truth: Recordings | None = None,
     no_words: bool = False,
     time_tolerance_ms: float = TIME_TOLERANCE_MS,
@@ -121,6 +122,9 @@ def tune(
             ``classic`` and ``micro`` instead maximise correct words with at most 2 % wrong and 2 % false positives.
         false_alarm_rate: for a model of entire recordings: the fraction of the other class that may be accepted as the
             first label.
+        error_rate: for a model of entire recordings: the mean of the two classes' error rates. It does not tell the class of
+            recordings whose scores lie so close to the threshold that the rate would be higher, or that are shorter, noisier or
+            narrower than those tuned on.
         truth, no_words, time_tolerance_ms, decoder, settings: as in `test_stream`.
         force: replace `out` if it exists.
         progress: called while the streams are scored and settings tried.
@@ -135,13 +139,18 @@ def tune(
     _check_out(out, other.suffix if other else ".onnx", force=force)
     if model is not None and not isinstance(model, OtherFormat) and read_card(Path(model)).task.predicts_recordings:
         _refuse_for_recordings(
-            false_accepts_per_hour=false_accepts_per_hour, truth=truth, no_words=no_words, decoder=decoder, **(settings or {})
+            false_accepts_per_hour=false_accepts_per_hour,
+            truth=truth,
+            no_words=no_words,
+            decoder=decoder,
+            **(settings or {}),
         )
-        card, tuned, result = tune_recordings(Path(model), as_paths(streams), out, false_alarm_rate, report)
-        _write_copy(model, card, tuned, out)
+        card, result = tune_recordings(Path(model), as_paths(streams), out, false_alarm_rate, error_rate, report)
+        _write_copy(model, card, out)
         return result
-    if false_alarm_rate is not None:
-        raise ConfigError("`false_alarm_rate` is for models of entire recordings; use `false_accepts_per_hour`")
+    for name, given in (("false_alarm_rate", false_alarm_rate), ("error_rate", error_rate)):
+        if given is not None:
+            raise ConfigError(f"`{name}` is for models of entire recordings; use `false_accepts_per_hour`")
     opened, prepared = open_for_streams(model), prepare_streams(streams, truth, no_words, time_tolerance_ms)
     config = choose_decoder(opened.card.decoder, decoder, settings)
     _check_rate(false_accepts_per_hour, config)
@@ -150,7 +159,10 @@ def tune(
     bench, files, warnings = load_bench(opened, prepared, time_tolerance_ms, config, report)
     averages = () if isinstance(decoder, DecoderConfig) or "average_ms" in (settings or {}) else _averages(config)
     before, after, notes = _tune_bench(bench, config, averages, false_accepts_per_hour, report)
-    _write_copy(model, opened.card, after.decoder, out)
+    if not isinstance(model, OtherFormat):
+        _write_copy(model, dataclasses.replace(opened.card, decoder=after.decoder), out)
+    else:
+        model.write_copy(after.decoder, out)
     return StreamTuning(opened.name, files, out, time_tolerance_ms, false_accepts_per_hour, before, after, (*warnings, *notes))
 
 
@@ -257,13 +269,10 @@ def _limits(bench: Bench, per_hour: float | None, after: DetectionMetrics) -> li
     return lines
 
 
-def _write_copy(model: OtherFormat | Path | str | None, card: Card, decoder: DecoderConfig, out: Path) -> None:
-    """Write the model with other decoder settings, which are in the card of an exported file."""
-    if isinstance(model, OtherFormat):
-        model.write_copy(decoder, out)
-        return
+def _write_copy(model: Path | str | None, card: Card, out: Path) -> None:
+    """Write the model with another card."""
     _, content = read_model(model)
-    data = with_card(content, dataclasses.replace(card, decoder=decoder))
-    assert read_card(data).decoder == decoder
+    data = with_card(content, card)
+    assert read_card(data) == card
     with atomic_path(out) as temporary:
         temporary.write_bytes(data)

@@ -18,6 +18,7 @@ from wordspot.evaluation.streams import StreamResult
 from wordspot.evaluation.tuning import StreamTuning
 from wordspot.formats import MISSING, finite, interval, percent, rate, some, whole
 from wordspot.intervals import Proportion
+from wordspot.limits import Limits
 
 _MOST_SPEAKERS = 10
 _MOST_TRIGGERS = 10
@@ -235,14 +236,20 @@ def _pairs(before: DetectionMetrics, after: DetectionMetrics) -> list[tuple[str,
 
 
 def describe_recordings_tuning(result: RecordingsTuning) -> Text:
-    """The threshold, misses and false alarms, before and after."""
-    columns = ("", "threshold", "missed, percent", "false alarms, percent")
+    """The threshold, the recordings answered, misses and false alarms, before and after; and the limits."""
+    columns = ("", "threshold", "answered, percent", "missed, percent", "false alarms, percent")
     rows = [
-        (name, f"{row.threshold:.5g}", percent(row.miss_rate), percent(row.false_alarm_rate))
+        (name, f"{row.threshold:.5g}", percent(row.answered), percent(row.miss_rate), percent(row.false_alarm_rate))
         for name, row in (("before", result.before), ("after", result.after))
     ]
+    limits = result.after.limits
+    told = (
+        f"cannot tell: log-odds within {limits.margin:.2f} of the threshold's, less than {limits.least_s:.1f} s of sound, less "
+        f"than {limits.least_snr_db:.0f} dB above the noise, nothing above {limits.least_bandwidth_hz / 1000:.1f} kHz"
+    )
     return [
         Table(f"{result.labels[0]}, on the validation set", columns, rows),
+        *([] if limits == Limits() else [told]),
         f"these are the recordings that were tuned on; to measure the result: wordspot evaluate {result.out} LIST",
     ]
 

@@ -27,14 +27,16 @@ class Judgement:
     """A gate's verdict on the voice of a detection.
 
     Attributes:
-        is_target: whether it is of the gate's first class, a person.
+        is_target: whether it is accepted: it is of the gate's first class, a person, or the gate cannot tell.
         label: the class.
         score: the posterior of `label`.
+        is_certain: whether the gate can tell. It accepts a voice of which it cannot.
     """
 
     is_target: bool
     label: str
     score: float
+    is_certain: bool = True
 
 
 class Gate:
@@ -75,7 +77,8 @@ class Gate:
         windows = cut_windows(self._window(detection.time_ms), clip, clip, settings.whole)
         posteriors = combine(classifier.judge(windows), find_sound(windows))
         position = classifier.decide(posteriors)
-        return Judgement(position == 0, classifier.labels[position], float(posteriors[position]))
+        is_certain = not any(classifier.doubts_about_scores(posteriors))
+        return Judgement(position == 0 or not is_certain, classifier.labels[position], float(posteriors[position]), is_certain)
 
     def _window(self, end_ms: float) -> Samples:
         """The audio before `end_ms`, at the gate's rate: float32 [1 to clip_samples]."""

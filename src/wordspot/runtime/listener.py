@@ -46,7 +46,8 @@ class LiveDetection(Detection):
         value = super().to_json()
         if self.judgement:
             value["ignored"] = self.is_ignored
-            value["gate"] = {"label": self.judgement.label, "score": round(self.judgement.score, 6)}
+            verdict = self.judgement
+            value["gate"] = {"label": verdict.label, "score": round(verdict.score, 6), "certain": verdict.is_certain}
         if self.saved:
             value["saved"] = str(self.saved)
         return value

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wordspot.audio.condition import Condition, ConditionMeter
 from wordspot.audio.files import read_blocks
 from wordspot.audio.resample import StreamResampler
 from wordspot.audio.samples import Samples, check_samples, to_float32
@@ -20,6 +21,7 @@ from wordspot.config import RecordingsConfig
 from wordspot.errors import AudioError, CardError, ConfigError
 from wordspot.overrides import from_json
 from wordspot.progress import OnNote
+from wordspot.runtime.doubts import Doubt, doubts_about, doubts_about_scores
 from wordspot.runtime.model import Source, as_model
 from wordspot.runtime.modelfile.card import Card, most_at_once
 from wordspot.runtime.modelfile.session import judge_clips
@@ -56,6 +58,7 @@ class RecordingResult:
         has_sound: bool [n], which windows count; in digital silence none has sound, and all count.
         seconds: length of the recording.
         judged_seconds: how much of it, from its start, the model has seen.
+        doubts: why the model cannot tell the class; empty if it can.
     """
 
     label: str
@@ -70,6 +73,7 @@ class RecordingResult:
     has_sound: NDArray[np.bool_]
     seconds: float
     judged_seconds: float
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def is_silent(self) -> bool:
@@ -88,6 +92,7 @@ class RecordingResult:
             "score": round(self.score, 6),
             "scores": dict(zip(self.labels, _rounded(self.posteriors), strict=True)),
             **({} if self.threshold is None else {"threshold": self.threshold}),
+            "doubts": [doubt.to_json() for doubt in self.doubts],
             "start_s": round(self.start_s, 3),
             "stop_s": round(self.stop_s, 3),
             "seconds": round(self.seconds, 3),
@@ -166,24 +171,32 @@ class RecordingClassifier:
             return 0 if posteriors[0] >= self.threshold else 1
         return int(posteriors.argmax())
 
+    def doubts_about_scores(self, posteriors: NDArray[np.float64]) -> Iterator[Doubt]:
+        """Whether posteriors [labels] are too close to tell."""
+        return doubts_about_scores(posteriors, self.labels, self.threshold if len(self.labels) == 2 else None, self.card.limits)
+
     def _classify(self, blocks: Iterable[Samples], rate: int) -> RecordingResult:
         whole = self.settings.whole
         cutter = WholeCutter(self.card.clip_samples) if whole else self._window_cutter()
+        meter = ConditionMeter(self.card.sample_rate)
         n_samples, rows, powers = 0, [], []
         for block in _resampled(blocks, rate, self.card.sample_rate):
             n_samples += len(block)
+            meter.feed(block)
             for windows in cutter.feed(block):
                 rows.append(self.judge(windows))
                 powers.append(power_of(windows))
         for windows in cutter.finish():
             rows.append(self.judge(windows))
             powers.append(power_of(windows))
-        return self._result(n_samples, np.concatenate(rows), np.concatenate(powers))
+        return self._result(n_samples, np.concatenate(rows), np.concatenate(powers), meter.finish())
 
     def _window_cutter(self) -> WindowCutter:
         return WindowCutter(self.card.clip_samples, self.stride_samples, min(_AT_ONCE, most_at_once(self.card)))
 
-    def _result(self, n_samples: int, rows: NDArray[np.float64], powers: NDArray[np.float64]) -> RecordingResult:
+    def _result(
+        self, n_samples: int, rows: NDArray[np.float64], powers: NDArray[np.float64], condition: Condition
+    ) -> RecordingResult:
         card, has_sound = self.card, with_sound(powers)
         clip = card.clip_samples
         starts = np.zeros(1, np.int64) if self.settings.whole else window_starts(n_samples, clip, self.stride_samples)
@@ -204,6 +217,10 @@ class RecordingClassifier:
             has_sound=has_sound,
             seconds=n_samples / card.sample_rate,
             judged_seconds=(min(n_samples, clip) if self.settings.whole else n_samples) / card.sample_rate,
+            doubts=(
+                *doubts_about(condition, card.limits, is_silent=not has_sound.any()),
+                *self.doubts_about_scores(posteriors),
+            ),
         )
 
 

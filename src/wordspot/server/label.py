@@ -67,6 +67,7 @@ def _judge_recording(model: ServedModel, top: int, max_seconds: float, path: Pat
         "labels": [one.to_json() for one in top_labels(classifier.labels, result.posteriors, top)],
         "label": result.label,
         "score": round(result.score, 6),
+        "doubts": [doubt.to_json() for doubt in result.doubts],
         "start_s": round(result.start_s, 3),
         "stop_s": round(result.stop_s, 3),
         "seconds": round(result.seconds, 3),

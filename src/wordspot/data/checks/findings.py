@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from wordspot.audio.condition import level_db
 from wordspot.audio.samples import Samples
 
 SEVERITIES = ("error", "warning", "note")
@@ -96,11 +97,6 @@ def is_cut_off(audio: Samples, sample_rate: int) -> bool:
     levels = level_db(audio[: n_frames * size].reshape(n_frames, size))
     needed = max(levels.max() - EDGE_BELOW_TOP_DB, np.percentile(levels, 10) + EDGE_ABOVE_FLOOR_DB)
     return bool(max(levels[0], level_db(audio[-size:][None])[0]) >= needed)
-
-
-def level_db(frames: Samples) -> Samples:
-    """float32 [frames, samples] → mean power of each in dB, at least -120."""
-    return np.asarray(10 * np.log10(np.maximum(np.mean(frames * frames, axis=1), 1e-12)), np.float32)
 
 
 def finding_about(severity: str, code: str, message: str, paths: Iterable[str]) -> Iterator[Finding]:

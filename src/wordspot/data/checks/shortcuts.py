@@ -7,6 +7,7 @@ than 3.5 standard deviations of the rank sum away from a random result (Mann and
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,15 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.audio.condition import FRAME_MS, SOUND_BELOW_TOP_DB, Condition, level_db, measure_condition
 from wordspot.audio.samples import Samples
-from wordspot.data.checks.findings import level_db
 from wordspot.data.manifest.rows import ManifestRow
 from wordspot.metrics import area_under_roc, det_curve
 
 SHORTCUT_AREA, SHORTCUT_DEVIATIONS = 0.75, 3.5
-SOUND_BELOW_TOP_DB, SPECTRUM_BELOW_TOP_DB = 40.0, 70.0
-_FRAME_MS = 20
-_BINS_HZ = 25.0
 _FRAMES_AT_ONCE = 256
 _GAP_HZ, _GAP_DB = 500.0, 20.0  # width of a band, and how far a gap lies below the lower of its neighbours
 
@@ -30,20 +28,15 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Measures:
+class Measures(Condition):
     """Properties of a recording that could reveal its class without its content.
 
-    level_db: level of the frames that contain sound, dBFS. floor_db: level below which the quietest tenth of the frames
-    stay, dBFS. lead_ms, tail_ms: time before the first sound and after the last. bandwidth_hz: highest frequency with sound.
-    gaps_percent: share of bands, frame by frame, that lie far below both of their neighbours, as MP3 and Vorbis leave them; Opus
-    leaves none. length_s: of the recording.
+    Attributes:
+        gaps_percent: share of bands, frame by frame, that lie far below both of their neighbours, as MP3 and Vorbis leave them;
+            Opus leaves none.
+        length_s: of the recording.
     """
 
-    level_db: float
-    floor_db: float
-    lead_ms: float
-    tail_ms: float
-    bandwidth_hz: float
     gaps_percent: float
     length_s: float
 
@@ -106,47 +99,26 @@ def _groups(rows: Sequence[ManifestRow]) -> Iterator[tuple[str, Bools, Bools, st
 
 def measure(audio: Samples, sample_rate: int, length_s: float) -> Measures:
     """Measure float32 [samples], the first part of a recording of `length_s` seconds."""
-    size = max(sample_rate * _FRAME_MS // 1000, 1)
-    frames = np.resize(audio, max(len(audio) // size, 1) * size).reshape(-1, size)  # at least one frame
-    levels = level_db(frames)
-    sounding = levels >= levels.max() - SOUND_BELOW_TOP_DB
-    power = float(np.mean(10 ** (levels[sounding].astype(np.float64) / 10)))
-    return Measures(
-        level_db=10 * math.log10(power),
-        floor_db=float(np.percentile(levels, 10)),
-        lead_ms=float(np.argmax(sounding) * _FRAME_MS),
-        tail_ms=float(np.argmax(sounding[::-1]) * _FRAME_MS),
-        bandwidth_hz=_bandwidth(audio, sample_rate),
-        gaps_percent=_gaps(frames[sounding], sample_rate),
-        length_s=length_s,
-    )
+    condition = dataclasses.asdict(measure_condition(audio, sample_rate))
+    return Measures(**condition, gaps_percent=_gaps(audio, sample_rate), length_s=length_s)
 
 
-def _bandwidth(audio: Samples, sample_rate: int) -> float:
-    """The highest frequency whose mean power lies within `SPECTRUM_BELOW_TOP_DB` of the strongest one's, in Hz."""
-    size = 2 * round(sample_rate / (2 * _BINS_HZ))
-    audio = np.concatenate([audio, np.zeros(max(size - len(audio), 0), np.float32)])
-    frames = np.lib.stride_tricks.sliding_window_view(audio, size)[:: size // 2]
-    power = np.zeros(size // 2 + 1)
-    for start in range(0, len(frames), _FRAMES_AT_ONCE):
-        spectrum = np.fft.rfft(frames[start : start + _FRAMES_AT_ONCE] * np.blackman(size))
-        power += np.sum(np.abs(spectrum) ** 2, axis=0)
-    present = np.flatnonzero(power >= power.max() * 10 ** (-SPECTRUM_BELOW_TOP_DB / 10))
-    return float(present[-1] * sample_rate / size)
-
-
-def _gaps(frames: Samples, sample_rate: int) -> float:
-    """The share of bands that lie `_GAP_DB` below both neighbours, in percent: float32 [frames, samples], with sound."""
-    width = max(round(_GAP_HZ * frames.shape[1] / sample_rate), 1)
-    n_bands = (frames.shape[1] // 2 + 1) // width
-    if n_bands < 3:
+def _gaps(audio: Samples, sample_rate: int) -> float:
+    """The share of bands that lie `_GAP_DB` below both neighbours in frames with sound, in percent."""
+    size = max(sample_rate * FRAME_MS // 1000, 1)
+    width = max(round(_GAP_HZ * size / sample_rate), 1)
+    n_bands = (size // 2 + 1) // width
+    frames = audio[: len(audio) // size * size].reshape(-1, size)
+    if n_bands < 3 or not len(frames):
         return 0.0
+    levels = level_db(frames)
+    frames = frames[levels >= levels.max() - SOUND_BELOW_TOP_DB]
     n_gaps = 0
     for start in range(0, len(frames), _FRAMES_AT_ONCE):
-        spectrum = np.fft.rfft(frames[start : start + _FRAMES_AT_ONCE] * np.blackman(frames.shape[1]))
-        power = np.abs(spectrum[:, : n_bands * width]) ** 2
-        levels = level_db(np.sqrt(power).reshape(-1, width)).reshape(-1, n_bands)
-        n_gaps += int((levels[:, 1:-1] < np.minimum(levels[:, :-2], levels[:, 2:]) - _GAP_DB).sum())
+        spectrum = np.fft.rfft(frames[start : start + _FRAMES_AT_ONCE] * np.blackman(size))
+        power = np.mean(np.abs(spectrum[:, : n_bands * width].reshape(-1, n_bands, width)) ** 2, axis=2)
+        bands = 10 * np.log10(np.maximum(power, 1e-12))
+        n_gaps += int((bands[:, 1:-1] < np.minimum(bands[:, :-2], bands[:, 2:]) - _GAP_DB).sum())
     return float(100 * n_gaps / (len(frames) * (n_bands - 2)))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from wordspot.config import DECODERS, MAX_SAMPLE_RATE, DecoderConfig
 from wordspot.errors import CardError, ConfigError
 from wordspot.formats import shown
+from wordspot.limits import Limits, limits_from_json, limits_to_json
 from wordspot.overrides import decoder_from_json, decoder_to_json
 from wordspot.tasks import TASKS, Task
 
@@ -75,6 +76,7 @@ class Card:
     quantization: str = "none"
     wordspot_version: str = ""
     format_version: int = FORMAT_VERSION
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def clip_seconds(self) -> float:
@@ -93,6 +95,9 @@ def to_json(card: Card) -> dict[str, Any]:
     value["states"] = [dataclasses.asdict(state) for state in card.states]
     value["self_test"] = dataclasses.asdict(card.self_test)
     value["decoder"] = decoder_to_json(card.decoder)
+    del value["limits"]
+    if card.limits != Limits():  # so that older versions read files without limits
+        value["limits"] = limits_to_json(card.limits)
     result: dict[str, Any] = json.loads(json.dumps(value))
     return result
 
@@ -140,6 +145,7 @@ def parse_card(text: str | None) -> Card:
         quantization=_choice(value, "quantization", QUANTIZATIONS),
         wordspot_version=_entry(value, "wordspot_version", str)[:100],
         format_version=version,
+        limits=_limits(value),
     )
 
 
@@ -197,6 +203,15 @@ def _decoder(value: dict[str, Any], labels: tuple[str, ...]) -> DecoderConfig:
     if strange := sorted(set(decoder.thresholds) - set(labels)):
         raise CardError(f"the card has a threshold for {shown(strange[0])}, which is not one of its labels")
     return decoder
+
+
+def _limits(value: dict[str, Any]) -> Limits:
+    if "limits" not in value:
+        return Limits()
+    try:
+        return limits_from_json(value["limits"])
+    except ConfigError as error:
+        raise CardError(f"the card's limits are invalid: {error}") from error
 
 
 def _self_test(value: dict[str, Any], n_labels: int, clip_samples: int, step_samples: int) -> SelfTest:
