@@ -188,6 +188,10 @@ def describe_recordings(result: RecordingsResult) -> Text:
             f"{metrics.labels[0]} is predicted from a score of {metrics.binary.threshold:.4g}: {_with_range(missed)} missed, "
             f"{_with_range(alarms)} false alarms"
         )
+    if answered := metrics.answered:
+        recalls = ", ".join(f"{percent(recall)} % of {label}" for label, recall in answered.recall.items())
+        told = f"it can tell {answered.answered.count} of {answered.answered.n} recordings"
+        text.append(f"{told}; {_with_range(answered.correct)} of these are right ({recalls})")
     return [*text, recordings_line(metrics, result.split)]
 
 
