@@ -159,7 +159,7 @@ def train(
         speech: a folder of sentences that hold none of the words, or whose text is beside them; see `wordspot.data.speech`. The
             network learns to ignore them.
         init: the weights to start from: a run, its folder, an exported file, ``"default"`` for the model that comes with
-            wordspot, or ``"body"`` for a network that comes with it too and knows speech but no words. The last layer may be
+            wordspot, or ``"body"`` for the other one that does, pre-trained on speech in general. The last layer may be
             another. `model` and `features` that are None are those of `init`. None: the model that comes with wordspot, if
             network and front end are the same; ``"none"``: random weights.
         device, force: ``auto``, ``cpu`` or ``cuda``; whether to replace a run that `out` holds.

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,8 @@ from wordspot.data.folders import Listing, Recording, left_out_notes
 from wordspot.errors import DataError, WordspotError
 from wordspot.files import atomic_folder, read_json, write_json
 from wordspot.progress import OnProgress
+
+Decoded = Iterator[tuple[Recording, tuple[NDArray[np.int16], str, list[str]] | Problem]]
 
 _LAYOUT = 3  # raised when the same files are decoded to other samples
 _NOTES_KEPT = 3
@@ -94,8 +97,22 @@ def decode_folder(listing: Listing, sample_rate: int, clip_samples: int, progres
 
 
 def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, progress: OnProgress | None) -> None:
+    """Decode a folder's recordings into three files."""
     total = len(listing.clips) + len(listing.noise)
     read = partial(_read, listing.root, sample_rate)
+    clips, of_clips = _write_clips(folder, listing, clip_samples, decode_many(listing.clips, read, progress, total=total))
+    noise, of_noise = _write_noise(folder, decode_many(listing.noise, read, progress, before=len(listing.clips), total=total))
+    problems = [*of_clips, *of_noise]
+    texts, final = [problem.text for problem in problems], not any(problem.may_pass for problem in problems)
+    write_json(folder / "index.json", {**clips, **noise, "problems": texts, "final": final})
+
+
+def _write_clips(folder: Path, listing: Listing, clip_samples: int, decoded: Decoded) -> tuple[dict[str, Any], list[Problem]]:
+    """Write ``clips.npy``: int16 [clips, samples], the clips that can be read and zeros for the others.
+
+    Returns:
+        Their part of the index, and what is wrong with the others.
+    """
     kept: list[int] = []
     hashes: list[str] = []
     problems: list[Problem] = []
@@ -105,7 +122,7 @@ def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, p
     with (folder / "clips.npy").open("wb") as file:
         header = {"descr": "<i2", "fortran_order": False, "shape": (len(listing.clips), clip_samples)}
         np.lib.format.write_array_header_2_0(file, header)
-        for position, (_, result) in enumerate(decode_many(listing.clips, read, progress, total=total)):
+        for position, (_, result) in enumerate(decoded):
             if isinstance(result, Problem):
                 problems.append(result)
                 continue
@@ -123,31 +140,26 @@ def _fill(folder: Path, listing: Listing, sample_rate: int, clip_samples: int, p
         _sync(file)
     if listing.clips and not kept:
         raise DataError(f"{listing.root}: none of the {len(listing.clips)} recordings could be read; {problems[0].text}")
-    noise_kept: list[int] = []
+    counts = {"n_long": n_long, "n_loud_part_cut": n_cut, "n_notes": len(notes), "first_notes": notes[:_NOTES_KEPT]}
+    return {"clips": kept, "hashes": hashes, **counts}, problems
+
+
+def _write_noise(folder: Path, decoded: Decoded) -> tuple[dict[str, Any], list[Problem]]:
+    """Write ``noise.npy``: int16 [samples], all noise that can be read, end to end; see `_write_clips`."""
+    kept: list[int] = []
+    problems: list[Problem] = []
     noise: list[NDArray[np.int16]] = []
-    for position, (_, result) in enumerate(decode_many(listing.noise, read, progress, before=len(listing.clips), total=total)):
+    for position, (_, result) in enumerate(decoded):
         if isinstance(result, Problem):
             problems.append(result)
         else:
-            noise_kept.append(position)
+            kept.append(position)
             noise.append(result[0])
     with (folder / "noise.npy").open("wb") as file:
         np.save(file, np.concatenate([*noise, np.zeros(0, np.int16)]), allow_pickle=False)
         _sync(file)
     bounds = [0, *np.cumsum([len(samples) for samples in noise]).tolist()]
-    index = {
-        "clips": kept,
-        "hashes": hashes,
-        "noise": noise_kept,
-        "bounds": bounds,
-        "problems": [problem.text for problem in problems],
-        "n_long": n_long,
-        "n_loud_part_cut": n_cut,
-        "n_notes": len(notes),
-        "first_notes": notes[:_NOTES_KEPT],
-        "final": not any(problem.may_pass for problem in problems),
-    }
-    write_json(folder / "index.json", index)
+    return {"noise": kept, "bounds": bounds}, problems
 
 
 def _read(root: Path, sample_rate: int, recording: Recording) -> tuple[NDArray[np.int16], str, list[str]]:

