@@ -148,6 +148,12 @@ class RecordingsConfig(Section):
     backgrounds: tuple[str, ...] = setting(
         (), "folders of recorded sounds, relative to the manifest, mixed in while training; none: synthetic noise alone"
     )
+    fit_windows: int = setting(
+        0,
+        "after the last step, fit the last layer of statistics by ridge regression on so many windows; 0: keep that of the steps",
+        0,
+    )
+    ridge: float = setting(0.1, "penalty of that fit on the squared weights", 1e-6, 1e6)
 
     def __post_init__(self) -> None:
         super().__post_init__()

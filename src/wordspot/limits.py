@@ -20,6 +20,13 @@ class Limits(Section):
     least_snr_db: float = setting(0.0, "decibels that the sound must lie above the noise floor", 0, 120)
     least_bandwidth_hz: float = setting(0.0, "frequency that the sound must reach, in Hz", 0, 500_000)
 
+    def describe(self) -> str:
+        """When the answer is "cannot tell", in words."""
+        return (
+            f"log-odds within {self.margin:.2f} of the threshold's, less than {self.least_s:.1f} s of sound, less than "
+            f"{self.least_snr_db:.0f} dB above the noise, nothing above {self.least_bandwidth_hz / 1000:.1f} kHz"
+        )
+
 
 def limits_to_json(limits: Limits) -> dict[str, float]:
     """A JSON-ready dict of `limits`."""

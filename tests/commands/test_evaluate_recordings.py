@@ -191,6 +191,11 @@ def test_tune_for_an_error_rate(
     assert after["limits"]["margin"] == pytest.approx(margin, abs=1e-3)
     assert after["limits"]["least_s"] == pytest.approx(0.5)
     assert read_card(out).limits.margin == after["limits"]["margin"]
+    measured = evaluated(capsys, out, files / "labels.csv", "--split", "validation")["answered"]
+    assert measured["n"] == round(10 * answered)
+    assert 1 - np.mean(list(measured["recall"].values())) == pytest.approx(rate)
+    status, text, error = run(capsys, "evaluate", out, files / "labels.csv", "--split", "validation")
+    assert f"it can tell {round(10 * answered)} of 10 recordings" in " ".join(text.split())
     (tmp_path / "level.wav").write_bytes((files / "testing" / "person__0.wav").read_bytes())
     write_level(tmp_path / "short.wav", 0.9, 0.3)
     write_level(tmp_path / "close.wav", 0.01)

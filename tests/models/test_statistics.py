@@ -17,7 +17,9 @@ from wordspot.errors import ConfigError
 from wordspot.export.run import export_network
 from wordspot.features import make_front_end
 from wordspot.models import make_model
-from wordspot.models.statistics import BandStatistics, LineStatistics, StatisticsNet
+from wordspot.models.least_squares import fit_linear
+from wordspot.models.statistics import BandStatistics, LineStatistics, StatisticsNet, relative_power
+from wordspot.models.texture import TextureStatistics
 from wordspot.presets import FEATURES
 from wordspot.training.recipes import recipe_config
 
@@ -116,6 +118,61 @@ def test_each_statistic_by_numpy(name: str) -> None:
         np.testing.assert_allclose(by_name(given[i], 7)[name], expected, rtol=1e-3, atol=1e-4)
 
 
+def test_texture_by_numpy() -> None:
+    power = power_of(sounds())[:, :, 4:230]
+    relative, weights = relative_power(power)
+    given = TextureStatistics(7, 226)((relative + 1e-5).log(), weights)
+    assert given.shape == (3, 45 * 7)
+    for i in range(len(power)):
+        expected = texture_by_numpy(power[i].double().numpy(), 7)
+        assert expected.reshape(-1, 7).std(axis=1).min() > 1e-3  # each says something of these sounds
+        np.testing.assert_allclose(given[i].double().numpy(), expected, rtol=1e-3, atol=1e-3)  # cubes in float32
+
+
+def test_a_fit_is_ridge_regression() -> None:
+    """With two labels of unequal number: the minimum of the weighted squared error and penalty, by numpy's least squares."""
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((90, 5)) * [1, 2, 3, 4, 5] + 7
+    labels = (values[:, 0] + 0.5 * rng.standard_normal(90) > 7.5).astype(np.int64)
+    fitted = fit_linear(torch.from_numpy(values).float(), torch.from_numpy(labels), 2, ridge=0.3, eps=0.0, most=math.inf)
+    np.testing.assert_allclose(fitted.mean, values.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(fitted.variance, values.var(axis=0), rtol=1e-4)
+    scaled = np.concatenate([(values - values.mean(axis=0)) / values.std(axis=0), np.ones((90, 1))], axis=1)
+    root = np.sqrt(np.where(labels, 0.5 / labels.sum(), 0.5 / (1 - labels).sum()))[:, None]
+    rows = np.concatenate([root * scaled, np.sqrt(0.3) * np.eye(6)[:5]])  # the intercept has no penalty
+    expected = np.linalg.lstsq(rows, np.concatenate([root[:, 0] * (2 * labels - 1), np.zeros(5)]), rcond=None)[0]
+    difference = (fitted.weight[1] - fitted.weight[0]).double().numpy()
+    np.testing.assert_allclose(difference / np.abs(difference).sum(), expected[:5] / np.abs(expected[:5]).sum(), atol=1e-5)
+    odds = scaled[:, :5] @ difference + float(fitted.bias[1] - fitted.bias[0])
+    for change in (0.9, 1.1):  # the factor is the best one
+        assert cross_entropy(odds, labels) < cross_entropy(odds * change, labels)
+    for shift in (-0.1, 0.1):
+        assert cross_entropy(odds, labels) < cross_entropy(odds + shift, labels)
+
+
+def cross_entropy(log_odds: Array, labels: NDArray[np.int64]) -> float:
+    """The mean of both labels' own."""
+    losses = np.log1p(np.exp(np.where(labels, -log_odds, log_odds)))
+    return float((losses[labels == 1].mean() + losses[labels == 0].mean()) / 2)
+
+
+def test_a_fitted_network_gives_its_posteriors() -> None:
+    """Loud and quiet halves of the sounds' bands: what is fitted on is recognised, and outliers do not count more than 4."""
+    model = make(texture=True)
+    assert isinstance(model, StatisticsNet)
+    hops = torch.cat([hops_of(sounds(6)), hops_of(0.1 * torch.randn(6, RATE, generator=torch.Generator().manual_seed(0)))])
+    labels = torch.arange(2).repeat_interleave(6)
+    described = model.describe(hops)
+    assert described.shape == (12, 243 + 45 * 14)
+    model.fit(described, labels, 0.1)
+    assert (model(hops).argmax(dim=1) == labels).all()
+    assert model.scale.running_mean is not None
+    np.testing.assert_allclose(model.scale.running_mean, described.mean(dim=0), rtol=1e-4, atol=1e-4)
+    scaled = (described - described.mean(dim=0)) / (described.var(dim=0, correction=0) + model.scale.eps).sqrt()
+    expected = scaled.clamp(-4, 4) @ model.output.weight.T + model.output.bias
+    torch.testing.assert_close(model(hops), expected, rtol=1e-3, atol=1e-3)
+
+
 def test_sizes() -> None:
     """Five statistics and five rates a band, and one a pair of bands: by default 14 · 10 + 91."""
     assert BandStatistics(14, 4, 228, 5.0).n_statistics == 231
@@ -125,6 +182,31 @@ def test_sizes() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == (231 + 12) * 3 + 3
     assert model(hops_of(sounds(2))).shape == (2, 3)
     assert sum(parameter.numel() for parameter in make(lines=False).parameters()) == 231 * 2 + 2
+
+
+def texture_by_numpy(power: Array, n_bands: int) -> Array:
+    """power [frames, bins] of one window → the texture, with shifted copies and loops."""
+    level = power.mean()
+    weight = 1 / (1 + np.exp(-2 * (np.log(power.mean(axis=1) / level + 1e-6) + 2)))
+    logs = np.log(power / level + 1e-5)
+    logs = logs - logs.mean(axis=0)
+    found = []
+    for lag in (1, 2, 4):
+        time, frequency = np.roll(logs, -lag, 0) - logs, np.roll(logs, -lag, 1) - logs
+        kinds = [
+            (time, lag, 0), (frequency, 0, lag), (np.roll(frequency, -lag, 0) - frequency, lag, lag),
+            (np.roll(time, -lag, 0) - time, 2 * lag, 0), (np.roll(frequency, -lag, 1) - frequency, 0, 2 * lag),
+        ]  # fmt: skip
+        for values, frames, bins in kinds:
+            kept = values[: len(values) - frames, : values.shape[1] - bins]
+            width = kept.shape[1] // n_bands
+            cut = [kept[:, band * width : (band + 1) * width] for band in range(n_bands)]
+            square, size, cube = (
+                np.array([np.average(change(band).mean(axis=1), weights=weight[: len(kept)]) for band in cut])
+                for change in (lambda v: v**2, np.abs, lambda v: v**3)
+            )
+            found += [np.log(square + 1e-4), size**2 / (square + 1e-6), cube / (square + 1e-4) ** 1.5]
+    return np.concatenate(found)
 
 
 # --- what they do not hear ---------------------------------------------------------------------------------------------
@@ -282,6 +364,7 @@ def test_logits_are_linear_in_scaled_statistics() -> None:
         ({"low_hz": -100.0}, "0 <= low_hz < high_hz <= 8000 .* got -100, 7125 and 14"),
         ({"high_hz": 9000.0}, "high_hz <= 8000 .* got 125, 9000 and 14"),
         ({"lines": "no"}, "lines must be true or false, got 'no'"),
+        ({"texture": 1}, "texture must be true or false, got 1"),
         ({"sample_rate": 2000}, "lines need 6 bands of at least 8 bins of 15.625 Hz, got 0 bins; .*model.lines=false"),
         ({"low_hz": 7125.0}, "0 <= low_hz < high_hz"),
         ({"n_bands": 1}, "at least 2 bands of 31.25 Hz each"),
@@ -323,16 +406,17 @@ def test_the_recipe_builds_it() -> None:
 
 
 @pytest.mark.slow
-def test_export_gives_the_same() -> None:
+@pytest.mark.parametrize("texture", [False, True])
+def test_export_gives_the_same(texture: bool) -> None:
     """What the file gives is compared with the network while it is exported, and by its own self-test when it is opened."""
     from wordspot.runtime.detector import Classifier
 
-    model = make()
-    config = RunConfig(("a", "b"), task="recordings", features=SOUND, model=ModelConfig("statistics"))
+    model = make(texture=texture)
+    config = RunConfig(("a", "b"), task="recordings", features=SOUND, model=ModelConfig("statistics", {"texture": texture}))
     exported = export_network(model, config)
     assert exported.difference < 1e-4
     assert exported.card.kind == "clip"
-    assert len(exported.model) < 100_000  # both transforms stand in the file as formulas
+    assert len(exported.model) < 120_000  # both transforms stand in the file as formulas
     audio = sounds()
     given = Classifier(exported.model).classify(audio.numpy())
     np.testing.assert_allclose(given, model(hops_of(audio)).softmax(dim=1).numpy(), atol=1e-4)

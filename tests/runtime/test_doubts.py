@@ -94,6 +94,14 @@ def test_a_gate_accepts_what_it_cannot_tell() -> None:
         assert [one.is_certain for one in judged] == [limits == Limits(), limits == Limits(), True]
 
 
+def test_info_shows_the_limits(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(limited(LIMITS))
+    assert main(["info", str(tmp_path / "model.onnx")]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "log-odds within 1.00 of the threshold's, less than 2.0 s of sound, less than 20 dB above the noise" in shown
+    assert "nothing above 5.0 kHz" in shown
+
+
 def test_limits_travel_in_the_file() -> None:
     assert read_card(limited(LIMITS)).limits == LIMITS
     assert "limits" not in to_json(read_card(recording_model()))  # so that older versions read it

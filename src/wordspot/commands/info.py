@@ -80,6 +80,7 @@ def _lines(card: Card, size: int, engine: str) -> list[tuple[str, Any]]:
         ("network", f"{model.get('name', '?')} on {features.get('kind', '?')}"),
         ("size", f"{size / 1000:.0f} kB" + (", int8" if card.quantization == "int8" else "")),
         _decision(card),
+        *_limits(card),
         ("runs in", engine),
         *(
             (_DATA.get(name, name), f"{value} recordings" if name == "clips" else value)
@@ -102,6 +103,13 @@ def _decision(card: Card) -> tuple[str, str]:
         return "threshold", f"{target} from {decoder.thresholds.get(target, DEFAULT_THRESHOLD):g} on"
     thresholds = ", ".join(f"{word} {value:g}" for word, value in decoder.thresholds.items())
     return "decoder", f"{decoder.kind}, threshold {decoder.threshold:g}" + (f"; {thresholds}" if thresholds else "")
+
+
+def _limits(card: Card) -> list[tuple[str, str]]:
+    """When a model of recordings says that it cannot tell."""
+    from wordspot.limits import Limits
+
+    return [] if card.limits == Limits() else [("cannot tell", card.limits.describe())]
 
 
 def _section(card: Card, name: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from wordspot.data.manifest.rows import read_manifest
 from wordspot.data.silence import Silence
 from wordspot.data.trigger import load_trigger_data
 from wordspot.errors import ConfigError, DataError
+from wordspot.evaluation.answered import find_answered, measure_conditions
 from wordspot.evaluation.bootstrap import MIN_SPEAKERS
 from wordspot.evaluation.clips import measure_clips
 from wordspot.evaluation.judging import Judge, TrainedOn
@@ -35,7 +36,8 @@ from wordspot.evaluation.results import (
 )
 from wordspot.evaluation.scenes import make_scenes, measure_scenes
 from wordspot.labels import normalize_word
-from wordspot.metrics import Floats
+from wordspot.limits import Limits
+from wordspot.metrics import Bools, Floats
 from wordspot.progress import OnProgress, Progress, ignore
 from wordspot.tasks import TASKS
 
@@ -192,6 +194,7 @@ def _evaluate_recordings(judge: Judge, data: Path, split: str, progress: OnProgr
         [row.speaker for row in chosen.rows],
         [row.generator for row in chosen.rows],
         judge.threshold,
+        answered=_answered(judge, chosen, posteriors),
     )
     return RecordingsResult(
         model=judge.model,
@@ -206,6 +209,14 @@ def _evaluate_recordings(judge: Judge, data: Path, split: str, progress: OnProgr
         posteriors=posteriors,
         judge=judge,
     )
+
+
+def _answered(judge: Judge, chosen: RecordingSet, posteriors: Floats) -> Bools | None:
+    """Which recordings the model can tell the class of; None if it has no limits."""
+    if judge.limits == Limits():
+        return None
+    conditions = measure_conditions(chosen.audio, judge.config.features.sample_rate)
+    return find_answered(posteriors, judge.threshold if len(judge.labels) == 2 else None, judge.limits, conditions)
 
 
 def load_for_evaluation(

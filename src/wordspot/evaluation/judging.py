@@ -7,7 +7,7 @@ prediction for each piece of sound (a clip or a recording), and predictions over
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from wordspot.config import DecoderConfig, RunConfig
 from wordspot.errors import CardError
+from wordspot.limits import Limits
 from wordspot.metrics import Bools, Floats
 from wordspot.overrides import from_json
 from wordspot.presets import TRIGGER_DECODER
@@ -67,6 +68,7 @@ class Judge:
         over_time: pieces of sound → the posteriors of each over time. A model of clips has none.
         at_once: how many pieces to pass to `predict` or `over_time` at a time.
         threshold: of the first label of a model of recordings with two labels.
+        limits: beyond which a model of recordings cannot tell.
         decoder: of a model that predicts steps.
         step: of a run's checkpoint; None for an exported file.
         trained_on: None if that is not known, as for an exported file.
@@ -80,6 +82,7 @@ class Judge:
     over_time: Callable[[Sequence[Audio]], list[PosteriorTrack]]
     at_once: int = 1
     threshold: float = 0.5
+    limits: Limits = field(default_factory=Limits)
     decoder: DecoderConfig = TRIGGER_DECODER
     step: int | None = None
     trained_on: TrainedOn | None = None
@@ -118,7 +121,9 @@ def _judge_recordings(path: Path, config: RunConfig, opened: Model) -> Judge:
         results = [classifier.classify(audio, rate) for audio in recordings]
         return [PosteriorTrack(1000 * one.times_s, one.window_posteriors, one.has_sound) for one in results]
 
-    return Judge(str(path), config, opened.card.labels, predict, over_time, threshold=classifier.threshold)
+    return Judge(
+        str(path), config, opened.card.labels, predict, over_time, threshold=classifier.threshold, limits=classifier.card.limits
+    )
 
 
 def _judge_steps(path: Path, config: RunConfig, opened: Model) -> Judge:

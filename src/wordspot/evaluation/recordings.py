@@ -116,6 +116,25 @@ class SpeakerMetrics:
 
 
 @dataclass(frozen=True)
+class AnsweredMetrics:
+    """The recordings that the model can tell the class of.
+
+    Attributes:
+        answered: these, of all.
+        correct: those among them whose predicted label is the true one.
+        recall: the same of each label, None if none of it is answered.
+    """
+
+    answered: Proportion
+    correct: Proportion
+    recall: dict[str, float | None]
+
+    def to_json(self) -> dict[str, Any]:
+        shares = {**self.answered.to_json("share"), **self.correct.to_json("accuracy")}
+        return {"n": self.answered.count, **shares, "recall": self.recall}
+
+
+@dataclass(frozen=True)
 class RecordingsMetrics:
     """All metrics of a set of recordings.
 
@@ -127,6 +146,8 @@ class RecordingsMetrics:
         per_label: of each label.
         per_generator: of each label's generators.
         per_speaker: the lowest accuracy first.
+        answered: what is measured of the recordings within the model's limits; None if it has none. All else is of all
+            recordings, whether or not the model can tell.
     """
 
     labels: tuple[str, ...]
@@ -136,6 +157,7 @@ class RecordingsMetrics:
     per_label: dict[str, ClassMetrics]
     per_generator: tuple[GeneratorMetrics, ...]
     per_speaker: tuple[SpeakerMetrics, ...]
+    answered: AnsweredMetrics | None = None
 
     @property
     def n(self) -> int:
@@ -164,6 +186,7 @@ class RecordingsMetrics:
             **self.correct.to_json("accuracy"),
             "confusion": self.confusion.tolist(),
             **({} if self.binary is None else self.binary.to_json()),
+            **({} if self.answered is None else {"answered": self.answered.to_json()}),
             "per_label": {label: row.to_json() for label, row in self.per_label.items()},
             "per_generator": [row.to_json() for row in self.per_generator],
             "per_speaker": [asdict(row) for row in self.per_speaker],
@@ -178,6 +201,7 @@ def measure_recordings(
     generators: Sequence[str | None],
     threshold: float = 0.5,
     seed: int = 0,
+    answered: Bools | None = None,
 ) -> RecordingsMetrics:
     """All metrics of a set of recordings.
 
@@ -189,6 +213,7 @@ def measure_recordings(
         generators: [n], None if not known.
         threshold: of the target's posterior; not used with three or more labels.
         seed: random seed of the bootstrap.
+        answered: bool [n], the recordings that the model can tell the class of; None: it has no limits.
     """
     is_binary = len(labels) == 2
     predicted = (posteriors[:, 0] < threshold).astype(np.int64) if is_binary else posteriors.argmax(axis=1)
@@ -202,6 +227,15 @@ def measure_recordings(
         per_label=_per_label(labels, truth, posteriors, confusion, speakers, seed),
         per_generator=_per_generator(labels, truth, posteriors, is_right, speakers, generators, seed),
         per_speaker=_per_speaker(speakers, is_right),
+        answered=None if answered is None else _measure_answered(labels, truth, is_right, answered),
+    )
+
+
+def _measure_answered(labels: Sequence[str], truth: Ints, is_right: Bools, answered: Bools) -> AnsweredMetrics:
+    return AnsweredMetrics(
+        answered=Proportion(int(answered.sum()), len(answered)),
+        correct=Proportion(int(is_right[answered].sum()), int(answered.sum())),
+        recall={label: _mean(is_right[answered & (truth == at)]) for at, label in enumerate(labels)},
     )
 
 

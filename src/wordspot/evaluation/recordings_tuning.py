@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from wordspot.audio.condition import Condition, measure_condition
-from wordspot.audio.samples import to_float32
+from wordspot.audio.condition import Condition
 from wordspot.errors import ConfigError, DataError
+from wordspot.evaluation.answered import distances_of, find_answered, measure_conditions, within
 from wordspot.evaluation.evaluate import choose_recordings, load_for_evaluation, predict_recordings
 from wordspot.evaluation.judging import judge_of_file
 from wordspot.evaluation.scores import threshold_for
@@ -20,7 +20,6 @@ from wordspot.intervals import wilson_interval
 from wordspot.limits import Limits
 from wordspot.metrics import Bools, Floats
 from wordspot.progress import OnProgress, ignore
-from wordspot.runtime.doubts import distance, doubts_about
 from wordspot.runtime.modelfile.card import Card, read_card
 
 
@@ -124,7 +123,7 @@ def tune_recordings(
         if not count:
             raise DataError(f"{data}: the validation set has no recordings of {label}")
     scores = predict_recordings(judge, chosen, progress)[:, 0]
-    conditions = [measure_condition(to_float32(audio), card.sample_rate) for audio in chosen.audio]
+    conditions = measure_conditions(chosen.audio, card.sample_rate)
     threshold, limits = judge.threshold, card.limits
     if false_alarm_rate is not None:
         threshold = _threshold(data, card, scores, is_target, false_alarm_rate)
@@ -172,7 +171,7 @@ def choose_limits(
         least_snr_db=_least([one.snr_db for one in conditions], 1.0),
         least_bandwidth_hz=_least([one.bandwidth_hz for one in conditions], 100.0),
     )
-    distances, is_fine = _distances(scores, threshold), _within(conditioned, conditions)
+    distances, is_fine = distances_of(_both(scores), threshold), within(conditioned, conditions)
     is_wrong = (scores >= threshold) != is_target
     for margin in (0.0, *np.unique(distances).tolist()):
         answered = is_fine & (distances >= margin)
@@ -187,10 +186,6 @@ def choose_limits(
 def _least(values: Sequence[float], step: float) -> float:
     """What all but one in a hundred of the values reach, rounded down to a multiple of `step`."""
     return max(float(np.floor(np.percentile(values, 1) / step) * step), 0.0)
-
-
-def _distances(scores: Floats, threshold: float) -> Floats:
-    return np.array([distance(np.array([score, 1 - score]), threshold) for score in scores])
 
 
 def _check(lists: Sequence[Path | str], false_alarm_rate: float | None, error_rate: float | None) -> Path:
@@ -221,16 +216,16 @@ def _measure(
     scores: Floats, is_target: Bools, threshold: float, limits: Limits, conditions: Sequence[Condition]
 ) -> ThresholdMetrics:
     """What a threshold and limits give; an error rate of which no recording is answered is that of a guess."""
-    answered = _within(limits, conditions) & (_distances(scores, threshold) >= limits.margin)
+    answered = find_answered(_both(scores), threshold, limits, conditions)
     is_wrong = (scores >= threshold) != is_target
     share = (float(answered[is_target].mean()) + float(answered[~is_target].mean())) / 2
     rates = [_rate(is_wrong[answered & one]) for one in (is_target, ~is_target)]
     return ThresholdMetrics(threshold, limits, share, *rates)
 
 
-def _within(limits: Limits, conditions: Sequence[Condition]) -> Bools:
-    """Which recordings are as the limits demand, whatever their scores: bool [n]."""
-    return np.array([not any(doubts_about(one, limits, is_silent=False)) for one in conditions])
+def _both(scores: Floats) -> Floats:
+    """Posteriors [n, 2] with the first label's scores [n]."""
+    return np.stack([scores, 1 - scores], axis=1)
 
 
 def _rate(wrong: Bools) -> float:

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from wordspot.config import RECORDINGS_CLIP_MS, FeatureConfig
 from wordspot.features.spectral import SpectralFrontEnd
+from wordspot.models.least_squares import fit_linear
+from wordspot.models.texture import TextureStatistics
 
 _WINDOW_MS = 25.0
 _FLOOR = 1e-5  # added to the relative power of a bin
@@ -29,6 +31,7 @@ _FINE_MS, _FINE_HOPS = 64.0, 3  # window of the finer spectrum, and from one to 
 _FINE_FLOOR, _LEAST_RIPPLE = 1e-6, 1e-4
 _LINES_HZ, _SMOOTH_HZ = (800.0, 7050.0), 500.0  # below, harmonics of low voices look like lines
 _LINE_BANDS, _LEAST_BINS = 6, 8
+_MOST = 4.0  # scaled statistics beyond this are cut off, with texture
 _LOW_HZ, _HIGH_HZ = 125.0, 7125.0  # present in most recordings
 
 
@@ -60,12 +63,7 @@ class BandStatistics(nn.Module):
 
     def forward(self, power: Tensor) -> Tensor:
         """power: float32 [batch, frames, bins] → float32 [batch, n_statistics]."""
-        power = power[:, :, self._used]
-        of_frame = power.mean(dim=2)
-        level = of_frame.mean(dim=1, keepdim=True).clamp(min=1e-12)
-        relative = power / level[:, :, None]
-        weights = torch.sigmoid(_SLOPE * ((of_frame / level + 1e-6).log() - math.log(_SPEAKING)))[:, :, None]
-        weights = weights / weights.sum(dim=1, keepdim=True)
+        relative, weights = relative_power(power[:, :, self._used])
         logs = (relative + _FLOOR).log()
         shape = logs - logs.mean(dim=2, keepdim=True)
         shape = shape - (weights * shape).sum(dim=1, keepdim=True)
@@ -103,6 +101,17 @@ class BandStatistics(nn.Module):
             parts.append((power[:, :, first : first + count] + sine).mean(dim=2) / 2)
             first += count
         return torch.cat(parts, dim=1)
+
+
+def relative_power(power: Tensor) -> tuple[Tensor, Tensor]:
+    """The power relative to that of the window, and how much each frame counts, of sum 1.
+
+    power: float32 [batch, frames, bins] → float32 [batch, frames, bins], float32 [batch, frames, 1].
+    """
+    of_frame = power.mean(dim=2)
+    level = of_frame.mean(dim=1, keepdim=True).clamp(min=1e-12)
+    weights = torch.sigmoid(_SLOPE * ((of_frame / level + 1e-6).log() - math.log(_SPEAKING)))[:, :, None]
+    return power / level[:, :, None], weights / weights.sum(dim=1, keepdim=True)
 
 
 class LineStatistics(nn.Module):
@@ -153,7 +162,7 @@ class LineStatistics(nn.Module):
 
 
 class StatisticsNet(nn.Module):
-    """`BandStatistics` and `LineStatistics` of a window, normalised, and a linear layer.
+    """`BandStatistics`, `LineStatistics` and `TextureStatistics` of a window, normalised, and a linear layer.
 
     Args:
         n_bands: number of bands of `BandStatistics`.
@@ -162,6 +171,7 @@ class StatisticsNet(nn.Module):
         dropout: of the statistics.
         sample_rate: sample rate of the front end in Hz, which cuts the audio into hops.
         lines: also use `LineStatistics`.
+        texture: also use `TextureStatistics`, which need thousands of recordings.
     """
 
     front_end: ClassVar[str] = "samples"
@@ -196,10 +206,12 @@ class StatisticsNet(nn.Module):
         dropout: float = 0.0,
         sample_rate: int = FeatureConfig.sample_rate,
         lines: bool = True,
+        texture: bool = False,
     ) -> None:
         super().__init__()
-        if not isinstance(lines, bool):
-            raise ValueError(f"lines must be true or false, got {lines!r}")
+        for name, value in (("lines", lines), ("texture", texture)):
+            if not isinstance(value, bool):
+                raise ValueError(f"{name} must be true or false, got {value!r}")
         hop = n_features
         if high_hz is None:
             high_hz = min(_HIGH_HZ, sample_rate / 2)
@@ -215,6 +227,9 @@ class StatisticsNet(nn.Module):
             self.lines = LineStatistics(_LINE_BANDS, sample_rate / fine.n_fft, fine.n_bins, *_LINES_HZ)
             self.fine_spectrum = SpectralFrontEnd(fine, _Bins(self.lines.used.start, self.lines.used.stop))
             n_statistics += self.lines.n_statistics
+        self.texture = TextureStatistics(n_bands, bins.stop - bins.start) if texture else None
+        if self.texture is not None:
+            n_statistics += self.texture.n_statistics
         self.scale = nn.BatchNorm1d(n_statistics, affine=False)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(n_statistics, n_labels)
@@ -229,16 +244,42 @@ class StatisticsNet(nn.Module):
 
     def forward(self, hops: Tensor) -> Tensor:
         """hops: samples [batch, n_frames, hop] → logits: [batch, n_labels]."""
-        logits: Tensor = self.output(self.dropout(self.scale(self.describe(hops))))
+        scaled = self.scale(self.describe(hops))
+        if self.texture is not None:
+            scaled = scaled.clamp(-_MOST, _MOST)
+        logits: Tensor = self.output(self.dropout(scaled))
         return logits
+
+    @torch.no_grad()
+    def fit(self, described: Tensor, labels: Tensor, ridge: float) -> None:
+        """Fit the normalisation and the last layer in closed form; see `fit_linear`.
+
+        Args:
+            described: the statistics of windows, float32 [windows, statistics].
+            labels: int64 [windows], every label occurring.
+            ridge: the penalty.
+        """
+        most = math.inf if self.texture is None else _MOST
+        with torch.enable_grad():
+            fitted = fit_linear(described, labels, self.output.out_features, ridge=ridge, eps=self.scale.eps, most=most)
+        assert self.scale.running_mean is not None
+        assert self.scale.running_var is not None
+        self.scale.running_mean.copy_(fitted.mean)
+        self.scale.running_var.copy_(fitted.variance)
+        self.output.weight.copy_(fitted.weight)
+        self.output.bias.copy_(fitted.bias)
 
     def describe(self, hops: Tensor) -> Tensor:
         """The statistics of windows: samples [batch, n_frames, hop] → [batch, statistics]."""
         audio = hops.flatten(1)
-        found: Tensor = self.statistics(self.spectrum(audio))
-        if self.fine_spectrum is None:
-            return found
-        return torch.cat([found, self.lines(self.fine_spectrum(audio))], dim=1)
+        power = self.spectrum(audio)
+        found = [self.statistics(power)]
+        if self.fine_spectrum is not None:
+            found.append(self.lines(self.fine_spectrum(audio)))
+        if self.texture is not None:
+            relative, weights = relative_power(power)
+            found.append(self.texture((relative + _FLOOR).log(), weights))
+        return torch.cat(found, dim=1)
 
 
 class _Bins(nn.Identity):

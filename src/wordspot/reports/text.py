@@ -188,6 +188,10 @@ def describe_recordings(result: RecordingsResult) -> Text:
             f"{metrics.labels[0]} is predicted from a score of {metrics.binary.threshold:.4g}: {_with_range(missed)} missed, "
             f"{_with_range(alarms)} false alarms"
         )
+    if answered := metrics.answered:
+        recalls = ", ".join(f"{percent(recall)} % of {label}" for label, recall in answered.recall.items())
+        told = f"it can tell {answered.answered.count} of {answered.answered.n} recordings"
+        text.append(f"{told}; {_with_range(answered.correct)} of these are right ({recalls})")
     return [*text, recordings_line(metrics, result.split)]
 
 
@@ -243,13 +247,9 @@ def describe_recordings_tuning(result: RecordingsTuning) -> Text:
         for name, row in (("before", result.before), ("after", result.after))
     ]
     limits = result.after.limits
-    told = (
-        f"cannot tell: log-odds within {limits.margin:.2f} of the threshold's, less than {limits.least_s:.1f} s of sound, less "
-        f"than {limits.least_snr_db:.0f} dB above the noise, nothing above {limits.least_bandwidth_hz / 1000:.1f} kHz"
-    )
     return [
         Table(f"{result.labels[0]}, on the validation set", columns, rows),
-        *([] if limits == Limits() else [told]),
+        *([] if limits == Limits() else [f"cannot tell: {limits.describe()}"]),
         f"these are the recordings that were tuned on; to measure the result: wordspot evaluate {result.out} LIST",
     ]
 

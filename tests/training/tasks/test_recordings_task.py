@@ -347,6 +347,32 @@ def test_it_learns(listed: Path, tmp_path: Path) -> None:
     assert last.eer < 0.1
 
 
+def test_a_fit_after_the_last_step_learns(listed: Path, tmp_path: Path) -> None:
+    """One step teaches next to nothing; ridge regression on 200 windows separates the made voices. It is the same each time."""
+    settings = {"training.steps": (1,), "recordings.fit_windows": 200, "model.texture": True, "recordings.ridge": 0.5}
+    weights = []
+    for name in ("one", "two"):
+        trainer = make_trainer(listed, tmp_path / name, **settings)
+        trainer.start()
+        last = list(trainer.train())[-1]
+        assert isinstance(last, RecordingEvaluation)
+        assert last.eer < 0.1
+        weights.append(weights_of(tmp_path / name, 1))
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_what_cannot_be_fitted() -> None:
+    recordings = [("real", "", constant(1000)), ("synthetic", "", constant(2000))]
+    for settings, match in (({}, "has no fit; use statistics"), ({"training.average": 0.9}, "set training.average to 0")):
+        task = made_task(recordings, small_config(**{"recordings.fit_windows": 10, **settings}))
+        network = torch.nn.Linear(1, 2)
+        if settings:
+            network.fit = None  # type: ignore[assignment]
+        with pytest.raises(ConfigError, match=match):
+            task.prepare(network)
+
+
 @pytest.mark.parametrize("step", [2, 4])
 def test_a_resumed_run_ends_with_the_same_weights(listed: Path, unbroken: Path, tmp_path: Path, step: int) -> None:
     shutil.copytree(unbroken, tmp_path / "run")

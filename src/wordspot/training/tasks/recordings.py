@@ -30,11 +30,13 @@ from wordspot.runtime.windows import (
     window_starts,
     with_sound,
 )
+from wordspot.seeds import step_seed
 from wordspot.tasks import labels_of_run
 from wordspot.training.augment import Augmenter
 from wordspot.training.tasks import Event
 
 _WINDOWS_AT_ONCE = 64
+_FIT = 2  # purpose of random numbers: the last number of a batch's seed
 _LEAST = 1e-30  # of a posterior whose logarithm is taken
 
 
@@ -139,7 +141,19 @@ class RecordingsTask:
         return {label: torch.from_numpy(self._windows(training.audio[row])[0]) for label, row in firsts.items()}
 
     def prepare(self, network: nn.Module) -> None:
-        """Nothing depends on the network."""
+        """Check that the network can be fitted, if that is wanted.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        if not self.config.recordings.fit_windows:
+            return
+        if not hasattr(network, "fit"):
+            raise ConfigError(
+                f"recordings.fit_windows: the model {self.config.model.name} has no fit; use statistics, or set it to 0"
+            )
+        if self.config.training.average:
+            raise ConfigError("recordings.fit_windows: the last layer is not averaged over steps; set training.average to 0")
 
     def training_batch(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Windows of recordings, each class and each generator within it equally often; or entire recordings at random."""
@@ -158,7 +172,24 @@ class RecordingsTask:
         return sound, torch.from_numpy(training.truth[rows]).to(self.device)
 
     def after_step(self, network: Callable[[], nn.Module], front_end: nn.Module, step: int) -> Iterator[Event]:
+        """After the last step, fit the last layer, if that is wanted."""
+        if self.config.recordings.fit_windows and step == self.config.training.total_steps:
+            self._fit(network(), front_end, step)
         yield from ()
+
+    @torch.no_grad()
+    def _fit(self, network: nn.Module, front_end: nn.Module, step: int) -> None:
+        """Fit the last layer on windows drawn and augmented as those of the steps, which they follow."""
+        network.eval()
+        described, labels = [], []
+        n_batches = -(-self.config.recordings.fit_windows // self.config.training.batch_size)
+        for batch in range(1, n_batches + 1):
+            seed = step_seed(self.config.training.seed, step + batch, _FIT)
+            generator = Generator(device=self.device).manual_seed(seed)
+            audio, truth = self.training_batch(step + batch, generator)
+            described.append(network.describe(self.augmenter.features(front_end, audio, generator)))  # type: ignore[operator]
+            labels.append(truth)
+        network.fit(torch.cat(described), torch.cat(labels), self.config.recordings.ridge)  # type: ignore[operator]
 
     def state(self) -> dict[str, Tensor]:
         return {}
