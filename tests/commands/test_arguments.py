@@ -43,6 +43,9 @@ def folder(tmp_path: Path) -> Path:
         ("label a --top -1 b", "label --top -1 a b"),
         ("label a --nonsense b", "label --nonsense a b"),
         ("classify m --threshold 0.5 a b", "classify --threshold 0.5 m a b"),
+        ("speak yes no --out a --noise", "speak --out a --noise -- yes no"),
+        ("speak yes --noise 5 no --out a", "speak --noise 5 --out a -- yes no"),
+        ("train a --init --words yes", "train --init --words yes -- a"),
         ("nonsense a --top 1 b", "nonsense a --top 1 b"),
         ("--version", "--version"),
         ("", ""),
@@ -50,6 +53,12 @@ def folder(tmp_path: Path) -> Path:
 )
 def test_options_may_stand_between_names(words: str, expected: str) -> None:
     assert options_first(words.split(), COMMANDS) == expected.split()
+
+
+@pytest.mark.parametrize("given", ["yes no --out a --noise", "--noise --out a yes no", "--noise 60 yes --out a no"])
+def test_an_option_without_its_value_takes_no_name(given: str) -> None:
+    args = build_parser().parse_args(options_first(["speak", *given.split()], COMMANDS))
+    assert (args.words, args.noise) == (["yes", "no"], 60.0)
 
 
 def test_the_last_of_repeated_options_counts_with_a_note(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

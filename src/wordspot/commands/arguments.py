@@ -19,7 +19,7 @@ def options_first(words: Sequence[str], commands: Mapping[str, argparse.Argument
     if not words or words[0] not in commands:
         return list(words)
     flags = {flag: action for action in commands[words[0]]._actions for flag in action.option_strings}
-    options, names, given = list[str](), list[str](), dict[str, list[str]]()
+    options, names, given, is_open = list[str](), list[str](), dict[str, list[str]](), False
     rest = list(words[1:])
     while rest:
         word = rest.pop(0)
@@ -33,10 +33,11 @@ def options_first(words: Sequence[str], commands: Mapping[str, argparse.Argument
         action = _action_of(flag, flags)
         values = [inside] if inside else _values(action, rest)
         options += [word] if inside else [word, *values]
+        is_open |= action is not None and action.nargs in ("?", "*", "+")  # it would take the names after it too
         if isinstance(action, argparse._StoreAction):
             given.setdefault(action.option_strings[-1], []).extend(values)
     _note_repeated(given)
-    dashes = ["--"] if any(_is_option(name) for name in names) else []
+    dashes = ["--"] if names and (is_open or any(map(_is_option, names))) else []
     return [words[0], *options, *dashes, *names]
 
 
