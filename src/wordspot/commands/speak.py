@@ -17,17 +17,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="+", metavar="WORD", help="what to say; each word gets a folder of its name")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the data folder to make")
     parser.add_argument("--per-word", type=int, metavar="N", help="clips of each word (default: 100, or as many as --voices)")
+    _add_voices(parser)
+    _add_clips(parser)
+    _add_more(parser)
+    parser.add_argument("--force", action="store_true", help="write into a DIR that already holds files")
+    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
+
+
+def _add_voices(parser: argparse.ArgumentParser) -> None:
+    """Who speaks."""
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default: 0)")
     parser.add_argument(
         "--language", default="en", metavar="CODE", help="en, en-us, de, zh, ...: all its accents speak (default: en)"
     )
     parser.add_argument(
-        "--engine",
-        default="all",
-        metavar="NAME",
+        "--engine", default="all", metavar="NAME",
         help=f"one of {', '.join(ENGINES)}, or several with commas between them; all (the default) are the first three, "
         "whichever are installed; kokoro and piper are neural voices (see `wordspot download voices`)",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--voices", type=int, metavar="N", help="how many speakers; kokoro mixes its voices to have as many (default: all)"
     )
@@ -35,43 +42,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--voice-files", type=Path, metavar="PATH", help="a file or folder of voices for kokoro or piper (or set WORDSPOT_VOICES)"
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="threads for kokoro; 0 uses all cores (default: 1)")
-    features = FeatureConfig()
+
+
+def _add_clips(parser: argparse.ArgumentParser) -> None:
+    """What a clip is."""
+    usual = FeatureConfig()
     parser.add_argument(
-        "--sample-rate",
-        type=int,
-        default=features.sample_rate,
-        metavar="HZ",
-        help=f"of the clips (default: {features.sample_rate})",
+        "--sample-rate", type=int, default=usual.sample_rate, metavar="HZ", help="of the clips (default: %(default)d)"
     )
     parser.add_argument(
-        "--clip-ms", type=float, default=features.clip_ms, metavar="MS", help=f"length of a clip (default: {features.clip_ms:g})"
+        "--clip-ms", type=float, default=usual.clip_ms, metavar="MS", help="length of a clip (default: %(default)g)"
     )
+
+
+def _add_more(parser: argparse.ArgumentParser) -> None:
+    """What is written besides the words."""
     parser.add_argument(
-        "--noise",
-        type=float,
-        nargs="?",
-        const=60.0,
-        metavar="SECONDS",
+        "--noise", type=float, nargs="?", const=60.0, metavar="SECONDS",
         help="also make synthetic background noises, each this long (60 without a number)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--near-misses",
-        type=int,
-        default=0,
-        metavar="N",
+        "--near-misses", type=int, default=0, metavar="N",
         help="also speak N texts that sound like each WORD into DIR/negatives, for `wordspot train --task trigger`",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--manifest",
-        "--list",
-        dest="manifest",
-        type=Path,
-        metavar="FILE.csv",
+        "--manifest", "--list", dest="manifest", type=Path, metavar="FILE.csv",
         help="also write a CSV of the clips (path,label,speaker,generator) for `wordspot train FILE.csv --task recordings`",
-    )
+    )  # fmt: skip
     parser.add_argument("--label", metavar="NAME", help="label of the clips in the manifest (default: synthetic)")
-    parser.add_argument("--force", action="store_true", help="write into a DIR that already holds files")
-    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
 
 
 def run(args: argparse.Namespace) -> None:
