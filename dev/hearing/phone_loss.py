@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from phones import encode, inventory, pronounce
 from scene_labels import HOP, WINDOW
@@ -50,19 +50,23 @@ class PhoneLoss:
         """logits [batch, frames, sounds], one every 20 ms; items [batch, items, 6]. The loss of a sound, with and without that of
         silence."""
         log_p = logits.log_softmax(2)
-        segments = list(self._segments(items, logits.shape[1]))
-        lengths = torch.tensor([one.stop - one.start for one in segments])
-        place = torch.arange(int(lengths.max()))[:, None]  # [frames of the longest, 1]
-        start, scene, edge = (torch.tensor([one[column] for one in segments]) for column in (1, 0, 3))
-        spoken = log_p[scene, (start + place).clamp(max=logits.shape[1] - 1)]
-        inside = (place >= edge) & (place < lengths - edge)
-        spoken = torch.cat([spoken[:, :, :1] - _BLANK_PENALTY * inside[:, :, None], spoken[:, :, 1:]], dim=2)
-        sizes = torch.tensor([len(one.sounds) for one in segments])
-        sounds = torch.tensor([sound for one in segments for sound in one.sounds])
-        loss = torch.nn.functional.ctc_loss(spoken, sounds, lengths, sizes, reduction="sum", zero_infinity=True) / len(sounds)
+        spoken = self._spoken(log_p, list(self._segments(items, logits.shape[1])))
         quiet = torch.from_numpy(self._quiet(items, logits.shape[1]))
         silence = -(log_p[:, :, 0] * quiet).sum() / quiet.sum().clamp(min=1)
-        return loss + _SILENCE_WEIGHT * silence, loss.item()
+        return spoken + _SILENCE_WEIGHT * silence, spoken.item()
+
+    def _spoken(self, log_p: Tensor, segments: list[Segment]) -> Tensor:
+        if not segments:
+            return torch.zeros(())
+        scene, start, stop, edge = (torch.tensor([one[column] for one in segments]) for column in range(4))
+        lengths, sizes = stop - start, torch.tensor([len(one.sounds) for one in segments])
+        place = torch.arange(int(lengths.max()))[:, None]  # [frames of the longest, 1]
+        said = log_p[scene, (start + place).clamp(max=log_p.shape[1] - 1)]
+        inside = (place >= edge) & (place < lengths - edge)
+        said = torch.cat([said[:, :, :1] - _BLANK_PENALTY * inside[:, :, None], said[:, :, 1:]], dim=2)
+        sounds = torch.tensor([sound for one in segments for sound in one.sounds])
+        loss: Tensor = nn.functional.ctc_loss(said, sounds, lengths, sizes, reduction="sum", zero_infinity=True)
+        return loss / len(sounds)
 
     def _segments(self, items: NDArray[np.int64], n: int) -> Iterator[Segment]:
         for scene, one in enumerate(items):
