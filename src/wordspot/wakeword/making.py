@@ -144,7 +144,7 @@ def _make(project: Project, request: Request, brought: Brought, callbacks: Callb
     _gather(project, request, finished, brought, callbacks)
     heard = choose_speech(project, request, brought.speech, callbacks.progress, callbacks.on_note)
     if _TRAINED not in finished:
-        if heard.folder is not None and heard.by_people:
+        if heard.folder is not None and heard.by_people and not project.run.exists():
             splice_people(project, request, heard.folder, callbacks.progress, callbacks.on_note)
         training.train_wake_word(project, request, heard.folder, callbacks)
         project.write(request, [*finished, _TRAINED])

@@ -7,7 +7,6 @@ LibriSpeech and Speech Commands.
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +38,7 @@ class SoundNetwork:
         labels = self._scorer.card.labels
         self._used = [0, *range(2, len(labels))]  # without "unknown", which it never answers
         self.names = tuple(labels[place] for place in self._used)
+        self._numbers = dict[str, int]()  # of sounds, its own and others
         self._before = round(self._scorer.card.clip_seconds * RATE) - _AGO - FRAME // 2
 
     def log_posteriors(self, audio: Samples) -> NDArray[np.float32]:
@@ -56,11 +56,7 @@ class SoundNetwork:
         return {text: tuple(map(self._number_of, to_sounds(one))) for text, one in zip(texts, words, strict=True)}
 
     def _number_of(self, sound: str) -> int:
-        if sound not in self._known:
-            sound = SAME.get(sound, sound)
-            self._known[sound] = min(range(1, len(self.names)), key=lambda place: cost_of(sound, self.names[place]))
-        return self._known[sound]
-
-    @cached_property
-    def _known(self) -> dict[str, int]:
-        return {}
+        if sound not in self._numbers:
+            known = SAME.get(sound, sound)
+            self._numbers[sound] = min(range(1, len(self.names)), key=lambda number: cost_of(known, self.names[number]))
+        return self._numbers[sound]
