@@ -40,7 +40,7 @@ _ESPHOME_FEATURES: dict[str, Any] = {
     "features.kind": "micro", "features.hop_ms": 10.0, "features.low_hz": 125.0, "features.high_hz": 7500.0,
 }  # fmt: skip
 
-#: By name: sizes of `residual_1d`, with the number of parameters for ten words, and of `trigger_1d`.
+#: By name: sizes of `residual_1d`, with the number of parameters for ten words, of `trigger_1d` and of `statistics`.
 PRESETS: dict[str, Preset] = {
     "default": Preset("238,204 parameters"),
     "best": Preset("599,868 parameters, twice as slow", {"model.n_channels": 160}),
@@ -49,6 +49,19 @@ PRESETS: dict[str, Preset] = {
         "55,634 parameters, a trigger on the features of ESPHome's devices",
         {**_ESPHOME_FEATURES, "model.n_channels": 48},
         task="trigger",
+    ),
+    "many_recordings": Preset(
+        "1,748 parameters, for a thousand recordings and more: statistics, its last layer fitted in closed form",
+        {
+            "model.texture": True,
+            "training.steps": (1,),
+            "recordings.fit_windows": 8000,
+            "augment.background_frequency": 0.5,
+            "augment.snr_db": (12.0, 45.0),
+            "augment.speed": 0.15,
+            "augment.room_frequency": 0.25,
+        },
+        task="recordings",
     ),
 }
 

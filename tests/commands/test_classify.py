@@ -61,7 +61,7 @@ def test_the_score_over_time_as_json(capsys: pytest.CaptureFixture[str], model: 
     assert (status, out.count("\n")) == (0, 1)
     answer = json.loads(out)
     assert list(answer) == [
-        "file", "label", "score", "scores", "threshold", "start_s", "stop_s", "seconds", "windows",
+        "file", "label", "score", "scores", "threshold", "doubts", "start_s", "stop_s", "seconds", "windows",
     ]  # fmt: skip
     assert (answer["file"], answer["label"], answer["score"]) == (str(path), "person", 0.5)
     assert (answer["scores"], answer["threshold"]) == ({"person": 0.5, "machine": 0.5}, 0.5)
@@ -83,9 +83,9 @@ def test_a_table_of_a_folder(capsys: pytest.CaptureFixture[str], model: Path, tm
     rows = list(csv.reader(out.splitlines()))
     assert status == 0
     assert rows == [
-        ["file", "label", "score", "start_s", "stop_s", "seconds"],
-        ["a, b/c.wav", "machine", "0.740000", "0.000", "0.200", "0.200"],
-        ["b.wav", "person", "0.740000", "0.000", "0.100", "0.100"],
+        ["file", "label", "score", "start_s", "stop_s", "seconds", "doubts"],
+        ["a, b/c.wav", "machine", "0.740000", "0.000", "0.200", "0.200", ""],
+        ["b.wav", "person", "0.740000", "0.000", "0.100", "0.100", ""],
     ]
 
 
@@ -127,8 +127,8 @@ def test_what_cannot_be_judged_is_left_out_and_named(capsys: pytest.CaptureFixtu
 
 
 def test_silence_and_unused_channels_are_noted(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
-    _, _, error = run(capsys, "classify", model, wav(tmp_path / "quiet.wav", 0, 0))
-    assert "quiet.wav: contains digital silence only; its class means nothing" in error
+    _, out, _ = run(capsys, "classify", model, wav(tmp_path / "quiet.wav", 0, 0))
+    assert "quiet.wav: cannot tell: it contains digital silence only" in out
     whole = tmp_path / "whole.onnx"
     whole.write_bytes(recording_model(whole=True))
     _, _, error = run(capsys, "classify", whole, wav(tmp_path / "long.wav", 0.5, 0.5, 0.5))

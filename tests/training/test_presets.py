@@ -25,7 +25,8 @@ TEN = tuple("abcdefghij")
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_it_has_as_many_parameters_as_its_help_says(name: str) -> None:
     task = PRESETS[name].task
-    config = make_config(Path("x"), TEN if task == "words" else "lamp", task=task, preset=name)
+    words = {"words": TEN, "trigger": ("lamp",), "recordings": ("person", "machine")}[task]
+    config = make_config(Path("x"), words, task=task, preset=name)
     model = make_model(config.model, config.features.n_frames, config.features.n_features, len(labels_of_run(config)))
     assert PRESETS[name].help.startswith(f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters")
 
@@ -45,6 +46,20 @@ def test_presets_are_for_the_default_network() -> None:
         make_config(Path("x"), TEN, preset="esphome")
     with pytest.raises(ConfigError, match="`features` is logmel, but the preset esphome has micro; leave it out"):
         make_config(Path("x"), "lamp", task="trigger", preset="esphome", features="logmel")
+
+
+def test_a_preset_of_recordings_replaces_the_network_for_many(tmp_path: Path) -> None:
+    """A thousand recordings get another network, but not with a preset, which is of `statistics`."""
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    for number in range(1000):
+        (tmp_path / f"{number}.wav").hardlink_to(tmp_path / "a.wav")
+    lines = [f"{number}.wav,{('person', 'machine')[number % 2]}" for number in range(1000)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *lines]) + "\n")
+    given = {"data": tmp_path / "labels.csv", "words": ("person", "machine"), "task": "recordings"}
+    assert make_config(**given).model.name == "pooled_conv"
+    config = make_config(**given, preset="many_recordings")
+    assert (config.model.name, config.model.options["texture"]) == ("statistics", True)
+    assert (config.training.steps, config.recordings.fit_windows) == ((1,), 8000)
 
 
 def test_the_preset_for_esphome_has_the_features_of_its_devices() -> None:

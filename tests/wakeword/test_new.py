@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -85,7 +86,8 @@ def test_a_phrase_becomes_a_model(tmp_path: Path, quick: None) -> None:
     for number in range(40, 45):
         sound = 0.1 * np.random.default_rng(number).standard_normal(9000).astype(np.float32)
         write_audio(takes / f"{number}.wav", sound, 16_000)
-    again = ws.new("hey lamp", out=out, resume=True, takes=takes, **SMALL)
+    again = ws.new(out=out, resume=True, takes=takes)
+    assert again.request == made.request
     assert again.measured.before is not None
     assert again.measured.before.n == 5
     assert (
@@ -135,8 +137,21 @@ def test_a_project_that_was_begun_otherwise(tmp_path: Path, capsys: pytest.Captu
     project = Project(tmp_path / "lamp")
     project.path.mkdir()
     project.write(request, [])
-    words = "new", "hey lamp", "--out", project.path, "--engine", "espeak-ng", "--resume"
-    fails(capsys, r"was begun with other arguments \(--voices 24\); repeat them", *words)
+    words = "--out", project.path, "--engine", "espeak-ng", "--resume"
+    fails(capsys, r"was begun with other arguments \(--voices 24\); repeat them", "new", "hey lamp", *words)
+    fails(capsys, r"was begun with other arguments \(--voices 24\); repeat them", "new", *words, "--voices", 30)
+    fails(capsys, "no phrase is given; name at least one, or set --resume", "new", "--out", tmp_path / "radio")
+    fails(capsys, "radio holds no project of `new`", "new", "--out", tmp_path / "radio", "--resume")
+
+
+def test_a_resumed_project_need_not_be_described_again(tmp_path: Path) -> None:
+    project, begun = Project(tmp_path / "lamp"), Request(("hey lamp",), engine="espeak-ng", n_voices=24, stream_minutes=1.0)
+    project.path.mkdir()
+    project.write(begun, [])
+    usual = {name: value for name, value in vars(Request(("any",))).items() if name != "phrases"}
+    assert making._request(project, None, usual, resume=True) == begun
+    changed = making._request(project, None, {**usual, "stream_minutes": 5.0}, resume=True)
+    assert changed == dataclasses.replace(begun, stream_minutes=5.0)
 
 
 def test_killed_while_recordings_are_copied_it_trains_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,10 @@ EXAMPLE = 'wordspot new "hey lamp" --out lamp'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("phrases", nargs="+", metavar="PHRASE", help="what to detect, at most 1.5 s long when spoken")
+    parser.add_argument(
+        "phrases", nargs="*", metavar="PHRASE",
+        help="what to detect, at most 1.5 s long when spoken; with --resume all that DIR was begun with may be left out",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of the project")
     _add_recordings(parser)
     _add_settings(parser)
@@ -75,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
     begun, again = (lambda: Project(args.out).exists), "the same command with --resume goes on from there"
     with console.watch_training(again, args.parser, begun) as callbacks:
         made = new(
-            args.phrases, out=args.out, takes=args.takes, false_accepts=args.false_accepts, speech=args.speech,
+            args.phrases or None, out=args.out, takes=args.takes, false_accepts=args.false_accepts, speech=args.speech,
             backgrounds=args.backgrounds, excluded=args.excluded, said=args.said,
             false_accepts_per_hour=args.false_accepts_per_hour, minutes=args.minutes, n_voices=args.n_voices,
             n_near_misses=args.n_near_misses, stream_minutes=args.stream_minutes, language=args.language,

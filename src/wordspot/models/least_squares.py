@@ -30,11 +30,12 @@ def fit_linear(values: Tensor, labels: Tensor, n_labels: int, *, ridge: float, e
     """Fit a linear layer whose logits separate the labels, each label with the same weight whatever its number of rows.
 
     Ridge regression of 1 for a row's label and -1 for the others, with a penalty of `ridge` on the squared weights of inputs of
-    unit variance; then one factor for all logits, and a bias for each, that minimise the cross-entropy.
+    unit variance. Then one factor for all logits, and a bias for each, that minimise the cross-entropy of each half of the rows
+    by the regression of the other half: of rows that it was fitted on, a regression is too sure.
 
     Args:
         values: float32 [rows, inputs].
-        labels: int64 [rows], each of `n_labels` occurring.
+        labels: int64 [rows], each of `n_labels` occurring at least twice.
         n_labels: number of labels.
         ridge: the penalty.
         eps: added to the variances before their root.
@@ -45,14 +46,27 @@ def fit_linear(values: Tensor, labels: Tensor, n_labels: int, *, ridge: float, e
     share = 1 / (n_labels * torch.bincount(labels, minlength=n_labels).double())
     weights = share[labels][:, None]
     targets = 2 * nn.functional.one_hot(labels, n_labels).double() - 1
-    centre, middle = (weights * scaled).sum(dim=0), (weights * targets).sum(dim=0)
-    centred = scaled - centre
-    covariance = centred.T @ (weights * centred) + ridge * torch.eye(values.shape[1], dtype=torch.float64, device=values.device)
-    weight = torch.linalg.solve(covariance, centred.T @ (weights * (targets - middle))).T
-    bias = middle - weight @ centre
-    factor, offset = _calibrate(scaled @ weight.T + bias, labels, weights[:, 0])
+    weight, bias = _regress(scaled, targets, weights, ridge)
+    halves = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
+    for label in range(n_labels):
+        halves[torch.nonzero(labels == label)[::2, 0]] = True
+    scores = torch.empty_like(targets)
+    for half in (halves, ~halves):
+        of_half, bias_of_half = _regress(scaled[~half], targets[~half], weights[~half], ridge)
+        scores[half] = scaled[half] @ of_half.T + bias_of_half
+    factor, offset = _calibrate(scores, labels, weights[:, 0])
     fitted = (mean, variance, factor * weight, factor * bias + offset)
     return LinearFit(*(one.float() for one in fitted))
+
+
+def _regress(scaled: Tensor, targets: Tensor, weights: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    """Weighted ridge regression of targets [rows, labels]: weights [labels, inputs] and intercepts [labels]."""
+    weights = weights / weights.sum()
+    centre, middle = (weights * scaled).sum(dim=0), (weights * targets).sum(dim=0)
+    centred = scaled - centre
+    penalty = ridge * torch.eye(scaled.shape[1], dtype=scaled.dtype, device=scaled.device)
+    weight = torch.linalg.solve(centred.T @ (weights * centred) + penalty, centred.T @ (weights * (targets - middle))).T
+    return weight, middle - weight @ centre
 
 
 def _calibrate(scores: Tensor, labels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

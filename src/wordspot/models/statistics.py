@@ -256,7 +256,7 @@ class StatisticsNet(nn.Module):
 
         Args:
             described: the statistics of windows, float32 [windows, statistics].
-            labels: int64 [windows], every label occurring.
+            labels: int64 [windows], every label occurring at least twice.
             ridge: the penalty.
         """
         most = math.inf if self.texture is None else _MOST

@@ -69,7 +69,8 @@ def make_config(
     """
     kind, settings = find_task(task), dict(settings or {})
     words = None if words is None else as_words(words)
-    name = str(settings.pop("model.name", None) or model or default_model(kind, data, words))
+    usual = kind.default_model if preset is not None else default_model(kind, data, words)
+    name = str(settings.pop("model.name", None) or model or usual)
     if preset is not None:
         own = _preset_settings(preset, kind, name, recipe)
         if features not in (None, own.get("features.kind", features)):

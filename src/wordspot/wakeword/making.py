@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ _SPOKEN, _TRAINED = "speak", "train"
 
 
 def new(
-    phrases: str | Sequence[str],
+    phrases: str | Sequence[str] | None = None,
     *,
     out: Path | str,
     takes: Path | str | None = None,
@@ -65,7 +66,8 @@ def new(
     """Make a detector of phrases that are only typed in: synthetic voices say them, and what sounds like them.
 
     Args:
-        phrases: one or several, each at most 1.5 s long when spoken.
+        phrases: one or several, each at most 1.5 s long when spoken. None, with `resume`: those of the project, as are
+            all settings that have their default here.
         out: the folder of the project.
         takes: a folder of recordings of people who say the phrase, copied into the project; with several phrases, one folder
             for each.
@@ -98,14 +100,37 @@ def new(
         MissingExtraError: no voices are installed, or what training and exporting need is not.
         NotFoundError: a folder of recordings is not there; nothing is begun.
     """
-    request = Request(
-        tuple(as_words(phrases)), language=language, engine=engine, n_voices=n_voices, n_near_misses=n_near_misses,
-        excluded=tuple(excluded), false_accepts_per_hour=false_accepts_per_hour, minutes=minutes, seed=seed, said=tuple(said),
-        stream_minutes=stream_minutes, preset=preset,
-    )  # fmt: skip
+    settings: dict[str, Any] = {
+        "language": language, "engine": engine, "n_voices": n_voices, "n_near_misses": n_near_misses,
+        "excluded": tuple(excluded), "false_accepts_per_hour": false_accepts_per_hour, "minutes": minutes, "seed": seed,
+        "said": tuple(said), "stream_minutes": stream_minutes, "preset": preset,
+    }  # fmt: skip
+    request = _request(Project(Path(out)), None if phrases is None else as_words(phrases), settings, resume=resume)
     brought = Brought(_path(takes), _path(false_accepts), _path(speech), _path(backgrounds), mirror)
     callbacks = Callbacks(progress or ignore, on_note or ignore_note, on_record or (lambda _: None), stop or (lambda: False))
     return _make(Project(Path(out)), request, brought, callbacks, resume=resume, force=force)
+
+
+def _request(project: Project, phrases: Sequence[str] | None, settings: Mapping[str, Any], *, resume: bool) -> Request:
+    """What is asked for; without phrases that of the project, except for settings that are not the usual ones."""
+    if phrases is not None:
+        return Request(tuple(phrases), **settings)
+    if not resume:
+        raise ConfigError("no phrase is given; name at least one, or set `resume` to go on with those of a project")
+    begun, _ = _read(project)
+    return dataclasses.replace(begun, **{name: value for name, value in settings.items() if value != getattr(Request, name)})
+
+
+def _read(project: Project) -> tuple[Request, list[str]]:
+    """The request of a project and its finished stages.
+
+    Raises:
+        ConfigError: there is no project.
+    """
+    found = project.read()
+    if found is None:
+        raise ConfigError(f"{project.path} holds no project of `new`; leave out `resume` to begin one")
+    return found
 
 
 def _path(given: Path | str | None) -> Path | None:
@@ -154,14 +179,12 @@ def _make(project: Project, request: Request, brought: Brought, callbacks: Callb
 def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> list[str]:
     """The stages that are finished."""
     if resume:
-        found = project.read()
-        if found is None:
-            raise ConfigError(f"{project.path} holds no project of `new`; leave out `resume` to begin one")
-        if difference := found[0].changes_of(request):
+        begun, finished = _read(project)
+        if difference := begun.changes_of(request):
             raise ConfigError(f"{project.path} was begun with other arguments ({difference}); repeat them")
         remove_leftovers(project.path)
-        project.write(request, found[1])
-        return found[1]
+        project.write(request, finished)
+        return finished
     check_out(project.path, force=force, hint=_HINT)
     if project.exists:  # else these folders are the user's own
         remove_leftovers(project.path)
