@@ -1,12 +1,13 @@
 """How well wake words find people, and what else wakes them: every model at its own threshold and at several rates.
 
-    python benchmarks/wake_words.py MODEL.onnx... --data DATA --takes DATA/wake_words/athena [--split testing] [--json FILE]
+    python benchmarks/wake_words.py MODEL.onnx... --data DATA [--takes DATA/wake_words/athena] [--split testing] [--json FILE]
 
-Each model has one word. Takes are recordings of people who say it. Sounds that must not wake it: sentences of the speakers that
-`wordspot new --speech DATA/english_speech` keeps from training (`--split` validation, testing or both), the sources of
-DATA/environment that `hearing_streams.py` holds out, Arabic words, words of Speech Commands except the folder named like that
-of the takes, and the other folders of DATA/wake_words. Thresholds at a rate are the lowest from which on there are no more
-false accepts: chosen on the same hours, so they overestimate the model slightly; its own threshold does not.
+Each model has one word. Takes are recordings of people who say it; without `--takes`, the folder of DATA/wake_words that is
+named like the word. Sounds that must not wake it: sentences of the speakers that `wordspot new --speech DATA/english_speech`
+keeps from training (`--split` validation, testing or both), the sources of DATA/environment that `hearing_streams.py` holds
+out, Arabic words, words of Speech Commands except the folder named like that of the takes, and the other folders of
+DATA/wake_words. Thresholds at a rate are the lowest from which on there are no more false accepts: chosen on the same hours, so
+they overestimate the model slightly; its own threshold does not.
 
 `--link DIR` writes links to the sounds that are not held out, for `wordspot new --backgrounds DIR`, and ends.
 """
@@ -89,9 +90,10 @@ def bench_of(model: Model, streams: list[ScoredStream]) -> Bench:
     return Bench(tuple(streams), model.card.labels, 1000 * model.card.clip_seconds, 0.0)
 
 
-def measure(path: Path, data: Path, folder: Path, splits: tuple[str, ...]) -> dict[str, Any]:
+def measure(path: Path, data: Path, folder: Path | None, splits: tuple[str, ...]) -> dict[str, Any]:
     """Takes found and false accepts at the model's own threshold and at `RATES`, over sentences and over all."""
     model = open_model(path)
+    folder = folder or data / "wake_words" / model.card.labels[-1].replace(" ", "_")
     own = model.card.decoder
     takes = bench_of(model, [score(model, read_all([take]), (BEFORE_S, AFTER_S)) for take in recordings(folder)])
     sets = negatives(model, data, folder, splits)
@@ -143,8 +145,8 @@ def main() -> None:
     if args.link is not None:
         link_sounds(args.data, args.link)
         return
-    if args.takes is None or not args.models:
-        parser.error("name models and --takes")
+    if not args.models:
+        parser.error("name models")
     splits = ("validation", "testing") if args.split == "both" else (args.split,)
     results = [measure(path, args.data, args.takes, splits) for path in args.models]
     rows = [cells(path, point, one["n_takes"]) for path, one in zip(args.models, results, strict=True) for point in one["points"]]

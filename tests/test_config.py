@@ -313,9 +313,9 @@ def test_settings_typed_on_the_command_line() -> None:
         ({"training.loss": "hinge"}, "loss must be one of cross_entropy, squared_error, got 'hinge'"),
         ({"features.hop": 20}, "no setting features.hop; did you mean features.hop_ms"),
         ({"feature.hop_ms": 20}, "no setting 'feature.hop_ms'.*did you mean features.hop_ms"),
-        ({"hop_ms": 20}, "no setting 'hop_ms'; expected section.field"),
+        ({"hop_ms": 20}, r"no setting 'hop_ms'; expected section.field; did you mean features.hop_ms\?"),
         ({"features.": 20}, "no setting 'features.'; expected section.field"),
-        ({"": 20}, "no setting ''; expected section.field"),
+        ({"": 20}, "no setting ''; expected section.field; expected one of data.field, features.field, "),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )

@@ -20,6 +20,8 @@ import decode
 import export_body
 import fast_body
 import noise_bank
+import phone_loss
+import phones
 import rooms
 import teacher
 import teacher_frames
@@ -168,6 +170,34 @@ def test_the_body_is_written_as_training_reads_it(
     assert not any(name.startswith(("output", "frames", "windows")) for name in read.weights)
     model, _ = body_eval.read_body(weights)
     load_body(model, read, read.config.features)  # every layer but the last is there
+
+
+def test_a_body_learns_the_sounds_of_words(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phones, "_LEAST", 1)
+    weights = train.train(prepared, config("phones"), None, keep_heads=False, compiled=False)
+    assert weights["phones.weight"].shape[0] > 10
+    assert all(torch.isfinite(one).all() for one in weights.values())
+
+
+def test_the_loss_of_sounds_is_that_of_the_right_sounds_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word that is said with certainty costs nothing, one said backwards much; what lies away from words must be silent."""
+    monkeypatch.setattr(phones, "_LEAST", 1)
+    loss = phone_loss.PhoneLoss(["top"], context=0)  # the first frame tells of -3,520 samples, each of 320 more
+    t, o, p = (loss.names.index(sound) for sound in ("t", "ɑ", "p"))
+    items = np.array([[[6_400, 9_600, 1, 1, -1, 0]]])  # frames 30 to 42, with half a frame on each side
+
+    def cost(*sounds: int) -> float:
+        frames = [0] * 30 + [sounds[0]] * 4 + [sounds[1]] * 4 + [sounds[2]] * 4 + [0] * 20
+        logits = torch.full((1, len(frames), len(loss.names)), -20.0)
+        logits[0, torch.arange(len(frames)), torch.tensor(frames)] = 20.0
+        return loss(logits, items)[1]
+
+    assert cost(t, o, p) == pytest.approx(0, abs=1e-3)
+    assert cost(p, o, t) > 10
+    assert cost(t, 0, p) > 1  # silence within a word is penalised, besides the missing sound
+    quiet = torch.zeros(1, 62, len(loss.names))
+    whole, spoken = loss(quiet, items)
+    assert float(whole) - spoken == pytest.approx(0.3 * np.log(len(loss.names)), rel=1e-4)
 
 
 def test_babble_keeps_the_level_of_the_bank(prepared: Path) -> None:

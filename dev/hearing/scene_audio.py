@@ -61,18 +61,22 @@ class SceneConfig:
     any_word: bool = False
 
 
+#: For phones: as much of sentences as of words.
+PHONES = SceneConfig((0.35, 0.1, 0.52, 0.03), sentence=0.25, cut=0.0, foreign=0.0, snr_db=(-2.0, 30.0), any_word=True)
 #: For the body: more sentences, whose frames the teacher gave too.
 BODY = SceneConfig((0.5, 0.12, 0.38, 0.0), sentence=0.25, cut=0.15, foreign=0.0, snr_db=(-3.0, 27.0), any_word=True)
 
 
 class Item(NamedTuple):
-    """A word in a scene: samples [first, stop), its label of 12, its class of all words, its clip's row or -1."""
+    """A word in a scene: samples [first, stop), its label of 12, its class of all words, its clip's row or -1, and its place in
+    `SceneAudio.vocabulary`, or -1 if it is no whole word."""
 
     first: int
     stop: int
     label: int
     word_class: int
     row: int
+    word: int = -1
 
 
 class Link(NamedTuple):
@@ -109,6 +113,10 @@ class SceneAudio:
         self.sentences = [one for one in read_sentences(cache) if encoded is None or encoded[one.number]]
         self._places = [np.array([[a, b] for _, a, b in one.words], np.int64).reshape(-1, 2) for one in self.sentences]
         self._codes = [np.array([IGNORE if w in SOUNDALIKES else UNKNOWN for w, _, _ in one.words]) for one in self.sentences]
+        self.vocabulary = sorted({word for one in self.sentences for word, _, _ in one.words} | set(self.names))
+        at = {word: place for place, word in enumerate(self.vocabulary)}
+        self._at = [np.array([at[word] for word, _, _ in one.words]) for one in self.sentences]
+        self._named = [at[name] for name in self.names]
         self._foreign = _foreign_words(cache) if config.foreign else []
         self._ramp = np.linspace(0, 1, _RAMP, dtype=np.float32)
 
@@ -162,9 +170,11 @@ class SceneAudio:
         if stop - first < RATE // 4:
             return position
         self._put(x, self._soften(to_float32(self._speech[first:stop])) * self._gain(-6, 6), position, levels)
-        for (a, b), code in zip(self._places[number].tolist(), self._codes[number].tolist(), strict=True):
+        words = zip(self._places[number].tolist(), self._codes[number].tolist(), self._at[number].tolist(), strict=True)
+        for (a, b), code, word in words:
             if b > first and a < stop:
-                items.append(Item(max(a, first) - first + position, min(b, stop) - first + position, code, code, -1))
+                word = word if first <= a and b <= stop else -1
+                items.append(Item(max(a, first) - first + position, min(b, stop) - first + position, code, code, -1, word))
         links.append(Link(position, position + stop - first, True, one.number, one.speed, first - one.start))
         return position + stop - first + self._pause(0.1, 1.0)
 
@@ -211,16 +221,17 @@ class SceneAudio:
             end = min(stop + int(rng.uniform(0.03, 0.4) * RATE), RATE)
         piece = to_float32(self._clips[version][row, begin:end]) * self._gain()
         piece = piece if whole else self._soften(piece)
-        word_class = self.names.index(word) + 2
+        word_class, place = self.names.index(word) + 2, self._named[self.names.index(word)]
         label = word_class if word in WORDS else UNKNOWN
         first, stop = first - begin, stop - begin
         if not whole and not self.config.any_word and rng.uniform() < 0.05:  # backwards, it is no word
-            piece, (first, stop), label, word_class, row = piece[::-1], (len(piece) - stop, len(piece) - first), 1, 1, -1
+            piece, (first, stop) = piece[::-1], (len(piece) - stop, len(piece) - first)
+            label, word_class, row, place = 1, 1, -1, -1
         start = position if whole else position - first
         self._put(x, piece, start, None)
         speech = piece[first:stop]
         levels.append(float(np.sqrt(np.mean(speech * speech) + 1e-10)) if len(speech) else 1e-4)
-        items.append(Item(start + first, start + stop, label, word_class, row))
+        items.append(Item(start + first, start + stop, label, word_class, row, place))
         if row >= 0:
             links.append(Link(start, start + len(piece), False, row, speed, begin + offset))
         if whole:

@@ -22,7 +22,7 @@ def label_windows(items: Ints, ends: Ints, n_frames: int, n_classes: int, recent
     `n_classes`: the loss lets it be silence or unknown). A window that may or may not hold its last word is `IGNORE`.
 
     Args:
-        items: [batch, items, 5], first and stop sample, label, class and row of each word; unused ones lie before the scene.
+        items: [batch, items, 6], see `scene_audio.Item`; unused ones lie before the scene.
         ends: [windows], the last frame of each.
         n_frames: of a window.
         n_classes: silence, other speech and all words.

@@ -16,7 +16,7 @@ from scene_audio import Link
 from scene_labels import HOP, WINDOW
 from teacher import CLIP_FRAMES, FRAME
 
-_DELAY = 4000  # the body predicts the frame a quarter of a second ago
+DELAY = 4000  # the body predicts the frame a quarter of a second ago
 _EDGE = 160  # samples at either end of a part without a target
 _LEAST = 10  # frames of a window that must have a target
 _STRIDE = 2  # of the teacher's frames, which are 20 ms apart, between windows
@@ -51,7 +51,7 @@ class SceneTargets:
             for link in links:
                 self._follow(link, line[scene], known[scene])
         body = np.arange(0, self._n_frames - self._context, 2)
-        source = ((body + self._context) * HOP + WINDOW - _DELAY) // FRAME
+        source = ((body + self._context) * HOP + WINDOW - DELAY) // FRAME
         exists = source >= 0
         frames, mask = line[:, source.clip(0)], known[:, source.clip(0)] & exists
         return Targets(torch.from_numpy(frames), torch.from_numpy(mask), *self._pool(line, known))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cache import IGNORE
@@ -21,17 +22,19 @@ from wordspot.audio.samples import Samples
 #: Frames from one labelled window to the next.
 STRIDE = 4
 _MAX_ITEMS = 48
-_NOWHERE = Item(-(10**7), -(10**7), IGNORE, IGNORE, IGNORE)
+_NOWHERE = Item(-(10**7), -(10**7), IGNORE, IGNORE, IGNORE, -1)
 
 
 class Batch(NamedTuple):
-    """features: float32 [batch, frames, 40]. labels, classes, rows: int64 [batch, windows], see `label_windows`."""
+    """features: float32 [batch, frames, 40]. labels, classes, rows: int64 [batch, windows], see `label_windows`. items: int64
+    [batch, items, 6], see `Item`."""
 
     features: Tensor
     labels: Tensor
     classes: Tensor
     rows: Tensor
     targets: Targets | None
+    items: NDArray[np.int64]
 
 
 class Scenes:
@@ -68,7 +71,7 @@ class Scenes:
         self._noise = np.load(cache / "noise.npy")
         self._features = SceneFeatures(self._rng, warp)
         self._ends = np.arange(n_window_frames - 1, n_frames, STRIDE)
-        self.n_classes = 2 + len(self._audio.names)
+        self.n_classes, self.vocabulary = 2 + len(self._audio.names), self._audio.vocabulary
         self._targets = None
         if context is not None:
             self._targets = SceneTargets(cache, n_frames, context, n_window_frames, len(self._ends))
@@ -87,7 +90,7 @@ class Scenes:
             all_links.append(links)
         labels = label_windows(items, self._ends, self._n_window, self.n_classes, self._recent)
         targets = self._targets(all_links) if self._targets else None
-        return Batch(self._features(torch.from_numpy(audio)), *map(torch.from_numpy, labels), targets)
+        return Batch(self._features(torch.from_numpy(audio)), *map(torch.from_numpy, labels), targets, items)
 
     def _add_noise(self, audio: Samples, levels: list[float]) -> None:
         """Noise in 85 % of the scenes and in all without words; hiss of -100 to -65 dB in half of them. In place."""

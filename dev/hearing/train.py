@@ -1,10 +1,11 @@
-"""Train the body on the teacher's frames, then the words from that body.
+"""Train the body on the teacher's frames, then the words from that body; or a body on the sounds of speech.
 
     python dev/hearing/train.py body --cache CACHE --out CACHE/body.safetensors --minutes 20
     python dev/hearing/train.py words --cache CACHE --init CACHE/body.safetensors --out CACHE/words.safetensors --minutes 45
+    python dev/hearing/train.py phones --cache CACHE --init BODY --out CACHE/phones.safetensors --minutes 25
 
 The learning rate falls as a cosine over `--minutes`; `--stop-after` ends earlier on that schedule. What is written is a moving
-average of the weights, with the heads that only training needs (`classes`, `frames`, `windows`).
+average of the weights, with the heads that only training needs (`classes`, `frames`, `windows`, `phones`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from torch import Tensor, nn
 from cache import N_COMPONENTS, N_LABELS, RATE, arguments
 from fast_body import Statistics, body_frames, context_of, update_norms
 from losses import label_loss, masked_error
-from scene_audio import BODY, SceneConfig
+from phone_loss import PhoneLoss
+from scene_audio import BODY, PHONES, SceneConfig
 from scenes import STRIDE, Batch, Scenes
 from wordspot.config import FeatureConfig
 from wordspot.export.read_weights import checkpoint_of_file
@@ -46,7 +48,7 @@ class TrainConfig:
     """Settings of one run.
 
     Attributes:
-        stage: `body` or `words`.
+        stage: `body`, `words` or `phones`.
         n_window_frames: of the model's window: 148 are 1.5 s.
         n_local: of the model.
         warp: the most by which the frequencies of a scene are stretched or squeezed, as a part.
@@ -89,12 +91,13 @@ class TrainConfig:
 class Student(nn.Module):
     """The model and the heads that only training needs."""
 
-    def __init__(self, model: Residual1d, n_channels: int, n_classes: int) -> None:
+    def __init__(self, model: Residual1d, n_channels: int, n_classes: int, n_phones: int) -> None:
         super().__init__()
         self.model = model
         self.classes = nn.Linear(n_channels, n_classes)
         self.frames = nn.Linear(n_channels, N_COMPONENTS)
         self.windows = nn.Linear(n_channels, 2 * N_COMPONENTS)
+        self.phones = nn.Linear(n_channels, n_phones)
 
     def pool(self, frames: Tensor) -> Tensor:
         """[batch, frames, channels] → the mean at the end of each labelled window [batch, windows, channels]."""
@@ -158,6 +161,18 @@ class WordsLoss:
         return loss + _CLASSES_WEIGHT * classes, accuracy
 
 
+class PhonesLoss:
+    """The loss of the sounds of all whole words."""
+
+    def __init__(self, vocabulary: list[str], context: int) -> None:
+        self._phones = PhoneLoss(vocabulary, context)
+        self.n_sounds = len(self._phones.names)
+
+    def __call__(self, student: Student, frames: Tensor, batch: Batch) -> tuple[Tensor, float]:
+        """The loss, and that of a sound without that of silence."""
+        return self._phones(student.phones(frames[:, ::2]), batch.items)
+
+
 class Average:
     """The moving average of all weights."""
 
@@ -202,16 +217,17 @@ def train(
     """Run one stage, for at least one step. Returns the averaged weights, and gives them to `save` now and then."""
     torch.manual_seed(config.seed)
     model, is_body = config.make_model(), config.stage == "body"
-    scene_config = BODY if is_body else SceneConfig(snr_db=config.snr_db)
+    scene_config = {"body": BODY, "phones": PHONES}.get(config.stage, SceneConfig(snr_db=config.snr_db))
     context = context_of(model) if is_body else None
     shape = (config.n_window_frames, config.n_frames, config.batch)
     scenes = Scenes(cache, scene_config, *shape, config.seed, context, config.warp, int(config.recent_ms * RATE / 1000))
-    student = Student(model, config.n_channels, scenes.n_classes)
+    phones = PhonesLoss(scenes.vocabulary, context_of(model)) if config.stage == "phones" else None
+    student = Student(model, config.n_channels, scenes.n_classes, phones.n_sounds if phones else 1)
     if init:
         student.start_from(init, keep_heads=keep_heads)
         if init.suffix == ".onnx":
             prepare_norms(model, scenes.batch().features)
-    loss_of = BodyLoss(scenes) if is_body else WordsLoss(cache, config.soft)
+    loss_of = BodyLoss(scenes) if is_body else phones or WordsLoss(cache, config.soft)
     body: Body = torch.compile(body_frames, dynamic=False) if compiled else body_frames
     body(model, scenes.batch().features)[0].float().sum().backward()  # compiles before the clock starts
     optimizer, average = _optimizer(student, config), Average(student, config.average)
@@ -248,7 +264,7 @@ def model_weights(path: Path) -> dict[str, Tensor]:
 
 def _parse() -> argparse.Namespace:
     parser = arguments(__doc__, data=False)
-    parser.add_argument("stage", choices=("body", "words"))
+    parser.add_argument("stage", choices=("body", "words", "phones"))
     parser.add_argument("--out", type=Path, required=True, help="the weights; their settings are written next to them")
     parser.add_argument("--init", type=Path, help="weights to start from")
     parser.add_argument("--keep-heads", action="store_true", help="start from the output of --init too, not only its body")

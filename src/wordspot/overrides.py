@@ -62,7 +62,9 @@ def override(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
         section, _, name = key.partition(".")
         if section not in SECTIONS or not name:
             known = [f"{s}.{f.name}" for s, kind in SECTIONS.items() for f in dataclasses.fields(kind)]
-            raise ConfigError(f"no setting {key!r}; expected section.field{_nearest(key, known)}")
+            same = [one for one in known if name == "" and one.endswith(f".{section}")]
+            hint = f"; did you mean {' or '.join(same)}?" if same else _nearest(key, known, [f"{s}.field" for s in SECTIONS])
+            raise ConfigError(f"no setting {key!r}; expected section.field{hint}")
         sections.setdefault(section, {})[name] = value
     changed = {section: _override_section(getattr(config, section), section, values) for section, values in sections.items()}
     return dataclasses.replace(config, **changed)
@@ -216,8 +218,9 @@ def _check_names(given: Mapping[str, Any], known: set[str], where: str) -> None:
             raise ConfigError(f"{where} has an unknown entry {name!r}{_nearest(str(name), sorted(known))}")
 
 
-def _nearest(name: str, known: list[str]) -> str:
+def _nearest(name: str, known: list[str], otherwise: list[str] | None = None) -> str:
+    """The names of `known` that are like `name`; if there are none, those of `otherwise`, or all."""
     import difflib  # here, since it takes a while
 
     close = difflib.get_close_matches(name[:100], known, n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else f"; expected one of {', '.join(known)}"
+    return f"; did you mean {' or '.join(close)}?" if close else f"; expected one of {', '.join(otherwise or known)}"

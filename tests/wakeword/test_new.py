@@ -16,9 +16,12 @@ from support.command_line import fails, run
 from wordspot.audio.files import write_audio
 from wordspot.audio.samples import to_int16
 from wordspot.data.speech import Speech
+from wordspot.data.voices import find_engines
+from wordspot.data.voices.reading import read_aloud, text_for
 from wordspot.errors import ConfigError
 from wordspot.wakeword import making, measuring, training
 from wordspot.wakeword.project import Project, Request
+from wordspot.wakeword.splicing import people
 
 pytest.importorskip("torch")
 pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip install 'wordspot[voices]'")
@@ -100,6 +103,25 @@ def test_arguments_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[
     for flag in ("--speech", "--add", "--add-false", "--backgrounds"):
         fails(capsys, "nowhere: no such folder; expected recordings", "new", "hey lamp", "--out", out, flag, missing)
     assert not Path(out).exists()
+
+
+@pytest.mark.slow
+def test_people_of_the_speech_say_the_phrase(tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is joined from their sentences is trained on; what resumes goes on with the same recordings."""
+    monkeypatch.setattr(people, "_FEWEST_SOUNDS", 100)
+    out, speech = tmp_path / "lamp", tmp_path / "speech"
+    engines = find_engines("espeak-ng", n_speakers=12)
+    read_aloud(text_for("en", ()), speech, n=36, seed=0, engines=engines, n_speakers=12)
+    with pytest.raises(KeyboardInterrupt):
+        ws.new("hey lamp", out=out, speech=speech, stop=lambda: True, **SMALL)
+    joined = sorted(out.glob("recordings/*/*_nohash_people*.wav"))
+    assert {path.parent.name for path in joined} >= {"hey lamp", "lamp"}
+    ws.new("hey lamp", out=out, speech=speech, resume=True, **SMALL)
+    assert sorted(out.glob("recordings/*/*_nohash_people*.wav")) == joined
+    rows = (out / "run" / "data.csv").read_text(encoding="utf-8").splitlines()
+    used = [row for row in rows if "_nohash_people" in row]
+    assert len(used) == len(joined)
+    assert all("training" in row for row in used)
 
 
 def test_speech_whose_text_holds_the_phrase_is_no_negative() -> None:

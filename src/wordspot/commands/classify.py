@@ -22,14 +22,12 @@ _COLUMNS = ["file", "label", "score", "start_s", "stop_s", "seconds", "doubts"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model", type=Path, metavar="MODEL", help="a file that `wordspot export` wrote from a run with --task recordings"
-    )
-    parser.add_argument(
         "paths",
         nargs="+",
         type=Path,
-        metavar="FILE|DIR",
-        help="recordings of any length, format and sample rate, and folders of them at any depth",
+        metavar="MODEL|FILE|DIR",
+        help="first the model, a file that `wordspot export` wrote from a run with --task recordings; then recordings of any "
+        "length, format and sample rate, and folders of them at any depth",
     )
     parser.add_argument(
         "--threshold",
@@ -51,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
     from wordspot.commands import console
     from wordspot.runtime.classify import classify
 
-    files = find_clips(args.paths)
+    model, paths = _split(args.paths)
+    files = find_clips(paths)
     if args.picture:
         _check_picture(args.picture, len(files))
     table = console.CsvLines(_COLUMNS)
@@ -69,12 +68,26 @@ def run(args: argparse.Namespace) -> int:
             _draw(args.picture, file.path, file.result)
 
     result = classify(
-        args.paths, args.model, threshold=args.threshold, channel=args.channel,
+        paths, model, threshold=args.threshold, channel=args.channel,
         on_result=show, on_failed=console.note_failed, on_note=console.note,
     )  # fmt: skip
     if args.csv:
         table.write()
     return console.note_failures(len(result.failed), len(files))
+
+
+def _split(paths: list[Path]) -> tuple[Path, list[Path]]:
+    """The model, which must be named, and the recordings."""
+    from wordspot.commands.options import split_model
+    from wordspot.errors import ConfigError
+
+    model, others = split_model(paths)
+    if model is None:
+        raise ConfigError(
+            f"{paths[0]} is not a model, and none that classifies recordings comes with wordspot: none was right often enough on "
+            "voices and microphones that it was not trained on. Train one with `wordspot train --task recordings`; name it first"
+        )
+    return model, others
 
 
 def _as_text(result: RecordingResult) -> str:

@@ -21,6 +21,7 @@ from wordspot.wakeword.phrases import check_phrases
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.report import write_wake_word_report
 from wordspot.wakeword.speech import Heard, choose_speech
+from wordspot.wakeword.splicing.people import splice_people
 from wordspot.wakeword.thresholds import tune_wake_word
 from wordspot.wakeword.training import Callbacks
 from wordspot.wakeword.verdict import doubts_about, limits, verdict
@@ -168,6 +169,8 @@ def _make(project: Project, request: Request, brought: Brought, callbacks: Callb
     _gather(project, request, finished, brought, callbacks)
     heard = choose_speech(project, request, brought.speech, callbacks.progress, callbacks.on_note)
     if _TRAINED not in finished:
+        if heard.folder is not None and heard.by_people and not project.run.exists():
+            splice_people(project, request, heard.folder, callbacks.progress, callbacks.on_note)
         training.train_wake_word(project, request, heard.folder, callbacks)
         project.write(request, [*finished, _TRAINED])
     return _finish(project, request, heard, callbacks)
@@ -187,7 +190,7 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
         remove_leftovers(project.path)
         for earlier in project.made:
             shutil.rmtree(earlier, ignore_errors=True)
-        for file in (project.begun_with, project.before):
+        for file in (project.begun_with, project.before, project.spliced):
             file.unlink(missing_ok=True)
     project.path.mkdir(parents=True, exist_ok=True)
     project.write(request, [])

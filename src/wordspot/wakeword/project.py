@@ -124,6 +124,11 @@ class Project:
         return self.recordings, self.run, self.streams, self.spoken, self.left_out, self.esphome
 
     @property
+    def spliced(self) -> Path:
+        """From which speech recordings were joined; see `wordspot.wakeword.splicing`."""
+        return self.path / "spliced.json"
+
+    @property
     def begun_with(self) -> Path:
         """Which speech the run was begun with; see `wordspot.wakeword.speech`."""
         return self.path / "speech.json"
