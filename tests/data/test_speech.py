@@ -40,6 +40,24 @@ def test_speakers_are_split_by_the_hash_of_their_folder(tmp_path: Path) -> None:
         assert speech.samples(number)[0] == pytest.approx((int(path.partition("/")[0]) + 1) / 100 * 32768, abs=1)
 
 
+@pytest.mark.parametrize("above", ["", "LibriSpeech/dev-clean/"])
+def test_the_speaker_of_each_recording_is_known_below_folders_that_all_share(tmp_path: Path, above: str) -> None:
+    speakers = [str(number) for number in range(12)]
+    for speaker in speakers:
+        record(tmp_path / f"{above}{speaker}" / "chapter" / f"{speaker}-1.flac", 0.1)
+    speech = load(tmp_path, validation_percent=30, testing_percent=20)
+    training = sorted(speaker for speaker in speakers if which_set(speaker, 30, 20) == "training")
+    assert 2 < len(training) < 12
+    assert speech.speakers == tuple(training)
+
+
+def test_without_folders_of_speakers_a_name_says_who_speaks(tmp_path: Path) -> None:
+    for name in ("part/anna_nohash_0.wav", "part/anna_nohash_1.wav", "part/ben_nohash_0.wav", "part/book.wav"):
+        record(tmp_path / name)
+    speech = load(tmp_path, validation_percent=0, testing_percent=0)
+    assert speech.speakers == ("anna", "anna", "ben", "book.wav")
+
+
 def test_a_single_recording_is_for_training(tmp_path: Path) -> None:
     record(tmp_path / "book.wav")
     assert len(load(tmp_path, validation_percent=50, testing_percent=50)) == 1

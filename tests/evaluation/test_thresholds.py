@@ -16,7 +16,14 @@ from wordspot.config import DecoderConfig
 from wordspot.data.truth import SpokenWord
 from wordspot.evaluation.bench import Bench, ScoredStream
 from wordspot.evaluation.curves import make_curves, sweep, total_curve
-from wordspot.evaluation.thresholds import choose_thresholds, hours_needed, tune_classic, tune_windows, tune_words
+from wordspot.evaluation.thresholds import (
+    choose_thresholds,
+    extrapolate_threshold,
+    hours_needed,
+    tune_classic,
+    tune_windows,
+    tune_words,
+)
 from wordspot.metrics import StreamCurve
 from wordspot.presets import CLASSIC_DECODER
 
@@ -50,6 +57,33 @@ def test_chosen_thresholds_are_the_best_of_all(counts: list[list[tuple[int, int]
         if sum(f for _, f in one) <= max(budget, least)
     ]
     assert (hits, -accepts) == max(sums)
+
+
+def test_a_tail_is_extrapolated_by_its_mean_excess() -> None:
+    """By hand: four scores exceed the first logit by 5 / 4 on the mean; one in two hours is 5 / 4 · ln 4 above it."""
+    grid = 1 / (1 + np.exp(-np.arange(6.0)))
+    accepts = np.array([4, 2, 1, 0, 0, 0])
+    curve = StreamCurve(grid, np.full(6, 9), accepts, 9, 2.0)
+    threshold = extrapolate_threshold(curve, 2.0, 0.5)
+    assert threshold is not None
+    assert math.log(threshold / (1 - threshold)) == pytest.approx(1.25 * math.log(4))
+    lower = extrapolate_threshold(curve, 2.0, 1.0)
+    assert lower is not None
+    assert lower < threshold
+    assert extrapolate_threshold(curve, 2.0, 1e-9) == grid[-1]
+    assert extrapolate_threshold(curve, 2.0, 3.0) is None  # more than there are
+    assert extrapolate_threshold(StreamCurve(grid, np.full(6, 9), np.minimum(accepts, 2), 9, 2.0), 2.0, 0.5) is None  # too few
+
+
+def test_a_tail_begins_where_twelve_are_left() -> None:
+    """What lies below does not count, however much it is."""
+    grid = 1 / (1 + np.exp(-np.arange(8.0)))
+    found = [
+        extrapolate_threshold(StreamCurve(grid, np.full(8, 9), np.array([many, 40, 12, 6, 3, 1, 0, 0]), 9, 2.0), 2.0, 0.5)
+        for many in (41, 400)
+    ]
+    assert found[0] is not None
+    assert found[0] == found[1]
 
 
 def test_a_plateau_is_entered_three_quarters_up() -> None:

@@ -107,6 +107,15 @@ def test_a_damaged_teacher_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
         open_encoder(tmp_path)
 
 
+def test_what_is_joined_from_sentences_is_not_judged(project: Project) -> None:
+    for number in range(60):
+        write_hiss(project.recordings / "hey lamp" / f"1272_nohash_people{number}.wav", OTHER, 2000 + number)
+    notes = list[str]()
+    judge_recordings(project, REQUEST, spectrum, lambda _: None, notes.append)
+    assert "of 200 clips by voices" in notes[0]
+    assert not [name for name in left_out(project) if "people" in name]
+
+
 def test_without_near_misses_nothing_is_judged(project: Project) -> None:
     for path in (project.recordings / "hey ramp").iterdir():
         path.unlink()
@@ -132,6 +141,20 @@ def test_the_teacher_without_its_package(project: Project, tmp_path: Path, monke
     assert notes == [
         f'the teacher in {tmp_path} is not used, since faster-whisper is not installed; run: pip install "wordspot[teacher]"'
     ]
+
+
+def test_a_half_minute_of_clips_that_cannot_be_read(tmp_path: Path) -> None:
+    """The only clip of the last half minute is damaged; then all are."""
+    paths = [tmp_path / f"{number}.wav" for number in range(SLOTS + 1)]
+    for number, path in enumerate(paths):
+        write_hiss(path, PHRASE, number)
+    paths[-1].write_bytes(b"RIFF, but no more")
+    seed = next(seed for seed in range(999) if np.random.default_rng(seed).permutation(SLOTS + 1)[-1] == SLOTS)
+    values, readable = encode_clips(paths, spectrum, np.random.default_rng(seed), lambda _: None)
+    assert len(values) == SLOTS
+    assert readable.tolist() == list(range(SLOTS))
+    values, readable = encode_clips(paths[-1:], spectrum, np.random.default_rng(0), lambda _: None)
+    assert len(values) == len(readable) == 0
 
 
 def test_each_clip_has_its_own_frames(tmp_path: Path) -> None:

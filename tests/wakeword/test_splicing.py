@@ -46,8 +46,10 @@ def test_alignment_goes_on_through_a_wrong_frame() -> None:
     assert align(posteriors(1, 5, 1, 2, 5, 2), [(1, 2)]) == [Said(1, 0, 3), Said(2, 3, 6)]
 
 
-def test_more_sounds_than_frames_are_not_aligned() -> None:
+def test_more_sounds_than_frames_or_none_are_not_aligned() -> None:
     assert align(posteriors(1, 2), [(1, 2, 3)]) == []
+    assert align(posteriors(1, 2), [(), ()]) == []
+    assert align(posteriors(1)[:0], [(1,)]) == []
 
 
 def test_fit_is_the_cost_of_a_sound_by_hand() -> None:
@@ -63,10 +65,14 @@ def test_the_fit_of_each_frame_is_of_what_ends_there() -> None:
     assert fits[4] < -1
 
 
+def test_units_of_what_cannot_be_aligned_are_none() -> None:
+    assert len(units_of([(np.zeros(2 * FRAME, np.int16), [(1, 2, 3)])], lambda _: posteriors(1, 2))) == 0
+
+
 def make_units(sounds: list[int], pauses: tuple[int, ...] = ()) -> Units:
-    """Units of 1,600 samples each, whose samples all are their place."""
+    """Units of 1,600 samples each, whose samples all are a 32nd of their place."""
     n = len(sounds)
-    audio = np.repeat(np.arange(n, dtype=np.float32), 1600)
+    audio = np.repeat(np.arange(n, dtype=np.int16) * 1024, 1600)
     bounds = np.stack([np.arange(n) * 1600, np.arange(1, n + 1) * 1600], axis=1)
     follows = np.array([place > 0 and place not in pauses for place in range(n)])
     return Units(audio, np.array(sounds), bounds, follows, np.zeros((n, 2, 4), np.float32))
@@ -93,13 +99,13 @@ def test_pieces_overlap_by_160_samples_and_what_was_together_stays_so() -> None:
     units = make_units([1, 2, 3, 4, 5])
     one = join(units, [1, 2])
     assert len(one) == 80 + 3200 + 320
-    np.testing.assert_array_equal(one[160 : 80 + 1600], 1)
-    np.testing.assert_array_equal(one[80 + 1600 : 80 + 3200], 2)
+    np.testing.assert_array_equal(32 * one[160 : 80 + 1600], 1)
+    np.testing.assert_array_equal(32 * one[80 + 1600 : 80 + 3200], 2)
     two = join(units, [1, 4])
     assert len(two) == 80 + 1600 + 1600 + 0  # the last unit ends with the recording: no samples after it
-    np.testing.assert_array_equal(two[160 : 80 + 1600 - 80], 1)
-    assert 1 < two[80 + 1600] < 4
-    np.testing.assert_array_equal(two[80 + 1600 + 81 : -320], 4)
+    np.testing.assert_array_equal(32 * two[160 : 80 + 1600 - 80], 1)
+    assert 1 < 32 * two[80 + 1600] < 4
+    np.testing.assert_array_equal(32 * two[80 + 1600 + 81 : -320], 4)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +155,7 @@ def test_the_network_tells_what_strangers_say(network: SoundNetwork, espeak: Esp
 
 def test_units_lie_where_the_sounds_are() -> None:
     said = posteriors(0, 1, 1, 2, 0, 0, 3, 3, 4, 0)
-    audio = np.random.default_rng(0).standard_normal(10 * FRAME).astype(np.float32)
+    audio = np.random.default_rng(0).integers(-9999, 9999, 10 * FRAME).astype(np.int16)
     units = units_of([(audio, [(1, 2), (3, 4)])] * 2, lambda _: said)
     assert units.sounds.tolist() == [1, 2, 3, 4] * 2
     assert (units.bounds // FRAME).tolist()[4:] == [[11, 13], [13, 14], [16, 18], [18, 19]]
@@ -182,7 +188,7 @@ def test_speakers_for_training_say_the_phrase_and_near_misses(project: Project, 
     splice_people(project, REQUEST, speech, steps.append, notes.append)
     assert not notes
     assert [one.stage for one, after in pairwise([*steps, Progress("", 0)]) if one.stage != after.stage] == [
-        people.LISTENING, people.JOINING,
+        "decoding recordings", people.LISTENING, people.JOINING,
     ]  # fmt: skip
     written = sorted(project.recordings.glob("*/*.wav"))
     of_phrase = [path for path in written if path.parent.name == "hey lamp"]
@@ -212,16 +218,50 @@ def test_what_is_there_is_not_made_again_unless_the_speech_is_another(project: P
     assert sorted(project.recordings.glob("*/*.wav")) == [first, *others]
 
 
-def test_speech_without_texts_or_speakers_is_said(project: Project, speech: Path, tmp_path: Path) -> None:
-    flat = tmp_path / "flat"
-    flat.mkdir()
-    for path in list(speech.rglob("*.wav"))[:3]:
-        (flat / path.name).write_bytes(path.read_bytes())
+@pytest.mark.parametrize("kept", [".wav", ".txt"])
+def test_speech_without_texts_or_speakers_is_said(project: Project, speech: Path, tmp_path: Path, kept: str) -> None:
+    """Recordings in their folders without their texts; and with them, all in one folder, where nobody knows who speaks."""
+    other = tmp_path / "other"
+    for path in speech.rglob("*.wav"):
+        target = other / (path.parent.name if kept == ".wav" else "") / f"{path.parent.name}-{path.name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+        if kept == ".txt":
+            target.with_suffix(".txt").write_bytes(path.with_suffix(".txt").read_bytes())
     notes = list[str]()
-    splice_people(project, REQUEST, flat, ignore, notes.append)
+    splice_people(project, REQUEST, other, ignore, notes.append)
     (note,) = notes
-    assert note.startswith(f"{flat}: no speaker with two minutes of recordings and their text, so only voices say the phrase")
+    assert note.startswith(f"{other}: no speaker with two minutes of sentences and their text, so the phrase is not joined")
     assert not list(project.recordings.glob("*/*.wav"))
+
+
+def test_speakers_who_say_little_and_endless_recordings_do_not_take_part(
+    project: Project, speech: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take no place among the most speakers either."""
+    monkeypatch.setattr(people, "_MOST_SPEAKERS", 1)
+    splice_people(project, REQUEST, speech, ignore, ignore)
+    (first,) = {path.name.partition("_nohash_")[0] for path in project.recordings.glob("*/*.wav")}
+    recordings = sorted((speech / first).glob("*.wav"))
+    monkeypatch.setattr(people, "_LONGEST_SENTENCE", 1)
+    notes = list[str]()
+    project.spliced.unlink()
+    splice_people(project, REQUEST, speech, ignore, notes.append)
+    assert len(notes) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(people, "_MOST_SPEAKERS", 1)
+    monkeypatch.setattr(people, "_FEWEST_SOUNDS", 100)
+    texts = [path.with_suffix(".txt") for path in recordings]
+    kept = [path.read_text(encoding="utf-8") for path in texts]
+    try:
+        for path in texts:
+            path.unlink()
+        splice_people(project, REQUEST, speech, ignore, ignore)
+    finally:
+        for path, text in zip(texts, kept, strict=True):
+            path.write_text(text, encoding="utf-8")
+    (second,) = {path.name.partition("_nohash_")[0] for path in project.recordings.glob("*/*.wav")}
+    assert second != first
 
 
 def test_other_languages_are_left_to_voices(project: Project, speech: Path) -> None:
@@ -230,16 +270,19 @@ def test_other_languages_are_left_to_voices(project: Project, speech: Path) -> N
 
 
 def test_people_of_the_shared_recordings_say_what_they_never_said(project: Project, shared_data: Path, tmp_path: Path) -> None:
-    """The joined recordings fit the phrase better than what a person says otherwise, and than a similar phrase."""
-    folder = tmp_path / "few"
-    folder.mkdir()
-    for name in ("1272", "174", "2428"):
-        shutil.copytree(shared_data / "english_speech" / name, folder / name)
+    """The joined recordings fit the phrase far better than another; whoever is held out has no part, in any layout of folders."""
+    folder, names = tmp_path / "few", ("1272", "174", "2428", "84", "777", "1462")
+    for name in names:
+        shutil.copytree(shared_data / "english_speech" / name, folder / "LibriSpeech" / "dev-clean" / name)
     request = Request(("trick or treat",), engine="espeak-ng", n_voices=10, n_near_misses=0)
     splice_people(project, request, folder, ignore, ignore)
+    paths = sorted(project.recordings.glob("*/*.wav"))
+    assert {path.name.partition("_nohash_")[0] for path in paths} == {
+        name for name in names if which_set(name, 10, 10) == "training"
+    }  # fmt: skip
     network, found = SoundNetwork(), find_espeak()
     assert found is not None
     right, wrong = network.numbers_of(["trick or treat", "seven o'clock"], found).values()
-    fits = [network.log_posteriors(read_audio(path, RATE)[0]) for path in project.recordings.glob("*/*.wav")]
-    assert len(fits) >= 6
-    assert np.median([fit_of(one, right) for one in fits]) > np.median([fit_of(one, wrong) for one in fits]) + 1
+    log_p = [network.log_posteriors(read_audio(path, RATE)[0]) for path in paths]
+    assert len(log_p) >= 3
+    assert np.median([fit_of(one, right) for one in log_p]) > np.median([fit_of(one, wrong) for one in log_p]) + 1

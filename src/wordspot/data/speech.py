@@ -7,8 +7,8 @@ A folder of speech holds recordings of any kind that can be read, at any depth. 
 - ``*.trans.txt`` anywhere, as in LibriSpeech: the utterance, a space, its text, one line a recording;
 - ``NAME.txt`` beside ``NAME.wav``.
 
-Recordings are split by speaker: the folder at the top if there are several, or the part of a file's name before ``_nohash_``, or
-else each by itself.
+Recordings are split by speaker: the folder at the top, below those that all share, if there are several, or the part of a file's
+name before ``_nohash_``, or else each by itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from wordspot.audio.folder import walk_folder
 from wordspot.config import DataConfig
 from wordspot.data.cache import decode_folder
-from wordspot.data.folders import MIN_SPEAKER_FOLDERS, Listing, Recording, is_utf8
+from wordspot.data.folders import MIN_SPEAKER_FOLDERS, Listing, Recording, hash_name, is_utf8
 from wordspot.data.split import which_set
 from wordspot.errors import DataError, NotFoundError
 from wordspot.files import read_text
@@ -48,6 +48,7 @@ class Speech:
     texts: the words of each recording; empty if they are not known.
     times: int64 [words, 2] for each recording, the first sample of each word and the one after the last; None: not known.
     problems: one line for each recording that could not be read.
+    speakers: who decides the set of each recording, see above; the name of the file if nobody is known.
     """
 
     paths: tuple[str, ...]
@@ -58,6 +59,7 @@ class Speech:
     times: tuple[NDArray[np.int64] | None, ...]
     sample_rate: int
     problems: tuple[str, ...] = ()
+    speakers: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -126,6 +128,7 @@ def load_speech(
         times=tuple(time for _, time in known),
         sample_rate=sample_rate,
         problems=decoded.problems,
+        speakers=tuple(speakers[place] for place in chosen),
     )
 
 
@@ -139,10 +142,13 @@ def _list(folder: Path) -> Iterator[Recording]:
 
 def _speakers(paths: Sequence[str]) -> list[str]:
     """The name whose hash decides the set of each recording."""
-    tops = [path.partition("/")[0] if "/" in path else "" for path in paths]
+    parts = [path.split("/") for path in paths]
+    while len({one[0] for one in parts}) == 1 and all(len(one) > 2 for one in parts):  # LibriSpeech/dev-clean/84/...
+        parts = [one[1:] for one in parts]
+    tops = [one[0] if len(one) > 1 else "" for one in parts]
     if len(set(tops)) >= MIN_SPEAKER_FOLDERS and all(tops):
         return tops
-    return [path.rsplit("/", 1)[-1] for path in paths]
+    return [hash_name(path) for path in paths]
 
 
 def _words_of(

@@ -38,6 +38,7 @@ N_ROUNDS = 3  # over all words, at most
 
 
 _NEAR = 4  # neighbouring thresholds tried for each word
+_MOST_IN_TAIL, _FEWEST_IN_TAIL = 12, 3  # false accepts by which a tail is fitted
 
 
 def hours_needed(per_hour: float) -> float:
@@ -70,6 +71,34 @@ def choose_thresholds(curves: Mapping[str, StreamCurve], budget: int, current: M
         _, accepts, thresholds[word] = options[word][choice[left]]
         left -= accepts
     return {word: thresholds[word] for word in curves}
+
+
+def extrapolate_threshold(curve: StreamCurve, hours: float, per_hour: float) -> float | None:
+    """The threshold at which a word would have `per_hour` false accepts, estimated from more of them than that.
+
+    In an hour or two, a low rate allows no false accept at all, so that the single highest score would decide. But the logits of
+    the highest scores fall off exponentially above any high value (Pickands 1975): the mean by which the last twelve exceed
+    one estimates how much higher a threshold must be for each fewer.
+
+    Args:
+        curve: hits and false accepts by threshold.
+        hours: of the streams.
+        per_hour: the wanted rate.
+
+    Returns:
+        The threshold, or None if there are too few false accepts to tell, or the rate allows as many as are used.
+    """
+    few = np.flatnonzero(curve.n_false_accepts <= _MOST_IN_TAIL)
+    if not len(few):
+        return None
+    thresholds, accepts = curve.thresholds[few[0] :], curve.n_false_accepts[few[0] :]
+    n = int(accepts[0])
+    if n < max(_FEWEST_IN_TAIL, per_hour * hours):
+        return None
+    logits = np.log(thresholds / (1 - thresholds))
+    mean_excess = float(np.sum((accepts[1:] + accepts[:-1]) / 2 * np.diff(logits))) / n
+    wanted = float(logits[0]) + mean_excess * math.log(n / (per_hour * hours))
+    return float(min(1 / (1 + math.exp(-wanted)), thresholds[-1]))
 
 
 def _options(curve: StreamCurve, current: float) -> list[tuple[int, int, float]]:

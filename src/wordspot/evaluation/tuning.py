@@ -27,6 +27,7 @@ from wordspot.evaluation.thresholds import (
     CLASSIC_LIMIT,
     N_CLASSIC,
     N_ROUNDS,
+    extrapolate_threshold,
     hours_needed,
     tune_classic,
     tune_windows,
@@ -106,6 +107,7 @@ def tune(
     time_tolerance_ms: float = TIME_TOLERANCE_MS,
     decoder: str | DecoderConfig | None = None,
     settings: Mapping[str, object] | None = None,
+    extrapolate: bool = False,
     force: bool = False,
     progress: OnProgress | None = None,
 ) -> StreamTuning | RecordingsTuning:
@@ -126,6 +128,8 @@ def tune(
             recordings whose scores lie so close to the threshold that the rate would be higher, or that are shorter, noisier or
             narrower than those tuned on.
         truth, no_words, time_tolerance_ms, decoder, settings: as in `test_stream`.
+        extrapolate: for a model of one word and the decoder ``peak``, choose the threshold by `extrapolate_threshold`, not by
+            the few false accepts that the rate allows in so little audio.
         force: replace `out` if it exists.
         progress: called while the streams are scored and settings tried.
 
@@ -158,7 +162,7 @@ def tune(
         raise ConfigError(f"the decoder {DEVICE_DECODER} is that of a manifest for ESPHome, and the only one that it can have")
     bench, files, warnings = load_bench(opened, prepared, time_tolerance_ms, config, report)
     averages = () if isinstance(decoder, DecoderConfig) or "average_ms" in (settings or {}) else _averages(config)
-    before, after, notes = _tune_bench(bench, config, averages, false_accepts_per_hour, report)
+    before, after, notes = _tune_bench(bench, config, averages, false_accepts_per_hour, report, extrapolate=extrapolate)
     if not isinstance(model, OtherFormat):
         _write_copy(model, dataclasses.replace(opened.card, decoder=after.decoder), out)
     else:
@@ -172,7 +176,13 @@ def _averages(config: DecoderConfig) -> tuple[float, ...]:
 
 
 def _tune_bench(
-    bench: Bench, config: DecoderConfig, averages: tuple[float, ...], per_hour: float | None, progress: OnProgress
+    bench: Bench,
+    config: DecoderConfig,
+    averages: tuple[float, ...],
+    per_hour: float | None,
+    progress: OnProgress,
+    *,
+    extrapolate: bool,
 ) -> tuple[DecoderMetrics, DecoderMetrics, list[str]]:
     """The settings before and after, and warnings.
 
@@ -185,8 +195,19 @@ def _tune_bench(
             "are spoken, and their annotations"
         )
     tuned, notes = _search(bench, config, averages, per_hour, progress)
+    if extrapolate and per_hour is not None:
+        tuned = _extrapolate(bench, tuned, per_hour, progress)
     after = _measure(bench, tuned)
     return _measure(bench, config), after, [*notes, *_limits(bench, per_hour, after.detections), *doubts(bench)]
+
+
+def _extrapolate(bench: Bench, tuned: DecoderConfig, per_hour: float, progress: OnProgress) -> DecoderConfig:
+    """The settings with the threshold of their only word extrapolated; as they are if that cannot be."""
+    if tuned.kind != "peak" or len(bench.words) != 1:
+        return tuned
+    (curve,) = sweep_thresholds(bench, tuned, progress).values()
+    threshold = extrapolate_threshold(curve, bench.hours, per_hour)
+    return tuned if threshold is None else dataclasses.replace(tuned, thresholds={bench.words[0]: threshold})
 
 
 def _check_out(out: Path, suffix: str, *, force: bool) -> None:

@@ -20,6 +20,7 @@ from wordspot.formats import percent, some
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress
 from wordspot.wakeword.project import Project, Request
+from wordspot.wakeword.splicing import JOINED
 from wordspot.wakeword.takes import FALSE_ACCEPTS, TAKE, first_copies
 from wordspot.wakeword.teacher import Encoder, cross_fit, encode_clips, open_encoder
 
@@ -127,10 +128,14 @@ def _left_out(project: Project) -> Iterable[Path]:
 
 
 def _clips_of(project: Project, request: Request) -> Iterator[_Clip]:
-    """All clips that hold one sound each, without the copies that give recordings of people more weight."""
+    """All clips that hold one sound each, without the copies that give recordings of people more weight.
+
+    Those joined from people's sentences are not judged: they are not fluent enough for the teacher.
+    """
     numbers = {normalize_word(phrase): number for number, phrase in enumerate(request.phrases, start=1)}
     firsts = {path for name in (*numbers, FALSE_ACCEPTS) for path in first_copies(project.recordings / name)}
     for clip in list_recordings(project.recordings).clips:
         path = project.recordings / clip.path
-        if not path.name.startswith(TAKE) or path in firsts:
+        is_joined = f"_nohash_{JOINED}" in path.name
+        if not is_joined and (not path.name.startswith(TAKE) or path in firsts):
             yield _Clip(path, numbers.get(clip.word, _OTHER), path.name.partition("_nohash_")[0])

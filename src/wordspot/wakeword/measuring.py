@@ -131,9 +131,11 @@ def without_phrases(speech: Speech, phrases: Sequence[str]) -> Iterable[NDArray[
 
 
 def choose_thresholds(model: Path | OtherFormat, streams: Sequence[Path], per_hour: float, progress: OnProgress) -> StreamTuning:
-    """Give `model` the thresholds that allow `per_hour` false accepts on `streams`."""
+    """Give `model` the thresholds that allow `per_hour` false accepts on `streams`; that of one phrase is extrapolated."""
     out = model if isinstance(model, Path) else model.name
-    tuned = tune(model, list(streams), out=out, false_accepts_per_hour=per_hour, force=True, progress=progress)
+    tuned = tune(
+        model, list(streams), out=out, false_accepts_per_hour=per_hour, extrapolate=True, force=True, progress=progress
+    )  # fmt: skip
     assert isinstance(tuned, StreamTuning)
     return tuned
 

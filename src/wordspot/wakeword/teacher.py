@@ -78,8 +78,11 @@ def encode_clips(
         sounds = {int(row): sound for row in order[start : start + SLOTS] if (sound := _read(clips[row])) is not None}
         readable += sounds
         slots += range(len(sounds))
-        pooled.append(_encode_together(list(sounds.values()), encode))
+        if sounds:
+            pooled.append(_encode_together(list(sounds.values()), encode))
         progress(Progress(ENCODING, min(start + SLOTS, len(clips)), len(clips)))
+    if not pooled:
+        return np.zeros((0, 1024), np.float32), np.zeros(0, np.int64)
     places = np.argsort(readable)
     values = _standardised(np.concatenate(pooled), np.array(slots))
     return values[places], np.array(readable, np.int64)[places]

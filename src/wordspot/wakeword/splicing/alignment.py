@@ -30,12 +30,12 @@ def align(log_p: Floats, words: Sequence[Sequence[int]]) -> list[Said]:
         words: the sounds of each.
 
     Returns:
-        The sounds in their order, and every silence; none at all if there are more sounds than frames.
+        The sounds in their order, and every silence; none at all if there are no sounds, or more than frames.
     """
     states = [_SILENCE]
     for word in words:
         states += [*word, _SILENCE]
-    if sum(map(len, words)) > len(log_p):
+    if not 0 < sum(map(len, words)) <= len(log_p):
         return []
     path = _best_path(log_p, np.array(states))
     places = np.flatnonzero(np.diff(path, prepend=-1))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from wordspot.audio.samples import Samples
+from wordspot.audio.samples import Samples, to_float32
 from wordspot.wakeword.splicing.units import Units
 
 _FADE = 80  # samples to either side of a join in which both pieces sound
@@ -20,7 +20,7 @@ def join(units: Units, chosen: Sequence[int]) -> Samples:
     pieces = list(_pieces(units, chosen))
     for number, (first, stop) in enumerate(pieces):
         is_last = number == len(pieces) - 1
-        piece = units.audio[max(first - _FADE, 0) : stop + (_AFTER if is_last else _FADE)].copy()
+        piece = to_float32(units.audio[max(first - _FADE, 0) : stop + (_AFTER if is_last else _FADE)])
         n = min(2 * _FADE, len(piece) // 2, len(whole) or len(piece))
         piece[:n] *= np.linspace(0, 1, n, dtype=np.float32)
         tail = min(_AFTER if is_last else 2 * _FADE, len(piece) // 2)

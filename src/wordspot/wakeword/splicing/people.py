@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wordspot.audio.files import write_audio
-from wordspot.audio.samples import Samples, to_float32
+from wordspot.audio.samples import Samples
 from wordspot.config import DataConfig
-from wordspot.data.folders import hash_name
 from wordspot.data.speech import Speech, load_speech
 from wordspot.data.voices.espeak import Espeak, find_espeak
 from wordspot.files import read_json, write_json
@@ -22,6 +22,7 @@ from wordspot.progress import OnNote, OnProgress, Progress
 from wordspot.wakeword.project import CLIP_MS, Project, Request
 from wordspot.wakeword.pronunciations import pronunciations
 from wordspot.wakeword.recordings import other_texts
+from wordspot.wakeword.splicing import JOINED
 from wordspot.wakeword.splicing.alignment import fit_of
 from wordspot.wakeword.splicing.joining import join
 from wordspot.wakeword.splicing.sounds import RATE, SoundNetwork
@@ -29,10 +30,9 @@ from wordspot.wakeword.splicing.units import Units, Words, choose, units_of
 
 #: Stages of the progress.
 LISTENING, JOINING = "finding the sounds of people", "joining sounds of people"
-#: Part of the names of the recordings.
-SPLICED = "people"
 _OF_PHRASE, _OF_NEAR_MISS = 0.65, 0.065  # recordings of each text, as parts of those by voices
 _FEWEST_SOUNDS, _MOST_SOUNDS, _MOST_SPEAKERS = 1000, 6000, 40
+_LONGEST_SENTENCE = 60 * RATE  # alignment takes time and memory with the square of it
 _TRIES = 3  # for each recording of the phrase, of which the one that holds it best is kept
 _LONGEST = int(RATE * CLIP_MS / 1000)
 
@@ -40,19 +40,22 @@ _LONGEST = int(RATE * CLIP_MS / 1000)
 def splice_people(project: Project, request: Request, speech: Path, progress: OnProgress, on_note: OnNote) -> None:
     """Add joined recordings to the project, unless they are there already.
 
-    Only English, and only speech by known speakers with its text. Speakers that are held out by their names are not used.
+    Only English, and only sentences of at most a minute with their text, by speakers who are not held out.
     """
     if project.spliced.is_file() and read_json(project.spliced).get("speech") == str(speech.resolve()):
         return
     _remove(project)
+    if request.language.split("-")[0] != "en":
+        return
     espeak = find_espeak()
-    if espeak is None or request.language.split("-")[0] != "en":
+    if espeak is None:
+        on_note("without espeak-ng the phrase is not joined from people's sentences: pip install 'wordspot[voices]'")
         return
     network = SoundNetwork()
-    speakers = _listen(load_speech(speech, RATE, DataConfig()), network, espeak, progress)
+    speakers = _listen(load_speech(speech, RATE, DataConfig(), progress), network, espeak, progress)
     if not speakers:
         on_note(
-            f"{speech}: no speaker with two minutes of recordings and their text, so only voices say the phrase; "
+            f"{speech}: no speaker with two minutes of sentences and their text, so the phrase is not joined from them; "
             "`wordspot download speech` gets 40 speakers"
         )
         return
@@ -68,45 +71,39 @@ def splice_people(project: Project, request: Request, speech: Path, progress: On
 
 
 def _remove(project: Project) -> None:
-    for path in project.recordings.glob(f"*/*_nohash_{SPLICED}*.wav"):
+    for path in project.recordings.glob(f"*/*_nohash_{JOINED}*.wav"):
         path.unlink()
     project.spliced.unlink(missing_ok=True)
 
 
 def _listen(speech: Speech, network: SoundNetwork, espeak: Espeak, progress: OnProgress) -> dict[str, Units]:
-    """The units of every speaker who is known by name and says enough."""
-    numbers = dict[str, list[int]]()
-    for number, path in enumerate(speech.paths):
-        if speech.texts[number] and (name := _speaker_of(path)):
-            numbers.setdefault(name, []).append(number)
+    """The units of speakers who say enough."""
     sounds_of = network.numbers_of(sorted(speech.vocabulary), espeak)
-    names = sorted(numbers)[:_MOST_SPEAKERS]
+    sentences = dict[str, list[_Sentence]]()
+    for number, (speaker, text) in enumerate(zip(speech.speakers, speech.texts, strict=True)):
+        if text and len(speech.samples(number)) <= _LONGEST_SENTENCE:
+            sentences.setdefault(speaker, []).append((speech.samples(number), [sounds_of[word] for word in text]))
+    enough = {name: some for name in sorted(sentences) if (some := _up_to(sentences[name]))}
     found = {}
-    for done, name in enumerate(names):
+    for done, name in enumerate(names := list(enough)[:_MOST_SPEAKERS]):
         progress(Progress(LISTENING, done, len(names)))
-        units = units_of(_recordings(speech, numbers[name], sounds_of), network.log_posteriors)
-        if len(units) >= _FEWEST_SOUNDS:
+        units = units_of(enough[name], network.log_posteriors)
+        if len(units) >= _FEWEST_SOUNDS // 2:  # the others could not be aligned
             found[name] = units
     return found
 
 
-def _speaker_of(path: str) -> str:
-    """The folder of a recording, or the speaker that its name holds; empty if it has neither."""
-    if "/" in path:
-        return path.partition("/")[0]
-    return hash_name(path) if "_nohash_" in path else ""
+_Sentence = tuple[NDArray[np.int16], Words]
 
 
-def _recordings(
-    speech: Speech, numbers: Iterable[int], sounds_of: Mapping[str, Sequence[int]]
-) -> Iterator[tuple[Samples, Words]]:
-    """These recordings with the sounds of their words, up to `_MOST_SOUNDS`."""
-    n = 0
-    for number in numbers:
-        words = [sounds_of[word] for word in speech.texts[number]]
+def _up_to(sentences: Iterable[_Sentence]) -> list[_Sentence]:
+    """The first sentences with `_MOST_SOUNDS`; none if they have fewer than `_FEWEST_SOUNDS`."""
+    n, taken = 0, list[_Sentence]()
+    for sentence in sentences:
         if n < _MOST_SOUNDS:
-            n += sum(map(len, words))
-            yield to_float32(speech.samples(number)), words
+            taken.append(sentence)
+            n += sum(map(len, sentence[1]))
+    return taken if n >= _FEWEST_SOUNDS else []
 
 
 def _write(folder: Path, ways: Sequence[Sequence[int]], speakers: Mapping[str, Units], n: int, say: _Say) -> None:
@@ -116,7 +113,7 @@ def _write(folder: Path, ways: Sequence[Sequence[int]], speakers: Mapping[str, U
     for name in list(speakers)[:: max(len(speakers) // max(n, 1), 1)]:
         best = say(f"{folder.name}/{name}", speakers[name], ways, each)
         for number, audio in enumerate(best):
-            write_audio(folder / f"{name}_nohash_{SPLICED}{number}.wav", audio, RATE)
+            write_audio(folder / f"{name}_nohash_{JOINED}{number}.wav", audio, RATE)
 
 
 @dataclass(frozen=True)

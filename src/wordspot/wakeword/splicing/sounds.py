@@ -1,4 +1,4 @@
-"""The sounds of English as a small network tells them, and texts as such sounds.
+"""The sounds of English as a small network recognises them, and texts as such sounds.
 
 The network comes with wordspot as `sounds.onnx`; dev/hearing describes its training. It was taught the sounds of words of
 LibriSpeech and Speech Commands.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from wordspot.audio.samples import Samples
+from wordspot.audio.samples import Samples, to_float32
 from wordspot.wakeword.splicing.alignment import align
 from wordspot.wakeword.splicing.sounds import FRAME
 
@@ -30,12 +30,12 @@ Words = Sequence[Sequence[int]]
 class Units:
     """The sounds of a speaker in the order in which they were said.
 
-    sounds: int64 [units]. bounds: int64 [units, 2], first sample and the one after the last, in `audio`. follows: bool [units],
-    whether a sound follows the one before it without a pause. edges: float32 [units, 2, bands], the spectrum at either end, as
-    deviations from the speaker's mean.
+    audio: int16 [samples]. sounds: int64 [units]. bounds: int64 [units, 2], first sample and the one after the last, in `audio`.
+    follows: bool [units], whether a sound follows the one before it without a pause. edges: float32 [units, 2, bands], the
+    spectrum at either end, as deviations from the speaker's mean.
     """
 
-    audio: Samples
+    audio: NDArray[np.int16]
     sounds: NDArray[np.int64]
     bounds: NDArray[np.int64]
     follows: NDArray[np.bool_]
@@ -45,17 +45,19 @@ class Units:
         return len(self.sounds)
 
 
-def units_of(recordings: Iterable[tuple[Samples, Words]], posteriors: Callable[[Samples], NDArray[np.float32]]) -> Units:
+def units_of(
+    recordings: Iterable[tuple[NDArray[np.int16], Words]], posteriors: Callable[[Samples], NDArray[np.float32]]
+) -> Units:
     """The units of a speaker's recordings, each with the sounds of its words.
 
     Args:
-        recordings: float32 [samples], and the sounds of each word by their numbers.
+        recordings: int16 [samples], and the sounds of each word by their numbers.
         posteriors: see `SoundNetwork.log_posteriors`.
     """
     audio, sounds, bounds, follows, at = [], [], [], [], 0
     for samples, words in recordings:
         was_silent = True
-        for sound, first, stop in align(posteriors(samples), words):
+        for sound, first, stop in align(posteriors(to_float32(samples)), words):
             if sound:
                 sounds.append(sound)
                 bounds.append((at + first * FRAME, at + stop * FRAME))
@@ -63,15 +65,17 @@ def units_of(recordings: Iterable[tuple[Samples, Words]], posteriors: Callable[[
             was_silent = not sound
         audio.append(samples)
         at += len(samples)
-    whole = np.concatenate([*audio, np.zeros(_WINDOW, np.float32)])
+    whole = np.concatenate([*audio, np.zeros(_WINDOW, np.int16)])
     places = np.array(bounds, np.int64).reshape(-1, 2)
     return Units(whole, np.array(sounds, np.int64), places, np.array(follows, bool), _edges(whole, places))
 
 
-def _edges(audio: Samples, bounds: NDArray[np.int64]) -> NDArray[np.float32]:
+def _edges(audio: NDArray[np.int16], bounds: NDArray[np.int64]) -> NDArray[np.float32]:
     """The logarithms of the power in bands just after the beginning and before the end, as deviations from their means."""
     starts = np.stack([bounds[:, 0], np.maximum(bounds[:, 1] - _WINDOW, 0)], axis=1)
-    frames = audio[starts[:, :, None] + np.arange(_WINDOW)] * np.hanning(_WINDOW).astype(np.float32)
+    if not len(bounds):
+        return np.zeros((0, 2, len(_BANDS) - 1), np.float32)
+    frames = to_float32(audio[starts[:, :, None] + np.arange(_WINDOW)]) * np.hanning(_WINDOW).astype(np.float32)
     power = np.square(np.abs(np.fft.rfft(frames, _SIZE)))
     bands = np.log(np.add.reduceat(power, _BANDS, axis=2)[:, :, :-1] + _POWER_FLOOR)
     flat = bands.reshape(-1, bands.shape[2])
