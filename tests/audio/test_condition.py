@@ -39,6 +39,13 @@ def test_very_short_recordings(n_samples: int) -> None:
     assert found.lead_ms == 0
 
 
+def test_only_zeros_are_silent() -> None:
+    audio = np.zeros(RATE // 10 + 7, np.float32)
+    assert measure_condition(audio, RATE).is_silent
+    audio[-1] = 1 / 32768  # in the part that fills no frame
+    assert not measure_condition(audio, RATE).is_silent
+
+
 @pytest.mark.parametrize("size", [1, 100, 319, 641, 5000])
 def test_blocks_give_what_the_whole_gives(size: int) -> None:
     audio = np.random.default_rng(1).standard_normal(20_001).astype(np.float32) * np.linspace(0, 0.1, 20_001, dtype=np.float32)

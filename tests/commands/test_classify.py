@@ -128,8 +128,11 @@ def test_what_cannot_be_judged_is_left_out_and_named(capsys: pytest.CaptureFixtu
 
 def test_a_model_must_be_named(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path = wav(tmp_path / "talk.wav", 0.5)
-    fails(capsys, r"talk\.wav is not a model, and none that classifies recordings comes with wordspot", "classify", path)
-    fails(capsys, "Train one with `wordspot train --task recordings`; name it first", "classify", path, path)
+    fails(capsys, r"talk\.wav is taken for a recording, since the name of a model ends in \.onnx", "classify", path)
+    fails(capsys, "Train one with `wordspot train --task recordings`", "classify", path, path)
+    renamed = model.with_suffix(".model")
+    renamed.write_bytes(model.read_bytes())
+    fails(capsys, r"person\.model is taken for a recording, since the name of a model ends in \.onnx", "classify", renamed, path)
     fails(capsys, "no recordings; name files or folders after it", "classify", model)
     fails(capsys, "name a single model, before the recordings", "classify", path, model)
 

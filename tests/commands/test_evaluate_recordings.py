@@ -13,7 +13,13 @@ import soundfile
 
 from support.made_onnx import RATE, made_model
 from support.made_recordings import THREE, recording_model
+from wordspot.audio.condition import Condition
 from wordspot.commands import main as cli
+from wordspot.errors import DataError
+from wordspot.evaluation.answered import measure_conditions, within
+from wordspot.evaluation.recordings_tuning import choose_limits
+from wordspot.limits import Limits
+from wordspot.overrides import from_json
 from wordspot.runtime.modelfile.card import read_card
 from wordspot.runtime.recordings import RecordingClassifier
 
@@ -195,15 +201,37 @@ def test_tune_for_an_error_rate(
     assert measured["n"] == round(10 * answered)
     assert 1 - np.mean(list(measured["recall"].values())) == pytest.approx(rate)
     status, text, error = run(capsys, "evaluate", out, files / "labels.csv", "--split", "validation")
-    assert f"it can tell {round(10 * answered)} of 10 recordings" in " ".join(text.split())
+    assert f"it answers for {round(10 * answered)} of 10 recordings" in " ".join(text.split())
     (tmp_path / "level.wav").write_bytes((files / "testing" / "person__0.wav").read_bytes())
     write_level(tmp_path / "short.wav", 0.9, 0.3)
     write_level(tmp_path / "close.wav", 0.01)
     shown = {one["file"]: one["doubts"] for one in classified(capsys, out, tmp_path)}
     assert shown["level.wav"] == []
     assert [doubt["code"] for doubt in shown["short.wav"]] == ["short"]
-    assert shown["short.wav"][0]["reason"] == "too short: 0.3 s of sound, it was tuned on 0.5 s and more"
+    assert shown["short.wav"][0]["reason"] == "too short: 0.3 s of sound; the model was tuned on recordings of 0.5 s or more"
     assert [doubt["code"] for doubt in shown["close.wav"]] == (["close"] if rate < 0.2 else [])
+
+
+def test_silence_is_answered_neither_in_evaluation_nor_by_a_classifier() -> None:
+    """One is zero in its first tenth of a second, which is all that a model of whole recordings sees here."""
+    loud, late, zero = np.full(RATE, 9000, np.int16), np.zeros(RATE, np.int16), np.zeros(RATE, np.int16)
+    late[RATE // 2 :] = 9000
+    for whole, expected in ((False, [True, True, False]), (True, [True, False, False])):
+        classifier = RecordingClassifier(recording_model(whole=whole))
+        assert [not classifier.classify(audio, RATE).doubts for audio in (loud, late, zero)] == expected
+        conditions = measure_conditions([loud, late, zero], from_json(classifier.card.config))
+        assert within(Limits(), conditions).tolist() == expected
+
+
+def test_tune_does_not_silence_a_class() -> None:
+    """The three targets lie closer to the threshold than the wrong one of two others: no margin keeps both classes."""
+    scores = np.array([0.6, 0.61, 0.62, 0.95, 0.01])
+    is_target = np.array([True, True, True, False, False])
+    audible = [Condition(level_db=-20, floor_db=-60, lead_ms=0, tail_ms=0, sound_s=3, bandwidth_hz=7000)] * 5
+    with pytest.raises(DataError, match="while recordings of both classes are answered"):
+        choose_limits(scores, is_target, 0.5, audible, 0.2)
+    scores[3] = 0.605  # now it is among the targets: beyond it, all are right
+    assert choose_limits(scores, is_target, 0.5, audible, 0.2).margin == pytest.approx(np.log(0.61 / 0.39))
 
 
 def classified(capsys: pytest.CaptureFixture[str], model: Path, folder: Path) -> list[dict[str, Any]]:

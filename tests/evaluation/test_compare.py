@@ -160,6 +160,8 @@ def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fails(capsys, needed, *command, "--cutoff", 0.9)
     for cutoff, window in ((1.5, 5), (0.9, 0), (math.nan, 5)):
         fails(capsys, "--cutoff must be 0 to 1, and --window 1 to 1000", *command, "--cutoff", cutoff, "--window", window)
+    for unused in (("--cutoff", 0.9, "--window", 5), ("--cutoff", 0.9), ("--window", 5)):
+        fails(capsys, "--cutoff and --window are for networks without a manifest", "compare", *both, *command[3:], *unused)
     fails(capsys, r"other\.tflite: not a TensorFlow Lite file", *command, "--cutoff", 0.9, "--window", 5)
     with pytest.raises(ConfigError, match=r"other\.tflite: a network without its cut-off and window; open it with"):
         compare([both[0], other], **given)

@@ -387,6 +387,7 @@ def test_logits_are_linear_in_scaled_statistics() -> None:
         ({"low_hz": 7125.0}, "0 <= low_hz < high_hz"),
         ({"n_bands": 1}, "at least 2 bands of 31.25 Hz each"),
         ({"n_bands": 225}, "225 bands"),
+        ({"n_bands": 217, "texture": True}, r"texture allows at most 216 bands \(n_bands\) on 224 bins, got 217"),
         ({"bands": 3}, "has no option 'bands'"),
     ],
 )

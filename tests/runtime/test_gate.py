@@ -173,6 +173,7 @@ def test_json_says_what_the_gate_took_it_for(listen: Callable[..., tuple[int, st
     first, second = map(json.loads, out.splitlines())
     assert set(first) == {"label", "time_ms", "score", "emitted_ms", "ignored", "gate"}
     assert (first["label"], first["ignored"], first["gate"]["label"]) == ("a", False, "person")
+    assert (set(first["gate"]), first["gate"]["certain"]) == ({"label", "score", "certain"}, True)
     assert (second["label"], second["ignored"], second["gate"]["label"]) == ("b", True, "machine")
     assert 0.5 < second["gate"]["score"] <= 1
 

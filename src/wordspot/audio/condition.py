@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class Condition:
         tail_ms: time after the last one.
         sound_s: how much of the recording is sound.
         bandwidth_hz: highest frequency with sound.
+        is_silent: whether it is digital silence: all samples are 0.
     """
 
     level_db: float
@@ -34,6 +35,7 @@ class Condition:
     tail_ms: float
     sound_s: float
     bandwidth_hz: float
+    is_silent: bool = field(default=False, kw_only=True)
 
     @property
     def snr_db(self) -> float:
@@ -55,9 +57,11 @@ class ConditionMeter:
         self._power = np.zeros(len(self._window) // 2 + 1)
         self._to_frame = self._to_window = np.zeros(0, np.float32)  # what is left of the blocks so far
         self._n_windows = 0
+        self._is_silent = True
 
     def feed(self, audio: Samples) -> None:
         """Feed the next float32 [samples]."""
+        self._is_silent = self._is_silent and not audio.any()
         kept = np.concatenate([self._to_frame, audio])
         n_used = len(kept) // self._frame * self._frame
         if n_used:
@@ -93,6 +97,7 @@ class ConditionMeter:
             tail_ms=float(np.argmax(sounding[::-1]) * FRAME_MS),
             sound_s=float(sounding.sum() * self._frame / self._rate),
             bandwidth_hz=float(present[-1] * self._rate / len(self._window)),
+            is_silent=self._is_silent,
         )
 
 

@@ -84,8 +84,9 @@ def _split(paths: list[Path]) -> tuple[Path, list[Path]]:
     model, others = split_model(paths)
     if model is None:
         raise ConfigError(
-            f"{paths[0]} is not a model, and none that classifies recordings comes with wordspot: none was right often enough on "
-            "voices and microphones that it was not trained on. Train one with `wordspot train --task recordings`; name it first"
+            f"{paths[0]} is taken for a recording, since the name of a model ends in .onnx; name a model first. None that "
+            "classifies recordings comes with wordspot: none was right often enough on voices and microphones that it was not "
+            "trained on. Train one with `wordspot train --task recordings`"
         )
     return model, others
 

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models",
         nargs="+",
         type=Path,
-        metavar="MODEL.onnx",
+        metavar="MODEL",
         help="two files or more that `wordspot export` wrote, or models for ESPHome, also of other projects: "
         "manifests (.json), or networks alone (.tflite)",
     )
@@ -51,9 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cutoff",
         type=float,
         metavar="X",
-        help="of a network without a manifest: what the mean of its scores must exceed, 0 to 1",
+        help="of every network without a manifest (.tflite): what the mean of its scores must exceed, 0 to 1",
     )
-    parser.add_argument("--window", type=int, metavar="N", help="of a network without a manifest: number of scores in that mean")
+    parser.add_argument(
+        "--window", type=int, metavar="N", help="of every network without a manifest (.tflite): number of scores in that mean"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
@@ -61,6 +63,7 @@ def run(args: argparse.Namespace) -> None:
     from wordspot.commands import console
     from wordspot.evaluation.compare import compare
 
+    _check_rule(args.models, args.cutoff, args.window)
     models = [_open(path, args.cutoff, args.window) for path in args.models]
     with console.show_progress() as progress:
         result = compare(
@@ -73,9 +76,23 @@ def run(args: argparse.Namespace) -> None:
     console.show_result(result, as_json=args.json)
 
 
+def _check_rule(models: list[Path], cutoff: float | None, window: int | None) -> None:
+    """Reject a cut-off or a window that no model takes."""
+    from wordspot.errors import ConfigError
+
+    if (cutoff is None and window is None) or any(_is_bare(path) for path in models):
+        return
+    raise ConfigError("`cutoff` and `window` are for networks without a manifest (.tflite); every model named here has its own")
+
+
+def _is_bare(path: Path) -> bool:
+    """Whether it is a network without a manifest."""
+    return path.suffix.lower() == ".tflite"
+
+
 def _open(path: Path, cutoff: float | None, window: int | None) -> EsphomeFile | Path:
     """A model in another format; the path itself of an exported file."""
-    if path.suffix.lower() != ".tflite":
+    if not _is_bare(path):
         return open_manifest(path, others=True)
     from wordspot.export.esphome_model import open_esphome
 

@@ -215,7 +215,7 @@ def _answered(judge: Judge, chosen: RecordingSet, posteriors: Floats) -> Bools |
     """Which recordings the model can tell the class of; None if it has no limits."""
     if judge.limits == Limits():
         return None
-    conditions = measure_conditions(chosen.audio, judge.config.features.sample_rate)
+    conditions = measure_conditions(chosen.audio, judge.config)
     return find_answered(posteriors, judge.threshold if len(judge.labels) == 2 else None, judge.limits, conditions)
 
 

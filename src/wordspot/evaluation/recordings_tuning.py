@@ -123,7 +123,7 @@ def tune_recordings(
         if not count:
             raise DataError(f"{data}: the validation set has no recordings of {label}")
     scores = predict_recordings(judge, chosen, progress)[:, 0]
-    conditions = measure_conditions(chosen.audio, card.sample_rate)
+    conditions = measure_conditions(chosen.audio, judge.config)
     threshold, limits = judge.threshold, card.limits
     if false_alarm_rate is not None:
         threshold = _threshold(data, card, scores, is_target, false_alarm_rate)
@@ -154,7 +154,7 @@ def choose_limits(
     """The limits within which the mean of the two classes' error rates is at most `error_rate`.
 
     The margin is the smallest that reaches the rate. All but one in a hundred of the recordings are as long, as clean and as
-    wide as the other limits demand: of what lies beyond them, nothing is known.
+    wide as the other limits demand: of what lies beyond them, nothing is known. At least one recording of each class is answered.
 
     Args:
         scores: float64 [n], posteriors of the target.
@@ -164,7 +164,7 @@ def choose_limits(
         error_rate: 0 to 1.
 
     Raises:
-        DataError: no margin reaches the rate.
+        DataError: no margin reaches the rate without leaving a class unanswered.
     """
     conditioned = Limits(
         least_s=_least([one.sound_s for one in conditions], 0.1),
@@ -175,11 +175,12 @@ def choose_limits(
     is_wrong = (scores >= threshold) != is_target
     for margin in (0.0, *np.unique(distances).tolist()):
         answered = is_fine & (distances >= margin)
-        if sum(_rate(is_wrong[answered & one]) for one in (is_target, ~is_target)) / 2 <= error_rate:
+        of_each = [is_wrong[answered & one] for one in (is_target, ~is_target)]
+        if all(len(one) for one in of_each) and sum(map(_rate, of_each)) / 2 <= error_rate:
             return dataclasses.replace(conditioned, margin=margin)
     raise DataError(
-        f"no margin around the threshold brings the error rate down to {error_rate:g} on the validation set; allow more errors, "
-        "or train on more recordings"
+        f"no margin around the threshold brings the error rate down to {error_rate:g} on the validation set while recordings of "
+        "both classes are answered; allow more errors, or train on more recordings"
     )
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from wordspot.config import RECORDINGS_CLIP_MS, FeatureConfig
 from wordspot.features.spectral import SpectralFrontEnd
+from wordspot.models.bands import equal_bands
 from wordspot.models.least_squares import fit_linear
 from wordspot.models.texture import TextureStatistics
 
@@ -51,11 +52,7 @@ class BandStatistics(nn.Module):
     def __init__(self, n_bands: int, first_bin: int, stop_bin: int, hop_ms: float) -> None:
         super().__init__()
         self.n_bands, self._used = n_bands, slice(first_bin, stop_bin)
-        width = (stop_bin - first_bin) // n_bands
-        bands = torch.zeros(stop_bin - first_bin, n_bands)
-        for band in range(n_bands):
-            bands[band * width : (band + 1) * width, band] = 1 / width
-        self.register_buffer("bands", bands, persistent=False)
+        self.register_buffer("bands", equal_bands(n_bands, stop_bin - first_bin), persistent=False)
         self.register_buffer("waves", _waves(max(round(_MODULATION_MS / hop_ms), 8)), persistent=False)
         rows, columns = torch.triu_indices(n_bands, n_bands, 1)
         self.register_buffer("pairs", rows * n_bands + columns, persistent=False)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from wordspot.models.bands import equal_bands
+
 _LAGS = (1, 2, 4)  # frames, or bins, between the points
 _LEAST_SQUARE, _LEAST_OF_RATIO = 1e-4, 1e-6
 
@@ -24,12 +26,18 @@ class TextureStatistics(nn.Module):
     Args:
         n_bands: bands that the bins are grouped into.
         n_bins: number of bins.
+
+    Raises:
+        ValueError: fewer bins than the differences and the bands need.
     """
 
     def __init__(self, n_bands: int, n_bins: int) -> None:
         super().__init__()
+        most = n_bins - 2 * max(_LAGS)  # the second differences of the longest lag leave so many bins
+        if n_bands > most:
+            raise ValueError(f"texture allows at most {max(most, 0)} bands (n_bands) on {n_bins} bins, got {n_bands}")
         for lost in {lag * times for lag in _LAGS for times in (0, 1, 2)}:
-            self.register_buffer(f"bands_{lost}", _bands(n_bands, n_bins - lost), persistent=False)
+            self.register_buffer(f"bands_{lost}", equal_bands(n_bands, n_bins - lost), persistent=False)
         self._n_bins = n_bins
         self.n_statistics = 5 * 3 * len(_LAGS) * n_bands
 
@@ -62,12 +70,3 @@ def _differences(logs: Tensor) -> Iterator[Tensor]:
         yield frequency[:, lag:] - frequency[:, :-lag]
         yield logs[:, 2 * lag :] - 2 * logs[:, lag:-lag] + logs[:, : -2 * lag]
         yield logs[:, :, 2 * lag :] - 2 * logs[:, :, lag:-lag] + logs[:, :, : -2 * lag]
-
-
-def _bands(n_bands: int, n_bins: int) -> Tensor:
-    """The mean over bands of equal width; bins that fill no band are left out: [n_bins, n_bands]."""
-    width = n_bins // n_bands
-    bands = torch.zeros(n_bins, n_bands)
-    for band in range(n_bands):
-        bands[band * width : (band + 1) * width, band] = 1 / width
-    return bands

@@ -190,7 +190,7 @@ def describe_recordings(result: RecordingsResult) -> Text:
         )
     if answered := metrics.answered:
         recalls = ", ".join(f"{percent(recall)} % of {label}" for label, recall in answered.recall.items())
-        told = f"it can tell {answered.answered.count} of {answered.answered.n} recordings"
+        told = f"it answers for {answered.answered.count} of {answered.answered.n} recordings"
         text.append(f"{told}; {_with_range(answered.correct)} of these are right ({recalls})")
     return [*text, recordings_line(metrics, result.split)]
 

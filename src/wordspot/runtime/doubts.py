@@ -29,19 +29,21 @@ class Doubt:
         return {"code": self.code, "reason": self.reason}
 
 
-def doubts_about(condition: Condition, limits: Limits, *, is_silent: bool) -> Iterator[Doubt]:
+def doubts_about(condition: Condition, limits: Limits) -> Iterator[Doubt]:
     """What is wrong with a recording itself."""
-    if is_silent:
+    if condition.is_silent:
         yield Doubt("silent", "it contains digital silence only")
         return
     if condition.sound_s < limits.least_s:
-        yield Doubt("short", f"too short: {condition.sound_s:.1f} s of sound, it was tuned on {limits.least_s:.1f} s and more")
+        tuned_on = f"the model was tuned on recordings of {limits.least_s:.1f} s or more"
+        yield Doubt("short", f"too short: {condition.sound_s:.1f} s of sound; {tuned_on}")
     if condition.snr_db < limits.least_snr_db:
-        text = f"the sound is {condition.snr_db:.0f} dB above the noise, it was tuned on {limits.least_snr_db:.0f} dB and more"
-        yield Doubt("noisy", f"too noisy: {text}")
+        tuned_on = f"the model was tuned on recordings of {limits.least_snr_db:.0f} dB or more"
+        yield Doubt("noisy", f"too noisy: the sound is {condition.snr_db:.0f} dB above the noise; {tuned_on}")
     if condition.bandwidth_hz < limits.least_bandwidth_hz:
         reach, least = condition.bandwidth_hz / 1000, limits.least_bandwidth_hz / 1000
-        yield Doubt("narrow", f"narrow band: it reaches {reach:.1f} kHz, it was tuned on {least:.1f} kHz and more")
+        tuned_on = f"the model was tuned on recordings that reach {least:.1f} kHz or more"
+        yield Doubt("narrow", f"too narrow: the sound reaches {reach:.1f} kHz; {tuned_on}")
 
 
 def doubts_about_scores(

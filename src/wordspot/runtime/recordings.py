@@ -176,13 +176,13 @@ class RecordingClassifier:
         return doubts_about_scores(posteriors, self.labels, self.threshold if len(self.labels) == 2 else None, self.card.limits)
 
     def _classify(self, blocks: Iterable[Samples], rate: int) -> RecordingResult:
-        whole = self.settings.whole
-        cutter = WholeCutter(self.card.clip_samples) if whole else self._window_cutter()
-        meter = ConditionMeter(self.card.sample_rate)
+        card, whole = self.card, self.settings.whole
+        cutter = WholeCutter(card.clip_samples) if whole else self._window_cutter()
+        meter = ConditionMeter(card.sample_rate)
         n_samples, rows, powers = 0, [], []
-        for block in _resampled(blocks, rate, self.card.sample_rate):
+        for block in _resampled(blocks, rate, card.sample_rate):
+            meter.feed(block[: max(card.clip_samples - n_samples, 0)] if whole else block)
             n_samples += len(block)
-            meter.feed(block)
             for windows in cutter.feed(block):
                 rows.append(self.judge(windows))
                 powers.append(power_of(windows))
@@ -218,7 +218,7 @@ class RecordingClassifier:
             seconds=n_samples / card.sample_rate,
             judged_seconds=(min(n_samples, clip) if self.settings.whole else n_samples) / card.sample_rate,
             doubts=(
-                *doubts_about(condition, card.limits, is_silent=not has_sound.any()),
+                *doubts_about(condition, card.limits),
                 *self.doubts_about_scores(posteriors),
             ),
         )
