@@ -151,7 +151,12 @@ def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "bad" / "x.wav").write_bytes(b"RIFF")
     with pytest.raises(DataError, match=r"none of the 1 negatives could be read; expected sound files: left out: .*x.wav"):
         compare(both, takes=folder / "takes", negatives=folder / "bad")
-    other = folder / "other.tflite"
+
+
+def test_mistakes_with_a_network_without_a_manifest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    both, other = [folder / "low.onnx", folder / "high.onnx"], folder / "other.tflite"
+    given = {"takes": folder / "takes", "negatives": folder / "negatives"}
     command = ("compare", both[0], other, "--takes", folder / "takes", "--negatives", folder / "negatives")
     fails(capsys, r"other\.tflite: no such file; expected the network of a wake word for ESPHome", *command)
     other.write_bytes(b"")
