@@ -9,6 +9,9 @@ out, Arabic words, words of Speech Commands except the folder named like that of
 DATA/wake_words. Thresholds at a rate are the lowest from which on there are no more false accepts: chosen on the same hours, so
 they overestimate the model slightly; its own threshold does not.
 
+The network that `new` starts from was trained on sentences of some of these speakers, and the one before it on some of the takes,
+as unknown words. `--unheard` leaves both out.
+
 `--link DIR` writes links to the sounds that are not held out, for `wordspot new --backgrounds DIR`, and ends.
 """
 
@@ -21,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from hearing_streams import RATE, recordings, set_of_source, source_of
+from hearing_streams import RATE, SPEAKERS, rank, recordings, set_of_source, set_of_speakers, source_of
 from results import write_result
 from wordspot.audio.files import read_audio
 from wordspot.audio.samples import to_float32
@@ -37,6 +40,7 @@ from wordspot.runtime.model import Model, open_model
 RATES = (0.5, 1.0, 2.0, 5.0)
 BEFORE_S, AFTER_S, PAUSE_S, QUIET = 2.0, 1.0, 0.5, 10 ** (-70 / 20)
 N_COMMANDS = 1200
+UNHEARD_OF_5 = 2  # takes that the network before the body was not trained on, see dev/hearing/decode.py
 HEADINGS = ("model", "threshold", "chosen on", "found", "false accepts", "sentences", "sounds", "Arabic", "commands", "other")
 
 
@@ -53,14 +57,14 @@ def score(model: Model, audio: Iterable[np.ndarray], pause_s: tuple[float, float
     return ScoredStream(rows, ends, (), 1000 * len(whole) / RATE)
 
 
-def negatives(model: Model, data: Path, takes: Path, splits: tuple[str, ...]) -> dict[str, Bench]:
+def negatives(model: Model, data: Path, takes: Path, splits: tuple[str, ...], *, unheard: bool = False) -> dict[str, Bench]:
     """What must not wake the model, by name, in the order of `HEADINGS`."""
     rng = np.random.default_rng(0)
     not_negative = ("_background_noise_", takes.name)
     commands = [path for path in recordings(data / "speech_commands") if path.parent.name not in not_negative]
     others = [path for path in recordings(data / "wake_words") if takes not in path.parents]
     found: dict[str, tuple[Iterable[np.ndarray], float]] = {
-        "sentences": (spoken(data / "english_speech", model.card.labels[2:], splits), PAUSE_S),
+        "sentences": (spoken(data / "english_speech", model.card.labels[2:], splits, unheard=unheard), PAUSE_S),
         "sounds": (read_all(held_out_sounds(data)), 0.0),
         "Arabic": (read_all(recordings(data / "arabic_commands")[::3]), 0.0),
         "commands": (read_all(commands[place] for place in rng.permutation(len(commands))[:N_COMMANDS]), 0.0),
@@ -69,12 +73,14 @@ def negatives(model: Model, data: Path, takes: Path, splits: tuple[str, ...]) ->
     return {name: bench_of(model, [score(model, audio, (0.0, pause))]) for name, (audio, pause) in found.items()}
 
 
-def spoken(folder: Path, phrases: Iterable[str], splits: tuple[str, ...]) -> Iterator[np.ndarray]:
+def spoken(folder: Path, phrases: Iterable[str], splits: tuple[str, ...], *, unheard: bool) -> Iterator[np.ndarray]:
     """Sentences of some speakers without the phrases."""
+    sets = set_of_speakers((path.name for path in folder.iterdir() if path.is_dir()), *SPEAKERS["english_speech"])
     for split in splits:
         speech = load_speech(folder, RATE, DataConfig(), split=split)
         for number, text in enumerate(speech.texts):
-            if not any(f" {phrase} " in f" {' '.join(text)} " for phrase in phrases):
+            heard = sets[speech.speakers[number]] == "training"
+            if not (unheard and heard) and not any(f" {phrase} " in f" {' '.join(text)} " for phrase in phrases):
                 yield to_float32(speech.samples(number))
 
 
@@ -90,13 +96,17 @@ def bench_of(model: Model, streams: list[ScoredStream]) -> Bench:
     return Bench(tuple(streams), model.card.labels, 1000 * model.card.clip_seconds, 0.0)
 
 
-def measure(path: Path, data: Path, folder: Path | None, splits: tuple[str, ...]) -> dict[str, Any]:
+def takes_of(folder: Path, *, unheard: bool) -> list[Path]:
+    return [path for path in recordings(folder) if not unheard or rank(path.name) % 5 < UNHEARD_OF_5]
+
+
+def measure(path: Path, data: Path, folder: Path | None, splits: tuple[str, ...], *, unheard: bool = False) -> dict[str, Any]:
     """Takes found and false accepts at the model's own threshold and at `RATES`, over sentences and over all."""
     model = open_model(path)
     folder = folder or data / "wake_words" / model.card.labels[-1].replace(" ", "_")
     own = model.card.decoder
-    takes = bench_of(model, [score(model, read_all([take]), (BEFORE_S, AFTER_S)) for take in recordings(folder)])
-    sets = negatives(model, data, folder, splits)
+    takes = bench_of(model, [score(model, read_all([take]), (BEFORE_S, AFTER_S)) for take in takes_of(folder, unheard=unheard)])
+    sets = negatives(model, data, folder, splits, unheard=unheard)
     everything = bench_of(model, [stream for bench in sets.values() for stream in bench.streams])
     points: list[tuple[str, DecoderConfig | None]] = [("its own", own)]
     for name, bench in (("sentences", sets["sentences"]), ("all", everything)):
@@ -138,6 +148,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--takes", type=Path)
     parser.add_argument("--split", choices=("validation", "testing", "both"), default="both", help="of the sentences' speakers")
+    parser.add_argument("--unheard", action="store_true", help="only takes and speakers that no earlier network was trained on")
     parser.add_argument("--link", type=Path, help="write links to the sounds for training here, and end")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
@@ -148,7 +159,7 @@ def main() -> None:
     if not args.models:
         parser.error("name models")
     splits = ("validation", "testing") if args.split == "both" else (args.split,)
-    results = [measure(path, args.data, args.takes, splits) for path in args.models]
+    results = [measure(path, args.data, args.takes, splits, unheard=args.unheard) for path in args.models]
     rows = [cells(path, point, one["n_takes"]) for path, one in zip(args.models, results, strict=True) for point in one["points"]]
     hours = ", ".join(f"{name} {one:.2f} h" for name, one in results[0]["hours"].items())
     console.print_table(f"Wake words; {hours}", HEADINGS, rows)

@@ -264,6 +264,13 @@ def test_speakers_who_say_little_and_endless_recordings_do_not_take_part(
     assert second != first
 
 
+def test_a_spelling_without_a_sound_is_no_way_to_say_the_phrase(project: Project, speech: Path, espeak: Espeak) -> None:
+    assert SoundNetwork().numbers_of(["?"], espeak) == {"?": ()}
+    request = Request(("hey lamp",), engine="espeak-ng", n_voices=20, n_near_misses=0, said=("?",))
+    splice_people(project, request, speech, ignore, ignore)
+    assert list((project.recordings / "hey lamp").glob("*.wav"))
+
+
 def test_other_languages_are_left_to_voices(project: Project, speech: Path) -> None:
     splice_people(project, Request(("hallo lampe",), language="de", engine="espeak-ng"), speech, ignore, ignore)
     assert not project.recordings.exists()

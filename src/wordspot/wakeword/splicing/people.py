@@ -64,7 +64,7 @@ def splice_people(project: Project, request: Request, speech: Path, progress: On
     for done, (text, is_phrase) in enumerate(texts):
         progress(Progress(JOINING, done, len(texts)))
         ways = [text, *(request.said or pronunciations(text, request.language))] if is_phrase else [text]
-        sounds = list(dict.fromkeys(network.numbers_of(ways, espeak).values()))
+        sounds = [way for way in dict.fromkeys(network.numbers_of(ways, espeak).values()) if way]
         share = _OF_PHRASE if is_phrase else _OF_NEAR_MISS
         _write(project.recordings / normalize_word(text), sounds, speakers, round(share * request.n_voices), say)
     write_json(project.spliced, {"speech": str(speech.resolve()), "speakers": len(speakers)})
