@@ -26,26 +26,26 @@ def check_rates(labels: Sequence[str], rates: Sequence[int]) -> Iterator[Finding
 
 def check_encodings(labels: Sequence[str], encodings: Sequence[str]) -> Iterator[Finding]:
     """Report lossy encodings that reveal the class: decoding does not remove what they leave in the sound."""
-    counts = _count(labels, encodings)
-    if apart := _apart(counts):
-        text = (
-            f"encodings differ by label ({_described(counts, '')}); a model may learn their traces, which remain after decoding; "
-            "encode all recordings alike"
-        )
-        yield Finding("warning", "encodings-by-label", text, tuple(apart))
+    advice = "a model may learn their traces, which remain after decoding; encode all recordings alike"
+    yield from _differing("encodings", labels, encodings, advice)
 
 
 def check_corpora(labels: Sequence[str], corpora: Sequence[str | None]) -> Iterator[Finding]:
     """Report corpora that reveal the class, if the list names them: a model may then learn the corpora's microphones."""
-    if None in corpora:
-        return
-    counts = _count(labels, corpora)
+    advice = (
+        "a model may learn rooms and microphones; take recordings of every label from each corpus, and test on a corpus that was "
+        "not trained on"
+    )
+    if None not in corpora:
+        yield from _differing("corpora", labels, corpora, advice)
+
+
+def _differing(name: str, labels: Sequence[str], values: Sequence[Hashable], advice: str) -> Iterator[Finding]:
+    """A warning if the values are distributed differently in the labels."""
+    counts = _count(labels, values)
     if apart := _apart(counts):
-        text = (
-            f"corpora differ by label ({_described(counts, '')}); a model may learn rooms and microphones; take recordings of "
-            "every label from each corpus, and test on a corpus that was not trained on"
-        )
-        yield Finding("warning", "corpora-by-label", text, tuple(apart))
+        text = f"{name} differ by label ({_described(counts, '')}); {advice}"
+        yield Finding("warning", f"{name}-by-label", text, tuple(apart))
 
 
 def _count(labels: Sequence[str], values: Sequence[Hashable]) -> dict[str, Counter[Hashable]]:
