@@ -253,3 +253,38 @@ def test_the_body_hears_voices_beside_people(prepared: Path, tmp_path: Path) -> 
     np.testing.assert_allclose(np.load(folder / "pca_clips.npy")[whole], expected[0], atol=2e-3)
     body = train.train(folder, config("body"), None, keep_heads=False, compiled=False)
     assert torch.isfinite(body["frames.weight"]).all()
+
+
+def test_words_learn_from_further_clips_beside_all_of_people(prepared: Path, tmp_path: Path) -> None:
+    """Clips of people stay as they are in all sets; the teacher judges the further ones, and the words are trained on both."""
+    paths = [tmp_path / "said" / word / f"anna_nohash_{take}.wav" for word in ("off", "lamp") for take in range(2)]
+    for path in paths:
+        _write(path, 1.0)
+    folder = tmp_path / "cache"
+    voices.make_cache(prepared, folder, paths, encode, for_words=True)
+    before, index = cache.read_clips(prepared, "clips"), cache.read_clips(folder, "clips")
+    assert index[: len(before)] == before
+    assert {(clip.path, clip.word, clip.split) for clip in index[len(before) :]} == {
+        (f"said/{path.parent.name}/{path.name}", path.parent.name, "training") for path in paths
+    }
+    for name in ("teacher_clips.npy", "slots.npy", "clips.npy", "clips_fast.npy"):
+        made = np.load(folder / name)
+        assert len(made) == len(index), name
+        assert (made[: len(before)] == np.load(prepared / name)).all(), name
+    assert np.load(folder / "clips_room.npy")[len(before) :].any(axis=1).all()
+    teacher_labels.make_labels(folder)
+    assert np.load(folder / "soft_labels.npy").shape == (len(index), cache.N_LABELS)
+    (folder / "mislabelled.json").write_text("[]")
+    words = train.train(folder, config("words"), None, keep_heads=False, compiled=False)
+    assert words["classes.weight"].shape[0] == 2 + len(cache.class_names(before)) + 1  # lamp
+    assert all(torch.isfinite(one).all() for one in words.values())
+
+
+def test_a_body_learns_frames_and_sounds_at_once(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phones, "_LEAST", 1)
+    started = config("both")
+    torch.manual_seed(started.seed)
+    weights = train.train(prepared, started, None, keep_heads=False, compiled=False)
+    assert all(torch.isfinite(one).all() for one in weights.values())
+    for head in ("frames", "windows", "phones"):
+        assert weights[f"{head}.weight"].abs().max() > 0

@@ -65,6 +65,8 @@ class SceneConfig:
 PHONES = SceneConfig((0.35, 0.1, 0.52, 0.03), sentence=0.25, cut=0.0, foreign=0.0, snr_db=(-2.0, 30.0), any_word=True)
 #: For the body: more sentences, whose frames the teacher gave too.
 BODY = SceneConfig((0.5, 0.12, 0.38, 0.0), sentence=0.25, cut=0.15, foreign=0.0, snr_db=(-3.0, 27.0), any_word=True)
+#: For both at once.
+BOTH = SceneConfig((0.38, 0.12, 0.48, 0.02), sentence=0.25, cut=0.0, foreign=0.0, snr_db=(-3.0, 28.0), any_word=True)
 
 
 class Item(NamedTuple):

@@ -1,8 +1,9 @@
-"""Train the body on the teacher's frames, then the words from that body; or a body on the sounds of speech.
+"""Train the body on the teacher's frames, then the words from that body; or a body on the sounds of speech, or on both.
 
     python dev/hearing/train.py body --cache CACHE --out CACHE/body.safetensors --minutes 20
     python dev/hearing/train.py words --cache CACHE --init CACHE/body.safetensors --out CACHE/words.safetensors --minutes 45
     python dev/hearing/train.py phones --cache CACHE --init BODY --out CACHE/phones.safetensors --minutes 25
+    python dev/hearing/train.py both --cache CACHE --init BODY --out CACHE/both.safetensors --minutes 35
 
 The learning rate falls as a cosine over `--minutes`; `--stop-after` ends earlier on that schedule. What is written is a moving
 average of the weights, with the heads that only training needs (`classes`, `frames`, `windows`, `phones`).
@@ -15,7 +16,7 @@ import functools
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from cache import N_COMPONENTS, N_LABELS, RATE, arguments
 from fast_body import Statistics, body_frames, context_of, update_norms
 from losses import label_loss, masked_error
 from phone_loss import PhoneLoss
-from scene_audio import BODY, PHONES, SceneConfig
+from scene_audio import BODY, BOTH, PHONES, SceneConfig
 from scenes import STRIDE, Batch, Scenes
 from wordspot.config import FeatureConfig
 from wordspot.export.read_weights import checkpoint_of_file
@@ -40,6 +41,7 @@ _WEIGHT_DECAY, _DROPOUT = 0.02, 0.1
 _LAST_RATE = 0.01  # of the highest
 _CLASSES_WEIGHT = 0.5
 _SAVE_EVERY = 2000  # steps
+_FRAMES_WEIGHT = 5.0  # of the error of the teacher's frames, beside the loss of sounds
 Body = Callable[[Residual1d, Tensor], tuple[Tensor, Statistics]]
 
 
@@ -48,7 +50,7 @@ class TrainConfig:
     """Settings of one run.
 
     Attributes:
-        stage: `body`, `words` or `phones`.
+        stage: `body`, `words`, `phones` or `both`.
         n_window_frames: of the model's window: 148 are 1.5 s.
         n_local: of the model.
         warp: the most by which the frequencies of a scene are stretched or squeezed, as a part.
@@ -173,6 +175,22 @@ class PhonesLoss:
         return self._phones(student.phones(frames[:, ::2]), batch.items)
 
 
+class BothLoss:
+    """The teacher's frames and the sounds of all whole words."""
+
+    def __init__(self, frames: BodyLoss, phones: PhonesLoss) -> None:
+        self._frames, self._phones = frames, phones
+
+    def __call__(self, student: Student, frames: Tensor, batch: Batch) -> tuple[Tensor, tuple[float, float]]:
+        """The loss, the error of the windows and the loss of a sound."""
+        of_frames, error = self._frames(student, frames, batch)
+        of_phones, sound = self._phones(student, frames, batch)
+        return _FRAMES_WEIGHT * of_frames + of_phones, (error, sound)
+
+
+Loss = BodyLoss | WordsLoss | PhonesLoss | BothLoss
+
+
 class Average:
     """The moving average of all weights."""
 
@@ -216,23 +234,24 @@ def train(
 ) -> dict[str, Tensor]:
     """Run one stage, for at least one step. Returns the averaged weights, and gives them to `save` now and then."""
     torch.manual_seed(config.seed)
-    model, is_body = config.make_model(), config.stage == "body"
-    scene_config = {"body": BODY, "phones": PHONES}.get(config.stage, SceneConfig(snr_db=config.snr_db))
-    context = context_of(model) if is_body else None
+    model = config.make_model()
+    has_frames, has_phones = config.stage in ("body", "both"), config.stage in ("phones", "both")
+    scene_config = {"body": BODY, "phones": PHONES, "both": BOTH}.get(config.stage, SceneConfig(snr_db=config.snr_db))
+    context = context_of(model) if has_frames else None
     shape = (config.n_window_frames, config.n_frames, config.batch)
     scenes = Scenes(cache, scene_config, *shape, config.seed, context, config.warp, int(config.recent_ms * RATE / 1000))
-    phones = PhonesLoss(scenes.vocabulary, context_of(model)) if config.stage == "phones" else None
+    phones = PhonesLoss(scenes.vocabulary, context_of(model)) if has_phones else None
     student = Student(model, config.n_channels, scenes.n_classes, phones.n_sounds if phones else 1)
     if init:
         student.start_from(init, keep_heads=keep_heads)
         if init.suffix == ".onnx":
             prepare_norms(model, scenes.batch().features)
-    loss_of = BodyLoss(scenes) if is_body else phones or WordsLoss(cache, config.soft)
+    loss_of = _loss(cache, config.soft, BodyLoss(scenes) if has_frames else None, phones)
     body: Body = torch.compile(body_frames, dynamic=False) if compiled else body_frames
     body(model, scenes.batch().features)[0].float().sum().backward()  # compiles before the clock starts
     optimizer, average = _optimizer(student, config), Average(student, config.average)
     begun, step, total = time.process_time(), 0, 60 * config.minutes
-    recent: list[tuple[float, float]] = []
+    recent: list[Sequence[float]] = []
     while not step or (passed := time.process_time() - begun) < min(total, 60 * config.stop_after):
         for group in optimizer.param_groups:
             group["lr"] = rate_at(passed / total if step else 0.0, config)
@@ -244,7 +263,7 @@ def train(
         optimizer.step()
         update_norms(model, statistics)
         average.update()
-        recent.append((loss.item(), measure))
+        recent.append((loss.item(), *np.atleast_1d(measure)))
         step += 1
         if step % 200 == 0:
             print(
@@ -257,6 +276,13 @@ def train(
     return average.weights
 
 
+def _loss(cache: Path, soft: float, frames: BodyLoss | None, phones: PhonesLoss | None) -> Loss:
+    """The loss of a stage, which has frames, sounds, both, or words."""
+    if frames and phones:
+        return BothLoss(frames, phones)
+    return frames or phones or WordsLoss(cache, soft)
+
+
 def model_weights(path: Path) -> dict[str, Tensor]:
     """The weights of `Residual1d` in a file that `train.py` wrote."""
     return {name.removeprefix("model."): w for name, w in load_file(path).items() if name.startswith("model.")}
@@ -264,7 +290,7 @@ def model_weights(path: Path) -> dict[str, Tensor]:
 
 def _parse() -> argparse.Namespace:
     parser = arguments(__doc__, data=False)
-    parser.add_argument("stage", choices=("body", "words", "phones"))
+    parser.add_argument("stage", choices=("body", "words", "phones", "both"))
     parser.add_argument("--out", type=Path, required=True, help="the weights; their settings are written next to them")
     parser.add_argument("--init", type=Path, help="weights to start from")
     parser.add_argument("--keep-heads", action="store_true", help="start from the output of --init too, not only its body")
