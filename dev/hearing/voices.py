@@ -1,7 +1,8 @@
 """Make a cache that holds further clips beside those of people: by synthetic voices, cut out of sentences, joined.
 
-For the body (the default), some of the training clips of people are kept. A network that learns a phrase from voices alone must hear the
-same sounds in people. So the body learns what the teacher hears in voices too, whose frames hardly tell voices from people.
+For the body (the default), some of the training clips of people are kept. A network that learns a phrase from voices alone
+must hear the same sounds in people. So the body learns what the teacher hears in voices too, whose frames hardly tell voices
+from people.
 
 For the words (`--words`), all clips are kept, the further ones are training clips of the word that their folder names, and
 `teacher_labels.py` must run on the new cache.

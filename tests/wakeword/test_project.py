@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from wordspot.audio.files import write_audio
-from wordspot.errors import ConfigError, DataError, ExportError, MissingExtraError, NotFoundError
+from wordspot.errors import ConfigError, DataError, ExportError, LockedError, MissingExtraError, NotFoundError
+from wordspot.locks import hold_lock
 from wordspot.progress import ignore, ignore_note
 from wordspot.wakeword import making, thresholds
 from wordspot.wakeword.project import Project, Request
@@ -129,13 +130,37 @@ def test_force_uses_nothing_of_an_earlier_project(tmp_path: Path) -> None:
     for file in earlier[3:]:
         file.write_text("{}", encoding="utf-8")
     own = tone(project.path / "speech" / "1.wav", 300)
-    with pytest.raises(ConfigError, match="`resume` to go on with it, or `force`"):
-        making._begin(project, Request(("hey radio",)), resume=False, force=False)
-    assert all(path.exists() for path in earlier)
-    assert making._begin(project, Request(("hey radio",)), resume=False, force=True) == []
+    assert making._begin(project, Request(("hey radio",)), resume=False) == []
     assert project.read() == (Request(("hey radio",)), [])
     assert not any(path.exists() for path in earlier)
     assert own.exists()
+
+
+def test_a_project_is_not_begun_anew_by_accident(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    Project(tmp_path).write(Request(("hey lamp",)), ["speak"])
+    own = tone(Project(tmp_path).recordings / "hey lamp" / "1.wav", 300)
+    with pytest.raises(ConfigError, match="`resume` to go on with it, or `force`"):
+        making.new("hey radio", out=tmp_path)
+    assert own.exists()
+
+
+def test_nothing_is_written_where_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(ConfigError, match="holds no project of `new`; leave out `resume`"):
+        making.new("hey lamp", out=tmp_path / "wake", resume=True)
+    assert not (tmp_path / "wake").exists()
+
+
+@pytest.mark.parametrize("how", [{"resume": True}, {"force": True}])
+def test_two_do_not_work_in_one_project(tmp_path: Path, how: dict[str, bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr(making, "check_phrases", lambda *_: None)
+    project, begun = Project(tmp_path / "wake"), Request(("hey lamp",))
+    project.write(begun, ["speak"])
+    with hold_lock(project.lock), pytest.raises(LockedError, match="another `new` is running there; wait for it"):
+        making.new("hey lamp", out=project.path, **how)  # type: ignore[arg-type]
+    assert project.read() == (begun, ["speak"])
 
 
 @pytest.mark.parametrize("name", ["takes", "false_accepts", "speech", "backgrounds"])
@@ -150,7 +175,7 @@ def test_folders_that_new_makes_are_refused(tmp_path: Path, monkeypatch: pytest.
 
 def test_force_removes_nothing_from_a_folder_that_is_no_project(tmp_path: Path) -> None:
     own = tone(tmp_path / "recordings" / "hey lamp" / "1.wav", 300)
-    making._begin(Project(tmp_path), Request(("hey lamp",)), resume=False, force=True)
+    making._begin(Project(tmp_path), Request(("hey lamp",)), resume=False)
     assert own.exists()
 
 
@@ -159,10 +184,10 @@ def test_what_is_done_anew_anyway_may_change(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.write(Request(("hey lamp",), stream_minutes=5), ["speak", "train"])
     longer = Request(("hey lamp",), stream_minutes=20, false_accepts_per_hour=1)
-    assert making._begin(project, longer, resume=True, force=False) == ["speak", "train"]
+    assert making._begin(project, longer, resume=True) == ["speak", "train"]
     assert project.read() == (longer, ["speak", "train"])
     with pytest.raises(ConfigError, match=r"begun with other arguments \(`seed` 0\); repeat them"):
-        making._begin(project, Request(("hey lamp",), seed=1), resume=True, force=False)
+        making._begin(project, Request(("hey lamp",), seed=1), resume=True)
 
 
 def test_without_files_for_esphome_the_exported_file_has_its_threshold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from wordspot.data.teacher import find_teacher
 from wordspot.errors import ConfigError, NotFoundError, WordspotError, check_packages
 from wordspot.files import check_out, remove_leftovers
 from wordspot.labels import as_words
+from wordspot.locks import hold_lock
 from wordspot.progress import OnNote, OnProgress, Progress, ignore, ignore_note
 from wordspot.run import Run
 from wordspot.wakeword import measuring, recordings, takes, training
@@ -162,21 +163,24 @@ def _make(project: Project, request: Request, brought: Brought, callbacks: Callb
     brought.check(project)
     check_packages("`new`", "onnx", "onnxscript", "torch")
     find_teacher()  # a folder that does not hold it is named before the voices speak
-    if not resume:  # what cannot be is said before anything is written
+    if resume:  # what cannot be is said before anything is written
+        _read(project)
+    else:
         check_out(project.path, force=force, hint=_HINT)
         check_phrases(request, callbacks.on_note)
-    finished = _begin(project, request, resume=resume, force=force)
-    _gather(project, request, finished, brought, callbacks)
-    heard = choose_speech(project, request, brought.speech, callbacks.progress, callbacks.on_note)
-    if _TRAINED not in finished:
-        if heard.folder is not None and heard.by_people and not project.run.exists():
-            splice_people(project, request, heard.folder, callbacks.progress, callbacks.on_note)
-        training.train_wake_word(project, request, heard.folder, callbacks)
-        project.write(request, [*finished, _TRAINED])
-    return _finish(project, request, heard, callbacks)
+    with hold_lock(project.lock, f"{project.path}: another `new` is running there; wait for it, or choose another `out`"):
+        finished = _begin(project, request, resume=resume)
+        _gather(project, request, finished, brought, callbacks)
+        heard = choose_speech(project, request, brought.speech, callbacks.progress, callbacks.on_note)
+        if _TRAINED not in finished:
+            if heard.folder is not None and heard.by_people and not project.run.exists():
+                splice_people(project, request, heard.folder, callbacks.progress, callbacks.on_note)
+            training.train_wake_word(project, request, heard.folder, callbacks)
+            project.write(request, [*finished, _TRAINED])
+        return _finish(project, request, heard, callbacks)
 
 
-def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> list[str]:
+def _begin(project: Project, request: Request, *, resume: bool) -> list[str]:
     """The stages that are finished."""
     if resume:
         begun, finished = _read(project)
@@ -185,14 +189,12 @@ def _begin(project: Project, request: Request, *, resume: bool, force: bool) -> 
         remove_leftovers(project.path)
         project.write(request, finished)
         return finished
-    check_out(project.path, force=force, hint=_HINT)
     if project.exists:  # else these folders are the user's own
         remove_leftovers(project.path)
         for earlier in project.made:
             shutil.rmtree(earlier, ignore_errors=True)
         for file in (project.begun_with, project.before, project.spliced):
             file.unlink(missing_ok=True)
-    project.path.mkdir(parents=True, exist_ok=True)
     project.write(request, [])
     return []
 

@@ -124,6 +124,11 @@ class Project:
         return self.recordings, self.run, self.streams, self.spoken, self.left_out, self.esphome
 
     @property
+    def lock(self) -> Path:
+        """Held while `new` works here; see `wordspot.locks`."""
+        return self.path / ".lock"
+
+    @property
     def spliced(self) -> Path:
         """From which speech recordings were joined; see `wordspot.wakeword.splicing`."""
         return self.path / "spliced.json"

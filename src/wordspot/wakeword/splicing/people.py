@@ -59,7 +59,7 @@ def splice_people(project: Project, request: Request, speech: Path, progress: On
             "`wordspot download speech` gets 40 speakers"
         )
         return
-    say = _Say(network, request.seed)
+    say = Say(network, request.seed)
     texts = [(text, True) for text in request.phrases] + [(text, False) for text in other_texts(request)]
     for done, (text, is_phrase) in enumerate(texts):
         progress(Progress(JOINING, done, len(texts)))
@@ -83,7 +83,7 @@ def _listen(speech: Speech, network: SoundNetwork, espeak: Espeak, progress: OnP
     for number, (speaker, text) in enumerate(zip(speech.speakers, speech.texts, strict=True)):
         if text and len(speech.samples(number)) <= _LONGEST_SENTENCE:
             sentences.setdefault(speaker, []).append((speech.samples(number), [sounds_of[word] for word in text]))
-    enough = {name: some for name in sorted(sentences) if (some := _up_to(sentences[name]))}
+    enough = {name: some for name in sorted(sentences) if (some := enough_of(sentences[name]))}
     found = {}
     for done, name in enumerate(names := list(enough)[:_MOST_SPEAKERS]):
         progress(Progress(LISTENING, done, len(names)))
@@ -96,7 +96,7 @@ def _listen(speech: Speech, network: SoundNetwork, espeak: Espeak, progress: OnP
 _Sentence = tuple[NDArray[np.int16], Words]
 
 
-def _up_to(sentences: Iterable[_Sentence]) -> list[_Sentence]:
+def enough_of(sentences: Iterable[_Sentence]) -> list[_Sentence]:
     """The first sentences with `_MOST_SOUNDS`; none if they have fewer than `_FEWEST_SOUNDS`."""
     n, taken = 0, list[_Sentence]()
     for sentence in sentences:
@@ -106,7 +106,7 @@ def _up_to(sentences: Iterable[_Sentence]) -> list[_Sentence]:
     return taken if n >= _FEWEST_SOUNDS else []
 
 
-def _write(folder: Path, ways: Sequence[Sequence[int]], speakers: Mapping[str, Units], n: int, say: _Say) -> None:
+def _write(folder: Path, ways: Sequence[Sequence[int]], speakers: Mapping[str, Units], n: int, say: Say) -> None:
     """Write about `n` recordings of a text to its folder, as many by each speaker, or by `n` of them."""
     folder.mkdir(parents=True, exist_ok=True)
     each = max(math.ceil(n / len(speakers)), 1)
@@ -117,7 +117,7 @@ def _write(folder: Path, ways: Sequence[Sequence[int]], speakers: Mapping[str, U
 
 
 @dataclass(frozen=True)
-class _Say:
+class Say:
     """Has a speaker say one of several sequences of sounds `_TRIES` times as often as wanted, and keeps what fits best."""
 
     network: SoundNetwork
