@@ -427,6 +427,12 @@ def test_int8_that_costs_too_much_is_rejected(
     assert export_run(run, out, int8=True, data=tone_folder, max_loss=2).bytes == out.stat().st_size
 
 
+def test_int8_need_not_be_measured(run: Path, tmp_path: Path) -> None:
+    report = export_run(run, tmp_path / "words.onnx", int8=True, max_loss=None)
+    assert report.int8 is None
+    assert read_card(report.out).quantization == "int8"
+
+
 def test_int8_without_clips_to_measure_on_is_rejected(run: Path, tone_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="name their folder with `data`"):
         export_run(run, tmp_path / "words.onnx", int8=True)
