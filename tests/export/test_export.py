@@ -343,6 +343,22 @@ def test_a_full_matrix_stays() -> None:
     assert [tensor.name for tensor in model.graph.initializer] == ["m"]
 
 
+def test_the_positions_of_samples_in_windows_come_back_exactly() -> None:
+    table = 160 * np.arange(50)[:, None] + np.arange(7, 407)
+    model = graph_of([helper.make_node("Gather", ["x", "m"], ["y"])], {"m": table}, [9000], list(table.shape))
+    onnx_rewrite.compute_sums(model, model.graph.initializer[0])
+    assert sum(len(tensor.raw_data) for tensor in model.graph.initializer) == 8 * (50 + 400)
+    assert (evaluate(model, {"x": np.arange(9000, dtype=np.float32)})[0] == table).all()
+
+
+@pytest.mark.parametrize("shape", [(50, 50), (2500,), (1, 2500)])
+def test_other_integers_stay(shape: tuple[int, ...]) -> None:
+    table = np.random.default_rng(0).integers(0, 9, shape)
+    model = graph_of([helper.make_node("Gather", ["x", "m"], ["y"])], {"m": table}, [9], list(shape))
+    onnx_rewrite.compute_sums(model, model.graph.initializer[0])
+    assert [tensor.name for tensor in model.graph.initializer] == ["m"]
+
+
 # ----------------------------------------------------------------------------------------------------- runs and commands
 
 

@@ -200,6 +200,7 @@ def test_a_wake_word_for_esphome(tmp_path: Path, quick: None, capsys: pytest.Cap
     assert (config.features.kind, config.features.hop_ms, config.features.clip_ms) == ("micro", 10, 1500)
     assert ws.verify(made.model).passed
     assert ws.info(made.model).card.quantization == "none"  # so that `export --target esphome` takes the file as well
+    assert made.model.stat().st_size < 310_000
 
     decoder = ws.open_model(made.model).card.decoder
     assert (decoder.threshold, decoder.average_ms) == (made.esphome.cutoff, 30 * (made.esphome.window - 1))
