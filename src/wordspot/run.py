@@ -83,7 +83,7 @@ class Run:
         checkpoint: int | None = None,
         int8: bool = False,
         data: Path | str | None = None,
-        max_loss: float = 1.0,
+        max_loss: float | None = 1.0,
         about_data: Mapping[str, str] | None = None,
         force: bool = False,
     ) -> ExportedFile:
@@ -94,7 +94,7 @@ class Run:
             checkpoint: the step of the checkpoint to export; None: the best one on validation.
             int8: weights in 8 bits, a file of a third of the size.
             data: the folder of the run's recordings, which `int8` is measured on.
-            max_loss: percentage points of accuracy that `int8` may cost.
+            max_loss: percentage points of accuracy that `int8` may cost; None: any, and `data` may be left out.
             about_data: ``name``, ``licence`` and ``attribution`` of the recordings, for the model card.
             force: replace `out` if it exists.
 

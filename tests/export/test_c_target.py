@@ -6,6 +6,8 @@ import dataclasses
 import json
 import re
 import subprocess
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from wordspot.config import DecoderConfig
 from wordspot.errors import ConfigError, ExportError
 from wordspot.export.c_target import engine_model
 from wordspot.runtime.modelfile.card import read_card, with_card
-from wordspot.runtime.modelfile.engine.blob import make_blob
+from wordspot.runtime.modelfile.engine.blob import make_blob, rounded
 from wordspot.runtime.modelfile.engine.recognise import recognise
 from wordspot.runtime.modelfile.graph import walk
 
@@ -122,6 +124,54 @@ def test_a_file_whose_scores_are_not_those_of_its_operators_is_rejected(tmp_path
     object.__setattr__(card.self_test, "log_posteriors", rows)
     with pytest.raises(ExportError, match="gives other scores than its operators suggest"):
         ws.export_c(with_card(data, card), tmp_path / "c")
+
+
+@cache
+def in_8_bits() -> tuple[bytes, bytes]:
+    """A network as a file in float32 and as one in int8."""
+    made = export_made("residual_1d", int8=True, model__n_channels=32, model__n_local=40, model__dilations="1,2")
+    assert made.int8 is not None
+    return made.model, made.int8
+
+
+def test_weights_of_a_file_in_8_bits_are_not_rounded_again() -> None:
+    """Both files become the same whole numbers and factors.
+
+    The scores that the self-test expects differ, and so do the local patterns: the engine has the first of them in float32.
+    """
+    blobs = []
+    for data in in_8_bits():
+        model, card = engine_model(data)
+        blobs.append(make_blob(replace(model, local=None), card, "int8", rows=np.ones((len(card.self_test.ends), 4))))
+    assert blobs[0] == blobs[1]
+    model, _ = engine_model(in_8_bits()[1])
+    for part in (model.stem, model.blocks[0].wider, model.blocks[1].narrower):
+        np.testing.assert_allclose(rounded(part.weights), part.weights, rtol=2**-23)  # the factors are float32
+
+
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+def test_a_file_in_8_bits_is_written_as_any_other(weights: str, tmp_path: Path) -> None:
+    made = [ws.export_c(data, tmp_path / name, weights=weights) for name, data in zip("fi", in_8_bits(), strict=True)]
+    assert made[0].to_json() | {"folder": ""} == made[1].to_json() | {"folder": ""}
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda factors: factors * np.float32(np.nan), "weights that are not finite numbers"),
+        (lambda factors: factors * np.float32(1.5), "gives other scores than its operators suggest"),
+    ],
+)
+def test_a_file_in_8_bits_with_wrong_factors_is_rejected(change: Any, match: str, tmp_path: Path) -> None:
+    data = in_8_bits()[1]
+    factors = next(one for one in walk(data).initializers if one.element_type == "float32" and one.shape == (64, 1, 1, 1))
+    raw = factors.data.tobytes()
+    damaged = data.replace(raw, change(np.frombuffer(raw, "<f4")).astype("<f4").tobytes())
+    assert damaged != data
+    with pytest.raises(ExportError, match=match) as caught:
+        ws.export_c(damaged, tmp_path / "c")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "c").exists()
 
 
 def test_files_in_the_way_and_unknown_weights_are_rejected(tmp_path: Path) -> None:

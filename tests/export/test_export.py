@@ -343,6 +343,22 @@ def test_a_full_matrix_stays() -> None:
     assert [tensor.name for tensor in model.graph.initializer] == ["m"]
 
 
+def test_the_positions_of_samples_in_windows_come_back_exactly() -> None:
+    table = 160 * np.arange(50)[:, None] + np.arange(7, 407)
+    model = graph_of([helper.make_node("Gather", ["x", "m"], ["y"])], {"m": table}, [9000], list(table.shape))
+    onnx_rewrite.compute_sums(model, model.graph.initializer[0])
+    assert sum(len(tensor.raw_data) for tensor in model.graph.initializer) == 8 * (50 + 400)
+    assert (evaluate(model, {"x": np.arange(9000, dtype=np.float32)})[0] == table).all()
+
+
+@pytest.mark.parametrize("shape", [(50, 50), (2500,), (1, 2500)])
+def test_other_integers_stay(shape: tuple[int, ...]) -> None:
+    table = np.random.default_rng(0).integers(0, 9, shape)
+    model = graph_of([helper.make_node("Gather", ["x", "m"], ["y"])], {"m": table}, [9], list(shape))
+    onnx_rewrite.compute_sums(model, model.graph.initializer[0])
+    assert [tensor.name for tensor in model.graph.initializer] == ["m"]
+
+
 # ----------------------------------------------------------------------------------------------------- runs and commands
 
 
@@ -425,6 +441,12 @@ def test_int8_that_costs_too_much_is_rejected(
     with pytest.raises(ExportError, match="more than nan"):
         export_run(run, out, int8=True, data=tone_folder, max_loss=float("nan"))
     assert export_run(run, out, int8=True, data=tone_folder, max_loss=2).bytes == out.stat().st_size
+
+
+def test_int8_need_not_be_measured(run: Path, tmp_path: Path) -> None:
+    report = export_run(run, tmp_path / "words.onnx", int8=True, max_loss=None)
+    assert report.int8 is None
+    assert read_card(report.out).quantization == "int8"
 
 
 def test_int8_without_clips_to_measure_on_is_rejected(run: Path, tone_folder: Path, tmp_path: Path) -> None:

@@ -184,7 +184,9 @@ def test_exported_by_the_command(run: Path, tmp_path: Path, capsys: pytest.Captu
     assert "detects when 'athena' is said and cannot label clips; use `detect`" in error
 
 
-def test_int8_is_rejected(run: Path, tmp_path: Path) -> None:
+def test_int8_cannot_be_measured(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="measured on clips, but a run of the task trigger has none"):
         export_run(run, tmp_path / "athena.onnx", int8=True, data=tmp_path)
     assert not list(tmp_path.iterdir())
+    export_run(run, tmp_path / "athena.onnx", int8=True, max_loss=None)
+    assert main(["verify", str(tmp_path / "athena.onnx")]) == 0

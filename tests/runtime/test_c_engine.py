@@ -31,7 +31,7 @@ from wordspot.runtime.modelfile.graph import walk
 OLD = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"
 OPENING = "wordspot.runtime.modelfile.engine.opening.load_library"
 #: Names of files, see `content`: those in the repository, and networks with random weights.
-FILES = ("shipped", "0.1", "8 kHz", "weights in 8 bits", "local patterns", "a wake word")
+FILES = ("shipped", "0.1", "8 kHz", "local patterns", "a wake word", "weights in 8 bits", "a wake word in 8 bits")
 
 
 @cache
@@ -45,8 +45,10 @@ def content(name: str) -> bytes:
 
     if name == "a wake word":
         return export_made("trigger_1d", model__dilations="1,4").model
-    if name == "weights in 8 bits":
-        return export_made("residual_1d", int8=True, model__dilations="1,2").int8 or b""
+    if name == "weights in 8 bits":  # n_local 40: so many that the first convolution over coefficients is in 8 bits too
+        return export_made("residual_1d", int8=True, model__dilations="1,2", model__n_local=40).int8 or b""
+    if name == "a wake word in 8 bits":
+        return export_made("trigger_1d", int8=True, model__dilations="1,4").int8 or b""
     if name == "local patterns":
         return export_made("residual_1d", model__n_local=32, model__n_channels=24, model__dilations="1,2").model
     changes = {"features__sample_rate": 8000, "features__high_hz": 3800.0, "model__n_channels": 20, "model__dilations": "1,3"}

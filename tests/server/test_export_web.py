@@ -166,6 +166,19 @@ def test_weights_in_8_bits_are_not_used_where_they_would_change_scores(monkeypat
     assert len(larger) > 3 * len(blob)
 
 
+@pytest.mark.skipif(not has_wasm(), reason="the engine in WebAssembly is missing; `make web` builds it")
+def test_files_in_8_bits_run_in_our_engine(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from support.made_exports import export_made
+
+    monkeypatch.setattr(site, "page_folder", lambda: page)
+    (tmp_path / "small.onnx").write_bytes(export_made("residual_1d", int8=True, model__dilations="1,2").int8 or b"")
+    for weights in ("int8", "float32"):
+        assert site.export_web(tmp_path / "small.onnx", tmp_path / weights, weights=weights).in_onnxruntime == ()
+        (listed,) = json.loads((tmp_path / weights / "models.json").read_text())["models"]
+        assert listed["engine"]["weights"] == weights
+
+
 def test_without_the_engine_in_webassembly_onnxruntime_web_runs_every_model(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

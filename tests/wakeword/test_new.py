@@ -63,6 +63,8 @@ def test_a_phrase_becomes_a_model(tmp_path: Path, quick: None) -> None:
     assert made.model == out / "hey-lamp.onnx"
     assert ws.verify(made.model).passed
     assert ws.open_model(made.model).card.labels == ("_silence_", "_unknown_", "hey lamp")
+    assert ws.info(made.model).card.quantization == "int8"
+    assert made.model.stat().st_size < 300_000
     assert made.report.read_text(encoding="utf-8").startswith("<!")
     assert made.measured.voices.n > 0
     assert made.measured.takes is not None
@@ -197,6 +199,8 @@ def test_a_wake_word_for_esphome(tmp_path: Path, quick: None, capsys: pytest.Cap
     config = ws.Run(tmp_path / "lamp" / "run").config
     assert (config.features.kind, config.features.hop_ms, config.features.clip_ms) == ("micro", 10, 1500)
     assert ws.verify(made.model).passed
+    assert ws.info(made.model).card.quantization == "none"  # so that `export --target esphome` takes the file as well
+    assert made.model.stat().st_size < 310_000
 
     decoder = ws.open_model(made.model).card.decoder
     assert (decoder.threshold, decoder.average_ms) == (made.esphome.cutoff, 30 * (made.esphome.window - 1))

@@ -20,7 +20,7 @@ from wordspot.files import check_out, write_text
 from wordspot.runtime.modelfile.card import Card, read_card, read_content
 from wordspot.runtime.modelfile.engine.blob import WEIGHTS, make_blob
 from wordspot.runtime.modelfile.engine.model import EngineModel
-from wordspot.runtime.modelfile.engine.recognise import recognise
+from wordspot.runtime.modelfile.engine.opening import recognised
 from wordspot.runtime.modelfile.engine.reference import check_understood
 from wordspot.runtime.modelfile.graph import walk
 
@@ -75,7 +75,7 @@ def engine_model(model: Path | str | bytes) -> tuple[EngineModel, Card]:
     name, data = ("the model", model) if isinstance(model, bytes) else read_content(Path(model))
     card = read_card(data, name)
     try:
-        read = recognise(walk(data), card)
+        read = recognised(walk(data), card)
         check_understood(read, card)
     except ExportError as error:
         raise ExportError(f"{name}: {error}") from error.__cause__

@@ -57,7 +57,10 @@ def checkpoint_of_file(name: str, data: bytes) -> Checkpoint:
     """
     card = read_card(data, name)
     if card.quantization == "int8":
-        raise CheckpointError(f"{name}: its weights are in 8 bits, too coarse to train on; use the file in float32, or the run")
+        raise CheckpointError(
+            f"{name}: its weights are in 8 bits, too coarse to train on or to round again; name the run that it was exported "
+            "from (of a wake word by `wordspot new`: the folder run beside it)"
+        )
     config = from_json(card.config)
     features = config.features
     network = make_model(config.model, features.n_frames, features.n_features, len(labels_of_run(config))).eval()

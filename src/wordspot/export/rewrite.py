@@ -34,6 +34,8 @@ def put_formulas(model: onnx.ModelProto, transforms: Mapping[str, tuple[int, int
             onnx.TensorProto.DOUBLE,
         ):
             compute_sparse(model, tensor)
+        elif np.prod(tensor.dims) >= _SPARSE_FROM and tensor.data_type == onnx.TensorProto.INT64:
+            compute_sums(model, tensor)
 
 
 def fold_constants(model: onnx.ModelProto) -> None:
@@ -98,6 +100,22 @@ def compute_sparse(model: onnx.ModelProto, matrix: onnx.TensorProto) -> None:
         parts.append(new("Mul", hits, weight))
     new("Reshape", new("Add", *parts), np.array(shape), out=matrix.name)
     new.replace(model, matrix)
+
+
+def compute_sums(model: onnx.ModelProto, table: onnx.TensorProto) -> None:
+    """Replace a table of integers by the sum of a column and a row, if it is one.
+
+    The positions of the samples in overlapping windows are such a table: start of the window plus position in the window.
+    """
+    values = numpy_helper.to_array(table)
+    if values.ndim != 2 or min(values.shape) < 2:
+        return
+    column, row = values[:, :1], values[:1] - values[0, 0]
+    if (column + row != values).any():
+        return
+    new = _Formula(table.name)
+    new("Add", column, row, out=table.name)
+    new.replace(model, table)
 
 
 class _Formula:

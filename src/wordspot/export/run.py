@@ -134,7 +134,7 @@ def export_run(
     checkpoint: int | None = None,
     int8: bool = False,
     data: Path | None = None,
-    max_loss: float = 1.0,
+    max_loss: float | None = 1.0,
     about_data: Mapping[str, str] | None = None,
     force: bool = False,
 ) -> ExportedFile:
@@ -146,23 +146,24 @@ def export_run(
         checkpoint: the step of the checkpoint to export; None: the best one on validation.
         int8: weights in 8 bits, a file of a third of the size.
         data: the folder of the run's recordings, which `int8` is measured on.
-        max_loss: percentage points of accuracy on the validation clips that `int8` may cost.
+        max_loss: percentage points of accuracy on the validation clips that `int8` may cost; None: any, and `data` may be left
+            out.
         about_data: name, licence and attribution of the recordings, for the model card.
         force: replace `out` if it exists.
 
     Raises:
-        ConfigError: `out` exists or has another suffix; `about_data` has another name; `int8` without `data`, or of the task
-            trigger.
+        ConfigError: `out` exists or has another suffix; `about_data` has another name; `int8` without `data`, or measured for the
+            task trigger.
         ExportError: the model cannot be exported, the file differs from torch, or `int8` costs too much; nothing is written.
     """
     _check_file(out, force=force)
     if strange := set(about_data or {}) - ABOUT:
         raise ConfigError(f"`about_data` has {', '.join(sorted(strange))}; it may have {', '.join(sorted(ABOUT))}")
-    if int8 and data is None:
+    if int8 and data is None and max_loss is not None:
         raise ConfigError("`int8` is measured on the recordings of the run; name their folder with `data`")
     loaded = RunFolder(run).load(checkpoint)
     config = loaded.config
-    if int8 and TASKS[config.task].predicts_steps:
+    if int8 and data is not None and TASKS[config.task].predicts_steps:
         raise ConfigError(f"`int8` is measured on clips, but a run of the task {config.task} has none; leave it out")
     network = _network_of(loaded)
     about = {"clips": len(trained_on(run)[0]), **(about_data or {})}
@@ -185,7 +186,7 @@ def export_run(
     )
 
 
-def _cost_of_int8(exported: Exported, config: RunConfig, data: Path, max_loss: float) -> Int8Cost | None:
+def _cost_of_int8(exported: Exported, config: RunConfig, data: Path, max_loss: float | None) -> Int8Cost | None:
     """What weights in 8 bits cost on the validation clips of `data`; None if there are none.
 
     Raises:
@@ -194,7 +195,7 @@ def _cost_of_int8(exported: Exported, config: RunConfig, data: Path, max_loss: f
     if exported.int8 is None:
         return None
     cost = measure_int8(exported.model, exported.int8, exported.card, config, data)
-    if not cost.loss <= max_loss:
+    if max_loss is not None and not cost.loss <= max_loss:
         raise ExportError(
             f"int8 costs {cost.loss:.2f} percentage points of accuracy on {cost.clips} clips, more than {max_loss:g}; "
             "nothing was written. Leave out `int8`, or raise `max_loss`"

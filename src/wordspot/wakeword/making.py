@@ -252,7 +252,7 @@ def _finish(project: Project, request: Request, heard: Heard, callbacks: Callbac
     """Export the network, choose its thresholds, measure it and write the report."""
     run, model, progress = Run(project.run), project.model(request.phrases), callbacks.progress
     progress(Progress(EXPORTING, 0))
-    run.export(model, force=True)
+    _export(run, model, request)
     progress(Progress(MIXING_VALIDATION, 0))
     validation = measuring.make_streams(project, request, "validation", heard)
     tuned = tune_wake_word(project, request, model, validation, progress)
@@ -264,3 +264,12 @@ def _finish(project: Project, request: Request, heard: Heard, callbacks: Callbac
     doubts = [*what_was_left_out(project, request), *doubts_about(measured)]
     warnings = (*tuned.problems, *doubts, *limits(tuned.metrics, request, has_speech=heard.by_people))
     return WakeWord(project.path, request, model, project.report, measured, tuned.files, warnings, judged)
+
+
+def _export(run: Run, model: Path, request: Request) -> None:
+    """Write the trained network, with weights in 8 bits.
+
+    What they cost is in the thresholds and the figures, which are of this file. The small network beside files for ESPHome
+    stays in float32, as those can be made from it too.
+    """
+    run.export(model, int8=not request.is_for_esphome, max_loss=None, force=True)
