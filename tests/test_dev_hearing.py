@@ -22,12 +22,14 @@ import fast_body
 import noise_bank
 import phone_loss
 import phones
+import readers
 import rooms
 import teacher
 import teacher_frames
 import teacher_labels
 import train
 import voices
+from hearing_streams import SPEAKERS, set_of_speakers
 from scene_labels import label_windows
 from wordspot.export.read_weights import checkpoint_of_file
 from wordspot.runtime.model import read_model
@@ -288,3 +290,28 @@ def test_a_body_learns_frames_and_sounds_at_once(prepared: Path, monkeypatch: py
     assert all(torch.isfinite(one).all() for one in weights.values())
     for head in ("frames", "windows", "phones"):
         assert weights[f"{head}.weight"].abs().max() > 0
+
+
+def test_words_of_sentences_become_clips() -> None:
+    """With a margin, in the middle of a second; other words and very short ones are left, and the sentence stays as it is."""
+    audio = np.random.default_rng(0).uniform(-0.5, 0.5, 2 * RATE).astype(np.float32)
+    before = audio.copy()
+    words = [("the", 0.0, 300.0), ("on", 500.0, 800.0), ("off", 900.0, 1000.0)]
+    ((word, name, clip),) = readers.cut_out(readers.Sentence("84-1-0001", audio, words))
+    assert (word, name, len(clip)) == ("on", "84-1-0001-1", RATE)
+    part = before[8000 - 320 : 12_800 + 320]
+    start = (RATE - len(part)) // 2
+    inside = slice(start + 100, start + len(part) - 100)
+    assert (clip[inside] == part[100:-100]).all()
+    assert not clip[:start].any()
+    assert abs(clip[start]) <= abs(part[0])
+    assert (audio == before).all()
+
+
+def test_readers_of_the_training_set_say_words(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips of held-out speakers must not be trained on."""
+    monkeypatch.setattr("sys.argv", ["readers.py", "--data", str(data), "--out", str(tmp_path)])
+    readers.main()
+    said = sorted((tmp_path / "cut" / "on").iterdir())
+    sets = set_of_speakers(map(str, range(16)), *SPEAKERS["english_speech"])
+    assert {path.name.split("_")[0] for path in said} == {name for name, split in sets.items() if split == "training"}
