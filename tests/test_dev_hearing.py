@@ -274,6 +274,7 @@ def test_words_learn_from_further_clips_beside_all_of_people(prepared: Path, tmp
         assert len(made) == len(index), name
         assert (made[: len(before)] == np.load(prepared / name)).all(), name
     assert np.load(folder / "clips_room.npy")[len(before) :].any(axis=1).all()
+    assert not (folder / "noise.npy").is_symlink()  # babble that is added must not reach the cache of people
     teacher_labels.make_labels(folder)
     assert np.load(folder / "soft_labels.npy").shape == (len(index), cache.N_LABELS)
     (folder / "mislabelled.json").write_text("[]")
@@ -284,12 +285,15 @@ def test_words_learn_from_further_clips_beside_all_of_people(prepared: Path, tmp
 
 def test_a_body_learns_frames_and_sounds_at_once(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(phones, "_LEAST", 1)
-    started = config("both")
-    torch.manual_seed(started.seed)
-    weights = train.train(prepared, started, None, keep_heads=False, compiled=False)
+    both = config("both")
+    weights = train.train(prepared, both, None, keep_heads=False, compiled=False)
     assert all(torch.isfinite(one).all() for one in weights.values())
-    for head in ("frames", "windows", "phones"):
-        assert weights[f"{head}.weight"].abs().max() > 0
+    torch.manual_seed(both.seed)
+    sizes = (len(weights["classes.weight"]), len(weights["phones.weight"]))
+    start = train.Student(both.make_model(), both.n_channels, *sizes).state_dict()
+    heads = ("classes", "frames", "windows", "phones")
+    moved = {head: not torch.equal(weights[f"{head}.weight"], start[f"{head}.weight"]) for head in heads}
+    assert moved == {"classes": False, "frames": True, "windows": True, "phones": True}
 
 
 def test_words_of_sentences_become_clips() -> None:

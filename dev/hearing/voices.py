@@ -15,6 +15,7 @@ FOLDER: recordings in folders of what they say, as `wordspot speak`, `wordspot n
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ _N_PEOPLE = 9000  # clips
 _GROUP = 100  # clips by voices that are drawn as one word
 _BEFORE = (800, 4000)  # samples of a longer recording kept before its speech
 _SHARED = (
-    "train_sentences.npy", "train_sentences.json", "noise.npy", "rooms.npy", "rooms.json", "arabic.npy", "arabic.json",
+    "train_sentences.npy", "train_sentences.json", "rooms.npy", "rooms.json", "arabic.npy", "arabic.json",
     "arabic_bounds.npy", "wake.npy", "wake.json",
 )  # fmt: skip
 _FOR_BODY = ("pca_sentences.npy", "teacher_sentences_starts.npy", "teacher_sentences_at.npy", "mislabelled.json")
@@ -71,6 +72,7 @@ def make_cache(cache: Path, out: Path, paths: list[Path], encode: Encoder, *, fo
     out.mkdir(parents=True)
     for name in (*_SHARED, *(_FOR_WORDS if for_words else _FOR_BODY)):
         (out / name).symlink_to((cache / name).resolve())
+    shutil.copyfile(cache / "noise.npy", out / "noise.npy")  # `noise_bank.py --babble` adds to it
     index = read_clips(cache, "clips")
     people = [row for row, clip in enumerate(index) if for_words or clip.split == "training"]
     rows = np.array(people) if for_words else np.sort(rng.permutation(people)[:_N_PEOPLE])
