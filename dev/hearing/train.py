@@ -56,6 +56,7 @@ class TrainConfig:
         warp: the most by which the frequencies of a scene are stretched or squeezed, as a part.
         recent_ms: see `label_windows`.
         muon: see `_optimizer`.
+        unknown: of the scenes of words, see `SceneConfig`.
         n_frames: of a scene: 596 are 6 s.
         minutes: of processor time, for the schedule.
         warmup: part of the minutes over which the rate rises.
@@ -82,6 +83,7 @@ class TrainConfig:
     warp: float = 0.0
     recent_ms: float = 0.0
     muon: bool = False
+    unknown: float = SceneConfig.unknown
 
     def make_model(self) -> Residual1d:
         n_features = FeatureConfig().n_features
@@ -236,7 +238,7 @@ def train(
     torch.manual_seed(config.seed)
     model = config.make_model()
     has_frames, has_phones = config.stage in ("body", "both"), config.stage in ("phones", "both")
-    scene_config = {"body": BODY, "phones": PHONES, "both": BOTH}.get(config.stage, SceneConfig(snr_db=config.snr_db))
+    scene_config = {"body": BODY, "phones": PHONES, "both": BOTH}.get(config.stage, SceneConfig(unknown=config.unknown, snr_db=config.snr_db))
     context = context_of(model) if has_frames else None
     shape = (config.n_window_frames, config.n_frames, config.batch)
     scenes = Scenes(cache, scene_config, *shape, config.seed, context, config.warp, int(config.recent_ms * RATE / 1000))
@@ -304,6 +306,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--n-local", type=int, default=0, help="channels of the local patterns")
     parser.add_argument("--warp", type=float, default=0.0, help="the most by which frequencies are stretched")
     parser.add_argument("--recent-ms", type=float, default=0.0, help="how long a word that others follow is their label")
+    parser.add_argument("--unknown", type=float, default=SceneConfig.unknown, help="odds of one of the other words")
     parser.add_argument("--muon", action="store_true", help="train the products of the body by Muon instead of AdamW")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()

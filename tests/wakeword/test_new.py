@@ -26,7 +26,10 @@ from wordspot.wakeword.splicing import people
 pytest.importorskip("torch")
 pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed: pip install 'wordspot[voices]'")
 
+import torch
+
 from support.made_tflite import detected_by_pymicro, device_features, run_on_device
+from wordspot.training.run_folder import RunFolder
 
 SMALL: dict[str, Any] = {"n_voices": 24, "n_near_misses": 3, "minutes": 0.01, "engine": "espeak-ng", "false_accepts_per_hour": 60}
 SMALL |= {"stream_minutes": 1.0}
@@ -109,8 +112,9 @@ def test_arguments_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 @pytest.mark.slow
 def test_people_of_the_speech_say_the_phrase(tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is joined from their sentences is trained on; what resumes goes on with the same recordings."""
+    """What is joined from their sentences is trained on, in two runs; what resumes goes on with the same recordings."""
     monkeypatch.setattr(people, "_FEWEST_SOUNDS", 100)
+    monkeypatch.setattr(training, "choose_plan", lambda *_, **__: training.Plan(2, 2))
     out, speech = tmp_path / "lamp", tmp_path / "speech"
     engines = find_engines("espeak-ng", n_speakers=12)
     read_aloud(text_for("en", ()), speech, n=36, seed=0, engines=engines, n_speakers=12)
@@ -124,6 +128,13 @@ def test_people_of_the_speech_say_the_phrase(tmp_path: Path, quick: None, monkey
     used = [row for row in rows if "_nohash_people" in row]
     assert len(used) == len(joined)
     assert all("training" in row for row in used)
+    project = Project(out)
+    one, other, mean = (RunFolder(path).load() for path in (project.members / "1", project.members / "2", project.run))
+    assert one.step == other.step == mean.step == 2
+    assert (one.config.training.seed, other.config.training.seed) == (0, 1000)
+    last = "output.bias"
+    torch.testing.assert_close(mean.weights[last], (one.best_weights[last] + other.best_weights[last]) / 2)
+    assert not torch.equal(one.best_weights[last], other.best_weights[last])
 
 
 def test_speech_whose_text_holds_the_phrase_is_no_negative() -> None:

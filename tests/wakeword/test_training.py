@@ -1,12 +1,14 @@
-"""How fast training is, from a few steps and a part of a search, and what is announced."""
+"""How fast training is, from a few steps and a part of a search, what is planned for it, and what is announced."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch")
 
-from wordspot.errors import TrainingError
+from wordspot.errors import ConfigError, TrainingError
 from wordspot.progress import SEARCHING, TRAINING, Progress
 from wordspot.wakeword import training
 
@@ -45,7 +47,9 @@ def test_steps_and_searches_are_timed_and_announced(clock: Clock) -> None:
         probe.on_progress(Progress(SEARCHING, 24, 80))
     speed = probe.speed()
     assert speed == training.Speed(seconds_a_step=2, seconds_a_search=30)
-    assert speed.announce(600, 3) == "training: 600 steps and 3 searches of the speech and noise, about 22 minutes"
+    once = "training: 600 steps and 3 searches of the speech and noise"
+    assert speed.announce(training.Plan(1, 600)) == f"{once}, about 22 minutes"
+    assert speed.announce(training.Plan(2, 600)) == f"{once}, 2 times with different seeds and then averaged, about 43 minutes"
     assert {one.stage for one in shown} == {"decoding", training.PROBING}
 
 
@@ -62,3 +66,36 @@ def test_steps_that_are_reported_after_the_search_are_timed_together(clock: Cloc
 def test_a_probe_that_saw_nothing() -> None:
     with pytest.raises(TrainingError, match="training ended before its speed was known; run the same command with --resume"):
         training._Probe(lambda _: None).speed()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "from_body", "plan"),
+    [
+        (100, True, (1, 50)),
+        (1200, True, (1, 600)),  # enough for the steps of one run, without its searches
+        (2 * 1290 - 1, True, (1, 600)),
+        (2 * 1290, True, (2, 600)),
+        (100_000, True, (3, 600)),
+        (100_000, False, (1, 50_000)),
+        (0.1, True, (1, 20)),
+    ],
+)
+def test_more_minutes_are_more_steps_and_then_more_runs(seconds: float, from_body: bool, plan: tuple[int, int]) -> None:
+    """A run of 600 steps of 2 s and three searches of 30 s takes 1290 s."""
+    speed = training.Speed(seconds_a_step=2, seconds_a_search=30)
+    assert training.choose_plan(speed, seconds, from_body=from_body) == training.Plan(*plan)
+
+
+def test_steps_of_a_run_are_shown_as_part_of_all() -> None:
+    shown: list[Progress] = []
+    show = training._of_all(shown.append, 600, 1800)
+    show(Progress(TRAINING, 10, 600, "5 steps/s"))
+    show(Progress(SEARCHING, 3, 80))
+    assert shown == [Progress(TRAINING, 610, 1800, "5 steps/s"), Progress(SEARCHING, 3, 80)]
+
+
+def test_a_damaged_plan(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text('{"n_runs": 3}', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"plan.json is damaged \(KeyError: 'n_steps'\); begin anew with `force`"):
+        training._read_plan(path)

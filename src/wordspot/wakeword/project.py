@@ -168,8 +168,18 @@ class Project:
 
     @property
     def run(self) -> Path:
-        """The folder of the run of training."""
+        """The folder of the trained network, as a run."""
         return self.path / "run"
+
+    @property
+    def members(self) -> Path:
+        """The folders of the runs that `run` is the average of."""
+        return self.run / "members"
+
+    @property
+    def plan(self) -> Path:
+        """How many runs are averaged, and of how many steps."""
+        return self.run / "plan.json"
 
     def read(self) -> tuple[Request, list[str]] | None:
         """The request and the finished stages; None if the folder holds no project.

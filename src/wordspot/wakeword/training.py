@@ -1,4 +1,8 @@
-"""Train a wake word in one run that learns more and more from what it falls for."""
+"""Train a wake word: runs that learn more and more from what they fall for, whose weights are averaged.
+
+One run finds many more or far fewer people than another with a different seed. The average of a few is steadier, and usually
+better than any of them: see dev/LOG.md, 2026-12-02.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.config import MAX_STEPS
-from wordspot.errors import TrainingError
+from wordspot.errors import ConfigError, TrainingError
+from wordspot.files import read_json, write_json
 from wordspot.formats import duration
 from wordspot.presets import WAKE_WORD_PRESETS
 from wordspot.progress import SEARCHING, TRAINING, OnNote, OnProgress, Progress
@@ -45,6 +50,8 @@ _PROBE_PIECES = 16  # of a search, after the first ones
 _FEWEST_STEPS = 20
 #: From the body: more steps learn the voices by heart, and people are found less often.
 _MOST_STEPS = 600
+#: Runs of so many steps that are averaged, if the minutes suffice; and by how much their seeds differ.
+_MOST_RUNS, _SEEDS_APART = 3, 1000
 
 
 @dataclass(frozen=True)
@@ -59,24 +66,93 @@ class Callbacks:
 
 def train_wake_word(project: Project, request: Request, speech: Path | None, callbacks: Callbacks) -> Run:
     """Train for the minutes of the request, or go on where training was interrupted."""
-    common: dict[str, Any] = {
-        "speech": speech, "progress": callbacks.progress, "on_note": callbacks.on_note, "on_record": _useful(callbacks.on_record),
-        "stop": callbacks.stop,
-    }  # fmt: skip
-    begun = Run(project.run)
-    if (project.run / "config.json").is_file() and begun.step:
-        return resume(begun, project.recordings, **common)
+    from wordspot.training.average_runs import average_runs
+
+    run = Run(project.run)
+    if run.step and run.step >= run.config.training.total_steps:
+        return run
+    plan = _plan(project, request, speech, callbacks)
+    members = [project.members / str(number) for number in range(1, plan.n_runs + 1)]
+    for number, member in enumerate(members):
+        _train_member(project, request, member, plan, number, speech, callbacks)
+    average_runs(members, project.run)
+    return run
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs, each of so many steps, that are averaged."""
+
+    n_runs: int
+    n_steps: int
+
+    @property
+    def searches(self) -> tuple[int, ...]:
+        """The steps at which a run searches the speech and the noise."""
+        return tuple(dict.fromkeys(max(round(share * self.n_steps), 1) for share in SEARCHES))
+
+
+def _plan(project: Project, request: Request, speech: Path | None, callbacks: Callbacks) -> Plan:
+    """What training was begun with; or as many steps as the minutes allow, and then as many runs."""
+    if project.plan.is_file():
+        return _read_plan(project.plan)
     speed = measure_speed(project, request, speech, callbacks.progress)
-    most = MAX_STEPS if WAKE_WORD_PRESETS[request.preset] else _MOST_STEPS
-    steps = min(max(int(60 * request.minutes / speed.seconds_a_step), _FEWEST_STEPS), most)
-    searches = tuple(dict.fromkeys(max(round(share * steps), 1) for share in SEARCHES))
-    tenth = max(steps // N_COUNTS, 1)
-    callbacks.on_note(speed.announce(steps, len(searches)))
-    settings = {
-        "training.evaluate_every": steps, "training.found_every": tenth, "training.save_every": min(tenth, _MOST_REPEATED),
-        "training.warmup_steps": min(100, steps // 5), "scenes.seek_at": searches,
+    plan = choose_plan(speed, 60 * request.minutes, from_body=not WAKE_WORD_PRESETS[request.preset])
+    callbacks.on_note(speed.announce(plan))
+    project.plan.parent.mkdir(exist_ok=True)
+    write_json(project.plan, dataclasses.asdict(plan))
+    return plan
+
+
+def _read_plan(path: Path) -> Plan:
+    value = read_json(path)
+    try:
+        return Plan(int(value["n_runs"]), int(value["n_steps"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path} is damaged ({type(error).__name__}: {error}); begin anew with `force`") from error
+
+
+def choose_plan(speed: Speed, seconds: float, *, from_body: bool) -> Plan:
+    """As many steps as `seconds` allow; from the body, as many runs of the most useful number of steps.
+
+    From random weights the runs would differ too much to be averaged.
+    """
+    n_steps = min(max(int(seconds / speed.seconds_a_step), _FEWEST_STEPS), _MOST_STEPS if from_body else MAX_STEPS)
+    n_runs = int(seconds / speed.seconds_of(Plan(1, n_steps))) if from_body else 1
+    return Plan(min(max(n_runs, 1), _MOST_RUNS), n_steps)
+
+
+def _train_member(
+    project: Project, request: Request, out: Path, plan: Plan, number: int, speech: Path | None, callbacks: Callbacks
+) -> None:
+    """Train one of the runs, or go on with it, unless it is finished."""
+    member, done, total = Run(out), number * plan.n_steps, plan.n_runs * plan.n_steps
+    if member.step == plan.n_steps:
+        return
+    common: dict[str, Any] = {
+        "speech": speech, "on_note": callbacks.on_note, "stop": callbacks.stop,
+        "progress": _of_all(callbacks.progress, done, total),
+        "on_record": _useful(lambda record: callbacks.on_record(dataclasses.replace(record, step=record.step + done))),
     }  # fmt: skip
-    return _train(project, request, project.run, settings, {**common, "steps": steps})
+    if member.step:
+        resume(member, project.recordings, **common)
+        return
+    tenth = max(plan.n_steps // N_COUNTS, 1)
+    settings = {
+        "training.evaluate_every": plan.n_steps, "training.found_every": tenth, "training.save_every": min(tenth, _MOST_REPEATED),
+        "training.warmup_steps": min(100, plan.n_steps // 5), "scenes.seek_at": plan.searches,
+    }  # fmt: skip
+    more = {**common, "steps": plan.n_steps, "seed": request.seed + number * _SEEDS_APART}
+    _train(project, request, out, settings, more)
+
+
+def _of_all(progress: OnProgress, done: int, total: int) -> OnProgress:
+    """Shows the steps of a run as part of all steps, of which `done` came before it."""
+
+    def show(one: Progress) -> None:
+        progress(dataclasses.replace(one, done=done + one.done, total=total) if one.stage == TRAINING else one)
+
+    return show
 
 
 def _useful(on_record: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -88,7 +164,7 @@ def _train(project: Project, request: Request, out: Path, settings: Mapping[str,
     """A new run from the body in the package, or with the network of the preset from random weights."""
     own = WAKE_WORD_PRESETS[request.preset]
     return train(
-        project.recordings, list(request.phrases), out=out, init="none" if own else "body", seed=request.seed, force=True,
+        project.recordings, list(request.phrases), out=out, init="none" if own else "body", force=True,
         settings={**RECIPE, **_network(own), **settings}, **more,
     )  # fmt: skip
 
@@ -110,10 +186,17 @@ class Speed:
     seconds_a_step: float
     seconds_a_search: float
 
-    def announce(self, steps: int, n_searches: int) -> str:
-        """The note before the first step, with the time that everything up to the last one takes."""
-        seconds = max(steps * self.seconds_a_step + n_searches * self.seconds_a_search, 1.0)
-        return f"training: {steps} steps and {n_searches} searches of the speech and noise, about {duration(seconds)}"
+    def seconds_of(self, plan: Plan) -> float:
+        """How long everything up to the last step takes."""
+        return plan.n_runs * (plan.n_steps * self.seconds_a_step + len(plan.searches) * self.seconds_a_search)
+
+    def announce(self, plan: Plan) -> str:
+        """The note before the first step."""
+        runs = f", {plan.n_runs} times with different seeds and then averaged" if plan.n_runs > 1 else ""
+        return (
+            f"training: {plan.n_steps} steps and {len(plan.searches)} searches of the speech and noise{runs}, about "
+            f"{duration(max(self.seconds_of(plan), 1.0))}"
+        )
 
 
 def measure_speed(project: Project, request: Request, speech: Path | None, progress: OnProgress) -> Speed:
@@ -124,7 +207,7 @@ def measure_speed(project: Project, request: Request, speech: Path | None, progr
     """
     probe, folder = _Probe(progress), project.path / "probe"
     settings = {"training.evaluate_every": _PROBE_STEPS, "training.warmup_steps": 1, "scenes.seek_at": (_PROBE_STEPS,)}
-    more = {"speech": speech, "steps": _PROBE_STEPS, "progress": probe.on_progress}
+    more = {"speech": speech, "steps": _PROBE_STEPS, "seed": request.seed, "progress": probe.on_progress}
     try:
         with contextlib.suppress(_KnownError):
             _train(project, request, folder, settings, more)
