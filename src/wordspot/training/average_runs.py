@@ -1,8 +1,8 @@
 """One network from several runs: the average of their weights.
 
-Runs that start from the same trained weights and learn from the same recordings with different seeds stay close enough to each
-other for the average to work. It makes fewer errors than they do, above all on recordings unlike those that they learned from,
-and costs no more than one of them (Wortsman et al. 2022, arXiv 2203.05482).
+Runs that start from exactly the same weights, of a trained body, and learn from the same recordings with different seeds stay
+close enough to each other for this (Wortsman et al. 2022, arXiv 2203.05482). If only their last layers differ at first, which are
+random, the average is worse than any of them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,23 @@ from wordspot.training.checkpoint import Checkpoint, save_checkpoint
 from wordspot.training.run_folder import RunFolder
 
 _KEPT = ("data.csv", "versions.json")
+
+
+def start_of(run: Path, out: Path) -> Path:
+    """Write a run that holds only the weights with which `run` began, for others to start from, and return its folder.
+
+    Runs can only be averaged if they have the same last layer at first, which is random, and the same scales in their norms,
+    which are measured on the first batch.
+
+    Raises:
+        NotFoundError: that checkpoint is gone, or `run` began with random weights.
+    """
+    source, result = RunFolder(run), RunFolder(out)
+    checkpoint = source.load(0)
+    result.checkpoints.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(result.checkpoint_path(0), checkpoint)
+    result.write_config(checkpoint.config)
+    return out
 
 
 def average_runs(runs: Sequence[Path], out: Path) -> None:

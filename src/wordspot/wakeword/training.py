@@ -126,6 +126,8 @@ def _train_member(
     project: Project, request: Request, out: Path, plan: Plan, number: int, speech: Path | None, callbacks: Callbacks
 ) -> None:
     """Train one of the runs, or go on with it, unless it is finished."""
+    from wordspot.training.average_runs import start_of
+
     member, done, total = Run(out), number * plan.n_steps, plan.n_runs * plan.n_steps
     if member.step == plan.n_steps:
         return
@@ -137,12 +139,14 @@ def _train_member(
     if member.step:
         resume(member, project.recordings, **common)
         return
+    first = project.members / "1"
+    start = "body" if out == first else start_of(first, project.members / "start")
     tenth = max(plan.n_steps // N_COUNTS, 1)
     settings = {
         "training.evaluate_every": plan.n_steps, "training.found_every": tenth, "training.save_every": min(tenth, _MOST_REPEATED),
         "training.warmup_steps": min(100, plan.n_steps // 5), "scenes.seek_at": plan.searches,
     }  # fmt: skip
-    more = {**common, "steps": plan.n_steps, "seed": request.seed + number * _SEEDS_APART}
+    more = {**common, "steps": plan.n_steps, "seed": request.seed + number * _SEEDS_APART, "init": start}
     _train(project, request, out, settings, more)
 
 
@@ -161,12 +165,11 @@ def _useful(on_record: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def _train(project: Project, request: Request, out: Path, settings: Mapping[str, Any], more: Mapping[str, Any]) -> Run:
-    """A new run from the body in the package, or with the network of the preset from random weights."""
+    """A new run from the body in the package or another `init`; with the network of the preset from random weights."""
     own = WAKE_WORD_PRESETS[request.preset]
-    return train(
-        project.recordings, list(request.phrases), out=out, init="none" if own else "body", force=True,
-        settings={**RECIPE, **_network(own), **settings}, **more,
-    )  # fmt: skip
+    arguments = {"init": "body", **more, **({"init": "none"} if own else {})}
+    recipe = {**RECIPE, **_network(own), **settings}
+    return train(project.recordings, list(request.phrases), out=out, force=True, settings=recipe, **arguments)
 
 
 def _network(own: Mapping[str, Any]) -> dict[str, Any]:
