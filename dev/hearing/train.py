@@ -238,7 +238,8 @@ def train(
     torch.manual_seed(config.seed)
     model = config.make_model()
     has_frames, has_phones = config.stage in ("body", "both"), config.stage in ("phones", "both")
-    scene_config = {"body": BODY, "phones": PHONES, "both": BOTH}.get(config.stage, SceneConfig(unknown=config.unknown, snr_db=config.snr_db))
+    of_words = SceneConfig(unknown=config.unknown, snr_db=config.snr_db)
+    scene_config = {"body": BODY, "phones": PHONES, "both": BOTH}.get(config.stage, of_words)
     context = context_of(model) if has_frames else None
     shape = (config.n_window_frames, config.n_frames, config.batch)
     scenes = Scenes(cache, scene_config, *shape, config.seed, context, config.warp, int(config.recent_ms * RATE / 1000))
