@@ -8,9 +8,11 @@ import pytest
 
 pytest.importorskip("torch")
 
+from wordspot.config import RunConfig
 from wordspot.errors import ConfigError, TrainingError
 from wordspot.progress import SEARCHING, TRAINING, Progress
 from wordspot.wakeword import training
+from wordspot.wakeword.project import Project, Request
 
 
 class Clock:
@@ -99,3 +101,29 @@ def test_a_damaged_plan(tmp_path: Path) -> None:
     path.write_text('{"n_runs": 3}', encoding="utf-8")
     with pytest.raises(ConfigError, match=r"plan.json is damaged \(KeyError: 'n_steps'\); begin anew with `force`"):
         training._read_plan(path)
+
+
+def test_killed_while_the_average_is_written_it_is_written_again(tmp_path: Path) -> None:
+    """The runs themselves are finished, so nothing is trained."""
+    import torch
+
+    from wordspot.training.checkpoint import Checkpoint, save_checkpoint
+    from wordspot.training.run_folder import RunFolder
+
+    project, request = Project(tmp_path / "lamp"), Request(("hey lamp",))
+    config = RunConfig(words=("hey lamp",))
+    for number, value in ((1, 1.0), (2, 4.0)):
+        member = RunFolder(project.members / str(number))
+        member.checkpoints.mkdir(parents=True)
+        member.write_config(config)
+        save_checkpoint(member.checkpoint_path(5), Checkpoint(config, 5, 0, 0.0, {"layer": torch.tensor(value)}, {}))
+        for name in ("data.csv", "versions.json"):
+            (member.path / name).write_text("", encoding="utf-8")
+    project.plan.write_text('{"n_runs": 2, "n_steps": 5}', encoding="utf-8")
+    half_written = RunFolder(project.run)
+    half_written.checkpoints.mkdir()
+    half_written.checkpoint_path(5).write_bytes(b"")
+    callbacks = training.Callbacks(lambda _: None, lambda _: None, lambda _: None, lambda: False)
+    run = training.train_wake_word(project, request, None, callbacks)
+    assert (run.step, run.config) == (5, config)
+    assert RunFolder(project.run).load().weights["layer"].item() == 2.5

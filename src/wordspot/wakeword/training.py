@@ -1,7 +1,7 @@
 """Train a wake word: runs that learn more and more from what they fall for, whose weights are averaged.
 
-One run finds many more or far fewer people than another with a different seed. The average of a few is steadier, and usually
-better than any of them: see dev/LOG.md, 2026-12-02.
+One run finds many more or far fewer people than another with a different seed. The average of a few is steadier, and about as
+good as the best of them: see dev/LOG.md, 2026-12-02.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _FEWEST_STEPS = 20
 #: From the body: more steps learn the voices by heart, and people are found less often.
 _MOST_STEPS = 600
 #: Runs of so many steps that are averaged, if the minutes suffice; and by how much their seeds differ.
-_MOST_RUNS, _SEEDS_APART = 3, 1000
+_MOST_RUNS, _SEEDS_APART, _SEEDS = 3, 1000, 2**31
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def train_wake_word(project: Project, request: Request, speech: Path | None, cal
     from wordspot.training.average_runs import average_runs
 
     run = Run(project.run)
-    if run.step and run.step >= run.config.training.total_steps:
+    if (project.run / "config.json").is_file() and run.step >= run.config.training.total_steps:  # it is written last
         return run
     plan = _plan(project, request, speech, callbacks)
     members = [project.members / str(number) for number in range(1, plan.n_runs + 1)]
@@ -146,7 +146,8 @@ def _train_member(
         "training.evaluate_every": plan.n_steps, "training.found_every": tenth, "training.save_every": min(tenth, _MOST_REPEATED),
         "training.warmup_steps": min(100, plan.n_steps // 5), "scenes.seek_at": plan.searches,
     }  # fmt: skip
-    more = {**common, "steps": plan.n_steps, "seed": request.seed + number * _SEEDS_APART, "init": start}
+    seed = (request.seed + number * _SEEDS_APART) % _SEEDS
+    more = {**common, "steps": plan.n_steps, "seed": seed, "init": start}
     _train(project, request, out, settings, more)
 
 
