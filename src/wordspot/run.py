@@ -294,6 +294,21 @@ def resume(
     return run
 
 
+def average_runs(runs: Sequence[Run], out: Path) -> Run:
+    """A run with the average of the weights of finished runs; see `wordspot.training.average_runs`."""
+    from wordspot.training.average_runs import average_runs
+
+    average_runs([run.path for run in runs], out)
+    return Run(out)
+
+
+def beginning_of(run: Run, out: Path) -> Run:
+    """A run with the weights that `run` began with; see `wordspot.training.average_runs`."""
+    from wordspot.training.average_runs import start_of
+
+    return Run(start_of(run.path, out))
+
+
 def load_run(path: Path | str) -> Run:
     """The run in a folder.
 

@@ -214,7 +214,7 @@ def test_killed_with_its_training_it_goes_on(project: StudioProject, start: Call
     takes = digests(project.takes)
     project.write_settings(SMALL)
     ask(server, "POST", "/v1/studio/projects/lamp/training", b"{}")
-    run = Project(project.model).run
+    run = Project(project.model).members / "1"
     moments: dict[str, Callable[[], bool]] = {
         "speaking": lambda: any((project.model / "recordings").glob("*/*.wav")),
         "training": lambda: any(step > 0 for step in steps_of(run)),

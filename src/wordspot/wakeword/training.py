@@ -21,7 +21,7 @@ from wordspot.files import read_json, write_json
 from wordspot.formats import duration
 from wordspot.presets import WAKE_WORD_PRESETS
 from wordspot.progress import SEARCHING, TRAINING, OnNote, OnProgress, Progress
-from wordspot.run import Run, resume, train
+from wordspot.run import Run, average_runs, beginning_of, resume, train
 from wordspot.wakeword.project import CLIP_MS, Project, Request
 
 #: Changes of the network's recipe: more speech and other words than for ten words, because false accepts matter most.
@@ -66,17 +66,14 @@ class Callbacks:
 
 def train_wake_word(project: Project, request: Request, speech: Path | None, callbacks: Callbacks) -> Run:
     """Train for the minutes of the request, or go on where training was interrupted."""
-    from wordspot.training.average_runs import average_runs
-
     run = Run(project.run)
     if (project.run / "config.json").is_file() and run.step >= run.config.training.total_steps:  # it is written last
         return run
     plan = _plan(project, request, speech, callbacks)
-    members = [project.members / str(number) for number in range(1, plan.n_runs + 1)]
+    members = [Run(project.members / str(number)) for number in range(1, plan.n_runs + 1)]
     for number, member in enumerate(members):
         _train_member(project, request, member, plan, number, speech, callbacks)
-    average_runs(members, project.run)
-    return run
+    return average_runs(members, project.run)
 
 
 @dataclass(frozen=True)
@@ -123,12 +120,10 @@ def choose_plan(speed: Speed, seconds: float, *, from_body: bool) -> Plan:
 
 
 def _train_member(
-    project: Project, request: Request, out: Path, plan: Plan, number: int, speech: Path | None, callbacks: Callbacks
+    project: Project, request: Request, member: Run, plan: Plan, number: int, speech: Path | None, callbacks: Callbacks
 ) -> None:
     """Train one of the runs, or go on with it, unless it is finished."""
-    from wordspot.training.average_runs import start_of
-
-    member, done, total = Run(out), number * plan.n_steps, plan.n_runs * plan.n_steps
+    done, total = number * plan.n_steps, plan.n_runs * plan.n_steps
     if member.step == plan.n_steps:
         return
     common: dict[str, Any] = {
@@ -139,8 +134,8 @@ def _train_member(
     if member.step:
         resume(member, project.recordings, **common)
         return
-    first = project.members / "1"
-    start = "body" if out == first else start_of(first, project.members / "start")
+    first = Run(project.members / "1")
+    start = "body" if member == first else beginning_of(first, project.members / "start")
     tenth = max(plan.n_steps // N_COUNTS, 1)
     settings = {
         "training.evaluate_every": plan.n_steps, "training.found_every": tenth, "training.save_every": min(tenth, _MOST_REPEATED),
@@ -148,7 +143,7 @@ def _train_member(
     }  # fmt: skip
     seed = (request.seed + number * _SEEDS_APART) % _SEEDS
     more = {**common, "steps": plan.n_steps, "seed": seed, "init": start}
-    _train(project, request, out, settings, more)
+    _train(project, request, member.path, settings, more)
 
 
 def _of_all(progress: OnProgress, done: int, total: int) -> OnProgress:
