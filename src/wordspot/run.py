@@ -296,17 +296,17 @@ def resume(
 
 def average_runs(runs: Sequence[Run], out: Path) -> Run:
     """A run with the average of the weights of finished runs; see `wordspot.training.average_runs`."""
-    from wordspot.training.average_runs import average_runs
+    from wordspot.training import average_runs as averaging
 
-    average_runs([run.path for run in runs], out)
+    averaging.average_runs([run.path for run in runs], out)
     return Run(out)
 
 
 def beginning_of(run: Run, out: Path) -> Run:
     """A run with the weights that `run` began with; see `wordspot.training.average_runs`."""
-    from wordspot.training.average_runs import start_of
+    from wordspot.training import average_runs as averaging
 
-    return Run(start_of(run.path, out))
+    return Run(averaging.beginning_of(run.path, out))
 
 
 def load_run(path: Path | str) -> Run:

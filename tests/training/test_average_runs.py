@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wordspot.config import RunConfig
 from wordspot.errors import CheckpointError, NotFoundError
-from wordspot.training.average_runs import average_runs, mean_weights, start_of
+from wordspot.training.average_runs import average_runs, beginning_of, mean_weights
 from wordspot.training.checkpoint import Checkpoint, save_checkpoint
 from wordspot.training.run_folder import RunFolder
 
@@ -69,12 +69,12 @@ def test_a_mean_of_three() -> None:
 def test_others_start_where_a_run_began(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", 0, {"layer": torch.zeros(2)})
     save_checkpoint(RunFolder(run).checkpoint_path(9), Checkpoint(CONFIG, 9, 9, 1.0, {"layer": torch.ones(2)}, {}))
-    start = RunFolder(start_of(run, tmp_path / "start")).load()
+    start = RunFolder(beginning_of(run, tmp_path / "start")).load()
     assert (start.step, start.config, start.weights["layer"].tolist()) == (0, CONFIG, [0.0, 0.0])
 
 
 def test_a_run_whose_beginning_is_gone(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", 9, {"layer": torch.zeros(2)})
     with pytest.raises(NotFoundError, match="no checkpoint of step 0; those kept: 9"):
-        start_of(run, tmp_path / "start")
+        beginning_of(run, tmp_path / "start")
     assert not (tmp_path / "start").exists()

@@ -21,7 +21,7 @@ from wordspot.training.run_folder import RunFolder
 _KEPT = ("data.csv", "versions.json")
 
 
-def start_of(run: Path, out: Path) -> Path:
+def beginning_of(run: Path, out: Path) -> Path:
     """Write a run that holds only the weights with which `run` began, for others to start from, and return its folder.
 
     Runs can only be averaged if they have the same last layer at first, which is random, and the same scales in their norms,
