@@ -144,6 +144,19 @@ def test_training_starts_from_an_exported_file(prepared: Path) -> None:
     assert torch.equal(kept, checkpoint_of_file(name, content).weights["blocks.4.mix.3.weight"])
 
 
+def test_a_wider_network_answers_as_the_one_it_starts_from(tmp_path: Path) -> None:
+    """Its old channels do not hear the new ones yet, and these are not zero, or they would never learn."""
+    narrow, wide = (dataclasses.replace(config("words"), n_channels=width, n_local=4) for width in (8, 12))
+    students = [train.Student(one.make_model(), one.n_channels, 5, 3).eval() for one in (narrow, wide)]
+    save_file(students[0].state_dict(), tmp_path / "narrow.safetensors")
+    students[1].start_from(tmp_path / "narrow.safetensors", keep_heads=True)
+    features = torch.randn(2, narrow.n_frames, 40)
+    frames = [student.model.frames(features) for student in students]
+    torch.testing.assert_close(frames[1][:, :8], frames[0])
+    assert frames[1][:, 8:].abs().mean(dim=(0, 2)).min() > 0.01
+    torch.testing.assert_close(students[1].model.output(frames[1]), students[0].model.output(frames[0]))
+
+
 def test_words_start_from_the_body_and_give_weights_of_the_model(prepared: Path) -> None:
     body = train.train(prepared, config("body"), None, keep_heads=False, compiled=False)
     save_file(body, prepared / "body.safetensors")

@@ -92,6 +92,23 @@ class TrainConfig:
         )
 
 
+def widened(values: Tensor, fresh: Tensor) -> Tensor:
+    """`values` in the corner of `fresh` [outputs, inputs, ...], whose outputs and inputs are as many or more.
+
+    Old outputs do not hear new inputs yet, so the network answers as before (Net2Net, Chen et al. 2016, arXiv 1511.05641, has
+    copies of channels instead of fresh ones); new outputs keep their random weights.
+    """
+    if values.shape == fresh.shape:
+        return values
+    wide = fresh.clone()
+    if values.dim() == 1:
+        wide[: len(values)] = values
+        return wide
+    wide[: len(values)] = 0
+    wide[: len(values), : values.shape[1]] = values
+    return wide
+
+
 class Student(nn.Module):
     """The model and the heads that only training needs."""
 
@@ -110,14 +127,16 @@ class Student(nn.Module):
     def start_from(self, path: Path, *, keep_heads: bool) -> None:
         """Take the body from a file that `train.py` wrote, and its output and classes too if `keep_heads`.
 
-        An exported file has no classes.
+        An exported file has no classes. A body of fewer channels is widened.
         """
         if path.suffix == ".onnx":
-            self.model.load_state_dict(checkpoint_of_file(path.name, path.read_bytes()).weights, strict=False)
-            return
-        fresh = () if keep_heads else ("model.output.", "classes.")
-        weights = {name: values for name, values in load_file(path).items() if not name.startswith(fresh)}
-        self.load_state_dict(weights, strict=False)
+            given = checkpoint_of_file(path.name, path.read_bytes()).weights
+            weights = {f"model.{name}": values for name, values in given.items()}
+        else:
+            fresh = () if keep_heads else ("model.output.", "classes.")
+            weights = {name: values for name, values in load_file(path).items() if not name.startswith(fresh)}
+        own = self.state_dict()
+        self.load_state_dict({name: widened(values, own[name]) for name, values in weights.items() if name in own}, strict=False)
 
 
 def prepare_norms(model: Residual1d, features: Tensor) -> None:
@@ -304,6 +323,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--soft", type=float, default=0.6, help="weight of the teacher's posteriors against the labels")
     parser.add_argument("--average", type=float, default=0.998, help="factor of the moving average of the weights")
     parser.add_argument("--snr-db", type=float, nargs=2, default=(-3.0, 30.0), help="range of the signal-to-noise ratio")
+    parser.add_argument("--n-channels", type=int, default=TrainConfig.n_channels, help="width; --init may have fewer")
     parser.add_argument("--n-local", type=int, default=0, help="channels of the local patterns")
     parser.add_argument("--warp", type=float, default=0.0, help="the most by which frequencies are stretched")
     parser.add_argument("--recent-ms", type=float, default=0.0, help="how long a word that others follow is their label")
