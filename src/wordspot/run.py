@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from wordspot.training.checkpoint import Checkpoint
     from wordspot.training.run import OnNote, OnRecord
 
+#: What training starts from by itself, by the names that `init` takes.
+_STARTS = {
+    "default": "weights of the model that comes with wordspot",
+    "body": "body that comes with wordspot, pre-trained on speech",
+}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -160,8 +166,8 @@ def train(
             network learns to ignore them.
         init: the weights to start from: a run, its folder, an exported file, ``"default"`` for the model that comes with
             wordspot, or ``"body"`` for the other one that does, pre-trained on speech in general. The last layer may be
-            another. `model` and `features` that are None are those of `init`. None: the model that comes with wordspot, if
-            network and front end are the same; ``"none"``: random weights.
+            another. `model` and `features` that are None are those of `init`. None: if network and front end are the same,
+            ``"default"`` for some of its own words and ``"body"`` for others; ``"none"``: random weights.
         device, force: ``auto``, ``cpu`` or ``cuda``; whether to replace a run that `out` holds.
         stop: called after every step; if it returns True, a checkpoint is saved and KeyboardInterrupt raised.
         on_record: called with the record of each step and of each evaluation.
@@ -185,14 +191,15 @@ def train(
         Path(data), words, task=task, model=model, features=features, recipe=recipe, preset=preset, settings=chosen
     )
     note, show = on_note or ignore, progress or ignore
-    if init is None:
-        start = _usual_start(config)
+    usual = None if init is not None else _usual_start(config)
+    if usual is not None:
+        start = _start_of(usual)
     trainer = begin_run(
         config, Path(data), Path(out), speech=None if speech is None else Path(speech), init=start, device=device, force=force,
         progress=show, on_note=note,
     )  # fmt: skip
-    if init is None and start is not None:
-        note("training starts from the weights of the model that comes with wordspot; `init` none starts from random weights")
+    if usual is not None:
+        note(f"training starts from the {_STARTS[usual]}; `init` none starts from random weights")
     train_to_end(trainer, stop=stop or never, on_record=on_record or ignore, on_note=note, progress=show)
     return Run(Path(out))
 
@@ -215,14 +222,20 @@ def _start_of(init: Path | str | Run | None) -> Checkpoint | None:
     return RunFolder(init.path if isinstance(init, Run) else Path(init)).load()
 
 
-def _usual_start(config: RunConfig) -> Checkpoint | None:
-    """The model that comes with wordspot, if it has the network and the front end of `config`."""
+def _usual_start(config: RunConfig) -> str | None:
+    """Which of `_STARTS`: one that has the network and the front end of `config`, and for its own words the ten-word model.
+
+    Other words are learned from few recordings more often right from the body: see dev/LOG.md, 2026-12-02.
+    """
     from wordspot.training.recipes import is_same_network
 
     if config.task != "words" or config.training.frozen_body:
         return None
-    start = _start_of("default")
-    return start if start is not None and is_same_network(config, start.config) else None
+    shipped = _start_of("default")
+    assert shipped is not None
+    if not is_same_network(config, shipped.config):
+        return None
+    return "default" if set(config.words) & set(shipped.config.words) else "body"
 
 
 def _settings_of(config: RunConfig, task: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,14 +15,16 @@ OTHERS = (
     "six", "three", "tree", "two", "wow", "zero",
 )  # fmt: skip
 _MARKER = ".wordspot-demo"
-_BATCH_SIZE = 10
+#: From the body, the layers before the last change little, so that they still hear people.
+_SETTINGS = {"training.body_rate": 0.15}
+_NEURAL_SHARE = 0.3  # of the clips, if Kokoro's files are here: it takes a second for each
 _FEWEST_PER_WORD = 30  # with fewer, it depends on the seed whether held-out voices say every word
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("demo"), help="the folder to make (default: demo)")
     parser.add_argument("--per-word", metavar="N", type=int, default=200, help="clips of each word (default: 200)")
-    parser.add_argument("--steps", metavar="N", type=int, default=1500, help="training steps (default: 1500)")
+    parser.add_argument("--steps", metavar="N", type=int, default=300, help="training steps (default: 300)")
     parser.add_argument("--seed", type=int, default=0, help="random seed of the voices and of training (default: 0)")
     parser.add_argument("--force", action="store_true", help="replace an earlier demo in DIR")
 
@@ -42,14 +44,18 @@ def run(args: argparse.Namespace) -> None:
     _prepare(args.out, recordings, force=force)
 
     console.say(f"1. Synthetic voices speak {len(WORDS)} words and {len(OTHERS)} others into {recordings}")
-    _speak(recordings, args.per_word, args.seed)
+    without = _why_not_neural()
+    if without:
+        console.say(f"without neural voices fewer words of people are found: {without}")
+    _speak(recordings, args.per_word, args.seed, 0 if without else round(_NEURAL_SHARE * args.per_word))
     _check_sets(recordings)
-    console.say(f"2. A {TASKS['words'].default_model} network is trained on them: {args.steps} steps")
-    settings = {"training.evaluate_every": max(args.steps // 5, 1), "training.batch_size": _BATCH_SIZE}
+    console.say(f"2. A {TASKS['words'].default_model} network that was pre-trained on people is trained on them: {args.steps} steps")
+    settings = {**_SETTINGS, "training.evaluate_every": max(args.steps // 5, 1)}
     with console.watch_training("the same command begins anew") as callbacks:
         trained = train(
-            recordings, WORDS, out=args.out / "run", steps=args.steps, seed=args.seed, settings=settings, force=force, **callbacks
-        )
+            recordings, WORDS, out=args.out / "run", init="body", steps=args.steps, seed=args.seed, settings=settings, force=force,
+            **callbacks,
+        )  # fmt: skip
     console.say("3. It is evaluated on voices that it was not trained on")
     with console.show_progress() as progress:
         result = trained.evaluate(recordings, progress=progress)
@@ -132,11 +138,28 @@ def _prepare(out: Path, recordings: Path, *, force: bool) -> None:
     write_text(recordings / _MARKER, "wordspot demo made this folder and replaces it when it runs again.\n")
 
 
-def _speak(out: Path, per_word: int, seed: int) -> None:
-    """The wanted words, fewer clips of each of the others, and noise."""
+def _why_not_neural() -> str:
+    """Why there are no neural voices; nothing if there are."""
+    from wordspot.data.voices import find_engines
+    from wordspot.errors import MissingExtraError, NotFoundError
+
+    try:
+        find_engines("kokoro")
+    except (MissingExtraError, NotFoundError) as error:
+        return str(error)
+    return ""
+
+
+def _speak(out: Path, per_word: int, seed: int, n_neural: int) -> None:
+    """The wanted words, `n_neural` clips of each by neural voices; fewer clips of each of the others; and noise."""
     from wordspot.commands import console
     from wordspot.data.voices import speak
 
     with console.show_progress() as progress:
-        speak(WORDS, out, per_word=per_word, seed=seed, noise_seconds=60, force=True, progress=progress)
+        speak(WORDS, out, per_word=per_word - n_neural, seed=seed, noise_seconds=60, force=True, progress=progress)
+        if n_neural:
+            speak(
+                WORDS, out, per_word=n_neural, seed=seed, engine="kokoro", n_speakers=n_neural, force=True, jobs=0,
+                progress=progress,
+            )  # fmt: skip
         speak(OTHERS, out, per_word=max(per_word // 5, 2), seed=seed, force=True, progress=progress)

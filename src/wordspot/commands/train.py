@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const="default",
         help="start from the weights of a run or an exported file, perhaps with other words; without a name, or 'default': "
         "from the model that comes with wordspot; 'body': from its network that was pre-trained on speech in general; "
-        "'none': from random weights (default: default, if network and front end are the same)",
+        "'none': from random weights (default: if network and front end are the same, default for some of its ten words and "
+        "body for others)",
     )
     parser.add_argument(
         "--speech",
