@@ -9,8 +9,6 @@ import pytest
 
 from support.command_line import fails, run
 from wordspot.commands import demo
-from wordspot.data import voices
-from wordspot.data.voices import weights
 from wordspot.errors import WordspotError
 
 pytest.importorskip("torch")
@@ -64,25 +62,3 @@ def test_held_out_voices_that_do_not_say_every_word(tmp_path: Path) -> None:
             path.unlink()
     with pytest.raises(WordspotError, match="held out for testing do not say every word; raise `per_word`"):
         demo._check_sets(tmp_path)
-
-
-def test_neural_voices_speak_a_part_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, str, int]] = []
-
-    def speak(words: tuple[str, ...], _out: Path, *, per_word: int, engine: str = "all", **_: object) -> None:
-        asked.extend((word, engine, per_word) for word in words)
-
-    monkeypatch.setattr(voices, "speak", speak)
-    demo._speak(tmp_path, 200, 0, 60)
-    assert [one for one in asked if one[0] == "yes"] == [("yes", "all", 140), ("yes", "kokoro", 60)]
-    assert [one for one in asked if one[0] == "bird"] == [("bird", "all", 40)]
-    asked.clear()
-    demo._speak(tmp_path, 200, 0, 0)
-    assert [one for one in asked if one[0] == "yes"] == [("yes", "all", 200)]
-
-
-def test_the_demo_says_how_to_get_neural_voices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
-    monkeypatch.setenv("WORDSPOT_CACHE", str(tmp_path))
-    monkeypatch.setattr(weights, "_model_in_packages", lambda: ())
-    assert "wordspot download voices" in demo._why_not_neural()
