@@ -15,8 +15,8 @@ OTHERS = (
     "six", "three", "tree", "two", "wow", "zero",
 )  # fmt: skip
 _MARKER = ".wordspot-demo"
-#: From the body, the layers before the last change little, so that they still hear people. Voices say each word so much alike that
-#: people's are taken for other words if those are drawn as often as for people.
+#: The layers of the body change little, so that they still hear people. Voices say each word so much alike that people's are
+#: taken for other words if others are drawn as often as in training on people.
 _SETTINGS = {"training.body_rate": 0.15, "data.unknown_weight": 1.0}
 _FEWEST_PER_WORD = 30  # with fewer, it depends on the seed whether held-out voices say every word
 
@@ -46,12 +46,12 @@ def run(args: argparse.Namespace) -> None:
     console.say(f"1. Synthetic voices speak {len(WORDS)} words and {len(OTHERS)} others into {recordings}")
     _speak(recordings, args.per_word, args.seed)
     _check_sets(recordings)
-    console.say(f"2. A {TASKS['words'].default_model} network that was pre-trained on people is trained on them: {args.steps} steps")
+    console.say(f"2. A {TASKS['words'].default_model} network, pre-trained on people, is trained on them: {args.steps} steps")
     settings = {**_SETTINGS, "training.evaluate_every": max(args.steps // 5, 1)}
     with console.watch_training("the same command begins anew") as callbacks:
         trained = train(
-            recordings, WORDS, out=args.out / "run", init="body", steps=args.steps, seed=args.seed, settings=settings, force=force,
-            **callbacks,
+            recordings, WORDS, out=args.out / "run", init="body", steps=args.steps, seed=args.seed, settings=settings,
+            force=force, **callbacks,
         )  # fmt: skip
     console.say("3. It is evaluated on voices that it was not trained on")
     with console.show_progress() as progress:
@@ -74,8 +74,8 @@ def _what_next(out: Path, recordings: Path, pages: list[Path], model: Path) -> s
     clip = min((recordings / WORDS[0]).iterdir())
     return (
         f"Open these pages: {' and '.join(map(str, pages))}\n"
-        "The network was pre-trained on people, but has heard these words from synthetic voices only: such a model found 84 % of\n"
-        "the words that people said. Put recordings of people into one folder per word, with other words and background noise\n"
+        "The network was pre-trained on people, but learned these words from synthetic voices: such a model found 84 % of the\n"
+        "words that people said. Put recordings of people into one folder per word, with other words and background noise\n"
         "beside them, and train on them:\n"
         f"  {program} train FOLDER --words {','.join(WORDS)} --out runs/ten\n"
         "The model that comes with wordspot is trained on people. Try it with a microphone:\n"
