@@ -121,7 +121,8 @@ def test_killed_while_takes_are_saved(project: StudioProject, start: Callable[[]
             )
             before = len(list_sounds(folder))
             uploader.start()
-            wait_until(lambda n=before: len(list_sounds(folder)) > n, 60)  # type: ignore[misc]
+            # The second take is only sent once the first one was confirmed.
+            wait_until(lambda n=before: len(list_sounds(folder)) > n + 1, 60)  # type: ignore[misc]
             time.sleep(seconds)
             server.kill()
             uploader.join()
