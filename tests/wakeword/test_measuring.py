@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import wordspot
 from wordspot.audio.files import write_audio
 from wordspot.data.truth import read_truth
 from wordspot.wakeword import measuring
@@ -116,3 +117,18 @@ def test_recordings_that_cannot_be_read_are_not_doubtful(tmp_path: Path) -> None
         (folder / name).write_bytes(b"no sound")
     detector: Any = SimpleNamespace(card=SimpleNamespace(labels=("_unknown_", "Hey lamp")))
     assert measuring._doubtful(Project(tmp_path), Request(("hey lamp",)), detector, lambda _: None) == ()
+
+
+def test_several_words_wait_for_the_best_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a single phrase is detected at once; that it is, `test_new` says of a finished model."""
+    asked = []
+
+    def tune(*_: Any, settings: Any, **__: Any) -> None:
+        asked.append(settings)
+        raise StopIteration
+
+    monkeypatch.setattr(measuring, "tune", tune)
+    ten_words = Path(wordspot.__file__).parent / "runtime" / "default.onnx"
+    with pytest.raises(StopIteration):
+        measuring.choose_thresholds(ten_words, [], 0.5, lambda _: None)
+    assert asked == [None]
