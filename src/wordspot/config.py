@@ -222,6 +222,9 @@ class TrainingConfig(Section):
         1.0, "learning rate of all layers but the last, as a part of the rate; lower if what it starts from knows more", 0, 1
     )
     frozen_body: bool = setting(False, "train only the last layer; for a start from another model with few recordings")
+    guidance: float = setting(
+        0.0, "weight of a teacher's targets, if the folder of recordings has some, as those of `wordspot new` do", 0, 100
+    )
     check_nans: bool = setting(False, "stop at the first NaN or infinity and name the layer it came from")
     seed: int = setting(0, "random seed of weights, clip order and augmentation", 0, 2**31 - 1)
 

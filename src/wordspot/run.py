@@ -167,7 +167,8 @@ def train(
         init: the weights to start from: a run, its folder, an exported file, ``"default"`` for the model that comes with
             wordspot, or ``"body"`` for the other one that does, pre-trained on speech in general. The last layer may be
             another. `model` and `features` that are None are those of `init`. None: if network and front end are the same,
-            ``"default"`` for some of its own words and ``"body"`` for others; ``"none"``: random weights.
+            ``"default"`` for some of its own words and ``"body"`` for others; ``"none"``: random weights. There is a body for
+            the preset ``default`` and one for ``microcontroller``.
         device, force: ``auto``, ``cpu`` or ``cuda``; whether to replace a run that `out` holds.
         stop: called after every step; if it returns True, a checkpoint is saved and KeyboardInterrupt raised.
         on_record: called with the record of each step and of each evaluation.
@@ -192,8 +193,8 @@ def train(
     )
     note, show = on_note or ignore, progress or ignore
     usual = None if init is not None else _usual_start(config)
-    if usual is not None:
-        start = _start_of(usual)
+    if usual is not None or init == "body":
+        start = _start_for(usual or "body", config)
     trainer = begin_run(
         config, Path(data), Path(out), speech=None if speech is None else Path(speech), init=start, device=device, force=force,
         progress=show, on_note=note,
@@ -209,9 +210,9 @@ def _start_of(init: Path | str | Run | None) -> Checkpoint | None:
     if init is None or init == "none":
         return None
     if init == "body":
-        from wordspot.training.checkpoint import load_checkpoint
+        from wordspot.training.bodies import usual_body
 
-        return load_checkpoint(Path(__file__).parent / "training" / "body.safetensors")
+        return usual_body()
     if init == "default" or (isinstance(init, (str, Path)) and Path(init).suffix.lower() == ".onnx" and not Path(init).is_dir()):
         from wordspot.export.read_weights import checkpoint_of_file
         from wordspot.runtime.model import read_model
@@ -222,20 +223,28 @@ def _start_of(init: Path | str | Run | None) -> Checkpoint | None:
     return RunFolder(init.path if isinstance(init, Run) else Path(init)).load()
 
 
+def _start_for(name: str, config: RunConfig) -> Checkpoint | None:
+    """One of `_STARTS`; of the bodies, the one that has the network of `config`, if there is one."""
+    from wordspot.training.bodies import body_for
+
+    return (body_for(config) if name == "body" else None) or _start_of(name)
+
+
 def _usual_start(config: RunConfig) -> str | None:
     """Which of `_STARTS`: one that has the network and the front end of `config`, and for its own words the ten-word model.
 
     Other words are learned from few recordings more often right from the body: see dev/LOG.md, 2026-12-02.
     """
+    from wordspot.training.bodies import body_for
     from wordspot.training.recipes import is_same_network
 
     if config.task != "words" or config.training.frozen_body:
         return None
     shipped = _start_of("default")
     assert shipped is not None
-    if not is_same_network(config, shipped.config):
-        return None
-    return "default" if set(config.words) & set(shipped.config.words) else "body"
+    if set(config.words) & set(shipped.config.words) and is_same_network(config, shipped.config):
+        return "default"
+    return "body" if body_for(config) else None
 
 
 def _settings_of(config: RunConfig, task: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,11 +17,12 @@ from wordspot.export.read_weights import checkpoint_of_file as checkpoint_of
 from wordspot.features import make_front_end
 from wordspot.models import make_model
 from wordspot.models.residual import Residual1d
+from wordspot.run import _usual_start
 from wordspot.runtime.detector import Classifier
 from wordspot.runtime.model import read_model
 from wordspot.runtime.modelfile.card import read_card, with_card
 from wordspot.training.checkpoint import Checkpoint, load_checkpoint
-from wordspot.training.recipes import recipe_config
+from wordspot.training.recipes import make_config, recipe_config
 from wordspot.training.weights import load_weights, measure_norms
 
 OLD = Path(__file__).parents[1] / "files" / "0.1" / "words.onnx"
@@ -98,6 +99,31 @@ def test_a_run_starts_from_the_shipped_body(tone_folder: Path, tmp_path: Path) -
     name = "blocks.0.mix.0.weight"
     assert torch.equal(_newest(run)[name], body.weights[name].float())
     assert not torch.equal(_newest(run)[name], shipped.weights[name])
+
+
+def test_the_small_network_has_a_body_of_its_own(tone_folder: Path, tmp_path: Path) -> None:
+    """The preset starts from it without being asked to, whatever the words are, and with `init` body too."""
+    quick = {"training.batch_size": 2, "scenes.length_s": 2.0, "augment.made_noise": 0.0, "training.learning_rates": (0.0,)}
+    body = load_checkpoint(Path(ws.__file__).parent / "training" / "small_body.safetensors")
+    for init in (None, "body"):
+        notes: list[str] = []
+        run = ws.train(
+            tone_folder, ["low", "high"], out=tmp_path / str(init), init=init, preset="microcontroller", steps=1, settings=quick,
+            on_note=notes.append,
+        )  # fmt: skip
+        assert run.config.model.options["n_channels"] == 48
+        name = "blocks.0.mix.0.weight"
+        assert torch.equal(_newest(run)[name], body.weights[name].float())
+        assert any(note.startswith("training starts from the body") for note in notes) == (init is None)
+    words = checkpoint_of_file(None).config.words
+    assert _usual_start(make_config(tone_folder, words, preset="microcontroller")) == "body"
+    assert _usual_start(make_config(tone_folder, words)) == "default"
+    assert _usual_start(make_config(tone_folder, words, preset="best")) is None
+
+
+def test_a_network_without_a_body_cannot_start_from_one(tone_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="the networks differ in"):
+        ws.train(tone_folder, ["low", "high"], out=tmp_path / "run", init="body", preset="best", steps=1)
 
 
 def _newest(run: ws.Run) -> dict[str, torch.Tensor]:

@@ -8,32 +8,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 pytest.importorskip("torch")
 
+from support.teacher import OTHER, PHRASE, spectrum, write_hiss
 from wordspot.audio.files import write_audio
 from wordspot.errors import WordspotError
 from wordspot.wakeword import checking
 from wordspot.wakeword.checking import check_recordings, judge_recordings, restore, what_was_left_out
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.takes import FALSE_ACCEPTS, add_false_accepts, add_takes, weigh_takes
-from wordspot.wakeword.teacher import FRAME_SAMPLES, N_SAMPLES, SLOTS, encode_clips, open_encoder
+from wordspot.wakeword.teacher import SLOTS, encode_clips, open_encoder
 
 REQUEST = Request(("hey lamp",), n_voices=100)
-PHRASE, OTHER = 1, -1  # signs of `write_hiss`
-
-
-def spectrum(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The magnitudes of each frame, every 50 Hz: float32 [1500, 160]."""
-    assert audio.shape == (N_SAMPLES,)
-    return np.log1p(np.abs(np.fft.rfft(audio.reshape(-1, FRAME_SAMPLES), axis=1))[:, :160]).astype(np.float32)
-
-
-def write_hiss(path: Path, sign: int, number: int) -> None:
-    """Noise through x[n] + sign x[n - 1]: most of it is below 4 kHz for 1, above for -1."""
-    noise = np.random.default_rng(number).standard_normal(16_001)
-    write_audio(path, (0.05 * (noise[1:] + sign * noise[:-1])).astype(np.float32), 16_000)
 
 
 @pytest.fixture

@@ -71,21 +71,22 @@ def test_a_probe_that_saw_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "from_body", "plan"),
+    ("seconds", "most_useful", "plan"),
     [
-        (100, True, (1, 50)),
-        (1200, True, (1, 600)),  # enough for the steps of one run, without its searches
-        (2 * 1290 - 1, True, (1, 600)),
-        (2 * 1290, True, (2, 600)),
-        (100_000, True, (3, 600)),
-        (100_000, False, (1, 50_000)),
-        (0.1, True, (1, 20)),
+        (100, 600, (1, 50)),
+        (1200, 600, (1, 600)),  # enough for the steps of one run, without its searches
+        (2 * 1290 - 1, 600, (1, 600)),
+        (2 * 1290, 600, (2, 600)),
+        (100_000, 600, (3, 600)),
+        (100_000, 1100, (3, 1100)),
+        (100_000, None, (1, 50_000)),
+        (0.1, 600, (1, 20)),
     ],
 )
-def test_more_minutes_are_more_steps_and_then_more_runs(seconds: float, from_body: bool, plan: tuple[int, int]) -> None:
+def test_more_minutes_are_more_steps_and_then_more_runs(seconds: float, most_useful: int | None, plan: tuple[int, int]) -> None:
     """A run of 600 steps of 2 s and three searches of 30 s takes 1290 s."""
     speed = training.Speed(seconds_a_step=2, seconds_a_search=30)
-    assert training.choose_plan(speed, seconds, from_body=from_body) == training.Plan(*plan)
+    assert training.choose_plan(speed, seconds, most_useful) == training.Plan(*plan)
 
 
 def test_steps_of_a_run_are_shown_as_part_of_all() -> None:

@@ -19,6 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of the project")
     _add_recordings(parser)
     _add_settings(parser)
+    parser.add_argument(
+        "--taught", action="store_true",
+        help="also learn the output of a layer on Whisper's frames (an experiment, distillation); needs `download teacher`",
+    )  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="go on in DIR, also with more recordings by --add and --add-false")
     parser.add_argument("--force", action="store_true", help="replace an earlier project in DIR")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -82,7 +86,8 @@ def run(args: argparse.Namespace) -> None:
             backgrounds=args.backgrounds, excluded=args.excluded, said=args.said,
             false_accepts_per_hour=args.false_accepts_per_hour, minutes=args.minutes, n_voices=args.n_voices,
             n_near_misses=args.n_near_misses, stream_minutes=args.stream_minutes, language=args.language,
-            engine=args.engine, seed=args.seed, preset=args.preset, resume=args.resume, force=args.force, **callbacks,
+            engine=args.engine, seed=args.seed, preset=args.preset, taught=args.taught, resume=args.resume, force=args.force,
+            **callbacks,
         )  # fmt: skip
     if args.json:
         console.print_json(made.to_json())

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 #: The label of recordings of speech in ``data.csv``.
 SPEECH_LABEL = "_speech_"
+GUIDANCE_LABEL = "_guidance_"
 
 _Record = TypeVar("_Record")
 

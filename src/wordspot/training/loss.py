@@ -48,6 +48,22 @@ def training_loss(logits: Tensor, labels: Tensor, settings: TrainingConfig) -> T
     return (certain + uncertain.sum()) / (labels != IGNORED).sum()
 
 
+def guidance_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """The mean Huber loss, quadratic below 1, of the log odds of each word against all other labels.
+
+    Args:
+        logits: float32 [n, labels].
+        targets: float32 [n, words], the teacher's log odds.
+
+    Returns:
+        float32 [].
+    """
+    first = logits.shape[1] - targets.shape[1]  # after silence and unknown
+    others = [logits[:, [label for label in range(logits.shape[1]) if label != word]] for word in range(first, logits.shape[1])]
+    odds = logits[:, first:] - torch.stack([each.logsumexp(dim=1) for each in others], dim=1)
+    return nn.functional.smooth_l1_loss(odds, targets)
+
+
 def _with_silence_bias(logits: Tensor, silence_bias: float) -> Tensor:
     """Logits [n, labels] with the adjustment of Menon et al. 2021 (arXiv 2007.07314) for silence."""
     if not silence_bias:

@@ -28,7 +28,7 @@ from wordspot.training.average import Average
 from wordspot.training.checkpoint import Checkpoint, save_checkpoint
 from wordspot.training.device import resolve_precision
 from wordspot.training.log import NoLog, RunLog, check_listing, write_listing, write_versions
-from wordspot.training.loss import training_loss
+from wordspot.training.loss import guidance_loss, training_loss
 from wordspot.training.nan_checks import check_gradients, watch_nans
 from wordspot.training.optimizer import learning_rate, load_optimizer, make_optimizer, optimizer_tensors, set_rate
 from wordspot.training.parallel import Alone, Forward
@@ -225,13 +225,14 @@ class Trainer:
         labels = self.group.part(labels)
         if self._forward is None:  # after the weights are loaded; it gives those of process 0 to all
             self._forward = self.group.network(self.model)
-        watch = watch_nans(self.model) if settings.check_nans else contextlib.nullcontext()
-        with watch, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits = self._forward(features, self.task.window_stride)
-        if self.precision == "bf16":
-            logits = logits.float()
+        logits = self._logits(features, self.task.window_stride)
         logits, labels = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
         loss = self.group.weighed(training_loss(logits, labels, settings), labels)
+        guided = self.task.guided_batch(step) if settings.guidance else None
+        if guided is not None:
+            windows = self.group.part(self.augmenter.features(self.front_end, guided[0], generator))
+            targets = self.group.part(guided[1])
+            loss = loss + settings.guidance * self.group.weighed(guidance_loss(self._logits(windows, 0), targets), targets)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if settings.check_nans:
@@ -244,6 +245,14 @@ class Trainer:
         correct = ((logits.argmax(dim=1) == labels) & counted).sum()
         accuracy = self.group.total(correct) / self.group.total(counted.sum())
         return StepResult(step, rate, accuracy, self.group.mean(loss.detach()))
+
+    def _logits(self, features: Tensor, window_stride: int) -> Tensor:
+        """The network in training: float32 [batch, labels], or [batch, windows, labels] if `window_stride` is not 0."""
+        assert self._forward is not None
+        watch = watch_nans(self.model) if self.config.training.check_nans else contextlib.nullcontext()
+        with watch, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = self._forward(features, window_stride)
+        return logits.float() if self.precision == "bf16" else logits
 
     def evaluate(self, name: str) -> Evaluation:
         """Evaluate the network, as it is now, or the average of its weights, on the set of this name."""

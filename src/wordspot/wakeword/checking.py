@@ -71,7 +71,7 @@ def judge_recordings(project: Project, request: Request, encode: Encoder, progre
     if not _hold_all_classes(clips, request):
         return
     classes, spoken = np.array([clip.number for clip in clips]), np.array([not clip.is_by_people for clip in clips])
-    posteriors = cross_fit(values, classes, [clip.speaker for clip in clips], spoken, request.seed)
+    posteriors = np.exp(cross_fit(values, classes, [clip.speaker for clip in clips], spoken.astype(float), request.seed))
     right = posteriors.argmax(axis=1) == classes
     least = min(right[spoken & (classes == number)].mean() for number in set(classes))
     share = percent(right[spoken].mean(), unit=" %")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wordspot.data.download import find_speech
 from wordspot.data.teacher import find_teacher
 from wordspot.errors import ConfigError, NotFoundError, WordspotError, check_packages
 from wordspot.files import check_out, remove_leftovers
@@ -18,6 +19,7 @@ from wordspot.progress import OnNote, OnProgress, Progress, ignore, ignore_note
 from wordspot.run import Run
 from wordspot.wakeword import measuring, recordings, takes, training
 from wordspot.wakeword.checking import check_recordings, what_was_left_out
+from wordspot.wakeword.guiding import ask_teacher, check_teacher
 from wordspot.wakeword.phrases import check_phrases
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.report import write_wake_word_report
@@ -31,6 +33,7 @@ from wordspot.wakeword.wake_word import WakeWord
 __all__ = ["WakeWord", "new"]
 
 _HINT = "set `resume` to go on with it, or `force` to begin anew"
+_NO_SPEECH = "`taught` needs speech by people; give `speech`, or run: wordspot download speech"
 #: Stages of the progress after training.
 EXPORTING, MIXING_VALIDATION, MIXING_TESTING = "exporting", "mixing the validation stream", "mixing the testing stream"
 #: The stages that a project remembers as finished.
@@ -56,6 +59,7 @@ def new(
     engine: str = Request.engine,
     seed: int = Request.seed,
     preset: str = Request.preset,
+    taught: bool = Request.taught,
     resume: bool = False,
     force: bool = False,
     mirror: bool = False,
@@ -88,6 +92,7 @@ def new(
         seed: of everything that is drawn.
         preset: ``default``, the network of the model in the package; or ``microcontroller``, a small one on the features of
             ESPHome's devices, with files for ESPHome. That one starts from random weights, so it needs more `minutes`.
+        taught: learn what the teacher finds in people's speech, too; an experiment, which needs the teacher and speech by people.
         resume: go on where `new` was interrupted in `out`; with new `takes` or `false_accepts`, train again on all of them.
         force: replace an earlier project in `out`.
         mirror: remove recordings of people and false accepts from the project that are no longer in `takes` and
@@ -104,7 +109,7 @@ def new(
     settings: dict[str, Any] = {
         "language": language, "engine": engine, "n_voices": n_voices, "n_near_misses": n_near_misses,
         "excluded": tuple(excluded), "false_accepts_per_hour": false_accepts_per_hour, "minutes": minutes, "seed": seed,
-        "said": tuple(said), "stream_minutes": stream_minutes, "preset": preset,
+        "said": tuple(said), "stream_minutes": stream_minutes, "preset": preset, "taught": taught,
     }  # fmt: skip
     request = _request(Project(Path(out)), None if phrases is None else as_words(phrases), settings, resume=resume)
     brought = Brought(_path(takes), _path(false_accepts), _path(speech), _path(backgrounds), mirror)
@@ -162,7 +167,11 @@ def _make(project: Project, request: Request, brought: Brought, callbacks: Callb
     """Go through the stages that are not finished; the last one, the measures, is done each time."""
     brought.check(project)
     check_packages("`new`", "onnx", "onnxscript", "torch")
-    find_teacher()  # a folder that does not hold it is named before the voices speak
+    teacher = find_teacher()  # a folder that does not hold it is named before the voices speak
+    if request.taught and not project.run.exists():
+        check_teacher(teacher)
+        if brought.speech is None and find_speech() is None:
+            raise NotFoundError(_NO_SPEECH)
     if resume:  # what cannot be is said before anything is written
         _read(project)
     else:
@@ -173,8 +182,8 @@ def _make(project: Project, request: Request, brought: Brought, callbacks: Callb
         _gather(project, request, finished, brought, callbacks)
         heard = choose_speech(project, request, brought.speech, callbacks.progress, callbacks.on_note)
         if _TRAINED not in finished:
-            if heard.folder is not None and heard.by_people and not project.run.exists():
-                splice_people(project, request, heard.folder, callbacks.progress, callbacks.on_note)
+            if not project.run.exists():
+                _learn_from_people(project, request, heard, callbacks)
             training.train_wake_word(project, request, heard.folder, callbacks)
             project.write(request, [*finished, _TRAINED])
         return _finish(project, request, heard, callbacks)
@@ -246,6 +255,23 @@ def _bring(project: Project, request: Request, brought: Brought, note: OnNote) -
     if brought.backgrounds is not None:
         yield (n := takes.add_backgrounds(project, brought.backgrounds, note))
         takes.note_new(note, n, "recordings of noise")
+
+
+def _learn_from_people(project: Project, request: Request, heard: Heard, callbacks: Callbacks) -> None:
+    """Join recordings from people's sentences, and have the teacher listen to people, if that is wanted.
+
+    Raises:
+        NotFoundError: the teacher is to listen, and there is no speech by people.
+    """
+    by_people = heard.folder if heard.by_people else None
+    if by_people is not None:
+        splice_people(project, request, by_people, callbacks.progress, callbacks.on_note)
+    if not request.taught:
+        project.guidance.unlink(missing_ok=True)
+        return
+    if by_people is None:
+        raise NotFoundError(_NO_SPEECH)
+    ask_teacher(project, request, by_people, callbacks.progress, callbacks.on_note)
 
 
 def _finish(project: Project, request: Request, heard: Heard, callbacks: Callbacks) -> WakeWord:

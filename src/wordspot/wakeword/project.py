@@ -37,6 +37,7 @@ class Request:
         said: other spellings or pronunciations of the one phrase, as people say it; none: guessed.
         stream_minutes: of words and noise, for the thresholds and for the measures each.
         preset: what is trained, one of `wordspot.presets.WAKE_WORD_PRESETS`.
+        taught: whether the teacher's answers to people's speech are learned; see `wordspot.wakeword.guiding`.
     """
 
     phrases: tuple[str, ...]
@@ -51,12 +52,15 @@ class Request:
     said: tuple[str, ...] = ()
     stream_minutes: float = 20.0
     preset: str = "default"
+    taught: bool = False
 
     def __post_init__(self) -> None:
         if self.preset not in WAKE_WORD_PRESETS:
             raise ConfigError(f"`preset` must be one of {', '.join(WAKE_WORD_PRESETS)}, got {self.preset!r}")
         if self.is_for_esphome:
             self._check_for_esphome()
+        if self.taught and self.is_for_esphome:
+            raise ConfigError(f"`taught` does not go with `preset` {self.preset}, whose network starts from random weights")
         if self.said and len(self.phrases) > 1:
             raise ConfigError("`said` are spellings of one phrase, got several phrases; make one project for each")
         if not 1 <= self.n_voices <= 100_000:
@@ -132,6 +136,13 @@ class Project:
     def spliced(self) -> Path:
         """From which speech recordings were joined; see `wordspot.wakeword.splicing`."""
         return self.path / "spliced.json"
+
+    @property
+    def guidance(self) -> Path:
+        """What the teacher gives for the recordings; see `wordspot.wakeword.guiding`."""
+        from wordspot.data.guidance import FILE  # it needs numpy
+
+        return self.recordings / FILE
 
     @property
     def begun_with(self) -> Path:

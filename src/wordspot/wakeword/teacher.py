@@ -8,7 +8,9 @@ a person's voice would be enough.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +35,13 @@ _PITCH_S = CLIP_MS / 1000 + 0.3
 SLOTS = int(N_SAMPLES / RATE / _PITCH_S)
 _PITCH, _CLIP_FRAMES = int(_PITCH_S * RATE / FRAME_SAMPLES), int(CLIP_MS / 1000 * RATE / FRAME_SAMPLES)
 _FEW = 8  # clips in a place: of so many, half of the mean is taken off
-_FOLDS, _STEPS, _BATCH, _RATE, _DECAY, _DROPOUT = 5, 400, 64, 2e-3, 0.05, 0.3
+_IMPOSSIBLE = -100.0  # the log posteriors of a clip where no layer could learn from others
+_FOLDS, _RATE, _DECAY, _DROPOUT = 5, 2e-3, 0.05, 0.3
 
 #: float32 [480000] → float32 [1500, 512].
 Encoder = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+#: Gives a sound, float32 [samples] at `RATE`; None if it cannot be read.
+Sound = Callable[[], Samples | None]
 
 
 def open_encoder(folder: Path) -> Encoder:
@@ -61,26 +66,33 @@ def open_encoder(folder: Path) -> Encoder:
 def encode_clips(
     clips: Sequence[Path], encode: Encoder, rng: np.random.Generator, progress: OnProgress
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The mean and the maximum of each clip's frames, standardised.
+    """`encode_sounds` of sound files, of longer ones of the beginning."""
+    return encode_sounds([functools.partial(read_sound, clip) for clip in clips], encode, rng, progress)
+
+
+def encode_sounds(
+    sounds: Sequence[Sound], encode: Encoder, rng: np.random.Generator, progress: OnProgress
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The mean and the maximum of the frames of each sound, standardised.
 
     Args:
-        clips: sound files; of longer ones the beginning.
+        sounds: each gives at most a clip.
         encode: see `open_encoder`.
-        rng: deals the clips to places in half minutes.
+        rng: deals the sounds to places in half minutes.
         progress: called after each half minute.
 
     Returns:
-        float32 [n, 1024], and which of the clips these are: int64 [n]. Clips that cannot be read are left out.
+        float32 [n, 1024], and which of the sounds these are: int64 [n]. What cannot be read is left out.
     """
     readable, pooled, slots = list[int](), list[NDArray[np.float32]](), list[int]()
-    order = rng.permutation(len(clips))
-    for start in range(0, len(clips), SLOTS):
-        sounds = {int(row): sound for row in order[start : start + SLOTS] if (sound := _read(clips[row])) is not None}
-        readable += sounds
-        slots += range(len(sounds))
-        if sounds:
-            pooled.append(_encode_together(list(sounds.values()), encode))
-        progress(Progress(ENCODING, min(start + SLOTS, len(clips)), len(clips)))
+    order = rng.permutation(len(sounds))
+    for start in range(0, len(sounds), SLOTS):
+        read = {int(row): sound for row in order[start : start + SLOTS] if (sound := sounds[row]()) is not None}
+        readable += read
+        slots += range(len(read))
+        if read:
+            pooled.append(_encode_together(list(read.values()), encode))
+        progress(Progress(ENCODING, min(start + SLOTS, len(sounds)), len(sounds)))
     if not pooled:
         return np.zeros((0, 1024), np.float32), np.zeros(0, np.int64)
     places = np.argsort(readable)
@@ -99,8 +111,8 @@ def _standardised(pooled: NDArray[np.float32], slots: NDArray[np.int64]) -> NDAr
     return standard
 
 
-def _read(clip: Path) -> Samples | None:
-    """The beginning of a clip; None if it cannot be read, which training says."""
+def read_sound(clip: Path) -> Samples | None:
+    """The beginning of a sound file; None if it cannot be read, which training says."""
     try:
         return read_audio(clip, RATE)[0][: _CLIP_FRAMES * FRAME_SAMPLES]
     except AudioError:
@@ -117,44 +129,61 @@ def _encode_together(clips: Sequence[Samples], encode: Encoder) -> NDArray[np.fl
     return np.concatenate([own.mean(axis=1), own.max(axis=1)], axis=1)
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How a layer is fitted: steps, and clips in a batch."""
+
+    steps: int
+    batch: int
+
+
+USUAL_FIT = Fit(steps=400, batch=64)
+
+
 def cross_fit(
-    values: NDArray[np.float32], classes: NDArray[np.int64], speakers: Sequence[str], learned: NDArray[np.bool_], seed: int
+    values: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    speakers: Sequence[str],
+    weights: NDArray[np.floating],
+    seed: int,
+    fit: Fit = USUAL_FIT,
 ) -> NDArray[np.float32]:
-    """The posteriors of clips, each by a layer that has not learned from its speaker: float32 [clips, classes].
+    """The log posteriors of clips, each by a layer that has not learned from its speaker: float32 [clips, classes].
 
     Args:
-        values: float32 [clips, n], see `encode_clips`.
+        values: float32 [clips, n], see `encode_sounds`.
         classes: int64 [clips], from 0.
         speakers: of each clip.
-        learned: bool [clips], whether the layers learn from it.
+        weights: float [clips], how often the layers are trained on it; 0: never.
         seed: of the layers' weights and batches.
+        fit: how the layers are fitted.
     """
     import torch
 
     fold_of = {name: place % _FOLDS for place, name in enumerate(sorted(set(speakers)))}
     folds = np.array([fold_of[name] for name in speakers])
     x, y = torch.from_numpy(values), torch.from_numpy(classes)
-    result = np.zeros((len(classes), classes.max() + 1), np.float32)
+    result = np.full((len(classes), classes.max() + 1), _IMPOSSIBLE, np.float32)
     for fold in range(_FOLDS):
         own = folds == fold
-        odds = torch.tensor(~own & learned, dtype=torch.float32)
-        if own.any() and odds.any():
-            result[own] = _posteriors(x, y, odds, result.shape[1], torch.Generator().manual_seed(seed))[own]
+        learned = torch.tensor(np.where(own, 0, weights), dtype=torch.float32)
+        if own.any() and learned.any():
+            result[own] = _log_posteriors(x, y, learned, result.shape[1], torch.Generator().manual_seed(seed), fit)[own]
     return result
 
 
-def _posteriors(x: Tensor, y: Tensor, odds: Tensor, n_classes: int, generator: Any) -> NDArray[np.float32]:
-    """The posteriors of all clips by a layer that is fitted to clips drawn with these odds: float32 [clips, classes]."""
+def _log_posteriors(x: Tensor, y: Tensor, weights: Tensor, n_classes: int, generator: Any, fit: Fit) -> NDArray[np.float32]:
+    """The log posteriors of all clips by a layer that is fitted to clips drawn with these weights: float32 [clips, classes]."""
     import torch
     from torch.nn import functional
 
     weight = torch.zeros(n_classes, x.shape[1], requires_grad=True)
     bias = torch.zeros(n_classes, requires_grad=True)
     optimizer = torch.optim.AdamW([weight, bias], _RATE, weight_decay=_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, _STEPS)
-    for _ in range(_STEPS):
-        rows = torch.multinomial(odds, _BATCH, replacement=True, generator=generator)
-        kept = torch.rand((_BATCH, x.shape[1]), generator=generator) >= _DROPOUT
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, fit.steps)
+    for _ in range(fit.steps):
+        rows = torch.multinomial(weights, fit.batch, replacement=True, generator=generator)
+        kept = torch.rand((fit.batch, x.shape[1]), generator=generator) >= _DROPOUT
         logits = functional.linear(x[rows] * kept / (1 - _DROPOUT), weight, bias)
         loss = functional.cross_entropy(logits, y[rows])
         optimizer.zero_grad()
@@ -162,5 +191,5 @@ def _posteriors(x: Tensor, y: Tensor, odds: Tensor, n_classes: int, generator: A
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        result: NDArray[np.float32] = torch.softmax(functional.linear(x, weight, bias), dim=1).numpy()
+        result: NDArray[np.float32] = torch.log_softmax(functional.linear(x, weight, bias), dim=1).numpy()
     return result

@@ -37,6 +37,8 @@ RECIPE: dict[str, Any] = {
     "augment.warp": 0.12,
     "augment.speed": 0.25,
 }
+#: What changes where the teacher's targets are learned: they keep the network from learning the voices by heart.
+GUIDED: dict[str, Any] = {"training.guidance": 0.5, "training.body_rate": 0.4}
 #: When speech and noise are searched for what the network falls for, as parts of all steps.
 SEARCHES = (0.35, 0.6, 0.8)
 #: How often held-out clips are counted in which the phrases are detected; each time takes as long as a few steps.
@@ -49,7 +51,7 @@ _PROBE_STEPS, _PROBE_SKIPPED = 8, 3
 _PROBE_PIECES = 16  # of a search, after the first ones
 _FEWEST_STEPS = 20
 #: From the body: more steps learn the voices by heart, and people are found less often.
-_MOST_STEPS = 600
+_MOST_STEPS, _MOST_GUIDED = 600, 1100
 #: Runs of so many steps that are averaged, if the minutes suffice; and by how much their seeds differ.
 _MOST_RUNS, _SEEDS_APART, _SEEDS = 3, 1000, 2**31
 
@@ -94,7 +96,8 @@ def _plan(project: Project, request: Request, speech: Path | None, callbacks: Ca
     if project.plan.is_file():
         return _read_plan(project.plan)
     speed = measure_speed(project, request, speech, callbacks.progress)
-    plan = choose_plan(speed, 60 * request.minutes, from_body=not WAKE_WORD_PRESETS[request.preset])
+    most = _MOST_GUIDED if request.taught else _MOST_STEPS
+    plan = choose_plan(speed, 60 * request.minutes, most if not WAKE_WORD_PRESETS[request.preset] else None)
     callbacks.on_note(speed.announce(plan))
     project.plan.parent.mkdir(exist_ok=True)
     write_json(project.plan, dataclasses.asdict(plan))
@@ -109,13 +112,16 @@ def _read_plan(path: Path) -> Plan:
         raise ConfigError(f"{path} is damaged ({type(error).__name__}: {error}); begin anew with `force`") from error
 
 
-def choose_plan(speed: Speed, seconds: float, *, from_body: bool) -> Plan:
+def choose_plan(speed: Speed, seconds: float, most_useful: int | None) -> Plan:
     """As many steps as `seconds` allow; from the body, as many runs of the most useful number of steps.
 
-    From random weights the runs would differ too much to be averaged.
+    Args:
+        speed: of training.
+        seconds: for all runs together.
+        most_useful: steps from the body; None: from random weights, where runs would differ too much to be averaged.
     """
-    n_steps = min(max(int(seconds / speed.seconds_a_step), _FEWEST_STEPS), _MOST_STEPS if from_body else MAX_STEPS)
-    n_runs = int(seconds / speed.seconds_of(Plan(1, n_steps))) if from_body else 1
+    n_steps = min(max(int(seconds / speed.seconds_a_step), _FEWEST_STEPS), most_useful or MAX_STEPS)
+    n_runs = int(seconds / speed.seconds_of(Plan(1, n_steps))) if most_useful else 1
     return Plan(min(max(n_runs, 1), _MOST_RUNS), n_steps)
 
 
@@ -164,7 +170,8 @@ def _train(project: Project, request: Request, out: Path, settings: Mapping[str,
     """A new run from the body in the package or another `init`; with the network of the preset from random weights."""
     own = WAKE_WORD_PRESETS[request.preset]
     arguments = {"init": "body", **more, **({"init": "none"} if own else {})}
-    recipe = {**RECIPE, **_network(own), **settings}
+    guided = GUIDED if request.taught else {}
+    recipe = {**RECIPE, **guided, **_network(own), **settings}
     return train(project.recordings, list(request.phrases), out=out, force=True, settings=recipe, **arguments)
 
 

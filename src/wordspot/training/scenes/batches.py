@@ -40,6 +40,7 @@ class SceneBatches:
 
     Attributes:
         hard: the hard places that scenes are cut around, of ``speech`` and of ``noise``.
+        noise: the pieces of noise of training, int16.
         left_out: the recordings of speech that hold a word of the model.
     """
 
@@ -63,13 +64,13 @@ class SceneBatches:
         self.left_out = () if self._sentences is None else self._sentences.left_out
         if self._sentences is not None:
             excerpts = Excerpts(self._sentences, len(self._sentences), config.augment, features.sample_rate)
-        self._noise = training_noise(config, decoded, clips)
-        self._layout = Layout(config, copies, clips.weights[spoken], excerpts, self._noise, self.n_samples)
+        self.noise = training_noise(config, decoded, clips)
+        self._layout = Layout(config, copies, clips.weights[spoken], excerpts, self.noise, self.n_samples)
         self.hard = self._layout.hard
 
     def seek(self, network: nn.Module, front_end: nn.Module, device: torch.device, progress: OnProgress = ignore) -> int:
         """Add what `network` falls for in the sentences and the noise to `hard`. Returns how many places were found."""
-        both = {"speech": self._sentences, "noise": NoiseReader(self._noise)}
+        both = {"speech": self._sentences, "noise": NoiseReader(self.noise)}
         sources = {name: source for name, source in both.items() if source is not None and len(source)}
         total = sum(n_pieces(source, self._features, self.stride) for source in sources.values())
         n_found, show = 0, _count_searched(progress, total)

@@ -78,6 +78,9 @@ class TrainingTask(Protocol):
     def training_batch(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """The batch of a step: audio float32 [batch, samples] and targets int64 [batch], [batch, steps] or [batch, windows]."""
 
+    def guided_batch(self, step: int) -> tuple[Tensor, Tensor] | None:
+        """Windows with a teacher's targets for a step: float32 [windows, samples] and [windows, words]; None: there are none."""
+
     def after_step(self, network: Callable[[], nn.Module], front_end: nn.Module, step: int) -> Iterator[Event]:
         """Called after each step, with what gives the network; what it changes in later batches is in `state`.
 

@@ -171,6 +171,9 @@ class RecordingsTask:
         sound = self.augmenter.augment(sound, is_silence, self._draw_noise(size, generator), generator)
         return sound, torch.from_numpy(training.truth[rows]).to(self.device)
 
+    def guided_batch(self, step: int) -> None:
+        """None: there are no targets by a teacher for this task."""
+
     def after_step(self, network: Callable[[], nn.Module], front_end: nn.Module, step: int) -> Iterator[Event]:
         """After the last step, fit the last layer, if that is wanted."""
         if self.config.recordings.fit_windows and step == self.config.training.total_steps:

@@ -143,6 +143,9 @@ class TriggerTask:
         audio = self.augmenter.augment(audio, is_silence, None, generator)
         return audio, torch.from_numpy(truth).to(self.device).long()
 
+    def guided_batch(self, step: int) -> None:
+        """None: there are no targets by a teacher for this task."""
+
     def after_step(self, network: Callable[[], nn.Module], front_end: nn.Module, step: int) -> Iterator[Event]:
         yield from ()
 

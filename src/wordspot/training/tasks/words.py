@@ -17,6 +17,7 @@ from wordspot.data.cache import DecodedClips, decode_folder
 from wordspot.data.clips import ClipSet, build_sets, check_words
 from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import list_recordings
+from wordspot.data.guidance import FILE, Guidance, read_guidance
 from wordspot.data.speech import Speech, load_speech
 from wordspot.data.split import unused_lists
 from wordspot.errors import ConfigError, DataError
@@ -29,7 +30,8 @@ from wordspot.models.streaming import SceneNetwork
 from wordspot.progress import OnProgress, ignore
 from wordspot.tasks import labels_of_run
 from wordspot.training.batches import Batches
-from wordspot.training.log import listing_text
+from wordspot.training.guided import GuidedBatches
+from wordspot.training.log import GUIDANCE_LABEL, listing_text
 from wordspot.training.scenes.batches import SceneBatches
 from wordspot.training.scenes.found import Found, HeldOutClips
 
@@ -87,6 +89,7 @@ class WordsTask:
 
     Args:
         progress: called while training waits for a search of the speech, or for a count of held-out clips.
+        guidance: a teacher's targets for these recordings, or None.
 
     Raises:
         DataError: no clips are left for training.
@@ -99,7 +102,10 @@ class WordsTask:
         device: torch.device,
         speech: Speech | None = None,
         progress: OnProgress = ignore,
+        guidance: Guidance | None = None,
     ) -> None:
+        self._guidance = guidance
+        self._guided: GuidedBatches | None = None
         self.labels, self._config, self._speech, self._progress = labels_of_run(config), config, speech, progress
         self._wanted = {normalize_word(word) for word in config.words}
         self.decoded, self.sets = decoded, build_sets(decoded.listing, config.words, config.data)
@@ -143,7 +149,13 @@ class WordsTask:
             sentences = load_speech(speech, config.features.sample_rate, config.data, progress)
             for problem in sentences.problems:
                 on_note(f"left out: {problem}")
-        return cls(config, decoded, device, sentences, progress)
+        guidance = read_guidance(data) if config.training.guidance else None
+        if config.training.guidance and (guidance is None or not config.scenes.length_s):
+            raise ConfigError(
+                f"training.guidance: {data} holds no targets by a teacher ({FILE}), or scenes.length_s is 0; set "
+                "training.guidance to 0, or begin the project of `new` anew"
+            )
+        return cls(config, decoded, device, sentences, progress, guidance)
 
     def describe(self) -> str:
         clips = f"{len(self.sets['training']):,} training clips"
@@ -166,7 +178,8 @@ class WordsTask:
 
     def listing_text(self) -> str:
         speech = () if self._speech is None else zip(self._speech.paths, self._speech.hashes, strict=True)
-        return listing_text(self.decoded, self.sets, self.labels, speech)
+        guided = "" if self._guidance is None else f"training,{GUIDANCE_LABEL},{FILE},{self._guidance.digest}\n"
+        return listing_text(self.decoded, self.sets, self.labels, speech) + guided
 
     def examples(self) -> dict[str, Tensor]:
         labels = self.sets["training"].labels
@@ -185,6 +198,9 @@ class WordsTask:
             raise ConfigError(f"scenes.length_s: the network {name} cannot classify all windows of a scene; set it to 0")
         hop_frames = getattr(network, "hop_frames", 1)
         self._scenes = SceneBatches(self._config, self.decoded, self.sets["training"], self._speech, hop_frames)
+        if self._guidance is not None:
+            clips, noise = self.sets["training"], self._scenes.noise
+            self._guided = GuidedBatches(self._config, self._guidance, self.decoded, clips, self._speech, noise)
         if self._config.training.found_every:
             self._held_out = self._held_out_clips(self._scenes.stride)
 
@@ -207,6 +223,12 @@ class WordsTask:
             return self.batches.training_batch(generator)
         audio, labels = (torch.from_numpy(part).to(self.batches.device) for part in self._scenes.draw(step))
         return self.batches.augmenter.through_channel(audio, generator), labels
+
+    def guided_batch(self, step: int) -> tuple[Tensor, Tensor] | None:
+        if self._guided is None:
+            return None
+        audio, targets = (torch.from_numpy(part).to(self.batches.device) for part in self._guided.draw(step))
+        return audio, targets
 
     def after_step(self, network: Callable[[], nn.Module], front_end: nn.Module, step: int) -> Iterator[Search | Found]:
         every, show = self._config.training.found_every, self._progress
