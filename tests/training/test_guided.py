@@ -31,9 +31,10 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def config() -> Any:
+def config(*, speed: float = 0.0) -> Any:
     made = recipe_config(WORDS, "residual_1d")
-    return dataclasses.replace(made, features=dataclasses.replace(made.features, clip_ms=1000.0))
+    augment = dataclasses.replace(made.augment, speed=speed, room_frequency=0.0)
+    return dataclasses.replace(made, features=dataclasses.replace(made.features, clip_ms=1000.0), augment=augment)
 
 
 def guidance_of(folder: Path, *, target: float = 4.0) -> Guidance:
@@ -41,14 +42,18 @@ def guidance_of(folder: Path, *, target: float = 4.0) -> Guidance:
     paths = [clip.path for clip in list_recordings(folder).clips]
     targets = [[target if Path(path).parent.name == word else -target for word in WORDS] for path in paths]
     n = len(paths)
-    return Guidance(WORDS, "", np.array(paths), np.full(n, -1), np.array(targets, np.float32), np.ones(n, np.float32))
+    whole = np.full(n, -1)
+    return Guidance(WORDS, "", np.array(paths), whole, whole, np.array(targets, np.float32), np.ones(n, np.float32))
 
 
-def batches_of(folder: Path, guidance: Guidance, speech: Speech | None = None, *, noise: bool = False) -> GuidedBatches:
+def batches_of(
+    folder: Path, guidance: Guidance, speech: Speech | None = None, *, noise: bool = False, speed: float = 0.0
+) -> GuidedBatches:
     listing = list_recordings(folder)
     decoded = decode_folder(listing, 16_000, 16_000)
     pieces = [np.random.default_rng(0).integers(-9000, 9000, 40_000).astype(np.int16)] if noise else []
-    return GuidedBatches(config(), guidance, decoded, build_sets(listing, WORDS, config().data)["training"], speech, pieces)
+    training = build_sets(listing, WORDS, config().data)["training"]
+    return GuidedBatches(config(speed=speed), guidance, decoded, training, speech, pieces)
 
 
 def test_the_loss_by_hand() -> None:
@@ -95,15 +100,32 @@ def test_noise_is_at_most_as_loud(tone_folder: Path) -> None:
     assert 0.4 < near.min() < 0.95 < near.max()
 
 
+def test_copies_differ_in_speed_and_stay_whole(tone_folder: Path) -> None:
+    """The tones are as long as the window: quicker copies are up to a fifth higher, slower ones would not fit."""
+    as_they_are, copies = ([], [])
+    for tones, batches in (
+        (as_they_are, batches_of(tone_folder, guidance_of(tone_folder))),
+        (copies, batches_of(tone_folder, guidance_of(tone_folder), speed=0.2)),
+    ):
+        for step in range(5):
+            audio, targets = batches.draw(step)
+            assert np.isfinite(audio).all()
+            tones += np.abs(np.fft.rfft(audio[targets[:, 0] > 0], axis=1)).argmax(axis=1).tolist()
+    assert min(copies) == min(as_they_are)
+    assert max(as_they_are) < max(copies) < max(as_they_are) * 1.21
+
+
 def test_pieces_of_speech(tone_folder: Path) -> None:
     """The second half of the second recording, which must be there, at 16 kHz."""
     audio = np.concatenate([np.zeros(32_000, np.int16), np.repeat(np.array([100, 30_000], np.int16), 16_000)])
     speech = Speech(("a.wav", "b.wav"), ("", ""), audio, (0, 32_000, 64_000), ((), ()), (None, None), 16_000)
-    made = Guidance(WORDS, "s", np.array(["b.wav"]), np.array([16_000]), np.array([[1, 2]], np.float32), np.ones(1, np.float32))
+    start, length, weight = np.array([16_000]), np.array([24_000]), np.ones(1, np.float32)
+    made = Guidance(WORDS, "s", np.array(["b.wav"]), start, length, np.array([[1, 2]], np.float32), weight)
     batches = batches_of(tone_folder, made, speech)
     windows, targets = batches.draw(3)
     assert (targets == [1, 2]).all()
-    assert all(np.ptp(window) == 0 and window[0] > 0 for window in windows)
+    assert all(np.ptp(window[160:-160]) == 0 for window in windows)
+    assert all(window[160] > window[0] for window in windows)
     with pytest.raises(DataError, match="of the speech in s; train with it"):
         batches_of(tone_folder, dataclasses.replace(made, paths=np.array(["gone.wav"])), speech)
     with pytest.raises(DataError, match="of the speech in s; train with it"):

@@ -58,13 +58,17 @@ def test_the_phrase_has_high_targets_and_everything_else_low_ones(project: Proje
     phrase, other = made.targets[folders == "hey lamp", 0], made.targets[(folders == "hey ramp") | is_speech, 0]
     assert phrase.min() > other.max()
     assert -10 <= other.min() <= phrase.max() <= 8
-    assert is_speech.sum() == 2500
+    assert (made.lengths == 24_000).sum() == 2500
+    short = made.lengths[is_speech & (made.lengths < 24_000)] / 16_000
+    assert len(short) == 1500
+    assert 0.35 <= short.min() < 0.4
+    assert 0.95 < short.max() <= 1.0
     assert not any("-said" in path for path in made.paths[is_speech])  # its text has all words of the phrase
     takes = [path for path in made.paths if "/take" in path]
     assert len({path.partition("_nohash_")[0] for path in takes}) == len(takes)  # without the repeats
     shares = {"speech": is_speech, "people": ~is_speech & np.array(["_nohash_people" in path for path in made.paths])}
-    assert float(made.weights[shares["speech"]].sum()) == pytest.approx(0.35, abs=1e-4)
-    assert 0.2 < float(made.weights[shares["people"]].sum()) <= 0.42
+    assert float(made.weights[shares["speech"]].sum()) == pytest.approx(0.4, abs=1e-4)
+    assert 0.2 < float(made.weights[shares["people"]].sum()) <= 0.38
 
 
 def test_held_out_recordings_are_not_asked_about(project: Project, tmp_path: Path) -> None:
@@ -114,13 +118,17 @@ def test_speech_by_people_is_needed(project: Project, monkeypatch: pytest.Monkey
 
 
 def test_targets_by_hand() -> None:
-    """Log odds of 3, 1.5 and -30 become 2 · 3 - 3 = 3, 0 and the least, -10."""
-    odds = np.array([3.0, 1.5, -30.0])
+    """Log odds of 3, 1.5 and -30 become 2 · 3 - 3 = 3, 0 and the least, -10; those of something else at most -2."""
+    odds = np.array([3.0, 1.5, -30.0, 3.0, 0.2])
     log_posteriors = np.stack([-np.log1p(np.exp(odds)), -np.log1p(np.exp(-odds))], axis=1).astype(np.float32)
-    np.testing.assert_allclose(targets_of(log_posteriors), [[3.0], [0.0], [-10.0]], atol=1e-4)
+    np.testing.assert_allclose(
+        targets_of(log_posteriors, np.array([1, 1, 1, 0, 0])), [[3.0], [0.0], [-10.0], [-2.0], [-2.6]], atol=1e-4
+    )
 
 
 def test_targets_of_two_phrases_by_hand() -> None:
-    """Posteriors of 0.2, 0.5 and 0.3: log odds of 0.5 : 0.5 and 0.3 : 0.7."""
+    """Posteriors of 0.2, 0.5 and 0.3: log odds of 0.5 : 0.5 and 0.3 : 0.7; of a phrase in the other at most -2."""
     given = np.log(np.array([[0.2, 0.5, 0.3]], np.float32))
-    np.testing.assert_allclose(targets_of(given), [[-3.0, 2 * np.log(3 / 7) - 3]], atol=1e-4)
+    np.testing.assert_allclose(targets_of(given, np.array([1])), [[-3.0, 2 * np.log(3 / 7) - 3]], atol=1e-4)
+    sure = np.log(np.array([[0.01, 0.98, 0.01]], np.float32))
+    np.testing.assert_allclose(targets_of(sure, np.array([2])), [[-2.0, -10.0]], atol=1e-4)

@@ -14,11 +14,12 @@ from wordspot.audio.samples import Samples, to_float32
 from wordspot.config import RunConfig
 from wordspot.data.cache import DecodedClips
 from wordspot.data.clips import ClipSet
-from wordspot.data.guidance import SAMPLE_RATE, Guidance
+from wordspot.data.guidance import SAMPLE_RATE, Guidance, cut_piece
 from wordspot.data.speech import Speech
 from wordspot.errors import DataError
 from wordspot.labels import normalize_word
 from wordspot.training.noise import cut_noise
+from wordspot.training.scenes.copies import Copies, Recording
 
 _PURPOSE = 3  # of random numbers: the last number of a step's seed; see `trainer`
 _N_WINDOWS = 48  # of a batch
@@ -29,7 +30,8 @@ _FAINT = 1e-5
 class GuidedBatches:
     """Draws windows of training recordings with the teacher's targets, each batch from (seed, step).
 
-    A recording that is shorter than the window stands anywhere in it. Noise is added at 0 to 35 dB below it, and the peak is at
+    Recordings change in speed and by rooms as those of scenes do, which should not change what the teacher says. One that is
+    shorter than the window stands anywhere in it. Noise is added at 0 to 35 dB below it, and the peak is at
     -30 to 0 dB. Recordings of the folder that are not for training, or that are gone, are left out.
 
     Args:
@@ -62,6 +64,7 @@ class GuidedBatches:
         for row, piece in _pieces_of(guidance, decoded, clips, speech, self._n_samples):
             self._pieces.append(piece)
             rows.append(row)
+        self._copies = Copies(self._read, len(rows), config.augment, self._rate, self._seed)
         weights = guidance.weights[rows].astype(np.float64)
         if not weights.sum() > 0:
             raise DataError("the teacher's targets are of none of these recordings; begin the project anew")
@@ -71,7 +74,15 @@ class GuidedBatches:
         """The batch of a step: audio float32 [windows, samples], targets float32 [windows, words]."""
         rng = np.random.default_rng([self._seed, step, _PURPOSE])
         chosen = rng.choice(len(self._pieces), _N_WINDOWS, p=self._weights)
-        return np.stack([self._window(self._pieces[place], rng) for place in chosen]), self._targets[chosen]
+        return np.stack([self._window(self._draw_copy(int(place), rng), rng) for place in chosen]), self._targets[chosen]
+
+    def _read(self, place: int) -> Recording:
+        return Recording(self._pieces[place], np.zeros((0, 3), np.int64))
+
+    def _draw_copy(self, place: int, rng: Generator) -> NDArray[np.int16]:
+        """The recording or a copy; as it is if the copy is too slow for the window."""
+        copy = self._copies.draw(place, rng).samples
+        return copy if len(copy) <= self._n_samples else self._pieces[place]
 
     def _window(self, piece: NDArray[np.int16], rng: Generator) -> Samples:
         audio = np.zeros(self._n_samples, np.float32)
@@ -99,11 +110,12 @@ def _pieces_of(
     """The rows of the guidance that can be used, each with its samples."""
     rows_of = {decoded.listing.clips[row].path: int(row) for row in clips.rows if row >= 0}
     numbers = {} if speech is None else {path: number for number, path in enumerate(speech.paths)}
-    for row, (path, start) in enumerate(zip(guidance.paths.tolist(), guidance.starts.tolist(), strict=True)):
+    pieces = zip(guidance.paths.tolist(), guidance.starts.tolist(), guidance.lengths.tolist(), strict=True)
+    for row, (path, start, length) in enumerate(pieces):
         if start < 0 and path in rows_of:
             yield row, _sounding(decoded.clips[rows_of[path]])
         elif start >= 0 and speech is not None:
-            piece = speech.samples(numbers[path])[start : start + n_samples]
+            piece = cut_piece(speech.samples(numbers[path]), start, min(length, n_samples))
             if len(piece):
                 yield row, piece
 

@@ -19,7 +19,7 @@ from wordspot.audio.samples import Samples, to_float32
 from wordspot.config import DataConfig
 from wordspot.data.few_recordings import split_recordings
 from wordspot.data.folders import list_recordings
-from wordspot.data.guidance import Guidance, read_guidance
+from wordspot.data.guidance import Guidance, cut_piece, read_guidance
 from wordspot.data.sound_alikes import sounds_alike
 from wordspot.data.speech import Speech, load_speech
 from wordspot.data.teacher import find_teacher
@@ -31,17 +31,21 @@ from wordspot.wakeword.splicing import JOINED
 from wordspot.wakeword.takes import TAKE, first_copies
 from wordspot.wakeword.teacher import RATE, Encoder, Fit, Sound, cross_fit, encode_sounds, open_encoder, read_sound
 
-_N_PIECES = 2500  # of speech
+#: Pieces of speech as long as a clip, and shorter ones, for which everything is silent before and after, as for a word alone.
+_N_LONG, _N_SHORT = 2500, 1500
+_SHORT_S = 0.35, 1.0
 _N_SAMPLES = int(RATE * CLIP_MS / 1000)
 _FIT = Fit(steps=800, batch=128)
 _OTHER = 0  # the class of what holds no phrase
 #: What log odds of the layer become, so that most of what it is sure of is beyond -6 and 5, and the range of the result.
 _SCALE, _OFFSET, _LEAST, _MOST = 2.0, -3.0, -10.0, 8.0
+_MOST_OF_OTHERS = -2.0  # where the layer detects a phrase that is not there; which of them sound more like it is still said
 #: How often each group of recordings is drawn: to fit the layer, and to train the network. What the user brought is nearly all
 #: of the phrase, so that a layer would learn the voice.
-_FITTED = {"phrases": 0.4, "others": 0.35, "speech": 0.25, "brought": 0.0}
+_FITTED = {"phrases": 0.4, "others": 0.35, "speech": 0.15, "short speech": 0.1, "brought": 0.0}
 _TRAINED = {
-    "phrases by people": 0.22, "phrases by voices": 0.13, "others by people": 0.2, "others by voices": 0.1, "speech": 0.35,
+    "phrases by people": 0.22, "phrases by voices": 0.13, "others by people": 0.16, "others by voices": 0.09,
+    "speech": 0.25, "short speech": 0.15,
 }  # fmt: skip
 
 
@@ -50,11 +54,12 @@ class _Piece:
     """A recording of the project, or a piece of speech, from which `sound` is read.
 
     number: the class, from 1 on that of a phrase.
-    start: see `Guidance`.
+    start, length: see `Guidance`.
     """
 
     path: str
     start: int
+    length: int
     number: int
     speaker: str
     sound: Sound
@@ -64,12 +69,16 @@ class _Piece:
     @property
     def fitted(self) -> str:
         """The group in `_FITTED`."""
-        return "speech" if self.start >= 0 else "brought" if self.brought else self._text
+        return self._speech or ("brought" if self.brought else self._text)
 
     @property
     def trained(self) -> str:
         """The group in `_TRAINED`."""
-        return "speech" if self.start >= 0 else f"{self._text} by {'people' if self.by_people else 'voices'}"
+        return self._speech or f"{self._text} by {'people' if self.by_people else 'voices'}"
+
+    @property
+    def _speech(self) -> str:
+        return "" if self.start < 0 else "speech" if self.length == _N_SAMPLES else "short speech"
 
     @property
     def _text(self) -> str:
@@ -117,19 +126,27 @@ def guide(project: Project, request: Request, speech: Path, encode: Encoder, pro
         speech=place,
         paths=np.array([piece.path for piece in pieces]),
         starts=np.array([piece.start for piece in pieces], np.int64),
-        targets=targets_of(log_posteriors),
+        lengths=np.array([piece.length for piece in pieces], np.int64),
+        targets=targets_of(log_posteriors, classes),
         weights=_weights([piece.trained for piece in pieces], _TRAINED),
     ).write(project.recordings)
     on_note(f"the teacher's targets are computed, for {len(pieces)} recordings and pieces of speech")
 
 
-def targets_of(log_posteriors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Log posteriors [n, 1 + phrases] → targets [n, phrases]: each phrase against all else, scaled and limited."""
+def targets_of(log_posteriors: NDArray[np.float32], classes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Each phrase against all else, scaled and limited, above all where it is known not to be said: float32 [n, phrases].
+
+    Args:
+        log_posteriors: float32 [n, 1 + phrases].
+        classes: int64 [n], the right ones.
+    """
     columns = []
     for number in range(1, log_posteriors.shape[1]):
         others = np.delete(log_posteriors, number, axis=1)
-        columns.append(log_posteriors[:, number] - np.logaddexp.reduce(others, axis=1))
-    targets: NDArray[np.float32] = np.clip(_SCALE * np.stack(columns, axis=1) + _OFFSET, _LEAST, _MOST).astype(np.float32)
+        odds = log_posteriors[:, number] - np.logaddexp.reduce(others, axis=1)
+        most = np.where(classes == number, _MOST, _MOST_OF_OTHERS)
+        columns.append(np.clip(_SCALE * odds + _OFFSET, _LEAST, most))
+    targets: NDArray[np.float32] = np.stack(columns, axis=1).astype(np.float32)
     return targets
 
 
@@ -151,7 +168,7 @@ def _clips_of(project: Project, request: Request) -> Iterator[_Piece]:
         if name == "training" and (not brought or path in firsts):
             speaker, number = path.name.partition("_nohash_")[0], numbers.get(clip.word, _OTHER)
             by_people = brought or f"_nohash_{JOINED}" in path.name
-            yield _Piece(clip.path, -1, number, speaker, functools.partial(read_sound, path), by_people, brought)
+            yield _Piece(clip.path, -1, -1, number, speaker, functools.partial(read_sound, path), by_people, brought)
 
 
 def _pieces_of(speech: Speech, request: Request) -> Iterator[_Piece]:
@@ -159,12 +176,16 @@ def _pieces_of(speech: Speech, request: Request) -> Iterator[_Piece]:
     phrases = [set(normalize_word(phrase).split()) for phrase in request.phrases]
     phrases += [{text} for text in speech.vocabulary if sounds_alike(text, request.phrases)]
     usable = [number for number, text in enumerate(speech.texts) if not any(words <= set(text) for words in phrases)]
+    if not usable:
+        return
     rng = np.random.default_rng(request.seed)
-    for number in rng.choice(usable, _N_PIECES).tolist() if usable else ():
-        start = int(rng.integers(max(len(speech.samples(number)) - _N_SAMPLES, 0) + 1))
-        sound = functools.partial(_cut, speech, number, start)
-        yield _Piece(speech.paths[number], start, _OTHER, speech.speakers[number], sound)
+    short = rng.uniform(*_SHORT_S, _N_SHORT) * RATE
+    for length in [*([_N_SAMPLES] * _N_LONG), *short.astype(int).tolist()]:
+        number = int(rng.choice(usable))
+        start = int(rng.integers(max(len(speech.samples(number)) - length, 0) + 1))
+        sound = functools.partial(_cut, speech, number, start, length)
+        yield _Piece(speech.paths[number], start, length, _OTHER, speech.speakers[number], sound)
 
 
-def _cut(speech: Speech, number: int, start: int) -> Samples:
-    return to_float32(speech.samples(number)[start : start + _N_SAMPLES])
+def _cut(speech: Speech, number: int, start: int, length: int) -> Samples:
+    return to_float32(cut_piece(speech.samples(number), start, length))
