@@ -31,12 +31,10 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def config(*, speed: float = 0.0, recent_ms: float = 0.0) -> Any:
+def config(*, speed: float = 0.0) -> Any:
     made = recipe_config(WORDS, "residual_1d")
     augment = dataclasses.replace(made.augment, speed=speed, room_frequency=0.0)
-    scenes = dataclasses.replace(made.scenes, recent_ms=recent_ms)
-    features = dataclasses.replace(made.features, clip_ms=1000.0)
-    return dataclasses.replace(made, features=features, augment=augment, scenes=scenes)
+    return dataclasses.replace(made, features=dataclasses.replace(made.features, clip_ms=1000.0), augment=augment)
 
 
 def guidance_of(folder: Path, *, target: float = 4.0) -> Guidance:
@@ -49,13 +47,13 @@ def guidance_of(folder: Path, *, target: float = 4.0) -> Guidance:
 
 
 def batches_of(
-    folder: Path, guidance: Guidance, speech: Speech | None = None, *, noise: bool = False, **settings: float
+    folder: Path, guidance: Guidance, speech: Speech | None = None, *, noise: bool = False, speed: float = 0.0
 ) -> GuidedBatches:
     listing = list_recordings(folder)
     decoded = decode_folder(listing, 16_000, 16_000)
     pieces = [np.random.default_rng(0).integers(-9000, 9000, 40_000).astype(np.int16)] if noise else []
     training = build_sets(listing, WORDS, config().data)["training"]
-    return GuidedBatches(config(**settings), guidance, decoded, training, speech, pieces)
+    return GuidedBatches(config(speed=speed), guidance, decoded, training, speech, pieces)
 
 
 def test_the_loss_by_hand() -> None:
@@ -132,21 +130,6 @@ def test_pieces_of_speech(tone_folder: Path) -> None:
         batches_of(tone_folder, dataclasses.replace(made, paths=np.array(["gone.wav"])), speech)
     with pytest.raises(DataError, match="of the speech in s; train with it"):
         batches_of(tone_folder, made)
-
-
-@pytest.mark.parametrize(("recent_ms", "first", "last"), [(100.0, 14_400, 16_000), (0.0, 6_400, 14_400)])
-def test_where_speech_ends_in_a_window(tone_folder: Path, recent_ms: float, first: int, last: int) -> None:
-    """Half a second of which 0.1 s is loud, up to 0.1 s before its end: in the last `recent_ms`, or the half second anywhere."""
-    rng = np.random.default_rng(0)
-    audio = rng.integers(-20, 20, 8_000)
-    audio[4_800:6_400] = rng.integers(-9000, 9000, 1_600)
-    speech = Speech(("a.wav",), ("",), audio.astype(np.int16), (0, 8_000), ((),), (None,), 16_000)
-    one, weight = np.array([8_000]), np.ones(1, np.float32)
-    made = Guidance(WORDS, "s", np.array(["a.wav"]), 0 * one, one, np.array([[1, 2]], np.float32), weight)
-    windows, _ = batches_of(tone_folder, made, speech, recent_ms=recent_ms).draw(0)
-    ends = np.array([np.flatnonzero(np.abs(window) > np.abs(window).max() / 2)[-1] for window in windows])
-    assert first - 400 <= ends.min() < first + 400  # bounds are found to 25 ms
-    assert last - 400 < ends.max() <= last
 
 
 def test_targets_that_do_not_fit(tone_folder: Path) -> None:

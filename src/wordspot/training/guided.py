@@ -17,9 +17,9 @@ from wordspot.data.clips import ClipSet
 from wordspot.data.guidance import SAMPLE_RATE, Guidance, cut_piece
 from wordspot.data.speech import Speech
 from wordspot.errors import DataError
-from wordspot.labels import UNKNOWN, normalize_word
+from wordspot.labels import normalize_word
 from wordspot.training.noise import cut_noise
-from wordspot.training.scenes.copies import Copies, Recording, recording_of_word
+from wordspot.training.scenes.copies import Copies, Recording
 
 _PURPOSE = 3  # of random numbers: the last number of a step's seed; see `trainer`
 _N_WINDOWS = 48  # of a batch
@@ -30,10 +30,9 @@ _FAINT = 1e-5
 class GuidedBatches:
     """Draws windows of training recordings with the teacher's targets, each batch from (seed, step).
 
-    Recordings change in speed and by rooms as those of scenes do, which should not change what the teacher says. Where the
-    window is long enough, speech ends in its last `scenes.recent_ms`, as a word must in scenes to be their label; with 0 a
-    recording is anywhere in the window. Noise is added at 0 to 35 dB below it, and the peak is at -30 to 0 dB. Recordings of
-    the folder that are not for training, or that are gone, are left out.
+    Recordings change in speed and by rooms as those of scenes do, which should not change what the teacher says. One that is
+    shorter than the window stands anywhere in it. Noise is added at 0 to 35 dB below it, and the peak is at
+    -30 to 0 dB. Recordings of the folder that are not for training, or that are gone, are left out.
 
     Args:
         config: of the run.
@@ -61,12 +60,11 @@ class GuidedBatches:
         _check_speech(guidance, speech, config.features.sample_rate)
         self._seed, self._rate = config.training.seed, config.features.sample_rate
         self._n_samples, self._noise = config.features.clip_samples, list(noise)
-        self._recent = int(config.scenes.recent_ms * self._rate / 1000)
-        self._pieces, rows = list[Recording](), list[int]()
+        self._pieces, rows = list[NDArray[np.int16]](), list[int]()
         for row, piece in _pieces_of(guidance, decoded, clips, speech, self._n_samples):
-            self._pieces.append(recording_of_word(piece, UNKNOWN, self._rate))
+            self._pieces.append(piece)
             rows.append(row)
-        self._copies = Copies(self._pieces.__getitem__, len(rows), config.augment, self._rate, self._seed)
+        self._copies = Copies(self._read, len(rows), config.augment, self._rate, self._seed)
         weights = guidance.weights[rows].astype(np.float64)
         if not weights.sum() > 0:
             raise DataError("the teacher's targets are of none of these recordings; begin the project anew")
@@ -78,28 +76,23 @@ class GuidedBatches:
         chosen = rng.choice(len(self._pieces), _N_WINDOWS, p=self._weights)
         return np.stack([self._window(self._draw_copy(int(place), rng), rng) for place in chosen]), self._targets[chosen]
 
-    def _draw_copy(self, place: int, rng: Generator) -> Recording:
-        """The recording or a copy; as it is if the copy is too slow for the window."""
-        copy = self._copies.draw(place, rng)
-        return copy if len(copy.samples) <= self._n_samples else self._pieces[place]
+    def _read(self, place: int) -> Recording:
+        return Recording(self._pieces[place], np.zeros((0, 3), np.int64))
 
-    def _window(self, piece: Recording, rng: Generator) -> Samples:
+    def _draw_copy(self, place: int, rng: Generator) -> NDArray[np.int16]:
+        """The recording or a copy; as it is if the copy is too slow for the window."""
+        copy = self._copies.draw(place, rng).samples
+        return copy if len(copy) <= self._n_samples else self._pieces[place]
+
+    def _window(self, piece: NDArray[np.int16], rng: Generator) -> Samples:
         audio = np.zeros(self._n_samples, np.float32)
-        start = self._place(piece, rng)
-        samples = piece.samples[: self._n_samples - start]
-        audio[start : start + len(samples)] = to_float32(samples)
+        start = int(rng.integers(self._n_samples - len(piece) + 1))
+        audio[start : start + len(piece)] = to_float32(piece)
         if self._noise:
             noise = cut_noise(self._noise, self._n_samples, self._rate, rng)
             audio += noise * np.float32(rms(audio) / max(rms(noise), _FAINT) * from_db(-rng.uniform(*_SNR_DB)))
         peak = max(float(np.abs(audio).max()), _FAINT)
         return audio * np.float32(from_db(rng.uniform(*_LEVEL_DB)) / peak)
-
-    def _place(self, piece: Recording, rng: Generator) -> int:
-        """The first sample of a recording in the window."""
-        if not self._recent:
-            return int(rng.integers(self._n_samples - len(piece.samples) + 1))
-        latest = self._n_samples - int(piece.words[0, 1])
-        return max(latest - int(rng.integers(self._recent + 1)), 0)
 
 
 def _check_speech(guidance: Guidance, speech: Speech | None, sample_rate: int) -> None:
@@ -120,9 +113,14 @@ def _pieces_of(
     pieces = zip(guidance.paths.tolist(), guidance.starts.tolist(), guidance.lengths.tolist(), strict=True)
     for row, (path, start, length) in enumerate(pieces):
         if start < 0 and path in rows_of:
-            yield row, decoded.clips[rows_of[path]]
+            yield row, _sounding(decoded.clips[rows_of[path]])
         elif start >= 0 and speech is not None:
             piece = cut_piece(speech.samples(numbers[path]), start, min(length, n_samples))
             if len(piece):
                 yield row, piece
 
+
+def _sounding(clip: NDArray[np.int16]) -> NDArray[np.int16]:
+    """A clip without the zeros at its end."""
+    places = np.flatnonzero(clip)
+    return clip[: places[-1] + 1] if len(places) else clip

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from wordspot.audio.samples import to_float32
+from wordspot.audio.speech import speech_bounds
 from wordspot.config import RunConfig
 from wordspot.data.cache import DecodedClips
 from wordspot.data.clips import ClipSet
@@ -16,7 +18,7 @@ from wordspot.data.speech import Speech
 from wordspot.labels import SILENCE
 from wordspot.progress import SEARCHING, OnProgress, Progress, ignore
 from wordspot.training.noise import training_noise
-from wordspot.training.scenes.copies import Copies, Recording, recording_of_word
+from wordspot.training.scenes.copies import Copies, Recording
 from wordspot.training.scenes.excerpts import Excerpts
 from wordspot.training.scenes.hard import find_hard_places, n_pieces
 from wordspot.training.scenes.labels import Ints, label_windows
@@ -125,4 +127,8 @@ class ClipReader:
         self._decoded, self._rows, self._labels, self._sample_rate = decoded, rows, labels, sample_rate
 
     def __call__(self, place: int) -> Recording:
-        return recording_of_word(self._decoded.clips[self._rows[place]], int(self._labels[place]), self._sample_rate)
+        clip = self._decoded.clips[self._rows[place]]
+        sounding = np.flatnonzero(clip)
+        samples = np.asarray(clip[: sounding[-1] + 1] if len(sounding) else clip)
+        first, stop = speech_bounds(to_float32(samples), self._sample_rate)
+        return Recording(samples, np.array([[first, stop, self._labels[place]]], np.int64))

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from wordspot.audio.effects import change_speed, reverberate, rms, room_impulse
 from wordspot.audio.samples import to_float32, to_int16
-from wordspot.audio.speech import speech_bounds
 from wordspot.config import AugmentConfig
 
 #: Odds of a recording without a change.
@@ -27,14 +26,6 @@ class Recording(NamedTuple):
 
     samples: NDArray[np.int16]
     words: NDArray[np.int64]
-
-
-def recording_of_word(clip: NDArray[np.int16], label: int, sample_rate: int) -> Recording:
-    """A clip of one word without the zeros at its end, and where its speech is."""
-    places = np.flatnonzero(clip)
-    samples = np.asarray(clip[: places[-1] + 1] if len(places) else clip)
-    first, stop = speech_bounds(to_float32(samples), sample_rate)
-    return Recording(samples, np.array([[first, stop, label]], np.int64))
 
 
 class Copies:
