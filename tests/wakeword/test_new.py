@@ -68,6 +68,7 @@ def test_a_phrase_becomes_a_model(tmp_path: Path, quick: None) -> None:
     assert ws.open_model(made.model).card.labels == ("_silence_", "_unknown_", "hey lamp")
     assert ws.info(made.model).card.quantization == "int8"
     assert ws.info(made.model).card.decoder.confirm_ms == 0  # nothing competes with one phrase
+    assert ws.info(made.model).card.decoder.refractory_ms == 1500  # its score may rise again while it leaves the window
     assert made.model.stat().st_size < 300_000
     assert made.report.read_text(encoding="utf-8").startswith("<!")
     assert made.measured.voices.n > 0

@@ -71,8 +71,6 @@ def test_what_the_streams_cannot_show() -> None:
         "no threshold keeps to 0.5 false accepts an hour: the fewest are 30 in 9 hours"
     ]
     assert "no `speech` was given" in limits(detections(hours=9), REQUEST, has_speech=False)[0]
-    (taught,) = limits(detections(hours=9), dataclasses.replace(REQUEST, taught=True), has_speech=True)
-    assert taught.startswith("`taught` is an experiment: its threshold is far too high")
 
 
 def test_recordings_that_may_not_hold_the_phrase_are_listed() -> None:

@@ -43,8 +43,10 @@ LISTENING = "testing single clips"
 DOUBTING = "checking recordings of people"
 _NEAR_MISSES_PERCENT = 30.0
 _NO_SCORE, _MANY_DOUBTFUL = 0.1, 0.3
+#: Of an exported file. A phrase is one detection as long as the window holds it: its score may rise again while it leaves.
+_DECODER = {"refractory_ms": float(CLIP_MS)}
 #: A phrase that competes with no other need not wait for its peak, which comes 60 to 70 ms after its score passed the threshold.
-_AT_ONCE = {"confirm_ms": 0.0}
+_ALONE = {**_DECODER, "confirm_ms": 0.0}
 _RATE = FeatureConfig.sample_rate
 _PAUSE_S = 0.5
 _BEFORE_S, _AFTER_S, _HISS = 2.0, 1.0, 1e-4
@@ -139,10 +141,12 @@ def choose_thresholds(model: Path | OtherFormat, streams: Sequence[Path], per_ho
 
     That of one phrase is extrapolated, and an exported file detects it at once.
     """
-    alone = isinstance(model, Path) and len(words_of(read_card(model).labels)) == 1
+    settings = None
+    if isinstance(model, Path):
+        settings = _ALONE if len(words_of(read_card(model).labels)) == 1 else _DECODER
     tuned = tune(
         model, list(streams), out=model if isinstance(model, Path) else model.name, false_accepts_per_hour=per_hour,
-        settings=_AT_ONCE if alone else None, extrapolate=True, force=True, progress=progress,
+        settings=settings, extrapolate=True, force=True, progress=progress,
     )  # fmt: skip
     assert isinstance(tuned, StreamTuning)
     return tuned

@@ -85,9 +85,4 @@ def limits(tuned: DetectionMetrics, request: Request, *, has_speech: bool) -> li
         lines.append(f"no threshold keeps to {wanted:g} false accepts an hour: the fewest are {n} in {hours:.3g} hours")
     if not has_speech:
         lines.append("no `speech` was given, only voices talk: expect more false accepts on people than these figures say")
-    if request.taught:  # scores rise again while the phrase leaves the window: see dev/LOG.md, 2026-12-02
-        lines.append(
-            "`taught` is an experiment: its threshold is far too high, so most people are not found at it; give a lower one, "
-            "such as 0.8, where you use the model"
-        )
     return lines
