@@ -132,3 +132,32 @@ def test_targets_of_two_phrases_by_hand() -> None:
     np.testing.assert_allclose(targets_of(given, np.array([1])), [[-3.0, 2 * np.log(3 / 7) - 3]], atol=1e-4)
     sure = np.log(np.array([[0.01, 0.98, 0.01]], np.float32))
     np.testing.assert_allclose(targets_of(sure, np.array([2])), [[-2.0, -10.0]], atol=1e-4)
+
+
+def test_by_default_the_teacher_is_asked_if_all_it_needs_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh, speech = Project(tmp_path / "fresh"), tmp_path / "speech"
+    monkeypatch.setattr(making, "has_teacher", lambda: True)
+    monkeypatch.setattr(making, "find_speech", lambda: None)
+    assert making._is_taught(None, fresh, "default", speech, resume=False)
+    assert not making._is_taught(None, fresh, "default", None, resume=False)
+    assert not making._is_taught(None, fresh, "microcontroller", speech, resume=False)
+    assert not making._is_taught(False, fresh, "default", speech, resume=False)
+    monkeypatch.setattr(making, "find_speech", lambda: speech)
+    assert making._is_taught(None, fresh, "default", None, resume=False)
+    monkeypatch.setattr(making, "has_teacher", lambda: False)
+    assert not making._is_taught(None, fresh, "default", speech, resume=False)
+    assert making._is_taught(True, fresh, "default", speech, resume=False)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_project_that_is_resumed_is_taught_as_it_was_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    made = Project(tmp_path / "lamp")
+    made.write(dataclasses.replace(REQUEST, taught=begun), [])
+    monkeypatch.setattr(making, "has_teacher", lambda: not begun)
+    settings = {"n_voices": 200, "taught": making._is_taught(None, made, "default", tmp_path, resume=True)}
+    resumed = making._request(made, None, settings, resume=True)
+    assert (resumed.taught, resumed.n_voices) == (begun, 200)
+    other = making._request(made, None, {**settings, "taught": not begun}, resume=True)
+    assert "`taught`" in made.read()[0].changes_of(other)  # type: ignore[index]

@@ -20,8 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_recordings(parser)
     _add_settings(parser)
     parser.add_argument(
-        "--taught", action="store_true",
-        help="also learn the output of a layer on Whisper's frames (an experiment, distillation); needs `download teacher`",
+        "--taught", action=argparse.BooleanOptionalAction,
+        help="also learn the output of a layer on Whisper's frames (distillation); default: if `download teacher` got them, and "
+        "there is speech by people",
     )  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="go on in DIR, also with more recordings by --add and --add-false")
     parser.add_argument("--force", action="store_true", help="replace an earlier project in DIR")

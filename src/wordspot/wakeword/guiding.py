@@ -8,6 +8,7 @@ of the phrases and of near misses, by voices and joined from people, and for pie
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,15 @@ class _Piece:
     @property
     def _text(self) -> str:
         return "phrases" if self.number else "others"
+
+
+def has_teacher() -> bool:
+    """Whether the teacher is there and can be run.
+
+    Raises:
+        NotFoundError: the folder that ``WORDSPOT_TEACHER`` names does not hold it.
+    """
+    return find_teacher() is not None and importlib.util.find_spec("faster_whisper") is not None
 
 
 def check_teacher(folder: Path | None) -> Path:

@@ -15,11 +15,12 @@ from wordspot.errors import ConfigError, NotFoundError, WordspotError, check_pac
 from wordspot.files import check_out, remove_leftovers
 from wordspot.labels import as_words
 from wordspot.locks import hold_lock
+from wordspot.presets import WAKE_WORD_PRESETS
 from wordspot.progress import OnNote, OnProgress, Progress, ignore, ignore_note
 from wordspot.run import Run
 from wordspot.wakeword import measuring, recordings, takes, training
 from wordspot.wakeword.checking import check_recordings, what_was_left_out
-from wordspot.wakeword.guiding import ask_teacher, check_teacher
+from wordspot.wakeword.guiding import ask_teacher, check_teacher, has_teacher
 from wordspot.wakeword.phrases import check_phrases
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.report import write_wake_word_report
@@ -59,7 +60,7 @@ def new(
     engine: str = Request.engine,
     seed: int = Request.seed,
     preset: str = Request.preset,
-    taught: bool = Request.taught,
+    taught: bool | None = None,
     resume: bool = False,
     force: bool = False,
     mirror: bool = False,
@@ -92,7 +93,8 @@ def new(
         seed: of everything that is drawn.
         preset: ``default``, the network of the model in the package; or ``microcontroller``, a small one on the features of
             ESPHome's devices, with files for ESPHome. That one starts from random weights, so it needs more `minutes`.
-        taught: learn what the teacher finds in people's speech, too; an experiment, which needs the teacher and speech by people.
+        taught: learn what the teacher finds in people's speech, too, which needs the teacher and speech by people. None: if they
+            are there and the preset allows it; with `resume`, as the project was begun.
         resume: go on where `new` was interrupted in `out`; with new `takes` or `false_accepts`, train again on all of them.
         force: replace an earlier project in `out`.
         mirror: remove recordings of people and false accepts from the project that are no longer in `takes` and
@@ -109,12 +111,22 @@ def new(
     settings: dict[str, Any] = {
         "language": language, "engine": engine, "n_voices": n_voices, "n_near_misses": n_near_misses,
         "excluded": tuple(excluded), "false_accepts_per_hour": false_accepts_per_hour, "minutes": minutes, "seed": seed,
-        "said": tuple(said), "stream_minutes": stream_minutes, "preset": preset, "taught": taught,
+        "said": tuple(said), "stream_minutes": stream_minutes, "preset": preset,
     }  # fmt: skip
+    settings["taught"] = _is_taught(taught, Project(Path(out)), preset, _path(speech), resume=resume)
     request = _request(Project(Path(out)), None if phrases is None else as_words(phrases), settings, resume=resume)
     brought = Brought(_path(takes), _path(false_accepts), _path(speech), _path(backgrounds), mirror)
     callbacks = Callbacks(progress or ignore, on_note or ignore_note, on_record or (lambda _: None), stop or (lambda: False))
     return _make(Project(Path(out)), request, brought, callbacks, resume=resume, force=force)
+
+
+def _is_taught(wanted: bool | None, project: Project, preset: str, speech: Path | None, *, resume: bool) -> bool:
+    """What is wanted; else as the project was begun; else whether what it needs is there."""
+    if wanted is not None:
+        return wanted
+    if resume and (begun := project.read()) is not None:
+        return begun[0].taught
+    return not WAKE_WORD_PRESETS.get(preset) and has_teacher() and (speech is not None or find_speech() is not None)
 
 
 def _request(project: Project, phrases: Sequence[str] | None, settings: Mapping[str, Any], *, resume: bool) -> Request:
@@ -124,7 +136,8 @@ def _request(project: Project, phrases: Sequence[str] | None, settings: Mapping[
     if not resume:
         raise ConfigError("no phrase is given; name at least one, or set `resume` to go on with those of a project")
     begun, _ = _read(project)
-    return dataclasses.replace(begun, **{name: value for name, value in settings.items() if value != getattr(Request, name)})
+    changed = {name: value for name, value in settings.items() if value != getattr(Request, name)}
+    return dataclasses.replace(begun, **{**changed, "taught": settings["taught"]})
 
 
 def _read(project: Project) -> tuple[Request, list[str]]:
