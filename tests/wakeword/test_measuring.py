@@ -120,7 +120,7 @@ def test_recordings_that_cannot_be_read_are_not_doubtful(tmp_path: Path) -> None
 
 
 def test_several_words_wait_for_the_best_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only a single phrase is detected at once; that it is, `test_new` says of a finished model. No word is found twice in 1.5 s."""
+    """Only a single phrase is detected at once; that it is, `test_new` says of a finished model. None repeats within 1.5 s."""
     asked = []
 
     def tune(*_: Any, settings: Any, **__: Any) -> None:
