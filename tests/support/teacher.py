@@ -13,10 +13,11 @@ from wordspot.wakeword.teacher import FRAME_SAMPLES, N_SAMPLES
 PHRASE, OTHER = 1, -1  # signs of `write_hiss`
 
 
-def spectrum(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The magnitudes of each frame, every 50 Hz: float32 [1500, 160]."""
-    assert audio.shape == (N_SAMPLES,)
-    return np.log1p(np.abs(np.fft.rfft(audio.reshape(-1, FRAME_SAMPLES), axis=1))[:, :160]).astype(np.float32)
+def spectrum(clips: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The magnitudes of each frame, every 50 Hz: float32 [clips, frames, 160]."""
+    assert clips.shape[1:] == (N_SAMPLES,)
+    frames = clips.reshape(len(clips), -1, FRAME_SAMPLES)
+    return np.log1p(np.abs(np.fft.rfft(frames, axis=2))[..., :160]).astype(np.float32)
 
 
 def write_hiss(path: Path, sign: int, number: int, seconds: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from wordspot.wakeword import checking
 from wordspot.wakeword.checking import check_recordings, judge_recordings, restore, what_was_left_out
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.takes import FALSE_ACCEPTS, add_false_accepts, add_takes, weigh_takes
-from wordspot.wakeword.teacher import SLOTS, encode_clips, open_encoder
+from wordspot.wakeword.teacher import BATCH, N_SAMPLES, Sound, encode_sounds, open_encoder, read_sound
 
 REQUEST = Request(("hey lamp",), n_voices=100)
 
@@ -130,34 +131,72 @@ def test_the_teacher_without_its_package(project: Project, tmp_path: Path, monke
     ]
 
 
-def test_a_half_minute_of_clips_that_cannot_be_read(tmp_path: Path) -> None:
-    """The only clip of the last half minute is damaged; then all are."""
-    paths = [tmp_path / f"{number}.wav" for number in range(SLOTS + 1)]
+def test_what_cannot_be_read_is_left_out_of_a_batch(tmp_path: Path) -> None:
+    """The only clip of the last batch is damaged; then all are."""
+    paths = [tmp_path / f"{number}.wav" for number in range(BATCH + 1)]
     for number, path in enumerate(paths):
         write_hiss(path, PHRASE, number)
     paths[-1].write_bytes(b"RIFF, but no more")
-    seed = next(seed for seed in range(999) if np.random.default_rng(seed).permutation(SLOTS + 1)[-1] == SLOTS)
-    values, readable = encode_clips(paths, spectrum, np.random.default_rng(seed), lambda _: None)
-    assert len(values) == SLOTS
-    assert readable.tolist() == list(range(SLOTS))
-    values, readable = encode_clips(paths[-1:], spectrum, np.random.default_rng(0), lambda _: None)
+    values, readable = encode_sounds(sounds_of(paths), spectrum, lambda _: None)
+    assert len(values) == BATCH
+    assert readable.tolist() == list(range(BATCH))
+    values, readable = encode_sounds(sounds_of(paths[-1:]), spectrum, lambda _: None)
     assert len(values) == len(readable) == 0
 
 
 def test_each_clip_has_its_own_frames(tmp_path: Path) -> None:
-    """More clips than a half minute holds; the loudest band is that of each clip's tone, wherever it stands."""
-    hertz = np.tile([1250.0, 3250.0, 5250.0], SLOTS)
+    """More clips than a batch holds; the loudest band is that of each clip's tone, whatever its level and length."""
+    hertz = np.tile([1250.0, 3250.0, 5250.0], BATCH)
     paths = [tmp_path / f"{number}.wav" for number in range(len(hertz))]
     for number, path in enumerate(paths):
-        tone = np.sin(2 * np.pi * hertz[number] * np.arange(16_000) / 16_000)
+        tone = 10 ** -(number % 4) * np.sin(2 * np.pi * hertz[number] * np.arange(8_000 * (1 + number % 5)) / 16_000)
         write_audio(path, (0.3 * tone).astype(np.float32), 16_000)
     done = list[int]()
     paths.insert(1, tmp_path / "damaged.wav")
     paths[1].write_bytes(b"RIFF, but no more")
-    values, readable = encode_clips(paths, spectrum, np.random.default_rng(0), lambda step: done.append(step.done))
+    values, readable = encode_sounds(sounds_of(paths), spectrum, lambda step: done.append(step.done))
     assert readable.tolist() == [0, *range(2, len(paths))]
     assert values.shape == (len(hertz), 320)
-    assert done == [SLOTS, 2 * SLOTS, 3 * SLOTS, len(paths)]
+    assert done == [BATCH, 2 * BATCH, 3 * BATCH, len(paths)]
     np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-5)
     bands = values[:, [25, 65, 105]]  # 50 Hz each
-    assert (bands.argmax(axis=1) == np.tile([0, 1, 2], SLOTS)).all()
+    assert (bands.argmax(axis=1) == np.tile([0, 1, 2], BATCH)).all()
+
+
+def test_a_clip_is_encoded_alike_beside_others_and_at_any_level() -> None:
+    rng = np.random.default_rng(0)
+    given = list[np.ndarray]()
+
+    def encode(clips: np.ndarray) -> np.ndarray:
+        given.extend(clips)
+        return spectrum(clips)
+
+    clips = [rng.standard_normal(size).astype(np.float32) for size in (3_000, 24_000, 40_000)]
+    encode_sounds([lambda: clips[0], lambda: clips[1], lambda: clips[0] / 100, lambda: clips[2]], encode, lambda _: None)
+    np.testing.assert_allclose(given[2], given[0], atol=1e-6)
+    assert [float(np.abs(one).max()) for one in given] == pytest.approx([0.5] * 4)
+    assert not given[0][:1600].any()
+    assert not given[0][4600:].any()
+    assert not given[3][25_600:].any()  # the beginning of what is longer than a clip
+
+
+def sounds_of(paths: list[Path]) -> list[Sound]:
+    return [functools.partial(read_sound, path) for path in paths]
+
+
+def test_the_encoder_gives_two_frames_of_the_spectrum_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Whisper:
+        """As faster-whisper: a spectrum every 10 ms, of which the last is cut off, and frames of 20 ms."""
+
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def feature_extractor(self, audio: np.ndarray, padding: int) -> np.ndarray:
+            assert padding == 0
+            return np.zeros((80, len(audio) // 160 + 1), np.float32)
+
+        def encode(self, bands: np.ndarray) -> np.ndarray:
+            return np.zeros((len(bands), bands.shape[2] // 2, 512), np.float32)
+
+    monkeypatch.setitem(sys.modules, "faster_whisper", SimpleNamespace(WhisperModel=Whisper))
+    assert open_encoder(tmp_path)(np.zeros((3, N_SAMPLES), np.float32)).shape == (3, N_SAMPLES // 320, 512)

@@ -6,6 +6,7 @@ classify clips by voices well enough, as with very few of them, nothing is left 
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from wordspot.progress import OnNote, OnProgress
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.splicing import JOINED
 from wordspot.wakeword.takes import FALSE_ACCEPTS, TAKE, first_copies
-from wordspot.wakeword.teacher import Encoder, cross_fit, encode_clips, open_encoder
+from wordspot.wakeword.teacher import Encoder, cross_fit, encode_sounds, open_encoder, read_sound
 
 _OTHER = 0  # the class of what holds no phrase
 #: Below these posteriors of what they should be, clips by voices, recordings of people and false accepts are left out. Recordings
@@ -66,7 +67,7 @@ def judge_recordings(project: Project, request: Request, encode: Encoder, progre
     clips = list(_clips_of(project, request))
     if not _hold_all_classes(clips, request):
         return
-    values, readable = encode_clips([clip.path for clip in clips], encode, np.random.default_rng(request.seed), progress)
+    values, readable = encode_sounds([functools.partial(read_sound, clip.path) for clip in clips], encode, progress)
     clips = [clips[place] for place in readable]
     if not _hold_all_classes(clips, request):
         return

@@ -124,7 +124,7 @@ def guide(project: Project, request: Request, speech: Path, encode: Encoder, pro
     earlier, place = read_guidance(project.recordings), str(speech.resolve())
     if earlier is not None and (earlier.speech, earlier.paths.tolist()) == (place, [piece.path for piece in pieces]):
         return
-    values, readable = encode_sounds([piece.sound for piece in pieces], encode, np.random.default_rng(request.seed), progress)
+    values, readable = encode_sounds([piece.sound for piece in pieces], encode, progress)
     pieces = [pieces[row] for row in readable]
     classes = np.array([piece.number for piece in pieces], np.int64)
     if set(classes.tolist()) != set(range(len(request.phrases) + 1)):

@@ -1,14 +1,13 @@
 """A teacher for a phrase: a linear layer on the frames of a large speech recogniser, learned from the project's clips.
 
-Whisper encodes half a minute at a time, so clips are encoded `SLOTS` at once, with a pause between them. Its frames depend on
-where in the half minute a clip stands, so the mean of each place is taken off, of few clips only a part of it. A clip is judged
-by a layer that has not learned from its speaker. No layer learns from recordings of people: they are all of the phrase, so that
-a person's voice would be enough.
+Whisper pads what it hears to half a minute, but its encoder takes shorter input, too. So each clip is encoded by itself, at the
+same level, with a little silence around it: several in one half minute take more than twice as long, and their frames depend on
+where they stand and beside what. A clip is judged by a layer that has not learned from its speaker. No layer learns from
+recordings of people: they are all of the phrase, so that a person's voice would be enough.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,17 +27,17 @@ if TYPE_CHECKING:
 
 #: The stage of the progress in which the teacher encodes clips.
 ENCODING = "asking the teacher"
-#: Whisper's sample rate in Hz, and the samples in one of its frames and in its half minute.
-RATE, FRAME_SAMPLES, N_SAMPLES = 16_000, 320, 480_000
-_PITCH_S = CLIP_MS / 1000 + 0.3
-#: Clips in a half minute.
-SLOTS = int(N_SAMPLES / RATE / _PITCH_S)
-_PITCH, _CLIP_FRAMES = int(_PITCH_S * RATE / FRAME_SAMPLES), int(CLIP_MS / 1000 * RATE / FRAME_SAMPLES)
-_FEW = 8  # clips in a place: of so many, half of the mean is taken off
+#: Whisper's sample rate in Hz, and the samples in one of its frames.
+RATE, FRAME_SAMPLES = 16_000, 320
+_FRAMES_AROUND, _CLIP_FRAMES = 5, int(CLIP_MS / 1000 * RATE / FRAME_SAMPLES)
+_CLIP_SAMPLES, _MARGIN = _CLIP_FRAMES * FRAME_SAMPLES, _FRAMES_AROUND * FRAME_SAMPLES
+#: Samples of a clip with the silence around it, and clips that are encoded together.
+N_SAMPLES, BATCH = _CLIP_SAMPLES + 2 * _MARGIN, 16
+_PEAK, _FAINT = 0.5, 1e-5
 _IMPOSSIBLE = -100.0  # the log posteriors of a clip where no layer could learn from others
 _FOLDS, _RATE, _DECAY, _DROPOUT = 5, 2e-3, 0.05, 0.3
 
-#: float32 [480000] → float32 [1500, 512].
+#: float32 [clips, `N_SAMPLES`] → float32 [clips, frames, 512].
 Encoder = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 #: Gives a sound, float32 [samples] at `RATE`; None if it cannot be read.
 Sound = Callable[[], Samples | None]
@@ -59,74 +58,63 @@ def open_encoder(folder: Path) -> Encoder:
         raise WordspotError(
             f"{folder}: faster-whisper cannot load the teacher ({error}); run: wordspot download teacher --force --out {folder}"
         ) from error
-    n_frames = 2 * N_SAMPLES // FRAME_SAMPLES
-    return lambda audio: np.asarray(whisper.encode(whisper.feature_extractor(audio)[:, :n_frames]), np.float32)[0]
+    n_bands_frames = 2 * N_SAMPLES // FRAME_SAMPLES  # the spectrum has two frames for one of the encoder
 
+    def encode(clips: NDArray[np.float32]) -> NDArray[np.float32]:
+        bands = [whisper.feature_extractor(clip, padding=0)[:, :n_bands_frames] for clip in clips]
+        return np.asarray(whisper.encode(np.stack(bands)), np.float32)
 
-def encode_clips(
-    clips: Sequence[Path], encode: Encoder, rng: np.random.Generator, progress: OnProgress
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """`encode_sounds` of sound files, of longer ones of the beginning."""
-    return encode_sounds([functools.partial(read_sound, clip) for clip in clips], encode, rng, progress)
+    return encode
 
 
 def encode_sounds(
-    sounds: Sequence[Sound], encode: Encoder, rng: np.random.Generator, progress: OnProgress
+    sounds: Sequence[Sound], encode: Encoder, progress: OnProgress
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The mean and the maximum of the frames of each sound, standardised.
 
     Args:
-        sounds: each gives at most a clip.
+        sounds: each gives at most a clip; of a longer one the beginning is heard.
         encode: see `open_encoder`.
-        rng: deals the sounds to places in half minutes.
-        progress: called after each half minute.
+        progress: called after each batch.
 
     Returns:
         float32 [n, 1024], and which of the sounds these are: int64 [n]. What cannot be read is left out.
     """
-    readable, pooled, slots = list[int](), list[NDArray[np.float32]](), list[int]()
-    order = rng.permutation(len(sounds))
-    for start in range(0, len(sounds), SLOTS):
-        read = {int(row): sound for row in order[start : start + SLOTS] if (sound := sounds[row]()) is not None}
+    readable, pooled = list[int](), list[NDArray[np.float32]]()
+    for start in range(0, len(sounds), BATCH):
+        rows = range(start, min(start + BATCH, len(sounds)))
+        read = {row: sound for row in rows if (sound := sounds[row]()) is not None}
         readable += read
-        slots += range(len(read))
         if read:
-            pooled.append(_encode_together(list(read.values()), encode))
-        progress(Progress(ENCODING, min(start + SLOTS, len(sounds)), len(sounds)))
+            pooled.append(_pooled(encode(np.stack([_placed(sound) for sound in read.values()]))))
+        progress(Progress(ENCODING, rows.stop, len(sounds)))
     if not pooled:
         return np.zeros((0, 1024), np.float32), np.zeros(0, np.int64)
-    places = np.argsort(readable)
-    values = _standardised(np.concatenate(pooled), np.array(slots))
-    return values[places], np.array(readable, np.int64)[places]
+    values = np.concatenate(pooled)
+    standard: NDArray[np.float32] = (values - values.mean(axis=0)) / (values.std(axis=0) + 1e-3)
+    return standard, np.array(readable, np.int64)
 
 
-def _standardised(pooled: NDArray[np.float32], slots: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Without the mean of each place in the half minute, and with the same variance in each column: float32 [clips, 1024]."""
-    middle = pooled.mean(axis=0)
-    for slot in set(slots):
-        rows = slots == slot
-        share = rows.sum() / (rows.sum() + _FEW)
-        pooled[rows] -= (share * (pooled[rows].mean(axis=0) - middle)).astype(np.float32)
-    standard: NDArray[np.float32] = (pooled - pooled.mean(axis=0)) / (pooled.std(axis=0) + 1e-3)
-    return standard
+def _placed(sound: Samples) -> Samples:
+    """A sound with silence around it, its peak at half of full scale: float32 [`N_SAMPLES`]."""
+    audio = np.zeros(N_SAMPLES, np.float32)
+    heard = sound[:_CLIP_SAMPLES]
+    audio[_MARGIN : _MARGIN + len(heard)] = heard
+    return audio * np.float32(_PEAK / max(float(np.abs(audio).max()), _FAINT))
+
+
+def _pooled(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean and the maximum over the frames of each clip: [clips, frames, n] → [clips, 2 n]."""
+    own = frames[:, _FRAMES_AROUND : _FRAMES_AROUND + _CLIP_FRAMES]
+    return np.concatenate([own.mean(axis=1), own.max(axis=1)], axis=1)
 
 
 def read_sound(clip: Path) -> Samples | None:
-    """The beginning of a sound file; None if it cannot be read, which training says."""
+    """A sound file; None if it cannot be read, which training says."""
     try:
-        return read_audio(clip, RATE)[0][: _CLIP_FRAMES * FRAME_SAMPLES]
+        return read_audio(clip, RATE)[0]
     except AudioError:
         return None
-
-
-def _encode_together(clips: Sequence[Samples], encode: Encoder) -> NDArray[np.float32]:
-    """At most `SLOTS` clips in one half minute: float32 [clips, 1024]."""
-    audio = np.zeros(N_SAMPLES, np.float32)
-    for slot, sound in enumerate(clips):
-        audio[slot * _PITCH * FRAME_SAMPLES :][: len(sound)] = sound
-    frames = encode(audio)
-    own = np.stack([frames[slot * _PITCH :][:_CLIP_FRAMES] for slot in range(len(clips))])
-    return np.concatenate([own.mean(axis=1), own.max(axis=1)], axis=1)
 
 
 @dataclass(frozen=True)
