@@ -161,3 +161,20 @@ def test_a_project_that_is_resumed_is_taught_as_it_was_begun(
     assert (resumed.taught, resumed.n_voices) == (begun, 200)
     other = making._request(made, None, {**settings, "taught": not begun}, resume=True)
     assert "`taught`" in made.read()[0].changes_of(other)  # type: ignore[index]
+
+
+def test_pieces_of_speech_are_the_same_for_every_phrase(project: Project, tmp_path: Path) -> None:
+    """So that what the teacher gave for them can be kept."""
+    from wordspot.config import DataConfig
+    from wordspot.data.speech import load_speech
+
+    speech = load_speech(tmp_path / "speech", 16_000, DataConfig())
+    places = []
+    for phrase in ("hey lamp", "good evening"):
+        made = guiding._pieces_of(speech, Request((phrase,)))
+        places.append([(piece.path, piece.start, piece.length) for piece in made])
+    assert [len(each) for each in places] == [4000, 4000]
+    assert set(places[0]) & set(places[1])
+    first, second = ([place for place in each if place[2] == 24_000 and "-said" not in place[0]] for each in places)
+    assert 0 < len(second) < len(first) == 2500  # the text of "-said" has all words of the first phrase
+    assert second == first[: len(second)]

