@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FILE = "teacher-values.sqlite"
-_CREATE = "CREATE TABLE IF NOT EXISTS kept (sound BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"
+#: Of values of 2 kB, pages of SQLite's usual size would hold one each.
+_PAGES = "PRAGMA page_size = 16384"
+_CREATE = "CREATE TABLE IF NOT EXISTS kept (sound BLOB PRIMARY KEY, value BLOB)"
 _WAIT_S = 30  # for another process that writes
 Values = NDArray[np.float16]
 
@@ -49,6 +51,7 @@ class Kept:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.closing(self._open()) as file, file:
+                file.execute(_PAGES)  # has an effect on a new file only
                 file.execute(_CREATE)
                 file.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?)", rows)
         except (sqlite3.OperationalError, OSError):  # it is locked or read-only, or the disk is full
