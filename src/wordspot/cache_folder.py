@@ -1,4 +1,4 @@
-"""Where wordspot keeps what it can make again: decoded clips, and matplotlib's list of fonts."""
+"""Where wordspot keeps what it can make again: decoded clips, speech, what the teacher gave, matplotlib's list of fonts."""
 
 from __future__ import annotations
 

@@ -62,10 +62,10 @@ def open_encoder(folder: Path) -> Encoder:
         raise WordspotError(
             f"{folder}: faster-whisper cannot load the teacher ({error}); run: wordspot download teacher --force --out {folder}"
         ) from error
-    n_bands_frames = 2 * N_SAMPLES // FRAME_SAMPLES  # the spectrum has two frames for one of the encoder
+    n_spectra = 2 * N_SAMPLES // FRAME_SAMPLES  # the spectrum has two frames for one of the encoder
 
     def encode(clips: NDArray[np.float32]) -> NDArray[np.float32]:
-        bands = [whisper.feature_extractor(clip, padding=0)[:, :n_bands_frames] for clip in clips]
+        bands = [whisper.feature_extractor(clip, padding=0)[:, :n_spectra] for clip in clips]
         return np.asarray(whisper.encode(np.stack(bands)), np.float32)
 
     return encode
@@ -106,14 +106,15 @@ def encode_sounds(
 
 def _values_of(clips: Sequence[Samples], encode: Encoder, kept: Kept | None) -> list[Values]:
     """The values of each clip, of which only those are encoded that are not kept."""
-    keys = [str(place).encode() if kept is None else kept.key(clip) for place, clip in enumerate(clips)]
-    found = {} if kept is None else kept.read(keys)
+    if kept is None:
+        return list(_pooled(encode(np.stack(clips)))) if clips else []
+    keys = [kept.key(clip) for clip in clips]
+    found = kept.read(keys)
     new = {key: clip for key, clip in zip(keys, clips, strict=True) if key not in found}
     if new:
         made = dict(zip(new, _pooled(encode(np.stack(list(new.values())))), strict=True))
+        kept.write(made)
         found |= made
-        if kept is not None:
-            kept.write(made)
     return [found[key] for key in keys]
 
 
