@@ -36,9 +36,9 @@ from wordspot.wakeword.teacher import RATE, Encoder, Fit, Sound, cross_fit, enco
 
 #: Pieces of speech as long as a clip, and shorter ones, for which everything is silent before and after, as for a word alone.
 _N_LONG, _N_SHORT = 2500, 1500
+_SHORT_S = 0.35, 1.0
 #: Further long pieces, and how many of them are learned: those that sound most like a phrase to the teacher.
 _N_SEARCHED, _N_NEAR = 7500, 1500
-_SHORT_S = 0.35, 1.0
 _N_SAMPLES = int(RATE * CLIP_MS / 1000)
 _FIT = Fit(steps=800, batch=128)
 _OTHER = 0  # the class of what holds no phrase
@@ -60,6 +60,7 @@ class _Piece:
 
     number: the class, from 1 on that of a phrase.
     start, length: see `Guidance`.
+    searched: learned only if it is one of those that sound most like a phrase.
     """
 
     path: str
