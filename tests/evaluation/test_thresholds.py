@@ -60,19 +60,33 @@ def test_chosen_thresholds_are_the_best_of_all(counts: list[list[tuple[int, int]
 
 
 def test_a_tail_is_extrapolated_by_its_mean_excess() -> None:
-    """By hand: four scores exceed the first logit by 5 / 4 on the mean; one in two hours is 5 / 4 · ln 4 above it."""
+    """By hand: four scores exceed the first logit by 5 / 4 on the mean; one in two hours is 5 / 4 · 4 · (√2 - 1) above it."""
     grid = 1 / (1 + np.exp(-np.arange(6.0)))
     accepts = np.array([4, 2, 1, 0, 0, 0])
     curve = StreamCurve(grid, np.full(6, 9), accepts, 9, 2.0)
     threshold = extrapolate_threshold(curve, 2.0, 0.5)
     assert threshold is not None
-    assert math.log(threshold / (1 - threshold)) == pytest.approx(1.25 * math.log(4))
+    assert math.log(threshold / (1 - threshold)) == pytest.approx(5 * (math.sqrt(2) - 1))
     lower = extrapolate_threshold(curve, 2.0, 1.0)
     assert lower is not None
     assert lower < threshold
     assert extrapolate_threshold(curve, 2.0, 1e-9) == grid[-1]
     assert extrapolate_threshold(curve, 2.0, 3.0) is None  # more than there are
     assert extrapolate_threshold(StreamCurve(grid, np.full(6, 9), np.minimum(accepts, 2), 9, 2.0), 2.0, 0.5) is None  # too few
+
+
+@pytest.mark.parametrize(("n", "wanted"), [(12, 0.5), (12, 3.0), (4, 0.5)])
+def test_extrapolated_thresholds_let_through_as_many_as_wanted(n: int, wanted: float) -> None:
+    """On the mean over many samples of an exponential tail, of which as many as at most, or n, are seen."""
+    rng, logits, scale = np.random.default_rng(0), np.arange(0, 30, 0.1), 1.3
+    grid = 1 / (1 + np.exp(-logits))
+    let_through = []
+    for _ in range(1000):
+        accepts = (rng.exponential(scale, n)[:, None] > logits).sum(axis=0)
+        threshold = extrapolate_threshold(StreamCurve(grid, np.zeros(len(grid), int), accepts, 0, 1.0), 1.0, wanted)
+        assert threshold is not None
+        let_through.append(n * np.exp(-math.log(threshold / (1 - threshold)) / scale))
+    assert np.mean(let_through) == pytest.approx(wanted, rel=0.1)
 
 
 def test_a_tail_begins_where_twelve_are_left() -> None:
