@@ -58,7 +58,7 @@ def test_the_phrase_has_high_targets_and_everything_else_low_ones(project: Proje
     phrase, other = made.targets[folders == "hey lamp", 0], made.targets[(folders == "hey ramp") | is_speech, 0]
     assert phrase.min() > other.max()
     assert -10 <= other.min() <= phrase.max() <= 8
-    assert (made.lengths == 24_000).sum() == 4000
+    assert (made.lengths == 24_000).sum() == 2500
     short = made.lengths[is_speech & (made.lengths < 24_000)] / 16_000
     assert len(short) == 1500
     assert 0.35 <= short.min() < 0.4
@@ -67,21 +67,8 @@ def test_the_phrase_has_high_targets_and_everything_else_low_ones(project: Proje
     takes = [path for path in made.paths if "/take" in path]
     assert len({path.partition("_nohash_")[0] for path in takes}) == len(takes)  # without the repeats
     shares = {"speech": is_speech, "people": ~is_speech & np.array(["_nohash_people" in path for path in made.paths])}
-    assert float(made.weights[shares["speech"]].sum()) == pytest.approx(0.52, abs=1e-4)
-    assert 0.15 < float(made.weights[shares["people"]].sum()) <= 0.31
-
-
-def test_of_further_speech_it_learns_what_is_most_like_the_phrase(project: Project, tmp_path: Path) -> None:
-    for number in range(10):  # white noise is between the phrase and other words
-        name = tmp_path / "speech" / f"{number}" / "chapter" / f"{number}-near.wav"
-        write_hiss(name, 0, 500 + number, seconds=20)
-    made = made_for(project, tmp_path)
-    near = np.array(["-near" in path for path in made.paths])
-    random, chosen = (made.lengths == 24_000).nonzero()[0][:2500], np.arange(len(near))[-1500:]
-    assert 0.4 < near[random].mean() < 0.6
-    assert near[chosen].mean() > 0.9
-    assert (made.targets[chosen] <= -2).all()
-    assert made.weights[chosen].sum() == pytest.approx(0.2, abs=1e-4)
+    assert float(made.weights[shares["speech"]].sum()) == pytest.approx(0.4, abs=1e-4)
+    assert 0.2 < float(made.weights[shares["people"]].sum()) <= 0.38
 
 
 def test_held_out_recordings_are_not_asked_about(project: Project, tmp_path: Path) -> None:
@@ -186,8 +173,8 @@ def test_pieces_of_speech_are_the_same_for_every_phrase(project: Project, tmp_pa
     for phrase in ("hey lamp", "good evening"):
         made = guiding._pieces_of(speech, Request((phrase,)))
         places.append([(piece.path, piece.start, piece.length) for piece in made])
-    assert [len(each) for each in places] == [11_500, 11_500]
+    assert [len(each) for each in places] == [4000, 4000]
     assert set(places[0]) & set(places[1])
     first, second = ([place for place in each if place[2] == 24_000 and "-said" not in place[0]] for each in places)
-    assert 0 < len(second) < len(first) == 10_000  # the text of "-said" has all words of the first phrase
+    assert 0 < len(second) < len(first) == 2500  # the text of "-said" has all words of the first phrase
     assert second == first[: len(second)]

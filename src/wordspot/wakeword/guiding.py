@@ -37,8 +37,6 @@ from wordspot.wakeword.teacher import RATE, Encoder, Fit, Sound, cross_fit, enco
 #: Pieces of speech as long as a clip, and shorter ones, for which everything is silent before and after, as for a word alone.
 _N_LONG, _N_SHORT = 2500, 1500
 _SHORT_S = 0.35, 1.0
-#: Further long pieces, and how many of them are learned: those that sound most like a phrase to the teacher.
-_N_SEARCHED, _N_NEAR = 7500, 1500
 _N_SAMPLES = int(RATE * CLIP_MS / 1000)
 _FIT = Fit(steps=800, batch=128)
 _OTHER = 0  # the class of what holds no phrase
@@ -47,10 +45,10 @@ _SCALE, _OFFSET, _LEAST, _MOST = 2.0, -3.0, -10.0, 8.0
 _MOST_OF_OTHERS = -2.0  # where the layer detects a phrase that is not there; which of them sound more like it is still said
 #: How often each group of recordings is drawn: to fit the layer, and to train the network. What the user brought is nearly all
 #: of the phrase, so that a layer would learn the voice.
-_FITTED = {"phrases": 0.4, "others": 0.35, "speech": 0.15, "short speech": 0.1, "brought": 0.0, "searched": 0.0}
+_FITTED = {"phrases": 0.4, "others": 0.35, "speech": 0.15, "short speech": 0.1, "brought": 0.0}
 _TRAINED = {
-    "phrases by people": 0.18, "phrases by voices": 0.1, "others by people": 0.13, "others by voices": 0.07,
-    "speech": 0.2, "short speech": 0.12, "searched": 0.2,
+    "phrases by people": 0.22, "phrases by voices": 0.13, "others by people": 0.16, "others by voices": 0.09,
+    "speech": 0.25, "short speech": 0.15,
 }  # fmt: skip
 
 
@@ -60,7 +58,6 @@ class _Piece:
 
     number: the class, from 1 on that of a phrase.
     start, length: see `Guidance`.
-    searched: learned only if it is one of those that sound most like a phrase.
     """
 
     path: str
@@ -71,7 +68,6 @@ class _Piece:
     sound: Sound
     by_people: bool = True
     brought: bool = False
-    searched: bool = False
 
     @property
     def fitted(self) -> str:
@@ -85,9 +81,7 @@ class _Piece:
 
     @property
     def _speech(self) -> str:
-        if self.start < 0:
-            return ""
-        return "searched" if self.searched else "speech" if self.length == _N_SAMPLES else "short speech"
+        return "" if self.start < 0 else "speech" if self.length == _N_SAMPLES else "short speech"
 
     @property
     def _text(self) -> str:
@@ -139,8 +133,7 @@ def guide(
     """Write the project's guidance by an encoder, unless it is of the same recordings already."""
     pieces = [*_clips_of(project, request), *_pieces_of(load_speech(speech, RATE, DataConfig(), progress), request)]
     earlier, place = read_guidance(project.recordings), str(speech.resolve())
-    always = [piece.path for piece in pieces if not piece.searched]
-    if earlier is not None and (earlier.speech, earlier.paths[: len(always)].tolist()) == (place, always):
+    if earlier is not None and (earlier.speech, earlier.paths.tolist()) == (place, [piece.path for piece in pieces]):
         return
     values, readable = encode_sounds([piece.sound for piece in pieces], encode, progress, kept)
     pieces = [pieces[row] for row in readable]
@@ -149,8 +142,6 @@ def guide(
         raise DataError(f"{project.recordings}: no recordings of a phrase, or of nothing else, so there is nothing to teach")
     fitted = _weights([piece.fitted for piece in pieces], _FITTED)
     log_posteriors = cross_fit(values, classes, [piece.speaker for piece in pieces], fitted, request.seed, _FIT)
-    learned = _choose(log_posteriors, np.array([piece.searched for piece in pieces]))
-    pieces, log_posteriors, classes = [pieces[row] for row in learned], log_posteriors[learned], classes[learned]
     Guidance(
         words=request.phrases,
         speech=place,
@@ -180,13 +171,6 @@ def targets_of(log_posteriors: NDArray[np.float32], classes: NDArray[np.int64]) 
     return targets
 
 
-def _choose(log_posteriors: NDArray[np.float32], searched: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The rows that are learned: all that are not searched, then those that are most like a phrase of the others: int64 [n]."""
-    rows = np.flatnonzero(searched)
-    near = rows[np.argsort(log_posteriors[rows, _OTHER], kind="stable")[:_N_NEAR]]
-    return np.concatenate([np.flatnonzero(~searched), near])
-
-
 def _weights(groups: list[str], shares: dict[str, float]) -> NDArray[np.float32]:
     """The share of each one's group, divided among those in it."""
     counts = {name: groups.count(name) for name in shares}
@@ -213,11 +197,11 @@ def _pieces_of(speech: Speech, request: Request) -> Iterator[_Piece]:
     phrases = [set(normalize_word(phrase).split()) for phrase in request.phrases]
     phrases += [{text} for text in speech.vocabulary if sounds_alike(text, request.phrases)]
     usable = {number for number, text in enumerate(speech.texts) if not any(words <= set(text) for words in phrases)}
-    for n, n_searched, seconds in (_N_LONG, _N_SEARCHED, (CLIP_MS / 1000,) * 2), (_N_SHORT, 0, _SHORT_S):
+    for n, seconds in (_N_LONG, (CLIP_MS / 1000,) * 2), (_N_SHORT, _SHORT_S):
         drawn = (place for place in _draw(speech, seconds, request.seed) if place[0] in usable)
-        for place, (number, start, length) in enumerate(itertools.islice(drawn, n + n_searched if usable else 0)):
+        for number, start, length in itertools.islice(drawn, n if usable else 0):
             sound = functools.partial(_cut, speech, number, start, length)
-            yield _Piece(speech.paths[number], start, length, _OTHER, speech.speakers[number], sound, searched=place >= n)
+            yield _Piece(speech.paths[number], start, length, _OTHER, speech.speakers[number], sound)
 
 
 def _draw(speech: Speech, seconds: tuple[float, float], seed: int) -> Iterator[tuple[int, int, int]]:
