@@ -13,6 +13,7 @@ from typing import Any
 from wordspot.archive.engine import Lost
 from wordspot.archive.worker import Setup, Task, run_task
 from wordspot.errors import ConfigError
+from wordspot.interrupts import held_back
 
 _AT_ONCE = 2  # tasks that a worker has, the one it does included
 _GUARD = (
@@ -93,7 +94,8 @@ class _Worker:
         self.tasks: deque[tuple[int, Task]] = deque()
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, setup), daemon=True)
-        self.process.start()
+        with held_back():  # Ctrl-C is handled by the parent process
+            self.process.start()
         theirs.close()  # so that the end of the process is the end of the connection
 
     def send(self, task: tuple[int, Task]) -> None:
@@ -125,7 +127,7 @@ class _Worker:
 
 def _work(connection: Connection, setup: Setup) -> None:
     """Do tasks until the other side closes the connection, as it does when its process ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where `held_back` does nothing
     with contextlib.suppress(EOFError, OSError):
         while True:
             task = connection.recv()

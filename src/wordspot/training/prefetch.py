@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Generic, TypeVar
 
 from wordspot.errors import TrainingError
+from wordspot.interrupts import held_back
 
 _Result = TypeVar("_Result")
 _make: Callable[[int], Any]
@@ -50,7 +51,8 @@ class Ahead(Generic[_Result]):
             self._waiting.pop(old).cancel()
         for wanted in range(number, number + _KEPT_AHEAD * self._workers):
             if wanted not in self._waiting:
-                self._waiting[wanted] = self._pool.submit(_call, wanted)
+                with held_back():  # the first ones start the processes; Ctrl-C is handled by this one
+                    self._waiting[wanted] = self._pool.submit(_call, wanted)
         try:
             return self._waiting.pop(number).result()
         except BrokenProcessPool as error:
@@ -80,7 +82,7 @@ class Ahead(Generic[_Result]):
 def _begin(handed: multiprocessing.Queue[Callable[[int], Any]]) -> None:
     global _make
     _make = handed.get()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where `held_back` does nothing
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
