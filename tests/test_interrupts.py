@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -28,12 +28,12 @@ def test_a_process_started_meanwhile_gets_no_interrupt() -> None:
     assert deaf.returncode == 0
 
 
-def test_an_interrupt_waits_and_is_not_lost() -> None:
+def test_an_interrupt_of_this_thread_waits_and_is_not_lost() -> None:
     done = list[str]()
 
     def start() -> None:
         with held_back():
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
             done.append("started")
 
     with pytest.raises(KeyboardInterrupt):

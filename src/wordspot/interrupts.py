@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """While this lasts, an interrupt waits; processes started meanwhile never get one.
+    """Processes started while this lasts never get an interrupt; one for this thread waits until then.
 
     A terminal sends it to all processes of a command. One that is still being started cannot ignore it yet, and would end with a
-    traceback; but which signals a thread blocks is handed down to the processes that it starts. Windows has no such thing.
+    traceback; but which signals a thread blocks is handed down to the processes that it starts. Other threads still get an
+    interrupt, and Windows has no such thing.
     """
     if sys.platform == "win32":
         yield
